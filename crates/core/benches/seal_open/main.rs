@@ -1,0 +1,187 @@
+//! What sealing and opening cost beside the bare primitive: `Sealer` against the same cipher called
+//! by hand, a user's key against the ring's, plain AES-256-GCM as the limit, and Node's `crypto`
+//! doing the classic format. All sides take turns in one run, so that a busy machine slows them
+//! alike; only ratios count. What the figures mean is written in `docs/benchmarks.md`.
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
+mod by_hand;
+mod node;
+mod report;
+mod rounds;
+
+use std::hint::black_box;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use waxseal_core::{Binding, Form, Format, Keyring, Mode, Sealer, SecretKey, UserKey};
+
+use by_hand::{ClassicByHand, Limit, SealedByHand};
+use node::Node;
+use rounds::{Case, Operation, Side, SideName};
+
+/// Lengths of the values.
+const SIZES: [usize; 5] = [64, 256, 1024, 4 * 1024, 64 * 1024];
+const NAME: &[u8] = b"wa:5215512345678";
+
+fn main() {
+    let bench = Bench::new();
+    let mut cases = Vec::new();
+    for size in SIZES {
+        for operation in [Operation::Seal, Operation::Open] {
+            cases.push(bench.classic(operation, size));
+            cases.push(bench.sealed(operation, size));
+        }
+    }
+    println!(
+        "{} rounds, every side in {} turns of about {} ms in each; µs per value, medians; ratios are \
+         medians of the rounds' ratios (smallest to largest)",
+        rounds::ROUNDS,
+        rounds::TURNS,
+        rounds::TURN.as_millis(),
+    );
+    rounds::run(&mut cases);
+    report::print(&cases);
+}
+
+/// The keys of all sides.
+struct Bench {
+    key: [u8; 32],
+    ring: Sealer,
+    user: Sealer,
+    node: Option<Node>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let key = rand::random();
+        let secret = SecretKey::from_bytes(&key).expect("random bytes are a key");
+        let ring = Arc::new(Keyring::new(secret).expect("one key is a ring"));
+        let ring = Sealer::new(ring, Mode::Required, Format::Sealed);
+        let of_user = SecretKey::generate().expect("randomness");
+        let of_user = UserKey::live(of_user.id(), &of_user).expect("a key");
+        Self {
+            key,
+            user: ring.clone().for_user(Arc::new(of_user)),
+            ring,
+            node: Node::start(&key),
+        }
+    }
+
+    fn classic(&self, operation: Operation, size: usize) -> Case {
+        let value = state(size);
+        let sealer = self.ring.clone().format(Format::Classic);
+        let mut hand = ClassicByHand::new(&self.key);
+        let stored = hand.seal(&value);
+        assert_opens(&sealer, &stored, &value);
+        let by_sealer = seal(&sealer, &value);
+        assert!(hand.open(&by_sealer).ends_with(&value));
+
+        let mut sides = match operation {
+            Operation::Seal => {
+                let by_hand = value.clone();
+                vec![
+                    Side::new(SideName::ByHand, move || hand.seal(black_box(&by_hand))),
+                    Side::new(SideName::Sealer, move || seal(&sealer, black_box(&value))),
+                ]
+            }
+            Operation::Open => {
+                let by_hand = stored.clone();
+                vec![
+                    Side::new(SideName::ByHand, move || hand.open(black_box(&by_hand))),
+                    Side::new(SideName::Sealer, move || open(&sealer, black_box(&stored))),
+                ]
+            }
+        };
+        if let Some(node) = &self.node {
+            node.agree(size, |sealed| {
+                assert_opens(
+                    &self.ring.clone().format(Format::Classic),
+                    sealed,
+                    &state(size),
+                );
+            });
+            let node = Rc::clone(&node.0);
+            sides.push(Side::timed_elsewhere(SideName::Node, move |count| {
+                node.borrow_mut().measure(operation, size, count)
+            }));
+        }
+        Case {
+            format: Format::Classic,
+            operation,
+            size,
+            sides,
+        }
+    }
+
+    fn sealed(&self, operation: Operation, size: usize) -> Case {
+        let value = state(size);
+        let (ring, user) = (self.ring.clone(), self.user.clone());
+        let stored = seal(&ring, &value);
+        let hand = SealedByHand::new(&self.key, &stored[..8], NAME);
+        assert_opens(&ring, &hand.seal(&value), &value);
+        assert_eq!(hand.open(&stored), value);
+        let limit = Limit::new(&self.key);
+        let of_limit = limit.seal(&value);
+        let of_user = seal(&user, &value);
+        assert_opens(&user, &of_user, &value);
+
+        let sides = match operation {
+            Operation::Seal => {
+                let (v1, v2, v3) = (value.clone(), value.clone(), value.clone());
+                vec![
+                    Side::new(SideName::ByHand, move || hand.seal(black_box(&value))),
+                    Side::new(SideName::Sealer, move || seal(&ring, black_box(&v1))),
+                    Side::new(SideName::UserKey, move || seal(&user, black_box(&v2))),
+                    Side::new(SideName::Limit, move || limit.seal(black_box(&v3))),
+                ]
+            }
+            Operation::Open => {
+                let by_hand = stored.clone();
+                vec![
+                    Side::new(SideName::ByHand, move || hand.open(black_box(&by_hand))),
+                    Side::new(SideName::Sealer, move || open(&ring, black_box(&stored))),
+                    Side::new(SideName::UserKey, move || open(&user, black_box(&of_user))),
+                    Side::new(SideName::Limit, move || limit.open(black_box(&of_limit))),
+                ]
+            }
+        };
+        Case {
+            format: Format::Sealed,
+            operation,
+            size,
+            sides,
+        }
+    }
+}
+
+fn seal(sealer: &Sealer, value: &[u8]) -> Vec<u8> {
+    sealer
+        .seal(value, Binding::record(NAME))
+        .expect("the key seals")
+}
+
+fn open(sealer: &Sealer, stored: &[u8]) -> Vec<u8> {
+    sealer
+        .open(stored, Binding::record(NAME))
+        .expect("the envelope opens")
+        .expect("it is not empty")
+        .value
+        .into_owned()
+}
+
+fn assert_opens(sealer: &Sealer, stored: &[u8], value: &[u8]) {
+    let opened = sealer.open(stored, Binding::record(NAME));
+    let opened = opened.expect("it opens").expect("it is not empty");
+    assert_eq!(&*opened.value, value);
+    assert_ne!(opened.form, Form::Plain);
+}
+
+/// A conversation state of just this length.
+fn state(len: usize) -> Vec<u8> {
+    let mut state = br#"{"status":"collecting_data","data":{"nombre":""#.to_vec();
+    let end = br#""}}"#;
+    let letters = b"Maria Fernanda Nunez Castellanos, ".iter().cycle();
+    state.extend(letters.take(len - state.len() - end.len()));
+    state.extend_from_slice(end);
+    state
+}

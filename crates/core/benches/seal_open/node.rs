@@ -1,0 +1,79 @@
+//! One Node process that does the classic format with its own `crypto` and holds its own clock, so
+//! that the pipe between the processes is not measured.
+
+use std::cell::RefCell;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::rounds::Operation;
+use crate::state;
+
+/// Shared by all cases that ask it.
+pub(crate) struct Node(pub(crate) Rc<RefCell<Process>>);
+
+pub(crate) struct Process {
+    child: Child,
+    requests: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Node {
+    /// `None`, and a printed line, where Node is not installed.
+    pub(crate) fn start(key: &[u8; 32]) -> Option<Self> {
+        let started = Command::new("node")
+            .args(["-e", include_str!("node.js")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
+        let Ok(mut child) = started else {
+            println!("skipped: there is no Node.js on this machine");
+            return None;
+        };
+        let requests = child.stdin.take().expect("a pipe");
+        let answers = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut process = Process {
+            child,
+            requests,
+            answers,
+        };
+        let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        process.ask(&format!("key {hex}"));
+        Some(Self(Rc::new(RefCell::new(process))))
+    }
+
+    /// Gives Node the value of this length, and what Node made of it to somebody who checks it.
+    pub(crate) fn agree(&self, size: usize, check: impl FnOnce(&[u8])) {
+        let value = String::from_utf8(state(size)).expect("text");
+        let sealed = self.0.borrow_mut().ask(&format!("value {value}"));
+        check(sealed.as_bytes());
+    }
+}
+
+impl Process {
+    /// How long so many operations took in Node.
+    pub(crate) fn measure(&mut self, operation: Operation, size: usize, count: u32) -> Duration {
+        let operation = match operation {
+            Operation::Seal => "seal",
+            Operation::Open => "open",
+        };
+        let nanoseconds = self.ask(&format!("{operation} {size} {count}"));
+        Duration::from_nanos(nanoseconds.parse().expect("a number"))
+    }
+
+    fn ask(&mut self, request: &str) -> String {
+        writeln!(self.requests, "{request}").expect("Node reads");
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).expect("Node answers");
+        answer.trim_end().to_owned()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,151 @@
+//! The tables, and which bars hold. Measures nothing.
+
+use waxseal_core::Format;
+
+use crate::rounds::{Case, Operation, SideName, Spread};
+
+/// `Sealer` may take so many times as long as the primitive called by hand.
+const BY_HAND_BAR: f64 = 1.15;
+/// Node must take at least so many times as long as `Sealer`, at 1 KiB.
+const NODE_BAR: f64 = 8.0;
+/// A user's key may take so many times as long as the ring's.
+const USER_KEY_BAR: f64 = 1.25;
+/// The bars are for values from this length on: below it, fixed costs are all there is.
+const SHORTEST_OF_BARS: usize = 256;
+
+pub(crate) fn print(cases: &[Case]) {
+    for (format, operation) in [
+        (Format::Classic, Operation::Seal),
+        (Format::Classic, Operation::Open),
+        (Format::Sealed, Operation::Seal),
+        (Format::Sealed, Operation::Open),
+    ] {
+        println!("\n{}, {format} format", verb(operation));
+        println!("{}", header(format));
+        for case in cases {
+            if case.format == format && case.operation == operation {
+                println!("{}", row(case));
+            }
+        }
+    }
+    println!();
+    print_bars(cases);
+}
+
+fn header(format: Format) -> String {
+    let front = format!(
+        "{:>8}  {:>9}  {:>9}  {:<20}",
+        "value", "by hand", "Sealer", "Sealer/by hand"
+    );
+    match format {
+        Format::Classic => format!("{front}  {:>9}  Node/Sealer", "Node"),
+        Format::Sealed => format!(
+            "{front}  {:<20}  {:>9}  Sealer/limit",
+            "user/ring key", "limit"
+        ),
+    }
+}
+
+fn row(case: &Case) -> String {
+    let front = format!(
+        "{:>8}  {}  {}  {}",
+        length(case.size),
+        time(case, SideName::ByHand),
+        time(case, SideName::Sealer),
+        ratio(case, SideName::Sealer, SideName::ByHand),
+    );
+    match case.format {
+        Format::Classic => format!(
+            "{front}  {}  {}",
+            time(case, SideName::Node),
+            ratio(case, SideName::Node, SideName::Sealer),
+        ),
+        Format::Sealed => format!(
+            "{front}  {}  {}  {}",
+            ratio(case, SideName::UserKey, SideName::Sealer),
+            time(case, SideName::Limit),
+            ratio(case, SideName::Sealer, SideName::Limit),
+        ),
+    }
+}
+
+fn time(case: &Case, side: SideName) -> String {
+    let Some(side) = case.side(side) else {
+        return format!("{:>9}", "-");
+    };
+    format!("{:>9.3}", Spread::of(side.seconds.clone()).median * 1e6)
+}
+
+fn ratio(case: &Case, side: SideName, over: SideName) -> String {
+    let Some(Spread { median, min, max }) = case.ratio(side, over) else {
+        return format!("{:<20}", "-");
+    };
+    format!("{:<20}", format!("{median:.2} ({min:.2} to {max:.2})"))
+}
+
+fn print_bars(cases: &[Case]) {
+    let long: Vec<&Case> = cases
+        .iter()
+        .filter(|case| case.size >= SHORTEST_OF_BARS)
+        .collect();
+    for operation in [Operation::Seal, Operation::Open] {
+        let worst = worst(&long, |case| {
+            let ratio = case.ratio(SideName::Sealer, SideName::ByHand)?;
+            (case.operation == operation).then_some(ratio.median)
+        });
+        let what = format!("{} <= {BY_HAND_BAR} x by hand", verb(operation));
+        print_bar(&what, worst, |ratio| ratio - BY_HAND_BAR);
+    }
+    let worst_user = worst(&long, |case| {
+        Some(case.ratio(SideName::UserKey, SideName::Sealer)?.median)
+    });
+    let what = format!("a user's key <= {USER_KEY_BAR} x the ring's");
+    print_bar(&what, worst_user, |ratio| ratio - USER_KEY_BAR);
+    // The least of Node's ratios is the worst: compared by its inverse.
+    let worst_node = worst(&long, |case| {
+        let ratio = case.ratio(SideName::Node, SideName::Sealer)?;
+        (case.size == 1024).then_some(-ratio.median)
+    });
+    let worst_node = worst_node.map(|(ratio, case)| (-ratio, case));
+    let what = format!("classic at 1 KiB >= {NODE_BAR} x Node's rate");
+    print_bar(&what, worst_node, |ratio| NODE_BAR - ratio);
+}
+
+fn worst<'c>(cases: &[&'c Case], figure: impl Fn(&Case) -> Option<f64>) -> Option<(f64, &'c Case)> {
+    let figures = cases.iter().filter_map(|case| Some((figure(case)?, *case)));
+    figures.max_by(|(a, _), (b, _)| a.total_cmp(b))
+}
+
+/// One bar; `missing` is how far a figure is on the wrong side of it.
+fn print_bar(what: &str, worst: Option<(f64, &Case)>, missing: impl Fn(f64) -> f64) {
+    let Some((figure, case)) = worst else {
+        println!("bar: {what}: not measured");
+        return;
+    };
+    let missing = missing(figure);
+    let outcome = if missing > 0.0 {
+        format!("missed by {missing:.2}")
+    } else {
+        "holds".to_owned()
+    };
+    println!(
+        "bar: {what}: {outcome} (worst {figure:.2}: {}, {}, {})",
+        verb(case.operation),
+        case.format,
+        length(case.size),
+    );
+}
+
+fn verb(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Seal => "seal",
+        Operation::Open => "open",
+    }
+}
+
+fn length(bytes: usize) -> String {
+    match bytes {
+        1024.. => format!("{} KiB", bytes / 1024),
+        _ => format!("{bytes} B"),
+    }
+}

@@ -1,0 +1,126 @@
+//! Binding: the place that an envelope is tied to. It becomes the associated data of the sealed
+//! format. This module does not know how names are chosen or where records live.
+
+use crate::envelope::{Flags, HEADER_LEN, Header};
+
+/// The place that an envelope is tied to: nothing, a record, or one field of a hash record.
+///
+/// An envelope opens only with the binding that it was sealed with. The classic format carries no
+/// binding: there it is ignored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Binding<'a> {
+    record: Option<&'a [u8]>,
+    field: Option<&'a [u8]>,
+}
+
+impl<'a> Binding<'a> {
+    /// Tied to no place: the envelope opens wherever it is copied to.
+    #[must_use]
+    pub fn unbound() -> Self {
+        Self {
+            record: None,
+            field: None,
+        }
+    }
+
+    /// Tied to the record of this name (a string record, or any element of a list record).
+    #[must_use]
+    pub fn record(name: &'a [u8]) -> Self {
+        Self {
+            record: Some(name),
+            field: None,
+        }
+    }
+
+    /// Tied to one field of the hash record of this name.
+    #[must_use]
+    pub fn field(name: &'a [u8], field: &'a [u8]) -> Self {
+        Self {
+            record: Some(name),
+            field: Some(field),
+        }
+    }
+
+    pub(crate) fn flags(self) -> Flags {
+        Flags::of_binding(self.record.is_some(), self.field.is_some())
+    }
+
+    /// Associated data: the header, then length (u32 big-endian) and bytes of each bound part.
+    /// `None` when a part is longer than its length field can say.
+    pub(crate) fn with_associated_data<T>(
+        self,
+        header: Header,
+        then: impl FnOnce(&[u8]) -> T,
+    ) -> Option<T> {
+        let parts = [self.record, self.field];
+        let mut len = HEADER_LEN;
+        for part in parts.into_iter().flatten() {
+            u32::try_from(part.len()).ok()?;
+            len = len.checked_add(4)?.checked_add(part.len())?;
+        }
+        // Names are short: the common case needs no allocation.
+        let mut stack = [0u8; 256];
+        let mut heap = Vec::new();
+        let buffer: &mut [u8] = match stack.get_mut(..len) {
+            Some(short) => short,
+            None => {
+                heap.resize(len, 0);
+                &mut heap
+            }
+        };
+        let mut rest: &mut [u8] = buffer;
+        put(&mut rest, &header.to_bytes())?;
+        for part in parts.into_iter().flatten() {
+            put(&mut rest, &u32::try_from(part.len()).ok()?.to_be_bytes())?;
+            put(&mut rest, part)?;
+        }
+        Some(then(buffer))
+    }
+}
+
+fn put(rest: &mut &mut [u8], bytes: &[u8]) -> Option<()> {
+    let (head, tail) = std::mem::take(rest).split_at_mut_checked(bytes.len())?;
+    head.copy_from_slice(bytes);
+    *rest = tail;
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::KeyId;
+
+    fn associated_data(binding: Binding<'_>) -> Vec<u8> {
+        let header = Header {
+            flags: binding.flags(),
+            key: KeyId::from_u32(0x0102_0304),
+        };
+        binding
+            .with_associated_data(header, <[u8]>::to_vec)
+            .unwrap()
+    }
+
+    #[test]
+    fn associated_data_is_header_then_length_and_bytes_of_each_part() {
+        assert_eq!(
+            associated_data(Binding::unbound()),
+            b"\xf5\x57\x02\x00\x01\x02\x03\x04"
+        );
+        assert_eq!(
+            associated_data(Binding::record(b"wa:1")),
+            b"\xf5\x57\x02\x01\x01\x02\x03\x04\x00\x00\x00\x04wa:1"
+        );
+        assert_eq!(
+            associated_data(Binding::field(b"wa:1", b"email")),
+            b"\xf5\x57\x02\x03\x01\x02\x03\x04\x00\x00\x00\x04wa:1\x00\x00\x00\x05email"
+        );
+    }
+
+    #[test]
+    fn a_long_name_is_bound_whole() {
+        let name = vec![b'n'; 5_000];
+        let data = associated_data(Binding::record(&name));
+        assert_eq!(data.len(), 8 + 4 + 5_000);
+        assert!(data.ends_with(&name));
+    }
+}

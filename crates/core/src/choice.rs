@@ -1,0 +1,127 @@
+//! The three choices an operator makes about values: the mode, the format that is written, and what
+//! a plain value looks like. Each parses from the words of the configuration; this module does not
+//! know where those words come from.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Whether new values are sealed, and whether plain ones are still accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// New values are written plain; sealed ones are still opened.
+    Off,
+    /// New values are sealed; plain ones are still read.
+    On,
+    /// New values are sealed; plain ones are refused.
+    Required,
+}
+
+impl Mode {
+    /// Whether new values are sealed.
+    #[must_use]
+    pub fn seals(self) -> bool {
+        self != Self::Off
+    }
+}
+
+/// The format of the envelopes that are written. Both are always read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Format 1: Base64 of IV, tag and AES-256-GCM ciphertext. Neither key id nor binding.
+    Classic,
+    /// Format 2: header with key id, XAES-256-GCM, bound to the record name and field.
+    Sealed,
+}
+
+/// What a plain value of a pattern looks like, which decides what becomes of bytes that could be a
+/// damaged envelope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlainValues {
+    /// Plain values are JSON, so what looks like an envelope and does not open is refused.
+    Json,
+    /// Plain values can be any bytes, so what does not open may be plain.
+    Any,
+}
+
+/// A word of the configuration that is none of those expected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} is one of {expected}, not \"{found}\"")]
+pub struct UnknownWord {
+    what: &'static str,
+    expected: &'static str,
+    found: String,
+}
+
+impl UnknownWord {
+    fn new(what: &'static str, expected: &'static str, found: &str) -> Self {
+        // A secret pasted into the wrong variable must not be echoed whole.
+        let mut found: String = found.chars().take(16).collect();
+        found.retain(|c| !c.is_control());
+        Self {
+            what,
+            expected,
+            found,
+        }
+    }
+}
+
+impl FromStr for Mode {
+    type Err = UnknownWord;
+
+    /// Reads `off`, `on`, `required` and the usual words for true and false.
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        match word.trim().to_ascii_lowercase().as_str() {
+            "on" | "true" | "1" | "yes" => Ok(Self::On),
+            "off" | "false" | "0" | "no" => Ok(Self::Off),
+            "required" => Ok(Self::Required),
+            _ => Err(UnknownWord::new(
+                "the mode",
+                "off (false), on (true), required",
+                word,
+            )),
+        }
+    }
+}
+
+impl FromStr for Format {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        match word {
+            "classic" => Ok(Self::Classic),
+            "sealed" => Ok(Self::Sealed),
+            _ => Err(UnknownWord::new("the format", "classic, sealed", word)),
+        }
+    }
+}
+
+impl FromStr for PlainValues {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        match word {
+            "json" => Ok(Self::Json),
+            "any" => Ok(Self::Any),
+            _ => Err(UnknownWord::new("plain_values", "json, any", word)),
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::On => "on",
+            Self::Required => "required",
+        })
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Classic => "classic",
+            Self::Sealed => "sealed",
+        })
+    }
+}

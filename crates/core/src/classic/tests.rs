@@ -1,0 +1,150 @@
+//! The classic format against values that Node made, and its AEAD against Wycheproof.
+
+use serde::Deserialize;
+
+use super::*;
+
+#[derive(Deserialize)]
+struct Node {
+    key_hex: String,
+    valid: Vec<Valid>,
+}
+
+#[derive(Deserialize)]
+struct Valid {
+    name: String,
+    iv_hex: String,
+    value_hex: String,
+    stored: String,
+}
+
+#[derive(Deserialize)]
+struct Wycheproof {
+    tests: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Case {
+    tc_id: u32,
+    key: String,
+    iv: String,
+    aad: String,
+    msg: String,
+    ct: String,
+    tag: String,
+    result: String,
+}
+
+fn unhex(hex: &str) -> Vec<u8> {
+    (0..hex.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
+        .collect()
+}
+
+#[test]
+fn sealing_with_the_iv_of_node_gives_the_bytes_of_node() {
+    let node: Node =
+        serde_json::from_str(include_str!("../../tests/vectors/classic.json")).unwrap();
+    let key = ClassicKey::new(&unhex(&node.key_hex).try_into().unwrap());
+    assert!(!node.valid.is_empty());
+    for Valid {
+        name,
+        iv_hex,
+        value_hex,
+        stored,
+    } in node.valid
+    {
+        let value = unhex(&value_hex);
+        let sealed = key
+            .seal(&unhex(&iv_hex).try_into().unwrap(), &value)
+            .unwrap();
+        assert_eq!(sealed, stored.as_bytes(), "{name}");
+        let (_, opened) = open(stored.as_bytes(), std::iter::once(&key), |key| key)
+            .flatten()
+            .expect("opens");
+        assert_eq!(opened, value, "{name}");
+    }
+}
+
+#[test]
+fn base64_in_place_is_right_around_every_chunk_boundary() {
+    let key = ClassicKey::new(&[7; 32]);
+    for len in (0..70)
+        .chain(CHUNK - 40..CHUNK + 40)
+        .chain(3 * CHUNK - 40..3 * CHUNK)
+    {
+        let value = vec![b'v'; len];
+        let stored = key.seal(&[9; 16], &value).unwrap();
+        let mut raw = STANDARD.decode_to_vec(&stored).unwrap();
+        assert_eq!(raw[..16], [9; 16]);
+        key.open(&mut raw).expect("opens");
+        assert_eq!(raw[PREFIX..], value);
+    }
+}
+
+#[test]
+fn the_wycheproof_cases_with_ivs_of_128_bits_hold() {
+    let file = include_str!("../../tests/vectors/wycheproof-aes-256-gcm.json");
+    let mut seen = 0;
+    for case in serde_json::from_str::<Wycheproof>(file).unwrap().tests {
+        if case.iv.len() != 32 {
+            continue;
+        }
+        let key = ClassicKey::new(&unhex(&case.key).try_into().unwrap()).0;
+        let iv: [u8; 16] = unhex(&case.iv).try_into().unwrap();
+        let tag: [u8; 16] = unhex(&case.tag).try_into().unwrap();
+        let mut text = unhex(&case.ct);
+        let opened = key.decrypt_inout_detached(
+            &iv.into(),
+            &unhex(&case.aad),
+            text.as_mut_slice().into(),
+            &tag.into(),
+        );
+        assert_eq!(
+            opened.is_ok(),
+            case.result == "valid",
+            "case {}",
+            case.tc_id
+        );
+        if opened.is_ok() {
+            assert_eq!(text, unhex(&case.msg), "case {}", case.tc_id);
+        }
+        seen += 1;
+    }
+    assert!(seen > 10, "only {seen} cases were run");
+}
+
+#[test]
+fn the_wycheproof_cases_with_ivs_of_96_bits_hold_for_the_aead_under_the_sealed_format() {
+    use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+    let file = include_str!("../../tests/vectors/wycheproof-aes-256-gcm.json");
+    let mut seen = [0, 0];
+    for case in serde_json::from_str::<Wycheproof>(file).unwrap().tests {
+        if case.iv.len() != 24 {
+            continue;
+        }
+        let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &unhex(&case.key)).unwrap());
+        let nonce = Nonce::try_assume_unique_for_key(&unhex(&case.iv)).unwrap();
+        let mut text = unhex(&case.ct);
+        text.extend(unhex(&case.tag));
+        let opened = key.open_in_place(nonce, Aad::from(unhex(&case.aad)), &mut text);
+        assert_eq!(
+            opened.is_ok(),
+            case.result == "valid",
+            "case {}",
+            case.tc_id
+        );
+        if let Ok(opened) = opened {
+            assert_eq!(opened, unhex(&case.msg), "case {}", case.tc_id);
+            seen[1] += 1;
+        } else {
+            seen[0] += 1;
+        }
+    }
+    assert!(
+        seen[0] > 0 && seen[1] > 0,
+        "valid and invalid cases were run"
+    );
+}

@@ -1,0 +1,232 @@
+//! What the bytes of an envelope look like: the header of the sealed format, and how a reader
+//! tells the kinds of stored value apart by their bytes. Nothing is decrypted here.
+
+use std::fmt;
+
+use crate::armor;
+use crate::classic;
+use crate::key::KeyId;
+
+/// `F5` never occurs in UTF-8, so no JSON or text value starts with this.
+pub(crate) const MAGIC: [u8; 2] = [0xF5, 0x57];
+pub(crate) const VERSION: u8 = 2;
+pub(crate) const HEADER_LEN: usize = 8;
+pub(crate) const NONCE_LEN: usize = 24;
+pub(crate) const TAG_LEN: usize = 16;
+/// Bytes that an envelope of the sealed format adds to its value.
+pub(crate) const OVERHEAD: usize = HEADER_LEN + NONCE_LEN + TAG_LEN;
+
+const RECORD: u8 = 0b001;
+const FIELD: u8 = 0b010;
+const USER: u8 = 0b100;
+
+/// The flags of a sealed envelope's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flags(u8);
+
+impl Flags {
+    pub(crate) fn of_binding(record: bool, field: bool) -> Self {
+        Self(if record { RECORD } else { 0 } | if field { FIELD } else { 0 })
+    }
+
+    pub(crate) fn with_user_key(self) -> Self {
+        Self(self.0 | USER)
+    }
+
+    fn parse(byte: u8) -> Option<Self> {
+        (byte & !(RECORD | FIELD | USER) == 0).then_some(Self(byte))
+    }
+
+    /// The envelope is bound to the record name.
+    #[must_use]
+    pub fn bound_to_record(self) -> bool {
+        self.0 & RECORD != 0
+    }
+
+    /// The envelope is bound to the hash field.
+    #[must_use]
+    pub fn bound_to_field(self) -> bool {
+        self.0 & FIELD != 0
+    }
+
+    /// The envelope is sealed under a key of the user's own.
+    #[must_use]
+    pub fn per_user_key(self) -> bool {
+        self.0 & USER != 0
+    }
+
+    /// The same flags without the one that says whose key it is.
+    pub(crate) fn place(self) -> Self {
+        Self(self.0 & !USER)
+    }
+}
+
+/// The header of a sealed envelope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// What the envelope is bound to, and whose key it is under.
+    pub flags: Flags,
+    /// The key that it is sealed under.
+    pub key: KeyId,
+}
+
+impl Header {
+    pub(crate) fn to_bytes(self) -> [u8; HEADER_LEN] {
+        let [m0, m1] = MAGIC;
+        let [k0, k1, k2, k3] = self.key.to_u32().to_be_bytes();
+        [m0, m1, VERSION, self.flags.0, k0, k1, k2, k3]
+    }
+}
+
+/// Why bytes that start like a sealed envelope are not one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Defect {
+    /// Shorter than the smallest envelope.
+    Truncated,
+    /// A version that this program does not know.
+    Version(u8),
+    /// A flag that this program does not know.
+    Flags(u8),
+    /// The armored form does not decode.
+    Armor,
+}
+
+impl fmt::Display for Defect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Truncated => f.write_str("it is truncated"),
+            Self::Version(version) => write!(f, "its version {version} is unknown"),
+            Self::Flags(flags) => write!(f, "its flags {flags:#04x} are unknown"),
+            Self::Armor => f.write_str("its armored form does not decode"),
+        }
+    }
+}
+
+/// What stored bytes look like, told without any key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// No bytes at all.
+    Empty,
+    /// A sealed envelope, as far as its header goes.
+    Sealed {
+        /// Its header.
+        header: Header,
+        /// Whether it is in the armored form.
+        armored: bool,
+    },
+    /// Starts like a sealed envelope and is none.
+    Malformed(Defect),
+    /// Base64 long enough for a classic envelope: only trying the keys can tell.
+    MaybeClassic,
+    /// Anything else.
+    Plain,
+}
+
+impl Shape {
+    /// Tells the kinds of stored value apart.
+    #[must_use]
+    pub fn of(stored: &[u8]) -> Self {
+        if stored.is_empty() {
+            return Self::Empty;
+        }
+        if stored.starts_with(&MAGIC) {
+            return match split(stored) {
+                Ok((header, _)) => Self::Sealed {
+                    header,
+                    armored: false,
+                },
+                Err(defect) => Self::Malformed(defect),
+            };
+        }
+        if stored.starts_with(armor::PREFIX) {
+            return match armor::decode(stored).as_deref().map(split) {
+                Some(Ok((header, _))) => Self::Sealed {
+                    header,
+                    armored: true,
+                },
+                Some(Err(defect)) => Self::Malformed(defect),
+                None => Self::Malformed(Defect::Armor),
+            };
+        }
+        if classic::looks_like(stored) {
+            Self::MaybeClassic
+        } else {
+            Self::Plain
+        }
+    }
+
+    /// The header of a sealed envelope, if this is one: without a look at anything else.
+    #[must_use]
+    pub fn of_header(stored: &[u8]) -> Option<Header> {
+        match (
+            stored.starts_with(&MAGIC),
+            stored.starts_with(armor::PREFIX),
+        ) {
+            (false, false) => None,
+            _ => match Self::of(stored) {
+                Self::Sealed { header, .. } => Some(header),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// The parts of a sealed envelope after its header.
+#[derive(Clone, Copy)]
+pub(crate) struct Body<'a> {
+    pub(crate) nonce: &'a [u8; NONCE_LEN],
+    pub(crate) ciphertext: &'a [u8],
+    pub(crate) tag: &'a [u8; TAG_LEN],
+}
+
+/// Splits binary bytes that start with the magic into header and body.
+pub(crate) fn split(bytes: &[u8]) -> Result<(Header, Body<'_>), Defect> {
+    let (header, rest) = bytes
+        .split_first_chunk::<HEADER_LEN>()
+        .ok_or(Defect::Truncated)?;
+    let [m0, m1, version, flags, k0, k1, k2, k3] = *header;
+    if [m0, m1] != MAGIC {
+        return Err(Defect::Armor);
+    }
+    if version != VERSION {
+        return Err(Defect::Version(version));
+    }
+    let flags = Flags::parse(flags).ok_or(Defect::Flags(flags))?;
+    let key = KeyId::from_u32(u32::from_be_bytes([k0, k1, k2, k3]));
+    let (nonce, rest) = rest.split_first_chunk().ok_or(Defect::Truncated)?;
+    let (ciphertext, tag) = rest.split_last_chunk().ok_or(Defect::Truncated)?;
+    Ok((
+        Header { flags, key },
+        Body {
+            nonce,
+            ciphertext,
+            tag,
+        },
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_defect_has_its_own_answer() {
+        let mut bytes = vec![0u8; 48];
+        bytes[..4].copy_from_slice(&[0xF5, 0x57, 2, 1]);
+        assert!(matches!(
+            Shape::of(&bytes),
+            Shape::Sealed { armored: false, .. }
+        ));
+        assert_eq!(Shape::of(&bytes[..47]), Shape::Malformed(Defect::Truncated));
+        assert_eq!(Shape::of(&bytes[..3]), Shape::Malformed(Defect::Truncated));
+        bytes[2] = 3;
+        assert_eq!(Shape::of(&bytes), Shape::Malformed(Defect::Version(3)));
+        bytes[2] = 2;
+        bytes[3] = 0x08;
+        assert_eq!(Shape::of(&bytes), Shape::Malformed(Defect::Flags(8)));
+        assert_eq!(Shape::of(b"ws2:!!!"), Shape::Malformed(Defect::Armor));
+        assert_eq!(Shape::of(b"ws2:AAAA"), Shape::Malformed(Defect::Truncated));
+        assert_eq!(Shape::of(b""), Shape::Empty);
+        assert_eq!(Shape::of(b"{\"status\":1}"), Shape::Plain);
+    }
+}

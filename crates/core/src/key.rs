@@ -1,0 +1,234 @@
+//! Keys: the 32 secret bytes and the id that names them. Where they come from is not known here.
+
+use std::fmt;
+use std::str::FromStr;
+
+use aws_lc_rs::digest;
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use zeroize::Zeroizing;
+
+use crate::error::KeyError;
+
+/// Length of a key in bytes.
+pub(crate) const KEY_LEN: usize = 32;
+/// Length of a key as the guide writes it.
+const HEX_LEN: usize = 64;
+const ID_LABEL: &[u8] = b"waxseal key id v1";
+
+/// A 256-bit data key. It has no `Debug`, `Clone` or `Serialize`, and is wiped when dropped.
+///
+/// ```compile_fail
+/// let key = waxseal_core::SecretKey::generate().unwrap();
+/// println!("{key:?}"); // a key cannot be printed
+/// ```
+pub struct SecretKey(Zeroizing<[u8; KEY_LEN]>);
+
+impl SecretKey {
+    /// A new key from the operating system's random source.
+    pub fn generate() -> Result<Self, KeyError> {
+        let mut bytes = Zeroizing::new([0u8; KEY_LEN]);
+        SystemRandom::new()
+            .fill(bytes.as_mut())
+            .map_err(|_| KeyError::NoRandomness)?;
+        Ok(Self(bytes))
+    }
+
+    /// Reads a key as the guide writes it: 64 hexadecimal characters, white space around them
+    /// ignored.
+    ///
+    /// Keys that cannot have come from a random source are refused: all zero, one byte repeated,
+    /// the placeholder texts of guides and templates.
+    pub fn from_hex(hex: &str) -> Result<Self, KeyError> {
+        let hex = hex.trim();
+        let got = hex.chars().count();
+        if is_placeholder(hex) {
+            return Err(KeyError::Placeholder { got });
+        }
+        if got != HEX_LEN {
+            return Err(KeyError::Length { got });
+        }
+        let mut bytes = Zeroizing::new([0u8; KEY_LEN]);
+        let mut digits = hex.chars().enumerate();
+        for byte in bytes.iter_mut() {
+            for _ in 0..2 {
+                let Some((index, character)) = digits.next() else {
+                    break;
+                };
+                let position = index.saturating_add(1);
+                let digit = character
+                    .to_digit(16)
+                    .ok_or(KeyError::NotHex { position })?;
+                *byte = *byte << 4 | u8::try_from(digit).unwrap_or(0);
+            }
+        }
+        Self::from_bytes(&bytes)
+    }
+
+    /// A key from its raw bytes. All zero and one byte repeated are refused.
+    pub fn from_bytes(bytes: &[u8; KEY_LEN]) -> Result<Self, KeyError> {
+        let [first, rest @ ..] = bytes;
+        if rest.iter().all(|byte| byte == first) {
+            return Err(if *first == 0 {
+                KeyError::Zero
+            } else {
+                KeyError::Repeated
+            });
+        }
+        Ok(Self(Zeroizing::new(*bytes)))
+    }
+
+    /// The key as 64 hexadecimal characters, to be shown once to whoever made it.
+    #[must_use]
+    pub fn expose_hex(&self) -> Zeroizing<String> {
+        let mut hex = Zeroizing::new(String::with_capacity(HEX_LEN));
+        for byte in self.0.iter() {
+            for digit in [byte >> 4, byte & 0xF] {
+                hex.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+            }
+        }
+        hex
+    }
+
+    /// The id of a raw key: the first 4 bytes of SHA-256 over a label and the key.
+    #[must_use]
+    pub fn id(&self) -> KeyId {
+        let mut hash = digest::Context::new(&digest::SHA256);
+        hash.update(ID_LABEL);
+        hash.update(self.expose_bytes());
+        let hash = hash.finish();
+        let start = hash.as_ref().first_chunk().copied().unwrap_or_default();
+        KeyId(u32::from_be_bytes(start))
+    }
+
+    pub(crate) fn expose_bytes(&self) -> &[u8; KEY_LEN] {
+        &self.0
+    }
+}
+
+/// Texts that stand in guides, templates and `.env.example` files where a key belongs.
+fn is_placeholder(text: &str) -> bool {
+    const MARKS: [&str; 10] = [
+        "your",
+        "<",
+        "example",
+        "changeme",
+        "change_me",
+        "change-me",
+        "placeholder",
+        "replace",
+        "generate",
+        "_key",
+    ];
+    const SAMPLES: [&str; 4] = [
+        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+        "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+        "1234567890abcdef1234567890abcdef1234567890abcdef1234567890abcdef",
+        "deadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeef",
+    ];
+    let lower = Zeroizing::new(text.to_ascii_lowercase());
+    MARKS.iter().any(|mark| lower.contains(mark)) || SAMPLES.contains(&lower.as_str())
+}
+
+/// What names a key: 32 bits, shown as 8 hexadecimal characters. Not secret.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyId(u32);
+
+impl KeyId {
+    /// The id with this number.
+    #[must_use]
+    pub fn from_u32(id: u32) -> Self {
+        Self(id)
+    }
+
+    /// The id as a number.
+    #[must_use]
+    pub fn to_u32(self) -> u32 {
+        self.0
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.0)
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyId({self})")
+    }
+}
+
+impl FromStr for KeyId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(hex: &str) -> Result<Self, Self::Err> {
+        u32::from_str_radix(hex, 16).map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEX: &str = "6c1f0a5be2d94738a1c05f3e7b9d2846f0e1d2c3b4a5968778695a4b3c2d1e0f";
+
+    fn refusal(hex: &str) -> KeyError {
+        SecretKey::from_hex(hex).err().expect("refused")
+    }
+
+    #[test]
+    fn reads_and_writes_the_hex_of_the_guide() {
+        let key = SecretKey::from_hex(&format!(" {} \n", HEX.to_uppercase()))
+            .ok()
+            .unwrap();
+        assert_eq!(*key.expose_hex(), HEX);
+        assert_eq!(key.id(), SecretKey::from_hex(HEX).ok().unwrap().id());
+    }
+
+    #[test]
+    fn says_how_long_a_key_of_the_wrong_length_is_and_never_what_it_is() {
+        let error = refusal(&HEX[..62]);
+        assert_eq!(error, KeyError::Length { got: 62 });
+        let text = error.to_string();
+        assert!(text.starts_with("Invalid encryption key length"));
+        assert!(text.contains("got 62 characters"));
+        assert!(!text.contains(&HEX[..8]));
+        assert_eq!(refusal(""), KeyError::Length { got: 0 });
+    }
+
+    #[test]
+    fn refuses_what_cannot_have_come_from_a_random_source() {
+        assert_eq!(
+            refusal(&HEX.replace("5b", "5g")),
+            KeyError::NotHex { position: 8 }
+        );
+        assert_eq!(refusal(&"é".repeat(64)), KeyError::NotHex { position: 1 });
+        assert_eq!(refusal(&"0".repeat(64)), KeyError::Zero);
+        assert_eq!(refusal(&"ab".repeat(32)), KeyError::Repeated);
+        for text in [
+            "your_64_character_hex_key_here",
+            "<generated-key>",
+            "CHANGEME",
+        ] {
+            assert!(
+                matches!(refusal(text), KeyError::Placeholder { .. }),
+                "{text}"
+            );
+        }
+        assert!(matches!(
+            refusal(&"0123456789abcdef".repeat(4)),
+            KeyError::Placeholder { .. }
+        ));
+    }
+
+    #[test]
+    fn two_generated_keys_differ() {
+        let (a, b) = (
+            SecretKey::generate().ok().unwrap(),
+            SecretKey::generate().ok().unwrap(),
+        );
+        assert_ne!(*a.expose_hex(), *b.expose_hex());
+        assert_ne!(a.id(), b.id());
+    }
+}

@@ -1,0 +1,59 @@
+//! Waxseal's ground floor: keys, the two envelope formats, and the three verbs *seal*, *open* and
+//! *reseal*.
+//!
+//! Bytes go in and bytes come out. There is no I/O here, no clock, no environment, no logging and
+//! no async; the one system call is the operating system's random source. What to do about a value
+//! that does not open (return the error, answer "absent", move it aside) is decided above.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use waxseal_core::{Binding, Format, Keyring, Mode, Sealer, SecretKey};
+//!
+//! let keyring = Arc::new(Keyring::new(SecretKey::generate()?)?);
+//! let sealer = Sealer::new(keyring, Mode::On, Format::Sealed);
+//!
+//! let place = Binding::record(b"wa:5215512345678");
+//! let envelope = sealer.seal(br#"{"status":"confirming"}"#, place)?;
+//! let opened = sealer.open(&envelope, place)?.expect("not empty");
+//! assert_eq!(&*opened.value, br#"{"status":"confirming"}"#);
+//!
+//! // The envelope is bound to its record: elsewhere it does not open.
+//! assert!(sealer.open(&envelope, Binding::record(b"wa:5215500000000")).is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+mod armor;
+mod binding;
+mod choice;
+mod classic;
+mod datakey;
+mod envelope;
+mod error;
+mod fingerprint;
+mod key;
+mod keyring;
+mod mask;
+mod plain;
+mod sealed;
+mod sealer;
+mod xaes;
+
+pub use binding::Binding;
+pub use choice::{Format, Mode, PlainValues, UnknownWord};
+pub use envelope::{Defect, Flags, Header, Shape};
+pub use error::{KeyError, KeyringError, OpenError, ResealError, SealError};
+pub use fingerprint::fingerprint;
+pub use key::{KeyId, SecretKey};
+pub use keyring::{KeyRole, KeyUsage, Keyring};
+pub use mask::NameMask;
+pub use sealer::{Form, Opened, Resealed, Sealer, UserKey};

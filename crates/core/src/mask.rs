@@ -1,0 +1,71 @@
+//! How a record name may be shown: its literal prefix and a short keyed hash. Names hold phone
+//! numbers and bearer secrets; a hash without a key would give those away to a guess.
+
+use aws_lc_rs::hmac;
+use rand::Rng;
+
+use crate::key::SecretKey;
+
+const LABEL: &[u8] = b"waxseal name mask v1";
+
+/// Shows record names in logs and errors without giving them away.
+///
+/// Under one key the same name is always shown alike, so that lines of several processes can be
+/// matched.
+#[derive(Clone)]
+pub struct NameMask(hmac::Key);
+
+impl NameMask {
+    /// The mask that belongs to a key.
+    #[must_use]
+    pub fn of_key(key: &SecretKey) -> Self {
+        let parent = hmac::Key::new(hmac::HMAC_SHA256, key.expose_bytes());
+        Self(hmac::Key::new(
+            hmac::HMAC_SHA256,
+            hmac::sign(&parent, LABEL).as_ref(),
+        ))
+    }
+
+    /// A mask of this process alone, for where there is no key.
+    #[must_use]
+    pub fn random() -> Self {
+        let mut bytes = [0u8; 32];
+        rand::rng().fill_bytes(&mut bytes);
+        Self(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
+    }
+
+    /// For example `wa:#1f0c77ab` for the name `wa:5215512345678` under the prefix `wa:`.
+    #[must_use]
+    pub fn show(&self, prefix: &str, name: &[u8]) -> String {
+        let tag = hmac::sign(&self.0, name);
+        let start = tag.as_ref().first_chunk().copied().unwrap_or_default();
+        let prefix = if name.starts_with(prefix.as_bytes()) {
+            prefix
+        } else {
+            ""
+        };
+        format!("{prefix}#{:08x}", u32::from_be_bytes(start))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_shown_by_prefix_and_hash_alike_under_one_key() {
+        let key = SecretKey::generate().ok().unwrap();
+        let shown = NameMask::of_key(&key).show("wa:", b"wa:5215512345678");
+        assert!(shown.starts_with("wa:#") && shown.len() == 12, "{shown}");
+        assert!(!shown.contains("5215512"));
+        assert_eq!(
+            shown,
+            NameMask::of_key(&key).show("wa:", b"wa:5215512345678")
+        );
+        assert_ne!(shown, NameMask::random().show("wa:", b"wa:5215512345678"));
+        assert_ne!(
+            shown,
+            NameMask::of_key(&key).show("wa:", b"wa:5215512345679")
+        );
+    }
+}

@@ -1,0 +1,49 @@
+//! The sealed format: header ‖ nonce (24) ‖ XAES-256-GCM ciphertext ‖ tag (16), with the header and
+//! the binding as associated data. Keys are chosen and nonces drawn by the caller.
+
+use crate::binding::Binding;
+use crate::envelope::{Body, Header, NONCE_LEN, OVERHEAD};
+use crate::xaes::XaesKey;
+
+/// The envelope of a value, or `None` when the value or the binding is too long for the format.
+pub(crate) fn seal(
+    key: &XaesKey,
+    header: Header,
+    nonce: &[u8; NONCE_LEN],
+    binding: Binding<'_>,
+    value: &[u8],
+) -> Option<Vec<u8>> {
+    let mut envelope = Vec::with_capacity(OVERHEAD.checked_add(value.len())?);
+    envelope.extend_from_slice(&header.to_bytes());
+    envelope.extend_from_slice(nonce);
+    let start = envelope.len();
+    envelope.extend_from_slice(value);
+    let ciphertext = envelope.get_mut(start..)?;
+    let tag = binding
+        .with_associated_data(header, |data| key.seal_in_place(nonce, data, ciphertext))?
+        .ok()?;
+    envelope.extend_from_slice(&tag);
+    Some(envelope)
+}
+
+/// The value of an envelope, or `None` when its tag does not fit this key and binding.
+///
+/// The envelope must be bound to just the parts that the binding names: one that is tied to no
+/// place does not open where a bound one is expected, so it cannot be planted there.
+pub(crate) fn open(
+    key: &XaesKey,
+    header: Header,
+    body: Body<'_>,
+    binding: Binding<'_>,
+) -> Option<Vec<u8>> {
+    if header.flags.place() != binding.flags() {
+        return None;
+    }
+    let mut value = vec![0u8; body.ciphertext.len()];
+    binding
+        .with_associated_data(header, |data| {
+            key.open_to(body.nonce, data, body.ciphertext, body.tag, &mut value)
+        })?
+        .ok()?;
+    Some(value)
+}

@@ -1,0 +1,346 @@
+//! The sealer: seal, open and reseal under a keyring, and what opening answers for each kind of
+//! stored value in each mode. What a caller does about an error is not decided here.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::armor;
+use crate::binding::Binding;
+use crate::choice::{Format, Mode, PlainValues};
+use crate::classic;
+use crate::datakey::DataKey;
+use crate::envelope::{self, Body, Defect, Header, MAGIC};
+use crate::error::{KeyError, OpenError, ResealError, SealError};
+use crate::key::{KeyId, SecretKey};
+use crate::keyring::Keyring;
+use crate::plain;
+use crate::sealed;
+
+/// Seals values and opens envelopes under one keyring, mode and format.
+///
+/// Cheap to clone: the keyring is shared.
+#[derive(Clone)]
+pub struct Sealer {
+    keyring: Option<Arc<Keyring>>,
+    user: Option<Arc<UserKey>>,
+    mode: Mode,
+    format: Format,
+    armored: bool,
+    plain: PlainValues,
+}
+
+/// The key of one user's records, or the knowledge that it was destroyed.
+pub struct UserKey(Fate);
+
+enum Fate {
+    Live(Box<DataKey>),
+    Erased { at: u64 },
+}
+
+/// A value that was opened.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Opened<'a> {
+    /// The value.
+    pub value: Cow<'a, [u8]>,
+    /// In which form it was stored.
+    pub form: Form,
+}
+
+/// In which form a value was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As it is.
+    Plain,
+    /// In the classic format, under this key.
+    Classic {
+        /// The key that opened it.
+        key: KeyId,
+    },
+    /// In the sealed format, under this key.
+    Sealed {
+        /// The key that opened it.
+        key: KeyId,
+        /// Whether it was in the armored form.
+        armored: bool,
+    },
+}
+
+/// What resealing came to.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Resealed {
+    /// Nothing to do: empty, or already under the sealing key in a format at least as good as the
+    /// one that is written.
+    Current,
+    /// The new envelope.
+    Replaced(Vec<u8>),
+}
+
+impl Form {
+    /// The key that the value was under, if any.
+    #[must_use]
+    pub fn key(self) -> Option<KeyId> {
+        match self {
+            Self::Plain => None,
+            Self::Classic { key } | Self::Sealed { key, .. } => Some(key),
+        }
+    }
+}
+
+impl UserKey {
+    /// A user's key under the id that the ring gave it.
+    pub fn live(id: KeyId, key: &SecretKey) -> Result<Self, KeyError> {
+        Ok(Self(Fate::Live(Box::new(DataKey::with_id(id, key)?))))
+    }
+
+    /// The key was destroyed at this time (milliseconds since the Unix epoch).
+    #[must_use]
+    pub fn erased(at: u64) -> Self {
+        Self(Fate::Erased { at })
+    }
+}
+
+impl Sealer {
+    /// A sealer under this keyring. Plain values are taken to be JSON until
+    /// [`plain_values`](Self::plain_values) says otherwise.
+    #[must_use]
+    pub fn new(keyring: Arc<Keyring>, mode: Mode, format: Format) -> Self {
+        Self {
+            keyring: Some(keyring),
+            user: None,
+            mode,
+            format,
+            armored: false,
+            plain: PlainValues::Json,
+        }
+    }
+
+    /// A sealer that holds no key: plain values pass, nothing is sealed, no envelope opens.
+    #[must_use]
+    pub fn without_keys() -> Self {
+        Self {
+            keyring: None,
+            user: None,
+            mode: Mode::Off,
+            format: Format::Classic,
+            armored: false,
+            plain: PlainValues::Json,
+        }
+    }
+
+    /// The same sealer for records whose plain values look like this.
+    #[must_use]
+    pub fn plain_values(mut self, plain: PlainValues) -> Self {
+        self.plain = plain;
+        self
+    }
+
+    /// The same sealer writing another format.
+    #[must_use]
+    pub fn format(mut self, format: Format) -> Self {
+        self.format = format;
+        self
+    }
+
+    /// The same sealer writing the armored form of the sealed format, for stores that cannot hold
+    /// binary.
+    #[must_use]
+    pub fn armored(mut self, armored: bool) -> Self {
+        self.armored = armored;
+        self
+    }
+
+    /// The same sealer for the records of one user, who has a key of their own. Such values are
+    /// always in the sealed format.
+    #[must_use]
+    pub fn for_user(mut self, key: Arc<UserKey>) -> Self {
+        self.user = Some(key);
+        self.format = Format::Sealed;
+        self
+    }
+
+    /// The mode.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The format that is written.
+    #[must_use]
+    pub fn written_format(&self) -> Format {
+        self.format
+    }
+
+    /// The keyring, if there is one.
+    #[must_use]
+    pub fn keyring(&self) -> Option<&Arc<Keyring>> {
+        self.keyring.as_ref()
+    }
+
+    /// The bytes to store for a value: sealed when the mode seals, else the value itself.
+    pub fn to_store<'v>(
+        &self,
+        value: &'v [u8],
+        binding: Binding<'_>,
+    ) -> Result<Cow<'v, [u8]>, SealError> {
+        if self.mode.seals() {
+            self.seal(value, binding).map(Cow::Owned)
+        } else {
+            Ok(Cow::Borrowed(value))
+        }
+    }
+
+    /// Seals a value, whatever the mode.
+    pub fn seal(&self, value: &[u8], binding: Binding<'_>) -> Result<Vec<u8>, SealError> {
+        self.seal_as(self.format, self.armored, value, binding)
+    }
+
+    /// Opens stored bytes. `None` where there are none: an empty value means the same as no value.
+    pub fn open<'s>(
+        &self,
+        stored: &'s [u8],
+        binding: Binding<'_>,
+    ) -> Result<Option<Opened<'s>>, OpenError> {
+        if stored.is_empty() {
+            return Ok(None);
+        }
+        if stored.starts_with(&MAGIC) {
+            return self.open_sealed(stored, false, binding).map(Some);
+        }
+        if stored.starts_with(armor::PREFIX) {
+            let bytes = armor::decode(stored).ok_or(OpenError::Malformed(Defect::Armor))?;
+            return self.open_sealed(&bytes, true, binding).map(Some);
+        }
+        let keys = self.keyring.iter().flat_map(|ring| ring.keys());
+        match classic::open(stored, keys, DataKey::classic) {
+            Some(Some((key, value))) => Ok(Some(Opened {
+                value: Cow::Owned(value),
+                form: Form::Classic { key: key.id() },
+            })),
+            Some(None) if self.plain == PlainValues::Json => Err(OpenError::Refused),
+            Some(None) | None => self.accept_plain(stored).map(Some),
+        }
+    }
+
+    /// Opens stored bytes and, unless they are already as this sealer would write them, seals the
+    /// value anew. The sealed format is kept where it is: an envelope never loses its binding.
+    pub fn reseal(&self, stored: &[u8], binding: Binding<'_>) -> Result<Resealed, ResealError> {
+        let Some(opened) = self.open(stored, binding)? else {
+            return Ok(Resealed::Current);
+        };
+        let sealing = match &self.user {
+            Some(user) => user.id(),
+            None => self.keyring.as_ref().map(|ring| ring.sealing_id()),
+        };
+        let (format, armored) = match opened.form {
+            Form::Sealed { armored, .. } => (Format::Sealed, armored || self.armored),
+            Form::Plain | Form::Classic { .. } => (self.format, self.armored),
+        };
+        let as_written = match opened.form {
+            Form::Plain => false,
+            Form::Classic { .. } => format == Format::Classic,
+            Form::Sealed {
+                armored: was_armored,
+                ..
+            } => was_armored == armored,
+        };
+        if as_written && opened.form.key() == sealing {
+            return Ok(Resealed::Current);
+        }
+        Ok(Resealed::Replaced(self.seal_as(
+            format,
+            armored,
+            &opened.value,
+            binding,
+        )?))
+    }
+
+    fn seal_as(
+        &self,
+        format: Format,
+        armored: bool,
+        value: &[u8],
+        binding: Binding<'_>,
+    ) -> Result<Vec<u8>, SealError> {
+        let envelope = match self.user.as_deref() {
+            Some(UserKey(Fate::Erased { .. })) => return Err(SealError::Erased),
+            Some(UserKey(Fate::Live(key))) => key.seal(
+                Format::Sealed,
+                value,
+                binding,
+                envelope::Flags::with_user_key,
+            )?,
+            None => {
+                let ring = self.keyring.as_ref().ok_or(SealError::NoKey)?;
+                ring.sealing().seal(format, value, binding, |flags| flags)?
+            }
+        };
+        let armor = armored && format == Format::Sealed;
+        Ok(if armor {
+            armor::encode(&envelope)
+        } else {
+            envelope
+        })
+    }
+
+    fn open_sealed(
+        &self,
+        bytes: &[u8],
+        armored: bool,
+        binding: Binding<'_>,
+    ) -> Result<Opened<'static>, OpenError> {
+        let (header, body) = envelope::split(bytes).map_err(OpenError::Malformed)?;
+        let value = self.open_body(header, body, binding)?;
+        let form = Form::Sealed {
+            key: header.key,
+            armored,
+        };
+        Ok(Opened {
+            value: Cow::Owned(value),
+            form,
+        })
+    }
+
+    fn open_body(
+        &self,
+        header: Header,
+        body: Body<'_>,
+        binding: Binding<'_>,
+    ) -> Result<Vec<u8>, OpenError> {
+        let unknown = OpenError::UnknownKey { id: header.key };
+        let key = if header.flags.per_user_key() {
+            match self.user.as_deref() {
+                Some(UserKey(Fate::Erased { at })) => return Err(OpenError::Erased { at: *at }),
+                Some(UserKey(Fate::Live(key))) if key.id() == header.key => key,
+                Some(UserKey(Fate::Live(_))) | None => return Err(unknown),
+            }
+        } else {
+            self.keyring
+                .as_ref()
+                .and_then(|ring| ring.find(header.key))
+                .ok_or(unknown)?
+        };
+        sealed::open(key.xaes(), header, body, binding).ok_or(OpenError::Refused)
+    }
+
+    fn accept_plain<'s>(&self, stored: &'s [u8]) -> Result<Opened<'s>, OpenError> {
+        if !plain::acceptable(stored, self.plain) {
+            return Err(OpenError::Refused);
+        }
+        if self.mode == Mode::Required {
+            return Err(OpenError::Plaintext);
+        }
+        Ok(Opened {
+            value: Cow::Borrowed(stored),
+            form: Form::Plain,
+        })
+    }
+}
+
+impl UserKey {
+    fn id(&self) -> Option<KeyId> {
+        match &self.0 {
+            Fate::Live(key) => Some(key.id()),
+            Fate::Erased { .. } => None,
+        }
+    }
+}

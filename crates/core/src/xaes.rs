@@ -1,0 +1,107 @@
+//! XAES-256-GCM (C2SP specification `XAES-256-GCM`): AES-256-GCM with a 192-bit nonce under a key
+//! derived for each message by two blocks of AES-CMAC in the counter mode of NIST SP 800-108r1.
+//!
+//! Only the primitive is here: no header, no key ids, no randomness.
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::cipher::{AES_256, EncryptingKey, UnboundCipherKey};
+use zeroize::Zeroizing;
+
+use crate::envelope::{NONCE_LEN, TAG_LEN};
+use crate::key::KEY_LEN;
+
+/// Half of the nonce goes into the derivation, half is the nonce of AES-256-GCM.
+const HALF: usize = NONCE_LEN / 2;
+const BLOCK: usize = 16;
+
+/// A key with its AES schedule and its CMAC subkey computed once.
+pub(crate) struct XaesKey {
+    block_cipher: EncryptingKey,
+    /// The CMAC subkey K1.
+    subkey: Zeroizing<[u8; BLOCK]>,
+}
+
+/// The primitive failed: for opening, the tag is wrong.
+#[derive(Debug)]
+pub(crate) struct Failed;
+
+impl XaesKey {
+    pub(crate) fn new(key: &[u8; KEY_LEN]) -> Result<Self, Failed> {
+        let unbound = UnboundCipherKey::new(&AES_256, key).map_err(|_| Failed)?;
+        let block_cipher = EncryptingKey::ecb(unbound).map_err(|_| Failed)?;
+        let mut block = Zeroizing::new([0u8; BLOCK]);
+        block_cipher.encrypt(block.as_mut()).map_err(|_| Failed)?;
+        Ok(Self {
+            block_cipher,
+            subkey: Zeroizing::new(doubled(&block)),
+        })
+    }
+
+    /// Encrypts in place and returns the tag.
+    pub(crate) fn seal_in_place(
+        &self,
+        nonce: &[u8; NONCE_LEN],
+        associated_data: &[u8],
+        value: &mut [u8],
+    ) -> Result<[u8; TAG_LEN], Failed> {
+        let (key, nonce) = self.message_key(nonce)?;
+        let tag = key
+            .seal_in_place_separate_tag(nonce, Aad::from(associated_data), value)
+            .map_err(|_| Failed)?;
+        tag.as_ref().try_into().map_err(|_| Failed)
+    }
+
+    /// Checks the tag and writes the plaintext to `value`, which is as long as `ciphertext`.
+    pub(crate) fn open_to(
+        &self,
+        nonce: &[u8; NONCE_LEN],
+        associated_data: &[u8],
+        ciphertext: &[u8],
+        tag: &[u8; TAG_LEN],
+        value: &mut [u8],
+    ) -> Result<(), Failed> {
+        let (key, nonce) = self.message_key(nonce)?;
+        key.open_separate_gather(nonce, Aad::from(associated_data), ciphertext, tag, value)
+            .map_err(|_| Failed)
+    }
+
+    fn message_key(&self, nonce: &[u8; NONCE_LEN]) -> Result<(LessSafeKey, Nonce), Failed> {
+        let (prefix, suffix) = nonce.split_first_chunk::<HALF>().ok_or(Failed)?;
+        let suffix: [u8; HALF] = suffix.try_into().map_err(|_| Failed)?;
+        let derived = self.derive(prefix)?;
+        let unbound = UnboundKey::new(&AES_256_GCM, derived.as_ref()).map_err(|_| Failed)?;
+        Ok((
+            LessSafeKey::new(unbound),
+            Nonce::assume_unique_for_key(suffix),
+        ))
+    }
+
+    /// CMAC of `0x00 counter "X" 0x00 nonce[..12]` for the counters 1 and 2, each one block long:
+    /// so each is one AES call on the block masked with K1.
+    fn derive(&self, prefix: &[u8; HALF]) -> Result<Zeroizing<[u8; KEY_LEN]>, Failed> {
+        let mut derived = Zeroizing::new([0u8; KEY_LEN]);
+        for (counter, block) in (1u8..).zip(derived.chunks_exact_mut(BLOCK)) {
+            let (label, rest) = block.split_first_chunk_mut::<4>().ok_or(Failed)?;
+            *label = [0, counter, b'X', 0];
+            rest.copy_from_slice(prefix);
+            for (byte, mask) in block.iter_mut().zip(self.subkey.iter()) {
+                *byte ^= mask;
+            }
+        }
+        self.block_cipher
+            .encrypt(derived.as_mut())
+            .map_err(|_| Failed)?;
+        Ok(derived)
+    }
+}
+
+/// Multiplication by x in GF(2^128) as CMAC does it (NIST SP 800-38B, 6.1), without branching on
+/// the secret.
+fn doubled(block: &[u8; BLOCK]) -> [u8; BLOCK] {
+    let number = u128::from_be_bytes(*block);
+    let carry = (number >> 127).wrapping_neg() & 0x87;
+    ((number << 1) ^ carry).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,211 @@
+//! What opening answers for each kind of stored bytes, in each mode.
+
+use std::sync::Arc;
+
+use waxseal_core::{
+    Binding, Defect, Form, Format, Keyring, Mode, OpenError, PlainValues, Sealer, SecretKey,
+    UserKey,
+};
+
+use crate::{KEY, OLD_KEY, OTHER_KEY, STATE, sealer};
+
+const MODES: [Mode; 3] = [Mode::Off, Mode::On, Mode::Required];
+const FORMATS: [Format; 2] = [Format::Classic, Format::Sealed];
+
+fn place() -> Binding<'static> {
+    Binding::record(b"wa:5215512345678")
+}
+
+fn answer(sealer: &Sealer, stored: &[u8]) -> Result<Option<(Vec<u8>, Form)>, OpenError> {
+    let opened = sealer.open(stored, place())?;
+    Ok(opened.map(|opened| (opened.value.into_owned(), opened.form)))
+}
+
+#[test]
+fn a_sealed_value_under_a_known_key_opens_in_every_mode() {
+    let id = SecretKey::from_hex(OLD_KEY).ok().unwrap().id();
+    for armored in [false, true] {
+        let stored = sealer(OLD_KEY, "", Mode::On, Format::Sealed)
+            .armored(armored)
+            .seal(STATE, place())
+            .unwrap();
+        for mode in MODES {
+            let now = sealer(KEY, OLD_KEY, mode, Format::Classic);
+            let expected = Some((STATE.to_vec(), Form::Sealed { key: id, armored }));
+            assert_eq!(answer(&now, &stored), Ok(expected));
+        }
+    }
+}
+
+#[test]
+fn a_sealed_value_under_an_unknown_key_is_answered_with_its_id() {
+    let id = SecretKey::from_hex(OTHER_KEY).ok().unwrap().id();
+    let stored = sealer(OTHER_KEY, "", Mode::On, Format::Sealed)
+        .seal(STATE, place())
+        .unwrap();
+    for mode in MODES {
+        let now = sealer(KEY, OLD_KEY, mode, Format::Sealed);
+        assert_eq!(answer(&now, &stored), Err(OpenError::UnknownKey { id }));
+    }
+    assert_eq!(
+        answer(&Sealer::without_keys(), &stored),
+        Err(OpenError::UnknownKey { id })
+    );
+}
+
+#[test]
+fn an_envelope_moved_to_another_place_is_refused() {
+    let here = sealer(KEY, "", Mode::On, Format::Sealed);
+    let (name, other) = (b"wa:1", b"wa:2");
+    let places = [
+        Binding::unbound(),
+        Binding::record(name),
+        Binding::record(other),
+        Binding::field(name, b"email"),
+        Binding::field(name, b"color"),
+        Binding::field(other, b"email"),
+        // The same bytes, cut elsewhere between name and field.
+        Binding::field(b"wa:1e", b"mail"),
+    ];
+    for (at, from) in places.iter().enumerate() {
+        let envelope = here.seal(STATE, *from).unwrap();
+        for (to, place) in places.iter().enumerate() {
+            let opened = here.open(&envelope, *place);
+            assert_eq!(opened.is_ok(), at == to, "from {at} to {to}");
+            if at != to {
+                assert_eq!(opened.err(), Some(OpenError::Refused));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_classic_value_opens_under_any_of_the_keys() {
+    let id = SecretKey::from_hex(OLD_KEY).ok().unwrap().id();
+    let stored = sealer(OLD_KEY, "", Mode::On, Format::Classic)
+        .seal(STATE, place())
+        .unwrap();
+    for mode in MODES {
+        for format in FORMATS {
+            let now = sealer(KEY, &format!("{OTHER_KEY},{OLD_KEY}"), mode, format);
+            let expected = Some((STATE.to_vec(), Form::Classic { key: id }));
+            assert_eq!(answer(&now, &stored), Ok(expected));
+        }
+    }
+}
+
+#[test]
+fn base64_that_no_key_opens_is_refused_where_plain_values_are_json() {
+    let stored = sealer(OTHER_KEY, "", Mode::On, Format::Classic)
+        .seal(STATE, place())
+        .unwrap();
+    for mode in MODES {
+        let json = sealer(KEY, "", mode, Format::Classic);
+        assert_eq!(answer(&json, &stored), Err(OpenError::Refused));
+        let any = json.plain_values(PlainValues::Any);
+        let expected = match mode {
+            Mode::Required => Err(OpenError::Plaintext),
+            Mode::Off | Mode::On => Ok(Some((stored.clone(), Form::Plain))),
+        };
+        assert_eq!(answer(&any, &stored), expected);
+    }
+    assert_eq!(
+        answer(&Sealer::without_keys(), &stored),
+        Err(OpenError::Refused)
+    );
+}
+
+#[test]
+fn base64_of_less_than_32_bytes_is_plain() {
+    let short = b"dGVtcG9yYXJ5IHBhc3N3b3JkIDE=";
+    let now = sealer(KEY, "", Mode::On, Format::Classic);
+    assert_eq!(answer(&now, short), Ok(Some((short.to_vec(), Form::Plain))));
+}
+
+#[test]
+fn a_plain_value_is_answered_except_where_sealing_is_required() {
+    for stored in [STATE, b"hello", b"0"] {
+        for mode in [Mode::Off, Mode::On] {
+            let now = sealer(KEY, "", mode, Format::Sealed);
+            assert_eq!(
+                answer(&now, stored),
+                Ok(Some((stored.to_vec(), Form::Plain)))
+            );
+        }
+        let now = sealer(KEY, "", Mode::Required, Format::Sealed);
+        assert_eq!(answer(&now, stored), Err(OpenError::Plaintext));
+    }
+}
+
+#[test]
+fn nothing_is_none_in_every_mode() {
+    for mode in MODES {
+        assert_eq!(
+            answer(&sealer(KEY, "", mode, Format::Sealed), b""),
+            Ok(None)
+        );
+    }
+}
+
+#[test]
+fn a_value_of_an_erased_user_says_when_that_was() {
+    let ring = || sealer(KEY, "", Mode::On, Format::Sealed);
+    let user_key = SecretKey::generate().ok().unwrap();
+    let live = Arc::new(UserKey::live(user_key.id(), &user_key).unwrap());
+    let erased = Arc::new(UserKey::erased(1_763_386_800_000));
+
+    let stored = ring().for_user(live.clone()).seal(STATE, place()).unwrap();
+    let expected = Some((
+        STATE.to_vec(),
+        Form::Sealed {
+            key: user_key.id(),
+            armored: false,
+        },
+    ));
+    assert_eq!(answer(&ring().for_user(live), &stored), Ok(expected));
+    for mode in MODES {
+        let now = sealer(KEY, "", mode, Format::Sealed);
+        let gone = Err(OpenError::Erased {
+            at: 1_763_386_800_000,
+        });
+        assert_eq!(answer(&now.clone().for_user(erased.clone()), &stored), gone);
+        assert_eq!(
+            answer(&now, &stored),
+            Err(OpenError::UnknownKey { id: user_key.id() })
+        );
+    }
+    assert!(ring().for_user(erased).seal(STATE, place()).is_err());
+}
+
+#[test]
+fn what_starts_like_an_envelope_and_is_none_says_why() {
+    let now = sealer(KEY, "", Mode::On, Format::Sealed);
+    let mut stored = now.seal(STATE, place()).unwrap();
+    stored[2] = 9;
+    assert_eq!(
+        answer(&now, &stored),
+        Err(OpenError::Malformed(Defect::Version(9)))
+    );
+    stored[2] = 2;
+    stored[3] = 0x80;
+    assert_eq!(
+        answer(&now, &stored),
+        Err(OpenError::Malformed(Defect::Flags(0x80)))
+    );
+    stored[3] = 1;
+    assert_eq!(
+        answer(&now, &stored[..40]),
+        Err(OpenError::Malformed(Defect::Truncated))
+    );
+    assert_eq!(
+        answer(&now, b"ws2:not base64"),
+        Err(OpenError::Malformed(Defect::Armor))
+    );
+}
+
+#[test]
+fn the_keyring_of_the_environment_reads_its_two_variables() {
+    assert!(Keyring::from_hex(KEY, "").is_ok());
+    assert!(Keyring::from_hex(KEY, &format!("{OLD_KEY} , {OTHER_KEY}")).is_ok());
+    assert!(Keyring::from_hex("", OLD_KEY).is_err());
+}
