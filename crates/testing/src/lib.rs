@@ -1,0 +1,21 @@
+//! Real servers and sample data for the tests of every other crate: Redis processes that die with
+//! their owner, a certificate authority for TLS, Node as the reference for the classic format, and
+//! invented conversation states.
+//!
+//! Knows nothing of Waxseal: no envelope, no key, no store. What a test expects of Waxseal stands in
+//! that test. Everything here panics on failure, because its only callers are tests.
+
+pub mod client;
+pub mod node;
+pub mod redis_server;
+pub mod snapshot;
+pub mod states;
+pub mod tls;
+pub mod tools;
+
+pub use client::{Client, Reply};
+pub use redis_server::{Builder, RedisServer};
+pub use snapshot::{Snapshot, StoredRecord};
+pub use states::{load_states, state_json, state_json_sized, state_name};
+pub use tls::Certificates;
+pub use tools::Flavor;

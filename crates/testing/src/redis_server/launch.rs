@@ -1,0 +1,101 @@
+//! Starting a server process and waiting until it answers. Knows one port and one folder; who owns
+//! the process, and what it was told to be, is the business of its callers.
+
+use std::fs;
+use std::hash::{BuildHasher, RandomState};
+use std::net::TcpListener;
+use std::ops::Range;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::thread::sleep;
+use std::time::Instant;
+
+use super::{PAUSE, START_LIMIT, info_field};
+use crate::client::{Client, Reply};
+use crate::tools::Flavor;
+
+/// Below the ports that Linux hands out to outgoing connections (32768 and up): otherwise another
+/// test's connection could sit on a server's port while the server restarts.
+const PORTS: Range<u16> = 20_000..32_000;
+
+/// A port that nobody listens on right now. Another process may still take it before the server
+/// does, hence the attempts in [`Builder::start`].
+pub(super) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // The standard library seeds its hasher randomly: two test processes begin at different ports.
+    let start = RandomState::new().hash_one(std::process::id());
+    for _ in 0..PORTS.len() {
+        let step = u64::from(NEXT.fetch_add(1, Ordering::Relaxed));
+        let offset = start.wrapping_add(step) % PORTS.len() as u64;
+        let port = PORTS.start + u16::try_from(offset).expect("less than the range is long");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no free port between {} and {}", PORTS.start, PORTS.end);
+}
+
+/// Starts the server whose settings lie in `folder` and waits until it answers on `port`.
+pub(super) fn launch(
+    flavor: Flavor,
+    folder: &Path,
+    port: u16,
+    password: Option<&str>,
+) -> Result<Child, String> {
+    let log = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join("server.log"))
+        .expect("open the server's log");
+    let mut process = Command::new(flavor.program())
+        .arg(folder.join("server.conf"))
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("share the log"))
+        .stderr(log)
+        .spawn()
+        .map_err(|error| format!("{}: {error}", flavor.program().display()))?;
+
+    let give_up = Instant::now() + START_LIMIT;
+    let failure = loop {
+        if answers(&mut process, port, password) {
+            return Ok(process);
+        }
+        if let Ok(Some(status)) = process.try_wait() {
+            break format!("it ended with {status}");
+        }
+        if Instant::now() > give_up {
+            break format!("it did not answer within {} s", START_LIMIT.as_secs());
+        }
+        sleep(PAUSE);
+    };
+    let _ = process.kill();
+    let _ = process.wait();
+    let log = fs::read_to_string(folder.join("server.log")).unwrap_or_default();
+    let tail: Vec<&str> = log.lines().rev().take(12).collect();
+    Err(format!(
+        "{failure}; its log, newest first:\n{}",
+        tail.join("\n")
+    ))
+}
+
+/// Whether the server on this port is up, and is the one that was started: a foreign server that
+/// took the port a moment earlier would answer just as well.
+fn answers(process: &mut Child, port: u16, password: Option<&str>) -> bool {
+    let Ok(mut client) = Client::connect(port) else {
+        return false;
+    };
+    if let Some(password) = password
+        && !matches!(client.try_cmd(&["AUTH", password]), Ok(Reply::Simple(_)))
+    {
+        return false;
+    }
+    if !matches!(client.try_cmd(&["PING"]), Ok(Reply::Simple(pong)) if pong == "PONG") {
+        return false;
+    }
+    let Ok(info) = client.try_cmd(&["INFO", "server"]) else {
+        return false;
+    };
+    info_field(&info.to_text(), "process_id") == process.id().to_string()
+}

@@ -1,0 +1,105 @@
+//! A certificate authority for one test: it signs a server certificate for 127.0.0.1 and a client
+//! certificate, and leaves all of them as PEM files. Knows nothing of Redis and opens no socket.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose,
+};
+
+/// The PEM files of one authority.
+#[derive(Debug, Clone)]
+pub struct Certificates {
+    folder: PathBuf,
+}
+
+impl Certificates {
+    /// Makes a new authority with a server and a client certificate, and writes them into `folder`.
+    /// Two calls make two authorities that do not trust each other.
+    ///
+    /// # Panics
+    ///
+    /// When `folder` cannot be written.
+    #[must_use]
+    pub fn create_in(folder: &Path) -> Self {
+        let made = Self {
+            folder: folder.to_owned(),
+        };
+        let authority = authority();
+        fs::write(made.ca(), authority.pem()).expect("write the authority's certificate");
+
+        let names = ["127.0.0.1", "localhost"];
+        let server = signed(&authority, &names, ExtendedKeyUsagePurpose::ServerAuth);
+        fs::write(made.server_certificate(), server.0).expect("write the server's certificate");
+        fs::write(made.server_key(), server.1).expect("write the server's key");
+
+        let client = signed(&authority, &["client"], ExtendedKeyUsagePurpose::ClientAuth);
+        fs::write(made.client_certificate(), client.0).expect("write the client's certificate");
+        fs::write(made.client_key(), client.1).expect("write the client's key");
+        made
+    }
+
+    /// The certificate of the authority itself.
+    #[must_use]
+    pub fn ca(&self) -> PathBuf {
+        self.folder.join("ca.pem")
+    }
+
+    /// The server's certificate, for `127.0.0.1` and `localhost`.
+    #[must_use]
+    pub fn server_certificate(&self) -> PathBuf {
+        self.folder.join("server.pem")
+    }
+
+    /// The server's private key, PKCS#8.
+    #[must_use]
+    pub fn server_key(&self) -> PathBuf {
+        self.folder.join("server.key")
+    }
+
+    /// The client's certificate.
+    #[must_use]
+    pub fn client_certificate(&self) -> PathBuf {
+        self.folder.join("client.pem")
+    }
+
+    /// The client's private key, PKCS#8.
+    #[must_use]
+    pub fn client_key(&self) -> PathBuf {
+        self.folder.join("client.key")
+    }
+}
+
+fn authority() -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::default();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "Waxseal test authority");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let key = KeyPair::generate().expect("generate the authority's key");
+    CertifiedIssuer::self_signed(params, key).expect("sign the authority's certificate")
+}
+
+/// Certificate and private key, both PEM.
+fn signed(
+    authority: &CertifiedIssuer<'static, KeyPair>,
+    names: &[&str],
+    purpose: ExtendedKeyUsagePurpose,
+) -> (String, String) {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let mut params = CertificateParams::new(names.clone()).expect("the names are valid");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, names[0].as_str());
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![purpose];
+    params.use_authority_key_identifier_extension = true;
+    let key = KeyPair::generate().expect("generate a key");
+    let certificate = params
+        .signed_by(&key, authority)
+        .expect("sign a certificate");
+    (certificate.pem(), key.serialize_pem())
+}

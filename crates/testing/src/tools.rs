@@ -1,0 +1,92 @@
+//! Where the programs that the tests start lie on this machine. Installs nothing: that is the work
+//! of `cargo xtask test`, and every message about a missing program says so.
+
+use std::path::{Path, PathBuf};
+
+/// Which server a test runs against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Flavor {
+    /// The `redis-server` of the operating system.
+    System,
+    /// Redis 6.2, the oldest server that Waxseal supports.
+    Redis62,
+    /// Valkey 9.
+    Valkey,
+}
+
+impl Flavor {
+    /// All of them, for tests that must hold on every server.
+    pub const ALL: [Self; 3] = [Self::System, Self::Redis62, Self::Valkey];
+
+    /// The server program of this flavor.
+    ///
+    /// # Panics
+    ///
+    /// When it is not installed.
+    #[must_use]
+    pub fn program(self) -> PathBuf {
+        let installed = match self {
+            Self::System => return on_path("redis-server"),
+            Self::Redis62 => tools_folder().join("redis-6.2").join("redis-server"),
+            Self::Valkey => tools_folder().join("valkey").join("valkey-server"),
+        };
+        assert!(
+            installed.is_file(),
+            "{}",
+            missing(&installed.display().to_string())
+        );
+        installed
+    }
+}
+
+/// The root of the workspace.
+#[must_use]
+pub fn workspace_root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .expect("this crate lies two folders below the root of the workspace")
+}
+
+/// The folder for servers that no system package provides: `target/tools`.
+#[must_use]
+pub fn tools_folder() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    workspace_root().join(target).join("tools")
+}
+
+/// A program that is found through `PATH`.
+///
+/// # Panics
+///
+/// When no folder of `PATH` has it.
+#[must_use]
+pub fn on_path(program: &str) -> PathBuf {
+    std::env::var_os("PATH")
+        .iter()
+        .flat_map(std::env::split_paths)
+        .map(|folder| folder.join(program))
+        .find(|candidate| candidate.is_file())
+        .unwrap_or_else(|| panic!("{}", missing(program)))
+}
+
+fn missing(program: &str) -> String {
+    format!("`{program}` is missing: run `cargo xtask test` once, it installs what the tests need")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_root_of_the_workspace() {
+        let manifest = std::fs::read_to_string(workspace_root().join("Cargo.toml")).unwrap();
+        assert!(manifest.contains("[workspace]"));
+    }
+
+    #[test]
+    #[should_panic(expected = "run `cargo xtask test` once")]
+    fn says_how_to_get_a_missing_program() {
+        let _ = on_path("no-such-program-anywhere");
+    }
+}

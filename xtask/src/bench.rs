@@ -1,0 +1,69 @@
+//! `cargo xtask bench`: which benchmark lies in which crate. Measures nothing itself.
+
+use crate::Failure;
+use crate::install;
+use crate::run::{cargo, run};
+
+/// Name on the command line, crate, benchmark.
+const BENCHMARKS: [(&str, &str, &str); 3] = [
+    ("core", "waxseal-core", "seal_open"),
+    ("store", "waxseal-sessions", "overhead"),
+    ("migrate", "waxseal-cli", "migration"),
+];
+
+pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
+    let (chosen, rest) = choose(arguments)?;
+    install::everything()?;
+    for (_, package, benchmark) in chosen {
+        let mut command = cargo(&["bench", "-p", package, "--bench", benchmark]);
+        if !rest.is_empty() {
+            command.arg("--").args(rest);
+        }
+        run(command)?;
+    }
+    Ok(())
+}
+
+type Benchmark = (&'static str, &'static str, &'static str);
+
+/// One benchmark by its name, or all of them where no name stands in front; and what is left.
+fn choose(arguments: &[String]) -> Result<(Vec<Benchmark>, &[String]), Failure> {
+    match arguments.split_first() {
+        None => Ok((BENCHMARKS.to_vec(), &[])),
+        Some((flag, _)) if flag.starts_with('-') => Ok((BENCHMARKS.to_vec(), arguments)),
+        Some((name, rest)) => {
+            let chosen = BENCHMARKS.into_iter().find(|(known, ..)| known == name);
+            let unknown = || Failure::Usage(format!("there is no benchmark `{name}`"));
+            chosen
+                .map(|chosen| (vec![chosen], rest))
+                .ok_or_else(unknown)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split_whitespace().map(ToOwned::to_owned).collect()
+    }
+
+    #[test]
+    fn a_name_chooses_one_benchmark_and_none_chooses_all() {
+        let line = words("store --json");
+        let (chosen, rest) = choose(&line).unwrap();
+        assert_eq!(chosen, [BENCHMARKS[1]]);
+        assert_eq!(rest, words("--json"));
+        assert_eq!(choose(&[]).unwrap().0, BENCHMARKS);
+        assert_eq!(
+            choose(&words("--json")).unwrap(),
+            (BENCHMARKS.to_vec(), &words("--json")[..])
+        );
+    }
+
+    #[test]
+    fn refuses_a_benchmark_that_does_not_exist() {
+        assert!(matches!(choose(&words("moon")), Err(Failure::Usage(_))));
+    }
+}

@@ -1,0 +1,74 @@
+//! The repository's own chores, as `cargo xtask <chore>`: run the tests with everything they need,
+//! run the benchmarks, check the house rules. Knows the workspace's layout and nothing of what the
+//! crates do.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a chore talks to its caller"
+)]
+
+mod bench;
+mod install;
+mod run;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask <chore>
+
+  test [--no-install] [-- ARGS]       install what the tests need, check format and lints, run all
+                                      tests; ARGS go to `cargo test`
+  bench [core|store|migrate] [ARGS]   run one benchmark or all of them; ARGS go to the benchmark
+  tools                               only install what the tests need
+  tidy                                check the house rules
+  help                                this text";
+
+/// The exit status for a command line that makes no sense, as in `sysexits.h`.
+const EX_USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some((chore, rest)) = arguments.split_first() else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(EX_USAGE);
+    };
+    let outcome = match chore.as_str() {
+        "test" => test::test(rest),
+        "bench" => bench::bench(rest),
+        "tools" => install::tools(rest),
+        "tidy" => tidy::report(rest),
+        "help" | "--help" | "-h" => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        unknown => Err(Failure::Usage(format!("there is no chore `{unknown}`"))),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Usage(problem)) => {
+            eprintln!("xtask: error: {problem}\n\n{USAGE}");
+            ExitCode::from(EX_USAGE)
+        }
+        Err(Failure::Chore(problem)) => {
+            eprintln!("xtask: error: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why a chore did not succeed.
+#[derive(Debug)]
+enum Failure {
+    /// The command line makes no sense.
+    Usage(String),
+    /// The chore was understood and failed.
+    Chore(String),
+}
+
+impl From<String> for Failure {
+    fn from(problem: String) -> Self {
+        Self::Chore(problem)
+    }
+}

@@ -1,0 +1,90 @@
+//! `cargo xtask test`: everything that must hold before a change is merged, in one command. The
+//! tests come last, so that their own summary ends the output.
+
+use crate::Failure;
+use crate::install;
+use crate::run::{cargo, output, run};
+
+/// The parts of the toolchain that are no part of every installation.
+const COMPONENTS: [(&str, &str); 2] = [("fmt", "rustfmt"), ("clippy", "clippy")];
+
+pub(crate) fn test(arguments: &[String]) -> Result<(), Failure> {
+    let wanted = Wanted::parse(arguments)?;
+    if wanted.install {
+        install::everything()?;
+    }
+    for (subcommand, component) in COMPONENTS {
+        if output(cargo(&[subcommand, "--version"])).is_none() {
+            return Err(Failure::Chore(format!(
+                "`cargo {subcommand}` is missing: get it with `rustup component add {component}`"
+            )));
+        }
+    }
+    run(cargo(&["fmt", "--all", "--", "--check"]))?;
+    run(cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
+    let mut tests = cargo(&["test", "--workspace", "--all-features"]);
+    tests.args(wanted.for_cargo);
+    run(tests)?;
+    Ok(())
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Wanted<'a> {
+    install: bool,
+    for_cargo: &'a [String],
+}
+
+impl<'a> Wanted<'a> {
+    fn parse(arguments: &'a [String]) -> Result<Self, Failure> {
+        let end = arguments.iter().position(|argument| argument == "--");
+        let ours = &arguments[..end.unwrap_or(arguments.len())];
+        let for_cargo = end.map_or(&[][..], |end| &arguments[end + 1..]);
+        match ours {
+            [] => Ok(Self {
+                install: true,
+                for_cargo,
+            }),
+            [flag] if flag == "--no-install" => Ok(Self {
+                install: false,
+                for_cargo,
+            }),
+            [.., unknown] => Err(Failure::Usage(format!("`test` does not know `{unknown}`"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split_whitespace().map(ToOwned::to_owned).collect()
+    }
+
+    #[test]
+    fn what_stands_behind_two_dashes_goes_to_cargo() {
+        let line = words("--no-install -- envelope -- --nocapture");
+        let wanted = Wanted::parse(&line).unwrap();
+        assert!(!wanted.install);
+        assert_eq!(wanted.for_cargo, words("envelope -- --nocapture"));
+        assert!(Wanted::parse(&[]).unwrap().install);
+    }
+
+    #[test]
+    fn refuses_a_flag_that_it_does_not_know() {
+        for line in ["--fast", "--no-install --fast", "--fast -- x"] {
+            assert!(
+                matches!(Wanted::parse(&words(line)), Err(Failure::Usage(_))),
+                "{line}"
+            );
+        }
+    }
+}

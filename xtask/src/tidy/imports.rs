@@ -1,0 +1,224 @@
+//! Who may import whom: the floors of the house as a table. Reads manifests only; development
+//! dependencies are free.
+
+use toml::{Table, Value};
+
+/// What one crate may import of ours, and what it must never import.
+struct Row {
+    short: &'static str,
+    ours: &'static [&'static str],
+    never: &'static [&'static str],
+}
+
+const ROWS: [Row; 7] = [
+    Row {
+        short: "core",
+        ours: &[],
+        never: &["tokio", "redis", "redb", "tracing", "log", "dotenvy"],
+    },
+    Row {
+        short: "stores",
+        ours: &[],
+        never: &["aws-lc-rs", "aes-gcm", "base64-simd"],
+    },
+    Row {
+        short: "sessions",
+        ours: &["waxseal-core", "waxseal-stores"],
+        never: &[],
+    },
+    Row {
+        short: "sweep",
+        ours: &["waxseal-core", "waxseal-stores"],
+        never: &[],
+    },
+    Row {
+        short: "waxseal",
+        ours: &[
+            "waxseal-core",
+            "waxseal-stores",
+            "waxseal-sessions",
+            "waxseal-sweep",
+        ],
+        never: &[],
+    },
+    Row {
+        short: "cli",
+        ours: &[
+            "waxseal",
+            "waxseal-core",
+            "waxseal-stores",
+            "waxseal-sessions",
+            "waxseal-sweep",
+        ],
+        never: &[],
+    },
+    Row {
+        short: "testing",
+        ours: &[],
+        never: &[],
+    },
+];
+
+/// Crates from outside that exactly one of ours may import.
+const ONLY: [(&str, &str); 9] = [
+    ("aws-lc-rs", "core"),
+    ("aes-gcm", "core"),
+    ("xaes-256-gcm", "core"),
+    ("redis", "stores"),
+    ("redb", "stores"),
+    ("anyhow", "cli"),
+    ("clap", "cli"),
+    ("clap_complete", "cli"),
+    ("clap_mangen", "cli"),
+];
+
+/// `core` for `crates/core/Cargo.toml`.
+pub(super) fn crate_of_manifest(path: &str) -> Option<&str> {
+    let short = path.strip_prefix("crates/")?.strip_suffix("/Cargo.toml")?;
+    (!short.contains('/')).then_some(short)
+}
+
+/// Every import of this manifest that goes sideways, up, or through a wall.
+pub(super) fn broken_walls(short: &str, manifest: &str, root: &str) -> Vec<String> {
+    let path = format!("crates/{short}/Cargo.toml");
+    let Some(row) = ROWS.iter().find(|row| row.short == short) else {
+        return vec![format!(
+            "{path}: `{short}` is not in the table of imports: give it a row"
+        )];
+    };
+    let (manifest, root) = match (manifest.parse::<Table>(), root.parse::<Table>()) {
+        (Ok(manifest), Ok(root)) => (manifest, root),
+        (Err(error), _) | (_, Err(error)) => return vec![format!("{path}: {error}")],
+    };
+    let imports = imports(&manifest, &root);
+    imports
+        .iter()
+        .filter_map(|import| complaint(row, import))
+        .map(|it| format!("{path}: {it}"))
+        .collect()
+}
+
+fn complaint(row: &Row, import: &str) -> Option<String> {
+    let short = row.short;
+    let is_ours = import == "waxseal" || import.starts_with("waxseal-");
+    if is_ours && !row.ours.contains(&import) {
+        return Some(format!(
+            "`{short}` may not import `{import}`: imports go down only"
+        ));
+    }
+    if row.never.contains(&import) {
+        return Some(format!("`{import}` has no place in `{short}`"));
+    }
+    let (_, only) = ONLY.iter().find(|(name, _)| *name == import)?;
+    (*only != short).then(|| format!("only `{only}` may import `{import}`"))
+}
+
+/// The packages that a manifest imports, whatever it calls them, for every target.
+fn imports(manifest: &Table, root: &Table) -> Vec<String> {
+    let targets = manifest.get("target").and_then(Value::as_table);
+    let targets = targets
+        .into_iter()
+        .flat_map(Table::values)
+        .filter_map(Value::as_table);
+    let mut imports: Vec<String> = std::iter::once(manifest)
+        .chain(targets)
+        .flat_map(|table| [table.get("dependencies"), table.get("build-dependencies")])
+        .flatten()
+        .filter_map(Value::as_table)
+        .flatten()
+        .map(|(name, details)| package(name, details, root))
+        .collect();
+    imports.sort();
+    imports.dedup();
+    imports
+}
+
+/// The package behind the name of a dependency: `x = { package = "redis" }` is `redis`.
+fn package(name: &str, details: &Value, root: &Table) -> String {
+    let inherited = details
+        .get("workspace")
+        .and_then(Value::as_bool)
+        .unwrap_or(false);
+    let in_root = || root.get("workspace")?.get("dependencies")?.get(name);
+    let details = if inherited { in_root() } else { Some(details) };
+    let renamed = details
+        .and_then(|details| details.get("package"))
+        .and_then(Value::as_str);
+    renamed.unwrap_or(name).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broken(short: &str, manifest: &str) -> Vec<String> {
+        let root = "[workspace.dependencies]\ndb = { package = \"redb\", version = \"4\" }\n";
+        broken_walls(short, manifest, root)
+    }
+
+    #[test]
+    fn imports_go_down_only() {
+        for (short, import) in [
+            ("core", "waxseal-stores"),
+            ("stores", "waxseal-core"),
+            ("sessions", "waxseal-sweep"),
+            ("sweep", "waxseal-sessions"),
+            ("waxseal", "waxseal-cli"),
+            ("cli", "waxseal-testing"),
+            ("testing", "waxseal-core"),
+        ] {
+            let manifest = format!("[dependencies]\n{import}.workspace = true\n");
+            assert_eq!(broken(short, &manifest).len(), 1, "{short} {import}");
+            let for_tests = format!("[dev-dependencies]\n{import}.workspace = true\n");
+            assert!(broken(short, &for_tests).is_empty(), "{short} {import}");
+        }
+        let fine = "[dependencies]\nwaxseal-core.workspace = true\nwaxseal-stores.workspace = true";
+        assert!(broken("sweep", fine).is_empty());
+    }
+
+    #[test]
+    fn the_ground_floor_has_no_door_and_the_stores_see_no_key() {
+        for (short, import) in [
+            ("core", "tokio"),
+            ("core", "tracing"),
+            ("stores", "aws-lc-rs"),
+            ("stores", "base64-simd"),
+            ("sessions", "redis"),
+            ("sweep", "redb"),
+            ("waxseal", "aes-gcm"),
+            ("stores", "anyhow"),
+        ] {
+            let found = broken(short, &format!("[dependencies]\n{import} = \"1\"\n"));
+            assert_eq!(found.len(), 1, "{short} {import}: {found:?}");
+        }
+        assert!(broken("core", "[dependencies]\naws-lc-rs = \"1\"\naes-gcm = \"1\"").is_empty());
+        assert!(broken("stores", "[dependencies]\nredis = \"1\"\nrustls = \"1\"").is_empty());
+    }
+
+    #[test]
+    fn another_name_or_another_target_is_no_way_round() {
+        for manifest in [
+            "[dependencies]\ndb.workspace = true\n",
+            "[dependencies]\nx = { version = \"1\", package = \"redis\" }\n",
+            "[dependencies.redis]\nversion = \"1\"\n",
+            "[target.'cfg(unix)'.dependencies]\nredis = \"1\"\n",
+            "[build-dependencies]\nredis = \"1\"\n",
+        ] {
+            assert_eq!(broken("sweep", manifest).len(), 1, "{manifest}");
+        }
+    }
+
+    #[test]
+    fn a_crate_without_a_row_is_told_to_get_one() {
+        let found = broken("attic", "[dependencies]\n");
+        assert!(found[0].contains("give it a row"), "{found:?}");
+        assert_eq!(crate_of_manifest("crates/attic/Cargo.toml"), Some("attic"));
+        assert_eq!(crate_of_manifest("crates/attic/fuzz/Cargo.toml"), None);
+        assert_eq!(crate_of_manifest("Cargo.toml"), None);
+    }
+
+    #[test]
+    fn a_manifest_that_does_not_parse_is_reported() {
+        assert_eq!(broken("core", "[dependencies").len(), 1);
+    }
+}
