@@ -1,0 +1,179 @@
+//! Records that are taken away only where nobody else was faster: deleted, or moved elsewhere.
+
+use std::time::Duration;
+
+use super::Bench;
+use crate::record::{Expiry, Lifetime, RecordName};
+use crate::store::{Move, Moved, Outcome};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const OLD: &[u8] = b"old";
+const NEW: &[u8] = b"new";
+
+fn step<'a>(from: &'a RecordName, to: &'a RecordName) -> Move<'a> {
+    Move {
+        from,
+        expected: OLD,
+        to,
+        value: NEW,
+        expiry: Expiry::Keep,
+    }
+}
+
+async fn moves(bench: &Bench<'_>, step: Move<'_>, expected: Moved, sentence: &str) {
+    let moved = bench.store.move_if_unchanged(step).await;
+    assert_eq!(moved, Ok(expected), "{sentence}");
+}
+
+pub(super) async fn a_record_is_deleted_only_with_the_expected_bytes(bench: &Bench<'_>) {
+    let (name, hash) = (bench.name("record"), bench.name("hash"));
+    let deleted = bench.store.delete_if_unchanged(&name, b"value").await;
+    assert_eq!(
+        deleted,
+        Ok(Outcome::Changed),
+        "an absent record is not deleted"
+    );
+    bench.put(&name, b"value", Expiry::Never).await;
+    let deleted = bench.store.delete_if_unchanged(&name, b"other").await;
+    assert_eq!(
+        deleted,
+        Ok(Outcome::Changed),
+        "a record with other bytes is not deleted"
+    );
+    assert_eq!(
+        bench.get(&name).await.as_deref(),
+        Some(&b"value"[..]),
+        "it is still there"
+    );
+    let deleted = bench.store.delete_if_unchanged(&name, b"value").await;
+    assert_eq!(
+        deleted,
+        Ok(Outcome::Done),
+        "a record with the expected bytes is deleted"
+    );
+    assert_eq!(bench.get(&name).await, None, "it is gone");
+    bench.put_field(&hash, b"field", b"value").await;
+    let deleted = bench.store.delete_if_unchanged(&hash, b"value").await;
+    assert_eq!(
+        deleted,
+        Ok(Outcome::Changed),
+        "a record of another type is not deleted"
+    );
+    assert_eq!(
+        bench.kind(&hash).await.as_deref(),
+        Some("hash"),
+        "it is still there"
+    );
+}
+
+pub(super) async fn a_record_moves_only_with_the_expected_bytes(bench: &Bench<'_>) {
+    let [from, to, hash] = ["from", "to", "hash"].map(|end| bench.name(end));
+    let (sentence, step) = ("an absent record does not move", step(&from, &to));
+    moves(bench, step, Moved::Changed, sentence).await;
+    bench.put(&from, b"other", Expiry::Never).await;
+    let sentence = "a record with other bytes does not move";
+    moves(bench, step, Moved::Changed, sentence).await;
+    let left = bench.get(&from).await;
+    assert_eq!(left.as_deref(), Some(&b"other"[..]), "{sentence}");
+    bench.put_field(&hash, b"field", OLD).await;
+    let sentence = "a record of another type does not move";
+    moves(
+        bench,
+        Move {
+            from: &hash,
+            ..step
+        },
+        Moved::Changed,
+        sentence,
+    )
+    .await;
+    assert_eq!(
+        bench.kind(&hash).await.as_deref(),
+        Some("hash"),
+        "{sentence}"
+    );
+    assert_eq!(bench.get(&to).await, None, "nothing came to the new place");
+
+    bench.put(&from, OLD, Expiry::Never).await;
+    let sentence = "a record with the expected bytes moves to a free name";
+    moves(bench, step, Moved::Done, sentence).await;
+    assert_eq!(bench.get(&from).await, None, "the old place is empty");
+    let came = bench.get(&to).await;
+    assert_eq!(came.as_deref(), Some(NEW), "the new place is written");
+}
+
+pub(super) async fn a_record_moves_only_to_a_free_name(bench: &Bench<'_>) {
+    let [from, to, hash] = ["from", "to", "hash"].map(|end| bench.name(end));
+    bench.put(&from, OLD, Expiry::Never).await;
+    bench.put(&to, b"of another", Expiry::Never).await;
+    bench.put_field(&hash, b"field", OLD).await;
+    for (to, sentence) in [
+        (&to, "a record does not move onto another"),
+        (&hash, "a record does not move onto one of another type"),
+        (&from, "a record does not move onto itself"),
+    ] {
+        moves(bench, step(&from, to), Moved::Occupied, sentence).await;
+        let left = bench.get(&from).await;
+        assert_eq!(left.as_deref(), Some(OLD), "{sentence}");
+    }
+    let untouched = bench.get(&to).await;
+    assert_eq!(
+        untouched.as_deref(),
+        Some(&b"of another"[..]),
+        "the other is untouched"
+    );
+    let kind = bench.kind(&hash).await;
+    assert_eq!(kind.as_deref(), Some("hash"), "the other is untouched");
+}
+
+pub(super) async fn a_record_that_moves_keeps_or_gets_its_end(bench: &Bench<'_>) {
+    const END: u64 = 4_102_444_800_123;
+    let cases = [
+        (Expiry::Never, Expiry::Keep),
+        (Expiry::At(END), Expiry::Keep),
+        (Expiry::At(END), Expiry::Never),
+        (Expiry::At(END), Expiry::At(END + 1000)),
+        (Expiry::Never, Expiry::After(HOUR)),
+    ];
+    for (n, (before, expiry)) in cases.into_iter().enumerate() {
+        let (from, to) = (
+            bench.name(format!("from {n}")),
+            bench.name(format!("to {n}")),
+        );
+        bench.put(&from, b"old", before).await;
+        let step = Move {
+            from: &from,
+            expected: b"old",
+            to: &to,
+            value: b"new",
+            expiry,
+        };
+        let moved = bench.store.move_if_unchanged(step).await;
+        assert_eq!(moved, Ok(Moved::Done), "a record moves");
+        match (before, expiry) {
+            (Expiry::Never, Expiry::Keep) | (_, Expiry::Never) => {
+                let sentence = "a record without an end has none in its new place";
+                assert_eq!(bench.lifetime(&to).await, Lifetime::Forever, "{sentence}");
+            }
+            // A server that counts what is left may be off by the time its script took.
+            (_, Expiry::Keep) => {
+                let off = bench.end(&to).await.abs_diff(END);
+                assert!(off <= 5, "a record keeps its end in its new place");
+            }
+            (_, Expiry::At(end)) => {
+                assert_eq!(
+                    bench.end(&to).await,
+                    end,
+                    "a record gets the end that was asked for"
+                );
+            }
+            (_, Expiry::After(_)) => {
+                let end = bench.end(&to).await;
+                assert!(
+                    (1..END).contains(&end),
+                    "a record gets the span that was asked for"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Reading many records at once, and large ones in pages.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt, stream};
+
+use super::Bench;
+use crate::error::StoreError;
+use crate::record::{Cursor, Expiry, Held, RecordName, Slot};
+
+/// More pages than any reading here may take.
+const MOST_PAGES: usize = 100_000;
+
+pub(super) async fn records_of_all_types_are_read_in_one_call(bench: &Bench<'_>) {
+    let name = |end: &str| bench.name(end);
+    bench
+        .put(&name("string"), b"value\x00\xff", Expiry::Never)
+        .await;
+    bench.put_field(&name("hash"), b"field", b"value").await;
+    bench
+        .subject
+        .make_list(&name("list"), vec![b"value".to_vec()])
+        .await;
+    let has_set = bench.subject.make_set(&name("set")).await;
+    let ends = [
+        "list",
+        "absent",
+        "string",
+        "set",
+        "hash",
+        "absent too",
+        "string",
+    ];
+    let names: Vec<RecordName> = ends.iter().map(|end| name(end)).collect();
+    let held = bench
+        .store
+        .read(&names)
+        .await
+        .expect("any records can be read in one call");
+    assert_eq!(held.len(), names.len(), "there is one answer for each name");
+    for (end, held) in ends.into_iter().zip(held) {
+        let kind = held.as_ref().map(Held::kind);
+        match end {
+            "absent" | "absent too" => assert_eq!(kind, None, "an absent record is none"),
+            "string" => assert!(
+                held == Some(Held::String(b"value\x00\xff".to_vec())),
+                "a string record is read with its bytes"
+            ),
+            "set" => {
+                let expected = has_set.then_some("set");
+                assert_eq!(
+                    kind, expected,
+                    "a record of a type without slots is named by its type"
+                );
+                let other = held.is_none_or(|held| matches!(held, Held::Other(_)));
+                assert!(other, "a set is neither string nor hash nor list");
+            }
+            other => assert_eq!(kind, Some(other), "answers come in the order of the names"),
+        }
+    }
+    let none = bench.store.read(&[]).await.expect("no names can be read");
+    assert!(none.is_empty(), "no names have no answers");
+}
+
+pub(super) async fn a_record_that_comes_twice_is_read_twice(bench: &Bench<'_>) {
+    let names: Vec<RecordName> = (0..1500)
+        .map(|n| bench.name(format!("{}", n % 500)))
+        .collect();
+    for (n, name) in names.iter().take(500).enumerate() {
+        bench
+            .put(name, n.to_string().as_bytes(), Expiry::Never)
+            .await;
+    }
+    let held = bench
+        .store
+        .read(&names)
+        .await
+        .expect("any records can be read in one call");
+    assert_eq!(held.len(), names.len(), "there is one answer for each name");
+    for (n, held) in held.into_iter().enumerate() {
+        let expected = Held::String((n % 500).to_string().into_bytes());
+        assert!(
+            held == Some(expected),
+            "a name may come twice, and is answered twice"
+        );
+    }
+}
+
+async fn slots(bench: &Bench<'_>, name: &RecordName, count: usize) -> Vec<(Slot, Vec<u8>)> {
+    let (mut all, mut cursor) = (Vec::new(), Cursor::start());
+    for _ in 0..MOST_PAGES {
+        let page = bench.store.read_slots(name, &cursor, count).await;
+        let page = page.unwrap_or_else(|error| panic!("a page of slots can be read: {error}"));
+        all.extend(page.slots);
+        match page.next {
+            Some(next) => cursor = Cursor::from_text(next.as_str().to_owned()),
+            None => return all,
+        }
+    }
+    panic!("reading slots comes to an end");
+}
+
+pub(super) async fn three_thousand_fields_come_in_pages(bench: &Bench<'_>) {
+    let hash = bench.name("hash");
+    let mut expected = BTreeMap::from([(Vec::new(), b"of the empty field".to_vec())]);
+    for n in 0..3000_u32 {
+        let field = [&n.to_be_bytes()[..], b"\xff\r\n"].concat();
+        expected.insert(field, format!("value {n}").into_bytes());
+    }
+    let mut writes = Vec::with_capacity(expected.len());
+    for (field, value) in &expected {
+        writes.push(bench.put_field(&hash, field, value));
+    }
+    stream::iter(writes)
+        .buffer_unordered(256)
+        .collect::<Vec<()>>()
+        .await;
+    for count in [100, 10_000] {
+        let read = slots(bench, &hash, count).await;
+        assert!(read.len() >= expected.len(), "no field is left out");
+        let read = read.into_iter().map(|(slot, value)| match slot {
+            Slot::Field(field) => (field, value),
+            other => panic!("a hash record has fields, not {other:?}"),
+        });
+        let read: BTreeMap<Vec<u8>, Vec<u8>> = read.collect();
+        assert!(read == expected, "every field comes, with what it holds");
+    }
+    let page = bench
+        .store
+        .read_slots(&hash, &Cursor::start(), 100)
+        .await
+        .expect("a page");
+    assert!(
+        page.slots.len() < 1000,
+        "a page of 100 slots holds about as many"
+    );
+    assert!(page.next.is_some(), "a page of 100 is not the end of 3,000");
+}
+
+pub(super) async fn three_thousand_elements_come_in_pages(bench: &Bench<'_>) {
+    let list = bench.name("list");
+    let expected: Vec<Vec<u8>> = (0..3000_u32)
+        .map(|n| [&n.to_be_bytes()[..], b"\xff\r\n"].concat())
+        .collect();
+    bench.subject.make_list(&list, expected.clone()).await;
+    for count in [1, 100, 1000, 10_000] {
+        let read = slots(bench, &list, count).await;
+        assert_eq!(read.len(), expected.len(), "every element comes once");
+        for ((n, expected), (slot, value)) in (0..).zip(&expected).zip(read) {
+            assert!(
+                slot == Slot::Element(n),
+                "elements come in order, counted from the head"
+            );
+            assert!(value == *expected, "every element comes with what it holds");
+        }
+    }
+    let page = bench
+        .store
+        .read_slots(&list, &Cursor::start(), 100)
+        .await
+        .expect("a page");
+    assert!(
+        page.slots.len() < 1000,
+        "a page of 100 slots holds about as many"
+    );
+}
+
+pub(super) async fn pages_of_other_records(bench: &Bench<'_>) {
+    let absent = slots(bench, &bench.name("absent"), 10).await;
+    assert!(absent.is_empty(), "an absent record has no slots");
+    let string = bench.name("string");
+    bench.put(&string, b"value", Expiry::Never).await;
+    let page = bench.store.read_slots(&string, &Cursor::start(), 10).await;
+    let refused = matches!(page, Err(StoreError::WrongType));
+    assert!(refused, "a string record is not read in pages");
+}

@@ -1,0 +1,223 @@
+//! Scanning over names.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+
+use super::Bench;
+use crate::pattern::RecordPattern;
+use crate::record::{Cursor, Expiry, RecordName};
+
+/// More pages than any scan here may take: a scan that does not end is a finding, not a hang.
+const MOST_PAGES: usize = 1_000_000;
+
+fn pattern(text: &str) -> RecordPattern {
+    RecordPattern::parse(text).expect("the suite's patterns are patterns")
+}
+
+async fn scan(bench: &Bench<'_>, text: &str, count: usize) -> BTreeSet<RecordName> {
+    let pattern = pattern(text);
+    let mut found = BTreeSet::new();
+    let mut cursor = Cursor::start();
+    for _ in 0..MOST_PAGES {
+        let page = bench.store.scan(&pattern, &cursor, count).await;
+        let page = page.unwrap_or_else(|error| panic!("a page can be scanned: {error}"));
+        found.extend(page.names);
+        // A checkpoint keeps the cursor as text.
+        match page.next {
+            Some(next) => cursor = Cursor::from_text(next.as_str().to_owned()),
+            None => return found,
+        }
+        assert!(!cursor.is_start(), "a cursor that goes on is not the start");
+    }
+    panic!("a scan comes to an end");
+}
+
+async fn fill(bench: &Bench<'_>, names: &[RecordName]) {
+    let mut writes = Vec::with_capacity(names.len());
+    for name in names {
+        writes.push(bench.put(name, b"value", Expiry::Never));
+    }
+    stream::iter(writes)
+        .buffer_unordered(256)
+        .collect::<Vec<()>>()
+        .await;
+}
+
+pub(super) async fn a_scan_finds_five_thousand_records(bench: &Bench<'_>) {
+    let names: Vec<RecordName> = (0..5000).map(|n| bench.name(format!("{n}"))).collect();
+    fill(bench, &names).await;
+    let all: BTreeSet<RecordName> = names.into_iter().collect();
+    for count in [1000, 7000, 37] {
+        let found = scan(bench, &format!("{}*", bench.prefix), count).await;
+        assert!(
+            found == all,
+            "a scan in pages of {count} names every record, and no other"
+        );
+    }
+    let pattern = pattern(&format!("{}*", bench.prefix));
+    let page = bench
+        .store
+        .scan(&pattern, &Cursor::start(), 100)
+        .await
+        .expect("a page");
+    assert!(page.names.len() < 1000, "a page of 100 names about as many");
+    assert!(
+        page.examined > 0,
+        "a page says how many records it looked at"
+    );
+    assert!(page.next.is_some(), "a page of 100 is not the end of 5,000");
+}
+
+pub(super) async fn a_scan_gives_only_names_of_the_pattern(bench: &Bench<'_>) {
+    let ends = [
+        "a:",
+        "a:1",
+        "a:2:state",
+        "a:3:other",
+        "a:state",
+        "b:1:state",
+        "a",
+        "xa:1:state",
+    ];
+    fill(bench, &ends.map(|end| bench.name(end))).await;
+    let cases: [(&str, &[&str]); 7] = [
+        ("a:*", &["a:", "a:1", "a:2:state", "a:3:other", "a:state"]),
+        ("a:{user}", &["a:1", "a:2:state", "a:3:other", "a:state"]),
+        ("a:*:state", &["a:2:state"]),
+        ("a:{user}:state", &["a:2:state"]),
+        (
+            "*:state",
+            &["a:2:state", "a:state", "b:1:state", "xa:1:state"],
+        ),
+        ("a", &["a"]),
+        ("nothing", &[]),
+    ];
+    for (text, expected) in cases {
+        let found = scan(bench, &format!("{}{text}", bench.prefix), 3).await;
+        let expected: BTreeSet<RecordName> = expected.iter().map(|end| bench.name(end)).collect();
+        assert!(
+            found == expected,
+            "a scan for {text} names what has that form, and nothing else"
+        );
+    }
+}
+
+pub(super) async fn a_scan_takes_names_with_odd_characters_literally(bench: &Bench<'_>) {
+    let ends = [
+        &b"odd a?b"[..],
+        b"odd a[bc]d",
+        b"odd a\\*b",
+        b"odd *",
+        b"odd \x00\xff\xfe",
+        b"odd {user}",
+        b"odd ^$.",
+        b"odd \r\n",
+    ];
+    let names: Vec<RecordName> = ends.iter().map(|end| bench.name(end)).collect();
+    fill(bench, &names).await;
+    fill(bench, &[bench.name("Odd a"), bench.name("od")]).await;
+    let found = scan(bench, &format!("{}odd *", bench.prefix), 2).await;
+    assert!(
+        found == names.into_iter().collect(),
+        "a name may hold any bytes, for a scan too"
+    );
+
+    fill(
+        bench,
+        &[bench.name("a-c^d$.+|(e)1"), bench.name("a-c^d$x+|(e)1")],
+    )
+    .await;
+    let found = scan(bench, &format!("{}a-c^d$.+|(e)*", bench.prefix), 2).await;
+    let expected = BTreeSet::from([bench.name("a-c^d$.+|(e)1")]);
+    assert!(
+        found == expected,
+        "only the wildcard of a pattern has a meaning"
+    );
+}
+
+pub(super) async fn a_scan_finds_names_of_our_own(bench: &Bench<'_>) {
+    let own = format!("waxseal:{}", bench.prefix);
+    let names: Vec<RecordName> = (0..10)
+        .map(|n| RecordName::from(format!("{own}{n}")))
+        .collect();
+    fill(bench, &names).await;
+    let found = scan(bench, &format!("{own}*"), 100).await;
+    for name in &names {
+        bench
+            .store
+            .delete(name)
+            .await
+            .expect("a record can be deleted");
+    }
+    assert!(
+        found == names.into_iter().collect(),
+        "names of our own are given like any other"
+    );
+}
+
+pub(super) async fn a_scan_without_a_match_ends_empty(bench: &Bench<'_>) {
+    let found = scan(bench, &format!("{}*", bench.prefix), 1000).await;
+    assert!(
+        found.is_empty(),
+        "a scan that matches nothing names nothing, and ends"
+    );
+}
+
+pub(super) async fn a_scan_survives_writes_in_between(bench: &Bench<'_>) {
+    let staying: Vec<RecordName> = (0..500).map(|n| bench.name(format!("stays {n}"))).collect();
+    let going: Vec<RecordName> = (0..500).map(|n| bench.name(format!("goes {n}"))).collect();
+    fill(bench, &staying).await;
+    fill(bench, &going).await;
+    let pattern = pattern(&format!("{}*", bench.prefix));
+    let (mut found, mut cursor) = (BTreeSet::new(), Cursor::start());
+    for turn in 0..MOST_PAGES {
+        let page = bench
+            .store
+            .scan(&pattern, &cursor, 50)
+            .await
+            .expect("a page can be scanned");
+        found.extend(page.names);
+        if let Some(name) = going.get(turn) {
+            bench
+                .store
+                .delete(name)
+                .await
+                .expect("a record can be deleted");
+        }
+        if let Some(name) = staying.get(turn).filter(|_| turn < 100) {
+            let coming = [format!("comes {turn}"), format!("a {turn}")];
+            fill(bench, &coming.map(|end| bench.name(end))).await;
+            bench.put(name, b"another value", Expiry::Never).await;
+        }
+        match page.next {
+            Some(next) => cursor = next,
+            None => break,
+        }
+    }
+    for name in &staying {
+        assert!(
+            found.contains(name),
+            "what is there from the first page to the last is named"
+        );
+    }
+    let form = |name: &RecordName| pattern.names(name.as_bytes());
+    assert!(found.iter().all(form), "and nothing that does not match");
+}
+
+pub(super) async fn a_scan_gives_nothing_that_has_expired(bench: &Bench<'_>) {
+    let (stays, goes) = (bench.name("stays"), bench.name("goes"));
+    bench
+        .put(&stays, b"value", Expiry::After(Duration::from_secs(3600)))
+        .await;
+    bench
+        .put(&goes, b"value", Expiry::After(Duration::from_millis(1)))
+        .await;
+    bench.subject.pass(Duration::from_millis(50)).await;
+    let found = scan(bench, &format!("{}*", bench.prefix), 10).await;
+    assert!(
+        found == BTreeSet::from([stays]),
+        "what has expired is not named by a scan"
+    );
+}

@@ -1,0 +1,299 @@
+//! Records in one file of this process (redb): for one application without a server, and for trying
+//! things out.
+//!
+//! What is written is durable when the call returns; many who write at once share one disk write
+//! (see `writer`). Reads see one moment of the file each and run on the blocking threads of the
+//! runtime: a page that is not in memory comes from the disk. Expired records are absent at once;
+//! a sweeper takes them out of the file.
+
+mod fault;
+mod file;
+mod tables;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::task;
+
+use self::fault::Fault;
+use self::file::{StoreFile, guarded};
+use self::tables::{Ledger, Snapshot};
+use self::writer::{SWEEP_RECORDS, Writer};
+use crate::changes::{self, Shelf};
+use crate::clock::Clock;
+use crate::error::StoreError;
+use crate::pattern::RecordPattern;
+use crate::record::{Cursor, Expiry, Held, Lifetime, Page, RecordName, Slot, SlotPage};
+use crate::store::{Change, Move, Moved, Outcome, RecordStore, Status};
+
+/// A store in one file. Dropping it finishes what was begun and closes the file.
+pub struct EmbeddedStore {
+    file: Arc<StoreFile>,
+    clock: Clock,
+    writer: Writer,
+}
+
+impl EmbeddedStore {
+    /// Opens the file, or makes it, for its owner alone (mode 0600). While it is open nobody else
+    /// can open it. After a crash the whole file is looked through, which takes its time.
+    pub fn open(path: &Path, clock: Clock) -> Result<Self, StoreError> {
+        let file = Arc::new(StoreFile::open(path)?);
+        let writer = Writer::start(Arc::clone(&file), clock.clone())?;
+        Ok(Self {
+            file,
+            clock,
+            writer,
+        })
+    }
+
+    /// Appends elements to a list record, or makes one of them; how many there are then.
+    /// [`StoreError::WrongType`] where the record is of another type.
+    pub async fn append(&self, name: &RecordName, values: &[Vec<u8>]) -> Result<u64, StoreError> {
+        let (name, values) = (name.clone(), values.to_vec());
+        let bytes = values.iter().map(Vec::len).sum();
+        let work = move |ledger: &mut Ledger<'_>| changes::append(ledger, name.as_bytes(), values);
+        self.writer.submit(bytes, work).await
+    }
+
+    /// Takes all records that have expired out of the file now, instead of a little later. Says how
+    /// many there were.
+    pub async fn remove_expired(&self) -> Result<u64, StoreError> {
+        let mut all = 0;
+        loop {
+            let removed = self
+                .writer
+                .submit(0, |ledger| ledger.remove_expired(SWEEP_RECORDS))
+                .await?;
+            all += removed as u64;
+            if removed < SWEEP_RECORDS {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Reads from one moment of the file. If the file had failed, the writer is asked to open it
+    /// anew, and it is read once more.
+    async fn look<T, F>(&self, view: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&Snapshot) -> Result<T, Fault> + Send + Sync + 'static,
+    {
+        let view = Arc::new(view);
+        let first = self.look_once(Arc::clone(&view)).await;
+        let seen = match first {
+            Err(fault) if fault.may_heal() => {
+                self.file.mark_broken();
+                self.writer.submit(0, |_| Ok(())).await?;
+                self.look_once(view).await
+            }
+            seen => seen,
+        };
+        seen.map_err(|fault| fault.explain(self.file.location()))
+    }
+
+    async fn look_once<T, F>(&self, view: Arc<F>) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: Fn(&Snapshot) -> Result<T, Fault> + Send + Sync + 'static,
+    {
+        let (file, clock) = (Arc::clone(&self.file), self.clock.clone());
+        let look = move || {
+            guarded(|| {
+                let transaction = file.begin_read()?;
+                view(&Snapshot::open(&transaction, clock.now_ms())?)
+            })
+        };
+        task::spawn_blocking(look).await.unwrap_or_else(|_| {
+            Err(Fault::Refused(StoreError::Unavailable {
+                location: self.file.location().to_owned(),
+                cause: "the program is ending".to_owned(),
+            }))
+        })
+    }
+}
+
+#[async_trait]
+impl RecordStore for EmbeddedStore {
+    fn location(&self) -> String {
+        self.file.location().to_owned()
+    }
+
+    async fn status(&self) -> Result<Status, StoreError> {
+        let file = Arc::clone(&self.file);
+        self.look(move |snapshot| {
+            let bytes = std::fs::metadata(file.path())?.len();
+            Ok(Status {
+                records: snapshot.count()?,
+                generation: snapshot.generation()?,
+                server: concat!("waxseal file ", env!("CARGO_PKG_VERSION")).to_owned(),
+                settings: vec![("file_bytes".to_owned(), bytes.to_string())],
+            })
+        })
+        .await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.writer.submit(0, |_| Ok(())).await
+    }
+
+    async fn scan(
+        &self,
+        pattern: &RecordPattern,
+        cursor: &Cursor,
+        count: usize,
+    ) -> Result<Page, StoreError> {
+        let (pattern, cursor) = (pattern.clone(), cursor.clone());
+        self.look(move |snapshot| snapshot.scan(&pattern, &cursor, count))
+            .await
+    }
+
+    async fn read(&self, names: &[RecordName]) -> Result<Vec<Option<Held>>, StoreError> {
+        let names = names.to_vec();
+        self.look(move |snapshot| {
+            let held = |name| Ok(snapshot.find(name)?.map(|record| record.contents.held()));
+            names.iter().map(held).collect()
+        })
+        .await
+    }
+
+    async fn read_slots(
+        &self,
+        name: &RecordName,
+        cursor: &Cursor,
+        count: usize,
+    ) -> Result<SlotPage, StoreError> {
+        let (name, cursor) = (name.clone(), cursor.clone());
+        self.look(move |snapshot| match snapshot.find(&name)? {
+            Some(record) => Ok(record.contents.page(&cursor, count)?),
+            None => Ok(SlotPage {
+                slots: Vec::new(),
+                next: None,
+            }),
+        })
+        .await
+    }
+
+    async fn get(&self, name: &RecordName, slot: &Slot) -> Result<Option<Vec<u8>>, StoreError> {
+        let (name, slot) = (name.clone(), slot.clone());
+        self.look(move |snapshot| match snapshot.find(&name)? {
+            Some(record) => Ok(record.contents.get(&slot)?.map(<[u8]>::to_vec)),
+            None => Ok(None),
+        })
+        .await
+    }
+
+    async fn put(
+        &self,
+        name: &RecordName,
+        slot: &Slot,
+        value: &[u8],
+        expiry: Expiry,
+    ) -> Result<(), StoreError> {
+        let (name, slot, value) = (name.clone(), slot.clone(), value.to_vec());
+        let bytes = name.as_bytes().len() + value.len();
+        let work = move |ledger: &mut Ledger<'_>| {
+            changes::put(ledger, name.as_bytes(), &slot, value, expiry)
+        };
+        self.writer.submit(bytes, work).await
+    }
+
+    async fn replace_if_unchanged(
+        &self,
+        changes: &[Change<'_>],
+    ) -> Result<Vec<Outcome>, StoreError> {
+        let changes: Vec<OwnedChange> = changes.iter().map(OwnedChange::from).collect();
+        let bytes = changes.iter().map(OwnedChange::bytes).sum();
+        let work = move |ledger: &mut Ledger<'_>| {
+            changes
+                .iter()
+                .map(|change| changes::replace(ledger, &change.as_change()))
+                .collect()
+        };
+        self.writer.submit(bytes, work).await
+    }
+
+    async fn delete_if_unchanged(
+        &self,
+        name: &RecordName,
+        expected: &[u8],
+    ) -> Result<Outcome, StoreError> {
+        let (name, expected) = (name.clone(), expected.to_vec());
+        let bytes = name.as_bytes().len() + expected.len();
+        let work = move |ledger: &mut Ledger<'_>| {
+            changes::delete_unchanged(ledger, name.as_bytes(), &expected)
+        };
+        self.writer.submit(bytes, work).await
+    }
+
+    async fn delete(&self, name: &RecordName) -> Result<bool, StoreError> {
+        let name = name.clone();
+        let bytes = name.as_bytes().len();
+        self.writer
+            .submit(bytes, move |ledger| ledger.remove(name.as_bytes()))
+            .await
+    }
+
+    async fn move_if_unchanged(&self, change: Move<'_>) -> Result<Moved, StoreError> {
+        let (from, to) = (change.from.clone(), change.to.clone());
+        let (expected, value) = (change.expected.to_vec(), change.value.to_vec());
+        let expiry = change.expiry;
+        let bytes = expected.len() + value.len();
+        let work = move |ledger: &mut Ledger<'_>| {
+            let change = Move {
+                from: &from,
+                expected: &expected,
+                to: &to,
+                value: &value,
+                expiry,
+            };
+            changes::transfer(ledger, &change)
+        };
+        self.writer.submit(bytes, work).await
+    }
+
+    async fn lifetimes(&self, names: &[RecordName]) -> Result<Vec<Lifetime>, StoreError> {
+        let names = names.to_vec();
+        self.look(move |snapshot| names.iter().map(|name| snapshot.lifetime(name)).collect())
+            .await
+    }
+}
+
+/// A [`Change`] that goes to the writer.
+struct OwnedChange {
+    name: RecordName,
+    slot: Slot,
+    expected: Option<Vec<u8>>,
+    value: Vec<u8>,
+    expiry: Expiry,
+}
+
+impl OwnedChange {
+    fn bytes(&self) -> usize {
+        let expected = self.expected.as_ref().map_or(0, Vec::len);
+        self.name.as_bytes().len() + expected + self.value.len()
+    }
+
+    fn as_change(&self) -> Change<'_> {
+        Change {
+            name: &self.name,
+            slot: &self.slot,
+            expected: self.expected.as_deref(),
+            value: &self.value,
+            expiry: self.expiry,
+        }
+    }
+}
+
+impl From<&Change<'_>> for OwnedChange {
+    fn from(change: &Change<'_>) -> Self {
+        Self {
+            name: change.name.clone(),
+            slot: change.slot.clone(),
+            expected: change.expected.map(<[u8]>::to_vec),
+            value: change.value.to_vec(),
+            expiry: change.expiry,
+        }
+    }
+}

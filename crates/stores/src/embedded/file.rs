@@ -1,0 +1,182 @@
+//! The store file: made, opened, opened again after a failure, closed. Knows which tables there
+//! must be, and nothing of what they hold.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::panic::{self, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock};
+
+use redb::backends::FileBackend;
+use redb::{Builder, Database, ReadTransaction, ReadableDatabase, WriteTransaction};
+
+use super::fault::Fault;
+use super::tables;
+use crate::error::StoreError;
+
+/// How much of the file is kept in memory.
+const CACHE_BYTES: usize = 64 * 1024 * 1024;
+
+/// The file of a store, open for this process alone.
+pub(super) struct StoreFile {
+    path: PathBuf,
+    location: String,
+    /// `None` after a failure, until it could be opened again.
+    database: RwLock<Option<Database>>,
+    broken: AtomicBool,
+}
+
+impl StoreFile {
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        let location = format!("file:{}", path.display());
+        let database = open_or_create(path).map_err(|fault| fault.explain(&location))?;
+        Ok(Self {
+            path: path.to_owned(),
+            location,
+            database: RwLock::new(Some(database)),
+            broken: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn location(&self) -> &str {
+        &self.location
+    }
+
+    pub(super) fn begin_read(&self) -> Result<ReadTransaction, Fault> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let database = database.as_ref().ok_or_else(closed)?;
+        Ok(database.begin_read()?)
+    }
+
+    /// Opens the file again if it failed before, then begins. For the writer alone: nothing else
+    /// may hold a transaction that writes.
+    pub(super) fn begin_write(&self) -> Result<WriteTransaction, Fault> {
+        let begin = || -> Result<WriteTransaction, Fault> {
+            let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+            Ok(database.as_ref().ok_or_else(closed)?.begin_write()?)
+        };
+        if self.broken.load(Ordering::Acquire) {
+            self.reopen()?;
+        }
+        match begin() {
+            Err(fault) if fault.may_heal() => {
+                self.reopen()?;
+                begin()
+            }
+            begun => begun,
+        }
+    }
+
+    /// Notes that the file must be closed and opened before anything else is written.
+    pub(super) fn mark_broken(&self) {
+        self.broken.store(true, Ordering::Release);
+    }
+
+    /// Closes the file and opens it again. Readers wait meanwhile. For the writer alone.
+    pub(super) fn reopen(&self) -> Result<(), Fault> {
+        self.mark_broken();
+        let mut database = self
+            .database
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        close(database.take());
+        *database = Some(open_existing(&self.path)?);
+        self.broken.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    /// Closes the file: it is free for others, whatever readers still hold.
+    pub(super) fn close(&self) {
+        close(
+            self.database
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+    }
+}
+
+/// Runs what may meet a damaged file: redb panics over some of what cannot be there.
+pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(Fault::Panicked))
+}
+
+/// Everything in it is committed already: an error means at most that the next opening looks
+/// through the whole file.
+fn close(database: Option<Database>) {
+    drop(guarded(|| Ok(database.map(Database::close).transpose()?)));
+}
+
+fn closed() -> Fault {
+    Fault::File(Box::new(redb::Error::DatabaseClosed))
+}
+
+fn open_or_create(path: &Path) -> Result<Database, Fault> {
+    let file = match options().create_new(true).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return open_existing(path),
+        Err(error) => return Err(error.into()),
+    };
+    match open_file(file) {
+        Ok(database) => {
+            sync_folder(path)?;
+            Ok(database)
+        }
+        Err(fault) => {
+            // Half a file would be taken for a damaged store the next time. If somebody else was
+            // faster to lock it, it is theirs.
+            if !matches!(fault.explain(""), StoreError::InUse { .. }) {
+                drop(std::fs::remove_file(path));
+            }
+            Err(fault)
+        }
+    }
+}
+
+fn open_existing(path: &Path) -> Result<Database, Fault> {
+    open_file(options().open(path)?)
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+fn open_file(file: File) -> Result<Database, Fault> {
+    guarded(|| {
+        let mut builder = Builder::new();
+        builder.set_cache_size(CACHE_BYTES);
+        let database = builder.create_with_backend(FileBackend::new(file)?)?;
+        match tables::check(&database.begin_read()?) {
+            Err(Fault::File(error)) if is_missing(&error) => tables::create(&database)?,
+            checked => checked?,
+        }
+        Ok(database)
+    })
+}
+
+fn is_missing(error: &redb::Error) -> bool {
+    matches!(error, redb::Error::TableDoesNotExist(_))
+}
+
+/// Makes the name of a new file as durable as what will be in it.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}

@@ -1,0 +1,15 @@
+//! Names for the generations of a store: different each time, and otherwise without meaning.
+
+use std::hash::{BuildHasher, RandomState};
+use std::process;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A new name for a generation. Not a secret: nothing may depend on its not being guessed.
+pub(crate) fn fresh() -> String {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_nanos();
+    let half = || RandomState::new().hash_one((now, process::id()));
+    format!("{:016x}{:016x}", half(), half())
+}

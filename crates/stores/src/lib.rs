@@ -1,0 +1,30 @@
+//! Where records live: the trait [`RecordStore`], an embedded file, Redis, and an in-memory
+//! reference.
+//!
+//! Stores move bytes. They cannot see a key and do not know what an envelope is; sealing happens
+//! above them. Every store passes the same suite (feature `conformance`).
+
+mod changes;
+mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod contents;
+mod embedded;
+mod error;
+mod generation;
+mod memory;
+mod pattern;
+mod record;
+mod redis;
+mod store;
+mod url;
+
+pub use clock::Clock;
+pub use embedded::EmbeddedStore;
+pub use error::StoreError;
+pub use memory::MemoryStore;
+pub use pattern::{PatternError, RecordPattern};
+pub use record::{Cursor, Expiry, Held, Lifetime, Page, RecordName, Slot, SlotPage};
+pub use redis::{RedisOptions, RedisStore};
+pub use store::{Change, Move, Moved, Outcome, RecordStore, Status};
+pub use url::{StoreUrl, UrlError};

@@ -1,0 +1,257 @@
+//! Changes that are made only if nothing else changed the record: by one command of the server
+//! where it has one, else by a script.
+
+use redis::{Cmd, Value, cmd, pipe};
+
+use super::scripts::Script;
+use super::{RedisStore, milliseconds, reply};
+use crate::error::StoreError;
+use crate::record::{Expiry, RecordName, Slot};
+use crate::store::{Change, Move, Moved, Outcome};
+
+/// Records that one call of a script replaces. The server serves nobody else meanwhile, so this is
+/// well under a millisecond's work.
+const AT_ONCE: usize = 64;
+
+/// A script to be run on some records with some arguments.
+struct Call<'a> {
+    script: &'a Script,
+    names: Vec<&'a [u8]>,
+    arguments: Vec<Argument<'a>>,
+}
+
+enum Argument<'a> {
+    Bytes(&'a [u8]),
+    Number(u64),
+}
+
+impl Call<'_> {
+    fn cached(&self) -> Cmd {
+        self.complete(self.script.cached(self.names.len()))
+    }
+
+    fn from_source(&self) -> Cmd {
+        self.complete(self.script.from_source(self.names.len()))
+    }
+
+    fn complete(&self, mut command: Cmd) -> Cmd {
+        for name in &self.names {
+            command.arg(*name);
+        }
+        for argument in &self.arguments {
+            match argument {
+                Argument::Bytes(bytes) => {
+                    command.arg(*bytes);
+                }
+                Argument::Number(number) => {
+                    command.arg(*number);
+                }
+            }
+        }
+        command
+    }
+}
+
+impl RedisStore {
+    pub(super) async fn replace(&self, changes: &[Change<'_>]) -> Result<Vec<Outcome>, StoreError> {
+        if changes.iter().all(is_plain_swap) {
+            return if self.has_compare().await? {
+                self.swap_by_compare(changes).await
+            } else {
+                self.swap_by_script(changes).await
+            };
+        }
+        let calls: Vec<_> = changes
+            .iter()
+            .map(|change| self.swap_call(change))
+            .collect();
+        self.run(&calls)
+            .await?
+            .iter()
+            .map(|done| reply::number(done).map(outcome))
+            .collect()
+    }
+
+    pub(super) async fn delete_unchanged(
+        &self,
+        name: &RecordName,
+        expected: &[u8],
+    ) -> Result<Outcome, StoreError> {
+        let call = Call {
+            script: &self.scripts.delete,
+            names: vec![name.as_bytes()],
+            arguments: vec![Argument::Bytes(expected)],
+        };
+        self.run_one(call).await.map(outcome)
+    }
+
+    pub(super) async fn transfer(&self, change: Move<'_>) -> Result<Moved, StoreError> {
+        let mut arguments = vec![
+            Argument::Bytes(change.expected),
+            Argument::Bytes(change.value),
+        ];
+        arguments.extend(expiry_arguments(change.expiry));
+        let call = Call {
+            script: &self.scripts.transfer,
+            names: vec![change.from.as_bytes(), change.to.as_bytes()],
+            arguments,
+        };
+        Ok(match self.run_one(call).await? {
+            0 => Moved::Changed,
+            2 => Moved::Occupied,
+            _ => Moved::Done,
+        })
+    }
+
+    /// Asks the server by a comparison that changes nothing whether it has `SET … IFEQ`. Whatever
+    /// else goes wrong with that, the scripts will meet as well, and report.
+    async fn has_compare(&self) -> Result<bool, StoreError> {
+        let probe = || async {
+            let mut set = cmd("SET");
+            set.arg("waxseal:probe").arg("").arg("IFEQ").arg("never");
+            match self.link.send(&set).await {
+                Ok(_) => Ok(true),
+                Err(error) if error.is_transient() => Err(error),
+                Err(_) => Ok(false),
+            }
+        };
+        self.compares.get_or_try_init(probe).await.copied()
+    }
+
+    async fn swap_by_compare(&self, changes: &[Change<'_>]) -> Result<Vec<Outcome>, StoreError> {
+        let mut pipeline = pipe();
+        for change in changes {
+            pipeline
+                .cmd("SET")
+                .arg(change.name.as_bytes())
+                .arg(change.value);
+            pipeline
+                .arg("IFEQ")
+                .arg(change.expected.unwrap_or_default())
+                .arg("KEEPTTL");
+        }
+        let answers = self.link.send_all(&pipeline, changes.len()).await?;
+        let told = |answer: Result<Value, redis::RedisError>| match answer {
+            Ok(Value::Nil) => Ok(Outcome::Changed),
+            Ok(_) => Ok(Outcome::Done),
+            Err(error) => match self.link.explain(&error) {
+                StoreError::WrongType => Ok(Outcome::Changed),
+                error => Err(error),
+            },
+        };
+        answers.into_iter().map(told).collect()
+    }
+
+    async fn swap_by_script(&self, changes: &[Change<'_>]) -> Result<Vec<Outcome>, StoreError> {
+        let calls: Vec<_> = changes
+            .chunks(AT_ONCE)
+            .map(|part| self.swap_many(part))
+            .collect();
+        let mut outcomes = Vec::with_capacity(changes.len());
+        for answer in self.run(&calls).await? {
+            for done in reply::array(answer)? {
+                outcomes.push(outcome(reply::number(&done)?));
+            }
+        }
+        Ok(outcomes)
+    }
+
+    fn swap_many<'a>(&'a self, part: &[Change<'a>]) -> Call<'a> {
+        let pair = |change: &Change<'a>| {
+            [change.expected.unwrap_or_default(), change.value].map(Argument::Bytes)
+        };
+        Call {
+            script: &self.scripts.swap_many,
+            names: part.iter().map(|change| change.name.as_bytes()).collect(),
+            arguments: part.iter().flat_map(pair).collect(),
+        }
+    }
+
+    fn swap_call<'a>(&'a self, change: &Change<'a>) -> Call<'a> {
+        let value = Argument::Bytes(change.value);
+        let (script, arguments) = match (change.slot, change.expected) {
+            (Slot::Whole, None) => {
+                let mut arguments = vec![value];
+                arguments.extend(expiry_arguments(change.expiry));
+                (&self.scripts.create, arguments)
+            }
+            (Slot::Whole, Some(expected)) => {
+                let mut arguments = vec![Argument::Bytes(expected), value];
+                arguments.extend(expiry_arguments(change.expiry));
+                (&self.scripts.swap, arguments)
+            }
+            (Slot::Field(field), expected) => {
+                let expected = Argument::Bytes(expected.unwrap_or_default());
+                (
+                    &self.scripts.swap_field,
+                    vec![Argument::Bytes(field), expected, value],
+                )
+            }
+            (Slot::Element(index), expected) => {
+                let expected = Argument::Bytes(expected.unwrap_or_default());
+                (
+                    &self.scripts.swap_element,
+                    vec![Argument::Number(*index), expected, value],
+                )
+            }
+        };
+        Call {
+            script,
+            names: vec![change.name.as_bytes()],
+            arguments,
+        }
+    }
+
+    async fn run_one(&self, call: Call<'_>) -> Result<i64, StoreError> {
+        let answer = self.run(&[call]).await?.pop().unwrap_or_default();
+        reply::number(&answer)
+    }
+
+    /// Runs scripts from the server's cache, and those that it does not know from their source.
+    async fn run(&self, calls: &[Call<'_>]) -> Result<Vec<Value>, StoreError> {
+        let mut pipeline = pipe();
+        for call in calls {
+            pipeline.add_command(call.cached());
+        }
+        let mut answers = Vec::with_capacity(calls.len());
+        for (answer, call) in self
+            .link
+            .send_all(&pipeline, calls.len())
+            .await?
+            .into_iter()
+            .zip(calls)
+        {
+            answers.push(match answer {
+                Ok(value) => value,
+                Err(error) if error.code() == Some("NOSCRIPT") => {
+                    self.link.send(&call.from_source()).await?
+                }
+                Err(error) => return Err(self.link.explain(&error)),
+            });
+        }
+        Ok(answers)
+    }
+}
+
+/// Whether a change is the one that sweeps make by the thousand: a whole record, its expiry kept.
+fn is_plain_swap(change: &Change<'_>) -> bool {
+    *change.slot == Slot::Whole && change.expected.is_some() && change.expiry == Expiry::Keep
+}
+
+fn expiry_arguments(expiry: Expiry) -> [Argument<'static>; 2] {
+    let (mode, time) = match expiry {
+        Expiry::Keep => (&b"keep"[..], 0),
+        Expiry::Never => (&b"never"[..], 0),
+        Expiry::After(span) => (&b"PX"[..], milliseconds(span)),
+        Expiry::At(time) => (&b"PXAT"[..], time),
+    };
+    [Argument::Bytes(mode), Argument::Number(time)]
+}
+
+fn outcome(done: i64) -> Outcome {
+    if done == 0 {
+        Outcome::Changed
+    } else {
+        Outcome::Done
+    }
+}

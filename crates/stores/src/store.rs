@@ -1,0 +1,152 @@
+//! The joint between everything that uses records and the databases that keep them.
+
+use async_trait::async_trait;
+
+use crate::error::StoreError;
+use crate::pattern::RecordPattern;
+use crate::record::{Cursor, Expiry, Held, Lifetime, Page, RecordName, Slot, SlotPage};
+
+/// A database of records.
+///
+/// The contract, beyond what each method says:
+///
+/// - Names, fields and values are any bytes, and come back as they were given.
+/// - A record that has expired is absent for every method.
+/// - An operation that returns an error may or may not have been carried out, but never half: a
+///   single change is atomic. In a call with several changes each is atomic by itself.
+/// - A store that cannot be reached answers [`StoreError::Unavailable`] within a bounded time. It
+///   reconnects by itself: a later call succeeds once the store is back.
+/// - No error holds a value, a credential or a whole record name.
+#[async_trait]
+pub trait RecordStore: Send + Sync {
+    /// Where the store is, for messages: without credentials.
+    fn location(&self) -> String;
+
+    /// What is known about the store as a whole.
+    async fn status(&self) -> Result<Status, StoreError>;
+
+    /// Comes back as soon as the store answers another client, to measure how busy it is.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// One page of the names that have the pattern's form, about `count` records further. Every
+    /// record that is there from the first page to the last is named at least once. Waxseal's own
+    /// names are given like any other ([`RecordPattern::names`]): the caller leaves them out.
+    async fn scan(
+        &self,
+        pattern: &RecordPattern,
+        cursor: &Cursor,
+        count: usize,
+    ) -> Result<Page, StoreError>;
+
+    /// What lies under each of these names, in their order.
+    async fn read(&self, names: &[RecordName]) -> Result<Vec<Option<Held>>, StoreError>;
+
+    /// One page of about `count` slots of a hash or list record. An absent record has none.
+    async fn read_slots(
+        &self,
+        name: &RecordName,
+        cursor: &Cursor,
+        count: usize,
+    ) -> Result<SlotPage, StoreError>;
+
+    /// What one slot holds. [`StoreError::WrongType`] where the record is of another type.
+    async fn get(&self, name: &RecordName, slot: &Slot) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Writes one slot, whatever was there. [`Slot::Whole`] replaces a record of any type; a field
+    /// or an element needs a hash or list record (a field makes one where there is none), an element
+    /// must be there, and neither changes how long the record lives, whatever `expiry` says.
+    async fn put(
+        &self,
+        name: &RecordName,
+        slot: &Slot,
+        value: &[u8],
+        expiry: Expiry,
+    ) -> Result<(), StoreError>;
+
+    /// Writes each slot that still holds the expected bytes, and says for each whether it did.
+    async fn replace_if_unchanged(
+        &self,
+        changes: &[Change<'_>],
+    ) -> Result<Vec<Outcome>, StoreError>;
+
+    /// Deletes a string record that still holds the expected bytes.
+    async fn delete_if_unchanged(
+        &self,
+        name: &RecordName,
+        expected: &[u8],
+    ) -> Result<Outcome, StoreError>;
+
+    /// Deletes a record of any type; whether there was one.
+    async fn delete(&self, name: &RecordName) -> Result<bool, StoreError>;
+
+    /// Puts a new string record in the place of another, both steps or neither.
+    async fn move_if_unchanged(&self, change: Move<'_>) -> Result<Moved, StoreError>;
+
+    /// How long each of these records lives, in their order.
+    async fn lifetimes(&self, names: &[RecordName]) -> Result<Vec<Lifetime>, StoreError>;
+}
+
+/// What is known about a store as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// How many records there are, of every name.
+    pub records: u64,
+    /// Changes when the store has been restarted or replaced, and with it the meaning of every
+    /// [`Cursor`].
+    pub generation: String,
+    /// What the server calls itself, with its version.
+    pub server: String,
+    /// Findings about how the store is set up that an operator should know, for example
+    /// `("maxmemory-policy", "allkeys-lru")`. Only what the store is willing to tell.
+    pub settings: Vec<(String, String)>,
+}
+
+/// One slot to be written if it still holds the expected bytes.
+#[derive(Clone, Copy)]
+pub struct Change<'a> {
+    /// The record.
+    pub name: &'a RecordName,
+    /// The slot in it.
+    pub slot: &'a Slot,
+    /// What it must still hold; `None`: it must still be absent (whole records only).
+    pub expected: Option<&'a [u8]>,
+    /// What it shall hold.
+    pub value: &'a [u8],
+    /// How long the record shall live. For a field or an element always [`Expiry::Keep`].
+    pub expiry: Expiry,
+}
+
+/// Whether a slot still held the expected bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did, and the change was made.
+    Done,
+    /// It did not (or the record is gone, or of another type): nothing was changed.
+    Changed,
+}
+
+/// A string record to be taken away, and the record to be put elsewhere in its stead.
+#[derive(Clone, Copy)]
+pub struct Move<'a> {
+    /// The record to delete.
+    pub from: &'a RecordName,
+    /// What it must still hold.
+    pub expected: &'a [u8],
+    /// The record to write; it must be absent.
+    pub to: &'a RecordName,
+    /// What it shall hold.
+    pub value: &'a [u8],
+    /// How long it shall live; [`Expiry::Keep`]: as long as the one that is deleted.
+    pub expiry: Expiry,
+}
+
+/// What a move came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moved {
+    /// Both steps were made.
+    Done,
+    /// The record no longer held the expected bytes: nothing was changed.
+    Changed,
+    /// There was a record in the new place: nothing was changed.
+    Occupied,
+}

@@ -1,0 +1,197 @@
+//! Store URLs: which kind of store, where, and how to get in. A URL can hold a password, so it has
+//! no readable `Debug`, and [`StoreUrl::location`] shows it without.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use url::Url;
+
+/// A parsed store URL.
+///
+/// `redis://[user:password@]host[:port][/db]`, the same with `rediss://` (TLS; queries `ca`, `cert`
+/// and `key` name PEM files), `unix:PATH[?db=N&user=U&pass=P]`, `file:PATH` (embedded).
+#[derive(Clone, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// A Redis server.
+    Redis(RedisUrl),
+    /// An embedded file.
+    File(PathBuf),
+}
+
+/// How to reach one Redis server.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisUrl {
+    pub(crate) address: String,
+    pub(crate) location: String,
+    pub(crate) tls: Option<TlsFiles>,
+    has_password: bool,
+}
+
+/// PEM files for TLS. Without a CA the system's roots are trusted.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct TlsFiles {
+    pub(crate) ca: Option<PathBuf>,
+    pub(crate) cert: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+}
+
+/// A store URL that cannot be read. The URL itself is not shown: it may hold a password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UrlError {
+    /// No scheme, or none that is known.
+    #[error("a store URL starts with redis://, rediss://, unix: or file:")]
+    Scheme,
+    /// A kind of store that this version does not have.
+    #[error("this version has no store for {0} URLs")]
+    Unsupported(&'static str),
+    /// Something else is wrong with it.
+    #[error("the store URL cannot be read: {0}")]
+    Invalid(&'static str),
+}
+
+impl StoreUrl {
+    /// Reads a store URL.
+    pub fn parse(text: &str) -> Result<Self, UrlError> {
+        let (scheme, rest) = text.split_once(':').ok_or(UrlError::Scheme)?;
+        match scheme {
+            "file" => {
+                let path = rest.strip_prefix("//").unwrap_or(rest);
+                if path.is_empty() {
+                    return Err(UrlError::Invalid("it names no file"));
+                }
+                Ok(Self::File(PathBuf::from(path)))
+            }
+            "unix" | "redis+unix" => unix(rest).map(Self::Redis),
+            "redis" | "rediss" => tcp(text, scheme == "rediss").map(Self::Redis),
+            "redis+sentinel" => Err(UrlError::Unsupported("redis+sentinel")),
+            "redis+cluster" => Err(UrlError::Unsupported("redis+cluster")),
+            _ => Err(UrlError::Scheme),
+        }
+    }
+
+    /// The URL without user, password and query.
+    #[must_use]
+    pub fn location(&self) -> String {
+        match self {
+            Self::Redis(redis) => redis.location.clone(),
+            Self::File(path) => format!("file:{}", path.display()),
+        }
+    }
+
+    /// Whether the URL holds a password.
+    #[must_use]
+    pub fn has_password(&self) -> bool {
+        matches!(
+            self,
+            Self::Redis(RedisUrl {
+                has_password: true,
+                ..
+            })
+        )
+    }
+}
+
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StoreUrl({})", self.location())
+    }
+}
+
+fn tcp(text: &str, tls: bool) -> Result<RedisUrl, UrlError> {
+    let mut url = Url::parse(text).map_err(|_| UrlError::Invalid("it is not a valid URL"))?;
+    let host = url.host_str().filter(|host| !host.is_empty());
+    let host = host
+        .ok_or(UrlError::Invalid("it names no host"))?
+        .to_owned();
+    let db = url.path().trim_matches('/').to_owned();
+    if !db.is_empty() && db.parse::<u32>().is_err() {
+        return Err(UrlError::Invalid(
+            "the database after the last / is not a number",
+        ));
+    }
+    let mut files = TlsFiles::default();
+    let query: Vec<_> = url.query_pairs().into_owned().collect();
+    for (word, value) in query {
+        let place = match word.as_str() {
+            "ca" if tls => &mut files.ca,
+            "cert" if tls => &mut files.cert,
+            "key" if tls => &mut files.key,
+            _ => {
+                return Err(UrlError::Invalid(
+                    "its query has other words than ca, cert and key",
+                ));
+            }
+        };
+        *place = Some(PathBuf::from(value));
+    }
+    if files.cert.is_some() != files.key.is_some() {
+        return Err(UrlError::Invalid("cert and key go together"));
+    }
+    url.set_query(None);
+    let scheme = if tls { "rediss" } else { "redis" };
+    let port = url.port().unwrap_or(6379);
+    let slash = if db.is_empty() { "" } else { "/" };
+    Ok(RedisUrl {
+        location: format!("{scheme}://{host}:{port}{slash}{db}"),
+        has_password: url.password().is_some(),
+        tls: tls.then_some(files),
+        address: url.to_string(),
+    })
+}
+
+fn unix(rest: &str) -> Result<RedisUrl, UrlError> {
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    if !path.starts_with('/') {
+        return Err(UrlError::Invalid("a unix socket needs an absolute path"));
+    }
+    Ok(RedisUrl {
+        location: format!("unix:{path}"),
+        has_password: query.contains("pass="),
+        tls: None,
+        address: format!("redis+unix://{rest}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn location(text: &str) -> String {
+        StoreUrl::parse(text).unwrap().location()
+    }
+
+    #[test]
+    fn shows_where_a_store_is_without_credentials() {
+        assert_eq!(location("redis://127.0.0.1"), "redis://127.0.0.1:6379");
+        assert_eq!(location("redis://u:secret@h:1/2"), "redis://h:1/2");
+        assert_eq!(location("rediss://h?ca=/ca.pem"), "rediss://h:6379");
+        assert_eq!(
+            location("unix:/run/r.sock?db=1&pass=secret"),
+            "unix:/run/r.sock"
+        );
+        assert_eq!(location("unix:///run/r.sock"), "unix:/run/r.sock");
+        assert_eq!(location("file:./a.db"), "file:./a.db");
+        let url = StoreUrl::parse("redis://u:secret@h:1/2").unwrap();
+        assert!(url.has_password());
+        assert_eq!(format!("{url:?}"), "StoreUrl(redis://h:1/2)");
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_understand_without_repeating_it() {
+        for text in [
+            "localhost",
+            "http://h",
+            "redis://",
+            "redis://u:secret@h/x",
+            "file:",
+            "unix:r.sock",
+            "redis://h?password=secret",
+            "rediss://h?cert=/c.pem",
+            "redis+cluster://h",
+        ] {
+            let error = StoreUrl::parse(text).unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! Who may do what: passwords, and users of the server's access lists.
+
+use std::time::Duration;
+
+use waxseal_stores::{
+    Change, Cursor, Expiry, Held, Lifetime, Move, Moved, Outcome, RecordName, RecordPattern,
+    RecordStore, Slot, StoreError,
+};
+use waxseal_testing::{Flavor, RedisServer};
+
+use super::{at_last, put, refusal, server, short_limits, try_connect};
+
+/// The rights that sweeps and `StateManager` need for string records named `wa:…`, on Redis 7.0 and
+/// newer and on Valkey. `waxseal:*` is for what Waxseal keeps itself: its canary and quarantine.
+const RIGHTS: &str = "resetchannels ~wa:* ~waxseal:* -@all +ping +info +dbsize +scan +get +mget \
+                      +type +set +del +exists +eval +evalsha +pexpiretime";
+
+/// What Redis 6.2 needs instead of `+pexpiretime`, which it does not know.
+const INSTEAD_ON_62: &str = "+time +pttl";
+
+/// In addition where values lie in hash records.
+const HASHES: &str = "+hget +hset +hscan";
+
+/// In addition for hash records on servers whose fields can expire (Redis 7.4, Valkey 9).
+const EXPIRING_FIELDS: &str = "+hpexpiretime +hpexpireat";
+
+/// In addition where values lie in list records.
+const LISTS: &str = "+lindex +lset +lrange";
+
+/// The rights for string records.
+fn rights(flavor: Flavor) -> String {
+    match flavor {
+        Flavor::Redis62 => RIGHTS.replace("+pexpiretime", INSTEAD_ON_62),
+        Flavor::System | Flavor::Valkey => RIGHTS.to_owned(),
+    }
+}
+
+/// The rights for records of all types.
+pub(super) fn all_rights(flavor: Flavor) -> String {
+    let fields = match flavor {
+        Flavor::Valkey => EXPIRING_FIELDS,
+        Flavor::System | Flavor::Redis62 => "",
+    };
+    format!("{} {HASHES} {LISTS} {fields}", rights(flavor))
+}
+
+fn url_of_user(server: &RedisServer) -> String {
+    format!("redis://waxseal:s3cret@127.0.0.1:{}", server.port())
+}
+
+fn set_user(server: &RedisServer, rules: &str) {
+    let mut command = vec!["ACL", "SETUSER", "waxseal", "reset", "on", ">s3cret"];
+    command.extend(rules.split_whitespace());
+    assert_eq!(server.cli(&command), "OK");
+}
+
+/// Everything that a sweep and a `StateManager` do with string records, as the server's user. Ends
+/// at the first refusal.
+async fn work_with_strings(server: &RedisServer) -> Result<(), StoreError> {
+    // A store that has just connected, and a server that knows no script yet.
+    server.cli(&["SCRIPT", "FLUSH"]);
+    server.cli(&["FLUSHALL"]);
+    let store = try_connect(&url_of_user(server), short_limits()).await?;
+    let hour = Expiry::After(Duration::from_secs(3600));
+    let [one, two, three] = ["wa:1", "wa:2", "wa:3"].map(RecordName::from);
+    let parcel = RecordName::from("waxseal:quarantine:1");
+    store.put(&one, &Slot::Whole, b"a", hour).await?;
+    assert_eq!(store.get(&one, &Slot::Whole).await?, Some(b"a".to_vec()));
+    let held = store.read(&[one.clone(), two.clone()]).await?;
+    assert!(held[0] == Some(Held::String(b"a".to_vec())) && held[1].is_none());
+    let pattern = RecordPattern::parse("wa:*").unwrap();
+    let page = store.scan(&pattern, &Cursor::start(), 100).await?;
+    assert_eq!(page.names, [one.clone()]);
+    let lifetimes = store.lifetimes(&[one.clone()]).await?;
+    assert!(matches!(lifetimes[..], [Lifetime::Until(_)]));
+
+    let change = |name, expected, expiry| Change {
+        name,
+        slot: &Slot::Whole,
+        expected,
+        value: b"a",
+        expiry,
+    };
+    let old = Some(&b"a"[..]);
+    for change in [
+        change(&one, old, Expiry::Keep),
+        change(&two, None, hour),
+        change(&two, old, hour),
+    ] {
+        let outcomes = store.replace_if_unchanged(&[change]).await?;
+        assert_eq!(outcomes, [Outcome::Done]);
+    }
+    for (from, to, expiry) in [(&one, &parcel, hour), (&parcel, &three, Expiry::Keep)] {
+        let step = Move {
+            from,
+            expected: b"a",
+            to,
+            value: b"a",
+            expiry,
+        };
+        assert_eq!(store.move_if_unchanged(step).await?, Moved::Done);
+    }
+    let deleted = store.delete_if_unchanged(&two, b"a").await?;
+    assert_eq!(deleted, Outcome::Done);
+    assert!(store.delete(&three).await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_rights_that_the_manual_names_are_enough_and_none_is_too_many() {
+    for flavor in Flavor::ALL {
+        let server = server(flavor);
+        let rights = rights(flavor);
+        set_user(&server, &rights);
+        assert_eq!(work_with_strings(&server).await, Ok(()), "{flavor:?}");
+        for right in rights.split_whitespace().filter(|it| it.starts_with('+')) {
+            set_user(&server, &rights.replace(right, ""));
+            let worked = work_with_strings(&server).await;
+            // These two only tell an operator more.
+            if ["+info", "+dbsize"].contains(&right) {
+                assert_eq!(worked, Ok(()), "{flavor:?} without {right}");
+            } else {
+                let denied = matches!(worked, Err(StoreError::Denied { .. }));
+                assert!(denied, "{flavor:?} without {right}: {worked:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_status_says_what_the_user_may_know() {
+    for flavor in Flavor::ALL {
+        let server = server(flavor);
+        server.cli(&["SET", "wa:1", "value"]);
+        let status = async || {
+            let store = try_connect(&url_of_user(&server), short_limits()).await;
+            let store = store.unwrap();
+            let (first, second) = (store.status().await.unwrap(), store.status().await.unwrap());
+            assert_eq!(first.generation, second.generation);
+            first
+        };
+        set_user(&server, &rights(flavor));
+        let known = status().await;
+        assert_eq!(known.records, 1);
+        let program = if flavor == Flavor::Valkey {
+            "Valkey "
+        } else {
+            "Redis "
+        };
+        assert!(known.server.starts_with(program), "{}", known.server);
+        assert_eq!(status().await.generation, known.generation);
+        let setting = |word| {
+            known
+                .settings
+                .iter()
+                .find(|(name, _)| name == word)
+                .cloned()
+        };
+        let policy = ("maxmemory_policy".to_owned(), "noeviction".to_owned());
+        assert_eq!(setting("maxmemory_policy"), Some(policy));
+
+        set_user(
+            &server,
+            &rights(flavor).replace("+info", "").replace("+dbsize", ""),
+        );
+        let unknown = status().await;
+        assert_eq!((unknown.records, unknown.server.as_str()), (0, "unknown"));
+        // Whoever cannot know whether the server was restarted must not go on with an old cursor.
+        assert_ne!(unknown.generation, known.generation);
+        assert_ne!(status().await.generation, unknown.generation);
+    }
+}
+
+#[tokio::test]
+async fn a_record_outside_the_users_names_is_denied_and_untouched() {
+    for flavor in Flavor::ALL {
+        let server = server(flavor);
+        set_user(&server, &all_rights(flavor));
+        server.cli(&["SET", "sess:1", "old"]);
+        server.cli(&["HSET", "sess:2", "field", "old"]);
+        let before = server.snapshot();
+        let store = try_connect(&url_of_user(&server), short_limits())
+            .await
+            .unwrap();
+        let (mine, foreign) = (RecordName::from("wa:1"), RecordName::from("sess:1"));
+        put(&store, &mine, b"mine").await;
+        let mine_before = server.snapshot();
+
+        let change = |name, expected, expiry| Change {
+            name,
+            slot: &Slot::Whole,
+            expected: Some(expected),
+            value: b"new",
+            expiry,
+        };
+        let answers = [
+            store.get(&foreign, &Slot::Whole).await.map(drop),
+            store
+                .put(&foreign, &Slot::Whole, b"new", Expiry::Keep)
+                .await,
+            store.read(&[mine.clone(), foreign.clone()]).await.map(drop),
+            store
+                .lifetimes(&[mine.clone(), foreign.clone()])
+                .await
+                .map(drop),
+            store.delete(&foreign).await.map(drop),
+            store.delete_if_unchanged(&foreign, b"old").await.map(drop),
+            store
+                .replace_if_unchanged(&[change(&foreign, b"old", Expiry::Keep)])
+                .await
+                .map(drop),
+            store
+                .replace_if_unchanged(&[change(&foreign, b"old", Expiry::Never)])
+                .await
+                .map(drop),
+            store
+                .move_if_unchanged(Move {
+                    from: &mine,
+                    expected: b"mine",
+                    to: &foreign,
+                    value: b"new",
+                    expiry: Expiry::Keep,
+                })
+                .await
+                .map(drop),
+        ];
+        for (n, answer) in answers.into_iter().enumerate() {
+            let code = match answer {
+                Err(StoreError::Denied { code, .. }) => code,
+                other => panic!("{flavor:?}, call {n}: {other:?}"),
+            };
+            assert_eq!(code, "NOPERM");
+        }
+        assert_eq!(server.snapshot(), mine_before);
+        assert_eq!(before.changed_names(&mine_before), [b"wa:1".to_vec()]);
+    }
+}
+
+#[tokio::test]
+async fn says_that_a_password_is_needed_or_wrong() {
+    let denied = |error: &StoreError, word: &str| match error {
+        StoreError::Denied { code, .. } => assert_eq!(code, word),
+        other => panic!("{other:?}"),
+    };
+    for flavor in Flavor::ALL {
+        let builder = RedisServer::builder().flavor(flavor).password("s3cret");
+        let server = builder.start();
+        let at = format!("127.0.0.1:{}", server.port());
+        denied(&refusal(&format!("redis://{at}")).await, "NOAUTH");
+        denied(&refusal(&format!("redis://{at}/2")).await, "NOAUTH");
+        denied(&refusal(&format!("redis://:wrong@{at}")).await, "WRONGPASS");
+        denied(
+            &refusal(&format!("redis://nobody:s3cret@{at}")).await,
+            "WRONGPASS",
+        );
+        let error = refusal(&format!("redis://:wr0ng-canary@{at}")).await;
+        assert!(!format!("{error} {error:?}").contains("canary"));
+    }
+}
+
+#[tokio::test]
+async fn says_that_a_user_may_do_nothing() {
+    for flavor in Flavor::ALL {
+        let server = server(flavor);
+        set_user(&server, "-@all");
+        for database in ["", "/2"] {
+            let error = refusal(&format!("{}{database}", url_of_user(&server))).await;
+            let denied = matches!(&error, StoreError::Denied { code, .. } if code == "NOPERM");
+            assert!(denied, "{flavor:?} {error:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn says_that_there_is_no_such_database() {
+    let server = server(Flavor::System);
+    let error = refusal(&format!("{}99", server.url())).await;
+    assert!(error.to_string().contains("no such database"), "{error}");
+}
+
+#[tokio::test]
+async fn comes_back_when_a_user_is_let_in_again() {
+    let server = server(Flavor::System);
+    set_user(&server, RIGHTS);
+    let store = try_connect(&url_of_user(&server), short_limits())
+        .await
+        .unwrap();
+    let name = RecordName::from("wa:1");
+    put(&store, &name, b"value").await;
+
+    // Deleting a user closes its connections.
+    server.cli(&["ACL", "DELUSER", "waxseal"]);
+    let mut last = store.get(&name, &Slot::Whole).await;
+    while super::is_unavailable(&last) {
+        last = store.get(&name, &Slot::Whole).await;
+    }
+    assert!(matches!(last, Err(StoreError::Denied { .. })), "{last:?}");
+    assert!(store.ping().await.is_err());
+
+    set_user(&server, RIGHTS);
+    let back = async || match store.get(&name, &Slot::Whole).await {
+        Err(StoreError::Denied { .. }) => Err(StoreError::NotReady {
+            code: String::new(),
+        }),
+        other => other,
+    };
+    assert_eq!(at_last(back).await, Some(b"value".to_vec()));
+}

@@ -1,0 +1,206 @@
+//! How long records live, to the millisecond: swaps leave it alone, and it is told exactly.
+
+use waxseal_stores::{
+    Change, Expiry, Lifetime, Move, Moved, Outcome, RecordName, RecordStore, Slot,
+};
+use waxseal_testing::{Flavor, RedisServer};
+
+use super::{connect, server, swap};
+
+/// A time far ahead.
+const FAR: u64 = 4_102_444_800_000;
+
+/// Records that end a millisecond after each other, and one in ten never.
+fn fill(server: &RedisServer, count: u64) -> Vec<(RecordName, Lifetime)> {
+    let mut commands = Vec::new();
+    let mut filled = Vec::new();
+    for n in 0..count {
+        let name = format!("wa:{n}");
+        let mut set = vec!["SET".to_owned(), name.clone(), "old".to_owned()];
+        let lifetime = if n % 10 == 0 {
+            Lifetime::Forever
+        } else {
+            set.extend(["PXAT".to_owned(), (FAR + n).to_string()]);
+            Lifetime::Until(FAR + n)
+        };
+        commands.push(set);
+        filled.push((RecordName::from(name), lifetime));
+    }
+    for reply in server.client().pipeline(&commands) {
+        assert_eq!(reply.error(), None);
+    }
+    filled
+}
+
+#[tokio::test]
+async fn a_lifetime_is_told_to_the_millisecond() {
+    for flavor in Flavor::ALL {
+        let server = server(flavor);
+        let store = connect(&server).await;
+        let (mut names, mut expected): (Vec<_>, Vec<_>) = fill(&server, 3_000).into_iter().unzip();
+        names.push(RecordName::from("wa:absent"));
+        expected.push(Lifetime::Absent);
+        // Several times: a server that only tells what is left is asked across many of its ticks.
+        for _ in 0..10 {
+            assert!(store.lifetimes(&names).await.unwrap() == expected);
+        }
+        assert_eq!(store.lifetimes(&[]).await, Ok(Vec::new()));
+    }
+}
+
+#[tokio::test]
+async fn a_swap_keeps_the_end_of_a_record_to_the_millisecond() {
+    for flavor in Flavor::ALL {
+        let server = server(flavor);
+        let store = connect(&server).await;
+        let filled = fill(&server, 1_000);
+        let before = server.snapshot();
+        for (old, new) in [("old", "new"), ("new", "old")] {
+            let changes: Vec<_> = filled
+                .iter()
+                .map(|(name, _)| swap(name, old.as_bytes(), new.as_bytes()))
+                .collect();
+            let outcomes = store.replace_if_unchanged(&changes).await.unwrap();
+            assert_eq!(outcomes, vec![Outcome::Done; 1_000]);
+            let after = server.snapshot();
+            for (name, record) in before.records() {
+                let after = after.get(name).expect("it is still there");
+                assert_eq!(after.expires_at_ms, record.expires_at_ms);
+            }
+        }
+        assert_eq!(server.snapshot(), before);
+    }
+}
+
+/// Redis 6.2 tells only what is left: there it may be a millisecond off, which the suite allows.
+#[tokio::test]
+async fn a_move_keeps_the_end_of_a_record_to_the_millisecond() {
+    for flavor in [Flavor::System, Flavor::Valkey] {
+        let server = server(flavor);
+        let store = connect(&server).await;
+        for (from, lifetime) in fill(&server, 500) {
+            let to = RecordName::from([from.as_bytes(), b":moved"].concat());
+            let step = Move {
+                from: &from,
+                expected: b"old",
+                to: &to,
+                value: b"new",
+                expiry: Expiry::Keep,
+            };
+            assert_eq!(store.move_if_unchanged(step).await, Ok(Moved::Done));
+            assert_eq!(
+                store.lifetimes(&[from, to]).await,
+                Ok(vec![Lifetime::Absent, lifetime])
+            );
+        }
+    }
+}
+
+/// Valkey 9 lets single fields of a hash expire, and takes that away from a field that is written.
+#[tokio::test]
+async fn a_swap_keeps_the_end_of_a_field() {
+    let server = server(Flavor::Valkey);
+    let store = connect(&server).await;
+    let mut client = server.client();
+    client.cmd(&["HSET", "wa:1", "ending", "old", "lasting", "old"]);
+    let end = (FAR + 123).to_string();
+    let set = client.cmd(&["HPEXPIREAT", "wa:1", &end, "FIELDS", "1", "ending"]);
+    assert_eq!(set.to_text(), "1");
+    client.cmd(&["PEXPIREAT", "wa:1", &(FAR + 456).to_string()]);
+
+    let name = RecordName::from("wa:1");
+    for field in ["ending", "lasting"] {
+        let slot = Slot::Field(field.into());
+        let change = |expected| Change {
+            name: &name,
+            slot: &slot,
+            expected: Some(expected),
+            value: b"new",
+            expiry: Expiry::Keep,
+        };
+        let outcomes = store.replace_if_unchanged(&[change(&b"other"[..])]).await;
+        assert_eq!(outcomes, Ok(vec![Outcome::Changed]));
+        let outcomes = store.replace_if_unchanged(&[change(b"old")]).await;
+        assert_eq!(outcomes, Ok(vec![Outcome::Done]));
+        assert_eq!(store.get(&name, &slot).await, Ok(Some(b"new".to_vec())));
+    }
+    let ends = client.cmd(&["HPEXPIRETIME", "wa:1", "FIELDS", "2", "ending", "lasting"]);
+    assert_eq!(ends.to_text(), format!("{end}\n-1"));
+    let lifetimes = store.lifetimes(&[name]).await;
+    assert_eq!(lifetimes, Ok(vec![Lifetime::Until(FAR + 456)]));
+}
+
+/// Without the rights to keep it, the field is not written at all.
+#[tokio::test]
+async fn the_end_of_a_field_is_not_lost_for_want_of_rights() {
+    let rights = "+ping +hget +hset +eval +evalsha";
+    let server = RedisServer::builder()
+        .flavor(Flavor::Valkey)
+        .user_acl(&format!("user waxseal on >s3cret ~* {rights}"))
+        .start();
+    let mut client = server.client();
+    client.cmd(&["HSET", "wa:1", "ending", "old"]);
+    client.cmd(&[
+        "HPEXPIREAT",
+        "wa:1",
+        &FAR.to_string(),
+        "FIELDS",
+        "1",
+        "ending",
+    ]);
+    let before = server.snapshot();
+    let url = format!("redis://waxseal:s3cret@127.0.0.1:{}", server.port());
+    let store = super::try_connect(&url, super::short_limits())
+        .await
+        .unwrap();
+    let change = Change {
+        name: &RecordName::from("wa:1"),
+        slot: &Slot::Field(b"ending".to_vec()),
+        expected: Some(b"old"),
+        value: b"new",
+        expiry: Expiry::Keep,
+    };
+    for more in ["+ping", "+hpexpiretime"] {
+        server.cli(&["ACL", "SETUSER", "waxseal", more]);
+        let outcomes = store.replace_if_unchanged(&[change]).await;
+        let denied = matches!(outcomes, Err(waxseal_stores::StoreError::Denied { .. }));
+        assert!(denied, "{more}: {outcomes:?}");
+        assert_eq!(server.snapshot(), before, "{more}");
+    }
+    server.cli(&["ACL", "SETUSER", "waxseal", "+hpexpireat"]);
+    let outcomes = store.replace_if_unchanged(&[change]).await;
+    assert_eq!(outcomes, Ok(vec![Outcome::Done]));
+    let end = client.cmd(&["HPEXPIRETIME", "wa:1", "FIELDS", "1", "ending"]);
+    assert_eq!(end.to_text(), FAR.to_string());
+}
+
+#[tokio::test]
+async fn times_at_the_edge_of_what_a_server_can_count_do_no_harm() {
+    for flavor in Flavor::ALL {
+        let server = server(flavor);
+        let store = connect(&server).await;
+        let name = RecordName::from("wa:1");
+        for expiry in [Expiry::At(0), Expiry::At(1)] {
+            store
+                .put(&name, &Slot::Whole, b"a", Expiry::Never)
+                .await
+                .unwrap();
+            store.put(&name, &Slot::Whole, b"b", expiry).await.unwrap();
+            assert_eq!(
+                store.lifetimes(&[name.clone()]).await,
+                Ok(vec![Lifetime::Absent])
+            );
+        }
+        store
+            .put(&name, &Slot::Whole, b"a", Expiry::Never)
+            .await
+            .unwrap();
+        let before = server.snapshot();
+        let endless = Expiry::After(std::time::Duration::MAX);
+        for expiry in [Expiry::At(u64::MAX), endless] {
+            let put = store.put(&name, &Slot::Whole, b"b", expiry).await;
+            assert!(put.is_err(), "{put:?}");
+            assert_eq!(server.snapshot(), before);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! TLS that does not come about: whose certificate is not accepted, and what the operator reads.
+
+use waxseal_stores::StoreError;
+use waxseal_testing::{Certificates, RedisServer};
+
+use super::refusal;
+
+/// What the operator reads, in lower case. Nothing but an unreachable store will do.
+async fn cause(url: &str) -> String {
+    match refusal(url).await {
+        StoreError::Unavailable { cause, .. } => cause.to_lowercase(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn refuses_a_certificate_of_an_unknown_authority() {
+    let server = RedisServer::builder().tls().start();
+    let folder = tempfile::tempdir().unwrap();
+    let stranger = Certificates::create_in(folder.path());
+    let cause_with_another = cause(&format!(
+        "{}?ca={}",
+        server.tls_url(),
+        stranger.ca().display()
+    ))
+    .await;
+    // Without a CA the system's are asked, and none of them knows this one.
+    let cause_with_none = cause(&server.tls_url()).await;
+    for cause in [cause_with_another, cause_with_none] {
+        assert!(cause.contains("certificate"), "{cause}");
+        assert!(
+            cause.contains("unknownissuer") || cause.contains("badsignature"),
+            "{cause}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn refuses_a_certificate_for_another_host() {
+    let builder = RedisServer::builder()
+        .tls()
+        .arg("bind", "127.0.0.1 127.0.0.2");
+    let server = builder.start();
+    let query = format!("{}?ca={}", server.tls_port(), server.ca_path().display());
+    let cause = cause(&format!("rediss://127.0.0.2:{query}")).await;
+    assert!(
+        cause.contains("certificate") && cause.contains("not valid for"),
+        "{cause}"
+    );
+}
+
+#[tokio::test]
+async fn says_that_the_server_wants_a_client_certificate() {
+    let server = RedisServer::builder().tls_with_client_certificate().start();
+    let url = format!("{}?ca={}", server.tls_url(), server.ca_path().display());
+    let without = cause(&url).await;
+    assert!(without.contains("certificate"), "{without}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let stranger = Certificates::create_in(folder.path());
+    let (certificate, key) = (stranger.client_certificate(), stranger.client_key());
+    let foreign = format!("{url}&cert={}&key={}", certificate.display(), key.display());
+    let foreign = cause(&foreign).await;
+    assert!(
+        foreign.contains("unknownca") || foreign.contains("certificate"),
+        "{foreign}"
+    );
+}
+
+#[tokio::test]
+async fn tls_and_plain_text_do_not_understand_each_other() {
+    let server = RedisServer::builder().tls().start();
+    let ca = server.ca_path();
+    cause(&format!("redis://127.0.0.1:{}", server.tls_port())).await;
+    cause(&format!(
+        "rediss://127.0.0.1:{}?ca={}",
+        server.port(),
+        ca.display()
+    ))
+    .await;
+}
+
+#[tokio::test]
+async fn names_a_certificate_file_that_is_not_there() {
+    let cause = cause("rediss://127.0.0.1:1?ca=/nowhere/ca.pem").await;
+    assert!(cause.contains("/nowhere/ca.pem"), "{cause}");
+}
