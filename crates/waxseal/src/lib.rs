@@ -1,0 +1,83 @@
+//! Waxseal seals what lies in Redis and opens it on the way back.
+//!
+//! This crate gathers what an application needs from the others: keys and the sealer (`core`),
+//! where records live (`stores`), the session store (`sessions`) and the passes over all records
+//! (`sweep`).
+//!
+//! # A bot's conversation states
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use serde::{Deserialize, Serialize};
+//! use waxseal::{Format, Keyring, Mode, Options, RedisOptions, RedisStore, Sealer, StateManager, StoreUrl};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct State {
+//!     status: String,
+//!     step: u32,
+//! }
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // The application reads its own environment; the library takes what it found.
+//! let key = std::env::var("REDIS_ENCRYPTION_KEY")?;
+//! let previous = std::env::var("REDIS_ENCRYPTION_PREVIOUS_KEYS").unwrap_or_default();
+//! let mode: Mode = std::env::var("ENABLE_REDIS_ENCRYPTION").unwrap_or("on".to_owned()).parse()?;
+//! let keyring = Arc::new(Keyring::from_hex(&key, &previous)?);
+//! let sealer = Sealer::new(keyring, mode, Format::Classic);
+//!
+//! let StoreUrl::Redis(url) = StoreUrl::parse("redis://127.0.0.1:6379")? else { unreachable!() };
+//! let store = Arc::new(RedisStore::connect(&url, RedisOptions::default()).await?);
+//!
+//! // Refuses to start where the store was sealed under another key.
+//! let states = StateManager::start(store, sealer, Options::default()).await?;
+//! states.set("5215512345678", &State { status: "confirming".to_owned(), step: 7 }).await?;
+//! let state: Option<State> = states.get("5215512345678").await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The same in an embedded file
+//!
+//! ```
+//! use std::sync::Arc;
+//! use waxseal::{Clock, EmbeddedStore, Format, Keyring, Mode, Options, Sealer, SecretKey, StateManager};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("states.waxseal");
+//! let store = Arc::new(EmbeddedStore::open(&path, Clock::system())?);
+//! let keyring = Arc::new(Keyring::new(SecretKey::generate()?)?);
+//! let sealer = Sealer::new(keyring, Mode::Required, Format::Sealed);
+//! let states = StateManager::start(store, sealer, Options::default()).await?;
+//!
+//! for _ in 0..3 {
+//!     // Concurrent updates never lose one: the write happens only if nobody else wrote meanwhile.
+//!     states.update("5215512345678", |count: Option<u32>| Some(count.unwrap_or(0) + 1)).await?;
+//! }
+//! assert_eq!(states.get::<u32>("5215512345678").await?, Some(3));
+//! # Ok(())
+//! # }
+//! ```
+
+pub use waxseal_core::{
+    Binding, Defect, Flags, Form, Format, Header, KeyError, KeyId, KeyRole, KeyUsage, Keyring,
+    KeyringError, Mode, NameMask, OpenError, Opened, PlainValues, ResealError, Resealed, SealError,
+    Sealer, SecretKey, Shape, UnknownWord, UserKey,
+};
+#[cfg(feature = "actix-session")]
+pub use waxseal_sessions::ActixSessionStore;
+#[cfg(feature = "tower-sessions")]
+pub use waxseal_sessions::TowerSessionStore;
+pub use waxseal_sessions::{
+    Canary, CanaryState, GuardError, OnRefused, Options, SealedRecords, StateError, StateManager,
+    quarantine,
+};
+pub use waxseal_stores::{
+    Clock, Cursor, EmbeddedStore, Expiry, Lifetime, MemoryStore, RecordName, RecordPattern,
+    RecordStore, RedisOptions, RedisStore, Slot, StoreError, StoreUrl, UrlError,
+};
+/// Passes over all records: migrate, rotate, decrypt, audit.
+pub use waxseal_sweep as sweep;
