@@ -1,0 +1,27 @@
+//! Decrypt: everything back to plain, for leaving.
+
+use waxseal_core::{SealError, Sealer};
+
+use crate::tally::Class;
+use crate::task::{Task, Value, Verdict};
+
+/// Turns everything back to plain.
+pub struct Decrypt(Sealer);
+
+impl Decrypt {
+    /// Opens with this sealer.
+    #[must_use]
+    pub fn new(sealer: Sealer) -> Self {
+        Self(sealer)
+    }
+}
+
+impl Task for Decrypt {
+    fn judge(&self, value: &Value<'_>) -> Result<Verdict, SealError> {
+        Ok(match value.open(&self.0) {
+            Ok((_, Class::Plain)) => Verdict::Keep(Class::Plain),
+            Ok((plain, class)) => Verdict::Replace(class, plain.into_owned()),
+            Err(verdict) => verdict,
+        })
+    }
+}

@@ -1,0 +1,26 @@
+//! One pass over all records of a pattern: migrate, rotate, decrypt and audit are four small tasks
+//! on one loop.
+//!
+//! The loop scans, reads, asks the task for a verdict on each value, and replaces a value only if
+//! it is still the one that was judged; the expiry stays. So a sweep can run while applications
+//! write, twice, or two at once. It prints nothing and knows no server: the store does.
+
+mod audit;
+mod batch;
+mod decrypt;
+mod migrate;
+mod options;
+mod pace;
+mod rotate;
+mod sweep;
+mod tally;
+mod task;
+
+pub use audit::Audit;
+pub use decrypt::Decrypt;
+pub use migrate::Migrate;
+pub use options::{Position, Stop, SweepOptions};
+pub use rotate::Rotate;
+pub use sweep::{Event, Interrupted, Report, Sweep, SweepError};
+pub use tally::{Class, Finding, Group, Sight, Tally};
+pub use task::{Task, Value, Verdict};

@@ -1,0 +1,166 @@
+//! What a pass has counted. Names are in it only as they may be shown.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use waxseal_core::{Form, KeyId};
+use waxseal_stores::{Held, Lifetime, Slot};
+
+/// What kind of stored value it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// No bytes.
+    Empty,
+    /// Plaintext.
+    Plain,
+    /// Classic, under this key.
+    Classic(KeyId),
+    /// Sealed, under this key.
+    Sealed(KeyId),
+    /// Sealed under a key that the keyring does not hold.
+    UnknownKey(KeyId),
+    /// Cannot be opened: damaged, tampered with, moved, or classic under an unknown key.
+    Unopenable,
+}
+
+impl From<Form> for Class {
+    fn from(form: Form) -> Self {
+        match form {
+            Form::Plain => Self::Plain,
+            Form::Classic { key } => Self::Classic(key),
+            Form::Sealed { key, .. } => Self::Sealed(key),
+        }
+    }
+}
+
+/// In which type of record a value was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sight {
+    /// The whole of a string record.
+    String,
+    /// A field of a hash record.
+    HashField,
+    /// An element of a list record.
+    ListElement,
+}
+
+impl Sight {
+    pub(crate) fn of(slot: &Slot) -> Self {
+        match slot {
+            Slot::Whole => Self::String,
+            Slot::Field(_) => Self::HashField,
+            Slot::Element(_) => Self::ListElement,
+        }
+    }
+
+    /// The type of record as Redis names it.
+    #[must_use]
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::HashField => "hash",
+            Self::ListElement => "list",
+        }
+    }
+}
+
+/// Values of one class in one type of record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Group {
+    /// How many.
+    pub values: u64,
+    /// Their stored bytes.
+    pub bytes: u64,
+    /// When the last record of them expires (milliseconds since the Unix epoch), as far as asked.
+    pub last_expiry: Option<u64>,
+    /// How many of their records do not expire, as far as asked.
+    pub forever: u64,
+}
+
+/// Something wrong with one value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The record: its prefix and a keyed hash.
+    pub record: String,
+    /// What is wrong.
+    pub cause: String,
+}
+
+/// The counts of a pass. Each value is counted in `total` once, and in one of the others.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Values seen.
+    pub total: u64,
+    /// Values replaced (in a dry run: that would have been).
+    pub done: u64,
+    /// Values that were already as they shall be.
+    pub already: u64,
+    /// Empty values, which nothing is done with.
+    pub empty: u64,
+    /// Values that another writer changed first and that needed nothing any more.
+    pub raced: u64,
+    /// Values that are left as they are because something is wrong with them.
+    pub failed: u64,
+    /// Records of a type whose values cannot be sealed, by type.
+    pub skipped: BTreeMap<String, u64>,
+    /// Values by class and type of record.
+    #[serde(skip)]
+    pub groups: BTreeMap<(Class, Sight), Group>,
+}
+
+impl Tally {
+    /// Records of types whose values cannot be sealed.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        self.skipped.values().sum()
+    }
+
+    /// Values of the classes for which `of` answers true.
+    #[must_use]
+    pub fn count(&self, of: impl Fn(Class) -> bool) -> u64 {
+        self.groups
+            .iter()
+            .filter(|((class, _), _)| of(*class))
+            .map(|(_, group)| group.values)
+            .sum()
+    }
+
+    pub(crate) fn group(&mut self, class: Class, slot: &Slot, bytes: usize) -> &mut Group {
+        let group = self.groups.entry((class, Sight::of(slot))).or_default();
+        group.values += 1;
+        group.bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
+        group
+    }
+
+    pub(crate) fn lives(&mut self, class: Class, slot: &Slot, lifetime: Lifetime) {
+        let group = self.groups.entry((class, Sight::of(slot))).or_default();
+        match lifetime {
+            Lifetime::Absent => {}
+            Lifetime::Forever => group.forever += 1,
+            Lifetime::Until(time) => group.last_expiry = group.last_expiry.max(Some(time)),
+        }
+    }
+
+    pub(crate) fn skip(&mut self, held: &Held) {
+        *self.skipped.entry(held.kind().to_owned()).or_default() += 1;
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.total += other.total;
+        self.done += other.done;
+        self.already += other.already;
+        self.empty += other.empty;
+        self.raced += other.raced;
+        self.failed += other.failed;
+        for (kind, records) in other.skipped {
+            *self.skipped.entry(kind).or_default() += records;
+        }
+        for (of, group) in other.groups {
+            let sum = self.groups.entry(of).or_default();
+            sum.values += group.values;
+            sum.bytes += group.bytes;
+            sum.forever += group.forever;
+            sum.last_expiry = sum.last_expiry.max(group.last_expiry);
+        }
+    }
+}
