@@ -1,0 +1,327 @@
+//! What can be typed. What it means is decided in `setup` and in the commands.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Seals what lies in Redis and opens it on the way back.
+#[derive(Parser)]
+#[command(
+    name = "waxseal",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Environment: REDIS_ENCRYPTION_KEY, REDIS_ENCRYPTION_PREVIOUS_KEYS, \
+    ENABLE_REDIS_ENCRYPTION, REDIS_URL (also read from .env in the working directory).\n\
+    Exit status: 0 done, 1 findings, 2 failed, 64 usage or configuration."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Given before or after the command.
+#[derive(Args, Clone)]
+pub(crate) struct Common {
+    /// Where the records are: redis://, rediss://, unix:PATH or file:PATH [default: REDIS_URL,
+    /// else redis://127.0.0.1:6379]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        help_heading = "Common options"
+    )]
+    pub(crate) store: Option<String>,
+    /// Which records are protected; can be repeated [default: wa:*, or those of waxseal.toml]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATTERN",
+        help_heading = "Common options"
+    )]
+    pub(crate) protect: Vec<String>,
+    /// The configuration file [default: waxseal.toml in the working directory, if there is one]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        help_heading = "Common options"
+    )]
+    pub(crate) config: Option<PathBuf>,
+    /// What is logged to stderr
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "info",
+        value_name = "LEVEL"
+    )]
+    #[arg(help_heading = "Common options")]
+    pub(crate) log: LogLevel,
+    /// How it is logged
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "text",
+        value_name = "FORMAT"
+    )]
+    #[arg(help_heading = "Common options")]
+    pub(crate) log_format: LogFormat,
+    /// Print results as JSON
+    #[arg(long, global = true, help_heading = "Common options")]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum LogLevel {
+    Off,
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum FormatArg {
+    /// The guide's format: Base64, no key id, not bound to its record
+    Classic,
+    /// Binary, with key id, bound to its record
+    Sealed,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Show the main job from nothing, with an embedded store in a temporary folder
+    #[command(
+        after_help = "Examples:\n  waxseal demo\n  waxseal demo --store redis://127.0.0.1:6379"
+    )]
+    Demo(DemoArgs),
+    /// Make keys
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Seal one value: stdin to stdout
+    #[command(
+        after_help = "Example:\n  printf '{\"a\":1}' | waxseal seal --format sealed --record wa:5215512345678"
+    )]
+    Seal(SealArgs),
+    /// Open one value: stdin to stdout
+    #[command(after_help = "Example:\n  redis-cli --raw GET wa:5215512345678 | waxseal open")]
+    Open(OpenArgs),
+    /// Print one record, opened; written to the log as an access
+    #[command(
+        after_help = "Examples:\n  waxseal get wa:5215512345678\n  waxseal get sess:1 --field email"
+    )]
+    Get(GetArgs),
+    /// Write one record, sealed: the value comes from stdin
+    #[command(
+        after_help = "Example:\n  printf '{\"status\":\"new\"}' | waxseal put wa:5215512345678 --ttl 3600"
+    )]
+    Put(PutArgs),
+    /// Tell what lies in a record without printing it: format, key, binding, size, expiry
+    #[command(after_help = "Example:\n  waxseal inspect wa:5215512345678")]
+    Inspect(InspectArgs),
+    /// Seal what is plain, online
+    #[command(
+        after_help = "Examples:\n  waxseal migrate --dry-run\n  waxseal migrate --max-rate 5000\n  \
+        waxseal migrate --format sealed --checkpoint migrate.json\n  waxseal migrate --checkpoint migrate.json --resume"
+    )]
+    Migrate(MigrateArgs),
+    /// Bring everything that is under older keys under the sealing key
+    #[command(
+        after_help = "Example:\n  REDIS_ENCRYPTION_KEY=<new> REDIS_ENCRYPTION_PREVIOUS_KEYS=<old> waxseal rotate"
+    )]
+    Rotate(RotateArgs),
+    /// Turn everything back to plain
+    #[command(after_help = "Example:\n  waxseal decrypt --yes")]
+    Decrypt(DecryptArgs),
+    /// Count what is sealed and what is not; writes nothing
+    #[command(after_help = "Examples:\n  waxseal audit\n  waxseal audit --require-clean --json")]
+    Audit(AuditArgs),
+    /// Values that were moved aside because they could not be opened
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
+    /// Check key, store and records, and say what to do
+    #[command(after_help = "Example:\n  waxseal doctor")]
+    Doctor,
+    /// Print completions for a shell
+    #[command(after_help = "Example:\n  waxseal completions bash > /etc/bash_completion.d/waxseal")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the man pages of all commands into a folder
+    #[command(after_help = "Example:\n  waxseal man /usr/local/share/man/man1")]
+    Man {
+        /// The folder; it is made where it is missing
+        folder: PathBuf,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct DemoArgs {
+    /// How many conversation states
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(10..=1_000_000))]
+    pub(crate) states: u64,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum KeyCommand {
+    /// A new key, printed or written to a file of its own
+    #[command(
+        after_help = "Examples:\n  waxseal key generate\n  waxseal key generate --file /etc/waxseal/key"
+    )]
+    Generate {
+        /// Write the key to this file (mode 0600) instead; an existing file is never overwritten
+        #[arg(long, value_name = "PATH")]
+        file: Option<PathBuf>,
+    },
+}
+
+/// The place that an envelope is bound to.
+#[derive(Args)]
+pub(crate) struct PlaceArgs {
+    /// The record that the envelope is bound to
+    #[arg(long, value_name = "NAME")]
+    pub(crate) record: Option<String>,
+    /// The field of the hash record that it is bound to
+    #[arg(long, value_name = "NAME", requires = "record")]
+    pub(crate) field: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct SealArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// The format of the envelope
+    #[arg(long, value_enum, default_value = "classic")]
+    pub(crate) format: FormatArg,
+    /// Write the sealed format as text
+    #[arg(long)]
+    pub(crate) armor: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct OpenArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+}
+
+#[derive(Args)]
+pub(crate) struct GetArgs {
+    /// The record
+    pub(crate) name: String,
+    /// One field of a hash record
+    #[arg(long, value_name = "NAME")]
+    pub(crate) field: Option<String>,
+    /// One element of a list record, counted from 0
+    #[arg(long, value_name = "N", conflicts_with = "field")]
+    pub(crate) element: Option<u64>,
+}
+
+#[derive(Args)]
+pub(crate) struct PutArgs {
+    /// The record
+    pub(crate) name: String,
+    /// One field of a hash record
+    #[arg(long, value_name = "NAME")]
+    pub(crate) field: Option<String>,
+    /// How long the record lives [default: as long as the present one, else for ever]
+    #[arg(long, value_name = "SECONDS", conflicts_with = "field", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) ttl: Option<u64>,
+}
+
+#[derive(Args)]
+pub(crate) struct InspectArgs {
+    /// The record
+    pub(crate) name: String,
+}
+
+/// How a sweep goes about its work.
+#[derive(Args)]
+pub(crate) struct SweepArgs {
+    /// Judge every record, write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// At most so many records a second
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_rate: Option<u32>,
+    /// Slow down while the server lets another client wait longer than this (0: never)
+    #[arg(long, value_name = "MS", default_value_t = 50)]
+    pub(crate) max_latency: u64,
+    /// Keep in this file up to where everything is done
+    #[arg(long, value_name = "PATH")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    /// Go on where the checkpoint says
+    #[arg(long, requires = "checkpoint")]
+    pub(crate) resume: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct MigrateArgs {
+    #[command(flatten)]
+    pub(crate) sweep: SweepArgs,
+    /// The format to write; with `sealed`, classic values are migrated as well
+    /// [default: classic, or that of waxseal.toml]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<FormatArg>,
+}
+
+#[derive(Args)]
+pub(crate) struct RotateArgs {
+    #[command(flatten)]
+    pub(crate) sweep: SweepArgs,
+}
+
+#[derive(Args)]
+pub(crate) struct DecryptArgs {
+    #[command(flatten)]
+    pub(crate) sweep: SweepArgs,
+    /// Confirm that everything shall lie in plaintext
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct AuditArgs {
+    /// Fail (exit status 1) if anything lies in plaintext
+    #[arg(long)]
+    pub(crate) require_clean: bool,
+    /// Open every value instead of trusting headers
+    #[arg(long)]
+    pub(crate) deep: bool,
+    /// Slow down while the server lets another client wait longer than this (0: never)
+    #[arg(long, value_name = "MS", default_value_t = 50)]
+    pub(crate) max_latency: u64,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum QuarantineCommand {
+    /// List them
+    List,
+    /// Put one back into its record, unless there is a new one
+    Restore {
+        /// Its id, as listed
+        id: String,
+    },
+    /// Delete one for good
+    Drop {
+        /// Its id, as listed
+        id: String,
+        /// Confirm
+        #[arg(long)]
+        yes: bool,
+    },
+}

@@ -1,0 +1,113 @@
+//! The checkpoint of a sweep: up to where everything is done, in a file of its own. An embedded
+//! store's cursor is a record name, so the file is for its owner only.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use waxseal_sweep::Position;
+
+use crate::error::Failure;
+
+const VERSION: u32 = 1;
+
+/// What the file holds.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Checkpoint {
+    version: u32,
+    /// What the sweep does.
+    task: String,
+    /// Where it does it.
+    store: String,
+    /// The patterns, in their order.
+    patterns: Vec<String>,
+    /// Positions of the patterns that have been begun; all but the last are finished.
+    pub(crate) positions: Vec<Position>,
+}
+
+/// The file, and what it shall hold.
+pub(crate) struct CheckpointFile {
+    path: PathBuf,
+    pub(crate) content: Checkpoint,
+}
+
+impl CheckpointFile {
+    /// A new checkpoint, or with `resume` the one in the file, if it is of the same sweep.
+    pub(crate) fn open(
+        path: &Path,
+        resume: bool,
+        task: &str,
+        store: String,
+        patterns: Vec<String>,
+    ) -> Result<Self, Failure> {
+        let fresh = Checkpoint {
+            version: VERSION,
+            task: task.to_owned(),
+            store,
+            patterns,
+            positions: Vec::new(),
+        };
+        let content = if resume {
+            Self::read(path, &fresh)?
+        } else {
+            fresh
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            content,
+        })
+    }
+
+    fn read(path: &Path, of: &Checkpoint) -> Result<Checkpoint, Failure> {
+        let at = path.display();
+        let text = std::fs::read(path).map_err(|error| {
+            Failure::usage(format!("the checkpoint {at} cannot be read: {error}"))
+                .hint("a sweep that went to its end removes its checkpoint; run without --resume")
+        })?;
+        let found: Checkpoint = serde_json::from_slice(&text).map_err(|_| {
+            Failure::usage(format!("{at} is not a checkpoint")).hint("run without --resume")
+        })?;
+        let same = found.version == of.version
+            && found.task == of.task
+            && found.store == of.store
+            && found.patterns == of.patterns;
+        if !same {
+            return Err(Failure::usage(format!(
+                "the checkpoint {at} is of another sweep ({} on {})",
+                found.task, found.store
+            ))
+            .hint("run the same command as before, or without --resume"));
+        }
+        Ok(found)
+    }
+
+    /// Writes the file anew: a crash leaves the old or the new one, never half.
+    pub(crate) fn save(&self) -> Result<(), Failure> {
+        let mut text = serde_json::to_vec_pretty(&self.content).map_err(Failure::failed)?;
+        text.push(b'\n');
+        let mut new = self.path.clone().into_os_string();
+        new.push(".new");
+        let write = || -> std::io::Result<()> {
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(true).mode(0o600);
+            let mut file = options.open(&new)?;
+            file.write_all(&text)?;
+            file.sync_all()?;
+            std::fs::rename(&new, &self.path)
+        };
+        write().map_err(|error| {
+            Failure::failed(format!(
+                "the checkpoint {} cannot be written: {error}",
+                self.path.display()
+            ))
+        })
+    }
+
+    /// Removes the file: there is nothing to resume.
+    pub(crate) fn remove(&self) {
+        // It may never have been written.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}

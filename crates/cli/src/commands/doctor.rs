@@ -1,0 +1,117 @@
+//! `doctor`: checks what usually goes wrong, one line each: ok, warning or problem, with what to do
+//! about it. It writes nothing to the store, and goes on after a problem as far as it can.
+
+mod host;
+mod store;
+
+use serde::Serialize;
+
+use crate::args::Common;
+use crate::error::{Ended, Failure};
+use crate::output;
+use crate::setup::Setup;
+
+/// How one check came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Grade {
+    Ok,
+    Warning,
+    Problem,
+}
+
+#[derive(Serialize)]
+struct Finding {
+    grade: Grade,
+    check: &'static str,
+    found: String,
+    advice: Option<String>,
+}
+
+/// What has been found so far.
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn ok(&mut self, check: &'static str, found: impl Into<String>) {
+        self.0.push(Finding {
+            grade: Grade::Ok,
+            check,
+            found: found.into(),
+            advice: None,
+        });
+    }
+
+    fn warn(&mut self, check: &'static str, found: impl Into<String>, advice: &str) {
+        let advice = Some(advice.to_owned());
+        self.0.push(Finding {
+            grade: Grade::Warning,
+            check,
+            found: found.into(),
+            advice,
+        });
+    }
+
+    fn problem(
+        &mut self,
+        check: &'static str,
+        found: impl Into<String>,
+        advice: impl Into<String>,
+    ) {
+        let advice = Some(advice.into()).filter(|advice| !advice.is_empty());
+        self.0.push(Finding {
+            grade: Grade::Problem,
+            check,
+            found: found.into(),
+            advice,
+        });
+    }
+
+    fn failure(&mut self, check: &'static str, failure: &Failure) {
+        self.problem(check, failure.text(), failure.advice().unwrap_or_default());
+    }
+}
+
+pub(crate) async fn run(common: &Common) -> Result<Ended, Failure> {
+    let mut findings = Findings::default();
+    host::check(&mut findings);
+    match Setup::read(common) {
+        Ok(setup) => {
+            host::check_configuration(&setup, &mut findings);
+            store::check(&setup, &mut findings).await;
+        }
+        Err(failure) => findings.failure("configuration", &failure),
+    }
+    let problems = findings
+        .0
+        .iter()
+        .any(|finding| finding.grade == Grade::Problem);
+    if common.json {
+        output::json(&findings.0)?;
+    } else {
+        for finding in &findings.0 {
+            print(finding)?;
+        }
+    }
+    Ok(if problems {
+        Ended::Findings
+    } else {
+        Ended::Done
+    })
+}
+
+fn print(finding: &Finding) -> Result<(), Failure> {
+    let grade = match finding.grade {
+        Grade::Ok => "ok",
+        Grade::Warning => "warning",
+        Grade::Problem => "problem",
+    };
+    output::line(format!(
+        "{grade:<8} {:<14} {}",
+        finding.check, finding.found
+    ))?;
+    if let Some(advice) = &finding.advice {
+        output::line(format!("{:<8} {:<14} -> {advice}", "", ""))?;
+    }
+    Ok(())
+}

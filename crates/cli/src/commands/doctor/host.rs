@@ -1,0 +1,130 @@
+//! Checks of this machine and of what is configured on it.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Instant;
+
+use waxseal_core::{Binding, Mode};
+
+use super::Findings;
+use crate::environment;
+use crate::setup::Setup;
+
+/// A key that only opens may be forgotten; more than this many are a sign of it.
+const MANY_KEYS: usize = 4;
+/// Sealing one KiB should take well under this, in microseconds.
+const SLOW_SEAL: f64 = 50.0;
+
+pub(super) fn check(findings: &mut Findings) {
+    if has_aes() {
+        findings.ok("cpu", "AES instructions are there");
+    } else {
+        let advice = "sealing works and is slower; use a machine with AES instructions";
+        findings.warn("cpu", "no AES instructions", advice);
+    }
+}
+
+pub(super) fn check_configuration(setup: &Setup, findings: &mut Findings) {
+    match &setup.config.path {
+        Some(path) => {
+            findings.ok("configuration", format!("{} read", path.display()));
+            check_permissions(path, setup.url.has_password(), findings);
+        }
+        None => findings.ok("configuration", "no waxseal.toml; defaults and environment"),
+    }
+    if let Some(name) = &setup.config.environment {
+        findings.ok("environment", name.clone());
+    }
+    if !setup.environment.from_file.is_empty() {
+        check_permissions(Path::new(environment::FILE), true, findings);
+    }
+    check_keys(setup, findings);
+    match setup.mode {
+        Mode::Off => findings.warn(
+            "mode",
+            "off: new values are written plain",
+            "set ENABLE_REDIS_ENCRYPTION=true once every process knows the key",
+        ),
+        Mode::On => findings.ok("mode", "on: new values are sealed, plain ones still read"),
+        Mode::Required => findings.ok("mode", "required: plain values are refused"),
+    }
+    let patterns: Vec<_> = setup.protected.iter().map(|p| p.pattern.as_str()).collect();
+    findings.ok("protected", patterns.join(", "));
+}
+
+fn check_keys(setup: &Setup, findings: &mut Findings) {
+    let Some(ring) = &setup.keyring else {
+        let advice = "waxseal key generate makes one; set it as REDIS_ENCRYPTION_KEY";
+        if setup.mode == Mode::Off {
+            findings.warn("key", "no encryption key is configured", advice);
+        } else {
+            findings.problem("key", "no encryption key is configured", advice);
+        }
+        return;
+    };
+    let previous = ring.usage().count().saturating_sub(1);
+    let found = format!("{} seals; {previous} more only open", ring.sealing_id());
+    if previous > MANY_KEYS {
+        let advice = "waxseal rotate, then waxseal audit shows which keys are still in use";
+        findings.warn("key", found, advice);
+    } else {
+        findings.ok("key", found);
+    }
+    check_speed(setup, findings);
+}
+
+/// Values are sealed on every write: a machine where that is slow should be known.
+fn check_speed(setup: &Setup, findings: &mut Findings) {
+    const TIMES: u32 = 200;
+    let Some(protected) = setup.protected.first() else {
+        return;
+    };
+    let sealer = setup.sealer(protected, Mode::On);
+    let (value, place) = ([b'v'; 1024], Binding::record(b"doctor"));
+    let started = Instant::now();
+    for _ in 0..TIMES {
+        if sealer.seal(&value, place).is_err() {
+            return;
+        }
+    }
+    let micros = started.elapsed().as_secs_f64() * 1e6 / f64::from(TIMES);
+    let found = format!("{micros:.1} us to seal 1 KiB");
+    if micros > SLOW_SEAL {
+        findings.warn(
+            "speed",
+            found,
+            "this machine is overloaded, or has no AES instructions",
+        );
+    } else {
+        findings.ok("speed", found);
+    }
+}
+
+fn check_permissions(path: &Path, secret: bool, findings: &mut Findings) {
+    let Ok(metadata) = std::fs::metadata(path) else {
+        return;
+    };
+    let mode = metadata.permissions().mode() & 0o777;
+    let found = format!("{} has mode {mode:03o}", path.display());
+    if secret && mode & 0o077 != 0 {
+        let advice = "others can read the secrets in it: chmod 600";
+        findings.warn("permissions", found, advice);
+    } else {
+        findings.ok("permissions", found);
+    }
+}
+
+#[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
+fn has_aes() -> bool {
+    std::is_x86_feature_detected!("aes") && std::is_x86_feature_detected!("pclmulqdq")
+}
+
+#[cfg(target_arch = "aarch64")]
+fn has_aes() -> bool {
+    std::arch::is_aarch64_feature_detected!("aes")
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64")))]
+fn has_aes() -> bool {
+    false
+}

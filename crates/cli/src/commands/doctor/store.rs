@@ -1,0 +1,182 @@
+//! Checks of the store: can it be reached, how is it set up, does the key fit, and what does a
+//! sample of its records look like.
+
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use waxseal_core::{Mode, OpenError};
+use waxseal_sessions::CanaryState;
+use waxseal_stores::{Cursor, Held, RecordStore, Slot, Status, StoreUrl};
+
+use super::Findings;
+use crate::commands::record::binding;
+use crate::error::Failure;
+use crate::output::thousands;
+use crate::setup::{Protected, Setup};
+
+const PINGS: usize = 20;
+const SLOW: Duration = Duration::from_millis(5);
+/// Clocks this far apart give wrong expiry times.
+const SKEW_MS: u64 = 5_000;
+const SAMPLE: usize = 500;
+
+pub(super) async fn check(setup: &Setup, findings: &mut Findings) {
+    let store = match setup.open_store().await {
+        Ok(store) => store,
+        Err(failure) => return findings.failure("store", &failure),
+    };
+    match store.status().await {
+        Ok(status) => {
+            let records = thousands(status.records);
+            let at = store.location();
+            findings.ok(
+                "store",
+                format!("{} at {at}, {records} records", status.server),
+            );
+            check_settings(&status, findings);
+        }
+        Err(error) => return findings.failure("store", &Failure::from(error)),
+    }
+    if let StoreUrl::File(path) = &setup.url
+        && let Ok(metadata) = std::fs::metadata(path)
+        && metadata.permissions().mode() & 0o077 != 0
+    {
+        findings.warn("permissions", "others can read the store file", "chmod 600");
+    }
+    check_latency(&*store, findings).await;
+    match setup.check_key(&store).await {
+        Ok(CanaryState::Opens(id)) => findings.ok("canary", format!("opens under key {id}")),
+        Ok(CanaryState::Created | CanaryState::Absent) => {
+            findings.ok("canary", "there is none yet; the first use makes one");
+        }
+        Err(failure) => return findings.failure("canary", &failure),
+    }
+    for protected in &setup.protected {
+        if let Err(failure) = check_sample(setup, protected, &store, findings).await {
+            findings.failure("records", &failure);
+        }
+    }
+}
+
+fn check_settings(status: &Status, findings: &mut Findings) {
+    let find = |word: &str| {
+        status
+            .settings
+            .iter()
+            .find(|(name, _)| name == word)
+            .map(|(_, value)| value.as_str())
+    };
+    if find("role") == Some("slave") {
+        let advice = "give the URL of the primary for everything that writes";
+        findings.warn("role", "this is a read-only replica", advice);
+    }
+    match (find("maxmemory_policy"), find("maxmemory")) {
+        (Some("noeviction"), _) | (_, Some("0")) => findings.ok("eviction", "nothing is evicted"),
+        (Some(policy), _) => findings.warn(
+            "eviction",
+            format!("maxmemory-policy is {policy}"),
+            "states can vanish before they expire; noeviction keeps them",
+        ),
+        (None, _) => {}
+    }
+    match (find("aof_enabled"), find("rdb_last_bgsave_status")) {
+        (_, Some("err")) => findings.problem(
+            "persistence",
+            "the last snapshot failed",
+            "see the server's log: writes may be refused soon",
+        ),
+        (Some("1"), _) => findings.ok("persistence", "append-only file is on"),
+        (Some(_), _) => findings.warn(
+            "persistence",
+            "append-only file is off",
+            "what was written since the last snapshot is lost if the server dies",
+        ),
+        (None, _) => {}
+    }
+    if let Some(server) = find("server_time_usec").and_then(|time| time.parse::<u64>().ok()) {
+        let here = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let here = u64::try_from(here.as_millis()).unwrap_or(u64::MAX);
+        let apart = here.abs_diff(server / 1000);
+        if apart > SKEW_MS {
+            let found = format!("{apart} ms apart from the server's");
+            findings.warn("clock", found, "set both clocks by NTP");
+        } else {
+            findings.ok("clock", format!("{apart} ms apart from the server's"));
+        }
+    }
+}
+
+async fn check_latency(store: &dyn RecordStore, findings: &mut Findings) {
+    let mut times = Vec::with_capacity(PINGS);
+    for _ in 0..PINGS {
+        let asked = Instant::now();
+        if let Err(error) = store.ping().await {
+            return findings.failure("latency", &Failure::from(error));
+        }
+        times.push(asked.elapsed());
+    }
+    times.sort_unstable();
+    let (median, longest) = (times[PINGS / 2], times[PINGS - 1]);
+    let found = format!("median {median:.1?}, longest {longest:.1?} of {PINGS}");
+    if median > SLOW {
+        let advice = "sealing takes microseconds: look at the network and at the server's SLOWLOG";
+        findings.warn("latency", found, advice);
+    } else {
+        findings.ok("latency", found);
+    }
+}
+
+/// Opens some records, and says how many did not open.
+async fn check_sample(
+    setup: &Setup,
+    protected: &Protected,
+    store: &Arc<dyn RecordStore>,
+    findings: &mut Findings,
+) -> Result<(), Failure> {
+    let sealer = setup.sealer(protected, Mode::On);
+    let page = store
+        .scan(&protected.pattern, &Cursor::start(), SAMPLE)
+        .await?;
+    let (mut sealed, mut plain, mut refused, mut unknown, mut other) = (0, 0, 0, 0, 0);
+    for (name, held) in page.names.iter().zip(store.read(&page.names).await?) {
+        match held {
+            Some(Held::String(stored)) => match sealer.open(&stored, binding(name, &Slot::Whole)) {
+                Ok(Some(opened)) if opened.form.key().is_some() => sealed += 1,
+                Ok(_) => plain += 1,
+                Err(OpenError::UnknownKey { .. }) => unknown += 1,
+                Err(_) => refused += 1,
+            },
+            Some(Held::Other(_)) => other += 1,
+            Some(Held::Hash | Held::List) | None => {}
+        }
+    }
+    let found = format!(
+        "{}: of a sample {sealed} sealed, {plain} plain, {refused} damaged, {unknown} under an \
+         unknown key, {other} of another type",
+        protected.name
+    );
+    if unknown > 0 {
+        let advice = "add the missing key to REDIS_ENCRYPTION_PREVIOUS_KEYS";
+        findings.problem("records", found, advice);
+    } else if refused > 0 {
+        findings.warn(
+            "records",
+            found,
+            "waxseal inspect NAME tells why a record does not open",
+        );
+    } else if plain > 0 && setup.mode == Mode::Required {
+        findings.problem(
+            "records",
+            found,
+            "waxseal migrate, or set the mode to on until then",
+        );
+    } else if plain > 0 {
+        findings.warn("records", found, "waxseal migrate seals what is plain");
+    } else {
+        findings.ok("records", found);
+    }
+    Ok(())
+}

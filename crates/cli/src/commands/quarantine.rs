@@ -1,0 +1,100 @@
+//! `quarantine`: values that were moved aside because they could not be opened.
+
+use serde::Serialize;
+use waxseal_sessions::quarantine::{self, Entry, Restored};
+use waxseal_stores::{Clock, RecordStore};
+
+use crate::args::QuarantineCommand;
+use crate::error::{Ended, Failure};
+use crate::output;
+use crate::setup::Setup;
+
+#[derive(Serialize)]
+struct Row {
+    id: String,
+    record: String,
+    cause: String,
+    moved: String,
+    record_expires: Option<String>,
+    kept_until: Option<String>,
+    size: usize,
+}
+
+pub(crate) async fn run(setup: &Setup, command: &QuarantineCommand) -> Result<Ended, Failure> {
+    let store = setup.open_store().await?;
+    match command {
+        QuarantineCommand::List => list(setup, &*store).await,
+        QuarantineCommand::Restore { id } => {
+            let entry = find(&*store, id).await?;
+            let failure =
+                match quarantine::restore(&*store, &entry, Clock::system().now_ms()).await? {
+                    Restored::Done => {
+                        output::say(&format!("waxseal: {id} is back in its record"));
+                        return Ok(Ended::Done);
+                    }
+                    Restored::Occupied => "there is a new record of that name: not overwritten",
+                    Restored::Expired => "its record would have expired by now: left in quarantine",
+                    Restored::Gone => "it is no longer in quarantine",
+                };
+            Err(Failure::failed(format!("{id}: {failure}")))
+        }
+        QuarantineCommand::Drop { id, yes } => {
+            let entry = find(&*store, id).await?;
+            if !yes {
+                return Err(Failure::usage(format!("{id} would be deleted for good"))
+                    .hint("confirm with --yes"));
+            }
+            quarantine::discard(&*store, &entry).await?;
+            output::say(&format!("waxseal: {id} is deleted"));
+            Ok(Ended::Done)
+        }
+    }
+}
+
+async fn list(setup: &Setup, store: &dyn RecordStore) -> Result<Ended, Failure> {
+    let mask = setup.mask();
+    let row = |entry: Entry| {
+        let name = entry.record.as_bytes();
+        let protected = setup.protected.iter().find(|p| p.pattern.matches(name));
+        Row {
+            id: entry.id,
+            record: mask.show(protected.map_or("", |p| p.pattern.prefix()), name),
+            cause: entry.cause,
+            moved: output::point_in_time(entry.moved_at),
+            record_expires: entry.record_expires_at.map(output::point_in_time),
+            kept_until: entry.expires_at.map(output::point_in_time),
+            size: entry.size,
+        }
+    };
+    let rows: Vec<_> = quarantine::list(store)
+        .await?
+        .into_iter()
+        .map(row)
+        .collect();
+    if setup.json {
+        output::json(&rows)?;
+        return Ok(Ended::Done);
+    }
+    for row in &rows {
+        let kept = row.kept_until.as_deref().unwrap_or("for ever");
+        output::line(format!(
+            "{}  {}  {} bytes  moved {}  kept until {kept}  {}",
+            row.id, row.record, row.size, row.moved, row.cause
+        ))?;
+    }
+    if rows.is_empty() {
+        output::say("waxseal: quarantine is empty");
+    }
+    Ok(Ended::Done)
+}
+
+async fn find(store: &dyn RecordStore, id: &str) -> Result<Entry, Failure> {
+    let entries = quarantine::list(store).await?;
+    entries
+        .into_iter()
+        .find(|entry| entry.id == id)
+        .ok_or_else(|| {
+            Failure::failed("there is no value of this id in quarantine")
+                .hint("waxseal quarantine list shows the ids")
+        })
+}

@@ -1,0 +1,407 @@
+//! `migrate`, `rotate` and `decrypt`: the same way through all protected records, each with its
+//! task and its words.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
+use waxseal_core::Mode;
+use waxseal_sessions::Canary;
+use waxseal_stores::{RecordStore, StoreUrl};
+use waxseal_sweep::{
+    Decrypt, Event, Migrate, Position, Rotate, Stop, Sweep, SweepOptions, Tally, Task,
+};
+
+use crate::args::{DecryptArgs, MigrateArgs, RotateArgs, SweepArgs};
+use crate::checkpoint::CheckpointFile;
+use crate::error::{Ended, Failure};
+use crate::output;
+use crate::progress::Progress;
+use crate::setup::{Protected, Setup};
+
+const SAVE_EVERY: Duration = Duration::from_secs(2);
+
+/// The words of a sweep: what is printed, and what its counts are called.
+struct Words {
+    task: &'static str,
+    /// "Starting … encryption migration"
+    start: &'static str,
+    /// "Migrating … data..."
+    doing: &'static str,
+    /// "… migration completed"
+    noun: &'static str,
+    /// "{ migrated: …"
+    done: &'static str,
+    already: &'static str,
+}
+
+const MIGRATE: Words = Words {
+    task: "migrate",
+    start: "Starting Redis encryption migration",
+    doing: "Migrating",
+    noun: "migration",
+    done: "migrated",
+    already: "alreadySealed",
+};
+
+const ROTATE: Words = Words {
+    task: "rotate",
+    start: "Starting Redis key rotation",
+    doing: "Rotating",
+    noun: "rotation",
+    done: "rotated",
+    already: "alreadyCurrent",
+};
+
+const DECRYPT: Words = Words {
+    task: "decrypt",
+    start: "Starting Redis decryption",
+    doing: "Decrypting",
+    noun: "decryption",
+    done: "decrypted",
+    already: "alreadyPlain",
+};
+
+pub(crate) async fn migrate(mut setup: Setup, args: &MigrateArgs) -> Result<Ended, Failure> {
+    if let Some(format) = args.format {
+        setup
+            .protected
+            .iter_mut()
+            .for_each(|protected| protected.format = format.into());
+    }
+    if setup.mode == Mode::Off && setup.keyring.is_some() {
+        let text = "the mode is off: applications go on writing plain values after the migration";
+        output::complain("warning", text);
+    }
+    let run = Run::begin(&setup, &args.sweep, &MIGRATE).await?;
+    run.go(|protected| Arc::new(Migrate::new(setup.sealer(protected, Mode::On))))
+        .await
+}
+
+pub(crate) async fn rotate(setup: Setup, args: &RotateArgs) -> Result<Ended, Failure> {
+    let run = Run::begin(&setup, &args.sweep, &ROTATE).await?;
+    let store = run.store.clone();
+    let task = |protected: &Protected| -> Arc<dyn Task> {
+        Arc::new(Rotate::new(setup.sealer(protected, Mode::On)))
+    };
+    let ended = run.go(task).await?;
+    if !args.sweep.dry_run {
+        Canary::of(store).renew(&setup.any_sealer()).await?;
+    }
+    Ok(ended)
+}
+
+pub(crate) async fn decrypt(setup: Setup, args: &DecryptArgs) -> Result<Ended, Failure> {
+    if !args.yes && !args.sweep.dry_run {
+        return Err(Failure::usage("everything would lie in plaintext again")
+            .hint("confirm with --yes, or see what would be done with --dry-run"));
+    }
+    let run = Run::begin(&setup, &args.sweep, &DECRYPT).await?;
+    run.go(|protected| Arc::new(Decrypt::new(setup.sealer(protected, Mode::On))))
+        .await
+}
+
+/// One run of a sweep over all protected patterns.
+struct Run<'a> {
+    setup: &'a Setup,
+    args: &'a SweepArgs,
+    words: &'static Words,
+    store: Arc<dyn RecordStore>,
+    stop: Stop,
+    checkpoint: Option<CheckpointFile>,
+}
+
+/// What is printed with `--json`.
+#[derive(Serialize)]
+struct Summary<'a> {
+    task: &'a str,
+    dry_run: bool,
+    success: bool,
+    patterns: Vec<PatternSummary<'a>>,
+}
+
+#[derive(Serialize)]
+struct PatternSummary<'a> {
+    name: &'a str,
+    records: &'a str,
+    complete: bool,
+    #[serde(flatten)]
+    counts: Tally,
+}
+
+/// One pattern gone through, to its end or not.
+struct Passed {
+    counts: Tally,
+    complete: bool,
+    failure: Option<Failure>,
+}
+
+impl<'a> Run<'a> {
+    async fn begin(
+        setup: &'a Setup,
+        args: &'a SweepArgs,
+        words: &'static Words,
+    ) -> Result<Self, Failure> {
+        setup.keyring()?;
+        let checkpoint = match &args.checkpoint {
+            Some(path) => {
+                let patterns = setup
+                    .protected
+                    .iter()
+                    .map(|p| p.pattern.as_str().to_owned());
+                let (task, at) = (words.task, setup.url.location());
+                Some(CheckpointFile::open(
+                    path,
+                    args.resume,
+                    task,
+                    at,
+                    patterns.collect(),
+                )?)
+            }
+            None => None,
+        };
+        let dry = if args.dry_run {
+            " (dry run: nothing is written)"
+        } else {
+            ""
+        };
+        if !setup.json {
+            output::line(format!("{}{dry}", words.start))?;
+        }
+        let store = setup.open_store().await?;
+        if !setup.json {
+            let kind = match setup.url {
+                StoreUrl::Redis(_) => "Redis",
+                StoreUrl::File(_) => "Store",
+            };
+            output::line(format!("{kind} connection verified"))?;
+        }
+        // Decrypting leaves; it does not need a canary for next time.
+        if args.dry_run || words.task == DECRYPT.task {
+            setup.check_key(&store).await?;
+        } else {
+            setup.check_key_and_mark(&store).await?;
+        }
+        Ok(Self {
+            setup,
+            args,
+            words,
+            store,
+            stop: stop_on_signal()?,
+            checkpoint,
+        })
+    }
+
+    async fn go(mut self, task: impl Fn(&Protected) -> Arc<dyn Task>) -> Result<Ended, Failure> {
+        let mut passed = Vec::new();
+        for (index, protected) in self.setup.protected.iter().enumerate() {
+            if !self.setup.json {
+                output::line(format!("{} {} data...", self.words.doing, protected.name))?;
+            }
+            let pass = self.pattern(index, protected, task(protected)).await?;
+            if !self.setup.json {
+                let (name, noun) = (&protected.name, self.words.noun);
+                let end = if pass.complete {
+                    "completed"
+                } else {
+                    "stopped"
+                };
+                output::line(format!("{name} {noun} {end} {}", self.braces(&pass.counts)))?;
+            }
+            let goes_on = pass.complete;
+            passed.push(pass);
+            if !goes_on {
+                break;
+            }
+        }
+        self.finish(passed)
+    }
+
+    /// Goes through the records of one pattern, and keeps the checkpoint.
+    async fn pattern(
+        &mut self,
+        index: usize,
+        protected: &Protected,
+        task: Arc<dyn Task>,
+    ) -> Result<Passed, Failure> {
+        let known = self
+            .checkpoint
+            .as_ref()
+            .map_or(0, |file| file.content.positions.len());
+        let from = match &mut self.checkpoint {
+            Some(file) if index + 1 == known => file.content.positions.pop().unwrap_or_default(),
+            Some(file) if index < known => {
+                // Finished before.
+                let counts = file.content.positions[index].counts();
+                return Ok(Passed {
+                    counts,
+                    complete: true,
+                    failure: None,
+                });
+            }
+            _ => Position::default(),
+        };
+        let sweep = Sweep {
+            store: self.store.clone(),
+            pattern: protected.pattern.clone(),
+            task,
+            mask: self.setup.mask(),
+            options: options(self.args),
+        };
+        let mut progress = Progress::start(self.setup.json, from.examined);
+        let mut saved = Instant::now();
+        let checkpoint = &mut self.checkpoint;
+        let mut unsaved = None;
+        let mut watch = |event: Event<'_>| {
+            progress.show(&event);
+            if let (Event::Progress { position, .. }, Some(file)) = (&event, checkpoint.as_mut())
+                && saved.elapsed() >= SAVE_EVERY
+            {
+                unsaved = file.save_with((*position).clone()).err();
+                saved = Instant::now();
+            }
+        };
+        let outcome = sweep.run(from, &self.stop, &mut watch).await;
+        progress.end();
+        let (position, complete, mut failure) = match outcome {
+            Ok(report) => (report.position, report.complete, None),
+            Err(interrupted) => (*interrupted.position, false, Some(interrupted.error.into())),
+        };
+        failure = failure.or(unsaved);
+        let counts = position.counts();
+        if let Some(file) = &mut self.checkpoint {
+            file.content.positions.push(position);
+        }
+        Ok(Passed {
+            counts,
+            complete,
+            failure,
+        })
+    }
+
+    /// Prints the last line, and decides how the run ended.
+    fn finish(self, mut passed: Vec<Passed>) -> Result<Ended, Failure> {
+        let failed: u64 = passed.iter().map(|pass| pass.counts.failed).sum();
+        let done: u64 = passed.iter().map(|pass| pass.counts.done).sum();
+        let complete =
+            passed.len() == self.setup.protected.len() && passed.iter().all(|pass| pass.complete);
+        let success = complete && failed == 0;
+        if self.setup.json {
+            self.print_json(&passed, success)?;
+        } else {
+            let (noun, done_word) = (capital(self.words.noun), capital(self.words.done));
+            output::line(format!(
+                "{noun} {} {{ total{done_word}: {done}, totalFailed: {failed}, success: {success} }}",
+                if complete { "completed" } else { "stopped" }
+            ))?;
+        }
+        if let Some(file) = &self.checkpoint {
+            if complete {
+                file.remove()
+            } else {
+                file.save()?
+            }
+        }
+        if let Some(failure) = passed.iter_mut().find_map(|pass| pass.failure.take()) {
+            return Err(failure);
+        }
+        if !complete {
+            let hint = match &self.args.checkpoint {
+                Some(_) => "what was done stays; go on with the same command and --resume",
+                None => "what was done stays; run the same command again",
+            };
+            return Err(Failure::failed("stopped by a signal before the end").hint(hint));
+        }
+        Ok(if failed == 0 {
+            Ended::Done
+        } else {
+            Ended::Findings
+        })
+    }
+
+    fn print_json(&self, passed: &[Passed], success: bool) -> Result<(), Failure> {
+        let patterns = passed
+            .iter()
+            .zip(&self.setup.protected)
+            .map(|(pass, protected)| PatternSummary {
+                name: &protected.name,
+                records: protected.pattern.as_str(),
+                complete: pass.complete,
+                counts: pass.counts.clone(),
+            });
+        output::json(&Summary {
+            task: self.words.task,
+            dry_run: self.args.dry_run,
+            success,
+            patterns: patterns.collect(),
+        })
+    }
+
+    /// The counts as the operator's guide prints them; those that it does not know appear only when
+    /// they are not 0.
+    fn braces(&self, counts: &Tally) -> String {
+        let mut text = format!(
+            "{{ {}: {}, failed: {}, total: {}",
+            self.words.done, counts.done, counts.failed, counts.total
+        );
+        let more = [
+            (self.words.already, counts.already),
+            ("raced", counts.raced),
+            ("empty", counts.empty),
+            ("skippedTypes", counts.skipped()),
+        ];
+        for (name, count) in more {
+            if count > 0 {
+                text.push_str(&format!(", {name}: {count}"));
+            }
+        }
+        text + " }"
+    }
+}
+
+impl CheckpointFile {
+    /// Writes the file with this as the position of the pattern at work.
+    fn save_with(&mut self, position: Position) -> Result<(), Failure> {
+        self.content.positions.push(position);
+        let saved = self.save();
+        self.content.positions.pop();
+        saved
+    }
+}
+
+fn options(args: &SweepArgs) -> SweepOptions {
+    SweepOptions {
+        dry_run: args.dry_run,
+        max_rate: args.max_rate,
+        max_latency: latency(args.max_latency),
+        ..SweepOptions::default()
+    }
+}
+
+/// The limit that was typed; 0 is none.
+pub(crate) fn latency(ms: u64) -> Option<Duration> {
+    (ms > 0).then(|| Duration::from_millis(ms))
+}
+
+/// Stops at SIGINT and SIGTERM, after what has been begun.
+pub(crate) fn stop_on_signal() -> Result<Stop, Failure> {
+    let stop = Stop::default();
+    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+        let mut signals = signal(kind)?;
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            signals.recv().await;
+            output::say("waxseal: stopping after what has been begun");
+            stop.stop();
+        });
+    }
+    Ok(stop)
+}
+
+fn capital(word: &str) -> String {
+    let mut characters = word.chars();
+    characters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(characters).collect()
+    })
+}

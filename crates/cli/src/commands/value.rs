@@ -1,0 +1,61 @@
+//! `seal` and `open`: one value from stdin to stdout, no store.
+
+use std::io::{self, Read};
+
+use waxseal_core::{Binding, Mode, PlainValues, Sealer};
+
+use crate::args::{OpenArgs, PlaceArgs, SealArgs};
+use crate::error::{Ended, Failure};
+use crate::output;
+use crate::setup::Setup;
+
+/// What Redis can hold at most.
+const LIMIT: u64 = 512 * 1024 * 1024;
+
+pub(crate) fn seal(setup: &Setup, args: &SealArgs) -> Result<Ended, Failure> {
+    let format = args.format.into();
+    let sealer = Sealer::new(setup.keyring()?, Mode::On, format).armored(args.armor);
+    let envelope = sealer.seal(&read_value()?, binding(&args.place))?;
+    output::bytes(&envelope)?;
+    Ok(Ended::Done)
+}
+
+pub(crate) fn open(setup: &Setup, args: &OpenArgs) -> Result<Ended, Failure> {
+    let mode = if setup.mode == Mode::Required {
+        Mode::Required
+    } else {
+        Mode::On
+    };
+    let format = waxseal_core::Format::Classic;
+    let sealer = Sealer::new(setup.keyring()?, mode, format).plain_values(PlainValues::Json);
+    let stored = read_value()?;
+    // Tools such as redis-cli end what they print with a new line; no envelope in text form has one.
+    let text = stored.strip_suffix(b"\n").unwrap_or(&stored);
+    let exact = sealer.open(&stored, binding(&args.place));
+    let opened = match exact {
+        Ok(opened) if opened.as_ref().is_none_or(|o| o.form.key().is_some()) => Ok(opened),
+        other => sealer.open(text, binding(&args.place)).or(other),
+    }?;
+    output::bytes(opened.as_ref().map_or(&[], |opened| &opened.value))?;
+    Ok(Ended::Done)
+}
+
+/// All of stdin.
+pub(crate) fn read_value() -> Result<Vec<u8>, Failure> {
+    let mut value = Vec::new();
+    io::stdin().lock().take(LIMIT + 1).read_to_end(&mut value)?;
+    if value.len() as u64 > LIMIT {
+        return Err(Failure::failed(
+            "the value is longer than the 512 MB that Redis can hold",
+        ));
+    }
+    Ok(value)
+}
+
+fn binding(place: &PlaceArgs) -> Binding<'_> {
+    match (&place.record, &place.field) {
+        (Some(record), Some(field)) => Binding::field(record.as_bytes(), field.as_bytes()),
+        (Some(record), None) => Binding::record(record.as_bytes()),
+        (None, _) => Binding::unbound(),
+    }
+}

@@ -1,0 +1,152 @@
+//! `waxseal.toml`: what it may say. An unknown key is an error that names the nearest known one,
+//! so that a misspelt protection never passes for none.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use crate::error::Failure;
+
+/// The file that is read from the working directory when there is one.
+const DEFAULT: &str = "waxseal.toml";
+const KEYS: [&str; 4] = ["environment", "mode", "store", "protect"];
+const PROTECT_KEYS: [&str; 5] = ["name", "records", "format", "refused", "plain_values"];
+/// Words of the configuration that belong to what this version does not have.
+const LATER: [&str; 2] = ["keyring", "per_user_keys"];
+
+/// The file, read.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Config {
+    /// Names the environment that this is for. Told by `doctor`.
+    pub(crate) environment: Option<String>,
+    pub(crate) mode: Option<String>,
+    pub(crate) store: Option<String>,
+    #[serde(default)]
+    pub(crate) protect: Vec<Protect>,
+    #[serde(skip)]
+    pub(crate) path: Option<PathBuf>,
+}
+
+/// One `[[protect]]`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Protect {
+    pub(crate) name: Option<String>,
+    pub(crate) records: String,
+    pub(crate) format: Option<String>,
+    pub(crate) refused: Option<String>,
+    pub(crate) plain_values: Option<String>,
+}
+
+impl Config {
+    /// Reads the file that was named, or the one in the working directory if there is one.
+    pub(crate) fn read(named: Option<&Path>) -> Result<Self, Failure> {
+        let path = named.unwrap_or(Path::new(DEFAULT));
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Self::default());
+            }
+            Err(error) => {
+                return Err(Failure::usage(format!(
+                    "{} cannot be read: {error}",
+                    path.display()
+                )));
+            }
+        };
+        let mut config = Self::parse(&text)
+            .map_err(|problem| Failure::usage(format!("{}: {problem}", path.display())))?;
+        config.path = Some(path.to_owned());
+        Ok(config)
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let table: Table = toml::from_str(text).map_err(|error| place(text, &error))?;
+        check(&table, &KEYS, "")?;
+        for protect in table
+            .get("protect")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
+            check(
+                protect.as_table().ok_or("protect is written [[protect]]")?,
+                &PROTECT_KEYS,
+                "protect.",
+            )?;
+        }
+        toml::from_str(text).map_err(|error| place(text, &error))
+    }
+}
+
+/// Says where an error is; the text of the line itself may hold a password.
+fn place(text: &str, error: &toml::de::Error) -> String {
+    let line = error.span().map_or(1, |span| {
+        text.get(..span.start)
+            .map_or(1, |before| before.matches('\n').count() + 1)
+    });
+    format!("line {line}: {}", error.message().replace('\n', " "))
+}
+
+fn check(table: &Table, known: &[&str], place: &str) -> Result<(), String> {
+    for key in table.keys() {
+        if known.contains(&key.as_str()) {
+            continue;
+        }
+        if LATER.contains(&key.as_str()) {
+            return Err(format!(
+                "{place}{key} is not available in this version: remove it"
+            ));
+        }
+        let distance = |word: &&&str| strsim::damerau_levenshtein(word, key);
+        let nearest = known
+            .iter()
+            .min_by_key(distance)
+            .copied()
+            .unwrap_or_default();
+        return Err(format!(
+            "unknown key {place}{key}; did you mean {place}{nearest}?"
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_the_documentation_shows() {
+        let config = Config::parse(
+            "environment = \"production\"\nmode = \"on\"\nstore = \"redis://127.0.0.1:6379\"\n\
+             [[protect]]\nname = \"WhatsApp state\"\nrecords = \"wa:{user}\"\nformat = \"sealed\"\n\
+             refused = \"quarantine\"\nplain_values = \"json\"\n",
+        )
+        .unwrap();
+        assert_eq!(config.mode.as_deref(), Some("on"));
+        assert_eq!(config.protect[0].records, "wa:{user}");
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_the_nearest() {
+        let error = Config::parse("mdoe = \"on\"").unwrap_err();
+        assert_eq!(error, "unknown key mdoe; did you mean mode?");
+        let error = Config::parse("[[protect]]\nrecrods = \"wa:*\"").unwrap_err();
+        assert_eq!(
+            error,
+            "unknown key protect.recrods; did you mean protect.records?"
+        );
+        assert!(
+            Config::parse("keyring = \"file:x\"")
+                .unwrap_err()
+                .contains("not available")
+        );
+    }
+
+    #[test]
+    fn an_error_tells_the_line_and_not_its_text() {
+        let error = Config::parse("mode = \"on\"\nstore = \"redis://u:secret@h\" x\n").unwrap_err();
+        assert!(error.starts_with("line 2:"), "{error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+}

@@ -1,0 +1,227 @@
+//! How the command line fails: what it says, what it advises, and its exit status.
+
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use waxseal_core::{KeyError, KeyringError, OpenError, SealError, UnknownWord};
+use waxseal_sessions::{GuardError, StateError};
+use waxseal_stores::{PatternError, StoreError, UrlError};
+use waxseal_sweep::SweepError;
+
+/// The end of a command that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Everything was done.
+    Done,
+    /// Some record failed, or an audit found what it was asked to rule out.
+    Findings,
+}
+
+/// What kind of failure it is; decides the exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Not done: status 2.
+    Failed,
+    /// Wrong usage or configuration: status 64.
+    Usage,
+    /// Whoever read the output has gone: success.
+    BrokenPipe,
+}
+
+/// A failure, with advice where there is some.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    kind: Kind,
+    text: String,
+    hint: Option<String>,
+}
+
+impl From<Ended> for ExitCode {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Done => Self::SUCCESS,
+            Ended::Findings => Self::from(1),
+        }
+    }
+}
+
+impl Failure {
+    pub(crate) fn failed(text: impl fmt::Display) -> Self {
+        Self {
+            kind: Kind::Failed,
+            text: text.to_string(),
+            hint: None,
+        }
+    }
+
+    pub(crate) fn usage(text: impl fmt::Display) -> Self {
+        Self {
+            kind: Kind::Usage,
+            text: text.to_string(),
+            hint: None,
+        }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn advice(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// Says what went wrong, and gives the exit status.
+    pub(crate) fn report(&self) -> ExitCode {
+        if self.kind == Kind::BrokenPipe {
+            return ExitCode::SUCCESS;
+        }
+        crate::output::complain("error", &self.text);
+        if let Some(hint) = &self.hint {
+            crate::output::advise(hint);
+        }
+        ExitCode::from(if self.kind == Kind::Usage { 64 } else { 2 })
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        let broken = error.kind() == io::ErrorKind::BrokenPipe;
+        Self {
+            kind: if broken {
+                Kind::BrokenPipe
+            } else {
+                Kind::Failed
+            },
+            ..Self::failed(error)
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let hint = match &error {
+            StoreError::Unavailable { .. } => {
+                "check REDIS_URL or --store, and that the server runs there"
+            }
+            StoreError::NotReady { .. } => "wait until the server has loaded its data",
+            StoreError::Denied { .. } => {
+                "docs/operations.md lists the rights that Waxseal's user needs"
+            }
+            StoreError::ReadOnly { .. } => "nothing was lost; give the URL of a server that writes",
+            StoreError::Full { .. } => {
+                "make room (or raise maxmemory), then run the same command again"
+            }
+            StoreError::InUse { .. } => "stop the other process, or wait for it",
+            StoreError::Damaged { .. } => "restore the file from a backup, or give another path",
+            _ => return Self::failed(&error),
+        };
+        Self::failed(&error).hint(hint)
+    }
+}
+
+impl From<SealError> for Failure {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::NoKey => no_key(),
+            other => Self::failed(other),
+        }
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        let hint = match error {
+            OpenError::UnknownKey { .. } => {
+                "add the key that sealed it to REDIS_ENCRYPTION_PREVIOUS_KEYS"
+            }
+            OpenError::Plaintext => "seal it with waxseal migrate, or set the mode to \"on\"",
+            OpenError::Refused => {
+                "wrong key, damaged, or copied from another record: waxseal inspect tells more"
+            }
+            _ => "waxseal inspect tells more",
+        };
+        Self::failed(error).hint(hint)
+    }
+}
+
+impl From<GuardError> for Failure {
+    fn from(error: GuardError) -> Self {
+        match error {
+            GuardError::WrongKey => Self::failed(error).hint(
+                "nothing was changed; set REDIS_ENCRYPTION_KEY to the key that sealed this store, \
+                 and older keys in REDIS_ENCRYPTION_PREVIOUS_KEYS",
+            ),
+            GuardError::NoKey => no_key(),
+            GuardError::Seal(error) => error.into(),
+            GuardError::Store(error) => error.into(),
+            other => Self::failed(other),
+        }
+    }
+}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::Store(error) => error.into(),
+            StateError::Seal(error) => error.into(),
+            other => Self::failed(other),
+        }
+    }
+}
+
+impl From<SweepError> for Failure {
+    fn from(error: SweepError) -> Self {
+        match error {
+            SweepError::Store(error) => error.into(),
+            SweepError::Seal(error) => error.into(),
+        }
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        Self::usage(error).hint("waxseal key generate makes a key")
+    }
+}
+
+impl From<KeyringError> for Failure {
+    fn from(error: KeyringError) -> Self {
+        let failure = Self::usage(error);
+        failure.hint(match error {
+            KeyringError::Sealing(_) => {
+                "REDIS_ENCRYPTION_KEY holds 64 hexadecimal characters: waxseal key generate makes them"
+            }
+            _ => "REDIS_ENCRYPTION_PREVIOUS_KEYS lists older keys, separated by commas",
+        })
+    }
+}
+
+impl From<UrlError> for Failure {
+    fn from(error: UrlError) -> Self {
+        Self::usage(error).hint("for example redis://127.0.0.1:6379 or file:states.waxseal")
+    }
+}
+
+impl From<PatternError> for Failure {
+    fn from(error: PatternError) -> Self {
+        Self::usage(error).hint("for example 'wa:*' or 'wa:{user}'")
+    }
+}
+
+impl From<UnknownWord> for Failure {
+    fn from(error: UnknownWord) -> Self {
+        Self::usage(error)
+    }
+}
+
+/// There is no key where one is needed.
+pub(crate) fn no_key() -> Failure {
+    Failure::usage("no encryption key is configured")
+        .hint("set REDIS_ENCRYPTION_KEY; waxseal key generate makes a key")
+}

@@ -1,0 +1,35 @@
+//! The log: what the libraries tell, on stderr.
+
+use std::io::{self, IsTerminal};
+
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Common, LogFormat, LogLevel};
+
+/// Starts logging. Other crates than ours are heard only when something is wrong.
+pub(crate) fn start(common: &Common) {
+    let level = match common.log {
+        LogLevel::Off => "off",
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        LogLevel::Info => "info",
+        LogLevel::Debug => "debug",
+        LogLevel::Trace => "trace",
+    };
+    let others = if level == "off" { "off" } else { "error" };
+    let ours = [
+        "waxseal",
+        "waxseal_sessions",
+        "waxseal_stores",
+        "waxseal_sweep",
+    ];
+    let rules = ours.map(|name| format!(",{name}={level}")).concat();
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(format!("{others}{rules}")))
+        .with_writer(io::stderr)
+        .with_target(false);
+    match common.log_format {
+        LogFormat::Json => builder.json().init(),
+        LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).init(),
+    }
+}

@@ -1,0 +1,46 @@
+//! The binary `waxseal`: reads what was typed, runs the command, and turns its end into an exit
+//! status.
+
+mod args;
+mod checkpoint;
+mod commands;
+mod config;
+mod environment;
+mod error;
+mod logging;
+mod output;
+mod progress;
+mod setup;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::Cli;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are asked for; anything else is wrong usage.
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::from(64)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    logging::start(&cli.common);
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return error::Failure::from(error).report(),
+    };
+    match runtime.block_on(commands::run(cli)) {
+        Ok(ended) => ended.into(),
+        Err(failure) => failure.report(),
+    }
+}

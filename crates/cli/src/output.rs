@@ -1,0 +1,92 @@
+//! Where words go: results to stdout, everything else to stderr. Whoever closes stdout early is
+//! not an error.
+
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+use crate::error::Failure;
+
+/// Prints one line of a result.
+pub(crate) fn line(text: impl AsRef<str>) -> Result<(), Failure> {
+    bytes(format!("{}\n", text.as_ref()).as_bytes())
+}
+
+/// Prints a result as it is.
+pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes)?;
+    stdout.flush()?;
+    Ok(())
+}
+
+/// Prints a result for a program.
+pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
+    line(serde_json::to_string_pretty(value).map_err(Failure::failed)?)
+}
+
+/// Says something beside the result, for example `waxseal: warning: …`.
+pub(crate) fn complain(word: &str, text: &str) {
+    say(&format!("waxseal: {word}: {text}"));
+}
+
+/// Says what to do about it.
+pub(crate) fn advise(hint: &str) {
+    say(&format!("hint: {hint}"));
+}
+
+/// Says something beside the result.
+pub(crate) fn say(text: &str) {
+    // Nobody is left to tell that stderr is gone.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Whether results are read by a person.
+pub(crate) fn is_for_a_person() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// A bar of this share (0 to 1) of the width.
+pub(crate) fn bar(share: f64, width: usize) -> String {
+    let full = (share.clamp(0.0, 1.0) * width as f64).round() as usize;
+    format!("{}{}", "█".repeat(full), "░".repeat(width - full))
+}
+
+/// A number with its thousands apart.
+pub(crate) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A point in time (milliseconds since the Unix epoch) as people and programs read it (RFC 3339).
+pub(crate) fn point_in_time(ms: u64) -> String {
+    i64::try_from(ms / 1000)
+        .ok()
+        .and_then(|seconds| time::OffsetDateTime::from_unix_timestamp(seconds).ok())
+        .and_then(|time| {
+            time.format(&time::format_description::well_known::Rfc3339)
+                .ok()
+        })
+        .unwrap_or_else(|| format!("{ms} ms"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_times_and_bars_are_readable() {
+        assert_eq!(thousands(0), "0");
+        assert_eq!(thousands(999), "999");
+        assert_eq!(thousands(1_234_567), "1,234,567");
+        assert_eq!(point_in_time(1_763_386_800_000), "2025-11-17T13:40:00Z");
+        assert_eq!(bar(0.5, 4), "██░░");
+    }
+}

@@ -1,0 +1,150 @@
+//! What a sweep shows while it works: a bar on a terminal, else a plain line every few seconds; and
+//! its findings, the first of them.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use waxseal_sweep::Event;
+
+use crate::output::{self, thousands};
+
+const LINE_EVERY: Duration = Duration::from_secs(5);
+const BAR_EVERY: Duration = Duration::from_millis(100);
+/// So many findings are shown; the rest is counted.
+const SHOWN: u64 = 20;
+
+/// Shows one sweep.
+pub(crate) struct Progress {
+    bar: Option<ProgressBar>,
+    started: Instant,
+    /// Records looked at before this run.
+    from: u64,
+    last: Instant,
+    found: u64,
+}
+
+impl Progress {
+    pub(crate) fn start(quiet: bool, from: u64) -> Self {
+        let now = Instant::now();
+        Self {
+            bar: bar(quiet),
+            started: now,
+            from,
+            last: now,
+            found: 0,
+        }
+    }
+
+    pub(crate) fn show(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Progress {
+                position,
+                records,
+                slowed,
+            } => {
+                let every = if self.bar.is_some() {
+                    BAR_EVERY
+                } else {
+                    LINE_EVERY
+                };
+                if self.last.elapsed() >= every {
+                    self.last = Instant::now();
+                    self.tell(position.examined, *records, *slowed);
+                }
+            }
+            Event::Found(finding) => {
+                self.found += 1;
+                if self.found <= SHOWN {
+                    self.say(&format!(
+                        "waxseal: warning: {}: {}",
+                        finding.record, finding.cause
+                    ));
+                }
+            }
+            Event::Waiting(error) => {
+                self.say(&format!(
+                    "waxseal: warning: {error}; waiting for it to come back"
+                ));
+            }
+            Event::Restarted => {
+                let text = "waxseal: the store was restarted: its records are gone through again \
+                            (what is sealed already stays as it is)";
+                self.say(text);
+                self.from = 0;
+                self.started = Instant::now();
+            }
+        }
+    }
+
+    /// Takes the bar away, and says how many findings were not shown.
+    pub(crate) fn end(self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        if self.found > SHOWN {
+            let more = thousands(self.found - SHOWN);
+            output::complain(
+                "warning",
+                &format!("and {more} more of that kind, not shown"),
+            );
+        }
+    }
+
+    fn tell(&self, examined: u64, records: u64, slowed: bool) {
+        let seconds = self.started.elapsed().as_secs_f64().max(0.001);
+        let rate = examined.saturating_sub(self.from) as f64 / seconds;
+        // A scan looks at some records twice, and new ones come.
+        let records = records.max(examined);
+        let left = (records - examined) as f64 / rate.max(1.0);
+        let slow = if slowed {
+            ", slowed down for other clients"
+        } else {
+            ""
+        };
+        let pace = format!(
+            "{}/s, about {} left{slow}",
+            thousands(rate as u64),
+            span(left)
+        );
+        match &self.bar {
+            Some(bar) => {
+                bar.set_length(records);
+                bar.set_position(examined);
+                bar.set_message(pace);
+            }
+            None => output::say(&format!(
+                "waxseal: {} of about {} records looked at, {pace}",
+                thousands(examined.min(records)),
+                thousands(records)
+            )),
+        }
+    }
+
+    fn say(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| output::say(text)),
+            None => output::say(text),
+        }
+    }
+}
+
+fn bar(quiet: bool) -> Option<ProgressBar> {
+    if quiet || !std::io::stderr().is_terminal() {
+        return None;
+    }
+    let style = ProgressStyle::with_template("{bar:32} {percent:>3} %  {human_pos}  {msg}").ok()?;
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    bar.set_style(style.progress_chars("█▓░"));
+    Some(bar)
+}
+
+/// A span of time, roughly.
+fn span(seconds: f64) -> String {
+    let seconds = seconds.ceil() as u64;
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7199 => format!("{} min", seconds / 60),
+        _ => format!("{} h", seconds / 3600),
+    }
+}
