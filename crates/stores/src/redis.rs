@@ -5,14 +5,16 @@
 
 mod changes;
 mod connection;
+mod lifetimes;
 mod reply;
 mod scripts;
+mod wire;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::{Cmd, Pipeline, Value, cmd, pipe};
+use redis::{Cmd, cmd};
 use tokio::sync::OnceCell;
 
 use self::connection::Link;
@@ -20,6 +22,7 @@ pub use self::connection::RedisOptions;
 use self::reply::unexpected;
 use self::scripts::Scripts;
 use crate::error::StoreError;
+use crate::generation;
 use crate::pattern::RecordPattern;
 use crate::record::{Cursor, Expiry, Held, Lifetime, Page, RecordName, Slot, SlotPage};
 use crate::store::{Change, Move, Moved, Outcome, RecordStore, Status};
@@ -45,6 +48,9 @@ pub struct RedisStore {
     compares: OnceCell<bool>,
     /// Whether the server has `PEXPIRETIME` (7.0 and later), until it says otherwise.
     tells_expiry: AtomicBool,
+    /// The generation where the server does not say whether it was restarted: no other store has
+    /// the same, so that no cursor outlives this one.
+    generation: String,
 }
 
 impl RedisStore {
@@ -55,17 +61,10 @@ impl RedisStore {
             scripts: Scripts::new(),
             compares: OnceCell::new(),
             tells_expiry: AtomicBool::new(true),
+            generation: generation::fresh(),
         };
         store.link.ping().await?;
         Ok(store)
-    }
-
-    async fn each(&self, pipeline: &Pipeline, len: usize) -> Result<Vec<Value>, StoreError> {
-        let answers = self.link.send_all(pipeline, len).await?;
-        answers
-            .into_iter()
-            .map(|a| a.map_err(|error| self.link.explain(&error)))
-            .collect()
     }
 
     /// Tells the types of records that `MGET` had nothing for: gone, or not strings.
@@ -74,18 +73,11 @@ impl RedisStore {
         names: &[RecordName],
         missing: &[usize],
     ) -> Result<Vec<Option<Held>>, StoreError> {
-        let mut types = pipe();
         let missing_names = || missing.iter().filter_map(|&index| names.get(index));
-        for name in missing_names() {
-            types.cmd("TYPE").arg(name.as_bytes());
-        }
+        let types = missing_names().map(|name| command("TYPE", &[name.as_bytes()]));
+        let types = self.link.send_each(types.collect()).await?;
         let mut others = Vec::with_capacity(missing.len());
-        for (answer, name) in self
-            .each(&types, missing.len())
-            .await?
-            .into_iter()
-            .zip(missing_names())
-        {
+        for (answer, name) in types.into_iter().zip(missing_names()) {
             others.push(match reply::text(answer)?.as_str() {
                 "none" => None,
                 "hash" => Some(Held::Hash),
@@ -153,34 +145,6 @@ impl RedisStore {
             next: full.then(|| Cursor::from_text(format!("list {after}"))),
         })
     }
-
-    /// Expiry times where the server does not tell them: what is left, added to the server's clock,
-    /// both taken in one transaction.
-    async fn lifetimes_by_ttl(&self, names: &[RecordName]) -> Result<Vec<Lifetime>, StoreError> {
-        let mut pipeline = pipe();
-        pipeline.atomic().cmd("TIME");
-        for name in names {
-            pipeline.cmd("PTTL").arg(name.as_bytes());
-        }
-        // The answers to MULTI and to each queued command come before that to EXEC.
-        let answers = self
-            .link
-            .send_transaction(&pipeline, names.len().saturating_add(1))
-            .await?;
-        let mut answers = reply::array(answers)?.into_iter();
-        let mut time = reply::array(answers.next().ok_or_else(unexpected)?)?.into_iter();
-        let mut part = || -> Result<i64, StoreError> {
-            let digits = reply::text(time.next().ok_or_else(unexpected)?)?;
-            digits.parse().map_err(|_| unexpected())
-        };
-        let now = part()?.saturating_mul(1000).saturating_add(part()? / 1000);
-        answers
-            .map(|left| match reply::number(&left)? {
-                left @ 0.. => Ok(lifetime(now.saturating_add(left))),
-                state => Ok(lifetime(state)),
-            })
-            .collect()
-    }
 }
 
 #[async_trait]
@@ -206,9 +170,9 @@ impl RecordStore for RedisStore {
                 .find(|(name, _)| *name == word)
                 .map(|(_, v)| v)
         };
-        if find("redis_mode") == Some("cluster") {
+        if find("cluster_enabled") == Some("1") {
             return Err(StoreError::Cluster {
-                code: "redis_mode:cluster".to_owned(),
+                code: "cluster_enabled:1".to_owned(),
             });
         }
         let server = match (find("valkey_version"), find("redis_version")) {
@@ -221,7 +185,7 @@ impl RecordStore for RedisStore {
             .map(|(name, value)| (name.to_owned(), value.to_owned()));
         Ok(Status {
             records,
-            generation: find("run_id").unwrap_or_default().to_owned(),
+            generation: find("run_id").unwrap_or(&self.generation).to_owned(),
             server,
             settings: settings.collect(),
         })
@@ -251,9 +215,11 @@ impl RecordStore for RedisStore {
         let (next, items) = reply::page(self.link.send(&scan).await?)?;
         let mut names = Vec::with_capacity(items.len());
         for item in items {
-            names.push(RecordName::from(
-                reply::bytes(item)?.ok_or_else(unexpected)?,
-            ));
+            let name = reply::bytes(item)?.ok_or_else(unexpected)?;
+            // The server's patterns let `{user}` be empty.
+            if pattern.names(&name) {
+                names.push(RecordName::from(name));
+            }
         }
         let examined = u64::try_from(count.max(names.len())).unwrap_or(u64::MAX);
         Ok(Page {
@@ -351,7 +317,7 @@ impl RecordStore for RedisStore {
                         set.arg("PX").arg(milliseconds(span));
                     }
                     Expiry::At(time) => {
-                        set.arg("PXAT").arg(time);
+                        set.arg("PXAT").arg(time.max(1));
                     }
                 }
                 set
@@ -390,34 +356,7 @@ impl RecordStore for RedisStore {
     }
 
     async fn lifetimes(&self, names: &[RecordName]) -> Result<Vec<Lifetime>, StoreError> {
-        if self.tells_expiry.load(Ordering::Relaxed) {
-            let mut pipeline = pipe();
-            for name in names {
-                pipeline.cmd("PEXPIRETIME").arg(name.as_bytes());
-            }
-            match self.each(&pipeline, names.len()).await {
-                Ok(times) => {
-                    return times
-                        .iter()
-                        .map(|time| reply::number(time).map(lifetime))
-                        .collect();
-                }
-                Err(StoreError::Other { code }) if code == "ERR" => {
-                    self.tells_expiry.store(false, Ordering::Relaxed);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        self.lifetimes_by_ttl(names).await
-    }
-}
-
-/// Redis' way of saying absent (-2) and for ever (-1).
-fn lifetime(time: i64) -> Lifetime {
-    match u64::try_from(time) {
-        Ok(time) => Lifetime::Until(time),
-        Err(_) if time == -1 => Lifetime::Forever,
-        Err(_) => Lifetime::Absent,
+        self.ends(names).await
     }
 }
 

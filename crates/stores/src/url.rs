@@ -124,6 +124,10 @@ fn tcp(text: &str, tls: bool) -> Result<RedisUrl, UrlError> {
         };
         *place = Some(PathBuf::from(value));
     }
+    // The client library knows one that switches the checking of certificates off.
+    if url.fragment().is_some() {
+        return Err(UrlError::Invalid("it has a # and something behind it"));
+    }
     if files.cert.is_some() != files.key.is_some() {
         return Err(UrlError::Invalid("cert and key go together"));
     }
@@ -145,9 +149,23 @@ fn unix(rest: &str) -> Result<RedisUrl, UrlError> {
     if !path.starts_with('/') {
         return Err(UrlError::Invalid("a unix socket needs an absolute path"));
     }
+    let mut has_password = false;
+    for (word, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        match &*word {
+            "db" if value.parse::<u32>().is_ok() => {}
+            "db" => return Err(UrlError::Invalid("its db is not a number")),
+            "user" => {}
+            "pass" => has_password = true,
+            _ => {
+                return Err(UrlError::Invalid(
+                    "its query has other words than db, user and pass",
+                ));
+            }
+        }
+    }
     Ok(RedisUrl {
         location: format!("unix:{path}"),
-        has_password: query.contains("pass="),
+        has_password,
         tls: None,
         address: format!("redis+unix://{rest}"),
     })
@@ -187,6 +205,9 @@ mod tests {
             "file:",
             "unix:r.sock",
             "redis://h?password=secret",
+            "rediss://h#insecure",
+            "unix:/r.sock?password=secret",
+            "unix:/r.sock?db=secret",
             "rediss://h?cert=/c.pem",
             "redis+cluster://h",
         ] {

@@ -66,7 +66,8 @@ const ONLY: [(&str, &str); 9] = [
     ("xaes-256-gcm", "core"),
     ("redis", "stores"),
     ("redb", "stores"),
-    ("anyhow", "cli"),
+    // The errors of actix-session's trait are `anyhow` errors; nobody else needs them.
+    ("anyhow", "sessions"),
     ("clap", "cli"),
     ("clap_complete", "cli"),
     ("clap_mangen", "cli"),

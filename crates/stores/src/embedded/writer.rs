@@ -241,3 +241,42 @@ fn gather(first: Waiting, receiver: &Receiver<Waiting>) -> Vec<Waiting> {
     }
     group
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl Job for Nothing {
+        fn make(&mut self, _: &mut Ledger<'_>) -> Result<(), Fault> {
+            Ok(())
+        }
+
+        fn answer(self: Box<Self>, _: &Result<(), StoreError>) {}
+    }
+
+    /// How large the groups are in which so many changes of so many bytes are made.
+    fn groups(changes: usize, bytes: usize) -> Vec<usize> {
+        let (sender, receiver) = mpsc::channel();
+        for _ in 0..changes {
+            let (job, _room) = (Box::new(Nothing), None);
+            let waiting = Waiting { job, bytes, _room };
+            assert!(sender.send(waiting).is_ok());
+        }
+        let mut groups = Vec::new();
+        while let Ok(first) = receiver.try_recv() {
+            groups.push(gather(first, &receiver).len());
+        }
+        groups
+    }
+
+    #[test]
+    fn a_group_is_all_that_waits_up_to_a_bound() {
+        assert_eq!(groups(1, 10), [1]);
+        assert_eq!(groups(1000, 1024), [1000]);
+        assert_eq!(groups(GROUP_CHANGES + 1, 10), [GROUP_CHANGES, 1]);
+        assert_eq!(groups(3, GROUP_BYTES), [1, 1, 1]);
+        assert_eq!(groups(5, GROUP_BYTES / 2), [2, 2, 1]);
+    }
+}

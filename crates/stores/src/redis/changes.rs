@@ -1,8 +1,9 @@
 //! Changes that are made only if nothing else changed the record: by one command of the server
 //! where it has one, else by a script.
 
-use redis::{Cmd, Value, cmd, pipe};
+use redis::{Cmd, Value, cmd};
 
+use super::reply::unexpected;
 use super::scripts::Script;
 use super::{RedisStore, milliseconds, reply};
 use crate::error::StoreError;
@@ -12,6 +13,9 @@ use crate::store::{Change, Move, Moved, Outcome};
 /// Records that one call of a script replaces. The server serves nobody else meanwhile, so this is
 /// well under a millisecond's work.
 const AT_ONCE: usize = 64;
+
+/// Bytes that one call of a script compares and writes, about.
+const BYTES_AT_ONCE: usize = 256 << 10;
 
 /// A script to be run on some records with some arguments.
 struct Call<'a> {
@@ -30,8 +34,8 @@ impl Call<'_> {
         self.complete(self.script.cached(self.names.len()))
     }
 
-    fn from_source(&self) -> Cmd {
-        self.complete(self.script.from_source(self.names.len()))
+    fn in_full(&self) -> Cmd {
+        self.complete(self.script.in_full(self.names.len()))
     }
 
     fn complete(&self, mut command: Cmd) -> Cmd {
@@ -104,33 +108,34 @@ impl RedisStore {
     }
 
     /// Asks the server by a comparison that changes nothing whether it has `SET … IFEQ`. Whatever
-    /// else goes wrong with that, the scripts will meet as well, and report.
+    /// else goes wrong with that, the scripts will meet as well, and report: then it is asked again
+    /// the next time.
     async fn has_compare(&self) -> Result<bool, StoreError> {
-        let probe = || async {
-            let mut set = cmd("SET");
-            set.arg("waxseal:probe").arg("").arg("IFEQ").arg("never");
-            match self.link.send(&set).await {
-                Ok(_) => Ok(true),
-                Err(error) if error.is_transient() => Err(error),
-                Err(_) => Ok(false),
-            }
+        if let Some(&known) = self.compares.get() {
+            return Ok(known);
+        }
+        let mut set = cmd("SET");
+        set.arg("waxseal:probe").arg("").arg("IFEQ").arg("never");
+        let has = match self.link.send(&set).await {
+            Ok(_) => true,
+            Err(StoreError::Other { code }) if code == "ERR" => false,
+            Err(error) if error.is_transient() => return Err(error),
+            Err(_) => return Ok(false),
         };
-        self.compares.get_or_try_init(probe).await.copied()
+        // Another call may have found out meanwhile: the same.
+        let _ = self.compares.set(has);
+        Ok(has)
     }
 
     async fn swap_by_compare(&self, changes: &[Change<'_>]) -> Result<Vec<Outcome>, StoreError> {
-        let mut pipeline = pipe();
-        for change in changes {
-            pipeline
-                .cmd("SET")
-                .arg(change.name.as_bytes())
-                .arg(change.value);
-            pipeline
-                .arg("IFEQ")
-                .arg(change.expected.unwrap_or_default())
-                .arg("KEEPTTL");
-        }
-        let answers = self.link.send_all(&pipeline, changes.len()).await?;
+        let swaps = changes.iter().map(|change| {
+            let mut set = cmd("SET");
+            set.arg(change.name.as_bytes()).arg(change.value);
+            set.arg("IFEQ").arg(change.expected.unwrap_or_default());
+            set.arg("KEEPTTL");
+            set
+        });
+        let answers = self.link.send_all(swaps.collect()).await?;
         let told = |answer: Result<Value, redis::RedisError>| match answer {
             Ok(Value::Nil) => Ok(Outcome::Changed),
             Ok(_) => Ok(Outcome::Done),
@@ -143,8 +148,8 @@ impl RedisStore {
     }
 
     async fn swap_by_script(&self, changes: &[Change<'_>]) -> Result<Vec<Outcome>, StoreError> {
-        let calls: Vec<_> = changes
-            .chunks(AT_ONCE)
+        let calls: Vec<_> = parts(changes)
+            .into_iter()
             .map(|part| self.swap_many(part))
             .collect();
         let mut outcomes = Vec::with_capacity(changes.len());
@@ -207,30 +212,59 @@ impl RedisStore {
         reply::number(&answer)
     }
 
-    /// Runs scripts from the server's cache, and those that it does not know from their source.
+    /// Runs scripts from the server's cache. Those that it does not know are run from their source,
+    /// which is sent once for each script.
     async fn run(&self, calls: &[Call<'_>]) -> Result<Vec<Value>, StoreError> {
-        let mut pipeline = pipe();
-        for call in calls {
-            pipeline.add_command(call.cached());
-        }
-        let mut answers = Vec::with_capacity(calls.len());
-        for (answer, call) in self
-            .link
-            .send_all(&pipeline, calls.len())
-            .await?
-            .into_iter()
-            .zip(calls)
-        {
-            answers.push(match answer {
-                Ok(value) => value,
-                Err(error) if error.code() == Some("NOSCRIPT") => {
-                    self.link.send(&call.from_source()).await?
+        let mut answers = vec![Value::Nil; calls.len()];
+        let mut open: Vec<usize> = (0..calls.len()).collect();
+        // Each round answers one call at least.
+        while !open.is_empty() {
+            let these = open.iter().filter_map(|&index| calls.get(index));
+            let told = self
+                .link
+                .send_all(these.map(Call::cached).collect())
+                .await?;
+            let mut unknown = Vec::new();
+            for (&index, answer) in open.iter().zip(told) {
+                match (answer, answers.get_mut(index)) {
+                    (Ok(value), Some(place)) => *place = value,
+                    (Err(error), _) if error.code() == Some("NOSCRIPT") => unknown.push(index),
+                    (Err(error), _) => return Err(self.link.explain(&error)),
+                    (Ok(_), None) => return Err(unexpected()),
                 }
-                Err(error) => return Err(self.link.explain(&error)),
-            });
+            }
+            if let Some((&first, rest)) = unknown.split_first()
+                && let (Some(call), Some(place)) = (calls.get(first), answers.get_mut(first))
+            {
+                *place = self.link.send(&call.in_full()).await?;
+                unknown = rest.to_vec();
+            }
+            open = unknown;
         }
         Ok(answers)
     }
+}
+
+/// Changes in parts that one call of a script makes: few records, and not many bytes.
+fn parts<'p, 'a>(changes: &'p [Change<'a>]) -> Vec<&'p [Change<'a>]> {
+    let bytes = |change: &Change<'_>| {
+        let expected = change.expected.map_or(0, <[u8]>::len);
+        expected.saturating_add(change.value.len())
+    };
+    let mut parts = Vec::new();
+    let mut rest = changes;
+    while !rest.is_empty() {
+        let mut room = BYTES_AT_ONCE;
+        let fitting = rest.iter().take(AT_ONCE).take_while(|change| {
+            let fits = room > 0;
+            room = room.saturating_sub(bytes(change));
+            fits
+        });
+        let (part, others) = rest.split_at(fitting.count());
+        parts.push(part);
+        rest = others;
+    }
+    parts
 }
 
 /// Whether a change is the one that sweeps make by the thousand: a whole record, its expiry kept.
@@ -243,7 +277,7 @@ fn expiry_arguments(expiry: Expiry) -> [Argument<'static>; 2] {
         Expiry::Keep => (&b"keep"[..], 0),
         Expiry::Never => (&b"never"[..], 0),
         Expiry::After(span) => (&b"PX"[..], milliseconds(span)),
-        Expiry::At(time) => (&b"PXAT"[..], time),
+        Expiry::At(time) => (&b"PXAT"[..], time.max(1)),
     };
     [Argument::Bytes(mode), Argument::Number(time)]
 }

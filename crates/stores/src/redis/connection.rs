@@ -4,9 +4,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, ClientTlsConfig, Cmd, Pipeline, RedisError, TlsCertificates, Value};
+use redis::io::tcp::TcpSettings;
+use redis::{
+    Client, ClientTlsConfig, Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline, ProtocolVersion,
+    RedisError, TlsCertificates, Value,
+};
 
+use super::wire::Wire;
 use crate::error::StoreError;
 use crate::url::{RedisUrl, TlsFiles};
 
@@ -36,32 +40,27 @@ impl Default for RedisOptions {
     }
 }
 
+/// Bytes of arguments and commands that go to the server at once, about. Larger calls are sent in
+/// parts: each has the whole response timeout, and less lies in memory once more.
+const BYTES_AT_ONCE: usize = 4 << 20;
+const COMMANDS_AT_ONCE: usize = 2_000;
+
 /// Connections to one server that come back by themselves.
 pub(crate) struct Link {
     location: String,
     /// For all work: many calls share it, and their commands are pipelined.
-    work: ConnectionManager,
+    work: Wire,
     /// For measuring how long the server lets another client wait.
-    probe: ConnectionManager,
+    probe: Wire,
 }
 
 impl Link {
     pub(crate) fn open(url: &RedisUrl, options: RedisOptions) -> Result<Self, StoreError> {
-        let client = client(url)?;
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(options.connect_timeout))
-            .set_response_timeout(Some(options.response_timeout))
-            .set_number_of_retries(options.retries)
-            .set_min_delay(options.first_pause)
-            .set_exponent_base(2.0);
-        let manager = || {
-            ConnectionManager::new_lazy_with_config(client.clone(), config.clone())
-                .map_err(|error| explain(&url.location, &error))
-        };
+        let client = client(url, options)?;
         Ok(Self {
             location: url.location.clone(),
-            work: manager()?,
-            probe: manager()?,
+            work: Wire::new(client.clone(), options),
+            probe: Wire::new(client, options),
         })
     }
 
@@ -71,57 +70,49 @@ impl Link {
 
     /// One command; an error of the server is an error.
     pub(crate) async fn send(&self, command: &Cmd) -> Result<Value, StoreError> {
-        let answer = self.work.clone().send_packed_command(command).await;
-        match answer.and_then(Value::extract_error) {
-            Ok(value) => Ok(value),
-            Err(error) => Err(self.explain(&error)),
-        }
-    }
-
-    /// Many commands at once; an error of the server stands in its place among the answers.
-    pub(crate) async fn send_all(
-        &self,
-        pipeline: &Pipeline,
-        commands: usize,
-    ) -> Result<Vec<Result<Value, RedisError>>, StoreError> {
-        if commands == 0 {
-            return Ok(Vec::new());
-        }
-        let answers = self
-            .work
-            .clone()
-            .send_packed_commands(pipeline, 0, commands)
-            .await;
-        let answers = answers.map_err(|error| self.explain(&error))?;
-        Ok(answers.into_iter().map(Value::extract_error).collect())
-    }
-
-    /// A transaction; the answer is that of `EXEC`.
-    pub(crate) async fn send_transaction(
-        &self,
-        pipeline: &Pipeline,
-        commands: usize,
-    ) -> Result<Value, StoreError> {
-        // Before the answer to EXEC come those to MULTI and to each queued command.
-        let before = commands.saturating_add(1);
-        let answers = self
-            .work
-            .clone()
-            .send_packed_commands(pipeline, before, 1)
-            .await;
-        let answer = answers.map(|mut answers| answers.pop().unwrap_or_default());
+        let answer = self.work.send(command).await;
         answer
             .and_then(Value::extract_error)
             .map_err(|error| self.explain(&error))
     }
 
+    /// Many commands at once; an error of the server stands in its place among the answers.
+    pub(crate) async fn send_all(
+        &self,
+        commands: Vec<Cmd>,
+    ) -> Result<Vec<Result<Value, RedisError>>, StoreError> {
+        let mut answers = Vec::with_capacity(commands.len());
+        let mut commands = commands.into_iter();
+        while commands.len() > 0 {
+            let (mut part, mut bytes) = (Pipeline::new(), 0_usize);
+            while bytes < BYTES_AT_ONCE
+                && part.len() < COMMANDS_AT_ONCE
+                && let Some(command) = commands.next()
+            {
+                bytes = bytes.saturating_add(length(&command));
+                part.add_command(command);
+            }
+            let part = self.work.send_all(&part).await;
+            let part = part.map_err(|error| self.explain(&error))?;
+            answers.extend(part.into_iter().map(Value::extract_error));
+        }
+        Ok(answers)
+    }
+
+    /// Many commands at once, of which none may fail.
+    pub(crate) async fn send_each(&self, commands: Vec<Cmd>) -> Result<Vec<Value>, StoreError> {
+        let answers = self.send_all(commands).await?.into_iter();
+        answers
+            .map(|answer| answer.map_err(|error| self.explain(&error)))
+            .collect()
+    }
+
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
-        let answer = self
-            .probe
-            .clone()
-            .send_packed_command(&redis::cmd("PING"))
-            .await;
-        answer.map(drop).map_err(|error| self.explain(&error))
+        let answer = self.probe.send(&redis::cmd("PING")).await;
+        answer
+            .and_then(Value::extract_error)
+            .map(drop)
+            .map_err(|error| self.explain(&error))
     }
 
     pub(crate) fn explain(&self, error: &RedisError) -> StoreError {
@@ -129,15 +120,46 @@ impl Link {
     }
 }
 
-fn client(url: &RedisUrl) -> Result<Client, StoreError> {
+fn length(command: &Cmd) -> usize {
+    let length = |argument| match argument {
+        redis::Arg::Simple(bytes) => <[u8]>::len(bytes),
+        _ => 0,
+    };
+    command.args_iter().map(length).sum()
+}
+
+fn client(url: &RedisUrl, options: RedisOptions) -> Result<Client, StoreError> {
+    let refused = |error: RedisError| explain(&url.location, &error);
+    let address = address(url, options).map_err(refused)?;
     let built = match &url.tls {
-        None => Client::open(url.address.as_str()),
+        None => Client::open(address),
         Some(files) => {
             choose_tls_provider();
-            Client::build_with_tls(url.address.as_str(), certificates(&url.location, files)?)
+            Client::build_with_tls(address, certificates(&url.location, files)?)
         }
     };
-    built.map_err(|error| explain(&url.location, &error))
+    built.map_err(refused)
+}
+
+fn address(url: &RedisUrl, options: RedisOptions) -> Result<ConnectionInfo, RedisError> {
+    let address = url.address.as_str().into_connection_info()?;
+    // With this version of the protocol we hear of a connection that is closed while it is idle.
+    let settings = address.redis_settings().clone();
+    let settings = settings.set_protocol(ProtocolVersion::RESP3);
+    // A user with few rights may not name the client, and the server would log the attempt.
+    let settings = settings.set_skip_set_lib_name();
+    // Calls of one connection do not wait for each other's acknowledgements.
+    let tcp = TcpSettings::default().set_nodelay(true);
+    // A peer that vanished without a word is given up, and not only the calls to it.
+    #[cfg(target_os = "linux")]
+    let tcp = tcp.set_user_timeout(
+        options
+            .connect_timeout
+            .saturating_add(options.response_timeout),
+    );
+    #[cfg(not(target_os = "linux"))]
+    let _ = options;
+    Ok(address.set_redis_settings(settings).set_tcp_settings(tcp))
 }
 
 /// TLS with the library that the rest of Waxseal uses, unless the application chose another.
@@ -199,18 +221,16 @@ fn explain(location: &str, error: &RedisError) -> StoreError {
 }
 
 fn answered(code: &str, detail: &str) -> StoreError {
-    // Servers before 7.0 wrap an error inside a script into a general one.
-    const INSIDE: [&str; 4] = ["OOM", "READONLY", "MISCONF", "NOPERM"];
     let code = match code {
-        "ERR" => INSIDE
-            .into_iter()
-            .find(|word| detail.contains(&format!("-{word} ")))
-            .unwrap_or(code),
+        "ERR" => behind_general_error(detail).unwrap_or(code),
         other => other,
     };
-    let word = || {
-        let plain = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
-        code.chars().filter(plain).take(24).collect::<String>()
+    // What does not look like a code word may be anything.
+    let plain = |c: char| c.is_ascii_uppercase() || c == '_';
+    let word = || match code {
+        code if code.len() <= 24 && code.chars().all(plain) => code.to_owned(),
+        NO_DATABASE | MAX_CLIENTS => code.to_owned(),
+        _ => "of an unknown kind".to_owned(),
     };
     match code {
         "NOAUTH" | "WRONGPASS" | "NOPERM" => denied(code),
@@ -229,11 +249,46 @@ fn answered(code: &str, detail: &str) -> StoreError {
         "OOM" => StoreError::Full {
             what: "the server reached maxmemory and evicts nothing",
         },
-        "LOADING" | "BUSY" | "MASTERDOWN" | "TRYAGAIN" => StoreError::NotReady { code: word() },
+        "LOADING" | "BUSY" | "MASTERDOWN" | "TRYAGAIN" | MAX_CLIENTS => {
+            StoreError::NotReady { code: word() }
+        }
         "MOVED" | "ASK" | "CLUSTERDOWN" | "CROSSSLOT" => StoreError::Cluster { code: word() },
         "WRONGTYPE" => StoreError::WrongType,
         _ => StoreError::Other { code: word() },
     }
+}
+
+const NO_DATABASE: &str = "no such database";
+const MAX_CLIENTS: &str = "max number of clients reached";
+
+/// What a general error really is. Servers before 7.0 wrap errors inside a script so; and selecting
+/// a database while connecting loses the code.
+fn behind_general_error(detail: &str) -> Option<&'static str> {
+    const INSIDE: [&str; 5] = ["OOM", "READONLY", "MISCONF", "NOREPLICAS", "NOPERM"];
+    const TEXTS: [(&str, &str); 7] = [
+        (
+            "The user executing the script can't run this command",
+            "NOPERM",
+        ),
+        ("ACL failure in script: ", "NOPERM"),
+        ("has no permissions to run the 'select' command", "NOPERM"),
+        ("Authentication required", "NOAUTH"),
+        ("DB index is out of range", NO_DATABASE),
+        ("SELECT is not allowed in cluster mode", "CLUSTERDOWN"),
+        (MAX_CLIENTS, MAX_CLIENTS),
+    ];
+    // Errors that quote arguments begin with what is wrong, and could quote any of these.
+    if detail.starts_with("unknown ") || detail.starts_with("Unknown ") {
+        return None;
+    }
+    let inside = INSIDE.into_iter();
+    let inside = inside.map(|word| (word, detail.contains(&format!("-{word} "))));
+    let texts = TEXTS
+        .into_iter()
+        .map(|(text, word)| (word, detail.contains(text)));
+    inside
+        .chain(texts)
+        .find_map(|(word, found)| found.then_some(word))
 }
 
 fn denied(code: &str) -> StoreError {

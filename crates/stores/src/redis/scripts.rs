@@ -12,12 +12,22 @@ local function set(name, value, mode, time)
 end
 ";
 
+/// Whether a reading command gives the expected bytes. A record of another type does not hold them;
+/// any other error (a right that is missing) is one of the whole script.
+const HOLDS: &str = "
+local function holds(expected, ...)
+  local held = redis.pcall(...)
+  if type(held) ~= 'table' then return held == expected end
+  if string.find(held.err, 'WRONGTYPE', 1, true) then return false end
+  return redis.call(...) == expected
+end
+";
+
 /// For each record in turn: replaces it if it still holds the expected bytes, and keeps its expiry.
-/// Reading a record of another type gives an error, which is not equal to any bytes.
 const SWAP_MANY: &str = "
 local done = {}
 for i, name in ipairs(KEYS) do
-  if redis.pcall('GET', name) == ARGV[2 * i - 1] then
+  if holds(ARGV[2 * i - 1], 'GET', name) then
     redis.call('SET', name, ARGV[2 * i], 'KEEPTTL')
     done[i] = 1
   else done[i] = 0 end
@@ -26,7 +36,7 @@ return done
 ";
 
 const SWAP: &str = "
-if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if not holds(ARGV[1], 'GET', KEYS[1]) then return 0 end
 set(KEYS[1], ARGV[2], ARGV[3], ARGV[4])
 return 1
 ";
@@ -37,34 +47,49 @@ set(KEYS[1], ARGV[1], ARGV[2], ARGV[3])
 return 1
 ";
 
-/// Writing a field takes away an expiry of its own (servers since 7.4 have these): it is put back.
+/// `HSET` takes away a field's own expiry, where fields have one (Redis 7.4, Valkey 9). Servers that
+/// can leave it (Redis 8, Valkey 9) are asked to; on the others it is put back. A user who may not do
+/// either is told so before anything is written.
 const SWAP_FIELD: &str = "
-if redis.pcall('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+if not holds(ARGV[2], 'HGET', KEYS[1], ARGV[1]) then return 0 end
+local function unknown(answer)
+  return type(answer) == 'table' and answer.err and
+    string.find(answer.err, 'command called from', 1, true)
+end
+local set = redis.pcall('HSETEX', KEYS[1], 'KEEPTTL', 'FIELDS', 1, ARGV[1], ARGV[3])
+if not unknown(set) then return set end
 local ends = redis.pcall('HPEXPIRETIME', KEYS[1], 'FIELDS', 1, ARGV[1])
+if ends.err and not unknown(ends) then return ends end
+local expires = ends[1] and ends[1] > 0
+if expires then
+  -- On a field that has an end this changes nothing, and fails where it would fail below.
+  redis.call('HPEXPIREAT', KEYS[1], ends[1], 'NX', 'FIELDS', 1, ARGV[1])
+end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
-if ends[1] and ends[1] > 0 then
+if expires then
   redis.call('HPEXPIREAT', KEYS[1], ends[1], 'FIELDS', 1, ARGV[1])
 end
 return 1
 ";
 
 const SWAP_ELEMENT: &str = "
-if redis.pcall('LINDEX', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+if not holds(ARGV[2], 'LINDEX', KEYS[1], ARGV[1]) then return 0 end
 redis.call('LSET', KEYS[1], ARGV[1], ARGV[3])
 return 1
 ";
 
 const DELETE: &str = "
-if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if not holds(ARGV[1], 'GET', KEYS[1]) then return 0 end
 return redis.call('DEL', KEYS[1])
 ";
 
 const MOVE: &str = "
-if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if not holds(ARGV[1], 'GET', KEYS[1]) then return 0 end
 if redis.call('EXISTS', KEYS[2]) == 1 then return 2 end
 local mode, time = ARGV[3], ARGV[4]
 if mode == 'keep' then
-  mode, time = 'PX', redis.call('PTTL', KEYS[1])
+  mode, time = 'PXAT', redis.pcall('PEXPIRETIME', KEYS[1])
+  if type(time) ~= 'number' then mode, time = 'PX', redis.call('PTTL', KEYS[1]) end
   if time < 0 then mode = 'never' end
 end
 set(KEYS[2], ARGV[2], mode, time)
@@ -92,7 +117,7 @@ impl Script {
     }
 
     /// Runs the script from its source, which also caches it.
-    pub(crate) fn from_source(&self, names: usize) -> Cmd {
+    pub(crate) fn in_full(&self, names: usize) -> Cmd {
         let mut command = redis::cmd("EVAL");
         command.arg(&self.source).arg(names);
         command
@@ -112,15 +137,15 @@ pub(crate) struct Scripts {
 
 impl Scripts {
     pub(crate) fn new() -> Self {
-        let with_set = |body: &str| Script::new(format!("{SET}{body}"));
+        let with = |helpers: &[&str], body: &str| Script::new(helpers.concat() + body);
         Self {
-            swap_many: Script::new(SWAP_MANY.to_owned()),
-            swap: with_set(SWAP),
-            create: with_set(CREATE),
-            swap_field: Script::new(SWAP_FIELD.to_owned()),
-            swap_element: Script::new(SWAP_ELEMENT.to_owned()),
-            delete: Script::new(DELETE.to_owned()),
-            transfer: with_set(MOVE),
+            swap_many: with(&[HOLDS], SWAP_MANY),
+            swap: with(&[HOLDS, SET], SWAP),
+            create: with(&[SET], CREATE),
+            swap_field: with(&[HOLDS], SWAP_FIELD),
+            swap_element: with(&[HOLDS], SWAP_ELEMENT),
+            delete: with(&[HOLDS], DELETE),
+            transfer: with(&[HOLDS, SET], MOVE),
         }
     }
 }

@@ -14,8 +14,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use waxseal_stores::{
-    Change, Expiry, Outcome, RecordName, RecordStore, RedisOptions, RedisStore, Slot, StoreError,
-    StoreUrl,
+    Change, Expiry, Move, Moved, Outcome, RecordName, RecordStore, RedisOptions, RedisStore, Slot,
+    StoreError, StoreUrl,
 };
 use waxseal_testing::{Flavor, RedisServer};
 
@@ -114,8 +114,7 @@ fn is_unavailable<T>(answer: &Result<T, StoreError>) -> bool {
     matches!(answer, Err(StoreError::Unavailable { .. }))
 }
 
-/// Every call that changes something, each on a record of its own, and what it came to. For servers
-/// that refuse changes: with [`Prepared::new`] all of them would succeed.
+/// Records of every type, and every call that writes one: each on its own record or slot.
 struct Prepared {
     whole: RecordName,
     hash: RecordName,
@@ -124,27 +123,28 @@ struct Prepared {
 }
 
 impl Prepared {
+    /// How many records are made.
+    const COUNT: u64 = 6;
+
     /// Makes the records through a client of their own.
     fn new(server: &RedisServer) -> Self {
         let mut client = server.client();
-        client.cmd(&["SET", "wa:whole", "old", "PX", "3600000"]);
-        client.cmd(&["HSET", "wa:hash", "field", "old"]);
-        client.cmd(&["RPUSH", "wa:list", "old"]);
-        let name = |text: &str| RecordName::from(text);
+        for name in ["wa:whole", "wa:moving", "wa:hourly", "wa:put"] {
+            client.cmd(&["SET", name, "old", "PX", "3600000"]);
+        }
+        client.cmd(&["HSET", "wa:hash", "swapped", "old", "put", "old"]);
+        client.cmd(&["RPUSH", "wa:list", "old", "old"]);
         Self {
-            whole: name("wa:whole"),
-            hash: name("wa:hash"),
-            list: name("wa:list"),
-            absent: name("wa:absent"),
+            whole: "wa:whole".into(),
+            hash: "wa:hash".into(),
+            list: "wa:list".into(),
+            absent: "wa:absent".into(),
         }
     }
 
-    /// All calls that write a value, by name.
-    async fn write(&self, store: &RedisStore) -> Vec<(&'static str, Result<(), StoreError>)> {
-        let field = Slot::Field(b"field".to_vec());
-        let element = Slot::Element(0);
-        let put = async |name, slot| store.put(name, slot, b"new", Expiry::Keep).await;
-        let change = async |name, slot, expected, expiry| {
+    /// Makes all the calls, and says of each whether it wrote.
+    async fn write(&self, store: &RedisStore) -> Vec<(&'static str, Result<bool, StoreError>)> {
+        let swap = async |name, slot, expected, expiry| {
             let change = Change {
                 name,
                 slot,
@@ -152,41 +152,37 @@ impl Prepared {
                 value: b"new",
                 expiry,
             };
-            store.replace_if_unchanged(&[change]).await.map(drop)
+            let outcomes = store.replace_if_unchanged(&[change]).await?;
+            Ok(outcomes == [Outcome::Done])
         };
-        let (old, hour) = (Some(&b"old"[..]), Expiry::After(Duration::from_secs(3600)));
-        let moved = store.move_if_unchanged(waxseal_stores::Move {
-            from: &self.whole,
+        let put = async |name, slot| {
+            let put = store.put(name, slot, b"new", Expiry::Keep).await;
+            put.map(|()| true)
+        };
+        let (moving, moved_to) = ("wa:moving".into(), "wa:moved".into());
+        let moved = store.move_if_unchanged(Move {
+            from: &moving,
             expected: b"old",
-            to: &self.absent,
+            to: &moved_to,
             value: b"new",
             expiry: Expiry::Keep,
         });
+        let moved = moved.await.map(|moved| moved == Moved::Done);
+        let (old, keep) = (Some(&b"old"[..]), Expiry::Keep);
+        let hour = Expiry::After(Duration::from_secs(3600));
+        let (whole, hourly) = (&Slot::Whole, &"wa:hourly".into());
+        let [swapped, written] = ["swapped", "put"].map(|field| Slot::Field(field.into()));
+        let [first, second] = [0, 1].map(Slot::Element);
         vec![
-            ("move", moved.await.map(drop)),
-            (
-                "create",
-                change(&self.absent, &Slot::Whole, None, Expiry::Keep).await,
-            ),
-            (
-                "swap",
-                change(&self.whole, &Slot::Whole, old, Expiry::Keep).await,
-            ),
-            (
-                "swap for an hour",
-                change(&self.whole, &Slot::Whole, old, hour).await,
-            ),
-            (
-                "swap a field",
-                change(&self.hash, &field, old, Expiry::Keep).await,
-            ),
-            (
-                "swap an element",
-                change(&self.list, &element, old, Expiry::Keep).await,
-            ),
-            ("put", put(&self.whole, &Slot::Whole).await),
-            ("put a field", put(&self.hash, &field).await),
-            ("put an element", put(&self.list, &element).await),
+            ("move", moved),
+            ("create", swap(&self.absent, whole, None, keep).await),
+            ("swap", swap(&self.whole, whole, old, keep).await),
+            ("swap for an hour", swap(hourly, whole, old, hour).await),
+            ("swap a field", swap(&self.hash, &swapped, old, keep).await),
+            ("swap an element", swap(&self.list, &first, old, keep).await),
+            ("put", put(&"wa:put".into(), whole).await),
+            ("put a field", put(&self.hash, &written).await),
+            ("put an element", put(&self.list, &second).await),
         ]
     }
 }

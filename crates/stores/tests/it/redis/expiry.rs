@@ -1,11 +1,11 @@
 //! How long records live, to the millisecond: swaps leave it alone, and it is told exactly.
 
 use waxseal_stores::{
-    Change, Expiry, Lifetime, Move, Moved, Outcome, RecordName, RecordStore, Slot,
+    Change, Expiry, Lifetime, Move, Moved, Outcome, RecordName, RecordStore, Slot, StoreError,
 };
 use waxseal_testing::{Flavor, RedisServer};
 
-use super::{connect, server, swap};
+use super::{connect, server, short_limits, swap, try_connect};
 
 /// A time far ahead.
 const FAR: u64 = 4_102_444_800_000;
@@ -97,47 +97,88 @@ async fn a_move_keeps_the_end_of_a_record_to_the_millisecond() {
 }
 
 /// Valkey 9 lets single fields of a hash expire, and takes that away from a field that is written.
+/// It can also write one and leave that; Redis 7.4 cannot, and without that command Valkey is the
+/// same.
+fn servers_with_expiring_fields(more: &str) -> [(RedisServer, &'static str); 2] {
+    let builder = RedisServer::builder().flavor(Flavor::Valkey).user_acl(more);
+    let as_redis_7_4 = builder.clone().arg("rename-command", "HSETEX \"\"");
+    [
+        (builder.start(), "+hsetex"),
+        (as_redis_7_4.start(), "+hpexpiretime +hpexpireat"),
+    ]
+}
+
 #[tokio::test]
 async fn a_swap_keeps_the_end_of_a_field() {
-    let server = server(Flavor::Valkey);
-    let store = connect(&server).await;
-    let mut client = server.client();
-    client.cmd(&["HSET", "wa:1", "ending", "old", "lasting", "old"]);
-    let end = (FAR + 123).to_string();
-    let set = client.cmd(&["HPEXPIREAT", "wa:1", &end, "FIELDS", "1", "ending"]);
-    assert_eq!(set.to_text(), "1");
-    client.cmd(&["PEXPIREAT", "wa:1", &(FAR + 456).to_string()]);
+    for (server, _) in servers_with_expiring_fields("") {
+        let store = connect(&server).await;
+        let mut client = server.client();
+        client.cmd(&["HSET", "wa:1", "ending", "old", "lasting", "old"]);
+        let end = (FAR + 123).to_string();
+        let set = client.cmd(&["HPEXPIREAT", "wa:1", &end, "FIELDS", "1", "ending"]);
+        assert_eq!(set.to_text(), "1");
+        client.cmd(&["PEXPIREAT", "wa:1", &(FAR + 456).to_string()]);
 
-    let name = RecordName::from("wa:1");
-    for field in ["ending", "lasting"] {
-        let slot = Slot::Field(field.into());
-        let change = |expected| Change {
-            name: &name,
-            slot: &slot,
-            expected: Some(expected),
+        let name = RecordName::from("wa:1");
+        for field in ["ending", "lasting"] {
+            let slot = Slot::Field(field.into());
+            let change = |expected| Change {
+                name: &name,
+                slot: &slot,
+                expected: Some(expected),
+                value: b"new",
+                expiry: Expiry::Keep,
+            };
+            let outcomes = store.replace_if_unchanged(&[change(&b"other"[..])]).await;
+            assert_eq!(outcomes, Ok(vec![Outcome::Changed]));
+            let outcomes = store.replace_if_unchanged(&[change(b"old")]).await;
+            assert_eq!(outcomes, Ok(vec![Outcome::Done]));
+            assert_eq!(store.get(&name, &slot).await, Ok(Some(b"new".to_vec())));
+        }
+        let ends = client.cmd(&["HPEXPIRETIME", "wa:1", "FIELDS", "2", "ending", "lasting"]);
+        assert_eq!(ends.to_text(), format!("{end}\n-1"));
+        let lifetimes = store.lifetimes(&[name]).await;
+        assert_eq!(lifetimes, Ok(vec![Lifetime::Until(FAR + 456)]));
+    }
+}
+
+/// Without the rights to keep it the field is not written at all.
+#[tokio::test]
+async fn the_end_of_a_field_is_not_lost_for_want_of_rights() {
+    let user = "user waxseal on >s3cret ~* +ping +hget +hset +eval +evalsha";
+    for (server, rights) in servers_with_expiring_fields(user) {
+        let mut client = server.client();
+        client.cmd(&["HSET", "wa:1", "ending", "old"]);
+        let end = FAR.to_string();
+        client.cmd(&["HPEXPIREAT", "wa:1", &end, "FIELDS", "1", "ending"]);
+        let before = server.snapshot();
+        let url = format!("redis://waxseal:s3cret@127.0.0.1:{}", server.port());
+        let store = try_connect(&url, short_limits()).await.unwrap();
+        let change = Change {
+            name: &RecordName::from("wa:1"),
+            slot: &Slot::Field(b"ending".to_vec()),
+            expected: Some(b"old"),
             value: b"new",
             expiry: Expiry::Keep,
         };
-        let outcomes = store.replace_if_unchanged(&[change(&b"other"[..])]).await;
-        assert_eq!(outcomes, Ok(vec![Outcome::Changed]));
-        let outcomes = store.replace_if_unchanged(&[change(b"old")]).await;
+        for right in rights.split_whitespace() {
+            let outcomes = store.replace_if_unchanged(&[change]).await;
+            let denied = matches!(outcomes, Err(StoreError::Denied { .. }));
+            assert!(denied, "before {right}: {outcomes:?}");
+            assert_eq!(server.snapshot(), before, "before {right}");
+            server.cli(&["ACL", "SETUSER", "waxseal", right]);
+        }
+        let outcomes = store.replace_if_unchanged(&[change]).await;
         assert_eq!(outcomes, Ok(vec![Outcome::Done]));
-        assert_eq!(store.get(&name, &slot).await, Ok(Some(b"new".to_vec())));
+        let ends = client.cmd(&["HPEXPIRETIME", "wa:1", "FIELDS", "1", "ending"]);
+        assert_eq!(ends.to_text(), end);
     }
-    let ends = client.cmd(&["HPEXPIRETIME", "wa:1", "FIELDS", "2", "ending", "lasting"]);
-    assert_eq!(ends.to_text(), format!("{end}\n-1"));
-    let lifetimes = store.lifetimes(&[name]).await;
-    assert_eq!(lifetimes, Ok(vec![Lifetime::Until(FAR + 456)]));
 }
 
-/// Without the rights to keep it, the field is not written at all.
 #[tokio::test]
-async fn the_end_of_a_field_is_not_lost_for_want_of_rights() {
-    let rights = "+ping +hget +hset +eval +evalsha";
-    let server = RedisServer::builder()
-        .flavor(Flavor::Valkey)
-        .user_acl(&format!("user waxseal on >s3cret ~* {rights}"))
-        .start();
+async fn a_full_server_leaves_a_field_and_its_end() {
+    let [(server, _), _] = servers_with_expiring_fields("");
+    let store = connect(&server).await;
     let mut client = server.client();
     client.cmd(&["HSET", "wa:1", "ending", "old"]);
     client.cmd(&[
@@ -148,11 +189,8 @@ async fn the_end_of_a_field_is_not_lost_for_want_of_rights() {
         "1",
         "ending",
     ]);
+    client.cmd(&["CONFIG", "SET", "maxmemory", "1"]);
     let before = server.snapshot();
-    let url = format!("redis://waxseal:s3cret@127.0.0.1:{}", server.port());
-    let store = super::try_connect(&url, super::short_limits())
-        .await
-        .unwrap();
     let change = Change {
         name: &RecordName::from("wa:1"),
         slot: &Slot::Field(b"ending".to_vec()),
@@ -160,18 +198,12 @@ async fn the_end_of_a_field_is_not_lost_for_want_of_rights() {
         value: b"new",
         expiry: Expiry::Keep,
     };
-    for more in ["+ping", "+hpexpiretime"] {
-        server.cli(&["ACL", "SETUSER", "waxseal", more]);
-        let outcomes = store.replace_if_unchanged(&[change]).await;
-        let denied = matches!(outcomes, Err(waxseal_stores::StoreError::Denied { .. }));
-        assert!(denied, "{more}: {outcomes:?}");
-        assert_eq!(server.snapshot(), before, "{more}");
-    }
-    server.cli(&["ACL", "SETUSER", "waxseal", "+hpexpireat"]);
     let outcomes = store.replace_if_unchanged(&[change]).await;
-    assert_eq!(outcomes, Ok(vec![Outcome::Done]));
-    let end = client.cmd(&["HPEXPIRETIME", "wa:1", "FIELDS", "1", "ending"]);
-    assert_eq!(end.to_text(), FAR.to_string());
+    assert!(
+        matches!(outcomes, Err(StoreError::Full { .. })),
+        "{outcomes:?}"
+    );
+    assert_eq!(server.snapshot(), before);
 }
 
 #[tokio::test]
@@ -187,7 +219,7 @@ async fn times_at_the_edge_of_what_a_server_can_count_do_no_harm() {
                 .unwrap();
             store.put(&name, &Slot::Whole, b"b", expiry).await.unwrap();
             assert_eq!(
-                store.lifetimes(&[name.clone()]).await,
+                store.lifetimes(std::slice::from_ref(&name)).await,
                 Ok(vec![Lifetime::Absent])
             );
         }

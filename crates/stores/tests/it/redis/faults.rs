@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use waxseal_stores::{
     Change, Expiry, Outcome, RecordName, RecordStore, RedisOptions, RedisStore, Slot, StoreError,
 };
@@ -98,6 +99,26 @@ async fn comes_back_after_the_server_was_killed() {
     }
 }
 
+/// One after the other they would wait for longer than the test does.
+#[tokio::test]
+async fn calls_that_wait_for_the_same_connection_fail_together() {
+    let mut server = server(Flavor::System);
+    let limits = RedisOptions {
+        retries: 3,
+        first_pause: Duration::from_millis(300),
+        ..short_limits()
+    };
+    let store = try_connect(&server.url(), limits).await.unwrap();
+    let names: Vec<_> = (0..100)
+        .map(|n| RecordName::from(format!("wa:{n}")))
+        .collect();
+    server.kill();
+    let calls = names.iter().map(|name| store.get(name, &Slot::Whole));
+    for got in in_time(join_all(calls)).await {
+        assert!(is_unavailable(&got), "{got:?}");
+    }
+}
+
 /// As servers with a `timeout` setting do.
 #[tokio::test]
 async fn a_connection_that_was_closed_while_nobody_used_it_fails_no_call() {
@@ -109,6 +130,12 @@ async fn a_connection_that_was_closed_while_nobody_used_it_fails_no_call() {
             put(&store, &name, &[n]).await;
             let mut client = server.client();
             client.cmd(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+            while !server
+                .cli(&["INFO", "clients"])
+                .contains("connected_clients:2\r")
+            {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
             // The news of it has to arrive; a call before that could not know better.
             tokio::time::sleep(Duration::from_millis(200)).await;
             assert_eq!(get(&store, &name).await, Some(vec![n]));
@@ -137,7 +164,7 @@ async fn change_everything(store: &RedisStore, server: &RedisServer) {
     let deleted = store.delete_if_unchanged(&name, b"value").await;
     assert_eq!(deleted, Ok(Outcome::Done));
     for (what, answer) in prepared.write(store).await {
-        assert_eq!(answer, Ok(()), "{what}");
+        assert_eq!(answer, Ok(true), "{what}");
     }
     assert_eq!(get(store, &many[299]).await.as_deref(), Some(&b"new"[..]));
     assert_eq!(
@@ -202,6 +229,19 @@ async fn a_server_of_a_cluster_is_told_apart() {
             matches!(swapped, Err(StoreError::Cluster { .. })),
             "{swapped:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_server_with_too_many_clients_is_not_ready() {
+    for flavor in Flavor::ALL {
+        let server = server(flavor);
+        let mut client = server.client();
+        client.cmd(&["CONFIG", "SET", "maxclients", "1"]);
+        let error = refusal(&server.url()).await;
+        assert!(error.is_transient(), "{flavor:?} {error:?}");
+        client.cmd(&["CONFIG", "SET", "maxclients", "100"]);
+        put(&connect(&server).await, &RecordName::from("wa:1"), b"value").await;
     }
 }
 

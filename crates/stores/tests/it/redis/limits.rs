@@ -31,7 +31,7 @@ async fn still_reads(store: &RedisStore, prepared: &Prepared) {
         lifetimes[..],
         [Lifetime::Until(_), Lifetime::Forever]
     ));
-    assert_eq!(store.status().await.unwrap().records, 3);
+    assert_eq!(store.status().await.unwrap().records, Prepared::COUNT);
 }
 
 #[tokio::test]
@@ -47,7 +47,7 @@ async fn a_full_server_refuses_to_write_and_nothing_is_changed() {
         assert_eq!(swapped, Ok(Outcome::Changed));
         let never_worked = connect(&server).await;
 
-        server.cli(&["CONFIG", "SET", "maxmemory", "1mb"]);
+        server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
         assert!(server.cli(&["SET", "wa:other", "value"]).starts_with("OOM"));
         for store in [&worked_before, &never_worked] {
             refuses_writes(&server, store, &prepared, full).await;

@@ -1,5 +1,6 @@
 //! Servers like to repeat the arguments of a command in their errors. No error of a store does.
 
+use std::slice::from_ref;
 use std::time::Duration;
 
 use waxseal_stores::{
@@ -52,7 +53,7 @@ async fn errors(store: &RedisStore) -> Vec<(&'static str, StoreError)> {
             "put an element",
             store.put(name, element, canary, keep).await,
         ),
-        ("read", store.read(&[name.clone()]).await.map(drop)),
+        ("read", store.read(from_ref(name)).await.map(drop)),
         (
             "read slots",
             store.read_slots(name, start, 10).await.map(drop),
@@ -78,10 +79,7 @@ async fn errors(store: &RedisStore) -> Vec<(&'static str, StoreError)> {
             store.delete_if_unchanged(name, canary).await.map(drop),
         ),
         ("move", store.move_if_unchanged(step).await.map(drop)),
-        (
-            "lifetimes",
-            store.lifetimes(&[name.clone()]).await.map(drop),
-        ),
+        ("lifetimes", store.lifetimes(from_ref(name)).await.map(drop)),
     ];
     let failed = answers.into_iter();
     failed

@@ -1,0 +1,141 @@
+//! One connection that many calls share and that comes back by itself: it is opened when a call
+//! needs it, and anew when it was lost. No command is ever sent twice; whether a call that was under
+//! way can be repeated is not known here.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use redis::aio::{MultiplexedConnection, SendError};
+use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, PushInfo, PushKind, RedisResult, Value};
+use tokio::sync::Mutex;
+
+use super::connection::RedisOptions;
+
+/// The way to a server for many calls at once.
+pub(super) struct Wire {
+    client: Client,
+    options: RedisOptions,
+    live: RwLock<Option<Live>>,
+    /// Held by the call that connects; the others wait for what comes of it.
+    connecting: Mutex<Option<redis::RedisError>>,
+    /// How often connecting has failed.
+    failures: AtomicU64,
+}
+
+/// A connection that is up, as far as anybody knows.
+#[derive(Clone)]
+struct Live {
+    connection: MultiplexedConnection,
+    /// Set as soon as the server hangs up, even while nobody asks it anything.
+    lost: Arc<AtomicBool>,
+}
+
+impl Live {
+    fn note<T>(&self, answer: &RedisResult<T>) {
+        if answer
+            .as_ref()
+            .is_err_and(redis::RedisError::is_unrecoverable_error)
+        {
+            self.lost.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl Wire {
+    /// Opens nothing yet.
+    pub(super) fn new(client: Client, options: RedisOptions) -> Self {
+        Self {
+            client,
+            options,
+            live: RwLock::default(),
+            connecting: Mutex::default(),
+            failures: AtomicU64::default(),
+        }
+    }
+
+    /// One command, and its answer: an error of the server is a value here.
+    pub(super) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
+        let mut live = self.connected().await?;
+        let answer = live.connection.send_packed_command(command).await;
+        live.note(&answer);
+        answer
+    }
+
+    /// Many commands, and an answer to each.
+    pub(super) async fn send_all(&self, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
+        let mut live = self.connected().await?;
+        let connection = &mut live.connection;
+        let answers = connection
+            .send_packed_commands(pipeline, 0, pipeline.len())
+            .await;
+        live.note(&answers);
+        answers
+    }
+
+    async fn connected(&self) -> RedisResult<Live> {
+        if let Some(live) = self.live() {
+            return Ok(live);
+        }
+        let failures = self.failures.load(Ordering::Acquire);
+        let mut failure = self.connecting.lock().await;
+        if let Some(live) = self.live() {
+            return Ok(live);
+        }
+        // The call that this one waited for tried in vain: trying again for each would add up.
+        if self.failures.load(Ordering::Acquire) != failures
+            && let Some(error) = &*failure
+        {
+            return Err(error.clone());
+        }
+        match self.connect().await {
+            Ok(live) => {
+                *self.live.write().unwrap_or_else(PoisonError::into_inner) = Some(live.clone());
+                Ok(live)
+            }
+            Err(error) => {
+                *failure = Some(error.clone());
+                self.failures.fetch_add(1, Ordering::Release);
+                Err(error)
+            }
+        }
+    }
+
+    fn live(&self) -> Option<Live> {
+        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
+        live.clone()
+            .filter(|live| !live.lost.load(Ordering::Acquire))
+    }
+
+    /// Tries again only if nobody answered: a server that refuses says the same the next time.
+    async fn connect(&self) -> RedisResult<Live> {
+        let mut pause = self.options.first_pause;
+        for _ in 0..self.options.retries {
+            match self.open().await {
+                Err(error) if error.is_io_error() => {}
+                ended => return ended,
+            }
+            tokio::time::sleep(pause).await;
+            pause = pause.saturating_mul(2);
+        }
+        self.open().await
+    }
+
+    async fn open(&self) -> RedisResult<Live> {
+        let lost = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&lost);
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.options.connect_timeout))
+            .set_response_timeout(Some(self.options.response_timeout))
+            .set_push_sender(move |news: PushInfo| {
+                if news.kind == PushKind::Disconnection {
+                    told.store(true, Ordering::Release);
+                }
+                Ok::<(), SendError>(())
+            });
+        let opening = self
+            .client
+            .get_multiplexed_async_connection_with_config(&config);
+        let connection = opening.await?;
+        Ok(Live { connection, lost })
+    }
+}
