@@ -261,6 +261,9 @@ pub(crate) struct SweepArgs {
     /// Slow down while the server lets another client wait longer than this (0: never)
     #[arg(long, value_name = "MS", default_value_t = 50)]
     pub(crate) max_latency: u64,
+    /// How long a store that went away is waited for
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) patience: u64,
     /// Keep in this file up to where everything is done
     #[arg(long, value_name = "PATH")]
     pub(crate) checkpoint: Option<PathBuf>,
@@ -310,13 +313,16 @@ pub(crate) struct AuditArgs {
 #[derive(Subcommand)]
 pub(crate) enum QuarantineCommand {
     /// List them
+    #[command(after_help = "Example:\n  waxseal quarantine list --json")]
     List,
     /// Put one back into its record, unless there is a new one
+    #[command(after_help = "Example:\n  waxseal quarantine restore 19a91e2b6c07f1e2d3c")]
     Restore {
         /// Its id, as listed
         id: String,
     },
     /// Delete one for good
+    #[command(after_help = "Example:\n  waxseal quarantine drop 19a91e2b6c07f1e2d3c --yes")]
     Drop {
         /// Its id, as listed
         id: String,

@@ -17,11 +17,11 @@ const VERSION: u32 = 1;
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Checkpoint {
     version: u32,
-    /// What the sweep does.
+    /// What the sweep does, and under which key.
     task: String,
     /// Where it does it.
     store: String,
-    /// The patterns, in their order.
+    /// The patterns with their formats, in their order.
     patterns: Vec<String>,
     /// Positions of the patterns that have been begun; all but the last are finished.
     pub(crate) positions: Vec<Position>,
@@ -33,22 +33,22 @@ pub(crate) struct CheckpointFile {
     pub(crate) content: Checkpoint,
 }
 
-impl CheckpointFile {
-    /// A new checkpoint, or with `resume` the one in the file, if it is of the same sweep.
-    pub(crate) fn open(
-        path: &Path,
-        resume: bool,
-        task: &str,
-        store: String,
-        patterns: Vec<String>,
-    ) -> Result<Self, Failure> {
-        let fresh = Checkpoint {
+impl Checkpoint {
+    /// The checkpoint of a sweep that has not begun.
+    pub(crate) fn new(task: String, store: String, patterns: Vec<String>) -> Self {
+        Self {
             version: VERSION,
-            task: task.to_owned(),
+            task,
             store,
             patterns,
             positions: Vec::new(),
-        };
+        }
+    }
+}
+
+impl CheckpointFile {
+    /// A new checkpoint, or with `resume` the one in the file, if it is of the same sweep.
+    pub(crate) fn open(path: &Path, resume: bool, fresh: Checkpoint) -> Result<Self, Failure> {
         let content = if resume {
             Self::read(path, &fresh)?
         } else {

@@ -1,6 +1,7 @@
 //! The commands, one module each.
 
 mod audit;
+mod canary;
 mod demo;
 mod doctor;
 mod inspect;

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::env;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use waxseal_core::Mode;
@@ -51,23 +52,22 @@ impl Environment {
     }
 
     fn read_file(&mut self, path: &Path) -> Result<(), Failure> {
-        let lines = match dotenvy::from_path_iter(path) {
-            Ok(lines) => lines,
-            Err(error) if error.not_found() => return Ok(()),
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(_) => return Err(Failure::usage(format!("{FILE} cannot be read"))),
         };
-        for (line, number) in lines.zip(1..) {
+        for (line, number) in text.trim_start_matches('\u{feff}').lines().zip(1..) {
+            let Some(name) = ALL.into_iter().find(|name| is_about(line, name)) else {
+                continue;
+            };
             // The error would quote the line, which may hold a key.
-            let (name, value) = line.map_err(|_| {
-                Failure::usage(format!(
-                    "{FILE} cannot be read: assignment {number} is malformed"
-                ))
-                .hint("each line reads NAME=value")
+            let value = value(line).ok_or_else(|| {
+                Failure::usage(format!("{FILE} cannot be read: line {number} is malformed"))
+                    .hint(format!("it reads {name}=value"))
             })?;
-            if let Some(name) = ALL.into_iter().find(|known| *known == name) {
-                self.values.insert(name, value);
-                self.from_file.push(name);
-            }
+            self.values.insert(name, value);
+            self.from_file.push(name);
         }
         Ok(())
     }
@@ -99,4 +99,25 @@ impl Environment {
             .map(|value| value.trim())
             .filter(|value| !value.is_empty())
     }
+}
+
+/// Whether a line is meant to set this variable. Other lines are the application's own, in whatever
+/// dialect its reader of such files accepts.
+fn is_about(line: &str, name: &str) -> bool {
+    let line = line.trim_start();
+    let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
+    line.strip_prefix(name)
+        .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'))
+}
+
+/// The value that a line sets. Quotes and comments have their meaning; a dollar sign stands for
+/// itself, as it does for Node: passwords hold it.
+fn value(line: &str) -> Option<String> {
+    let literal = if line.contains('\'') {
+        line.to_owned()
+    } else {
+        line.replace('$', "\\$")
+    };
+    let (_, value) = dotenvy::from_read_iter(literal.as_bytes()).next()?.ok()?;
+    Some(value)
 }

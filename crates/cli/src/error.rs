@@ -25,8 +25,6 @@ enum Kind {
     Failed,
     /// Wrong usage or configuration: status 64.
     Usage,
-    /// Whoever read the output has gone: success.
-    BrokenPipe,
 }
 
 /// A failure, with advice where there is some.
@@ -78,9 +76,6 @@ impl Failure {
 
     /// Says what went wrong, and gives the exit status.
     pub(crate) fn report(&self) -> ExitCode {
-        if self.kind == Kind::BrokenPipe {
-            return ExitCode::SUCCESS;
-        }
         crate::output::complain("error", &self.text);
         if let Some(hint) = &self.hint {
             crate::output::advise(hint);
@@ -91,15 +86,7 @@ impl Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        let broken = error.kind() == io::ErrorKind::BrokenPipe;
-        Self {
-            kind: if broken {
-                Kind::BrokenPipe
-            } else {
-                Kind::Failed
-            },
-            ..Self::failed(error)
-        }
+        Self::failed(error)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where words go: results to stdout, everything else to stderr. Whoever closes stdout early is
 //! not an error.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use serde::Serialize;
 
@@ -12,12 +12,15 @@ pub(crate) fn line(text: impl AsRef<str>) -> Result<(), Failure> {
     bytes(format!("{}\n", text.as_ref()).as_bytes())
 }
 
-/// Prints a result as it is.
+/// Prints a result as it is. Where nobody reads it any more, the work goes on to its own end: a
+/// migration is not left half done, and an audit not left without a verdict, because of a closed
+/// pipe.
 pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(bytes)?;
-    stdout.flush()?;
-    Ok(())
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
 }
 
 /// Prints a result for a program.
@@ -57,7 +60,7 @@ pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -139,6 +139,11 @@ impl Setup {
         })
     }
 
+    /// The records that are protected when no flag says otherwise.
+    pub(crate) fn configured(&self) -> Result<Vec<Protected>, Failure> {
+        protected(&[], &self.config)
+    }
+
     /// Makes sure that the key is the one of this store, before anything is read or changed.
     pub(crate) async fn check_key(
         &self,

@@ -1,7 +1,7 @@
 //! The armored form of a sealed envelope: `ws2:` and unpadded base64url (RFC 4648, section 5) of
 //! the same bytes, for stores and clients that cannot hold binary.
 
-use base64_simd::URL_SAFE_NO_PAD;
+use base64_simd::{AsOut, URL_SAFE_NO_PAD};
 
 use crate::envelope::MAGIC;
 
@@ -23,9 +23,14 @@ pub(crate) fn decode(armored: &[u8]) -> Option<Vec<u8>> {
 /// Whether this is an armored envelope whose prefix was damaged: after any four bytes comes what
 /// decodes to the magic.
 pub(crate) fn looks_damaged(stored: &[u8]) -> bool {
+    let mut start = [0u8; 3];
     stored
         .get(PREFIX.len()..)
         .and_then(|rest| rest.get(..4))
-        .and_then(|start| URL_SAFE_NO_PAD.decode_to_vec(start).ok())
+        .and_then(|rest| {
+            URL_SAFE_NO_PAD
+                .decode(rest, start.as_mut_slice().as_out())
+                .ok()
+        })
         .is_some_and(|start| start.starts_with(&MAGIC))
 }

@@ -3,6 +3,10 @@
 
 use crate::envelope::{Flags, HEADER_LEN, Header};
 
+/// Associated data up to these lengths is laid on the stack.
+const SHORT: usize = 64;
+const LONG: usize = 1024;
+
 /// The place that an envelope is tied to: nothing, a record, or one field of a hash record.
 ///
 /// An envelope opens only with the binding that it was sealed with. The classic format carries no
@@ -47,6 +51,7 @@ impl<'a> Binding<'a> {
 
     /// Associated data: the header, then length (u32 big-endian) and bytes of each bound part.
     /// `None` when a part is longer than its length field can say.
+    #[inline]
     pub(crate) fn with_associated_data<T>(
         self,
         header: Header,
@@ -58,15 +63,17 @@ impl<'a> Binding<'a> {
             u32::try_from(part.len()).ok()?;
             len = len.checked_add(4)?.checked_add(part.len())?;
         }
-        // Names are short: the common case needs no allocation.
-        let mut stack = [0u8; 256];
-        let mut heap = Vec::new();
-        let buffer: &mut [u8] = match stack.get_mut(..len) {
-            Some(short) => short,
-            None => {
-                heap.resize(len, 0);
-                &mut heap
-            }
+        // Names are short: the common cases need no allocation, and the commonest little clearing.
+        let (mut short, mut long, mut heap);
+        let buffer: &mut [u8] = if len <= SHORT {
+            short = [0u8; SHORT];
+            short.get_mut(..len)?
+        } else if len <= LONG {
+            long = [0u8; LONG];
+            long.get_mut(..len)?
+        } else {
+            heap = vec![0u8; len];
+            &mut heap
         };
         let mut rest: &mut [u8] = buffer;
         put(&mut rest, &header.to_bytes())?;
@@ -117,10 +124,20 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_is_bound_whole() {
-        let name = vec![b'n'; 5_000];
-        let data = associated_data(Binding::record(&name));
-        assert_eq!(data.len(), 8 + 4 + 5_000);
-        assert!(data.ends_with(&name));
+    fn a_name_of_any_length_is_bound_whole() {
+        for len in [
+            0,
+            SHORT - 13,
+            SHORT - 12,
+            SHORT - 11,
+            LONG - 12,
+            LONG - 11,
+            5_000,
+        ] {
+            let name = vec![b'n'; len];
+            let data = associated_data(Binding::record(&name));
+            assert_eq!(data.len(), 8 + 4 + len);
+            assert!(data.ends_with(&name));
+        }
     }
 }

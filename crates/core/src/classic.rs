@@ -4,10 +4,12 @@
 //! The IV has 128 bits, so GCM derives its first counter block by GHASH (NIST SP 800-38D, 7.1,
 //! step 2). Nothing here chooses keys or draws IVs.
 
+use std::mem::MaybeUninit;
+
 use aes_gcm::aead::consts::U16;
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::aes::Aes256;
-use aes_gcm::{AesGcm, Key, Nonce, Tag};
+use aes_gcm::{AesGcm, Nonce, Tag};
 use base64_simd::{AsOut, STANDARD};
 
 use crate::envelope::TAG_LEN;
@@ -16,6 +18,11 @@ use crate::key::KEY_LEN;
 pub(crate) const IV_LEN: usize = 16;
 /// Bytes before the ciphertext.
 const PREFIX: usize = IV_LEN + TAG_LEN;
+/// The shortest stored form: that of an empty value.
+const SHORTEST: usize = 44;
+/// Characters at the front of a stored form that hold IV and tag (and 4 bytes more, since Base64 comes
+/// in groups of 4 characters for 3 bytes).
+const HEAD: usize = 48;
 /// How many raw bytes are encoded at a time: a multiple of 3, so that no padding falls in between.
 const CHUNK: usize = 3 * 1024;
 
@@ -24,48 +31,79 @@ pub(crate) struct ClassicKey(AesGcm<Aes256, U16>);
 
 impl ClassicKey {
     pub(crate) fn new(key: &[u8; KEY_LEN]) -> Self {
-        Self(AesGcm::new(&Key::<AesGcm<Aes256, U16>>::from(*key)))
+        Self(AesGcm::new(key.into()))
     }
 
     /// The stored form of a value, or `None` when the value is too long for AES-GCM.
     ///
-    /// One allocation: the raw bytes are laid at the end of the buffer that the Base64 will fill,
-    /// and encoded from the front in chunks. Written text never catches up with unread bytes, since
-    /// the whole of it is a third longer.
+    /// One allocation: the raw bytes are laid at the front of the buffer that the Base64 will fill,
+    /// and encoded in chunks from the last to the first. Text never falls on bytes that are still to
+    /// be read, since what stands before it grows by a third.
     pub(crate) fn seal(&self, iv: &[u8; IV_LEN], value: &[u8]) -> Option<Vec<u8>> {
         let raw_len = PREFIX.checked_add(value.len())?;
-        let mut stored = vec![0u8; STANDARD.encoded_length(raw_len)];
-        let raw_start = stored.len().checked_sub(raw_len)?;
-        let raw = stored.get_mut(raw_start..)?;
-        let (prefix, ciphertext) = raw.split_first_chunk_mut::<PREFIX>()?;
-        ciphertext.copy_from_slice(value);
+        let mut stored = Vec::with_capacity(encoded_len(raw_len)?);
+        stored.extend_from_slice(iv);
+        stored.extend_from_slice(&[0; TAG_LEN]);
+        stored.extend_from_slice(value);
+        let (prefix, text) = stored.split_first_chunk_mut::<PREFIX>()?;
+        let nonce = Nonce::from(*iv);
         let tag = self
             .0
-            .encrypt_inout_detached(&Nonce::from(*iv), &[], ciphertext.into())
+            .encrypt_inout_detached(&nonce, &[], text.into())
             .ok()?;
-        let (iv_place, tag_place) = prefix.split_first_chunk_mut::<IV_LEN>()?;
-        *iv_place = *iv;
-        tag_place.copy_from_slice(&tag);
-        encode_from_end(&mut stored, raw_start)?;
+        let (_, tag_place) = prefix.split_last_chunk_mut::<TAG_LEN>()?;
+        *tag_place = tag.into();
+        encode_in_place(&mut stored)?;
         Some(stored)
     }
 
-    /// Opens the raw bytes in place; on a wrong tag they are left as they were, so that the next
-    /// key can be tried.
-    fn open(&self, raw: &mut [u8]) -> Option<()> {
-        let (prefix, ciphertext) = raw.split_first_chunk_mut::<PREFIX>()?;
-        let (iv, tag) = prefix.split_first_chunk::<IV_LEN>()?;
-        let tag: [u8; TAG_LEN] = tag.try_into().ok()?;
+    /// Opens in place; on a wrong tag the text is left as it was, so that the next key can be tried.
+    fn open(&self, raw: &mut Raw) -> Option<()> {
+        let (iv, tag) = raw.prefix.split_first_chunk::<IV_LEN>()?;
+        let (nonce, tag) = (Nonce::from(*iv), Tag::from(*tag.first_chunk()?));
+        let text = raw.text.as_mut_slice();
         self.0
-            .decrypt_inout_detached(&Nonce::from(*iv), &[], ciphertext.into(), &Tag::from(tag))
+            .decrypt_inout_detached(&nonce, &[], text.into(), &tag)
             .ok()
+    }
+}
+
+/// Decoded bytes, with the ciphertext where the value will stand.
+struct Raw {
+    prefix: [u8; PREFIX],
+    text: Vec<u8>,
+}
+
+impl Raw {
+    /// `None` when the bytes are not Base64 of at least IV and tag.
+    fn decode(stored: &[u8]) -> Option<Self> {
+        let (head, rest) = stored.split_at(HEAD.min(stored.len()));
+        let mut head_place = [0u8; HEAD / 4 * 3];
+        let head = STANDARD
+            .decode(head, head_place.as_mut_slice().as_out())
+            .ok()?;
+        // Padding is at the end of the whole or nowhere.
+        if !rest.is_empty() && head.len() < HEAD / 4 * 3 {
+            return None;
+        }
+        let (prefix, start) = head.split_first_chunk()?;
+        let len = start
+            .len()
+            .checked_add(STANDARD.estimated_decoded_length(rest.len()))?;
+        let mut text = Vec::with_capacity(len);
+        text.extend_from_slice(start);
+        STANDARD.decode_append(rest, &mut text).ok()?;
+        Some(Self {
+            prefix: *prefix,
+            text,
+        })
     }
 }
 
 /// Whether these bytes can be classic by their look: standard Base64 with padding of at least 32
 /// bytes.
 pub(crate) fn looks_like(stored: &[u8]) -> bool {
-    stored.len() >= STANDARD.encoded_length(PREFIX) && STANDARD.check(stored).is_ok()
+    stored.len() >= SHORTEST && STANDARD.check(stored).is_ok()
 }
 
 /// Opens stored bytes with the first of the keys that fits, and says which one it was.
@@ -78,33 +116,43 @@ pub(crate) fn open<'k, K: 'k>(
     classic: impl Fn(&K) -> &ClassicKey,
 ) -> Option<Option<(&'k K, Vec<u8>)>> {
     // Most plain values are JSON: told by their first byte, without decoding.
-    if stored.len() < STANDARD.encoded_length(PREFIX) || stored.first() == Some(&b'{') {
+    if stored.len() < SHORTEST || stored.first() == Some(&b'{') {
         return None;
     }
-    let mut raw = STANDARD.decode_to_vec(stored).ok()?;
+    let mut raw = Raw::decode(stored)?;
     for key in keys {
         if classic(key).open(&mut raw).is_some() {
-            raw.drain(..PREFIX);
-            return Some(Some((key, raw)));
+            return Some(Some((key, raw.text)));
         }
     }
     Some(None)
 }
 
-fn encode_from_end(buffer: &mut [u8], raw_start: usize) -> Option<()> {
-    let mut chunk = [0u8; CHUNK];
-    let (mut read, mut written) = (raw_start, 0usize);
-    while read < buffer.len() {
-        let len = CHUNK.min(buffer.len().checked_sub(read)?);
-        let piece = chunk.get_mut(..len)?;
-        let read_end = read.checked_add(len)?;
-        piece.copy_from_slice(buffer.get(read..read_end)?);
-        let encoded = STANDARD.encoded_length(len);
-        let written_end = written.checked_add(encoded)?;
-        let _ = STANDARD.encode(piece, buffer.get_mut(written..written_end)?.as_out());
-        (read, written) = (read_end, written_end);
+/// Turns raw bytes into Base64 where they stand.
+fn encode_in_place(buffer: &mut Vec<u8>) -> Option<()> {
+    let raw_len = buffer.len();
+    buffer.resize(encoded_len(raw_len)?, 0);
+    let mut copy = [MaybeUninit::<u8>::uninit(); CHUNK];
+    let mut end = raw_len;
+    for start in (0..raw_len).step_by(CHUNK).rev() {
+        let place_start = encoded_len(start)?;
+        let (front, place) = buffer.split_at_mut_checked(place_start)?;
+        if let Some(raw) = front.get(start..end) {
+            let _ = STANDARD.encode(raw, place.as_out());
+        } else {
+            // Near the front, a chunk's text falls on the chunk itself.
+            let raw = buffer.get(start..end)?;
+            let raw = copy.get_mut(..raw.len())?.write_copy_of_slice(raw);
+            let _ = STANDARD.encode(raw, buffer.get_mut(place_start..)?.as_out());
+        }
+        end = start;
     }
     Some(())
+}
+
+/// `None` where memory has no room for it.
+fn encoded_len(raw_len: usize) -> Option<usize> {
+    raw_len.div_ceil(3).checked_mul(4)
 }
 
 #[cfg(test)]

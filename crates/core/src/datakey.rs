@@ -35,7 +35,7 @@ impl DataKey {
         Ok(Self {
             id,
             classic: ClassicKey::new(key.expose_bytes()),
-            xaes: XaesKey::new(key.expose_bytes()).map_err(|_| KeyError::NoRandomness)?,
+            xaes: XaesKey::new(key.expose_bytes()).map_err(|_| KeyError::Library)?,
             classic_seals: AtomicU64::new(0),
             sealed_seals: AtomicU64::new(0),
         })

@@ -35,6 +35,9 @@ pub enum KeyError {
     /// The operating system's random source failed.
     #[error("the operating system's random source failed")]
     NoRandomness,
+    /// The cryptographic library would not take the key.
+    #[error("the cryptographic library does not work on this machine")]
+    Library,
 }
 
 /// A keyring that cannot be put together.

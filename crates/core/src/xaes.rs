@@ -13,12 +13,15 @@ use crate::key::KEY_LEN;
 /// Half of the nonce goes into the derivation, half is the nonce of AES-256-GCM.
 const HALF: usize = NONCE_LEN / 2;
 const BLOCK: usize = 16;
+/// What stands before the nonce in a derivation block.
+const LABEL: usize = BLOCK - HALF;
 
-/// A key with its AES schedule and its CMAC subkey computed once.
+/// A key with its AES schedule and its derivation blocks computed once.
 pub(crate) struct XaesKey {
     block_cipher: EncryptingKey,
-    /// The CMAC subkey K1.
-    subkey: Zeroizing<[u8; BLOCK]>,
+    /// `0x00 counter "X" 0x00` and room for half a nonce, for the counters 1 and 2, masked with the
+    /// CMAC subkey K1.
+    blocks: Zeroizing<[u8; KEY_LEN]>,
 }
 
 /// The primitive failed: for opening, the tag is wrong.
@@ -29,15 +32,25 @@ impl XaesKey {
     pub(crate) fn new(key: &[u8; KEY_LEN]) -> Result<Self, Failed> {
         let unbound = UnboundCipherKey::new(&AES_256, key).map_err(|_| Failed)?;
         let block_cipher = EncryptingKey::ecb(unbound).map_err(|_| Failed)?;
-        let mut block = Zeroizing::new([0u8; BLOCK]);
-        block_cipher.encrypt(block.as_mut()).map_err(|_| Failed)?;
+        let mut zeros = Zeroizing::new([0u8; BLOCK]);
+        block_cipher.encrypt(zeros.as_mut()).map_err(|_| Failed)?;
+        let subkey = Zeroizing::new(doubled(&zeros));
+        let mut blocks = Zeroizing::new([0u8; KEY_LEN]);
+        for (counter, block) in (1u8..).zip(blocks.chunks_exact_mut(BLOCK)) {
+            block.copy_from_slice(subkey.as_ref());
+            let (label, _) = block.split_first_chunk_mut::<LABEL>().ok_or(Failed)?;
+            for (byte, mask) in label.iter_mut().zip([0, counter, b'X', 0]) {
+                *byte ^= mask;
+            }
+        }
         Ok(Self {
             block_cipher,
-            subkey: Zeroizing::new(doubled(&block)),
+            blocks,
         })
     }
 
     /// Encrypts in place and returns the tag.
+    #[inline]
     pub(crate) fn seal_in_place(
         &self,
         nonce: &[u8; NONCE_LEN],
@@ -52,6 +65,7 @@ impl XaesKey {
     }
 
     /// Checks the tag and writes the plaintext to `value`, which is as long as `ciphertext`.
+    #[inline]
     pub(crate) fn open_to(
         &self,
         nonce: &[u8; NONCE_LEN],
@@ -65,6 +79,7 @@ impl XaesKey {
             .map_err(|_| Failed)
     }
 
+    #[inline]
     fn message_key(&self, nonce: &[u8; NONCE_LEN]) -> Result<(LessSafeKey, Nonce), Failed> {
         let (prefix, suffix) = nonce.split_first_chunk::<HALF>().ok_or(Failed)?;
         let suffix: [u8; HALF] = suffix.try_into().map_err(|_| Failed)?;
@@ -78,13 +93,11 @@ impl XaesKey {
 
     /// CMAC of `0x00 counter "X" 0x00 nonce[..12]` for the counters 1 and 2, each one block long:
     /// so each is one AES call on the block masked with K1.
+    #[inline]
     fn derive(&self, prefix: &[u8; HALF]) -> Result<Zeroizing<[u8; KEY_LEN]>, Failed> {
-        let mut derived = Zeroizing::new([0u8; KEY_LEN]);
-        for (counter, block) in (1u8..).zip(derived.chunks_exact_mut(BLOCK)) {
-            let (label, rest) = block.split_first_chunk_mut::<4>().ok_or(Failed)?;
-            *label = [0, counter, b'X', 0];
-            rest.copy_from_slice(prefix);
-            for (byte, mask) in block.iter_mut().zip(self.subkey.iter()) {
+        let mut derived = self.blocks.clone();
+        for block in derived.chunks_exact_mut(BLOCK) {
+            for (byte, mask) in block.iter_mut().skip(LABEL).zip(prefix) {
                 *byte ^= mask;
             }
         }

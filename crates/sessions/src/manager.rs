@@ -54,12 +54,16 @@ impl StateManager {
     }
 
     /// Writes the state of a user; it lives as long as [`Options::ttl`] says.
-    pub async fn set<T: Serialize>(&self, user: &str, state: &T) -> Result<(), StateError> {
+    pub async fn set<T: Serialize + ?Sized>(
+        &self,
+        user: &str,
+        state: &T,
+    ) -> Result<(), StateError> {
         self.set_for(user, state, self.records.options().ttl).await
     }
 
     /// Writes the state of a user; it lives for this long (milliseconds count, at least one).
-    pub async fn set_for<T: Serialize>(
+    pub async fn set_for<T: Serialize + ?Sized>(
         &self,
         user: &str,
         state: &T,
@@ -147,6 +151,6 @@ fn pause() -> Duration {
     Duration::from_micros(random % 1000 + 100)
 }
 
-fn write<T: Serialize>(state: &T) -> Result<Vec<u8>, StateError> {
+fn write<T: Serialize + ?Sized>(state: &T) -> Result<Vec<u8>, StateError> {
     serde_json::to_vec(state).map_err(|_| StateError::Unwritable)
 }

@@ -147,6 +147,14 @@ impl RedisStore {
     }
 }
 
+impl RedisStore {
+    /// The generation where the server does not tell its own: another one after each reconnection,
+    /// since a restart looks the same.
+    fn own_generation(&self) -> String {
+        format!("{}-{}", self.generation, self.link.connections())
+    }
+}
+
 #[async_trait]
 impl RecordStore for RedisStore {
     fn location(&self) -> String {
@@ -185,7 +193,7 @@ impl RecordStore for RedisStore {
             .map(|(name, value)| (name.to_owned(), value.to_owned()));
         Ok(Status {
             records,
-            generation: find("run_id").unwrap_or(&self.generation).to_owned(),
+            generation: find("run_id").map_or_else(|| self.own_generation(), str::to_owned),
             server,
             settings: settings.collect(),
         })

@@ -12,6 +12,7 @@ mod migrate;
 mod options;
 mod pace;
 mod rotate;
+mod seen;
 mod sweep;
 mod tally;
 mod task;

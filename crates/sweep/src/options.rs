@@ -13,14 +13,25 @@ use crate::tally::Tally;
 pub struct SweepOptions {
     /// Judge everything and replace nothing.
     pub dry_run: bool,
-    /// At most so many values a second.
+    /// At most so many values a second, on average; a record with many values is not cut in parts.
     pub max_rate: Option<u32>,
     /// Slow down while the store lets another client wait longer than this.
     pub max_latency: Option<Duration>,
     /// About how many records are read at a time. Memory grows with it.
     pub batch: usize,
-    /// How long a store that went away is waited for.
+    /// How long a store that went away, or fails at every try, is waited for.
     pub patience: Duration,
+}
+
+impl SweepOptions {
+    /// How many records to ask for at a time. A low rate is kept by small batches: large ones would
+    /// be rushes with long pauses in between.
+    pub(crate) fn page(&self) -> usize {
+        let in_a_moment = self
+            .max_rate
+            .and_then(|rate| usize::try_from(rate / 10).ok());
+        self.batch.min(in_a_moment.unwrap_or(usize::MAX)).max(1)
+    }
 }
 
 impl Default for SweepOptions {
@@ -41,14 +52,17 @@ impl Default for SweepOptions {
 pub struct Position {
     /// The store's generation; in another one the cursor means nothing.
     pub generation: String,
-    /// Where the scan goes on; empty: at the start.
+    /// Where the scan goes on; empty at the start, and at the end.
     pub cursor: String,
+    /// Whether the scan went to its end. From here a sweep has nothing to do.
+    #[serde(default)]
+    pub finished: bool,
     /// Records looked at so far, about.
     pub examined: u64,
-    /// What has been counted so far.
+    /// What has been counted so far, each value once.
     pub tally: Tally,
-    /// How many values were replaced before the scan had to start again. This scan meets them as
-    /// already done.
+    /// How many values are counted as replaced that the scan will come to once more. It meets them
+    /// as already done.
     #[serde(default)]
     pub(crate) carried: u64,
 }
@@ -57,28 +71,34 @@ impl Position {
     /// What has been counted, each value once however often the scan had to start again.
     #[must_use]
     pub fn counts(&self) -> Tally {
-        let mut tally = self.tally.clone();
+        self.tally.clone()
+    }
+
+    /// Counts what a batch came to. Values that were counted before are among those that it found
+    /// already done.
+    pub(crate) fn count(&mut self, mut tally: Tally) {
         let met = self.carried.min(tally.already);
+        self.carried -= met;
         tally.already -= met;
-        // Those that were not met again have expired since; they were there.
-        tally.total += self.carried - met;
-        tally
+        tally.total -= met;
+        self.tally.add(tally);
+    }
+
+    /// Counts values that were replaced behind this position.
+    pub(crate) fn carry(&mut self, done: u64) {
+        self.tally.total += done;
+        self.tally.done += done;
+        self.carried += done;
     }
 
     /// Starts again in another generation of the store. What was replaced stays counted.
     pub(crate) fn start_again(&mut self, generation: String, dry_run: bool) {
         let done = if dry_run { 0 } else { self.tally.done };
-        let tally = Tally {
-            done,
-            ..Tally::default()
-        };
         *self = Self {
             generation,
-            cursor: String::new(),
-            examined: 0,
-            tally,
-            carried: done,
+            ..Self::default()
         };
+        self.carry(done);
     }
 }
 
@@ -115,14 +135,30 @@ mod tests {
             ..Position::default()
         };
         position.start_again("b".to_owned(), false);
-        // The second scan meets 25 of the 28 again (three expired), the two, and twelve new ones.
-        position.tally.add(Tally {
-            total: 39,
-            done: 12,
-            already: 27,
-            ..Tally::default()
-        });
+        // The second scan meets the 28 again, the two, and twelve new ones.
+        for (total, done, already) in [(10, 2, 8), (32, 10, 22)] {
+            position.count(Tally {
+                total,
+                done,
+                already,
+                ..Tally::default()
+            });
+        }
         let counts = position.counts();
-        assert_eq!((counts.total, counts.done, counts.already), (42, 40, 0));
+        assert_eq!((counts.total, counts.done, counts.already), (42, 40, 2));
+    }
+
+    #[test]
+    fn a_dry_run_that_starts_again_has_replaced_nothing() {
+        let tally = Tally {
+            total: 30,
+            done: 30,
+            ..Tally::default()
+        };
+        let mut position = Position::default();
+        position.count(tally.clone());
+        position.start_again("b".to_owned(), true);
+        position.count(tally.clone());
+        assert_eq!(position.counts(), tally);
     }
 }

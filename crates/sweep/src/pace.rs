@@ -6,19 +6,22 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use waxseal_stores::RecordStore;
 
-use crate::options::SweepOptions;
+use crate::options::{Stop, SweepOptions};
 
 /// How often the store's latency is measured.
 const PROBE_EVERY: Duration = Duration::from_millis(50);
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How often a sweep that waits looks whether it was told to stop.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Keeps a sweep to its limits.
 pub(crate) struct Pace {
     max_rate: Option<u32>,
     max_latency: Option<Duration>,
-    started: Instant,
-    values: u64,
+    /// From when on all that was noted is within the rate. Time in which nothing could be done is
+    /// not made up for.
+    due: Instant,
     last_probe: Instant,
     /// The pause before each batch; doubled while the store is slow, halved when it is not.
     pause: Duration,
@@ -30,8 +33,7 @@ impl Pace {
         Self {
             max_rate: options.max_rate,
             max_latency: options.max_latency,
-            started: now,
-            values: 0,
+            due: now,
             last_probe: now,
             pause: Duration::ZERO,
         }
@@ -39,7 +41,11 @@ impl Pace {
 
     /// Notes that so many values are on their way.
     pub(crate) fn note(&mut self, values: u64) {
-        self.values += values;
+        if let Some(rate) = self.max_rate {
+            let span = Duration::from_secs_f64(values as f64 / f64::from(rate.max(1)));
+            let from = self.due.max(Instant::now());
+            self.due = from.checked_add(span).unwrap_or(from);
+        }
     }
 
     /// Whether the sweep is being slowed down for the sake of other clients.
@@ -47,8 +53,9 @@ impl Pace {
         !self.pause.is_zero()
     }
 
-    /// Waits until the next batch may start. An error of the probe is left to the work itself.
-    pub(crate) async fn wait(&mut self, store: &dyn RecordStore) {
+    /// Waits until the next batch may start, or the sweep is told to stop. An error of the probe is
+    /// left to the work itself.
+    pub(crate) async fn wait(&mut self, store: &dyn RecordStore, stop: &Stop) {
         if let Some(limit) = self.max_latency
             && self.last_probe.elapsed() >= PROBE_EVERY
         {
@@ -58,7 +65,7 @@ impl Pace {
             }
             self.last_probe = Instant::now();
         }
-        sleep(self.pause.max(self.until_due())).await;
+        pause(self.pause.max(self.until_due()), stop).await;
     }
 
     fn adjust(&mut self, slow: bool) {
@@ -73,11 +80,19 @@ impl Pace {
 
     /// How long until what was noted is within the rate.
     fn until_due(&self) -> Duration {
-        let Some(rate) = self.max_rate else {
-            return Duration::ZERO;
-        };
-        let due = Duration::from_secs_f64(self.values as f64 / f64::from(rate.max(1)));
-        due.saturating_sub(self.started.elapsed())
+        self.due.saturating_duration_since(Instant::now())
+    }
+}
+
+/// Sleeps for so long, or until the sweep is told to stop.
+pub(crate) async fn pause(span: Duration, stop: &Stop) {
+    let started = Instant::now();
+    while !stop.is_stopped() {
+        let left = span.saturating_sub(started.elapsed());
+        if left.is_zero() {
+            break;
+        }
+        sleep(left.min(LOOK_EVERY)).await;
     }
 }
 

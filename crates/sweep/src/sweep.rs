@@ -1,17 +1,21 @@
 //! The loop: scan a page, give it to a batch, keep a few batches in flight, and know up to where
 //! everything is done, so that a pass can be interrupted and go on.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesOrdered, StreamExt};
-use tokio::time::{Instant, sleep};
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::Instant;
 use waxseal_core::{NameMask, SealError};
 use waxseal_stores::{Cursor, Page, RecordPattern, RecordStore, StoreError};
 
-use crate::batch::{Workbench, Yield};
+use crate::batch::{Workbench, Yield, count};
 use crate::options::{Position, Stop, SweepOptions};
-use crate::pace::Pace;
+use crate::pace::{Pace, pause};
+use crate::seen::Seen;
 use crate::tally::Finding;
 use crate::task::Task;
 
@@ -48,7 +52,7 @@ pub enum Event<'a> {
     },
     /// Something is wrong with a value or a record.
     Found(&'a Finding),
-    /// The store went away and is waited for.
+    /// The store went away or is not ready, and is waited for.
     Waiting(&'a StoreError),
     /// The store came back as another one: the pass starts again from the beginning.
     Restarted,
@@ -84,22 +88,37 @@ pub enum SweepError {
     Seal(#[from] SealError),
 }
 
-/// A batch that is done, and up to where the scan was then.
-struct Done {
+/// A batch that came to its end, well or not, and up to where the scan was then.
+struct Ended {
     result: Yield,
+    outcome: Result<(), SweepError>,
+    names: u64,
     examined: u64,
     next: Option<Cursor>,
 }
 
-type Batches = FuturesOrdered<tokio::task::JoinHandle<Result<Done, SweepError>>>;
+/// A batch at work. It goes no further once nobody waits for it.
+struct Running(JoinHandle<Ended>);
+
+/// In the order of the scan.
+type Batches = FuturesOrdered<Running>;
+
+/// A store that fails, since when, and how long until it is tried again.
+struct Outage {
+    since: Instant,
+    pause: Duration,
+}
 
 impl Sweep {
     /// Goes through all records from this position on (from the beginning by default).
+    ///
+    /// Once it returns, nothing is written any more. Where the future is dropped instead, what the
+    /// store was sent already may still be carried out.
     pub async fn run(
         &self,
         from: Position,
         stop: &Stop,
-        watch: &mut dyn FnMut(Event<'_>),
+        watch: &mut (dyn FnMut(Event<'_>) + Send),
     ) -> Result<Report, Interrupted> {
         let mut position = from;
         match self.run_to_end(&mut position, stop, watch).await {
@@ -111,32 +130,47 @@ impl Sweep {
         }
     }
 
+    /// Tries again after what may pass by itself, with patience for as long as nothing gets done.
     async fn run_to_end(
         &self,
         position: &mut Position,
         stop: &Stop,
-        watch: &mut dyn FnMut(Event<'_>),
+        watch: &mut (dyn FnMut(Event<'_>) + Send),
     ) -> Result<bool, SweepError> {
         let mut pace = Pace::new(&self.options);
-        let mut records = self.enter(position, watch).await?;
+        let mut outage: Option<Outage> = None;
         loop {
-            match self.pass(position, &mut pace, records, stop, watch).await {
-                Err(SweepError::Store(error)) if error.is_transient() => {
-                    watch(Event::Waiting(&error));
-                    self.wait_for_store(error, stop).await?;
-                    records = self.enter(position, watch).await?;
-                }
+            let before = position.examined;
+            let error = match self.go_on(position, &mut pace, stop, watch).await {
+                Err(SweepError::Store(error)) if error.is_transient() => error,
                 outcome => return outcome,
+            };
+            let mut now = outage
+                .take_if(|_| position.examined == before)
+                .unwrap_or_else(|| {
+                    watch(Event::Waiting(&error));
+                    Outage::begin()
+                });
+            if now.since.elapsed() >= self.options.patience {
+                return Err(error.into());
             }
+            pause(now.pause, stop).await;
+            if stop.is_stopped() {
+                return Ok(false);
+            }
+            now.pause = (now.pause * 2).min(LAST_RETRY);
+            outage = Some(now);
         }
     }
 
-    /// Makes sure that the position means something in the store as it is now.
-    async fn enter(
+    /// Makes sure that the position means something in the store as it is now, and goes on from it.
+    async fn go_on(
         &self,
         position: &mut Position,
-        watch: &mut dyn FnMut(Event<'_>),
-    ) -> Result<u64, SweepError> {
+        pace: &mut Pace,
+        stop: &Stop,
+        watch: &mut (dyn FnMut(Event<'_>) + Send),
+    ) -> Result<bool, SweepError> {
         let status = self.store.status().await?;
         let same = !status.generation.is_empty() && status.generation == position.generation;
         if !same {
@@ -146,51 +180,81 @@ impl Sweep {
                 watch(Event::Restarted);
             }
         }
-        Ok(status.records)
+        if position.finished {
+            return Ok(true);
+        }
+        self.pass(position, pace, status.records, stop, watch).await
     }
 
-    /// Goes on from the position to the end, or until told to stop; whether it got to the end.
+    /// Goes on from the position to the end, or until told to stop; whether it got to the end. An
+    /// error is returned only after all batches came to their end.
     async fn pass(
         &self,
         position: &mut Position,
         pace: &mut Pace,
         records: u64,
         stop: &Stop,
-        watch: &mut dyn FnMut(Event<'_>),
+        watch: &mut (dyn FnMut(Event<'_>) + Send),
     ) -> Result<bool, SweepError> {
         let mut batches = Batches::new();
         let mut scan = Some(Cursor::from_text(position.cursor.clone()));
+        let mut seen = Seen::default();
+        let mut trouble = None;
+        // A batch failed: what comes behind it cannot move the position.
+        let mut gap = false;
         loop {
-            while batches.len() < IN_FLIGHT
-                && !stop.is_stopped()
+            while trouble.is_none()
+                && batches.len() < IN_FLIGHT
                 && let Some(at) = &scan
             {
-                pace.wait(&*self.store).await;
-                let page = match self.store.scan(&self.pattern, at, self.options.batch).await {
-                    Ok(page) => page,
-                    Err(error) => return Err(settle_all(batches, error.into()).await),
-                };
-                pace.note(u64::try_from(page.names.len()).unwrap_or(u64::MAX));
-                scan.clone_from(&page.next);
-                batches.push_back(tokio::spawn(self.batch(page)));
+                pace.wait(&*self.store, stop).await;
+                if stop.is_stopped() {
+                    break;
+                }
+                match self.page(at, &mut seen).await {
+                    Ok(page) => {
+                        pace.note(count(page.names.len()));
+                        scan.clone_from(&page.next);
+                        batches.push_back(self.batch(page));
+                    }
+                    Err(error) => trouble = graver(trouble, error.into()),
+                }
             }
-            let Some(batch) = batches.next().await else {
+            let Some(mut ended) = batches.next().await else {
                 break;
             };
-            match joined(batch) {
-                Ok(done) => settle(position, done, watch),
-                Err(error) => return Err(settle_all(batches, error).await),
+            pace.note(ended.result.tally.total.saturating_sub(ended.names));
+            if let Err(error) = std::mem::replace(&mut ended.outcome, Ok(())) {
+                gap = true;
+                trouble = graver(trouble, error);
             }
-            watch(Event::Progress {
-                position,
-                records,
-                slowed: pace.is_slowed(),
-            });
+            if !gap {
+                settle(position, ended, watch);
+                watch(Event::Progress {
+                    position,
+                    records,
+                    slowed: pace.is_slowed(),
+                });
+            } else if !self.options.dry_run {
+                position.carry(ended.result.tally.done);
+            }
         }
-        Ok(scan.is_none())
+        trouble.map_or(Ok(position.finished), Err)
     }
 
-    fn batch(&self, page: Page) -> impl Future<Output = Result<Done, SweepError>> + use<> {
+    /// The next page of names, without those that came shortly before.
+    async fn page(&self, at: &Cursor, seen: &mut Seen) -> Result<Page, StoreError> {
+        let mut page = self
+            .store
+            .scan(&self.pattern, at, self.options.page())
+            .await?;
+        page.names
+            .retain(|name| self.pattern.matches(name.as_bytes()));
+        seen.sift(&mut page.names);
+        Ok(page)
+    }
+
+    fn batch(&self, page: Page) -> Running {
         let workbench = Workbench {
             store: self.store.clone(),
             task: self.task.clone(),
@@ -198,60 +262,76 @@ impl Sweep {
             mask: self.mask.clone(),
             dry_run: self.options.dry_run,
         };
-        let mut names = page.names;
-        names.retain(|name| self.pattern.matches(name.as_bytes()));
-        async move {
-            let result = workbench.batch(names).await?;
-            Ok(Done {
+        Running(tokio::spawn(async move {
+            let names = count(page.names.len());
+            let mut result = Yield::default();
+            let outcome = workbench.batch(page.names, &mut result).await;
+            Ended {
                 result,
+                outcome,
+                names,
                 examined: page.examined,
                 next: page.next,
-            })
-        }
-    }
-
-    /// Waits for a store that went away, as long as the options allow.
-    async fn wait_for_store(&self, error: StoreError, stop: &Stop) -> Result<(), SweepError> {
-        let (since, mut pause) = (Instant::now(), FIRST_RETRY);
-        let mut last = error;
-        while since.elapsed() < self.options.patience && !stop.is_stopped() {
-            sleep(pause).await;
-            pause = (pause * 2).min(LAST_RETRY);
-            match self.store.status().await {
-                Ok(_) => return Ok(()),
-                Err(error) if error.is_transient() => last = error,
-                Err(error) => return Err(error.into()),
             }
-        }
-        Err(last.into())
+        }))
     }
 }
 
-fn settle(position: &mut Position, done: Done, watch: &mut dyn FnMut(Event<'_>)) {
-    done.result
+impl Outage {
+    fn begin() -> Self {
+        Self {
+            since: Instant::now(),
+            pause: FIRST_RETRY,
+        }
+    }
+}
+
+impl Future for Running {
+    type Output = Ended;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended> {
+        let Poll::Ready(joined) = Pin::new(&mut self.0).poll(context) else {
+            return Poll::Pending;
+        };
+        match joined.map_err(JoinError::try_into_panic) {
+            Ok(ended) => Poll::Ready(ended),
+            // Not ours to hide.
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            // The runtime is being shut down, and the sweep with it.
+            Err(Err(_)) => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn settle(position: &mut Position, ended: Ended, watch: &mut (dyn FnMut(Event<'_>) + Send)) {
+    ended
+        .result
         .findings
         .iter()
         .for_each(|finding| watch(Event::Found(finding)));
-    position.tally.add(done.result.tally);
-    position.examined += done.examined;
-    position.cursor = done
+    position.count(ended.result.tally);
+    position.examined += ended.examined;
+    position.finished = ended.next.is_none();
+    position.cursor = ended
         .next
         .map(|next| next.as_str().to_owned())
         .unwrap_or_default();
 }
 
-/// Lets what is in flight come to its end, so that nothing is written after the report.
-async fn settle_all(mut batches: Batches, error: SweepError) -> SweepError {
-    while batches.next().await.is_some() {}
-    error
-}
-
-fn joined(
-    batch: Result<Result<Done, SweepError>, tokio::task::JoinError>,
-) -> Result<Done, SweepError> {
-    match batch {
-        Ok(outcome) => outcome,
-        // Only a panic ends a batch so, and it is not ours to hide.
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
+/// Of two errors the one that does not pass by itself; else the first.
+fn graver(first: Option<SweepError>, next: SweepError) -> Option<SweepError> {
+    match first {
+        Some(SweepError::Store(error)) if error.is_transient() => match next {
+            SweepError::Store(next) if next.is_transient() => Some(error.into()),
+            next => Some(next),
+        },
+        Some(first) => Some(first),
+        None => Some(next),
     }
 }

@@ -73,7 +73,7 @@ pub struct Group {
     pub bytes: u64,
     /// When the last record of them expires (milliseconds since the Unix epoch), as far as asked.
     pub last_expiry: Option<u64>,
-    /// How many of their records do not expire, as far as asked.
+    /// How many of them are in records that do not expire, as far as asked.
     pub forever: u64,
 }
 
@@ -132,8 +132,8 @@ impl Tally {
         group
     }
 
-    pub(crate) fn lives(&mut self, class: Class, slot: &Slot, lifetime: Lifetime) {
-        let group = self.groups.entry((class, Sight::of(slot))).or_default();
+    pub(crate) fn lives(&mut self, class: Class, sight: Sight, lifetime: Lifetime) {
+        let group = self.groups.entry((class, sight)).or_default();
         match lifetime {
             Lifetime::Absent => {}
             Lifetime::Forever => group.forever += 1,

@@ -1,7 +1,7 @@
 //! The joint between the loop and what is done on it: one value in, one verdict out. A task is
 //! pure; it sees neither the store nor the clock.
 
-use waxseal_core::{Binding, OpenError, SealError, Sealer, Shape};
+use waxseal_core::{Binding, OpenError, SealError, Sealer};
 use waxseal_stores::{RecordName, Slot};
 
 use crate::tally::Class;
@@ -52,9 +52,9 @@ impl Value<'_> {
 
     /// The verdict on a value that does not open.
     pub(crate) fn fault(&self, error: OpenError) -> Verdict {
-        let class = match (error, Shape::of(self.stored)) {
-            (OpenError::UnknownKey { id }, _) => Class::UnknownKey(id),
-            (OpenError::Plaintext, _) => Class::Plain,
+        let class = match error {
+            OpenError::UnknownKey { id } => Class::UnknownKey(id),
+            OpenError::Plaintext => Class::Plain,
             _ => Class::Unopenable,
         };
         Verdict::Fault(class, error)

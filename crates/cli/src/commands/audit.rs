@@ -8,11 +8,12 @@ use waxseal_core::{KeyId, KeyRole, Mode};
 use waxseal_sweep::{Audit, Class, Group, Position, Sight, Sweep, SweepOptions, Tally};
 
 use crate::args::AuditArgs;
-use crate::commands::sweep::{latency, stop_on_signal};
+use crate::commands::sweep::latency;
 use crate::error::{Ended, Failure};
 use crate::output::{self, thousands};
 use crate::progress::Progress;
 use crate::setup::{Protected, Setup};
+use crate::signals::stop_on_signal;
 
 const BAR: usize = 24;
 
@@ -69,7 +70,7 @@ pub(crate) async fn run(setup: &Setup, args: &AuditArgs) -> Result<Ended, Failur
         let mut progress = Progress::start(setup.json, 0);
         let outcome = sweep
             .run(Position::default(), &stop, &mut |event| {
-                progress.show(&event)
+                progress.show(&event);
             })
             .await;
         progress.end();
@@ -84,9 +85,9 @@ pub(crate) async fn run(setup: &Setup, args: &AuditArgs) -> Result<Ended, Failur
         .all(|pattern| pattern.plain == 0 && pattern.other_types.is_empty());
     let report = Report { clean, patterns };
     if setup.json {
-        output::json(&report)?
+        output::json(&report)?;
     } else {
-        print(&report)?
+        print(&report)?;
     }
     if args.require_clean && !report.clean {
         output::complain("error", "there is plaintext under a protected pattern");

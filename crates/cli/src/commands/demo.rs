@@ -21,6 +21,7 @@ use crate::error::{Ended, Failure};
 use crate::output::{self, thousands};
 use crate::progress::Progress;
 use crate::setup::open_store;
+use crate::signals::told_to_stop;
 
 const TTL: Duration = Duration::from_secs(3600);
 /// Writes that wait for the store at the same time.
@@ -57,7 +58,10 @@ pub(crate) async fn run(common: &Common, args: &DemoArgs) -> Result<Ended, Failu
         pattern,
         states: args.states,
     };
-    let shown = demo.show().await;
+    let shown = tokio::select! {
+        shown = demo.show() => shown,
+        stopped = told_to_stop() => stopped.and(Err(Failure::failed("stopped by a signal"))),
+    };
     let cleaned = demo.clean_up().await;
     shown?;
     cleaned?;
@@ -178,7 +182,7 @@ impl Demo {
         let stop = Stop::default();
         let outcome = sweep
             .run(Position::default(), &stop, &mut |event| {
-                progress.show(&event)
+                progress.show(&event);
             })
             .await;
         progress.end();

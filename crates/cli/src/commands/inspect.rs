@@ -76,9 +76,9 @@ pub(crate) async fn run(setup: &Setup, args: &InspectArgs) -> Result<Ended, Fail
         more_values,
     };
     if setup.json {
-        output::json(&report)?
+        output::json(&report)?;
     } else {
-        print(&report)?
+        print(&report)?;
     }
     Ok(ended)
 }

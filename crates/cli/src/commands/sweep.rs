@@ -5,20 +5,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
 use waxseal_core::Mode;
-use waxseal_sessions::Canary;
 use waxseal_stores::{RecordStore, StoreUrl};
 use waxseal_sweep::{
     Decrypt, Event, Migrate, Position, Rotate, Stop, Sweep, SweepOptions, Tally, Task,
 };
 
 use crate::args::{DecryptArgs, MigrateArgs, RotateArgs, SweepArgs};
-use crate::checkpoint::CheckpointFile;
+use crate::checkpoint::{Checkpoint, CheckpointFile};
+use crate::commands::canary;
 use crate::error::{Ended, Failure};
 use crate::output;
 use crate::progress::Progress;
 use crate::setup::{Protected, Setup};
+use crate::signals::stop_on_signal;
 
 const SAVE_EVERY: Duration = Duration::from_secs(2);
 
@@ -86,8 +86,8 @@ pub(crate) async fn rotate(setup: Setup, args: &RotateArgs) -> Result<Ended, Fai
         Arc::new(Rotate::new(setup.sealer(protected, Mode::On)))
     };
     let ended = run.go(task).await?;
-    if !args.sweep.dry_run {
-        Canary::of(store).renew(&setup.any_sealer()).await?;
+    if ended == Ended::Done && !args.sweep.dry_run {
+        canary::after_rotation(&setup, &store).await?;
     }
     Ok(ended)
 }
@@ -98,8 +98,15 @@ pub(crate) async fn decrypt(setup: Setup, args: &DecryptArgs) -> Result<Ended, F
             .hint("confirm with --yes, or see what would be done with --dry-run"));
     }
     let run = Run::begin(&setup, &args.sweep, &DECRYPT).await?;
-    run.go(|protected| Arc::new(Decrypt::new(setup.sealer(protected, Mode::On))))
-        .await
+    let store = run.store.clone();
+    let task = |protected: &Protected| -> Arc<dyn Task> {
+        Arc::new(Decrypt::new(setup.sealer(protected, Mode::On)))
+    };
+    let ended = run.go(task).await?;
+    if ended == Ended::Done && !args.sweep.dry_run {
+        canary::after_decryption(&setup, &store).await?;
+    }
+    Ok(ended)
 }
 
 /// One run of a sweep over all protected patterns.
@@ -146,18 +153,13 @@ impl<'a> Run<'a> {
         setup.keyring()?;
         let checkpoint = match &args.checkpoint {
             Some(path) => {
-                let patterns = setup
-                    .protected
-                    .iter()
-                    .map(|p| p.pattern.as_str().to_owned());
-                let (task, at) = (words.task, setup.url.location());
-                Some(CheckpointFile::open(
-                    path,
-                    args.resume,
-                    task,
-                    at,
-                    patterns.collect(),
-                )?)
+                let pattern = |p: &Protected| format!("{} as {}", p.pattern.as_str(), p.format);
+                let fresh = Checkpoint::new(
+                    identity(setup, args, words)?,
+                    setup.url.location(),
+                    setup.protected.iter().map(pattern).collect(),
+                );
+                Some(CheckpointFile::open(path, args.resume, fresh)?)
             }
             None => None,
         };
@@ -298,9 +300,9 @@ impl<'a> Run<'a> {
         }
         if let Some(file) = &self.checkpoint {
             if complete {
-                file.remove()
+                file.remove();
             } else {
-                file.save()?
+                file.save()?;
             }
         }
         if let Some(failure) = passed.iter_mut().find_map(|pass| pass.failure.take()) {
@@ -370,11 +372,20 @@ impl CheckpointFile {
     }
 }
 
+/// What a sweep does, for its checkpoint: one that writes nothing, or writes under another key, is
+/// another sweep.
+fn identity(setup: &Setup, args: &SweepArgs, words: &Words) -> Result<String, Failure> {
+    let dry = if args.dry_run { " --dry-run" } else { "" };
+    let key = setup.keyring()?.sealing_id();
+    Ok(format!("{}{dry} under key {key}", words.task))
+}
+
 fn options(args: &SweepArgs) -> SweepOptions {
     SweepOptions {
         dry_run: args.dry_run,
         max_rate: args.max_rate,
         max_latency: latency(args.max_latency),
+        patience: Duration::from_secs(args.patience),
         ..SweepOptions::default()
     }
 }
@@ -382,21 +393,6 @@ fn options(args: &SweepArgs) -> SweepOptions {
 /// The limit that was typed; 0 is none.
 pub(crate) fn latency(ms: u64) -> Option<Duration> {
     (ms > 0).then(|| Duration::from_millis(ms))
-}
-
-/// Stops at SIGINT and SIGTERM, after what has been begun.
-pub(crate) fn stop_on_signal() -> Result<Stop, Failure> {
-    let stop = Stop::default();
-    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
-        let mut signals = signal(kind)?;
-        let stop = stop.clone();
-        tokio::spawn(async move {
-            signals.recv().await;
-            output::say("waxseal: stopping after what has been begun");
-            stop.stop();
-        });
-    }
-    Ok(stop)
 }
 
 fn capital(word: &str) -> String {

@@ -100,10 +100,12 @@ impl Bench {
                     &state(size),
                 );
             });
-            let node = Rc::clone(&node.0);
-            sides.push(Side::timed_elsewhere(SideName::Node, move |count| {
-                node.borrow_mut().measure(operation, size, count)
-            }));
+            for (name, text) in [(SideName::NodeText, true), (SideName::NodeBytes, false)] {
+                let node = Rc::clone(&node.0);
+                sides.push(Side::timed_elsewhere(name, move |count| {
+                    node.borrow_mut().measure(operation, text, size, count)
+                }));
+            }
         }
         Case {
             format: Format::Classic,
@@ -176,12 +178,19 @@ fn assert_opens(sealer: &Sealer, stored: &[u8], value: &[u8]) {
     assert_ne!(opened.form, Form::Plain);
 }
 
-/// A conversation state of just this length.
+/// A conversation state of just this many bytes, with a few accents.
 fn state(len: usize) -> Vec<u8> {
-    let mut state = br#"{"status":"collecting_data","data":{"nombre":""#.to_vec();
-    let end = br#""}}"#;
-    let letters = b"Maria Fernanda Nunez Castellanos, ".iter().cycle();
-    state.extend(letters.take(len - state.len() - end.len()));
-    state.extend_from_slice(end);
-    state
+    let mut state = r#"{"status":"collecting_data","data":{"domicilio":""#.to_owned();
+    let end = r#""}}"#;
+    let text = "Av. Universidad 1200, Col. Xoco, Benito Juárez, Ciudad de México, 03330. ";
+    let mut letters = text.chars().cycle();
+    while let Some(letter) = letters.next()
+        && state.len() + letter.len_utf8() + end.len() <= len
+    {
+        state.push(letter);
+    }
+    state.push_str(end);
+    // Where an accented letter did not fit any more.
+    state.extend(std::iter::repeat_n(' ', len - state.len()));
+    state.into_bytes()
 }

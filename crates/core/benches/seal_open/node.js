@@ -1,9 +1,8 @@
-// The classic format with Node's own crypto, timed by Node's own clock. One request a line, one
-// answer a line:
-//   key <hex>             ->  ok
-//   value <text>          ->  the stored form of the text, which is remembered by its length
-//   seal <length> <count> ->  nanoseconds for sealing the text of that length so many times
-//   open <length> <count> ->  nanoseconds for opening it
+// The classic format with Node's own crypto, timed by Node's own clock: from text to text, as an
+// application that keeps JSON has it, and from bytes to bytes. One request a line, one answer a line:
+//   key <hex>                    ->  ok
+//   value <text>                 ->  its stored form; remembered by its length in bytes
+//   <operation> <length> <count> ->  nanoseconds for doing that so many times with that value
 'use strict';
 
 const { createCipheriv, createDecipheriv, randomBytes } = require('node:crypto');
@@ -12,10 +11,11 @@ const { createInterface } = require('node:readline');
 let key;
 const values = new Map();
 
+// Of text as UTF-8, or of bytes.
 function seal(value) {
   const iv = randomBytes(16);
   const cipher = createCipheriv('aes-256-gcm', key, iv);
-  const body = Buffer.concat([cipher.update(value), cipher.final()]);
+  const body = Buffer.concat([cipher.update(value, 'utf8'), cipher.final()]);
   return Buffer.concat([iv, cipher.getAuthTag(), body]).toString('base64');
 }
 
@@ -24,6 +24,10 @@ function open(stored) {
   const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, 16));
   decipher.setAuthTag(bytes.subarray(16, 32));
   return Buffer.concat([decipher.update(bytes.subarray(32)), decipher.final()]);
+}
+
+function openText(stored) {
+  return open(stored).toString('utf8');
 }
 
 function timed(operation, input, count) {
@@ -38,14 +42,16 @@ const requests = {
     return 'ok';
   },
   value(text) {
-    const value = Buffer.from(text);
-    const stored = seal(value);
-    if (!open(stored).equals(value)) throw new Error('what was sealed does not open');
-    values.set(String(value.length), { value, stored });
+    const stored = seal(text);
+    if (openText(stored) !== text) throw new Error('what was sealed does not open');
+    const bytes = Buffer.from(text);
+    values.set(String(bytes.length), { text, bytes, stored });
     return stored;
   },
-  seal: (length, count) => timed(seal, values.get(length).value, Number(count)),
-  open: (length, count) => timed(open, values.get(length).stored, Number(count)),
+  sealText: (length, count) => timed(seal, values.get(length).text, Number(count)),
+  sealBytes: (length, count) => timed(seal, values.get(length).bytes, Number(count)),
+  openText: (length, count) => timed(openText, values.get(length).stored, Number(count)),
+  openBytes: (length, count) => timed(open, values.get(length).stored, Number(count)),
 };
 
 createInterface({ input: process.stdin }).on('line', (line) => {

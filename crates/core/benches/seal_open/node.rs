@@ -52,11 +52,19 @@ impl Node {
 }
 
 impl Process {
-    /// How long so many operations took in Node.
-    pub(crate) fn measure(&mut self, operation: Operation, size: usize, count: u32) -> Duration {
-        let operation = match operation {
-            Operation::Seal => "seal",
-            Operation::Open => "open",
+    /// How long so many operations took in Node, with values as text or as bytes.
+    pub(crate) fn measure(
+        &mut self,
+        operation: Operation,
+        text: bool,
+        size: usize,
+        count: u32,
+    ) -> Duration {
+        let operation = match (operation, text) {
+            (Operation::Seal, true) => "sealText",
+            (Operation::Seal, false) => "sealBytes",
+            (Operation::Open, true) => "openText",
+            (Operation::Open, false) => "openBytes",
         };
         let nanoseconds = self.ask(&format!("{operation} {size} {count}"));
         Duration::from_nanos(nanoseconds.parse().expect("a number"))

@@ -38,7 +38,10 @@ pub(crate) enum SideName {
     Sealer,
     UserKey,
     Limit,
-    Node,
+    /// Node, from text to text.
+    NodeText,
+    /// Node, from bytes to bytes.
+    NodeBytes,
 }
 
 /// One way of doing the operation, and what it took.

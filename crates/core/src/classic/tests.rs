@@ -73,14 +73,41 @@ fn base64_in_place_is_right_around_every_chunk_boundary() {
     let key = ClassicKey::new(&[7; 32]);
     for len in (0..70)
         .chain(CHUNK - 40..CHUNK + 40)
-        .chain(3 * CHUNK - 40..3 * CHUNK)
+        .chain((2..6).flat_map(|chunks| chunks * CHUNK - 40..chunks * CHUNK))
     {
         let value = vec![b'v'; len];
         let stored = key.seal(&[9; 16], &value).unwrap();
-        let mut raw = STANDARD.decode_to_vec(&stored).unwrap();
-        assert_eq!(raw[..16], [9; 16]);
+        let mut raw = Raw::decode(&stored).unwrap();
+        let decoded = STANDARD.decode_to_vec(&stored).unwrap();
+        assert_eq!([&raw.prefix[..], &raw.text].concat(), decoded);
+        assert_eq!(raw.prefix[..16], [9; 16]);
         key.open(&mut raw).expect("opens");
-        assert_eq!(raw[PREFIX..], value);
+        assert_eq!(raw.text, value);
+    }
+}
+
+#[test]
+fn what_is_no_base64_of_at_least_32_bytes_does_not_decode() {
+    let encode = |len: usize| STANDARD.encode_type::<Vec<u8>>(vec![b'v'; len]);
+    for len in 0..32 {
+        assert!(Raw::decode(&encode(len)).is_none(), "{len}");
+    }
+    for len in 32..60 {
+        let stored = encode(len);
+        assert!(Raw::decode(&stored).is_some(), "{len}");
+        assert!(Raw::decode(&stored[..stored.len() - 1]).is_none(), "{len}");
+        // Padding and strange characters, at every place but the last.
+        for at in 0..stored.len() - 4 {
+            for stray in *b"=-_ \n{\0" {
+                let mut damaged = stored.clone();
+                damaged[at] = stray;
+                assert!(Raw::decode(&damaged).is_none(), "{len}, {at}");
+            }
+        }
+        if stored.ends_with(b"=") {
+            let longer = [&stored[..], b"AAAA"].concat();
+            assert!(Raw::decode(&longer).is_none(), "{len}");
+        }
     }
 }
 
@@ -95,25 +122,38 @@ fn the_wycheproof_cases_with_ivs_of_128_bits_hold() {
         let key = ClassicKey::new(&unhex(&case.key).try_into().unwrap()).0;
         let iv: [u8; 16] = unhex(&case.iv).try_into().unwrap();
         let tag: [u8; 16] = unhex(&case.tag).try_into().unwrap();
-        let mut text = unhex(&case.ct);
-        let opened = key.decrypt_inout_detached(
-            &iv.into(),
-            &unhex(&case.aad),
-            text.as_mut_slice().into(),
-            &tag.into(),
-        );
-        assert_eq!(
-            opened.is_ok(),
-            case.result == "valid",
-            "case {}",
-            case.tc_id
-        );
-        if opened.is_ok() {
+        let (aad, mut text) = (unhex(&case.aad), unhex(&case.ct));
+        let opened = key
+            .decrypt_inout_detached(&iv.into(), &aad, text.as_mut_slice().into(), &tag.into())
+            .is_ok();
+        assert_eq!(opened, case.result == "valid", "case {}", case.tc_id);
+        if opened {
             assert_eq!(text, unhex(&case.msg), "case {}", case.tc_id);
         }
         seen += 1;
     }
     assert!(seen > 10, "only {seen} cases were run");
+}
+
+#[test]
+fn under_a_wrong_key_or_tag_the_text_is_left_for_the_next_key() {
+    let (key, other) = (ClassicKey::new(&[7; 32]), ClassicKey::new(&[8; 32]));
+    for len in [0, 1, 16, 1_000] {
+        let value = vec![b'v'; len];
+        let stored = key.seal(&[9; 16], &value).unwrap();
+        let mut raw = Raw::decode(&stored).unwrap();
+        let sealed = raw.text.clone();
+        assert!(other.open(&mut raw).is_none());
+        assert_eq!(raw.text, sealed);
+        for bit in 0..128 {
+            raw.prefix[IV_LEN + bit / 8] ^= 1 << (bit % 8);
+            assert!(key.open(&mut raw).is_none());
+            assert_eq!(raw.text, sealed);
+            raw.prefix[IV_LEN + bit / 8] ^= 1 << (bit % 8);
+        }
+        key.open(&mut raw).expect("opens");
+        assert_eq!(raw.text, value);
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The core through its public face: what opening answers, what is refused, what is never shown.
 
 mod damage;
+mod node;
 mod opening;
 mod sealing;
 

@@ -68,6 +68,11 @@ impl Link {
         &self.location
     }
 
+    /// How many connections there have been: another number can mean another server.
+    pub(crate) fn connections(&self) -> u64 {
+        self.work.connections()
+    }
+
     /// One command; an error of the server is an error.
     pub(crate) async fn send(&self, command: &Cmd) -> Result<Value, StoreError> {
         let answer = self.work.send(command).await;
@@ -212,6 +217,8 @@ fn explain(location: &str, error: &RedisError) -> StoreError {
         redis::ErrorKind::Io if error.is_connection_dropped() => {
             unavailable("the connection was lost".to_owned())
         }
+        // An answer that breaks off half way cannot be read.
+        redis::ErrorKind::Parse => unavailable("the answer broke off".to_owned()),
         // Texts of the operating system and of TLS: no arguments in them.
         redis::ErrorKind::Io => unavailable(error.to_string()),
         _ => StoreError::Other {

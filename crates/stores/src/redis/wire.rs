@@ -20,6 +20,8 @@ pub(super) struct Wire {
     connecting: Mutex<Option<redis::RedisError>>,
     /// How often connecting has failed.
     failures: AtomicU64,
+    /// How often it has not.
+    connections: AtomicU64,
 }
 
 /// A connection that is up, as far as anybody knows.
@@ -50,6 +52,7 @@ impl Wire {
             live: RwLock::default(),
             connecting: Mutex::default(),
             failures: AtomicU64::default(),
+            connections: AtomicU64::default(),
         }
     }
 
@@ -72,6 +75,11 @@ impl Wire {
         answers
     }
 
+    /// How many connections there have been, one after another.
+    pub(super) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Acquire)
+    }
+
     async fn connected(&self) -> RedisResult<Live> {
         if let Some(live) = self.live() {
             return Ok(live);
@@ -89,6 +97,7 @@ impl Wire {
         }
         match self.connect().await {
             Ok(live) => {
+                self.connections.fetch_add(1, Ordering::Release);
                 *self.live.write().unwrap_or_else(PoisonError::into_inner) = Some(live.clone());
                 Ok(live)
             }

@@ -1,0 +1,98 @@
+//! `demo`: the main job from nothing, and not a trace of it afterwards.
+
+use std::fs;
+
+use crate::program::{Output, Program};
+use crate::records::server_with_states;
+
+/// Its parts, and a line of each that only shows when the part did its work.
+const PARTS: [(&str, &str); 6] = [
+    ("1. Plain conversation states", "300 states written to "),
+    ("2. Migrate", "  migrated: 300, failed: 0, in "),
+    (
+        "3. Read back through StateManager",
+        "  300 of 300 states opened and parsed in ",
+    ),
+    (
+        "4. Somebody changes one byte",
+        "  StateManager answers: none",
+    ),
+    ("5. Rotate to a new key", "  rotated: 299, failed: 0, in "),
+    ("6. What it cost", " us to seal, "),
+];
+
+#[track_caller]
+fn assert_shows_every_part(output: &Output) {
+    let text = output.text();
+    let mut rest = text.as_str();
+    for (title, line) in PARTS {
+        for part in [title, line] {
+            let at = rest.find(part);
+            let at = at.unwrap_or_else(|| panic!("no «{part}» in {text}\n{}", output.stderr));
+            rest = &rest[at..];
+        }
+    }
+    assert!(
+        text.contains("{\"currentField\":"),
+        "it shows a plain state"
+    );
+    assert!(text.contains("  moved to quarantine, "), "{text}");
+    assert!(
+        text.contains("  299 of 300 states opened and parsed"),
+        "{text}"
+    );
+}
+
+#[test]
+fn needs_no_server_shows_every_part_and_leaves_nothing_behind() {
+    let program = Program::new();
+    fs::create_dir(program.path("tmp")).unwrap();
+    fs::create_dir(program.path("empty")).unwrap();
+    let tmp = program.path("tmp");
+    let program = program.env("TMPDIR", tmp.to_str().unwrap());
+    let output = program.run(&["demo", "--states", "300"]).done();
+    assert_shows_every_part(&output);
+    assert!(output.text().contains("\nDone in "));
+    assert_eq!(fs::read_dir(&tmp).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(program.folder()).unwrap().count(), 2);
+}
+
+#[test]
+fn on_a_server_it_leaves_the_records_exactly_as_they_were() {
+    let server = server_with_states(100);
+    let program = Program::at(&server);
+    // With a canary of a store in use, and some values in it sealed.
+    program.run(&["migrate"]).done();
+    let before = server.snapshot();
+    let output = Program::new()
+        .run(&["demo", "--states", "300", "--store", &server.url()])
+        .done();
+    assert_shows_every_part(&output);
+    assert!(
+        output
+            .text()
+            .contains("Everything that the demo wrote is removed.")
+    );
+    assert_eq!(server.snapshot(), before);
+    program.run(&["audit", "--deep", "--require-clean"]).done();
+}
+
+#[test]
+fn stopped_in_the_middle_it_cleans_up_as_well() {
+    let server = server_with_states(100);
+    let before = server.snapshot();
+    let program = Program::new();
+    for signal in ["INT", "TERM"] {
+        let demo = program.start(&["demo", "--states", "50000", "--store", &server.url()]);
+        crate::program::wait_until(|| server.cli(&["DBSIZE"]).parse::<u64>().unwrap() > 5_000);
+        demo.signal(signal);
+        demo.end().failed(2, "error: stopped by a signal");
+        assert_eq!(server.snapshot(), before);
+    }
+}
+
+#[test]
+fn without_its_server_it_says_so() {
+    let output = Program::new().run(&["demo", "--store", "redis://127.0.0.1:1"]);
+    output.failed(2, "cannot be reached: the connection is refused\nhint: ");
+}

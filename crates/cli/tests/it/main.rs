@@ -1,0 +1,20 @@
+//! The command line as its users see it: the real binary in a folder of its own with a clean
+//! environment, against real servers and embedded files. What the libraries beneath promise is
+//! tested there.
+
+mod audit;
+mod configuration;
+mod decrypt;
+mod demo;
+mod doctor;
+mod faults;
+mod key;
+mod manual;
+mod migrate;
+mod program;
+mod quarantine;
+mod record;
+mod records;
+mod rotate;
+mod value;
+mod wrong_key;

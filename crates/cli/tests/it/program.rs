@@ -1,0 +1,359 @@
+//! Running the binary: in a folder of its own, with no environment but what a test gives it, and
+//! never for ever. Everything that it writes is searched for what it must never tell.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle, sleep};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use waxseal_testing::RedisServer;
+
+/// The key that most tests configure.
+pub(crate) const KEY: &str = "6c1f0a5be2d94738a1c05f3e7b9d2846f0e1d2c3b4a5968778695a4b3c2d1e0f";
+/// One that was used before.
+pub(crate) const OLD_KEY: &str = "91d2c3b4a5968778695a4b3c2d1e0f6c1f0a5be2d94738a1c05f3e7b9d2846f0";
+/// One that has nothing to do with the store.
+pub(crate) const OTHER_KEY: &str =
+    "0a5be2d94738a1c05f3e7b9d2846f0e1d2c3b4a5968778695a4b3c2d1e0f6c1f";
+
+/// What stands in every state of the tests, and in nothing that may be shown.
+const CONTENTS: [&str; 4] = ["domicilio", "@example.com", "XEXX0101", "showing_menu"];
+/// Words of the commands that print values or names when they succeed, in results or examples.
+const SHOWS: [&str; 6] = ["get", "open", "demo", "completions", "man", "--help"];
+/// What users' phone numbers start with.
+const PHONE: &str = "52155";
+
+/// No command of a test takes this long: one that does hangs.
+const LIMIT: Duration = Duration::from_secs(300);
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The binary, with the folder and the environment that it runs in.
+pub(crate) struct Program {
+    folder: Arc<TempDir>,
+    variables: BTreeMap<String, String>,
+}
+
+impl Program {
+    /// In an empty folder, with nothing configured.
+    pub(crate) fn new() -> Self {
+        let folder = Arc::new(TempDir::new().unwrap());
+        let path = std::env::var("PATH").unwrap();
+        let variables = BTreeMap::from([("PATH".to_owned(), path)]);
+        Self { folder, variables }
+    }
+
+    /// The usual key and this server.
+    pub(crate) fn at(server: &RedisServer) -> Self {
+        Self::new()
+            .env("REDIS_URL", &server.url())
+            .env("REDIS_ENCRYPTION_KEY", KEY)
+    }
+
+    /// The usual key and an embedded store in the folder.
+    pub(crate) fn with_file() -> Self {
+        Self::new()
+            .env("REDIS_URL", "file:states.waxseal")
+            .env("REDIS_ENCRYPTION_KEY", KEY)
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.variables.remove(name);
+        self
+    }
+
+    /// The same with another key, and these previous ones.
+    pub(crate) fn keys(self, key: &str, previous: &str) -> Self {
+        self.env("REDIS_ENCRYPTION_KEY", key)
+            .env("REDIS_ENCRYPTION_PREVIOUS_KEYS", previous)
+    }
+
+    /// Writes a file into the folder.
+    pub(crate) fn file(self, name: &str, content: &str) -> Self {
+        fs::write(self.path(name), content).unwrap();
+        self
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.start(arguments).end()
+    }
+
+    /// The same, with this on stdin.
+    pub(crate) fn run_with(&self, arguments: &[&str], input: &[u8]) -> Output {
+        let mut command = self.command();
+        command.args(arguments);
+        self.spawn(command, arguments, Some(input)).end()
+    }
+
+    /// Starts a command, and lets the test go on.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        let mut command = self.command();
+        command.args(arguments);
+        self.spawn(command, arguments, None)
+    }
+
+    /// The same, with a stdout that nobody reads: its pipe is closed at once.
+    pub(crate) fn start_unread(&self, arguments: &[&str]) -> Running {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = self.command();
+        command.args(arguments).stdout(writer);
+        self.start_as_it_is(command, arguments)
+    }
+
+    /// The same, by a shell that does something to itself before.
+    pub(crate) fn start_after(&self, before: &str, arguments: &[&str]) -> Running {
+        let mut command = Command::new("sh");
+        command
+            .arg("-c")
+            .arg(format!("{before}; exec \"$0\" \"$@\""))
+            .arg(env!("CARGO_BIN_EXE_waxseal"))
+            .args(arguments);
+        self.settle(&mut command);
+        self.spawn(command, arguments, None)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_waxseal"));
+        self.settle(&mut command);
+        command
+    }
+
+    fn settle(&self, command: &mut Command) {
+        command
+            .env_clear()
+            .envs(&self.variables)
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+    }
+
+    fn spawn(&self, mut command: Command, arguments: &[&str], input: Option<&[u8]>) -> Running {
+        command.stdout(Stdio::piped());
+        if input.is_some() {
+            command.stdin(Stdio::piped());
+        }
+        let mut run = self.start_as_it_is(command, arguments);
+        if let (Some(mut stdin), Some(input)) = (run.child.stdin.take(), input) {
+            let input = input.to_vec();
+            // It may end before it has read everything.
+            thread::spawn(move || drop(stdin.write_all(&input)));
+        }
+        run
+    }
+
+    fn start_as_it_is(&self, mut command: Command, arguments: &[&str]) -> Running {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        Running {
+            stdout: child.stdout.take().map(Captured::of).unwrap_or_default(),
+            stderr: child.stderr.take().map(Captured::of).unwrap_or_default(),
+            child,
+            may_show: arguments.iter().any(|word| SHOWS.contains(word)),
+            _folder: self.folder.clone(),
+        }
+    }
+}
+
+/// A command at work. Killed when dropped.
+pub(crate) struct Running {
+    child: Child,
+    stdout: Captured,
+    stderr: Captured,
+    /// Whether values and names are what was asked for.
+    may_show: bool,
+    /// Lives as long as the command does.
+    _folder: Arc<TempDir>,
+}
+
+impl Running {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal, for example `INT`.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        let sent = Command::new("kill")
+            .args(["-s", name, &pid])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits until it has said something on stderr.
+    pub(crate) fn wait_until_it_says(&mut self, text: &str) {
+        wait_until(|| {
+            if self.stderr.so_far().contains(text) {
+                return true;
+            }
+            assert!(!self.has_ended(), "it ended: {}", self.stderr.so_far());
+            false
+        });
+    }
+
+    /// What it came to.
+    pub(crate) fn end(mut self) -> Output {
+        wait_until(|| self.has_ended());
+        let status = self.child.wait().unwrap();
+        let output = Output {
+            status: status.code().expect("no signal ended it"),
+            stdout: self.stdout.complete(),
+            stderr: String::from_utf8(self.stderr.complete()).unwrap(),
+        };
+        output.assert_tells_nothing(self.may_show && output.status == 0);
+        output
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended long ago.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What is written to a pipe, read by a thread.
+#[derive(Default)]
+struct Captured {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Captured {
+    fn of(mut pipe: impl Read + Send + 'static) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let sink = bytes.clone();
+        let reader = thread::spawn(move || {
+            let mut chunk = [0; 8192];
+            while let Ok(length @ 1..) = pipe.read(&mut chunk) {
+                sink.lock().unwrap().extend_from_slice(&chunk[..length]);
+            }
+        });
+        Self {
+            bytes,
+            reader: Some(reader),
+        }
+    }
+
+    fn so_far(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().unwrap()).into_owned()
+    }
+
+    fn complete(&mut self) -> Vec<u8> {
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        std::mem::take(&mut self.bytes.lock().unwrap())
+    }
+}
+
+/// How a command ended, and what it wrote.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) status: i32,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+}
+
+impl Output {
+    /// Fails unless it ended with this status.
+    #[track_caller]
+    pub(crate) fn with_status(self, status: i32) -> Self {
+        assert_eq!(self.status, status, "{}\n{}", self.text(), self.stderr);
+        self
+    }
+
+    /// Fails unless it ended with one of these.
+    #[track_caller]
+    pub(crate) fn with_status_of(self, allowed: &[i32]) -> Self {
+        assert!(
+            allowed.contains(&self.status),
+            "{}\n{}",
+            self.text(),
+            self.stderr
+        );
+        self
+    }
+
+    /// Fails unless it ended with this status and said this on stderr.
+    #[track_caller]
+    pub(crate) fn failed(self, status: i32, text: &str) -> Self {
+        let this = self.with_status(status);
+        assert!(
+            this.stderr.contains(text),
+            "no «{text}» in: {}",
+            this.stderr
+        );
+        this
+    }
+
+    #[track_caller]
+    pub(crate) fn done(self) -> Self {
+        self.with_status(0)
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.stdout).expect("it printed JSON")
+    }
+
+    /// Keys never show; names and contents only on stdout, and only where they were asked for.
+    #[track_caller]
+    fn assert_tells_nothing(&self, may_show: bool) {
+        let (stdout, stderr) = (self.text(), &self.stderr);
+        for key in [KEY, OLD_KEY, OTHER_KEY] {
+            assert!(!format!("{stdout}{stderr}").contains(key), "a key shows");
+        }
+        let mut private = vec![stderr.as_str()];
+        if !may_show {
+            private.push(&stdout);
+        }
+        for text in private {
+            for content in CONTENTS {
+                assert!(!text.contains(content), "a value shows: {text}");
+            }
+            for (at, _) in text.match_indices(PHONE) {
+                let rest = &text[at + PHONE.len()..];
+                let digits = rest.chars().take_while(char::is_ascii_digit).count();
+                assert!(digits < 4, "a record name shows: {text}");
+            }
+        }
+    }
+}
+
+/// Waits for something that is sure to happen.
+#[track_caller]
+pub(crate) fn wait_until(mut happened: impl FnMut() -> bool) {
+    let give_up = Instant::now() + LIMIT;
+    while !happened() {
+        assert!(Instant::now() < give_up, "it hangs");
+        sleep(PAUSE);
+    }
+}

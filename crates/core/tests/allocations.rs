@@ -1,0 +1,71 @@
+//! How often sealing and opening ask for memory: once, for what they return. A binary of its own,
+//! since counting replaces the allocator of the whole program.
+//!
+//! Counted is what Rust allocates. What the C library behind the sealed format keeps for the key of
+//! one message is not seen here.
+
+use std::sync::Arc;
+
+use allocation_counter::measure;
+use waxseal_core::{Binding, Format, Keyring, Mode, Sealer, SecretKey, UserKey};
+
+const LENGTHS: [usize; 7] = [0, 64, 256, 1_000, 1_024, 4_096, 65_536];
+
+fn assert_one_allocation_each(sealer: &Sealer, binding: Binding<'_>, what: &str) {
+    for len in LENGTHS {
+        let value = vec![b'v'; len];
+        let mut stored = Vec::new();
+        let sealing = measure(|| stored = sealer.seal(&value, binding).unwrap());
+        assert_eq!(sealing.count_total, 1, "sealing {len} bytes, {what}");
+        assert_eq!(
+            sealing.bytes_total,
+            stored.len() as u64,
+            "sealing {len} bytes, {what}"
+        );
+
+        let mut opened = None;
+        let opening = measure(|| opened = sealer.open(&stored, binding).unwrap());
+        assert_eq!(&*opened.unwrap().value, value);
+        // An empty value needs no memory at all.
+        let expected = u64::from(len > 0);
+        assert_eq!(opening.count_total, expected, "opening {len} bytes, {what}");
+    }
+}
+
+#[test]
+fn sealing_and_opening_allocate_only_what_they_return() {
+    let keyring = Keyring::new(SecretKey::generate().ok().unwrap()).unwrap();
+    let sealer = Sealer::new(Arc::new(keyring), Mode::Required, Format::Sealed);
+    let user_key = SecretKey::generate().ok().unwrap();
+    let user_key = UserKey::live(user_key.id(), &user_key).unwrap();
+    let (name, field) = ([b'n'; 200], [b'f'; 200]);
+    // The thread's generator of nonces allocates once, when it is first used.
+    sealer.seal(b"first", Binding::unbound()).unwrap();
+
+    for (sealer, format) in [
+        (sealer.clone().format(Format::Classic), "classic format"),
+        (sealer.clone(), "sealed format"),
+        (sealer.for_user(Arc::new(user_key)), "a user's key"),
+    ] {
+        for (binding, place) in [
+            (Binding::unbound(), "unbound"),
+            (Binding::record(&name[..16]), "a short name"),
+            (Binding::record(&name), "a long name"),
+            (Binding::field(&name, &field), "a long name and field"),
+        ] {
+            assert_one_allocation_each(&sealer, binding, &format!("{format}, {place}"));
+        }
+    }
+}
+
+#[test]
+fn a_plain_value_is_opened_without_any_allocation() {
+    let keyring = Keyring::new(SecretKey::generate().ok().unwrap()).unwrap();
+    let sealer = Sealer::new(Arc::new(keyring), Mode::On, Format::Sealed);
+    for plain in [&br#"{"status":"confirming"}"#[..], br#"["a","b"]"#, b"word"] {
+        let opening = measure(|| {
+            assert!(sealer.open(plain, Binding::unbound()).is_ok());
+        });
+        assert_eq!(opening.count_total, 0);
+    }
+}

@@ -1,0 +1,137 @@
+//! Servers that go away under a running application, and come back.
+
+use std::time::Duration;
+
+use waxseal_sessions::{Options, StateError, StateManager};
+use waxseal_stores::{RedisOptions, StoreError};
+use waxseal_testing::RedisServer;
+
+use crate::*;
+
+fn impatient() -> RedisOptions {
+    RedisOptions {
+        connect_timeout: Duration::from_millis(500),
+        response_timeout: Duration::from_millis(500),
+        retries: 2,
+        first_pause: Duration::from_millis(10),
+    }
+}
+
+async fn start_impatient(server: &RedisServer) -> StateManager {
+    let store = connect_with(&server.url(), impatient()).await;
+    StateManager::start(store, usual_sealer(), Options::default())
+        .await
+        .unwrap()
+}
+
+#[track_caller]
+fn assert_unavailable(error: &StateError) {
+    assert!(
+        matches!(error, StateError::Store(StoreError::Unavailable { .. })),
+        "{error:?}"
+    );
+    assert_tells_nothing(&texts_of(error));
+}
+
+async fn assert_everything_is_unavailable(states: &StateManager) {
+    assert_unavailable(&in_time(states.get::<State>(USER)).await.unwrap_err());
+    assert_unavailable(
+        &in_time(states.set(USER, &state("confirming")))
+            .await
+            .unwrap_err(),
+    );
+    let change = |old: Option<State>| old;
+    assert_unavailable(&in_time(states.update(USER, change)).await.unwrap_err());
+    assert_unavailable(&in_time(states.exists(USER)).await.unwrap_err());
+    assert_unavailable(&in_time(states.clear(USER)).await.unwrap_err());
+}
+
+async fn assert_comes_back(states: &StateManager) {
+    let back = async {
+        loop {
+            match states.get::<State>(USER).await {
+                Ok(found) => return found,
+                Err(error) => assert_unavailable(&error),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert_eq!(in_time(back).await, Some(state("showing_menu")));
+    states
+        .update(USER, |_: Option<State>| Some(state("confirming")))
+        .await
+        .unwrap();
+    assert_eq!(states.get(USER).await.unwrap(), Some(state("confirming")));
+}
+
+#[tokio::test]
+async fn a_server_that_dies_is_unavailable_and_works_again_after_its_restart() {
+    let mut server = RedisServer::builder().append_only().start();
+    let states = start_impatient(&server).await;
+    states.set(USER, &state("showing_menu")).await.unwrap();
+    server.kill();
+    assert_everything_is_unavailable(&states).await;
+    server.restart();
+    assert_comes_back(&states).await;
+}
+
+#[tokio::test]
+async fn a_server_that_falls_silent_is_unavailable_and_works_again_when_it_goes_on() {
+    let server = RedisServer::start();
+    let states = start_impatient(&server).await;
+    states.set(USER, &state("showing_menu")).await.unwrap();
+    server.stop_process();
+    assert_unavailable(&in_time(states.get::<State>(USER)).await.unwrap_err());
+    let change = |old: Option<State>| old;
+    assert_unavailable(&in_time(states.update(USER, change)).await.unwrap_err());
+    server.continue_process();
+    assert_comes_back(&states).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_dies_under_updates_loses_none_that_was_acknowledged() {
+    let mut server = RedisServer::builder().append_only().start();
+    let states = start_impatient(&server).await;
+    let mut tasks = Vec::new();
+    for _ in 0..8 {
+        let states = states.clone();
+        tasks.push(tokio::spawn(async move {
+            let mut acknowledged = 0;
+            loop {
+                match states
+                    .update(USER, |old: Option<u32>| Some(old.unwrap_or(0) + 1))
+                    .await
+                {
+                    Ok(_) => acknowledged += 1,
+                    Err(error) => {
+                        assert_unavailable(&error);
+                        return acknowledged;
+                    }
+                }
+            }
+        }));
+    }
+    let first_ones = async {
+        while states.get::<u32>(USER).await.unwrap() < Some(20) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    in_time(first_ones).await;
+    server.kill();
+    let mut acknowledged = 0;
+    for task in tasks {
+        acknowledged += in_time(task).await.unwrap();
+    }
+    server.restart();
+    let written = start_impatient(&server)
+        .await
+        .get::<u32>(USER)
+        .await
+        .unwrap()
+        .unwrap();
+    // What was under way may have been carried out without its answer, once for each task.
+    assert!(
+        (acknowledged..=acknowledged + 8).contains(&written),
+        "{written} of {acknowledged}"
+    );
+}
