@@ -102,3 +102,22 @@ fn writes_no_canary_where_there_was_none() {
     Program::at(&server).run(&["decrypt", "--yes"]).done();
     assert_eq!(server.cli(&["EXISTS", "waxseal:canary"]), "0");
 }
+
+#[test]
+fn the_canary_goes_with_the_last_sealed_record() {
+    let server = server_with_states(10);
+    server.cli(&["SET", "sess:1", "plain"]);
+    let program = Program::at(&server);
+    let both = ["--protect", "wa:*", "--protect", "sess:*"];
+    program.run(&[&["migrate"][..], &both].concat()).done();
+    let output = program
+        .run(&["decrypt", "--yes", "--protect", "sess:*"])
+        .done();
+    assert!(output.stderr.contains("still sealed"));
+    assert_eq!(server.cli(&["EXISTS", "waxseal:canary"]), "1");
+    program.run(&["decrypt", "--yes"]).done();
+    assert_eq!(server.cli(&["EXISTS", "waxseal:canary"]), "0");
+    // Another key may come now.
+    let next = Program::at(&server).keys(OLD_KEY, "");
+    next.run(&["migrate"]).done();
+}

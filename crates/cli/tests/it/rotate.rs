@@ -139,3 +139,20 @@ fn plain_values_are_sealed_on_the_way() {
     );
     assert_states_sealed(&server, 10, KEY, Format::Classic);
 }
+
+#[test]
+fn the_canary_stays_under_the_old_key_as_long_as_other_records_do() {
+    let server = sealed_under_the_old_key(10, "classic");
+    server.cli(&["SET", "sess:1", "plain"]);
+    let program = Program::at(&server).keys(KEY, OLD_KEY);
+    let output = program.run(&["rotate", "--protect", "sess:*"]).done();
+    assert!(output.stderr.contains("still under an older key"));
+    // Whoever still has only the old key goes on reading its records.
+    let old = Program::at(&server).keys(OLD_KEY, "");
+    old.run(&["audit", "--require-clean", "--deep"]).done();
+    let output = program.run(&["rotate"]).done();
+    assert!(!output.stderr.contains("still under an older key"));
+    old.run(&["audit"])
+        .failed(2, "error: the key does not match this store");
+    Program::at(&server).run(&["audit"]).done();
+}
