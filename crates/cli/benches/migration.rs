@@ -77,6 +77,10 @@ fn sides() -> Vec<Side> {
             "limit: compare-and-set by Lua, many a call",
             limit::compare_and_set,
         ),
+        Side::new(
+            "limit: the same, values as long as classic ones",
+            limit::compare_and_set_longer,
+        ),
         Side::new("waxseal migrate (classic)", |server, records| {
             waxseal(server, records, &["migrate"], &[])
         }),

@@ -220,7 +220,7 @@ impl RecordStore for RedisStore {
             .arg(pattern.glob())
             .arg("COUNT")
             .arg(count.max(1));
-        let (next, items) = reply::page(self.link.send(&scan).await?)?;
+        let (next, items) = reply::page(self.link.send_aside(&scan).await?)?;
         let mut names = Vec::with_capacity(items.len());
         for item in items {
             let name = reply::bytes(item)?.ok_or_else(unexpected)?;

@@ -23,14 +23,23 @@ pub struct SweepOptions {
     pub patience: Duration,
 }
 
+/// About so many bytes of values are read at a time.
+const BATCH_BYTES: u64 = 8 << 20;
+
 impl SweepOptions {
     /// How many records to ask for at a time. A low rate is kept by small batches: large ones would
     /// be rushes with long pauses in between.
-    pub(crate) fn page(&self) -> usize {
+    /// Large values come in small batches as well, so that memory is bounded: `mean` is the mean size
+    /// of the values that were read last.
+    pub(crate) fn page(&self, mean: u64) -> usize {
         let in_a_moment = self
             .max_rate
             .and_then(|rate| usize::try_from(rate / 10).ok());
-        self.batch.min(in_a_moment.unwrap_or(usize::MAX)).max(1)
+        let in_memory = usize::try_from(BATCH_BYTES / mean.max(1));
+        self.batch
+            .min(in_a_moment.unwrap_or(usize::MAX))
+            .min(in_memory.unwrap_or(usize::MAX))
+            .max(1)
     }
 }
 
@@ -122,6 +131,15 @@ impl Stop {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn large_values_are_read_in_small_batches() {
+        let options = SweepOptions::default();
+        assert_eq!(options.page(0), 500);
+        assert_eq!(options.page(800), 500);
+        assert_eq!(options.page(1 << 20), 8);
+        assert_eq!(options.page(1 << 29), 1);
+    }
 
     #[test]
     fn starting_again_counts_no_value_twice() {

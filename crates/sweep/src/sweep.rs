@@ -171,19 +171,27 @@ impl Sweep {
         stop: &Stop,
         watch: &mut (dyn FnMut(Event<'_>) + Send),
     ) -> Result<bool, SweepError> {
-        let status = self.store.status().await?;
-        let same = !status.generation.is_empty() && status.generation == position.generation;
-        if !same {
-            let begun = position.tally.total > 0;
-            position.start_again(status.generation, self.options.dry_run);
-            if begun {
-                watch(Event::Restarted);
+        let mut status = self.store.status().await?;
+        loop {
+            if status.generation.is_empty() || status.generation != position.generation {
+                let begun = position.tally.total > 0;
+                position.start_again(status.generation, self.options.dry_run);
+                if begun {
+                    watch(Event::Restarted);
+                }
+            }
+            if position.finished {
+                return Ok(true);
+            }
+            let complete = self
+                .pass(position, pace, status.records, stop, watch)
+                .await?;
+            // A store that was exchanged between two calls gives no error, and its scan no sign.
+            status = self.store.status().await?;
+            if !complete || status.generation == position.generation {
+                return Ok(complete);
             }
         }
-        if position.finished {
-            return Ok(true);
-        }
-        self.pass(position, pace, status.records, stop, watch).await
     }
 
     /// Goes on from the position to the end, or until told to stop; whether it got to the end. An
@@ -200,6 +208,7 @@ impl Sweep {
         let mut scan = Some(Cursor::from_text(position.cursor.clone()));
         let mut seen = Seen::default();
         let mut trouble = None;
+        let mut mean = 0;
         // A batch failed: what comes behind it cannot move the position.
         let mut gap = false;
         loop {
@@ -211,7 +220,7 @@ impl Sweep {
                 if stop.is_stopped() {
                     break;
                 }
-                match self.page(at, &mut seen).await {
+                match self.page(at, mean, &mut seen).await {
                     Ok(page) => {
                         pace.note(count(page.names.len()));
                         scan.clone_from(&page.next);
@@ -223,6 +232,7 @@ impl Sweep {
             let Some(mut ended) = batches.next().await else {
                 break;
             };
+            mean = ended.result.tally.mean_bytes();
             pace.note(ended.result.tally.total.saturating_sub(ended.names));
             if let Err(error) = std::mem::replace(&mut ended.outcome, Ok(())) {
                 gap = true;
@@ -243,10 +253,10 @@ impl Sweep {
     }
 
     /// The next page of names, without those that came shortly before.
-    async fn page(&self, at: &Cursor, seen: &mut Seen) -> Result<Page, StoreError> {
+    async fn page(&self, at: &Cursor, mean: u64, seen: &mut Seen) -> Result<Page, StoreError> {
         let mut page = self
             .store
-            .scan(&self.pattern, at, self.options.page())
+            .scan(&self.pattern, at, self.options.page(mean))
             .await?;
         page.names
             .retain(|name| self.pattern.matches(name.as_bytes()));

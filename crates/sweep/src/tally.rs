@@ -125,6 +125,12 @@ impl Tally {
             .sum()
     }
 
+    /// The mean size of the stored values, in bytes.
+    pub(crate) fn mean_bytes(&self) -> u64 {
+        let sum = |of: fn(&Group) -> u64| self.groups.values().map(of).sum::<u64>();
+        sum(|group| group.bytes) / sum(|group| group.values).max(1)
+    }
+
     pub(crate) fn group(&mut self, class: Class, slot: &Slot, bytes: usize) -> &mut Group {
         let group = self.groups.entry((class, Sight::of(slot))).or_default();
         group.values += 1;

@@ -48,10 +48,14 @@ const COMMANDS_AT_ONCE: usize = 2_000;
 /// Connections to one server that come back by themselves.
 pub(crate) struct Link {
     location: String,
-    /// For all work: many calls share it, and their commands are pipelined.
+    /// For single commands: many calls share it, and their commands are pipelined.
     work: Wire,
-    /// For measuring how long the server lets another client wait.
-    probe: Wire,
+    /// For many commands at once, so that nobody's single command waits behind them, and the server
+    /// reads the one while it is sent the other.
+    bulk: Wire,
+    /// For what must wait behind none of that: measuring how long the server lets another client
+    /// wait, and scanning ahead.
+    aside: Wire,
 }
 
 impl Link {
@@ -60,7 +64,8 @@ impl Link {
         Ok(Self {
             location: url.location.clone(),
             work: Wire::new(client.clone(), options),
-            probe: Wire::new(client, options),
+            bulk: Wire::new(client.clone(), options),
+            aside: Wire::new(client, options),
         })
     }
 
@@ -70,12 +75,20 @@ impl Link {
 
     /// How many connections there have been: another number can mean another server.
     pub(crate) fn connections(&self) -> u64 {
-        self.work.connections()
+        self.work.connections() + self.bulk.connections()
     }
 
     /// One command; an error of the server is an error.
     pub(crate) async fn send(&self, command: &Cmd) -> Result<Value, StoreError> {
         let answer = self.work.send(command).await;
+        answer
+            .and_then(Value::extract_error)
+            .map_err(|error| self.explain(&error))
+    }
+
+    /// One command that waits behind no other work.
+    pub(crate) async fn send_aside(&self, command: &Cmd) -> Result<Value, StoreError> {
+        let answer = self.aside.send(command).await;
         answer
             .and_then(Value::extract_error)
             .map_err(|error| self.explain(&error))
@@ -87,6 +100,11 @@ impl Link {
         commands: Vec<Cmd>,
     ) -> Result<Vec<Result<Value, RedisError>>, StoreError> {
         let mut answers = Vec::with_capacity(commands.len());
+        let wire = if commands.len() > 1 {
+            &self.bulk
+        } else {
+            &self.work
+        };
         let mut commands = commands.into_iter();
         while commands.len() > 0 {
             let (mut part, mut bytes) = (Pipeline::new(), 0_usize);
@@ -97,7 +115,7 @@ impl Link {
                 bytes = bytes.saturating_add(length(&command));
                 part.add_command(command);
             }
-            let part = self.work.send_all(&part).await;
+            let part = wire.send_all(&part).await;
             let part = part.map_err(|error| self.explain(&error))?;
             answers.extend(part.into_iter().map(Value::extract_error));
         }
@@ -113,11 +131,7 @@ impl Link {
     }
 
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
-        let answer = self.probe.send(&redis::cmd("PING")).await;
-        answer
-            .and_then(Value::extract_error)
-            .map(drop)
-            .map_err(|error| self.explain(&error))
+        self.send_aside(&redis::cmd("PING")).await.map(drop)
     }
 
     pub(crate) fn explain(&self, error: &RedisError) -> StoreError {
