@@ -224,3 +224,25 @@ async fn a_store_that_is_replaced_under_a_running_sweep_is_gone_through_from_the
         assert_sealed(&second.expect("it went away"), 400).await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_replaced_between_two_calls_is_noticed_at_the_end() {
+    let first = plain_store(400).await;
+    let gate = Gate::new(first.clone(), |_, _, _| Rule::Pass);
+    let sweep = sweep(gate.clone(), migrate(), batches_of(20));
+    let (mut second, mut restarts) = (None, 0);
+    let mut watch = |event: Event<'_>| match event {
+        Event::Progress { position, .. } if second.is_none() && position.tally.done >= 100 => {
+            // As from a backup of before the sweep: nothing in it is sealed, and no call fails.
+            let restored = plain_store(400).now_or_never();
+            let restored = restored.expect("the reference store does not wait");
+            gate.exchange(restored.clone());
+            second = Some(restored);
+        }
+        Event::Restarted => restarts += 1,
+        _ => {}
+    };
+    let report = run(&sweep, Position::default(), &mut watch).await;
+    assert_eq!((restarts, report.complete), (1, true));
+    assert_sealed(&second.expect("it was replaced"), 400).await;
+}
