@@ -43,9 +43,12 @@ pub enum PlainValues {
     Any,
 }
 
+/// The longest word of the configuration has eight letters; a misspelt one is not much longer.
+const LONGEST_SHOWN: usize = 10;
+
 /// A word of the configuration that is none of those expected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what} is one of {expected}, not \"{found}\"")]
+#[error("{what} is one of {expected}, not {found}")]
 pub struct UnknownWord {
     what: &'static str,
     expected: &'static str,
@@ -54,9 +57,13 @@ pub struct UnknownWord {
 
 impl UnknownWord {
     fn new(what: &'static str, expected: &'static str, found: &str) -> Self {
-        // A secret pasted into the wrong variable must not be echoed whole.
-        let mut found: String = found.chars().take(16).collect();
-        found.retain(|c| !c.is_control());
+        // A secret pasted into the wrong variable must not be echoed, nor part of it.
+        let short = found.len() <= LONGEST_SHOWN && found.chars().all(|c| c.is_ascii_alphabetic());
+        let found = if short {
+            format!("\"{found}\"")
+        } else {
+            format!("a text of {} characters", found.chars().count())
+        };
         Self {
             what,
             expected,
@@ -123,5 +130,19 @@ impl fmt::Display for Format {
             Self::Classic => "classic",
             Self::Sealed => "sealed",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_word_is_shown_and_a_secret_in_its_place_is_not() {
+        let told = |word: &str| word.parse::<Mode>().unwrap_err().to_string();
+        assert!(told("requird").ends_with("not \"requird\""));
+        let secret = "6c1f0a5be2d94738a1c05f3e7b9d2846f0e1d2c3b4a5968778695a4b3c2d1e0f";
+        assert!(told(secret).ends_with("not a text of 64 characters"));
+        assert!(told("hunter2").ends_with("not a text of 7 characters"));
     }
 }
