@@ -23,14 +23,14 @@ pub(crate) struct Checkpoint {
     store: String,
     /// The patterns with their formats, in their order.
     patterns: Vec<String>,
-    /// Positions of the patterns that have been begun; all but the last are finished.
-    pub(crate) positions: Vec<Position>,
+    /// Positions of the patterns that have been begun, in the order of the patterns.
+    positions: Vec<Position>,
 }
 
 /// The file, and what it shall hold.
 pub(crate) struct CheckpointFile {
     path: PathBuf,
-    pub(crate) content: Checkpoint,
+    content: Checkpoint,
 }
 
 impl Checkpoint {
@@ -81,6 +81,19 @@ impl CheckpointFile {
             .hint("run the same command as before, or without --resume"));
         }
         Ok(found)
+    }
+
+    /// Up to where the pattern of this number has been gone through.
+    pub(crate) fn position(&self, pattern: usize) -> Position {
+        let positions = &self.content.positions;
+        positions.get(pattern).cloned().unwrap_or_default()
+    }
+
+    /// Notes that for the next saving.
+    pub(crate) fn keep(&mut self, pattern: usize, position: Position) {
+        let positions = &mut self.content.positions;
+        positions.resize(positions.len().max(pattern + 1), Position::default());
+        positions[pattern] = position;
     }
 
     /// Writes the file anew: a crash leaves the old or the new one, never half.

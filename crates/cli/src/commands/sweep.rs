@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use waxseal_core::Mode;
 use waxseal_stores::{RecordStore, StoreUrl};
-use waxseal_sweep::{
-    Decrypt, Event, Migrate, Position, Rotate, Stop, Sweep, SweepOptions, Tally, Task,
-};
+use waxseal_sweep::{Decrypt, Event, Migrate, Rotate, Stop, Sweep, SweepOptions, Tally, Task};
 
 use crate::args::{DecryptArgs, MigrateArgs, RotateArgs, SweepArgs};
 use crate::checkpoint::{Checkpoint, CheckpointFile};
@@ -227,23 +225,9 @@ impl<'a> Run<'a> {
         protected: &Protected,
         task: Arc<dyn Task>,
     ) -> Result<Passed, Failure> {
-        let known = self
-            .checkpoint
-            .as_ref()
-            .map_or(0, |file| file.content.positions.len());
-        let from = match &mut self.checkpoint {
-            Some(file) if index + 1 == known => file.content.positions.pop().unwrap_or_default(),
-            Some(file) if index < known => {
-                // Finished before.
-                let counts = file.content.positions[index].counts();
-                return Ok(Passed {
-                    counts,
-                    complete: true,
-                    failure: None,
-                });
-            }
-            _ => Position::default(),
-        };
+        // Also one that was finished before: the sweep itself knows whether that still holds.
+        let from = self.checkpoint.as_ref().map(|file| file.position(index));
+        let from = from.unwrap_or_default();
         let sweep = Sweep {
             store: self.store.clone(),
             pattern: protected.pattern.clone(),
@@ -260,7 +244,8 @@ impl<'a> Run<'a> {
             if let (Event::Progress { position, .. }, Some(file)) = (&event, checkpoint.as_mut())
                 && saved.elapsed() >= SAVE_EVERY
             {
-                unsaved = file.save_with((*position).clone()).err();
+                file.keep(index, (*position).clone());
+                unsaved = file.save().err();
                 saved = Instant::now();
             }
         };
@@ -273,7 +258,7 @@ impl<'a> Run<'a> {
         failure = failure.or(unsaved);
         let counts = position.counts();
         if let Some(file) = &mut self.checkpoint {
-            file.content.positions.push(position);
+            file.keep(index, position);
         }
         Ok(Passed {
             counts,
@@ -359,16 +344,6 @@ impl<'a> Run<'a> {
             }
         }
         text + " }"
-    }
-}
-
-impl CheckpointFile {
-    /// Writes the file with this as the position of the pattern at work.
-    fn save_with(&mut self, position: Position) -> Result<(), Failure> {
-        self.content.positions.push(position);
-        let saved = self.save();
-        self.content.positions.pop();
-        saved
     }
 }
 
