@@ -5,10 +5,11 @@ use crate::install;
 use crate::run::{cargo, run};
 
 /// Name on the command line, crate, benchmark.
-const BENCHMARKS: [(&str, &str, &str); 3] = [
+const BENCHMARKS: [(&str, &str, &str); 4] = [
     ("core", "waxseal-core", "seal_open"),
     ("store", "waxseal-sessions", "overhead"),
     ("migrate", "waxseal-cli", "migration"),
+    ("proxy", "waxseal-cli", "proxy"),
 ];
 
 pub(crate) fn bench(arguments: &[String]) -> Result<(), Failure> {
@@ -30,14 +31,24 @@ type Benchmark = (&'static str, &'static str, &'static str);
 fn choose(arguments: &[String]) -> Result<(Vec<Benchmark>, &[String]), Failure> {
     match arguments.split_first() {
         None => Ok((BENCHMARKS.to_vec(), &[])),
-        Some((flag, _)) if flag.starts_with('-') => Ok((BENCHMARKS.to_vec(), arguments)),
+        Some((flag, _)) if flag.starts_with('-') => {
+            Ok((BENCHMARKS.to_vec(), without_dashes(arguments)))
+        }
         Some((name, rest)) => {
             let chosen = BENCHMARKS.into_iter().find(|(known, ..)| known == name);
             let unknown = || Failure::Usage(format!("there is no benchmark `{name}`"));
             chosen
-                .map(|chosen| (vec![chosen], rest))
+                .map(|chosen| (vec![chosen], without_dashes(rest)))
                 .ok_or_else(unknown)
         }
+    }
+}
+
+/// A benchmark's arguments may stand behind `--`, as they do for Cargo.
+fn without_dashes(arguments: &[String]) -> &[String] {
+    match arguments.split_first() {
+        Some((dashes, rest)) if dashes == "--" => rest,
+        _ => arguments,
     }
 }
 
@@ -59,6 +70,19 @@ mod tests {
         assert_eq!(
             choose(&words("--json")).unwrap(),
             (BENCHMARKS.to_vec(), &words("--json")[..])
+        );
+    }
+
+    #[test]
+    fn arguments_may_stand_behind_two_dashes() {
+        let line = words("proxy -- --only memory");
+        let (chosen, rest) = choose(&line).unwrap();
+        assert_eq!(chosen, [BENCHMARKS[3]]);
+        assert_eq!(rest, words("--only memory"));
+        let line = words("-- --quick");
+        assert_eq!(
+            choose(&line).unwrap(),
+            (BENCHMARKS.to_vec(), &words("--quick")[..])
         );
     }
 

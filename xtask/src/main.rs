@@ -8,6 +8,7 @@
 )]
 
 mod bench;
+mod docs;
 mod install;
 mod run;
 mod test;
@@ -20,8 +21,10 @@ usage: cargo xtask <chore>
 
   test [--no-install] [-- ARGS]       install what the tests need, check format and lints, run all
                                       tests; ARGS go to `cargo test`
-  bench [core|store|migrate] [ARGS]   run one benchmark or all of them; ARGS go to the benchmark
+  bench [core|store|migrate|proxy] [ARGS]
+                                      run one benchmark or all of them; ARGS go to the benchmark
   tools                               only install what the tests need
+  docs                                write the documents that are made from code
   tidy                                check the house rules
   help                                this text";
 
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         "test" => test::test(rest),
         "bench" => bench::bench(rest),
         "tools" => install::tools(rest),
+        "docs" => docs::write(rest),
         "tidy" => tidy::report(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");

@@ -13,6 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::Failure;
+use crate::docs;
 use crate::run::{command, output, workspace_root};
 
 /// What was found in the whole repository.
@@ -78,6 +79,7 @@ fn check(root: &Path) -> Result<Findings, String> {
     findings
         .errors
         .extend(manifest::without_reason(&root_manifest));
+    findings.errors.extend(docs::stale(root));
     Ok(findings)
 }
 
@@ -153,7 +155,14 @@ mod tests {
         write("docs/image.png", "\u{0}");
 
         let errors = check(root.path()).unwrap().errors.join("\n");
-        for part in ["docs/gone.md", "`redis`", "`std::fs`", "`//!`", "reason"] {
+        for part in [
+            "docs/gone.md",
+            "`redis`",
+            "`std::fs`",
+            "`//!`",
+            "reason",
+            "xtask docs",
+        ] {
             assert!(errors.contains(part), "{part} is not in\n{errors}");
         }
         assert!(!errors.contains("target"), "{errors}");

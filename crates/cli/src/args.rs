@@ -5,6 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+mod proxy;
+
+pub(crate) use proxy::{ProxyArgs, SharingArg};
+
 /// Seals what lies in Redis and opens it on the way back.
 #[derive(Parser)]
 #[command(
@@ -133,6 +137,12 @@ pub(crate) enum Command {
     /// Tell what lies in a record without printing it: format, key, binding, size, expiry
     #[command(after_help = "Example:\n  waxseal inspect wa:5215512345678")]
     Inspect(InspectArgs),
+    /// Stand between applications and Redis: seal what they write, open what they read
+    #[command(
+        after_help = "Examples:\n  waxseal proxy --protect 'wa:*' --listen 127.0.0.1:6380\n  \
+        waxseal proxy --config /etc/waxseal/waxseal.toml --listen unix:/run/waxseal/redis.sock --admin 127.0.0.1:9180"
+    )]
+    Proxy(ProxyArgs),
     /// Seal what is plain, online
     #[command(
         after_help = "Examples:\n  waxseal migrate --dry-run\n  waxseal migrate --max-rate 5000\n  \

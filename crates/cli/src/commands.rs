@@ -7,6 +7,7 @@ mod doctor;
 mod inspect;
 mod key;
 mod manual;
+mod proxy;
 mod quarantine;
 mod record;
 mod sweep;
@@ -33,6 +34,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Ended, Failure> {
         Command::Migrate(args) => sweep::migrate(Setup::read(&common)?, &args).await,
         Command::Rotate(args) => sweep::rotate(Setup::read(&common)?, &args).await,
         Command::Decrypt(args) => sweep::decrypt(Setup::read(&common)?, &args).await,
+        Command::Proxy(args) => proxy::run(&Setup::read(&common)?, &common, &args).await,
         Command::Audit(args) => audit::run(&Setup::read(&common)?, &args).await,
         Command::Quarantine(command) => quarantine::run(&Setup::read(&common)?, &command).await,
     }

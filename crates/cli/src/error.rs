@@ -33,6 +33,7 @@ pub(crate) struct Failure {
     kind: Kind,
     text: String,
     hint: Option<String>,
+    passing: bool,
 }
 
 impl From<Ended> for ExitCode {
@@ -50,6 +51,7 @@ impl Failure {
             kind: Kind::Failed,
             text: text.to_string(),
             hint: None,
+            passing: false,
         }
     }
 
@@ -58,6 +60,7 @@ impl Failure {
             kind: Kind::Usage,
             text: text.to_string(),
             hint: None,
+            passing: false,
         }
     }
 
@@ -72,6 +75,11 @@ impl Failure {
 
     pub(crate) fn advice(&self) -> Option<&str> {
         self.hint.as_deref()
+    }
+
+    /// Whether it may pass by itself: a store that is not there, or not there yet.
+    pub(crate) fn is_passing(&self) -> bool {
+        self.passing
     }
 
     /// Says what went wrong, and gives the exit status.
@@ -108,7 +116,13 @@ impl From<StoreError> for Failure {
             StoreError::Damaged { .. } => "restore the file from a backup, or give another path",
             _ => return Self::failed(&error),
         };
-        Self::failed(&error).hint(hint)
+        Self {
+            passing: matches!(
+                error,
+                StoreError::Unavailable { .. } | StoreError::NotReady { .. }
+            ),
+            ..Self::failed(&error).hint(hint)
+        }
     }
 }
 

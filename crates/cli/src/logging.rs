@@ -19,6 +19,7 @@ pub(crate) fn start(common: &Common) {
     let others = if level == "off" { "off" } else { "error" };
     let ours = [
         "waxseal",
+        "waxseal_proxy",
         "waxseal_sessions",
         "waxseal_stores",
         "waxseal_sweep",

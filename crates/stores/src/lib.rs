@@ -27,4 +27,4 @@ pub use pattern::{PatternError, RecordPattern};
 pub use record::{Cursor, Expiry, Held, Lifetime, Page, RecordName, Slot, SlotPage};
 pub use redis::{RedisOptions, RedisStore};
 pub use store::{Change, Move, Moved, Outcome, RecordStore, Status};
-pub use url::{StoreUrl, UrlError};
+pub use url::{RedisEntrance, RedisUrl, StoreUrl, UrlError};

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use redis::{ConnectionAddr, IntoConnectionInfo};
 use url::Url;
 
 /// A parsed store URL.
@@ -25,6 +26,28 @@ pub struct RedisUrl {
     pub(crate) location: String,
     pub(crate) tls: Option<TlsFiles>,
     has_password: bool,
+}
+
+/// A Redis URL taken apart, for whoever connects by other means than a store. Holds a password: it
+/// has no `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisEntrance {
+    /// Host and port; `None` for a unix socket.
+    pub host: Option<(String, u16)>,
+    /// The unix socket, if it is one.
+    pub socket: Option<PathBuf>,
+    /// Whether it is reached over TLS.
+    pub tls: bool,
+    /// Whom to trust instead of the system's roots.
+    pub ca: Option<PathBuf>,
+    /// The client certificate and its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// The user.
+    pub user: Option<String>,
+    /// The password.
+    pub password: Option<String>,
+    /// The database.
+    pub database: u32,
 }
 
 /// PEM files for TLS. Without a CA the system's roots are trusted.
@@ -88,6 +111,38 @@ impl StoreUrl {
                 ..
             })
         )
+    }
+}
+
+impl RedisUrl {
+    /// The URL's parts.
+    pub fn entrance(&self) -> Result<RedisEntrance, UrlError> {
+        let unreadable = |_| UrlError::Invalid("it is not a valid URL");
+        let info = self
+            .address
+            .as_str()
+            .into_connection_info()
+            .map_err(unreadable)?;
+        let (host, socket) = match info.addr() {
+            ConnectionAddr::Unix(path) => (None, Some(path.clone())),
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+                (Some((host.clone(), *port)), None)
+            }
+            _ => return Err(UrlError::Invalid("it is of a kind that is not known here")),
+        };
+        let settings = info.redis_settings();
+        let files = self.tls.clone().unwrap_or_default();
+        Ok(RedisEntrance {
+            host,
+            socket,
+            tls: self.tls.is_some(),
+            ca: files.ca,
+            identity: files.cert.zip(files.key),
+            user: settings.username().map(str::to_owned),
+            password: settings.password().map(str::to_owned),
+            database: u32::try_from(settings.db())
+                .map_err(|_| UrlError::Invalid("its database is not a number"))?,
+        })
     }
 }
 
@@ -193,6 +248,26 @@ mod tests {
         let url = StoreUrl::parse("redis://u:secret@h:1/2").unwrap();
         assert!(url.has_password());
         assert_eq!(format!("{url:?}"), "StoreUrl(redis://h:1/2)");
+    }
+
+    #[test]
+    fn takes_a_redis_url_apart() {
+        let StoreUrl::Redis(url) = StoreUrl::parse("rediss://u:p%40ss@h:1/2?ca=/ca.pem").unwrap()
+        else {
+            panic!("a Redis URL");
+        };
+        let parts = url.entrance().unwrap();
+        assert_eq!(parts.host, Some(("h".to_owned(), 1)));
+        assert_eq!(parts.user.as_deref(), Some("u"));
+        assert_eq!(parts.password.as_deref(), Some("p@ss"));
+        assert_eq!((parts.database, parts.tls), (2, true));
+        assert_eq!(parts.ca, Some(PathBuf::from("/ca.pem")));
+        let StoreUrl::Redis(url) = StoreUrl::parse("unix:/run/r.sock?db=1&pass=x").unwrap() else {
+            panic!("a Redis URL");
+        };
+        let parts = url.entrance().unwrap();
+        assert_eq!(parts.socket, Some(PathBuf::from("/run/r.sock")));
+        assert_eq!((parts.database, parts.host), (1, None));
     }
 
     #[test]

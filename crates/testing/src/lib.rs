@@ -1,11 +1,12 @@
 //! Real servers and sample data for the tests of every other crate: Redis processes that die with
-//! their owner, a certificate authority for TLS, Node as the reference for the classic format, and
-//! invented conversation states.
+//! their owner, a certificate authority for TLS, Node as the reference for the classic format,
+//! published clients in Node and Python, and invented conversation states.
 //!
 //! Knows nothing of Waxseal: no envelope, no key, no store. What a test expects of Waxseal stands in
 //! that test. Everything here panics on failure, because its only callers are tests.
 
 pub mod client;
+pub mod clients;
 pub mod node;
 pub mod redis_server;
 pub mod snapshot;

@@ -70,7 +70,7 @@ pub fn on_path(program: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("{}", missing(program)))
 }
 
-fn missing(program: &str) -> String {
+pub(crate) fn missing(program: &str) -> String {
     format!("`{program}` is missing: run `cargo xtask test` once, it installs what the tests need")
 }
 

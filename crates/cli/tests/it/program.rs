@@ -204,8 +204,13 @@ impl Running {
 
     /// Waits until it has said something on stderr.
     pub(crate) fn wait_until_it_says(&mut self, text: &str) {
+        self.wait_until_stderr(|said| said.contains(text));
+    }
+
+    /// Waits until what it has said on stderr is as wanted.
+    pub(crate) fn wait_until_stderr(&mut self, mut is_as_wanted: impl FnMut(&str) -> bool) {
         wait_until(|| {
-            if self.stderr.so_far().contains(text) {
+            if is_as_wanted(&self.stderr.so_far()) {
                 return true;
             }
             assert!(!self.has_ended(), "it ended: {}", self.stderr.so_far());

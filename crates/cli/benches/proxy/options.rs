@@ -1,0 +1,109 @@
+//! The command line. Chooses cells and sides by name; starts nothing.
+
+use std::time::Duration;
+
+use crate::cells::Cell;
+use crate::sides::Side;
+
+pub(crate) const USAGE: &str = "\
+usage: cargo xtask bench proxy [--only NAME[,NAME]] [--sides SIDE[,SIDE]] [--rounds N] [--turn SECONDS]
+                               [--quick]
+
+  --only     cells by the parts of their names: get-1k-p16-c50 is one cell, p1-c1 are all with these
+             parts; `memory` is what the connections need of memory. All of it unless told
+  --sides    none, haproxy, twemproxy, envoy-tcp, envoy-redis, waxseal, waxseal-own. All unless told
+  --rounds   how often each side takes its turn (5)
+  --turn     how long a turn takes, about (1.2)
+  --quick    one round of short turns and fewer connections: to see that everything runs";
+
+pub(crate) struct Options {
+    pub(crate) cells: Vec<Cell>,
+    pub(crate) memory: bool,
+    pub(crate) sides: Vec<Side>,
+    pub(crate) rounds: usize,
+    pub(crate) turn: Duration,
+    /// Idle connections whose memory is measured.
+    pub(crate) idle: usize,
+    /// Requests of 1,000 busy connections, for each request of a pipeline.
+    pub(crate) busy_requests: u64,
+}
+
+pub(crate) enum Wanted {
+    Run(Options),
+    Help,
+}
+
+pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Wanted, String> {
+    let mut options = Options {
+        cells: Cell::all(),
+        memory: true,
+        sides: Side::ALL.to_vec(),
+        rounds: 5,
+        turn: Duration::from_millis(1_200),
+        idle: 10_000,
+        busy_requests: 200_000,
+    };
+    while let Some(flag) = arguments.next() {
+        let mut value = || {
+            arguments
+                .next()
+                .ok_or_else(|| format!("`{flag}` needs a value"))
+        };
+        match flag.as_str() {
+            // What `cargo bench` says to every benchmark.
+            "--bench" => {}
+            "--only" => only(&mut options, &value()?)?,
+            "--sides" => options.sides = sides(&value()?)?,
+            "--rounds" => options.rounds = number(&value()?)?,
+            "--turn" => options.turn = seconds(&value()?)?,
+            "--quick" => {
+                options.rounds = 1;
+                options.turn = Duration::from_millis(200);
+                options.idle = 1_000;
+                options.busy_requests = 20_000;
+            }
+            "--help" | "-h" => return Ok(Wanted::Help),
+            unknown => return Err(format!("`{unknown}` is not known")),
+        }
+    }
+    Ok(Wanted::Run(options))
+}
+
+fn only(options: &mut Options, filters: &str) -> Result<(), String> {
+    let filters: Vec<&str> = filters.split(',').collect();
+    options.memory = filters.contains(&"memory");
+    options.cells = Cell::all();
+    options
+        .cells
+        .retain(|cell| filters.iter().any(|filter| cell.matches(filter)));
+    let unmatched = filters.iter().find(|filter| {
+        **filter != "memory" && !Cell::all().iter().any(|cell| cell.matches(filter))
+    });
+    match unmatched {
+        Some(filter) => Err(format!("no cell is called `{filter}`")),
+        None => Ok(()),
+    }
+}
+
+fn sides(list: &str) -> Result<Vec<Side>, String> {
+    let by_word = |word: &str| {
+        let side = Side::ALL.into_iter().find(|side| side.word() == word);
+        side.ok_or_else(|| format!("no side is called `{word}`"))
+    };
+    list.split(',').map(by_word).collect()
+}
+
+fn number(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| format!("`{text}` is not a number of rounds"))
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text
+        .parse()
+        .ok()
+        .filter(|seconds| (0.05..=60.0).contains(seconds));
+    seconds
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| format!("`{text}` is not between 0.05 and 60 seconds"))
+}

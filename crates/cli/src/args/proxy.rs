@@ -1,0 +1,100 @@
+//! What can be typed behind `waxseal proxy`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::FormatArg;
+
+#[derive(Args)]
+pub(crate) struct ProxyArgs {
+    /// Where clients come in: HOST:PORT, tls://HOST:PORT or unix:PATH; can be repeated
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:6380")]
+    pub(crate) listen: Vec<String>,
+    /// Where /healthz and /readyz are answered: HOST:PORT
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) admin: Option<String>,
+    /// How values of protected records are written [default: as waxseal.toml says, else classic]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<FormatArg>,
+    /// How clients share upstream connections
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(crate) upstream: SharingArg,
+    /// Clients must log in to Redis themselves: the user of the store's URL is not theirs
+    #[arg(long)]
+    pub(crate) clients_authenticate: bool,
+    /// Shared upstream connections of one worker
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) lanes: u16,
+    /// Threads that serve clients [default: one for each processor, at most 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) workers: Option<u16>,
+    /// The largest value of a protected record, and the largest reply with such values
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
+    pub(crate) max_value: usize,
+    /// Client connections at one time
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_connections: u32,
+    /// How long a request may stay half sent before its connection is closed
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) half_request: u64,
+    /// How long a client that does not read may hold up others
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_stall: u64,
+    /// How long requests under way may take after SIGTERM
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub(crate) grace: u64,
+    /// The certificate of tls:// listeners, PEM
+    #[arg(long, value_name = "PATH", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Its private key, PEM
+    #[arg(long, value_name = "PATH", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Clients must show a certificate of this authority, PEM
+    #[arg(long, value_name = "PATH", requires = "tls_cert")]
+    pub(crate) tls_client_ca: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum SharingArg {
+    /// Each client has an upstream connection of its own
+    Own,
+    /// Clients share connections, and have one of their own only while they need it
+    Shared,
+    /// Clients share connections until they first need one of their own, and keep that
+    Auto,
+}
+
+/// Reads a number of bytes: `1048576`, `512KiB`, `64MiB`.
+fn size(text: &str) -> Result<usize, String> {
+    let units = [
+        ("KiB", 1024),
+        ("MiB", 1024 * 1024),
+        ("GiB", 1024 * 1024 * 1024),
+        ("", 1),
+    ];
+    let read = units.into_iter().find_map(|(unit, bytes)| {
+        let number: usize = text.strip_suffix(unit)?.trim().parse().ok()?;
+        number.checked_mul(bytes)
+    });
+    match read {
+        Some(size @ 1..) if size <= 512 * 1024 * 1024 => Ok(size),
+        Some(_) => Err("it must be between 1 byte and 512MiB".to_owned()),
+        None => Err("write a number of bytes, or for example 512KiB or 64MiB".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_are_bytes_or_binary_units() {
+        assert_eq!(size("1"), Ok(1));
+        assert_eq!(size("2KiB"), Ok(2048));
+        assert_eq!(size("64MiB"), Ok(64 * 1024 * 1024));
+        for text in ["", "0", "1GiB", "-1", "64MB", "MiB", "99999999999999999999"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! `waxseal proxy`: from what was configured to a running proxy. Waits for the store, checks the key
+//! against it, and only then lets clients in.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+use waxseal_core::{Mode, Sealer};
+use waxseal_proxy::{
+    Address, Admin, BrokenValue, Entrance, Limits, Listen, ListenError, ListenTls, Protection,
+    Proxy, Report, Settings, Sharing, Stage, StageSetter, TlsError, Upstream, UpstreamTls,
+};
+use waxseal_stores::{RedisUrl, StoreUrl};
+
+use crate::args::{Common, ProxyArgs, SharingArg};
+use crate::error::{Ended, Failure, no_key};
+use crate::output;
+use crate::setup::{Protected, Setup};
+use crate::signals;
+
+/// Between two attempts to reach the store at start.
+const RETRY: Duration = Duration::from_secs(1);
+/// Lines about values that do not open: at most so many in a period.
+const LINES: u64 = 20;
+const PERIOD: Duration = Duration::from_secs(10);
+/// More threads than this do not make it faster: a Redis server has one.
+const MOST_WORKERS: usize = 4;
+
+pub(crate) async fn run(
+    setup: &Setup,
+    common: &Common,
+    args: &ProxyArgs,
+) -> Result<Ended, Failure> {
+    check(setup, common)?;
+    let protected = protected(setup, args);
+    let StoreUrl::Redis(url) = &setup.url else {
+        return Err(Failure::usage(
+            "a proxy needs a Redis server: this store is a file",
+        ));
+    };
+    let upstream = Arc::new(upstream(url, args.clients_authenticate)?);
+    let listen = args.listen.iter().map(|text| listener(text));
+    let listen = listen.collect::<Result<Vec<_>, _>>()?;
+    let mut stop = std::pin::pin!(signals::told_to_stop());
+
+    let admin = match &args.admin {
+        Some(at) => Some(open_admin(at, upstream.clone()).await?),
+        None => None,
+    };
+    let stage = |stage| {
+        if let Some(admin) = &admin {
+            admin.stage.set(stage);
+        }
+    };
+    tokio::select! {
+        told = &mut stop => return told.map(|()| Ended::Done),
+        checked = wait_for_store(setup) => checked?,
+    }
+    let proxy = Proxy::open(settings(setup, args, protected, upstream, listen))
+        .await
+        .map_err(listen_failure)?;
+    for address in proxy.addresses() {
+        output::say(&format!("waxseal: listening on {address}"));
+    }
+    stage(Stage::Serving);
+    let ended = proxy
+        .run(async {
+            // Where signals cannot be had, only killing ends the process.
+            if stop.await.is_ok() {
+                stage(Stage::Draining);
+                output::say("waxseal: stopping: letting requests under way come to their end");
+            }
+        })
+        .await;
+    if ended.cut > 0 {
+        let text = format!(
+            "{} connections were cut: something was still under way on them after {} s",
+            ended.cut, args.grace
+        );
+        output::complain("warning", &text);
+        return Ok(Ended::Findings);
+    }
+    Ok(Ended::Done)
+}
+
+/// What must be so before anything is opened.
+fn check(setup: &Setup, common: &Common) -> Result<(), Failure> {
+    if common.protect.is_empty() && setup.config.protect.is_empty() {
+        return Err(Failure::usage("no record is protected")
+            .hint("say which with --protect, for example --protect 'wa:*', or in waxseal.toml"));
+    }
+    if setup.mode != Mode::Off && setup.keyring.is_none() {
+        return Err(no_key());
+    }
+    Ok(())
+}
+
+fn protected(setup: &Setup, args: &ProxyArgs) -> Vec<Protected> {
+    let mut protected = setup.protected.clone();
+    if let Some(format) = args.format {
+        for protected in &mut protected {
+            protected.format = format.into();
+        }
+    }
+    protected
+}
+
+fn settings(
+    setup: &Setup,
+    args: &ProxyArgs,
+    protected: Vec<Protected>,
+    upstream: Arc<Upstream>,
+    listen: Vec<Listen>,
+) -> Settings {
+    let sealers = protected.into_iter().map(|protected| {
+        let sealer: Sealer = setup.sealer(&protected, setup.mode);
+        (protected.pattern, sealer)
+    });
+    let limits = Limits {
+        value: args.max_value,
+        request: args.max_value.saturating_mul(2),
+        connections: args.max_connections as usize,
+        half_request: Duration::from_secs(args.half_request),
+        stalled: Duration::from_secs(args.max_stall),
+        ..Limits::default()
+    };
+    let processors = available_parallelism().map_or(1, usize::from);
+    let certificate = args.tls_cert.clone().zip(args.tls_key.clone());
+    Settings {
+        listen,
+        listen_tls: certificate.map(|(certificate, key)| ListenTls {
+            certificate,
+            key,
+            client_ca: args.tls_client_ca.clone(),
+        }),
+        upstream,
+        sharing: match args.upstream {
+            SharingArg::Own => Sharing::Own,
+            SharingArg::Shared => Sharing::Shared,
+            SharingArg::Auto => Sharing::Auto,
+        },
+        lanes: usize::from(args.lanes),
+        workers: args
+            .workers
+            .map_or(processors.min(MOST_WORKERS), usize::from),
+        limits,
+        protection: Arc::new(Protection::new(sealers.collect(), setup.mask())),
+        report: reporter(),
+        grace: Duration::from_secs(args.grace),
+    }
+}
+
+/// Waits until the store can be reached, and makes sure that the key is its key.
+async fn wait_for_store(setup: &Setup) -> Result<(), Failure> {
+    let mut said = false;
+    loop {
+        let error = match setup.open_store().await {
+            Ok(store) => match setup.check_key_and_mark(&store).await {
+                Ok(_) => return Ok(()),
+                Err(failure) => failure,
+            },
+            Err(failure) => failure,
+        };
+        if !error.is_passing() {
+            return Err(error);
+        }
+        if !said {
+            output::complain("warning", error.text());
+            output::say("waxseal: waiting for the store before taking clients");
+            said = true;
+        }
+        sleep(RETRY).await;
+    }
+}
+
+/// Writes what does not open to the log, without letting a flood of it fill the disk.
+fn reporter() -> Report {
+    let window = Mutex::new((Instant::now(), 0u64));
+    let left_out = AtomicU64::new(0);
+    Arc::new(move |broken: &BrokenValue<'_>| {
+        {
+            let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
+            if window.0.elapsed() > PERIOD {
+                *window = (Instant::now(), 0);
+                let missing = left_out.swap(0, Ordering::Relaxed);
+                if missing > 0 {
+                    tracing::error!("{missing} more values were not opened in the last period");
+                }
+            }
+            window.1 += 1;
+            if window.1 > LINES {
+                left_out.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+        }
+        tracing::error!(
+            record = broken.shown,
+            command = broken.command,
+            "{}",
+            broken.cause
+        );
+    })
+}
+
+struct RunningAdmin {
+    stage: StageSetter,
+    task: JoinHandle<()>,
+}
+
+impl Drop for RunningAdmin {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn open_admin(at: &str, upstream: Arc<Upstream>) -> Result<RunningAdmin, Failure> {
+    let admin = Admin::open(at, upstream).await.map_err(listen_failure)?;
+    output::say(&format!("waxseal: admin on {}", admin.address()));
+    let stage = admin.stage();
+    let task = tokio::spawn(async move {
+        if let Err(error) = admin.run().await {
+            tracing::error!("the admin address has ended: {error}");
+        }
+    });
+    Ok(RunningAdmin { stage, task })
+}
+
+fn listener(text: &str) -> Result<Listen, Failure> {
+    let wrong = || {
+        Failure::usage("--listen takes HOST:PORT, tls://HOST:PORT or unix:/PATH")
+            .hint("for example --listen 127.0.0.1:6380")
+    };
+    if let Some(path) = text.strip_prefix("unix:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        return if path.starts_with('/') {
+            Ok(Listen::Unix(path.into()))
+        } else {
+            Err(wrong())
+        };
+    }
+    let (tls, address) = match text.strip_prefix("tls://") {
+        Some(address) => (true, address),
+        None => (false, text),
+    };
+    let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
+    if host.is_empty() || host.contains('/') || port.parse::<u16>().is_err() {
+        return Err(wrong());
+    }
+    Ok(if tls {
+        Listen::Tls(address.to_owned())
+    } else {
+        Listen::Tcp(address.to_owned())
+    })
+}
+
+fn upstream(url: &RedisUrl, clients_authenticate: bool) -> Result<Upstream, Failure> {
+    let parts = url.entrance()?;
+    let address = match (parts.host, parts.socket) {
+        (Some((host, port)), _) => Address::Tcp { host, port },
+        (None, Some(path)) => Address::Unix(path),
+        (None, None) => return Err(Failure::usage("the store URL names no server")),
+    };
+    let tls = parts.tls.then_some(UpstreamTls {
+        ca: parts.ca,
+        identity: parts.identity,
+    });
+    let entrance = Entrance::new(
+        parts.user.as_deref(),
+        parts.password.as_deref(),
+        parts.database,
+    );
+    let upstream =
+        Upstream::new(address, tls.as_ref(), entrance, parts.database).map_err(tls_failure)?;
+    Ok(if clients_authenticate {
+        upstream.without_credentials_for_clients()
+    } else {
+        upstream
+    })
+}
+
+fn listen_failure(error: ListenError) -> Failure {
+    match error {
+        ListenError::Tls(error) => tls_failure(error),
+        ListenError::NoCertificate => {
+            Failure::usage(error).hint("name them with --tls-cert and --tls-key")
+        }
+        ListenError::Address { .. } => Failure::failed(&error)
+            .hint("stop whoever listens there, or take another address with --listen"),
+    }
+}
+
+fn tls_failure(error: TlsError) -> Failure {
+    Failure::usage(error)
+}

@@ -1,0 +1,76 @@
+//! Single arguments, read as strictly as Redis reads them: words in any case, canonical decimal
+//! numbers. What an argument is for is not known here.
+
+/// Whether the argument at this place is that word, in any case.
+pub(crate) fn is(arguments: &[&[u8]], at: usize, word: &str) -> bool {
+    arguments
+        .get(at)
+        .is_some_and(|argument| argument.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+/// Whether the argument at this place is one of these words, in any case.
+pub(crate) fn is_one_of(arguments: &[&[u8]], at: usize, words: &[&str]) -> bool {
+    words.iter().any(|word| is(arguments, at, word))
+}
+
+/// The argument at this place as a whole number in canonical form, as Redis wants it: no plus, no
+/// leading zero, no blank.
+pub(crate) fn integer(arguments: &[&[u8]], at: usize) -> Option<i64> {
+    let text = arguments.get(at)?;
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let canonical = match digits {
+        [b'0'] => digits.len() == text.len(),
+        [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    if !canonical {
+        return None;
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// The argument at this place as a count: a canonical number that is not negative.
+pub(crate) fn count(arguments: &[&[u8]], at: usize) -> Option<usize> {
+    usize::try_from(integer(arguments, at)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_numbers_as_strictly_as_redis() {
+        for (text, number) in [
+            ("0", 0),
+            ("7", 7),
+            ("-1", -1),
+            ("120", 120),
+            ("-9223372036854775808", i64::MIN),
+        ] {
+            assert_eq!(integer(&[text.as_bytes()], 0), Some(number), "{text}");
+        }
+        for text in [
+            "",
+            "-",
+            "-0",
+            "01",
+            "+1",
+            " 1",
+            "1 ",
+            "1.0",
+            "x",
+            "9223372036854775808",
+        ] {
+            assert_eq!(integer(&[text.as_bytes()], 0), None, "{text}");
+        }
+        assert_eq!(count(&[b"-1"], 0), None);
+        assert_eq!(count(&[], 0), None);
+    }
+
+    #[test]
+    fn words_are_told_in_any_case() {
+        assert!(is(&[b"kEePtTl"], 0, "KEEPTTL"));
+        assert!(!is(&[b"KEEPTTL "], 0, "KEEPTTL"));
+        assert!(!is(&[], 0, "KEEPTTL"));
+    }
+}

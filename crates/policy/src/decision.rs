@@ -1,0 +1,184 @@
+//! What the policy answers: whether a request goes out as it came, with sealed values, or not at
+//! all; what its reply will hold; what it does to its connection. Only words, no rules.
+
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
+use crate::protected::PatternId;
+use crate::refusal::Refusal;
+
+/// What is to be done with one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The command as the table has it; none when the table has no row for it.
+    pub command: Option<&'static str>,
+    /// With the request and its reply.
+    pub action: Action,
+    /// With the connection. Says what the request asks for; the server may still refuse it.
+    pub effect: Effect,
+}
+
+/// What happens to a request and its reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Both pass as they come.
+    Forward,
+    /// Values in the request are sealed, values in the reply opened.
+    Transform(Transform),
+    /// The request is not sent; the client gets an error.
+    Refuse(Refusal),
+}
+
+/// A request whose values, or whose reply's values, are protected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transform {
+    /// What changes in the request.
+    pub request: RequestChange,
+    /// What a reply that is no error holds.
+    pub reply: ReplyShape,
+}
+
+/// What changes in a request before it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestChange {
+    /// Nothing.
+    None,
+    /// These arguments are values: each is sealed in its place, everything else goes as it came.
+    Seal(SmallVec<[ValueSlot; 2]>),
+    /// Another request is sent instead: this word, then these arguments of the original.
+    Replace {
+        /// The command word.
+        command: &'static str,
+        /// The arguments that follow it. They lie within the original request.
+        arguments: Range<usize>,
+    },
+}
+
+/// An argument that is a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValueSlot {
+    /// Which argument; 0 is the command word.
+    pub argument: usize,
+    /// Where the value will be stored.
+    pub place: Place,
+}
+
+/// Where a value is stored: what it is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The pattern that means the record.
+    pub pattern: PatternId,
+    /// The argument that is the record's name.
+    pub name: usize,
+    /// The argument that is the field, in a hash.
+    pub field: Option<usize>,
+}
+
+/// What a reply holds. Errors pass in every shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReplyShape {
+    /// Nothing of ours.
+    AsItIs,
+    /// One value, or null. (`SET … GET` of a record that did not exist answers null.)
+    Value(Place),
+    /// An array (or null) whose elements are all values of this record.
+    Elements(Place),
+    /// An array whose element *i* is a value of this place or null; or none of ours.
+    Each(Vec<Option<Place>>),
+    /// Field, value, field, value: as a flat array, as a map, or as an array of pairs. The fields
+    /// are in the reply.
+    Fields {
+        /// The pattern that means the record.
+        pattern: PatternId,
+        /// The argument that is the record's name.
+        name: usize,
+    },
+    /// A cursor, then an array of field, value, field, value.
+    ScannedFields {
+        /// The pattern that means the record.
+        pattern: PatternId,
+        /// The argument that is the record's name.
+        name: usize,
+    },
+    /// The answer to HGETALL, as in [`ReplyShape::Fields`], of which the client wants the values
+    /// alone, as an array.
+    OnlyValues {
+        /// The pattern that means the record.
+        pattern: PatternId,
+        /// The argument that is the record's name.
+        name: usize,
+    },
+    /// Null, or a name and a value, or a name and an array of values. Whether they are protected is
+    /// told by the name in the reply.
+    Popped,
+    /// One value or null, of which the client wants the length: 0 for null.
+    Length(Place),
+    /// One value or null, of which the client wants a part, counted as GETRANGE counts: empty for
+    /// null.
+    Range {
+        /// Where the value is stored.
+        place: Place,
+        /// The first byte; from the end if negative.
+        start: i64,
+        /// The last byte, included; from the end if negative.
+        end: i64,
+    },
+}
+
+/// What a request does to the connection it comes over. Everything but [`Effect::None`] and
+/// [`Effect::Label`] needs an upstream connection of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Nothing: any connection would do.
+    None,
+    /// It may hold up the connection for long.
+    Blocking,
+    /// MULTI.
+    Multi,
+    /// EXEC.
+    Exec,
+    /// DISCARD.
+    Discard,
+    /// WATCH.
+    Watch,
+    /// UNWATCH.
+    Unwatch,
+    /// HELLO.
+    Hello,
+    /// AUTH.
+    Auth,
+    /// SELECT.
+    Select,
+    /// RESET.
+    Reset,
+    /// QUIT.
+    Quit,
+    /// SUBSCRIBE and its like.
+    Subscribe(Channels),
+    /// UNSUBSCRIBE and its like.
+    Unsubscribe(Channels),
+    /// MONITOR.
+    Monitor,
+    /// `CLIENT REPLY ON`, with exactly three arguments.
+    ReplyOn,
+    /// `CLIENT REPLY OFF`, with exactly three arguments.
+    ReplyOff,
+    /// `CLIENT REPLY SKIP`, with exactly three arguments.
+    ReplySkip,
+    /// `CLIENT SETNAME`, `CLIENT SETINFO`: only what the connection is called.
+    Label,
+    /// Anything else that asks for or changes the state of the connection itself.
+    Connection,
+}
+
+/// What is subscribed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Channels {
+    /// Channels by name.
+    Plain,
+    /// Channels by pattern.
+    Patterns,
+    /// Shard channels.
+    Shards,
+}

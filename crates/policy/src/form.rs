@@ -1,0 +1,277 @@
+//! The forms of commands that carry values: which arguments are sealed and what the reply holds. One
+//! function for each form, by kind of data. Called only when one of the names is protected; whether
+//! a command has a form at all is said by its row in the table.
+
+use smallvec::{SmallVec, smallvec};
+
+use crate::decide::{Met, decide};
+use crate::decision::{Action, Place, ReplyShape, RequestChange, Transform, ValueSlot};
+use crate::protected::ProtectedNames;
+use crate::refusal::Reason;
+use crate::table::{Treatment, find};
+
+mod hashes;
+mod lists;
+mod strings;
+
+/// A form that a command can have. Two commands have the same form when their values stand in the
+/// same places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// `GET name`, `GETDEL name`.
+    Get,
+    /// `GETEX name [lifetime]`.
+    GetEx,
+    /// `GETSET name value`.
+    GetSet,
+    /// `SET name value [NX | XX] [GET] [lifetime]`.
+    Set,
+    /// `SETEX name lifetime value`, `PSETEX`.
+    SetEx,
+    /// `SETNX name value`.
+    SetNx,
+    /// `MGET name…`.
+    MGet,
+    /// `MSET name value…`, `MSETNX`.
+    MSet,
+    /// `MSETEX count name value… [NX | XX] [lifetime]`.
+    MSetEx,
+    /// `STRLEN name`.
+    StrLen,
+    /// `GETRANGE name start end`, `SUBSTR`.
+    GetRange,
+    /// `DELEX name`, with a condition only on names that are not protected.
+    DelEx,
+    /// `HGET name field`.
+    HGet,
+    /// `HMGET name field…`.
+    HMGet,
+    /// `HGETALL name`.
+    HGetAll,
+    /// `HVALS name`.
+    HVals,
+    /// `HSCAN name cursor [MATCH glob] [COUNT count] [NOVALUES]`.
+    HScan,
+    /// `HRANDFIELD name [count [WITHVALUES]]`.
+    HRandField,
+    /// `HSTRLEN name field`.
+    HStrLen,
+    /// `HSET name field value…`, `HMSET`.
+    HSet,
+    /// `HSETNX name field value`.
+    HSetNx,
+    /// `HSETEX name [conditions] [lifetime] FIELDS count field value…`.
+    HSetEx,
+    /// `HGETEX name [lifetime] FIELDS count field…`.
+    HGetEx,
+    /// `HGETDEL name FIELDS count field…`.
+    HGetDel,
+    /// `LPUSH name value…`, `RPUSH`, `LPUSHX`, `RPUSHX`.
+    Push,
+    /// `LSET name index value`.
+    LSet,
+    /// `LRANGE name start end`.
+    LRange,
+    /// `LINDEX name index`.
+    LIndex,
+    /// `LPOP name [count]`, `RPOP`.
+    Pop,
+    /// `BLPOP name… timeout`, `BRPOP`, `LMPOP`, `BLMPOP`: the reply says which name.
+    PopAny,
+    /// `COMMAND GETKEYS request…`.
+    GetKeys,
+    /// `ACL DRYRUN user request…`.
+    DryRun,
+}
+
+impl Form {
+    /// What happens to a request of this form that names a protected record, in words for the
+    /// documentation.
+    #[must_use]
+    pub fn says(self) -> &'static str {
+        match self {
+            Self::Set => {
+                "value sealed; with `GET` the old value is opened. `IFEQ`, `IFNE`, `IFDEQ`, `IFDNE` \
+                 are refused: they compare"
+            }
+            Self::SetEx | Self::SetNx | Self::LSet => "value sealed",
+            Self::GetSet => "value sealed, the old value opened",
+            Self::Get | Self::GetEx | Self::LIndex => "value opened",
+            Self::MGet => "values opened, name by name",
+            Self::MSet | Self::MSetEx => "values sealed, name by name",
+            Self::StrLen => "sent as GET; the length is that of the opened value",
+            Self::GetRange => "sent as GET; the part is taken from the opened value",
+            Self::DelEx => "forwarded without a condition; refused with one, because it compares",
+            Self::HGet => "value opened",
+            Self::HMGet | Self::HGetEx | Self::HGetDel => "values opened, field by field",
+            Self::HGetAll => "values opened",
+            Self::HVals => "sent as HGETALL; the values are opened, the fields left out",
+            Self::HScan => "values opened; forwarded with `NOVALUES`",
+            Self::HRandField => "values opened with `WITHVALUES`; forwarded without",
+            Self::HStrLen => "sent as HGET; the length is that of the opened value",
+            Self::HSet | Self::HSetNx | Self::HSetEx => "values sealed, field by field",
+            Self::Push => "values sealed, one by one",
+            Self::LRange | Self::Pop => "values opened",
+            Self::GetKeys | Self::DryRun => {
+                "forwarded, unless the request inside holds values or would be refused"
+            }
+            Self::PopAny => "values opened, if the name in the reply is protected",
+        }
+    }
+
+    /// What is done with a request of this form, one of whose names is protected; the reason if it
+    /// has another form.
+    pub(crate) fn apply(
+        self,
+        names: &ProtectedNames,
+        arguments: &[&[u8]],
+        met: Met,
+    ) -> Result<Action, Reason> {
+        let request = Request {
+            names,
+            arguments,
+            met,
+        };
+        match self {
+            Self::Get => Ok(strings::get(request)),
+            Self::GetEx => Ok(strings::get_ex(request)),
+            Self::GetSet => strings::get_set(request),
+            Self::Set => strings::set(request),
+            Self::SetEx => strings::set_ex(request),
+            Self::SetNx => strings::set_nx(request),
+            Self::MGet => Ok(strings::m_get(request)),
+            Self::MSet => strings::m_set(request),
+            Self::MSetEx => strings::m_set_ex(request),
+            Self::StrLen => Ok(strings::str_len(request)),
+            Self::GetRange => Ok(strings::get_range(request)),
+            Self::DelEx => strings::del_ex(request),
+            Self::HGet => Ok(hashes::get(request)),
+            Self::HMGet => Ok(hashes::m_get(request)),
+            Self::HGetAll => Ok(hashes::get_all(request)),
+            Self::HVals => Ok(hashes::vals(request)),
+            Self::HScan => hashes::scan(request),
+            Self::HRandField => hashes::rand_field(request),
+            Self::HStrLen => Ok(hashes::str_len(request)),
+            Self::HSet => hashes::set(request),
+            Self::HSetNx => hashes::set_nx(request),
+            Self::HSetEx => hashes::set_ex(request),
+            Self::HGetEx => hashes::get_ex(request),
+            Self::HGetDel => hashes::get_del(request),
+            Self::Push => Ok(lists::push(request)),
+            Self::LSet => lists::set(request),
+            Self::LRange => Ok(lists::range(request)),
+            Self::LIndex => Ok(lists::index(request)),
+            Self::Pop => Ok(lists::pop(request)),
+            Self::PopAny => Ok(lists::pop_any()),
+            Self::GetKeys => quoted(request, 2),
+            Self::DryRun => quoted(request, 3),
+        }
+    }
+}
+
+/// One request under one policy.
+#[derive(Clone, Copy)]
+struct Request<'r> {
+    names: &'r ProtectedNames,
+    arguments: &'r [&'r [u8]],
+    /// What is known already of one of the names.
+    met: Met,
+}
+
+impl Request<'_> {
+    fn len(self) -> usize {
+        self.arguments.len()
+    }
+
+    /// The record of this name, if it is protected.
+    fn place(self, name: usize) -> Option<Place> {
+        let pattern = match self.met {
+            (at, Some(pattern)) if at == name => pattern,
+            _ => self.names.find(self.arguments.get(name)?)?,
+        };
+        Some(Place {
+            pattern,
+            name,
+            field: None,
+        })
+    }
+
+    /// The field of a record, if that is protected.
+    fn field(self, name: usize, field: usize) -> Option<Place> {
+        let place = self.place(name)?;
+        Some(Place {
+            field: Some(field),
+            ..place
+        })
+    }
+}
+
+/// The request passes, its reply does not.
+fn reply(reply: ReplyShape) -> Action {
+    Action::Transform(Transform {
+        request: RequestChange::None,
+        reply,
+    })
+}
+
+/// One value in the request, and none in the reply.
+fn seal_one(argument: usize, place: Place) -> Action {
+    seal(smallvec![ValueSlot { argument, place }])
+}
+
+/// Values in the request, and none in the reply.
+fn seal(slots: SmallVec<[ValueSlot; 2]>) -> Action {
+    Action::Transform(Transform {
+        request: RequestChange::Seal(slots),
+        reply: ReplyShape::AsItIs,
+    })
+}
+
+/// Another request instead.
+fn replace(command: &'static str, behind: usize, reply: ReplyShape) -> Action {
+    Action::Transform(Transform {
+        request: RequestChange::Replace {
+            command,
+            arguments: 1..behind,
+        },
+        reply,
+    })
+}
+
+/// A form with a value in it that is none of those we know: refused, because the value would go out
+/// in clear. With too few arguments to hold a value the server answers its error.
+fn not_that_form(request: Request<'_>) -> Result<Action, Reason> {
+    if request.len() <= 2 {
+        return Ok(Action::Forward);
+    }
+    Err(Reason::UnforeseenForm)
+}
+
+/// A request about another request, whose command word is at this place: that one's values would go
+/// out in clear.
+fn quoted(request: Request<'_>, word: usize) -> Result<Action, Reason> {
+    let inside = request.arguments.get(word..).unwrap_or_default();
+    // Requests inside a request inside a request are looked at no further.
+    let nested = find(inside)
+        .is_some_and(|row| matches!(row.treatment, Treatment::Form(Form::GetKeys | Form::DryRun)));
+    let holds_no_value = !nested
+        && match decide(request.names, inside).action {
+            Action::Forward => true,
+            Action::Transform(transform) => !matches!(transform.request, RequestChange::Seal(_)),
+            Action::Refuse(_) => false,
+        };
+    holds_no_value
+        .then_some(Action::Forward)
+        .ok_or(Reason::QuotesRequest)
+}
+
+/// How many arguments an option for the lifetime takes, if there is one at this place that we know.
+fn lifetime(arguments: &[&[u8]], at: usize) -> Option<usize> {
+    use crate::argument::{integer, is, is_one_of};
+    if is(arguments, at, "KEEPTTL") {
+        return Some(1);
+    }
+    // A word in the place of the number could be a piece of a value.
+    let number = integer(arguments, at.saturating_add(1)).is_some();
+    (number && is_one_of(arguments, at, &["EX", "PX", "EXAT", "PXAT"])).then_some(2)
+}

@@ -1,0 +1,81 @@
+//! The protected names: all patterns of one policy, in order. What is done with a record that one of
+//! them means is not known here.
+
+use crate::pattern::{OWN_PREFIX, RecordPattern};
+
+/// Which of the patterns means a name: its place in the order they were given in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PatternId(u32);
+
+impl PatternId {
+    /// The place in the order that the patterns were given in, from 0.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The patterns over record names that are protected. The first that means a name decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProtectedNames {
+    patterns: Vec<RecordPattern>,
+}
+
+impl ProtectedNames {
+    /// The patterns, in order.
+    #[must_use]
+    pub fn new(patterns: Vec<RecordPattern>) -> Self {
+        Self { patterns }
+    }
+
+    /// The first pattern that means this name, if it is protected at all. Names of Waxseal's own are
+    /// not.
+    #[must_use]
+    pub fn find(&self, name: &[u8]) -> Option<PatternId> {
+        if name.starts_with(OWN_PREFIX) {
+            return None;
+        }
+        let index = self
+            .patterns
+            .iter()
+            .position(|pattern| pattern.names(name))?;
+        u32::try_from(index).ok().map(PatternId)
+    }
+
+    /// The pattern behind an id.
+    ///
+    /// # Panics
+    ///
+    /// When the id was handed out by a policy with more patterns than this one.
+    #[must_use]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "only `find` and `iter` of these patterns make ids"
+    )]
+    pub fn pattern(&self, id: PatternId) -> &RecordPattern {
+        &self.patterns[id.index()]
+    }
+
+    /// Whether a glob could mean a protected name, as SORT's `BY` and `GET` put elements for the
+    /// `*`. Looks at literal prefixes only: it may say yes too often, never no too often.
+    #[must_use]
+    pub fn may_mean(&self, glob: &[u8]) -> bool {
+        let is_special = |letter: &u8| matches!(letter, b'*' | b'?' | b'[' | b'\\');
+        let Some(end) = glob.iter().position(is_special) else {
+            return self.find(glob).is_some();
+        };
+        let prefix = glob.get(..end).unwrap_or_default();
+        if prefix.starts_with(OWN_PREFIX) {
+            return false;
+        }
+        self.patterns.iter().any(|pattern| {
+            let literal = pattern.prefix().as_bytes();
+            literal.starts_with(prefix) || prefix.starts_with(literal)
+        })
+    }
+
+    /// All patterns with their ids, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (PatternId, &RecordPattern)> {
+        (0..=u32::MAX).map(PatternId).zip(&self.patterns)
+    }
+}

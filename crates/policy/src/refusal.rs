@@ -1,0 +1,155 @@
+//! Refusals: why a request is not sent, in words for whoever operates the application. Holds names of
+//! commands only, never an argument of a request.
+
+use std::fmt;
+
+/// A request that is not sent.
+///
+/// Displayed as a fragment of a sentence: the command in upper case, the cause, what to do instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Refusal {
+    /// The command as the table has it, `set` or `xgroup|create`; none when the table has no row
+    /// for it.
+    pub command: Option<&'static str>,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why a request is not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// Redis would compute with the value, and it only holds an envelope.
+    ComputesOnValue,
+    /// Redis would compare values, and two envelopes of one value differ.
+    ComparesValue,
+    /// The value would come under another name, and its envelope is bound to this one.
+    MovesValue,
+    /// Code on the server would read or write the value.
+    RunsCode,
+    /// Values of this kind of data are not sealed in this version.
+    NotYetSealed(DataKind),
+    /// The values belong to fields that an earlier request named.
+    FieldsElsewhere,
+    /// It holds another request, with values that would go out in clear.
+    QuotesRequest,
+    /// The table has no row for the command, and one of its arguments is a protected name.
+    UnknownCommand,
+    /// The command is known, and this form of it is not.
+    UnforeseenForm,
+    /// The connection would become a replica's: it has no requests and replies.
+    Replication,
+}
+
+/// Data whose values are not sealed in this version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DataKind {
+    /// Sets.
+    Sets,
+    /// Sorted sets.
+    SortedSets,
+    /// Streams.
+    Streams,
+    /// Places on the globe, which are sorted sets.
+    Geo,
+    /// HyperLogLogs.
+    HyperLogLogs,
+    /// Strings of bits.
+    Bitmaps,
+    /// Vector sets.
+    VectorSets,
+    /// Arrays.
+    Arrays,
+}
+
+impl Reason {
+    /// The cause, as the continuation of a command's name.
+    #[must_use]
+    pub fn cause(self) -> &'static str {
+        match self {
+            Self::ComputesOnValue => "makes the server compute on a sealed value",
+            Self::ComparesValue => "makes the server compare a sealed value",
+            Self::MovesValue => {
+                "would put a sealed value under another name, where it does not open"
+            }
+            Self::RunsCode => "runs code of the server on a protected record",
+            Self::FieldsElsewhere => {
+                "carries values without their fields, and a value is sealed together with its field"
+            }
+            Self::QuotesRequest => "holds a request whose values would reach the server in clear",
+            Self::NotYetSealed(kind) => kind.cause(),
+            Self::UnknownCommand => "is not known to this version and names a protected record",
+            Self::UnforeseenForm => {
+                "names a protected record in a form that this version does not know"
+            }
+            Self::Replication => "asks for replication, which does not pass through a proxy",
+        }
+    }
+
+    /// What to do instead.
+    #[must_use]
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::ComputesOnValue => {
+                "read the value, compute in the application and write it back, under WATCH if others write too"
+            }
+            Self::ComparesValue => "read the value and compare in the application",
+            Self::MovesValue => "read it, write it under the new name and delete the old one",
+            Self::RunsCode => {
+                "do it with single commands in MULTI and EXEC, or keep the script's records unprotected"
+            }
+            Self::FieldsElsewhere => "use HSET, in a pipeline if there are many",
+            Self::QuotesRequest => "ask with made-up values, under a name that is not protected",
+            Self::NotYetSealed(_) => {
+                "keep it under a name that no protected pattern means, or in a string, hash or list"
+            }
+            Self::UnknownCommand => {
+                "use a command that is known, or keep the record under a name that no protected pattern means"
+            }
+            Self::UnforeseenForm => "see the command's forms in docs/command-policy.md",
+            Self::Replication => "connect the replica to the server itself",
+        }
+    }
+}
+
+impl DataKind {
+    fn cause(self) -> &'static str {
+        match self {
+            Self::Sets => "works on a set, and the members of sets are not sealed yet",
+            Self::SortedSets => {
+                "works on a sorted set, and the members of sorted sets are not sealed yet"
+            }
+            Self::Streams => "works on a stream, and the entries of streams are not sealed yet",
+            Self::Geo => "works on places of a sorted set, and their members are not sealed yet",
+            Self::HyperLogLogs => "works on a HyperLogLog, and these are not sealed",
+            Self::Bitmaps => "works on the bits of a value, and bitmaps are not sealed",
+            Self::VectorSets => "works on a vector set, and these are not sealed",
+            Self::Arrays => "works on an array, and the elements of arrays are not sealed yet",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.command {
+            Some(name) => write!(f, "{}", Upper(name))?,
+            None => f.write_str("this command")?,
+        }
+        write!(f, " {}: {}", self.reason.cause(), self.reason.remedy())
+    }
+}
+
+/// A command's name as it is written: `xgroup|create` as `XGROUP CREATE`.
+pub(crate) struct Upper(pub(crate) &'static str);
+
+impl fmt::Display for Upper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write as _;
+        let letters = self.0.chars().map(|letter| match letter {
+            '|' => ' ',
+            letter => letter.to_ascii_uppercase(),
+        });
+        letters
+            .into_iter()
+            .try_for_each(|letter| f.write_char(letter))
+    }
+}

@@ -1,0 +1,20 @@
+//! Places on the globe, which are sorted sets to Redis. Refused on protected names.
+
+use super::{Row, refuse};
+use crate::names::{FIRST, FIRST_TWO, Names};
+use crate::refusal::{DataKind, Reason};
+
+const GEO: Reason = Reason::NotYetSealed(DataKind::Geo);
+
+pub(super) const ROWS: &[Row] = &[
+    refuse("geoadd", FIRST, GEO),
+    refuse("geodist", FIRST, GEO),
+    refuse("geohash", FIRST, GEO),
+    refuse("geopos", FIRST, GEO),
+    refuse("georadius", Names::Radius, GEO),
+    refuse("georadius_ro", FIRST, GEO),
+    refuse("georadiusbymember", Names::Radius, GEO),
+    refuse("georadiusbymember_ro", FIRST, GEO),
+    refuse("geosearch", FIRST, GEO),
+    refuse("geosearchstore", FIRST_TWO, GEO),
+];

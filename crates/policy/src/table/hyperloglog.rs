@@ -1,0 +1,15 @@
+//! HyperLogLogs: counters inside a string, which only the server understands.
+
+use super::{Row, nameless, refuse};
+use crate::names::{ALL, FIRST, SECOND};
+use crate::refusal::{DataKind, Reason};
+
+const HYPERLOGLOGS: Reason = Reason::NotYetSealed(DataKind::HyperLogLogs);
+
+pub(super) const ROWS: &[Row] = &[
+    refuse("pfadd", FIRST, HYPERLOGLOGS),
+    refuse("pfcount", ALL, HYPERLOGLOGS),
+    refuse("pfdebug", SECOND, HYPERLOGLOGS),
+    refuse("pfmerge", ALL, HYPERLOGLOGS),
+    nameless("pfselftest"),
+];

@@ -1,0 +1,47 @@
+//! Strings. Values are sealed one by one; what computes on them or compares them is refused, because an
+//! envelope is not the value and two envelopes of one value differ.
+
+use super::{Form, Row, form, refuse};
+use crate::names::{ALL, FIRST, FIRST_TWO, Names, at};
+use crate::refusal::Reason::{ComparesValue, ComputesOnValue};
+
+/// MSETEX: names and values behind their number.
+const COUNTED_PAIRS: Names = Names::Counted {
+    destination: None,
+    at: 1,
+    step: 2,
+};
+
+pub(super) const ROWS: &[Row] = &[
+    form("get", FIRST, Form::Get),
+    form("getdel", FIRST, Form::Get),
+    form("getex", FIRST, Form::GetEx),
+    form("getset", FIRST, Form::GetSet),
+    form("mget", ALL, Form::MGet),
+    form("mset", at(1, -1, 2), Form::MSet),
+    form("msetnx", at(1, -1, 2), Form::MSet),
+    form("msetex", COUNTED_PAIRS, Form::MSetEx),
+    form("set", FIRST, Form::Set),
+    form("setex", FIRST, Form::SetEx),
+    form("psetex", FIRST, Form::SetEx),
+    form("setnx", FIRST, Form::SetNx),
+    // Answered from the whole value.
+    form("strlen", FIRST, Form::StrLen),
+    form("getrange", FIRST, Form::GetRange),
+    form("substr", FIRST, Form::GetRange),
+    refuse("append", FIRST, ComputesOnValue),
+    refuse("setrange", FIRST, ComputesOnValue),
+    refuse("decr", FIRST, ComputesOnValue),
+    refuse("decrby", FIRST, ComputesOnValue),
+    refuse("incr", FIRST, ComputesOnValue),
+    refuse("incrby", FIRST, ComputesOnValue),
+    refuse("incrbyfloat", FIRST, ComputesOnValue),
+    refuse("increx", FIRST, ComputesOnValue),
+    // A plain DELEX passes.
+    form("delex", FIRST, Form::DelEx),
+    refuse("delifeq", FIRST, ComparesValue),
+    refuse("digest", FIRST, ComparesValue),
+    refuse("lcs", FIRST_TWO, ComparesValue),
+    // Its names are behind a word of their own; each argument is taken for one.
+    refuse("stralgo", at(2, -1, 1), ComparesValue),
+];

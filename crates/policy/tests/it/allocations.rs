@@ -1,0 +1,35 @@
+//! The path that every request takes: no allocation for requests with a value or two.
+
+use std::hint::black_box;
+
+use waxseal_policy::decide;
+
+use crate::{names, words};
+
+#[test]
+fn a_request_with_a_value_or_two_allocates_nothing() {
+    let names = names();
+    // The table is put together at its first use.
+    let _ = decide(&names, &[b"PING"]);
+    for request in [
+        "GET wa:1",
+        "SET wa:1 v EX 60 NX",
+        "GET log",
+        "SET log v",
+        "HGET wa:1 f",
+        "HSET wa:1 f v",
+        "MSET wa:1 v wa:2 w",
+        "LPUSH wa:1 v",
+        "DEL wa:1",
+        "EXPIRE wa:1 60",
+        "CLIENT SETNAME me",
+        "APPEND wa:1 v",
+        "JSON.SET doc $ v",
+    ] {
+        let arguments = words(request);
+        let counted = allocation_counter::measure(|| {
+            black_box(decide(&names, &arguments));
+        });
+        assert_eq!(counted.count_total, 0, "{request}");
+    }
+}

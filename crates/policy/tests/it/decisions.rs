@@ -1,0 +1,435 @@
+//! The decision for each form of each command that carries values.
+
+use waxseal_policy::{Action, ReplyShape, RequestChange, decide};
+
+use crate::{decided, names, policy, shown};
+
+fn assert_decides(cases: &[(&str, &str)]) {
+    for (request, expected) in cases {
+        assert_eq!(shown(&decided(request).action), *expected, "{request}");
+    }
+}
+
+#[test]
+fn a_name_that_no_pattern_means_is_forwarded_in_every_form() {
+    for request in [
+        "GET log",
+        "SET log v",
+        "SET log v IFEQ x",
+        "APPEND log v",
+        "MSET log v lag w",
+        "MSET log",
+        "HSET log f v",
+        "HSET log f",
+        "LPUSH log v",
+        "EVAL code 1 log wa:1",
+        "SADD log wa:1",
+        "RENAME log lag",
+        "STRLEN log",
+        "HVALS log",
+        "LINSERT log BEFORE wa:1 v",
+        "SET log wa:1",
+        "HSET log wa:1 v",
+        "SET waxseal:canary v",
+        "APPEND waxseal:quarantine:wa:1 v",
+    ] {
+        assert_eq!(decided(request).action, Action::Forward, "{request}");
+    }
+    let everything = policy(&["*"]);
+    let request: [&[u8]; 3] = [b"APPEND", b"waxseal:canary", b"v"];
+    assert_eq!(decide(&everything, &request).action, Action::Forward);
+    assert_eq!(decide(&everything, &[]).action, Action::Forward);
+}
+
+#[test]
+fn strings_are_sealed_and_opened() {
+    assert_decides(&[
+        ("GET wa:1", "as it is -> value @1"),
+        ("GETDEL wa:1", "as it is -> value @1"),
+        ("GETEX wa:1", "as it is -> value @1"),
+        ("GETEX wa:1 EX 60", "as it is -> value @1"),
+        ("GETEX wa:1 PERSIST", "as it is -> value @1"),
+        ("GETSET wa:1 v", "seal 2@1 -> value @1"),
+        ("SET wa:1 v", "seal 2@1 -> as it is"),
+        ("SETEX wa:1 60 v", "seal 3@1 -> as it is"),
+        ("PSETEX wa:1 60000 v", "seal 3@1 -> as it is"),
+        ("SETNX wa:1 v", "seal 2@1 -> as it is"),
+    ]);
+}
+
+#[test]
+fn set_takes_every_option_in_any_order_and_case() {
+    assert_decides(&[
+        ("SET wa:1 v NX", "seal 2@1 -> as it is"),
+        ("SET wa:1 v xx", "seal 2@1 -> as it is"),
+        ("SET wa:1 v GET", "seal 2@1 -> value @1"),
+        ("SET wa:1 v EX 60", "seal 2@1 -> as it is"),
+        ("SET wa:1 v px 60000", "seal 2@1 -> as it is"),
+        ("SET wa:1 v EXAT 4102444800", "seal 2@1 -> as it is"),
+        ("SET wa:1 v PXAT 4102444800000", "seal 2@1 -> as it is"),
+        ("SET wa:1 v KEEPTTL", "seal 2@1 -> as it is"),
+        ("SET wa:1 v EX 60 NX GET", "seal 2@1 -> value @1"),
+        ("SET wa:1 v get keepttl XX", "seal 2@1 -> value @1"),
+        ("SET wa:1 v GET EX -1", "seal 2@1 -> value @1"),
+        ("SET wa:1 GET GET", "seal 2@1 -> value @1"),
+        ("SET wa:1 IFEQ", "seal 2@1 -> as it is"),
+        ("SET wa:1 wa:2", "seal 2@1 -> as it is"),
+        ("sEt wa:1 v", "seal 2@1 -> as it is"),
+    ]);
+}
+
+#[test]
+fn set_in_a_form_that_is_not_known_is_refused() {
+    assert_decides(&[
+        ("SET wa:1 v IFEQ w", "refuse ComparesValue"),
+        ("SET wa:1 v ifne w", "refuse ComparesValue"),
+        ("SET wa:1 v IFDEQ 0123", "refuse ComparesValue"),
+        ("SET wa:1 v EX 60 IFDNE 0123", "refuse ComparesValue"),
+        ("SET wa:1 v BLESSED", "refuse UnforeseenForm"),
+        ("SET wa:1 v EX", "refuse UnforeseenForm"),
+        ("SET wa:1 v EX NX", "refuse UnforeseenForm"),
+        ("SET wa:1 v EX 1.5", "refuse UnforeseenForm"),
+        ("SET wa:1 two words", "refuse UnforeseenForm"),
+        ("SET wa:1 v ", "refuse UnforeseenForm"),
+        ("SETEX wa:1 v 60", "refuse UnforeseenForm"),
+        ("SETEX wa:1 60 v w", "refuse UnforeseenForm"),
+        ("PSETEX wa:1 v", "refuse UnforeseenForm"),
+        ("SETNX wa:1 v w", "refuse UnforeseenForm"),
+        ("GETSET wa:1 v w", "refuse UnforeseenForm"),
+    ]);
+}
+
+#[test]
+fn a_wrong_number_of_arguments_without_a_value_is_the_servers_to_refuse() {
+    for request in [
+        "GET wa:1 wa:2",
+        "GETDEL wa:1 wa:2",
+        "SET wa:1",
+        "SETEX wa:1",
+        "SETNX wa:1",
+        "GETSET wa:1",
+        "HGET wa:1",
+        "HGET wa:1 f g",
+        "HGETALL wa:1 f",
+        "HSET wa:1",
+        "HVALS wa:1 f",
+        "LPUSH wa:1",
+        "LINDEX wa:1",
+        "LRANGE wa:1 0",
+        "LPOP wa:1 1 2",
+        "STRLEN wa:1 wa:2",
+        "GETRANGE wa:1 0",
+        "GETRANGE wa:1 0 x",
+        "HSTRLEN wa:1",
+        "HSCAN wa:1",
+        "HRANDFIELD wa:1",
+        "HSETEX wa:1",
+        "HGETEX wa:1",
+        "HGETDEL wa:1",
+        "LSET wa:1",
+    ] {
+        assert_eq!(decided(request).action, Action::Forward, "{request}");
+    }
+}
+
+#[test]
+fn what_redis_would_measure_is_measured_on_the_whole_value() {
+    assert_decides(&[
+        ("STRLEN wa:1", "GET 1..2 -> length @1"),
+        ("GETRANGE wa:1 0 -1", "GET 1..2 -> range 0..=-1 @1"),
+        ("SUBSTR wa:1 -3 2", "GET 1..2 -> range -3..=2 @1"),
+        ("HSTRLEN wa:1 f", "HGET 1..3 -> length @1/2"),
+        ("HVALS wa:1", "HGETALL 1..2 -> only values @1"),
+    ]);
+}
+
+#[test]
+fn several_names_are_treated_one_by_one() {
+    assert_decides(&[
+        ("MGET wa:1 log sess:2", "as it is -> each @1 - @3"),
+        ("MGET log lag", "forward"),
+        ("MSET wa:1 v log w sess:2 x", "seal 2@1 6@5 -> as it is"),
+        ("MSETNX log v wa:1 w", "seal 4@3 -> as it is"),
+        ("MSET log wa:1", "forward"),
+        ("MSET wa:1 v log", "refuse UnforeseenForm"),
+        ("MSET log v wa:1", "refuse UnforeseenForm"),
+        ("MSETEX 2 wa:1 v log w", "seal 3@2 -> as it is"),
+        ("MSETEX 2 log v wa:1 w NX EX 60", "seal 5@4 -> as it is"),
+        ("MSETEX 1 wa:1 v KEEPTTL XX", "seal 3@2 -> as it is"),
+        ("MSETEX 1 wa:1 v w", "refuse UnforeseenForm"),
+        ("MSETEX 2 wa:1 v", "refuse UnforeseenForm"),
+        ("MSETEX x wa:1 v", "refuse UnforeseenForm"),
+        ("MSETEX 1 wa:1 v EX soon", "refuse UnforeseenForm"),
+        ("DEL wa:1 log", "forward"),
+        ("RENAME log wa:1", "refuse MovesValue"),
+        ("RENAME wa:1 log", "refuse MovesValue"),
+        ("LMOVE log wa:1 LEFT RIGHT", "refuse MovesValue"),
+        ("BITOP AND wa:1 log lag", "refuse NotYetSealed(Bitmaps)"),
+        ("SUNIONSTORE log wa:1 lag", "refuse NotYetSealed(Sets)"),
+    ]);
+}
+
+#[test]
+fn the_first_pattern_that_means_a_name_decides() {
+    let names = policy(&["sess:admin:*", "sess:*"]);
+    for (name, index) in [("sess:admin:1", 0), ("sess:1", 1)] {
+        let decision = decide(&names, &[b"GET", name.as_bytes()]);
+        let Action::Transform(transform) = decision.action else {
+            panic!("{name} is protected");
+        };
+        let ReplyShape::Value(place) = transform.reply else {
+            panic!("one value");
+        };
+        assert_eq!(place.pattern.index(), index);
+        assert_eq!(transform.request, RequestChange::None);
+        assert!(names.pattern(place.pattern).matches(name.as_bytes()));
+    }
+    let listed: Vec<_> = names
+        .iter()
+        .map(|(id, it)| (id.index(), it.as_str()))
+        .collect();
+    assert_eq!(listed, [(0, "sess:admin:*"), (1, "sess:*")]);
+}
+
+#[test]
+fn hashes_are_sealed_field_by_field() {
+    assert_decides(&[
+        ("HSET wa:1 f v", "seal 3@1/2 -> as it is"),
+        ("HSET wa:1 f v g w", "seal 3@1/2 5@1/4 -> as it is"),
+        ("HMSET wa:1 f v", "seal 3@1/2 -> as it is"),
+        ("HSETNX wa:1 f v", "seal 3@1/2 -> as it is"),
+        ("HSET wa:1 f", "refuse UnforeseenForm"),
+        ("HSET wa:1 f v g", "refuse UnforeseenForm"),
+        ("HSETNX wa:1 f", "refuse UnforeseenForm"),
+        ("HSETNX wa:1 f v w", "refuse UnforeseenForm"),
+        ("HGET wa:1 f", "as it is -> value @1/2"),
+        ("HMGET wa:1 f g", "as it is -> each @1/2 @1/3"),
+        ("HGETALL wa:1", "as it is -> fields @1"),
+        ("HRANDFIELD wa:1", "forward"),
+        ("HRANDFIELD wa:1 3", "forward"),
+        ("HRANDFIELD wa:1 3 withvalues", "as it is -> fields @1"),
+        ("HRANDFIELD wa:1 3 WITHTIMES", "refuse UnforeseenForm"),
+        ("HSCAN wa:1 0", "as it is -> scanned fields @1"),
+        (
+            "HSCAN wa:1 0 MATCH f* COUNT 10",
+            "as it is -> scanned fields @1",
+        ),
+        (
+            "HSCAN wa:1 0 MATCH NOVALUES",
+            "as it is -> scanned fields @1",
+        ),
+        ("HSCAN wa:1 0 NOVALUES", "forward"),
+        ("HSCAN wa:1 0 COUNT 10 novalues", "forward"),
+        ("HSCAN wa:1 0 SORTED", "refuse UnforeseenForm"),
+        ("HDEL wa:1 f", "forward"),
+        ("HKEYS wa:1", "forward"),
+        ("HEXPIRE wa:1 60 FIELDS 1 f", "forward"),
+        ("HINCRBY wa:1 f 1", "refuse ComputesOnValue"),
+        ("HIMPORT PREPARE set f g", "forward"),
+        ("HIMPORT SET wa:1 set v w", "refuse FieldsElsewhere"),
+        ("HIMPORT SET log set v w", "forward"),
+    ]);
+}
+
+#[test]
+fn fields_with_lifetimes_are_sealed_and_opened() {
+    assert_decides(&[
+        ("HSETEX wa:1 FIELDS 1 f v", "seal 5@1/4 -> as it is"),
+        (
+            "HSETEX wa:1 FNX EX 60 FIELDS 2 f v g w",
+            "seal 8@1/7 10@1/9 -> as it is",
+        ),
+        (
+            "HSETEX wa:1 fields 1 f v keepttl fxx",
+            "seal 5@1/4 -> as it is",
+        ),
+        (
+            "HSETEX wa:1 NX FXX PXAT 4102444800000 FIELDS 1 f v",
+            "seal 9@1/8 -> as it is",
+        ),
+        ("HSETEX wa:1 FIELDS 2 f v", "refuse UnforeseenForm"),
+        ("HSETEX wa:1 FIELDS 1 f v w", "refuse UnforeseenForm"),
+        ("HSETEX wa:1 FIELDS x f v", "refuse UnforeseenForm"),
+        ("HSETEX wa:1 EX v FIELDS 1 f v", "refuse UnforeseenForm"),
+        ("HSETEX wa:1 f v", "refuse UnforeseenForm"),
+        (
+            "HSETEX wa:1 FIELDS 1 f v FIELDS 1 g w",
+            "refuse UnforeseenForm",
+        ),
+        ("HGETEX wa:1 FIELDS 2 f g", "as it is -> each @1/4 @1/5"),
+        ("HGETEX wa:1 PERSIST FIELDS 1 f", "as it is -> each @1/5"),
+        ("HGETEX wa:1 EX 60 FIELDS 1 f", "as it is -> each @1/6"),
+        ("HGETEX wa:1 FIELDS 2 f", "refuse UnforeseenForm"),
+        ("HGETDEL wa:1 FIELDS 2 f g", "as it is -> each @1/4 @1/5"),
+        ("HGETDEL wa:1 f", "refuse UnforeseenForm"),
+    ]);
+}
+
+#[test]
+fn lists_are_sealed_element_by_element() {
+    assert_decides(&[
+        ("LPUSH wa:1 v", "seal 2@1 -> as it is"),
+        ("RPUSH wa:1 v w x", "seal 2@1 3@1 4@1 -> as it is"),
+        ("LPUSHX wa:1 v", "seal 2@1 -> as it is"),
+        ("RPUSHX wa:1 v", "seal 2@1 -> as it is"),
+        ("LSET wa:1 0 v", "seal 3@1 -> as it is"),
+        ("LSET wa:1 v 0", "refuse UnforeseenForm"),
+        ("LSET wa:1 0", "refuse UnforeseenForm"),
+        ("LRANGE wa:1 0 -1", "as it is -> elements @1"),
+        ("LINDEX wa:1 0", "as it is -> value @1"),
+        ("LPOP wa:1", "as it is -> value @1"),
+        ("RPOP wa:1 2", "as it is -> elements @1"),
+        ("LMPOP 2 log wa:1 LEFT COUNT 2", "as it is -> popped"),
+        ("LMPOP 1 log LEFT", "forward"),
+        ("BLMPOP 0 1 wa:1 RIGHT", "as it is -> popped"),
+        ("BLPOP wa:1 0", "as it is -> popped"),
+        ("BRPOP log wa:1 0", "as it is -> popped"),
+        ("BRPOP log wa:1", "forward"),
+        ("LLEN wa:1", "forward"),
+        ("LTRIM wa:1 0 9", "forward"),
+    ]);
+}
+
+#[test]
+fn delex_passes_without_a_condition_only() {
+    assert_decides(&[
+        ("DELEX wa:1", "forward"),
+        ("DELEX wa:1 IFEQ v", "refuse ComparesValue"),
+        ("DELEX log IFEQ v", "forward"),
+    ]);
+}
+
+#[test]
+fn what_works_on_names_and_lifetimes_passes() {
+    for request in [
+        "DEL wa:1",
+        "UNLINK wa:1",
+        "EXISTS wa:1",
+        "TYPE wa:1",
+        "TOUCH wa:1",
+        "EXPIRE wa:1 60",
+        "PEXPIREAT wa:1 1 GT",
+        "TTL wa:1",
+        "PERSIST wa:1",
+        "DUMP wa:1",
+        "OBJECT ENCODING wa:1",
+        "MEMORY USAGE wa:1",
+        "MOVE wa:1 1",
+        "WATCH wa:1",
+        "DEBUG OBJECT wa:1",
+        "SCAN 0 MATCH wa:*",
+        "KEYS wa:1",
+        "PUBLISH wa:1 v",
+        "CLIENT SETNAME wa:1",
+        "CLUSTER KEYSLOT wa:1",
+        "BLESS SET wa:1 NO-EVICT",
+    ] {
+        assert_eq!(decided(request).action, Action::Forward, "{request}");
+    }
+}
+
+#[test]
+fn sort_looks_at_what_its_globs_could_mean() {
+    assert_decides(&[
+        ("SORT log", "forward"),
+        ("SORT wa:1", "refuse ComparesValue"),
+        ("SORT log STORE wa:1", "refuse ComparesValue"),
+        ("SORT log STORE lag", "forward"),
+        (
+            "SORT log BY w_* GET # GET x:*->f LIMIT 0 9 ASC ALPHA",
+            "forward",
+        ),
+        ("SORT log GET wa:*", "refuse ComparesValue"),
+        ("SORT log GET *", "refuse ComparesValue"),
+        ("SORT log BY w*", "refuse ComparesValue"),
+        ("SORT_RO log GET sess:1*->f", "refuse ComparesValue"),
+        ("SORT_RO log BY nosort", "forward"),
+        ("SORT log NEW wa:1", "refuse ComparesValue"),
+    ]);
+}
+
+#[test]
+fn a_glob_means_what_its_literal_prefix_allows() {
+    let names = policy(&["wa:{user}", "one", "*:end"]);
+    let narrow = policy(&["wa:{user}", "one"]);
+    for (glob, may) in [
+        ("wa:*", true),
+        ("w*", true),
+        ("*", true),
+        ("wa:1", true),
+        ("wa:12*->f", true),
+        ("o*", true),
+        ("x*", false),
+        ("wb:*", false),
+        ("one", true),
+        ("two", false),
+        ("?a:1", true),
+        ("[w]x", true),
+        ("waxseal:*", false),
+    ] {
+        assert_eq!(narrow.may_mean(glob.as_bytes()), may, "{glob}");
+        // A pattern that may begin with anything leaves nothing out but our own names.
+        let wide = may || (glob.contains('*') && !glob.starts_with("waxseal:"));
+        assert_eq!(names.may_mean(glob.as_bytes()), wide, "{glob}");
+    }
+}
+
+#[test]
+fn an_unknown_command_may_not_name_a_protected_record() {
+    for request in [
+        "JSON.SET wa:1 $ v",
+        "FUTURE x wa:1",
+        "DEBUG POPULATE 9 wa:1",
+        "OBJECT FUTURE wa:1",
+        "client|reply wa:1",
+        "xgroup|create x wa:1",
+    ] {
+        assert_eq!(
+            shown(&decided(request).action),
+            "refuse UnknownCommand",
+            "{request}"
+        );
+    }
+    for request in [
+        "JSON.SET doc $ v",
+        "wa:1",
+        "OBJECT",
+        "OBJECT FUTURE log",
+        "CLIENT",
+    ] {
+        assert_eq!(decided(request).action, Action::Forward, "{request}");
+    }
+    let long = vec![b'x'; 100_000];
+    let request: [&[u8]; 2] = [&long, b"wa:1"];
+    assert_eq!(
+        shown(&decide(&names(), &request).action),
+        "refuse UnknownCommand"
+    );
+}
+
+#[test]
+fn a_request_inside_a_request_may_hold_no_value() {
+    assert_decides(&[
+        ("COMMAND GETKEYS LMPOP 1 wa:1 LEFT", "forward"),
+        ("COMMAND GETKEYS GET wa:1", "forward"),
+        ("COMMAND GETKEYS SET log v", "forward"),
+        ("COMMAND GETKEYS SET wa:1 v", "refuse QuotesRequest"),
+        (
+            "COMMAND GETKEYSANDFLAGS append wa:1 v",
+            "refuse QuotesRequest",
+        ),
+        ("ACL DRYRUN me SET wa:1 v", "refuse QuotesRequest"),
+        ("ACL DRYRUN me GET wa:1", "forward"),
+        (
+            "COMMAND GETKEYS COMMAND GETKEYS GET wa:1",
+            "refuse QuotesRequest",
+        ),
+        ("COMMAND GETKEYS", "forward"),
+    ]);
+    let mut deep: Vec<&[u8]> = [&b"COMMAND"[..], b"GETKEYS"].repeat(100_000);
+    deep.push(b"wa:1");
+    assert_eq!(
+        shown(&decide(&names(), &deep).action),
+        "refuse QuotesRequest"
+    );
+}

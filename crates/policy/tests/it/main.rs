@@ -1,0 +1,80 @@
+//! What the policy promises: a row for every command of every supported server, names where the
+//! servers say they are, the right decision for each form, and no value that gets past it.
+
+mod allocations;
+mod decisions;
+mod effects;
+mod forms;
+mod positions;
+mod properties;
+mod refusals;
+mod rows;
+mod servers;
+
+use waxseal_policy::{Action, Decision, Place, ProtectedNames, RecordPattern, ReplyShape};
+use waxseal_policy::{RequestChange, decide};
+
+/// The policy of all these tests: names that begin with `wa:` or `sess:` are protected.
+fn names() -> ProtectedNames {
+    policy(&["wa:{user}", "sess:*"])
+}
+
+fn policy(patterns: &[&str]) -> ProtectedNames {
+    let parse = |text: &&str| RecordPattern::parse(text).expect("a pattern");
+    ProtectedNames::new(patterns.iter().map(parse).collect())
+}
+
+/// A request written with blanks.
+fn words(request: &str) -> Vec<&[u8]> {
+    request.split(' ').map(str::as_bytes).collect()
+}
+
+fn decided(request: &str) -> Decision {
+    decide(&names(), &words(request))
+}
+
+/// An action in a few words: `seal 2@1` is the value at 2 of the record named at 1, `3@1/2` is that
+/// of the field named at 2, `-> value @1` what the reply holds.
+fn shown(action: &Action) -> String {
+    match action {
+        Action::Forward => "forward".to_owned(),
+        Action::Refuse(refusal) => format!("refuse {:?}", refusal.reason),
+        Action::Transform(transform) => {
+            let request = match &transform.request {
+                RequestChange::None => "as it is".to_owned(),
+                RequestChange::Seal(slots) => slots.iter().fold("seal".to_owned(), |text, slot| {
+                    format!("{text} {}{}", slot.argument, at(slot.place))
+                }),
+                RequestChange::Replace { command, arguments } => {
+                    format!("{command} {}..{}", arguments.start, arguments.end)
+                }
+            };
+            format!("{request} -> {}", reply(&transform.reply))
+        }
+    }
+}
+
+fn reply(shape: &ReplyShape) -> String {
+    match shape {
+        ReplyShape::AsItIs => "as it is".to_owned(),
+        ReplyShape::Value(place) => format!("value {}", at(*place)),
+        ReplyShape::Elements(place) => format!("elements {}", at(*place)),
+        ReplyShape::Each(places) => places.iter().fold("each".to_owned(), |text, place| {
+            let place = place.map_or("-".to_owned(), at);
+            format!("{text} {place}")
+        }),
+        ReplyShape::Fields { name, .. } => format!("fields @{name}"),
+        ReplyShape::ScannedFields { name, .. } => format!("scanned fields @{name}"),
+        ReplyShape::OnlyValues { name, .. } => format!("only values @{name}"),
+        ReplyShape::Popped => "popped".to_owned(),
+        ReplyShape::Length(place) => format!("length {}", at(*place)),
+        ReplyShape::Range { place, start, end } => format!("range {start}..={end} {}", at(*place)),
+    }
+}
+
+fn at(place: Place) -> String {
+    match place.field {
+        Some(field) => format!("@{}/{field}", place.name),
+        None => format!("@{}", place.name),
+    }
+}

@@ -1,0 +1,151 @@
+//! Where record names stand: the table against what the servers say.
+
+use std::collections::BTreeSet;
+
+use waxseal_policy::table::{Names, Row, find, rows};
+use waxseal_testing::{Flavor, RedisServer, Reply};
+
+use crate::servers::{self, Says};
+use crate::words;
+
+/// What they name tells the server a slot, and is no record: shard channels, a cursor.
+const NAME_NO_RECORD: [&str; 4] = ["spublish", "ssubscribe", "sunsubscribe", "clusterscan"];
+
+#[test]
+fn names_stand_where_the_servers_say() {
+    let mut wrong = Vec::new();
+    for commands in servers::all() {
+        for (name, says) in &commands.says {
+            let row = rows().iter().find(|row| row.name == name).expect("a row");
+            if !agrees(row, *says) {
+                wrong.push(format!(
+                    "{name}: {says:?} in {}, {:?} here",
+                    commands.server, row.names
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Where the table names every argument that could be a name, which is more than the server, never
+/// less: names behind a word, and the names of a request inside the request.
+const NAMES_MORE: [&str; 4] = [
+    "acl|dryrun",
+    "command|getkeys",
+    "command|getkeysandflags",
+    "stralgo",
+];
+
+fn agrees(row: &Row, says: Says) -> bool {
+    match (row.names, says) {
+        // The rows of the subcommands tell.
+        (Names::Subcommands, _) => true,
+        (Names::None, Says::None) => true,
+        (Names::None, Says::Fixed { .. }) => NAME_NO_RECORD.contains(&row.name),
+        (
+            Names::At { first, last, step },
+            Says::Fixed {
+                first: f,
+                last: l,
+                step: s,
+            },
+        ) => {
+            // With one name there is no step.
+            let steps = first as i64 == l || step as i64 == s;
+            first as i64 == f && last as i64 == l && steps
+        }
+        (Names::At { .. }, Says::Movable | Says::None) => NAMES_MORE.contains(&row.name),
+        (Names::None, Says::Movable) => false,
+        (_, says) => says == Says::Movable,
+    }
+}
+
+/// Requests whose names stand at no fixed places, in several forms.
+const MOVABLE: [&str; 48] = [
+    "EVAL code 2 a b c",
+    "EVAL code 0 c",
+    "EVAL_RO code 1 a c",
+    "EVALSHA hash 1 a",
+    "EVALSHA_RO hash 3 a b c",
+    "FCALL f 2 a b c",
+    "FCALL_RO f 1 a",
+    "LMPOP 2 a b LEFT",
+    "LMPOP 1 a RIGHT COUNT 2",
+    "BLMPOP 0 2 a b LEFT COUNT 1",
+    "ZMPOP 2 a b MIN",
+    "BZMPOP 0 1 a MAX COUNT 2",
+    "SINTERCARD 2 a b LIMIT 1",
+    "ZDIFF 2 a b WITHSCORES",
+    "ZDIFFSTORE d 2 a b",
+    "ZINTER 2 a b WEIGHTS 1 2",
+    "ZINTERCARD 1 a LIMIT 2",
+    "ZINTERSTORE d 1 a",
+    "ZUNION 3 a b c AGGREGATE MAX",
+    "ZUNIONSTORE d 2 a b WEIGHTS 1 2",
+    "MSETEX 2 a v b w EX 60",
+    "MSETEX 1 a v",
+    "SORT a",
+    "SORT a STORE d",
+    "SORT a BY x_* LIMIT 0 9 GET # GET y_* ASC ALPHA STORE d",
+    "SORT a ALPHA DESC store d",
+    "SORT_RO a BY nosort GET #",
+    "GEORADIUS a 1 2 3 km",
+    "GEORADIUS a 1 2 3 km STORE d",
+    "GEORADIUS a 1 2 3 km COUNT 2 ASC STOREDIST d",
+    "GEORADIUSBYMEMBER a m 3 km",
+    "GEORADIUSBYMEMBER a m 3 km storedist d",
+    "XREAD STREAMS a 0",
+    "XREAD COUNT 2 BLOCK 9 STREAMS a b 0 0",
+    "XREAD BLOCK 9 streams a b c 0 0 0",
+    "XREADGROUP GROUP g c STREAMS a >",
+    "XREADGROUP GROUP g c COUNT 2 BLOCK 9 NOACK STREAMS a b > >",
+    "XREADGROUP GROUP STREAMS c STREAMS a >",
+    "MIGRATE host 1 a 0 9",
+    "MIGRATE host 1 a 0 9 COPY REPLACE",
+    "MIGRATE host 1  0 9 KEYS a b",
+    "MIGRATE host 1  0 9 COPY AUTH secret KEYS a b c",
+    "MIGRATE host 1  0 9 REPLACE AUTH2 user secret KEYS a",
+    "OBJECT ENCODING a",
+    "MEMORY USAGE a SAMPLES 5",
+    "XGROUP CREATE a g 0",
+    "XINFO STREAM a FULL",
+    "BITOP AND d a b",
+];
+
+#[test]
+fn finds_the_names_that_each_server_finds_in_a_request() {
+    let mut asked = BTreeSet::new();
+    for flavor in Flavor::ALL {
+        let server = RedisServer::builder().flavor(flavor).start();
+        let mut client = server.client();
+        for request in MOVABLE {
+            let arguments = words(request);
+            let row = find(&arguments).expect("a row");
+            let known = client
+                .cmd(&[&b"COMMAND"[..], b"INFO", arguments[0]])
+                .array();
+            if known.iter().all(|known| *known == Reply::Nil) {
+                continue;
+            }
+            let mut question: Vec<&[u8]> = vec![b"COMMAND", b"GETKEYS"];
+            question.extend(&arguments);
+            let ours: BTreeSet<&[u8]> = row
+                .names
+                .places(&arguments)
+                .into_iter()
+                .map(|at| arguments[at])
+                .collect();
+            let reply = client.cmd(&question);
+            let theirs: BTreeSet<Vec<u8>> = match &reply {
+                Reply::Array(_) => reply.array().into_iter().filter_map(Reply::bytes).collect(),
+                // "The command has no key arguments"
+                _ => BTreeSet::new(),
+            };
+            let theirs: BTreeSet<&[u8]> = theirs.iter().map(Vec::as_slice).collect();
+            assert_eq!(ours, theirs, "{request} on {flavor:?}");
+            asked.insert(request);
+        }
+    }
+    assert_eq!(asked.len(), MOVABLE.len(), "some server knows each of them");
+}

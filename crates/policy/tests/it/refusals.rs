@@ -1,0 +1,128 @@
+//! Which commands are refused, why, and in which words.
+
+use waxseal_policy::table::{Names, Treatment, rows};
+use waxseal_policy::{Action, Reason, decide};
+
+use crate::{decided, names, shown};
+
+#[test]
+fn says_why_for_every_kind_of_refusal() {
+    for (request, reason) in [
+        ("APPEND wa:1 v", "ComputesOnValue"),
+        ("SETRANGE wa:1 0 v", "ComputesOnValue"),
+        ("INCR wa:1", "ComputesOnValue"),
+        ("INCRBYFLOAT wa:1 1", "ComputesOnValue"),
+        ("INCREX wa:1", "ComputesOnValue"),
+        ("HINCRBYFLOAT wa:1 f 1", "ComputesOnValue"),
+        ("LCS log wa:1", "ComparesValue"),
+        ("DIGEST wa:1", "ComparesValue"),
+        ("DELIFEQ wa:1 v", "ComparesValue"),
+        ("LREM wa:1 0 v", "ComparesValue"),
+        ("LPOS wa:1 v", "ComparesValue"),
+        ("LINSERT wa:1 BEFORE v w", "ComparesValue"),
+        ("COPY wa:1 log", "MovesValue"),
+        ("RENAMENX log wa:1", "MovesValue"),
+        ("RESTORE wa:1 0 v", "MovesValue"),
+        ("RPOPLPUSH wa:1 log", "MovesValue"),
+        ("BLMOVEM wa:1 log LEFT LEFT 0", "MovesValue"),
+        ("MIGRATE host 6379 wa:1 0 100", "MovesValue"),
+        ("MIGRATE host 6379  0 100 COPY KEYS log wa:1", "MovesValue"),
+        ("EVAL code 1 wa:1", "RunsCode"),
+        ("EVALSHA_RO hash 2 log wa:1 v", "RunsCode"),
+        ("FCALL name 1 wa:1", "RunsCode"),
+        ("EVAL code 01 wa:1", "RunsCode"),
+        ("EVAL code 9 wa:1", "RunsCode"),
+        ("SADD wa:1 v", "NotYetSealed(Sets)"),
+        ("SDIFFCARD 2 log wa:1", "NotYetSealed(Sets)"),
+        ("ZADD wa:1 1 v", "NotYetSealed(SortedSets)"),
+        ("ZUNIONSTORE wa:1 1 log", "NotYetSealed(SortedSets)"),
+        ("ZUNIONSTORE log 2 lag wa:1", "NotYetSealed(SortedSets)"),
+        ("XADD wa:1 * f v", "NotYetSealed(Streams)"),
+        (
+            "XREAD COUNT 2 STREAMS log wa:1 0 0",
+            "NotYetSealed(Streams)",
+        ),
+        (
+            "XREADGROUP GROUP STREAMS c STREAMS wa:1 >",
+            "NotYetSealed(Streams)",
+        ),
+        ("XREAD NEW STREAMS wa:1 0", "NotYetSealed(Streams)"),
+        ("XGROUP CREATE wa:1 g 0", "NotYetSealed(Streams)"),
+        ("GEOADD wa:1 1 2 v", "NotYetSealed(Geo)"),
+        ("GEORADIUS log 1 2 3 km STOREDIST wa:1", "NotYetSealed(Geo)"),
+        ("PFADD wa:1 v", "NotYetSealed(HyperLogLogs)"),
+        ("SETBIT wa:1 0 1", "NotYetSealed(Bitmaps)"),
+        ("VADD wa:1 VALUES 1 1 v", "NotYetSealed(VectorSets)"),
+        ("ARSET wa:1 0 v", "NotYetSealed(Arrays)"),
+        ("SYNC", "Replication"),
+        ("CLUSTER SYNCSLOTS SYNC", "Replication"),
+        ("PSYNC ? -1", "Replication"),
+        ("replconf listening-port 1", "Replication"),
+    ] {
+        assert_eq!(
+            shown(&decided(request).action),
+            format!("refuse {reason}"),
+            "{request}"
+        );
+    }
+}
+
+#[test]
+fn only_the_declared_names_of_a_script_count() {
+    for request in [
+        "EVAL code 0 wa:1",
+        "EVAL code 1 log wa:1",
+        "FCALL_RO f 1 log wa:1",
+    ] {
+        assert_eq!(decided(request).action, Action::Forward, "{request}");
+    }
+}
+
+#[test]
+fn every_row_does_what_it_says_on_protected_names_alone() {
+    for row in rows() {
+        if row.name.contains('|') {
+            continue;
+        }
+        let request: [&[u8]; 3] = [row.name.as_bytes(), b"log", b"lag"];
+        let action = decide(&names(), &request).action;
+        let always = matches!(row.treatment, Treatment::RefuseAlways(_));
+        assert_eq!(matches!(action, Action::Refuse(_)), always, "{}", row.name);
+    }
+}
+
+#[test]
+fn names_the_command_the_cause_and_a_way_out() {
+    let Action::Refuse(refusal) = decided("xgroup create wa:5215512345678 g 0").action else {
+        panic!("refused");
+    };
+    assert_eq!(
+        refusal.to_string(),
+        "XGROUP CREATE works on a stream, and the entries of streams are not sealed yet: \
+         keep it under a name that no protected pattern means, or in a string, hash or list"
+    );
+    let Action::Refuse(refusal) = decided("json.set wa:5215512345678 $ v").action else {
+        panic!("refused");
+    };
+    assert_eq!(refusal.reason, Reason::UnknownCommand);
+    assert!(
+        refusal.to_string().starts_with("this command is not known"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn no_refusal_repeats_an_argument() {
+    let single = rows().iter().filter(|row| row.names != Names::Subcommands);
+    for row in single {
+        let words: Vec<&str> = row.name.split('|').collect();
+        let mut request: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+        request.extend([&b"wa:CANARY"[..]; 6]);
+        if let Action::Refuse(refusal) = decide(&names(), &request).action {
+            let text = refusal.to_string();
+            assert!(!text.contains("CANARY"), "{text}");
+            assert!(text.starts_with(&words.join(" ").to_uppercase()), "{text}");
+            assert!(!text.ends_with('.') && !text.contains('\n'), "{text}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What servers say of their own commands: COMMAND of live ones, lists kept as data of those that do
+//! not run here.
+
+use std::collections::BTreeMap;
+
+use waxseal_testing::{Flavor, RedisServer, Reply};
+
+/// Where names stand, as COMMAND has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Says {
+    None,
+    Movable,
+    Fixed { first: i64, last: i64, step: i64 },
+}
+
+/// What one server says of all its commands, by name.
+pub(crate) struct Commands {
+    pub(crate) server: String,
+    pub(crate) says: BTreeMap<String, Says>,
+}
+
+/// Every server that this version supports, as it says itself or said when its list was kept.
+pub(crate) fn all() -> Vec<Commands> {
+    let mut all = vec![
+        kept("Redis 8", include_str!("../data/commands-redis-8.txt")),
+        kept("Valkey 9", include_str!("../data/commands-valkey-9.txt")),
+    ];
+    all.extend(Flavor::ALL.map(live));
+    all
+}
+
+fn live(flavor: Flavor) -> Commands {
+    let server = RedisServer::builder().flavor(flavor).start();
+    let mut says = BTreeMap::new();
+    for entry in server.client().cmd(&["COMMAND"]).array() {
+        read_entry(entry, &mut says);
+    }
+    assert!(says.len() > 200, "{flavor:?} has more commands than that");
+    Commands {
+        server: format!("{flavor:?}"),
+        says,
+    }
+}
+
+fn read_entry(entry: Reply, says: &mut BTreeMap<String, Says>) {
+    let mut parts = entry.array().into_iter();
+    let name = parts.next().expect("a name").to_text();
+    let flags = parts.nth(1).expect("flags").to_text();
+    let mut number = || parts.next().expect("a number").int();
+    let (first, last, step) = (number(), number(), number());
+    let movable = flags.lines().any(|flag| flag == "movablekeys");
+    says.insert(name, read_places(movable, first, last, step));
+    // Access classes, tips, specifications; subcommands last.
+    for subcommand in parts.nth(3).map(Reply::array).into_iter().flatten() {
+        read_entry(subcommand, says);
+    }
+}
+
+fn read_places(movable: bool, first: i64, last: i64, step: i64) -> Says {
+    match (movable, first) {
+        (true, _) => Says::Movable,
+        (false, 0) => Says::None,
+        (false, _) => Says::Fixed { first, last, step },
+    }
+}
+
+fn kept(server: &str, text: &str) -> Commands {
+    let lines = text.lines();
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let says = lines.map(|line| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let number = |at: usize| words[at].parse().expect("a number");
+        let places = match words[2] {
+            "none" => Says::None,
+            "movable" => Says::Movable,
+            _ => read_places(false, number(2), number(3), number(4)),
+        };
+        (words[0].to_owned(), places)
+    });
+    Commands {
+        server: server.to_owned(),
+        says: says.collect(),
+    }
+}

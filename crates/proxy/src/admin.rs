@@ -1,0 +1,108 @@
+//! The admin address, for whoever looks after the process: `/healthz` says that it lives, `/readyz`
+//! whether a client that came now would be served.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use crate::net::listener::ListenError;
+use crate::net::upstream::Upstream;
+
+/// How long the store may take to answer before the proxy is not ready.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How far a proxy is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Stage {
+    /// The key is not yet checked against the store.
+    Starting = 0,
+    /// It serves clients.
+    Serving = 1,
+    /// It lets what is under way come to its end.
+    Draining = 2,
+}
+
+/// The admin address.
+pub struct Admin {
+    listener: TcpListener,
+    address: SocketAddr,
+    shown: Arc<Shown>,
+}
+
+/// Tells the admin address how far the proxy is.
+#[derive(Clone)]
+pub struct StageSetter(Arc<Shown>);
+
+struct Shown {
+    stage: AtomicU8,
+    upstream: Arc<Upstream>,
+}
+
+impl StageSetter {
+    /// The proxy is at this stage.
+    pub fn set(&self, stage: Stage) {
+        self.0.stage.store(stage as u8, Ordering::Relaxed);
+    }
+}
+
+impl Admin {
+    /// Opens the address.
+    pub async fn open(at: &str, upstream: Arc<Upstream>) -> Result<Self, ListenError> {
+        let failed = |error| ListenError::Address {
+            at: at.to_owned(),
+            error,
+        };
+        let listener = TcpListener::bind(at).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let shown = Arc::new(Shown {
+            stage: AtomicU8::new(Stage::Starting as u8),
+            upstream,
+        });
+        Ok(Self {
+            listener,
+            address,
+            shown,
+        })
+    }
+
+    /// Where it listens, with the port that it got.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What tells it how far the proxy is.
+    #[must_use]
+    pub fn stage(&self) -> StageSetter {
+        StageSetter(self.shown.clone())
+    }
+
+    /// Answers until it is dropped.
+    pub async fn run(self) -> std::io::Result<()> {
+        let router = Router::new()
+            .route("/healthz", get(async || "ok\n"))
+            .route("/readyz", get(ready))
+            .with_state(self.shown);
+        axum::serve(self.listener, router).await
+    }
+}
+
+async fn ready(State(shown): State<Arc<Shown>>) -> (StatusCode, String) {
+    let no = |why: &str| (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"));
+    match shown.stage.load(Ordering::Relaxed) {
+        0 => no("starting: the key is not yet checked against the store"),
+        1 => match shown.upstream.check(PATIENCE).await {
+            Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+            Err(why) => no(&format!("the store cannot be used: {why}")),
+        },
+        _ => no("draining"),
+    }
+}

@@ -1,0 +1,98 @@
+//! The answers that are made here instead of by the server. Each begins with a code word of its own,
+//! names the command and the cause, and holds no argument and no value.
+
+use waxseal_core::{OpenError, SealError};
+use waxseal_policy::Refusal;
+use waxseal_resp::{RequestError, write_error};
+
+/// A transaction that held a refused command, as Redis says it.
+pub(crate) const EXEC_ABORT: &[u8] =
+    b"-EXECABORT Transaction discarded because of previous errors.\r\n";
+
+/// The answer to QUIT.
+pub(crate) const OK: &[u8] = b"+OK\r\n";
+
+/// As Redis says it when `maxclients` is reached.
+pub(crate) const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
+
+/// The policy does not let this command touch a protected record.
+pub(crate) fn refused(refusal: &Refusal) -> Vec<u8> {
+    error(&format!("SEALREFUSED {refusal}"))
+}
+
+/// Within a transaction, these change the connection in the middle of a reply.
+pub(crate) fn refused_in_transaction(command: &str) -> Vec<u8> {
+    error(&format!(
+        "SEALREFUSED {command} inside a transaction is not supported by this proxy: send it before MULTI"
+    ))
+}
+
+/// While the server reports what others do, requests cannot be told from its reports.
+pub(crate) fn refused_while_monitoring() -> Vec<u8> {
+    error("SEALREFUSED only RESET and QUIT are possible while MONITOR is on")
+}
+
+/// A value or request that is too large to be held.
+pub(crate) fn too_large(command: &str, most: usize) -> Vec<u8> {
+    error(&format!(
+        "SEALREFUSED {command}: the value of a protected record is larger than {most} bytes: raise --max-value"
+    ))
+}
+
+/// A request that would have to be held as a whole.
+pub(crate) fn request_too_large(command: &str, most: usize) -> Vec<u8> {
+    error(&format!(
+        "SEALREFUSED {command}: the request is larger than {most} bytes and can only be judged whole: send it in parts, or raise --max-value"
+    ))
+}
+
+/// A reply that would have to be held.
+pub(crate) fn reply_too_large(command: &str, most: usize) -> Vec<u8> {
+    error(&format!(
+        "SEALREFUSED {command}: the reply with sealed values is larger than {most} bytes: ask for fewer at a time, or raise --max-value"
+    ))
+}
+
+/// A value was not opened.
+pub(crate) fn broken(command: &str, cause: &OpenError) -> Vec<u8> {
+    let text = match cause {
+        OpenError::UnknownKey { id } => format!(
+            "SEALNOKEY {command}: the value is sealed under key {id}, which this proxy does not have: add it to REDIS_ENCRYPTION_PREVIOUS_KEYS"
+        ),
+        OpenError::Plaintext => format!(
+            "SEALPLAIN {command}: the value is plaintext and the mode is required: run `waxseal migrate`, or use mode on until it has run"
+        ),
+        OpenError::Erased { .. } => {
+            format!("SEALNOKEY {command}: the key of this user was destroyed")
+        }
+        _ => format!(
+            "SEALBROKEN {command}: the stored value cannot be opened: it was damaged, copied from another record, or sealed under another key; `waxseal inspect` tells more"
+        ),
+    };
+    error(&text)
+}
+
+/// A value was not sealed.
+pub(crate) fn not_sealed(command: &str, cause: &SealError) -> Vec<u8> {
+    let word = match cause {
+        SealError::NoKey | SealError::Erased => "SEALNOKEY",
+        _ => "SEALREFUSED",
+    };
+    error(&format!("{word} {command}: nothing was written: {cause}"))
+}
+
+/// The bytes that came are no request.
+pub(crate) fn no_request(cause: RequestError) -> Vec<u8> {
+    error(&format!("ERR {cause}"))
+}
+
+/// The upstream cannot be reached. The cause is one of our own words, never a server's text.
+pub(crate) fn unreachable(cause: &str) -> Vec<u8> {
+    error(&format!("ERR waxseal cannot reach the store: {cause}"))
+}
+
+fn error(text: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len().saturating_add(3));
+    write_error(&mut out, text);
+    out
+}

@@ -1,0 +1,292 @@
+//! One client's conversation with the server, without sockets: requests in, requests out; replies in,
+//! replies out. It knows which reply answers which request, what the connection is in the middle of,
+//! and nothing of where bytes come from or go to.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use waxseal_core::OpenError;
+use waxseal_resp::{Passage, ReplyScanner, RequestScanner};
+
+use crate::limits::Limits;
+use crate::pending::{Pending, Protocol, Shape};
+use crate::protection::Protection;
+use crate::subscriptions::Subscriptions;
+
+mod effects;
+mod replies;
+mod requests;
+
+pub use replies::{Answered, Unexplained};
+pub use requests::{Next, Taken};
+
+/// Which upstream connection the requests go out on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// A lane that is shared with others.
+    Lane(Identity),
+    /// One of the client's own.
+    Own,
+}
+
+/// What all clients of one lane have in common.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// The version of the protocol.
+    pub protocol: Protocol,
+    /// The database.
+    pub database: u32,
+}
+
+/// A value that did not open, for the log.
+pub struct BrokenValue<'a> {
+    /// The command whose reply it was in.
+    pub command: &'static str,
+    /// Why.
+    pub cause: &'a OpenError,
+    /// The record, as the log may show it.
+    pub shown: String,
+}
+
+/// Told of what an operator should know.
+pub type Report = Arc<dyn Fn(&BrokenValue<'_>) + Send + Sync>;
+
+/// One client's conversation.
+pub struct Connection {
+    scanner: RequestScanner,
+    going_by: Option<GoingBy>,
+    talk: Talk,
+    reply: ReplyScanner,
+    current: Option<replies::Current>,
+    held: Vec<u8>,
+}
+
+/// Everything but the two scanners.
+struct Talk {
+    protection: Arc<Protection>,
+    limits: Limits,
+    report: Report,
+    pending: VecDeque<Pending>,
+    /// What the transaction under way will answer, by the `+QUEUED` that came.
+    queued: Vec<(&'static str, Shape)>,
+    subscriptions: Subscriptions,
+    /// The server reports what others do.
+    monitoring: bool,
+    answering: Answering,
+    transaction: Option<Transaction>,
+    /// The next request must not be looked at before a reply was: it changes what requests mean.
+    barrier: bool,
+    /// Nothing more is taken from the client.
+    closing: bool,
+    /// Records are watched.
+    watching: bool,
+    /// The upstream connection has a state that another would not have.
+    pinned: bool,
+    /// A request may be waiting on the server.
+    blocking: bool,
+    /// Requests that went out since the last count.
+    expected: usize,
+    /// A `RESET` undid what opened the upstream connection.
+    entrance_lost: bool,
+    protocol: Protocol,
+    labels: Labels,
+}
+
+/// What a server does with replies to this connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answering {
+    On,
+    Off,
+    /// The next request gets none.
+    SkipNext,
+}
+
+/// A transaction under way, as the client sees it.
+#[derive(Default)]
+struct Transaction {
+    /// A command in it was refused here: it must not be executed.
+    refused: bool,
+}
+
+/// The rest of a request that is too large to hold.
+struct GoingBy {
+    passage: Passage,
+    /// What is answered at its end where it does not go to the server.
+    refusal: Option<Vec<u8>>,
+}
+
+/// What the client called its connection: the requests, to say so again on another.
+#[derive(Default)]
+struct Labels {
+    name: Option<Vec<u8>>,
+    library: Option<Vec<u8>>,
+    version: Option<Vec<u8>>,
+}
+
+impl Connection {
+    /// A conversation that begins.
+    #[must_use]
+    pub fn new(protection: Arc<Protection>, limits: Limits, report: Report) -> Self {
+        Self {
+            scanner: RequestScanner::new(limits.of_requests()),
+            going_by: None,
+            talk: Talk {
+                protection,
+                limits,
+                report,
+                pending: VecDeque::new(),
+                queued: Vec::new(),
+                subscriptions: Subscriptions::default(),
+                monitoring: false,
+                answering: Answering::On,
+                transaction: None,
+                barrier: false,
+                closing: false,
+                watching: false,
+                pinned: false,
+                blocking: false,
+                expected: 0,
+                entrance_lost: false,
+                protocol: Protocol::default(),
+                labels: Labels::default(),
+            },
+            reply: ReplyScanner::new(),
+            current: None,
+            held: Vec::new(),
+        }
+    }
+
+    /// Whether every request has its reply, and none is half sent.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.talk.pending.is_empty()
+            && self.current.is_none()
+            && self.going_by.is_none()
+            && self.scanner.is_at_start()
+            && self.talk.transaction.is_none()
+    }
+
+    /// Whether no reply is to come.
+    #[must_use]
+    pub fn has_all_replies(&self) -> bool {
+        self.talk.pending.is_empty() && self.current.is_none()
+    }
+
+    /// Whether a request is half sent.
+    #[must_use]
+    pub fn is_in_a_request(&self) -> bool {
+        self.going_by.is_some() || !self.scanner.is_at_start()
+    }
+
+    /// Whether the last requests may be waiting on the server for something to happen there.
+    #[must_use]
+    pub fn may_be_blocked(&self) -> bool {
+        self.talk.blocking && !self.talk.pending.is_empty()
+    }
+
+    /// Whether another upstream connection would do as well: nothing under way, no state but what
+    /// [`handshake`](Self::handshake) says again.
+    #[must_use]
+    pub fn is_movable(&self) -> bool {
+        let talk = &self.talk;
+        self.has_all_replies()
+            && self.going_by.is_none()
+            && talk.transaction.is_none()
+            && !talk.watching
+            && !talk.pinned
+            && !talk.monitoring
+            && !talk.subscriptions.any()
+            && talk.answering == Answering::On
+    }
+
+    /// Whether what opened the upstream connection was undone since the last call of this.
+    pub fn take_entrance_lost(&mut self) -> bool {
+        std::mem::take(&mut self.talk.entrance_lost)
+    }
+
+    /// The version of the protocol that the client asked for.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.talk.protocol
+    }
+
+    /// Requests of our own that come before the next one of the client: to get in, and to make a
+    /// new upstream connection what the old one was. Their replies are not the client's business.
+    pub fn handshake(&mut self, entrance: &Entrance, upstream: &mut Vec<u8>) {
+        upstream.extend_from_slice(&entrance.requests);
+        let fatal = std::iter::repeat_n(true, entrance.count);
+        let mut swallow: Vec<bool> = fatal.collect();
+        if self.talk.protocol == Protocol::Resp3 {
+            upstream.extend_from_slice(HELLO_3);
+            swallow.push(true);
+        }
+        let labels = &self.talk.labels;
+        for label in [&labels.name, &labels.library, &labels.version] {
+            if let Some(request) = label {
+                upstream.extend_from_slice(request);
+                swallow.push(false);
+            }
+        }
+        for fatal in swallow.into_iter().rev() {
+            self.talk.pending.push_front(Pending::Swallow { fatal });
+        }
+    }
+}
+
+/// How a client says that it speaks RESP3.
+pub(crate) const HELLO_3: &[u8] = b"*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n";
+
+/// The requests that open an upstream connection: `AUTH` and `SELECT`, as the upstream's URL says.
+#[derive(Clone, Default)]
+pub struct Entrance {
+    pub(crate) requests: Vec<u8>,
+    pub(crate) count: usize,
+}
+
+impl Entrance {
+    /// For this user and password, if any, and this database.
+    #[must_use]
+    pub fn new(user: Option<&str>, password: Option<&str>, database: u32) -> Self {
+        let mut entrance = Self::default();
+        if let Some(password) = password {
+            let words = ["AUTH"].into_iter().chain(user).chain([password]);
+            entrance.add(&words.collect::<Vec<_>>());
+        }
+        if database != 0 {
+            entrance.add(&["SELECT", &database.to_string()]);
+        }
+        entrance
+    }
+
+    fn add(&mut self, words: &[&str]) {
+        waxseal_resp::write_request_head(&mut self.requests, words.len());
+        for word in words {
+            waxseal_resp::write_bulk(&mut self.requests, word.as_bytes());
+        }
+        self.count = self.count.saturating_add(1);
+    }
+}
+
+impl Talk {
+    /// An answer of our own, in its turn; unless the client asked for none.
+    fn answer(&mut self, answer: &[u8], client: &mut Vec<u8>) {
+        match self.answering {
+            Answering::On if self.pending.is_empty() => client.extend_from_slice(answer),
+            Answering::On => self.pending.push_back(Pending::Local(answer.into())),
+            Answering::Off => {}
+            Answering::SkipNext => self.answering = Answering::On,
+        }
+    }
+
+    /// Remembers what the reply to a request that was sent will be; unless there will be none.
+    fn expect(&mut self, pending: Pending) {
+        match self.answering {
+            Answering::On => {
+                self.expected = self.expected.saturating_add(1);
+                self.pending.push_back(pending);
+            }
+            Answering::Off => {}
+            Answering::SkipNext => self.answering = Answering::On,
+        }
+    }
+}

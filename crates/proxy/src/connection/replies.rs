@@ -1,0 +1,399 @@
+//! Back: takes replies off the server's bytes, says to which request each belongs, and writes what
+//! the client gets. A reply that nothing explains ends the connection: losing the pairing would hand
+//! one request's values to another.
+
+use waxseal_core::OpenError;
+use waxseal_policy::PatternId;
+use waxseal_resp::{First, first_word};
+
+use super::{Answering, BrokenValue, Connection, Labels, Talk};
+use crate::answers;
+use crate::open::Opener;
+use crate::pending::{Left, Pending, Protocol, Shape};
+use crate::subscriptions::{Subscriptions, is_acknowledgement, is_message};
+
+/// What became of a chunk of the server's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// Bytes of the chunk that are done with. The rest must come again, with more behind it.
+    pub used: usize,
+    /// Requests that have their reply now.
+    pub replies: usize,
+}
+
+/// The server sent what no request explains, or what is no RESP, or refused to let us in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unexplained {
+    /// Not RESP.
+    #[error(transparent)]
+    NoReply(#[from] waxseal_resp::ReplyError),
+    /// No request is waiting for it, or for another kind of reply.
+    #[error("the server sent a reply that no request explains")]
+    Pairing,
+    /// The user, password or database of the upstream's URL is refused, or the server does not
+    /// speak the protocol.
+    #[error("the server refuses the user, password or database of the store's URL")]
+    Entrance,
+}
+
+/// The reply under way.
+pub(super) struct Current {
+    way: Way,
+    /// What it answers; `None` for what came unasked.
+    answers: Option<Pending>,
+    /// It is no error.
+    fine: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// To the client as it comes.
+    Forward,
+    /// Nowhere.
+    Drop,
+    /// Kept until it is whole.
+    Hold,
+    /// Was to be kept, and is too large.
+    TooLarge,
+}
+
+impl Connection {
+    /// Takes the server's bytes, at most so many replies of them, and appends what the client gets.
+    pub fn replies(
+        &mut self,
+        chunk: &[u8],
+        at_most: usize,
+        client: &mut Vec<u8>,
+    ) -> Result<Answered, Unexplained> {
+        let mut used = 0;
+        let mut replies = 0;
+        loop {
+            if self.current.is_none() {
+                self.talk.answer_local(client);
+            }
+            let rest = chunk.get(used..).unwrap_or_default();
+            if rest.is_empty() || replies >= at_most {
+                break;
+            }
+            let way = match &self.current {
+                Some(current) => current.way,
+                None => match self.talk.begin(rest)? {
+                    Some(current) => self.current.insert(current).way,
+                    None => break,
+                },
+            };
+            let scanned = self.reply.scan(rest)?;
+            let part = rest.get(..scanned.used).unwrap_or_default();
+            used = used.saturating_add(scanned.used);
+            match way {
+                Way::Forward => client.extend_from_slice(part),
+                Way::Hold if scanned.done && self.held.is_empty() => {}
+                Way::Hold => self.hold(part),
+                Way::Drop | Way::TooLarge => {}
+            }
+            if !scanned.done {
+                if scanned.used == 0 {
+                    break;
+                }
+                continue;
+            }
+            let whole = std::mem::take(&mut self.held);
+            let whole = if whole.is_empty() { part } else { &whole };
+            if let Some(current) = self.current.take() {
+                replies =
+                    replies.saturating_add(usize::from(self.talk.end(current, whole, client)?));
+            }
+        }
+        Ok(Answered { used, replies })
+    }
+
+    /// Whether the last reply has not come to its end.
+    #[must_use]
+    pub fn is_in_a_reply(&self) -> bool {
+        self.current.is_some()
+    }
+
+    fn hold(&mut self, part: &[u8]) {
+        // Names, lengths and the like stand beside the values.
+        let most = self.talk.limits.value.saturating_add(64 * 1024);
+        if self.held.len().saturating_add(part.len()) <= most {
+            self.held.extend_from_slice(part);
+            return;
+        }
+        self.held = Vec::new();
+        if let Some(current) = &mut self.current {
+            current.way = Way::TooLarge;
+        }
+    }
+}
+
+impl Talk {
+    /// Answers of our own whose turn it is.
+    fn answer_local(&mut self, client: &mut Vec<u8>) {
+        while let Some(Pending::Local(answer)) = self.pending.front() {
+            client.extend_from_slice(answer);
+            self.pending.pop_front();
+        }
+    }
+
+    /// Says what the reply that begins here is. `None` when more of it must be seen.
+    fn begin(&mut self, rest: &[u8]) -> Result<Option<Current>, Unexplained> {
+        let first = rest.first().copied().unwrap_or_default();
+        let fine = !matches!(first, b'-' | b'!');
+        if first == b'>' || (first == b'*' && self.listens()) {
+            let word = match first_word(rest) {
+                First::Open => return Ok(None),
+                First::Word(word) => word,
+                First::Other => b"",
+            };
+            if let Some(current) = self.message(first, word) {
+                return Ok(Some(current));
+            }
+        }
+        if self.monitoring && first == b'+' {
+            match rest.get(1) {
+                None => return Ok(None),
+                Some(byte) if byte.is_ascii_digit() => return Ok(Some(Current::unasked())),
+                Some(_) => {}
+            }
+        }
+        let pending = self.pending.pop_front().ok_or(Unexplained::Pairing)?;
+        let way = match &pending {
+            Pending::Local(_) => return Err(Unexplained::Pairing),
+            Pending::Reply { shape, .. } if shape.passes(first) => Way::Forward,
+            Pending::Reply { .. } | Pending::Queued { .. } => Way::Hold,
+            Pending::Exec if self.queued.iter().all(|(_, shape)| shape.is_as_it_is()) => {
+                Way::Forward
+            }
+            Pending::Exec => Way::Hold,
+            Pending::Swallow { .. } | Pending::ExecRefused => Way::Drop,
+            Pending::Acknowledged { .. } if fine => return Err(Unexplained::Pairing),
+            Pending::Acknowledged { .. }
+            | Pending::Discard
+            | Pending::Hello(_)
+            | Pending::Monitor
+            | Pending::Reset => Way::Forward,
+        };
+        Ok(Some(Current {
+            way,
+            answers: Some(pending),
+            fine,
+        }))
+    }
+
+    /// Whether arrays can be messages.
+    fn listens(&self) -> bool {
+        self.protocol == Protocol::Resp2
+            && (self.subscriptions.any()
+                || matches!(self.pending.front(), Some(Pending::Acknowledged { .. })))
+    }
+
+    /// An array or push message that begins with this word, if it is no reply.
+    fn message(&mut self, first: u8, word: &[u8]) -> Option<Current> {
+        if let Some(Pending::Acknowledged { word: expected, .. }) = self.pending.front()
+            && expected.as_bytes() == word
+        {
+            let answers = self.pending.pop_front();
+            return Some(Current {
+                way: Way::Hold,
+                answers,
+                fine: true,
+            });
+        }
+        // In RESP3 with replies switched off; or a shard that moved away.
+        if is_acknowledgement(word) {
+            return Some(Current {
+                way: Way::Hold,
+                answers: None,
+                fine: true,
+            });
+        }
+        // In RESP3 whatever is pushed is no reply.
+        (first == b'>' || is_message(word)).then(Current::unasked)
+    }
+
+    /// A reply is whole: does what its end does, and says whether a request has been answered.
+    fn end(
+        &mut self,
+        current: Current,
+        whole: &[u8],
+        client: &mut Vec<u8>,
+    ) -> Result<bool, Unexplained> {
+        let Current { way, answers, fine } = current;
+        let Some(pending) = answers else {
+            if way == Way::Hold {
+                self.subscriptions.note(whole);
+                client.extend_from_slice(whole);
+            }
+            return Ok(false);
+        };
+        match pending {
+            Pending::Reply { command, shape } => {
+                self.finish(way, command, &shape, whole, client)?;
+            }
+            Pending::Queued { command, shape } if whole == b"+QUEUED\r\n" => {
+                self.queued.push((command, shape));
+                client.extend_from_slice(whole);
+            }
+            Pending::Queued { command, shape } => {
+                self.finish(way, command, &shape, whole, client)?;
+            }
+            Pending::Exec => {
+                let queued = std::mem::take(&mut self.queued);
+                match way {
+                    Way::Hold => {
+                        let mut broken = reporter(self, "exec");
+                        opener(self, "exec", &mut broken)
+                            .transaction(whole, &queued, client)
+                            .map_err(|_| Unexplained::Pairing)?;
+                    }
+                    Way::TooLarge => client
+                        .extend_from_slice(&answers::reply_too_large("EXEC", self.limits.value)),
+                    Way::Forward | Way::Drop => {}
+                }
+            }
+            Pending::ExecRefused => {
+                self.queued.clear();
+                client.extend_from_slice(answers::EXEC_ABORT);
+            }
+            Pending::Discard => self.queued.clear(),
+            Pending::Hello(protocol) => {
+                self.barrier = false;
+                if fine {
+                    self.protocol = protocol;
+                }
+            }
+            Pending::Monitor => {
+                self.barrier = false;
+                self.monitoring = fine;
+            }
+            Pending::Reset => self.reset(fine),
+            Pending::Acknowledged { word, left } => {
+                return Ok(self.acknowledgement(word, left, fine, whole, client));
+            }
+            Pending::Swallow { fatal: true } if !fine => return Err(Unexplained::Entrance),
+            Pending::Swallow { .. } => return Ok(false),
+            Pending::Local(_) => return Err(Unexplained::Pairing),
+        }
+        if self.pending.is_empty() {
+            self.blocking = false;
+        }
+        Ok(true)
+    }
+
+    /// Writes a reply by its shape.
+    fn finish(
+        &self,
+        way: Way,
+        command: &'static str,
+        shape: &Shape,
+        whole: &[u8],
+        client: &mut Vec<u8>,
+    ) -> Result<(), Unexplained> {
+        match way {
+            Way::Hold if shape.is_as_it_is() => client.extend_from_slice(whole),
+            Way::Hold => {
+                let mut broken = reporter(self, command);
+                opener(self, command, &mut broken)
+                    .reply(whole, shape, client)
+                    .map_err(|_| Unexplained::Pairing)?;
+            }
+            Way::TooLarge => {
+                let command = command.to_ascii_uppercase();
+                client.extend_from_slice(&answers::reply_too_large(&command, self.limits.value));
+            }
+            Way::Forward | Way::Drop => {}
+        }
+        Ok(())
+    }
+
+    /// One acknowledgement of several; the last one answers the request.
+    fn acknowledgement(
+        &mut self,
+        word: &'static str,
+        left: Left,
+        fine: bool,
+        whole: &[u8],
+        client: &mut Vec<u8>,
+    ) -> bool {
+        if !fine {
+            return true;
+        }
+        let left = match left {
+            Left::Number(number) => number,
+            Left::All => self.subscriptions.of_kind(word),
+        };
+        self.subscriptions.note(whole);
+        client.extend_from_slice(whole);
+        if left > 1 {
+            let left = Left::Number(left.saturating_sub(1));
+            self.pending
+                .push_front(Pending::Acknowledged { word, left });
+            return false;
+        }
+        true
+    }
+
+    fn reset(&mut self, fine: bool) {
+        self.barrier = false;
+        if !fine {
+            return;
+        }
+        self.queued.clear();
+        self.subscriptions = Subscriptions::default();
+        self.monitoring = false;
+        self.answering = Answering::On;
+        self.protocol = Protocol::Resp2;
+        self.labels = Labels::default();
+        // Whoever the connection was, it is nobody now, until it has come in again.
+        self.pinned = true;
+        self.entrance_lost = true;
+    }
+}
+
+impl Current {
+    fn unasked() -> Self {
+        Self {
+            way: Way::Forward,
+            answers: None,
+            fine: true,
+        }
+    }
+}
+
+impl Shape {
+    /// Whether a reply that begins with this byte goes to the client as it comes.
+    fn passes(&self, first: u8) -> bool {
+        match self {
+            Self::AsItIs => true,
+            // Without it there is nothing to count.
+            Self::Length(_) | Self::Range(_) => first == b'-',
+            _ => matches!(first, b'-' | b'+' | b'_' | b':'),
+        }
+    }
+}
+
+fn opener<'a>(
+    talk: &'a Talk,
+    command: &'static str,
+    broken: &'a mut dyn FnMut(&OpenError, PatternId, &[u8]),
+) -> Opener<'a> {
+    Opener {
+        protection: &talk.protection,
+        command,
+        broken,
+    }
+}
+
+fn reporter<'a>(
+    talk: &'a Talk,
+    command: &'static str,
+) -> impl FnMut(&OpenError, PatternId, &[u8]) + use<'a> {
+    move |cause, pattern, name| {
+        (talk.report)(&BrokenValue {
+            command,
+            cause,
+            shown: talk.protection.show(pattern, name),
+        });
+    }
+}

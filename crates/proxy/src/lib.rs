@@ -1,0 +1,29 @@
+//! Redis in any language, sealed: an application connects to the proxy instead of Redis, and nothing
+//! else changes. Values of protected records are sealed on the way out and opened on the way back;
+//! everything else passes as it came, byte for byte.
+//!
+//! Between the two sockets everything is synchronous and pure: [`Connection`] takes bytes of the
+//! client and of the server and gives bytes for both. `net` moves the bytes.
+
+mod admin;
+mod answers;
+mod connection;
+mod limits;
+mod net;
+mod open;
+mod pending;
+mod protection;
+mod proxy;
+mod seal;
+mod subscriptions;
+
+pub use admin::{Admin, Stage, StageSetter};
+pub use connection::{
+    Answered, BrokenValue, Connection, Entrance, Identity, Next, Report, Route, Taken, Unexplained,
+};
+pub use limits::Limits;
+pub use net::listener::{Listen, ListenError, ListenTls};
+pub use net::upstream::{Address, TlsError, Upstream, UpstreamTls};
+pub use pending::Protocol;
+pub use protection::Protection;
+pub use proxy::{Ended, Proxy, Settings, Sharing};

@@ -1,0 +1,361 @@
+//! A lane: one upstream connection that many clients share. Their requests go out together, many to
+//! a system call, and the replies come back in the same order; so the lane only has to remember whose
+//! turn it is.
+//!
+//! A lane that breaks takes its clients with it, as a server that goes away would.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use tokio::time::{Instant, Sleep, sleep};
+use waxseal_resp::ReplyScanner;
+
+use super::buffer::{Outgoing, Waiting};
+use super::client::Shared;
+use super::socket::{self, Socket};
+use super::upstream::cause;
+use super::worker::Worker;
+use crate::connection::{HELLO_3, Identity};
+use crate::pending::Protocol;
+
+/// Bytes on their way to the server before nothing more is taken from the lane's clients.
+const FULL: usize = 1024 * 1024;
+/// Reads of a lane before others have their turn.
+const ROUNDS: usize = 4;
+
+/// One upstream connection that many clients share.
+pub(crate) struct Lane {
+    pub(crate) identity: Identity,
+    state: RefCell<State>,
+}
+
+struct State {
+    outgoing: Outgoing,
+    /// Whose replies come next, and how many.
+    turns: VecDeque<(Rc<Shared>, usize)>,
+    attached: HashMap<u64, Rc<Shared>>,
+    /// Clients that wait for room.
+    waiting_for_room: Vec<Rc<Shared>>,
+    /// Nothing is read while this client does not.
+    held_up_by: Option<Rc<Shared>>,
+    failed: Option<&'static str>,
+    waker: Option<Waker>,
+}
+
+impl Lane {
+    /// A new lane for these clients; it connects in the background.
+    pub(crate) fn open(worker: &Rc<Worker>, identity: Identity) -> Rc<Self> {
+        let lane = Rc::new(Self {
+            identity,
+            state: RefCell::new(State {
+                outgoing: Outgoing::default(),
+                turns: VecDeque::new(),
+                attached: HashMap::new(),
+                waiting_for_room: Vec::new(),
+                held_up_by: None,
+                failed: None,
+                waker: None,
+            }),
+        });
+        tokio::task::spawn_local(drive(lane.clone(), worker.clone()));
+        lane
+    }
+
+    pub(crate) fn attach(&self, client: &Rc<Shared>) {
+        let mut state = self.state.borrow_mut();
+        state.attached.insert(client.id, client.clone());
+    }
+
+    pub(crate) fn detach(&self, client: &Shared) {
+        self.state.borrow_mut().attached.remove(&client.id);
+    }
+
+    /// How many clients are on it.
+    pub(crate) fn load(&self) -> usize {
+        self.state.borrow().attached.len()
+    }
+
+    /// Why it is no more, if so.
+    pub(crate) fn failed(&self) -> Option<&'static str> {
+        self.state.borrow().failed
+    }
+
+    /// Whether it takes more requests; if not, the client is woken when it does.
+    pub(crate) fn has_room(&self, client: &Rc<Shared>) -> bool {
+        let mut state = self.state.borrow_mut();
+        let room = state.outgoing.len() < FULL;
+        if !room {
+            state.waiting_for_room.push(client.clone());
+        }
+        room
+    }
+
+    /// Lets a client write requests; it says how many replies they will have.
+    pub(crate) fn send<T>(
+        &self,
+        client: &Rc<Shared>,
+        write: impl FnOnce(&mut Vec<u8>) -> (usize, T),
+    ) -> T {
+        let mut state = self.state.borrow_mut();
+        let (replies, result) = write(state.outgoing.end());
+        if replies > 0 {
+            match state.turns.back_mut() {
+                Some((last, count)) if Rc::ptr_eq(last, client) => *count += replies,
+                _ => state.turns.push_back((client.clone(), replies)),
+            }
+            state.wake();
+        }
+        result
+    }
+
+    /// A client has read: the lane may go on if it was waiting for that.
+    pub(crate) fn has_read(&self, client: &Rc<Shared>) {
+        let mut state = self.state.borrow_mut();
+        if state
+            .held_up_by
+            .as_ref()
+            .is_some_and(|held_up_by| Rc::ptr_eq(held_up_by, client))
+        {
+            state.held_up_by = None;
+            state.wake();
+        }
+    }
+
+    fn fail(&self, why: &'static str) {
+        let mut state = self.state.borrow_mut();
+        state.failed = Some(why);
+        state.turns.clear();
+        state.outgoing.clear();
+        for client in state.attached.values() {
+            client.wake();
+        }
+    }
+}
+
+impl State {
+    fn wake(&mut self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    fn make_room_known(&mut self) {
+        if self.outgoing.len() < FULL {
+            for client in self.waiting_for_room.drain(..) {
+                client.wake();
+            }
+        }
+    }
+}
+
+async fn drive(lane: Rc<Lane>, worker: Rc<Worker>) {
+    let settings = &worker.settings;
+    let why = match settings.upstream.connect(settings.limits.connect).await {
+        Err(error) => cause(&error),
+        Ok(socket) => {
+            let mut greeting = settings.upstream.entrance.count;
+            {
+                let mut state = lane.state.borrow_mut();
+                // What clients have written meanwhile comes after.
+                let mut first = settings.upstream.entrance.requests.clone();
+                if lane.identity.protocol == Protocol::Resp3 {
+                    first.extend_from_slice(HELLO_3);
+                    greeting += 1;
+                }
+                first.extend_from_slice(state.outgoing.bytes());
+                state.outgoing.clear();
+                state.outgoing.end().extend_from_slice(&first);
+            }
+            let traffic = Traffic {
+                lane: lane.clone(),
+                worker: worker.clone(),
+                socket,
+                waiting: Waiting::default(),
+                greeting,
+                scanner: ReplyScanner::new(),
+                patience: None,
+                behind: false,
+            };
+            traffic.await
+        }
+    };
+    worker.forget_lane(&lane, why);
+    lane.fail(why);
+}
+
+/// Moves a lane's bytes until it breaks, and says why it did.
+struct Traffic {
+    lane: Rc<Lane>,
+    worker: Rc<Worker>,
+    socket: Socket,
+    waiting: Waiting,
+    /// Replies to the lane's own first requests that are still to come.
+    greeting: usize,
+    scanner: ReplyScanner,
+    patience: Option<Patience>,
+    /// Bytes have come that a client held up.
+    behind: bool,
+}
+
+/// How long a client that does not read is waited for.
+struct Patience {
+    client: Rc<Shared>,
+    unread: usize,
+    until: Pin<Box<Sleep>>,
+}
+
+/// What the server is at fault for, or we.
+const DESYNCHRONISED: &str = "the server sent what no request explains";
+
+impl Future for Traffic {
+    type Output = &'static str;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<&'static str> {
+        let this = self.get_mut();
+        match this.turn(cx) {
+            Ok(()) => Poll::Pending,
+            Err(why) => Poll::Ready(why),
+        }
+    }
+}
+
+impl Traffic {
+    fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), &'static str> {
+        let lane = self.lane.clone();
+        {
+            let mut state = lane.state.borrow_mut();
+            if state
+                .waker
+                .as_ref()
+                .is_none_or(|it| !it.will_wake(cx.waker()))
+            {
+                state.waker = Some(cx.waker().clone());
+            }
+            socket::write(&mut self.socket, &mut state.outgoing, cx)
+                .map_err(|_| "the connection breaks off")?;
+            state.make_room_known();
+        }
+        for _ in 0..ROUNDS {
+            if self.is_held_up(cx) {
+                return Ok(());
+            }
+            if std::mem::take(&mut self.behind) {
+                // What has come already goes first.
+                self.take(&[])?;
+                continue;
+            }
+            let worker = self.worker.clone();
+            let mut scratch = worker.scratch.borrow_mut();
+            let came = match socket::read(&mut self.socket, &mut scratch, cx) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(0) => return Err("the server closed the connection"),
+                Poll::Ready(len) => scratch.get(..len).unwrap_or_default(),
+            };
+            self.take(came)?;
+        }
+        cx.waker().wake_by_ref();
+        Ok(())
+    }
+
+    /// Whether one client does not read what is there for it. It is waited for, not for ever.
+    fn is_held_up(&mut self, cx: &mut Context<'_>) -> bool {
+        let held_up_by = self.lane.state.borrow().held_up_by.clone();
+        let Some(client) = held_up_by else {
+            self.patience = None;
+            return false;
+        };
+        let patience = self.patience.get_or_insert_with(|| Patience {
+            unread: client.unread(),
+            until: Box::pin(sleep(self.worker.settings.limits.stalled)),
+            client,
+        });
+        while patience.until.as_mut().poll(cx).is_ready() {
+            let unread = patience.client.unread();
+            if unread >= patience.unread {
+                patience.client.cut_off();
+                self.lane.state.borrow_mut().held_up_by = None;
+                cx.waker().wake_by_ref();
+                break;
+            }
+            patience.unread = unread;
+            let next = Instant::now() + self.worker.settings.limits.stalled;
+            patience.until.as_mut().reset(next);
+        }
+        true
+    }
+
+    fn take(&mut self, came: &[u8]) -> Result<(), &'static str> {
+        let Self {
+            lane,
+            worker,
+            waiting,
+            greeting,
+            scanner,
+            behind,
+            ..
+        } = self;
+        waiting.with(came, |bytes| {
+            let mut used = 0;
+            let result = deal(bytes, &mut used, lane, worker, greeting, scanner);
+            *behind = lane.state.borrow().held_up_by.is_some();
+            (used, result)
+        })
+    }
+}
+
+/// Gives each client its replies.
+fn deal(
+    bytes: &[u8],
+    used: &mut usize,
+    lane: &Lane,
+    worker: &Worker,
+    greeting: &mut usize,
+    scanner: &mut ReplyScanner,
+) -> Result<(), &'static str> {
+    let mut state = lane.state.borrow_mut();
+    loop {
+        let rest = bytes.get(*used..).unwrap_or_default();
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let ours = *greeting > 0 || !scanner.is_at_start();
+        let push = state.turns.is_empty() && rest.first() == Some(&b'>');
+        if ours || push {
+            if *greeting > 0 && scanner.is_at_start() && matches!(rest.first(), Some(b'-' | b'!')) {
+                return Err("the server refuses the user, password or database of the store's URL");
+            }
+            let scanned = scanner.scan(rest).map_err(|_| DESYNCHRONISED)?;
+            *used += scanned.used;
+            if scanned.done {
+                *greeting = greeting.saturating_sub(1);
+            } else if scanned.used == 0 {
+                return Ok(());
+            }
+            continue;
+        }
+        let Some((client, left)) = state.turns.front_mut() else {
+            return Err(DESYNCHRONISED);
+        };
+        let answered = client.answer(rest, *left).map_err(|_| DESYNCHRONISED)?;
+        *used += answered.used;
+        *left = left.saturating_sub(answered.replies);
+        let done = *left == 0;
+        client.wake();
+        let held_up = client.unread() > worker.settings.limits.unread;
+        let held_up_by = held_up.then(|| client.clone());
+        if done {
+            state.turns.pop_front();
+        }
+        if held_up {
+            state.held_up_by = held_up_by;
+            return Ok(());
+        }
+        if !done && answered.used == 0 {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Where clients come in: TCP, TLS, unix sockets.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use rustls::server::WebPkiClientVerifier;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio_rustls::TlsAcceptor;
+
+use super::socket::Socket;
+use super::upstream::{TlsError, certificates, private_key};
+
+/// Clients that may wait to be accepted.
+const BACKLOG: i32 = 4096;
+
+/// Where clients come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// TCP; port 0 takes a free one.
+    Tcp(String),
+    /// TLS over TCP.
+    Tls(String),
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+/// PEM files for TLS with clients.
+#[derive(Clone, Debug)]
+pub struct ListenTls {
+    /// The certificate, with what leads to its authority.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// Whose certificates clients must show, if they must.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Why a listener was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {at}: {error}")]
+    Address {
+        /// The address.
+        at: String,
+        /// The system's word.
+        error: std::io::Error,
+    },
+    /// A TLS listener without certificate.
+    #[error("a tls:// listener needs a certificate and a key")]
+    NoCertificate,
+    /// A file that TLS needs is not usable.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// A client that came in.
+pub(crate) struct Incoming {
+    socket: Accepted,
+    tls: Option<TlsAcceptor>,
+}
+
+enum Accepted {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+/// An open listener.
+pub(crate) struct Listener {
+    socket: Open,
+    tls: Option<TlsAcceptor>,
+    /// What to say that it listens on.
+    pub(crate) at: String,
+}
+
+enum Open {
+    Tcp(TcpListener),
+    Unix(UnixListener, PathBuf),
+}
+
+impl Listener {
+    pub(crate) async fn open(
+        listen: &Listen,
+        tls: Option<&ListenTls>,
+    ) -> Result<Self, ListenError> {
+        match listen {
+            Listen::Unix(path) => {
+                let socket = open_unix(path).map_err(|error| ListenError::Address {
+                    at: format!("unix:{}", path.display()),
+                    error,
+                })?;
+                Ok(Self {
+                    socket: Open::Unix(socket, path.clone()),
+                    tls: None,
+                    at: format!("unix:{}", path.display()),
+                })
+            }
+            Listen::Tcp(address) => Self::open_tcp(address, None).await,
+            Listen::Tls(address) => {
+                let tls = tls.ok_or(ListenError::NoCertificate)?;
+                let acceptor = TlsAcceptor::from(Arc::new(server_config(tls)?));
+                Self::open_tcp(address, Some(acceptor)).await
+            }
+        }
+    }
+
+    async fn open_tcp(address: &str, tls: Option<TlsAcceptor>) -> Result<Self, ListenError> {
+        let failed = |error| ListenError::Address {
+            at: address.to_owned(),
+            error,
+        };
+        let mut last = std::io::ErrorKind::AddrNotAvailable.into();
+        for address in tokio::net::lookup_host(address).await.map_err(failed)? {
+            match listen_on(address) {
+                Ok(socket) => {
+                    let local = socket.local_addr().map_err(failed)?;
+                    let scheme = if tls.is_some() { "tls://" } else { "" };
+                    return Ok(Self {
+                        socket: Open::Tcp(socket),
+                        tls,
+                        at: format!("{scheme}{local}"),
+                    });
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(failed(last))
+    }
+
+    /// The next client.
+    pub(crate) async fn accept(&self) -> std::io::Result<Incoming> {
+        let socket = match &self.socket {
+            Open::Tcp(listener) => Accepted::Tcp(listener.accept().await?.0.into_std()?),
+            Open::Unix(listener, _) => Accepted::Unix(listener.accept().await?.0.into_std()?),
+        };
+        Ok(Incoming {
+            socket,
+            tls: self.tls.clone(),
+        })
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Self::Unix(_, path) = self {
+            // Somebody else may have removed it.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+impl Incoming {
+    /// The socket on the event loop of this thread, after the TLS handshake. `None` where there is
+    /// none any more.
+    pub(crate) async fn into_socket(self, limit: Duration) -> Option<Socket> {
+        match self.socket {
+            Accepted::Unix(socket) => Some(Box::new(UnixStream::from_std(socket).ok()?)),
+            Accepted::Tcp(socket) => {
+                let socket = TcpStream::from_std(socket).ok()?;
+                socket.set_nodelay(true).ok()?;
+                match self.tls {
+                    None => Some(Box::new(socket)),
+                    Some(tls) => {
+                        let handshake = tokio::time::timeout(limit, tls.accept(socket));
+                        let socket = handshake.await.ok()?.ok()?;
+                        Some(Box::new(socket))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Says one word to the client and closes. Nothing to be done if it does not arrive.
+    pub(crate) fn turn_away(self, word: &[u8]) {
+        use std::io::Write;
+        match self.socket {
+            Accepted::Tcp(mut socket) if self.tls.is_none() => {
+                let _ = socket.write_all(word);
+            }
+            Accepted::Unix(mut socket) => {
+                let _ = socket.write_all(word);
+            }
+            Accepted::Tcp(_) => {}
+        }
+    }
+}
+
+fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// A socket that an earlier process left behind is replaced; one that is answered is not.
+fn open_unix(path: &Path) -> std::io::Result<UnixListener> {
+    let left_behind = std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
+        && std::os::unix::net::UnixStream::connect(path).is_err();
+    if left_behind {
+        std::fs::remove_file(path)?;
+    }
+    UnixListener::bind(path)
+}
+
+fn server_config(tls: &ListenTls) -> Result<ServerConfig, TlsError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()?;
+    let builder = match &tls.client_ca {
+        None => builder.with_no_client_auth(),
+        Some(ca) => {
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add_parsable_certificates(certificates(ca)?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                .build()
+                .map_err(|error| TlsError::File {
+                    path: ca.display().to_string(),
+                    problem: error.to_string(),
+                })?;
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    Ok(builder.with_single_cert(certificates(&tls.certificate)?, private_key(&tls.key)?)?)
+}

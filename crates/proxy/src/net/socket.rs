@@ -1,0 +1,53 @@
+//! A connected socket of any kind.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::buffer::Outgoing;
+
+/// TCP, TLS over TCP, or a unix socket.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// A connected socket of any kind.
+pub(crate) type Socket = Box<dyn Stream>;
+
+/// Reads what is there, at most the buffer's length. 0 is the end; an error is the end too.
+pub(crate) fn read(socket: &mut Socket, buffer: &mut [u8], cx: &mut Context<'_>) -> Poll<usize> {
+    let mut buffer = ReadBuf::new(buffer);
+    match Pin::new(socket).poll_read(cx, &mut buffer) {
+        Poll::Ready(Ok(())) => Poll::Ready(buffer.filled().len()),
+        Poll::Ready(Err(_)) => Poll::Ready(0),
+        Poll::Pending => Poll::Pending,
+    }
+}
+
+/// The socket is closed or broken.
+#[derive(Debug)]
+pub(crate) struct Closed;
+
+/// Writes what is to go out, as far as it goes. Whether anything went.
+pub(crate) fn write(
+    socket: &mut Socket,
+    outgoing: &mut Outgoing,
+    cx: &mut Context<'_>,
+) -> Result<bool, Closed> {
+    let mut wrote = false;
+    while !outgoing.is_empty() {
+        match Pin::new(&mut *socket).poll_write(cx, outgoing.bytes()) {
+            Poll::Ready(Ok(0) | Err(_)) => return Err(Closed),
+            Poll::Ready(Ok(len)) => {
+                outgoing.advance(len);
+                wrote = true;
+            }
+            Poll::Pending => break,
+        }
+    }
+    // TLS keeps records back until it is told that nothing follows. For the others this is nothing.
+    match Pin::new(socket).poll_flush(cx) {
+        Poll::Ready(Err(_)) => Err(Closed),
+        _ => Ok(wrote),
+    }
+}

@@ -1,0 +1,262 @@
+//! The way to the server: address, TLS, and who the proxy is there.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use waxseal_resp::ReplyScanner;
+
+use super::socket::Socket;
+use crate::connection::Entrance;
+
+/// Where the server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A host and a port.
+    Tcp {
+        /// Name or address of the host.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+/// PEM files for TLS to the server. Without a CA the system's roots are trusted.
+#[derive(Clone, Debug, Default)]
+pub struct UpstreamTls {
+    /// Whom to trust.
+    pub ca: Option<PathBuf>,
+    /// The proxy's own certificate and key, where the server asks for one.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// A file that TLS needs is not usable.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A PEM file cannot be read or holds no such thing.
+    #[error("{path} cannot be used: {problem}")]
+    File {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The system's roots cannot be read.
+    #[error(
+        "the system's certificate authorities cannot be read: name one with ?ca=FILE in the store's URL"
+    )]
+    Roots,
+    /// The certificates do not fit together.
+    #[error("TLS cannot be set up: {0}")]
+    Setup(#[from] rustls::Error),
+    /// The host is no name that a certificate can hold.
+    #[error("the store's host is no name that a certificate can hold")]
+    Name,
+}
+
+/// The way to the server.
+pub struct Upstream {
+    address: Address,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+    /// How a client's connection is entered.
+    pub(crate) entrance: Entrance,
+    /// How the proxy's own is.
+    own_entrance: Entrance,
+    /// The database that every connection begins with.
+    pub(crate) database: u32,
+}
+
+impl Upstream {
+    /// The server at this address, over TLS if it is given, entered as `entrance` says.
+    pub fn new(
+        address: Address,
+        tls: Option<&UpstreamTls>,
+        entrance: Entrance,
+        database: u32,
+    ) -> Result<Self, TlsError> {
+        let tls = match (tls, &address) {
+            (Some(tls), Address::Tcp { host, .. }) => {
+                let host = host.trim_start_matches('[').trim_end_matches(']');
+                let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Name)?;
+                Some((TlsConnector::from(Arc::new(client_config(tls)?)), name))
+            }
+            _ => None,
+        };
+        Ok(Self {
+            address,
+            tls,
+            own_entrance: entrance.clone(),
+            entrance,
+            database,
+        })
+    }
+
+    /// The same, but clients come in as nobody, and must log in themselves. They begin in the
+    /// server's first database.
+    #[must_use]
+    pub fn without_credentials_for_clients(mut self) -> Self {
+        self.entrance = Entrance::default();
+        self.database = 0;
+        self
+    }
+
+    /// Connects, without a word to the server yet.
+    pub(crate) async fn connect(&self, limit: Duration) -> io::Result<Socket> {
+        timeout(limit, self.connect_slowly())
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    async fn connect_slowly(&self) -> io::Result<Socket> {
+        match &self.address {
+            Address::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),
+            Address::Tcp { host, port } => {
+                let host = host.trim_start_matches('[').trim_end_matches(']');
+                let stream = TcpStream::connect((host, *port)).await?;
+                stream.set_nodelay(true)?;
+                match &self.tls {
+                    None => Ok(Box::new(stream)),
+                    Some((connector, name)) => {
+                        let stream = connector.connect(name.clone(), stream).await?;
+                        Ok(Box::new(stream))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the server lets the proxy in and answers: what is wrong, if not.
+    pub async fn check(&self, limit: Duration) -> Result<(), &'static str> {
+        match timeout(limit, self.ping()).await {
+            Ok(answer) => answer,
+            Err(_) => Err("it does not answer in time"),
+        }
+    }
+
+    async fn ping(&self) -> Result<(), &'static str> {
+        let mut socket = self.connect_slowly().await.map_err(|error| cause(&error))?;
+        let mut requests = self.own_entrance.requests.clone();
+        requests.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
+        let broken = "the connection breaks off";
+        socket.write_all(&requests).await.map_err(|_| broken)?;
+        socket.flush().await.map_err(|_| broken)?;
+        let mut scanner = ReplyScanner::new();
+        let mut bytes = Vec::new();
+        let mut left = self.own_entrance.count.saturating_add(1);
+        while left > 0 {
+            let len = socket.read_buf(&mut bytes).await.map_err(|_| broken)?;
+            if len == 0 {
+                return Err(broken);
+            }
+            while left > 0 && !bytes.is_empty() {
+                let at_start = scanner.is_at_start();
+                if at_start && bytes.first() == Some(&b'-') {
+                    return Err(said(&bytes));
+                }
+                let scanned = scanner.scan(&bytes).map_err(|_| "it does not speak RESP")?;
+                bytes.drain(..scanned.used);
+                match scanned.done {
+                    true => left = left.saturating_sub(1),
+                    false if scanned.used == 0 => break,
+                    false => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An error of the server, by its code word: its text is not repeated.
+fn said(reply: &[u8]) -> &'static str {
+    let starts = |word: &str| {
+        reply
+            .get(1..)
+            .is_some_and(|text| text.starts_with(word.as_bytes()))
+    };
+    if starts("NOAUTH") {
+        "it asks for a password that the store's URL does not have"
+    } else if starts("WRONGPASS") || starts("ERR AUTH") {
+        "it refuses the user or password of the store's URL"
+    } else if starts("NOPERM") {
+        "the user of the store's URL may not do this"
+    } else if starts("LOADING") {
+        "it is loading its data"
+    } else {
+        "it answers with an error"
+    }
+}
+
+/// Why a connection did not come about, in words that hold no address.
+pub(crate) fn cause(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused",
+        io::ErrorKind::TimedOut => "no connection in time",
+        io::ErrorKind::NotFound => "there is no such socket",
+        io::ErrorKind::PermissionDenied => "permission denied",
+        io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => {
+            "the connection breaks off"
+        }
+        io::ErrorKind::InvalidData => "TLS fails: certificate or protocol",
+        _ => "the connection fails",
+    }
+}
+
+fn client_config(tls: &UpstreamTls) -> Result<ClientConfig, TlsError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots(tls)?);
+    Ok(match &tls.identity {
+        None => builder.with_no_client_auth(),
+        Some((certificate, key)) => {
+            builder.with_client_auth_cert(certificates(certificate)?, private_key(key)?)?
+        }
+    })
+}
+
+fn roots(tls: &UpstreamTls) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    let trusted = match &tls.ca {
+        Some(path) => certificates(path)?,
+        None => rustls_native_certs::load_native_certs().certs,
+    };
+    roots.add_parsable_certificates(trusted);
+    if roots.is_empty() {
+        return Err(TlsError::Roots);
+    }
+    Ok(roots)
+}
+
+/// The certificates of a PEM file.
+pub(crate) fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let failed = |problem: String| TlsError::File {
+        path: path.display().to_string(),
+        problem,
+    };
+    let found: Vec<_> = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect)
+        .map_err(|error| failed(error.to_string()))?;
+    if found.is_empty() {
+        return Err(failed("it holds no certificate".to_owned()));
+    }
+    Ok(found)
+}
+
+/// The private key of a PEM file.
+pub(crate) fn private_key(path: &PathBuf) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_file(path).map_err(|error| TlsError::File {
+        path: path.display().to_string(),
+        problem: error.to_string(),
+    })
+}

@@ -1,0 +1,213 @@
+//! A worker: one thread, one event loop, its clients and its lanes.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::LocalSet;
+
+use super::client::{self, Shared};
+use super::lane::Lane;
+use super::listener::Incoming;
+use super::socket::Socket;
+use crate::connection::Identity;
+use crate::pending::Protocol;
+use crate::proxy::Shares;
+
+/// Bytes that are read at once. One buffer for all clients of a worker.
+const SCRATCH: usize = 256 * 1024;
+/// Upstream connections that wait for the next client that needs one.
+const SPARE: usize = 16;
+
+/// What a worker is told.
+pub(crate) enum Order {
+    /// A client came.
+    Serve(Incoming),
+    /// Close every connection as soon as nothing is under way on it; end when all are closed.
+    Drain,
+    /// End now.
+    Stop,
+}
+
+/// The handle to a worker.
+pub(crate) struct Handle {
+    orders: UnboundedSender<Order>,
+    clients: Arc<AtomicUsize>,
+    thread: JoinHandle<()>,
+}
+
+/// What a worker's tasks share.
+pub(crate) struct Worker {
+    pub(crate) settings: Arc<Shares>,
+    /// Where bytes are read to, by whoever's turn it is.
+    pub(crate) scratch: RefCell<Vec<u8>>,
+    lanes: RefCell<HashMap<Identity, Vec<Rc<Lane>>>>,
+    /// Whether the server has a lane of RESP3.
+    speaks_resp3: Cell<bool>,
+    spare: RefCell<Vec<(Protocol, Socket)>>,
+    clients: RefCell<HashMap<u64, Rc<Shared>>>,
+    next_id: Cell<u64>,
+    draining: Cell<bool>,
+    count: Arc<AtomicUsize>,
+}
+
+impl Handle {
+    /// Starts a worker's thread.
+    pub(crate) fn start(settings: Arc<Shares>, index: usize) -> std::io::Result<Self> {
+        let (orders, received) = unbounded_channel();
+        let clients = Arc::new(AtomicUsize::new(0));
+        let count = clients.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let thread = std::thread::Builder::new()
+            .name(format!("worker {index}"))
+            .spawn(move || {
+                let worker = Rc::new(Worker::new(settings, count));
+                let local = LocalSet::new();
+                local.block_on(&runtime, worker.obey(received));
+            })?;
+        Ok(Self {
+            orders,
+            clients,
+            thread,
+        })
+    }
+
+    pub(crate) fn order(&self, order: Order) {
+        // A worker that is gone has no clients to lose.
+        let _ = self.orders.send(order);
+    }
+
+    pub(crate) fn serve(&self, incoming: Incoming) {
+        self.clients.fetch_add(1, Ordering::Relaxed);
+        self.order(Order::Serve(incoming));
+    }
+
+    /// How many clients it has.
+    pub(crate) fn load(&self) -> usize {
+        self.clients.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    pub(crate) fn join(self) {
+        // A worker that panicked has said so.
+        let _ = self.thread.join();
+    }
+}
+
+impl Worker {
+    fn new(settings: Arc<Shares>, count: Arc<AtomicUsize>) -> Self {
+        Self {
+            settings,
+            scratch: RefCell::new(vec![0; SCRATCH]),
+            lanes: RefCell::default(),
+            speaks_resp3: Cell::new(true),
+            spare: RefCell::default(),
+            clients: RefCell::default(),
+            next_id: Cell::new(0),
+            draining: Cell::new(false),
+            count,
+        }
+    }
+
+    async fn obey(self: Rc<Self>, mut orders: UnboundedReceiver<Order>) {
+        let (ended, mut endings) = unbounded_channel();
+        loop {
+            if self.draining.get() && self.count.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            tokio::select! {
+                order = orders.recv() => match order {
+                    Some(Order::Serve(incoming)) => {
+                        let (worker, ended) = (self.clone(), ended.clone());
+                        tokio::task::spawn_local(async move {
+                            client::serve(&worker, incoming).await;
+                            worker.count.fetch_sub(1, Ordering::Relaxed);
+                            let _ = ended.send(());
+                        });
+                    }
+                    Some(Order::Drain) => {
+                        self.draining.set(true);
+                        for client in self.clients.borrow().values() {
+                            client.wake();
+                        }
+                    }
+                    Some(Order::Stop) | None => return,
+                },
+                Some(()) = endings.recv() => {}
+            }
+        }
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    pub(crate) fn next_id(&self) -> u64 {
+        let id = self.next_id.get();
+        self.next_id.set(id + 1);
+        id
+    }
+
+    pub(crate) fn enter(&self, client: &Rc<Shared>) {
+        self.clients.borrow_mut().insert(client.id, client.clone());
+    }
+
+    pub(crate) fn leave(&self, client: &Shared) {
+        self.clients.borrow_mut().remove(&client.id);
+    }
+
+    /// The lane with the fewest clients, or a new one. `None` where the server has no such lanes.
+    pub(crate) fn lane(self: &Rc<Self>, identity: Identity) -> Option<Rc<Lane>> {
+        if identity.protocol == Protocol::Resp3 && !self.speaks_resp3.get() {
+            return None;
+        }
+        let mut all = self.lanes.borrow_mut();
+        let lanes = all.entry(identity).or_default();
+        let freest = lanes.iter().min_by_key(|lane| lane.load());
+        let full = lanes.len() >= self.settings.lanes;
+        if let Some(lane) = freest
+            && (full || lane.load() == 0)
+        {
+            return Some(lane.clone());
+        }
+        let lane = Lane::open(self, identity);
+        lanes.push(lane.clone());
+        Some(lane)
+    }
+
+    /// The lane is no more.
+    pub(crate) fn forget_lane(&self, lane: &Rc<Lane>, why: &'static str) {
+        if let Some(lanes) = self.lanes.borrow_mut().get_mut(&lane.identity) {
+            lanes.retain(|other| !Rc::ptr_eq(other, lane));
+        }
+        if lane.identity.protocol == Protocol::Resp3 && why.contains("refuses") {
+            self.speaks_resp3.set(false);
+        }
+        if lane.load() > 0 {
+            tracing::warn!("a connection to the store that clients shared has ended: {why}");
+        }
+    }
+
+    /// An upstream connection that another client gave back.
+    pub(crate) fn spare(&self, protocol: Protocol) -> Option<Socket> {
+        let mut spare = self.spare.borrow_mut();
+        let at = spare.iter().position(|(other, _)| *other == protocol)?;
+        Some(spare.swap_remove(at).1)
+    }
+
+    pub(crate) fn give_back(&self, protocol: Protocol, socket: Socket) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE {
+            spare.push((protocol, socket));
+        }
+    }
+}

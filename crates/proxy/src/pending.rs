@@ -1,0 +1,128 @@
+//! What each reply that is still to come will be. A reply carries no name: that it belongs to this
+//! request and holds that record's value is known only from the order, so the order is kept here.
+
+use smallvec::SmallVec;
+use waxseal_policy::{self as policy, PatternId};
+
+/// A record name or field; most are short.
+pub(crate) type Name = SmallVec<[u8; 40]>;
+
+/// The next thing that the client gets.
+pub(crate) enum Pending {
+    /// A reply of this shape.
+    Reply { command: &'static str, shape: Shape },
+    /// An answer made here, waiting for its turn.
+    Local(Box<[u8]>),
+    /// A reply to a request of our own: not the client's business. An error closes where it is
+    /// `fatal`.
+    Swallow { fatal: bool },
+    /// `+QUEUED`, or the reply itself where the server did not open the transaction.
+    Queued { command: &'static str, shape: Shape },
+    /// Ends a transaction: the replies to everything that was queued.
+    Exec,
+    /// The transaction held a refused command: `DISCARD` was sent, and `EXECABORT` is answered.
+    ExecRefused,
+    /// The transaction is given up.
+    Discard,
+    /// The protocol version is this one from here on, unless an error comes.
+    Hello(Protocol),
+    /// Acknowledgements of a subscription: the word they begin with, and how many are to come.
+    Acknowledged { word: &'static str, left: Left },
+    /// From here on the server sends what others do, unasked.
+    Monitor,
+    /// The connection is as new from here on.
+    Reset,
+}
+
+/// How many acknowledgements are to come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// So many.
+    Number(usize),
+    /// One for each subscription of its kind, and one if there is none.
+    All,
+}
+
+/// The version of the protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// RESP2, with which every connection begins.
+    #[default]
+    Resp2,
+    /// RESP3, after `HELLO 3`.
+    Resp3,
+}
+
+/// Where in a reply values are. The owned counterpart of the policy's `ReplyShape`: it outlives
+/// the request.
+pub(crate) enum Shape {
+    AsItIs,
+    Value(Place),
+    Elements(Place),
+    Each(Box<[Option<Place>]>),
+    Fields(Place),
+    ScannedFields(Place),
+    OnlyValues(Place),
+    Popped,
+    Length(Place),
+    Range(Box<(Place, i64, i64)>),
+}
+
+/// The place of a value: its record, and its field if it has one.
+pub(crate) struct Place {
+    pub(crate) pattern: PatternId,
+    pub(crate) name: Name,
+    pub(crate) field: Option<Box<[u8]>>,
+}
+
+impl Shape {
+    pub(crate) fn of(shape: policy::ReplyShape, arguments: &[&[u8]]) -> Self {
+        use policy::ReplyShape as Asked;
+        let record = |pattern, name: usize| Place::record(pattern, argument(arguments, name));
+        match shape {
+            Asked::AsItIs => Self::AsItIs,
+            Asked::Value(place) => Self::Value(Place::of(place, arguments)),
+            Asked::Elements(place) => Self::Elements(Place::of(place, arguments)),
+            Asked::Each(places) => Self::Each(
+                places
+                    .into_iter()
+                    .map(|place| place.map(|place| Place::of(place, arguments)))
+                    .collect(),
+            ),
+            Asked::Fields { pattern, name } => Self::Fields(record(pattern, name)),
+            Asked::ScannedFields { pattern, name } => Self::ScannedFields(record(pattern, name)),
+            Asked::OnlyValues { pattern, name } => Self::OnlyValues(record(pattern, name)),
+            Asked::Popped => Self::Popped,
+            Asked::Length(place) => Self::Length(Place::of(place, arguments)),
+            Asked::Range { place, start, end } => {
+                Self::Range(Box::new((Place::of(place, arguments), start, end)))
+            }
+        }
+    }
+
+    pub(crate) fn is_as_it_is(&self) -> bool {
+        matches!(self, Self::AsItIs)
+    }
+}
+
+impl Place {
+    pub(crate) fn of(place: policy::Place, arguments: &[&[u8]]) -> Self {
+        Self {
+            pattern: place.pattern,
+            name: Name::from_slice(argument(arguments, place.name)),
+            field: place.field.map(|field| argument(arguments, field).into()),
+        }
+    }
+
+    pub(crate) fn record(pattern: PatternId, name: &[u8]) -> Self {
+        Self {
+            pattern,
+            name: Name::from_slice(name),
+            field: None,
+        }
+    }
+}
+
+fn argument<'a>(arguments: &[&'a [u8]], index: usize) -> &'a [u8] {
+    arguments.get(index).copied().unwrap_or_default()
+}

@@ -1,0 +1,179 @@
+//! The proxy as a whole: opens the listeners, starts the workers, hands clients out, and ends in good
+//! order.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{Receiver, channel};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use crate::answers;
+use crate::connection::Report;
+use crate::limits::Limits;
+use crate::net::listener::{Incoming, Listen, ListenError, ListenTls, Listener};
+use crate::net::upstream::Upstream;
+use crate::net::worker::{Handle, Order};
+use crate::protection::Protection;
+
+/// How often is looked whether the last clients have gone.
+const LOOK: Duration = Duration::from_millis(20);
+/// How long accepting rests after the system refused (too many open files).
+const BREATH: Duration = Duration::from_millis(100);
+
+/// How clients share upstream connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sharing {
+    /// Each client has an upstream connection of its own.
+    Own,
+    /// Clients share lanes, and take a connection of their own only as long as they need one.
+    Shared,
+    /// Clients begin on a lane, and take a connection of their own, for good, when they first need
+    /// one.
+    #[default]
+    Auto,
+}
+
+/// Everything that a proxy is told.
+pub struct Settings {
+    /// Where clients come in.
+    pub listen: Vec<Listen>,
+    /// For listeners with TLS.
+    pub listen_tls: Option<ListenTls>,
+    /// Where the server is.
+    pub upstream: Arc<Upstream>,
+    /// How clients share upstream connections.
+    pub sharing: Sharing,
+    /// Lanes of one worker for each protocol version.
+    pub lanes: usize,
+    /// Threads.
+    pub workers: usize,
+    /// Bounds.
+    pub limits: Limits,
+    /// What is protected, and how.
+    pub protection: Arc<Protection>,
+    /// Told of values that do not open.
+    pub report: Report,
+    /// How long requests that are under way may take at the end.
+    pub grace: Duration,
+}
+
+/// What every worker knows.
+pub(crate) struct Shares {
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) sharing: Sharing,
+    pub(crate) lanes: usize,
+    pub(crate) limits: Limits,
+    pub(crate) protection: Arc<Protection>,
+    pub(crate) report: Report,
+}
+
+/// A proxy that listens.
+pub struct Proxy {
+    listeners: Vec<Listener>,
+    workers: Vec<Handle>,
+    connections: usize,
+    grace: Duration,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Connections on which something was still under way when the grace period was over.
+    pub cut: usize,
+}
+
+impl Proxy {
+    /// Opens the listeners and starts the workers.
+    pub async fn open(settings: Settings) -> Result<Self, ListenError> {
+        let mut listeners = Vec::new();
+        for listen in &settings.listen {
+            listeners.push(Listener::open(listen, settings.listen_tls.as_ref()).await?);
+        }
+        let shares = Arc::new(Shares {
+            upstream: settings.upstream,
+            sharing: settings.sharing,
+            lanes: settings.lanes.max(1),
+            limits: settings.limits,
+            protection: settings.protection,
+            report: settings.report,
+        });
+        let workers = (0..settings.workers.max(1))
+            .map(|index| Handle::start(shares.clone(), index))
+            .collect::<Result<_, _>>()
+            .map_err(|error| ListenError::Address {
+                at: "a new thread".to_owned(),
+                error,
+            })?;
+        Ok(Self {
+            listeners,
+            workers,
+            connections: settings.limits.connections,
+            grace: settings.grace,
+        })
+    }
+
+    /// Where it listens, with the ports that it got.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        self.listeners.iter().map(|listener| listener.at.as_str())
+    }
+
+    /// Serves clients until `stop`; then takes no more of them, lets what is under way come to its
+    /// end, and closes what has not when the grace period is over.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Ended {
+        let mut accepting = JoinSet::new();
+        let (sender, incoming) = channel(64);
+        for listener in self.listeners {
+            let sender = sender.clone();
+            accepting.spawn(async move {
+                loop {
+                    match listener.accept().await {
+                        Ok(client) => {
+                            if sender.send(client).await.is_err() {
+                                return;
+                            }
+                        }
+                        Err(error) => {
+                            tracing::warn!("a client could not be accepted: {error}");
+                            sleep(BREATH).await;
+                        }
+                    }
+                }
+            });
+        }
+        tokio::select! {
+            () = hand_out(incoming, &self.workers, self.connections) => {}
+            () = stop => {}
+        }
+        // Closes the listeners: whoever comes now goes elsewhere.
+        accepting.shutdown().await;
+        for worker in &self.workers {
+            worker.order(Order::Drain);
+        }
+        let end = Instant::now() + self.grace;
+        while Instant::now() < end && !self.workers.iter().all(Handle::is_done) {
+            sleep(LOOK).await;
+        }
+        let cut = self.workers.iter().map(Handle::load).sum();
+        for worker in self.workers {
+            worker.order(Order::Stop);
+            worker.join();
+        }
+        Ended { cut }
+    }
+}
+
+/// Gives each client to the worker that has the fewest.
+async fn hand_out(mut incoming: Receiver<Incoming>, workers: &[Handle], most: usize) {
+    while let Some(client) = incoming.recv().await {
+        let clients: usize = workers.iter().map(Handle::load).sum();
+        if clients >= most {
+            client.turn_away(answers::TOO_MANY);
+            continue;
+        }
+        if let Some(worker) = workers.iter().min_by_key(|worker| worker.load()) {
+            worker.serve(client);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Outward: a request with values becomes the same request with envelopes. Whatever is no value goes
+//! as it came, byte for byte.
+
+use smallvec::SmallVec;
+use waxseal_core::{Binding, SealError};
+use waxseal_policy::{Place, RequestChange, ValueSlot};
+use waxseal_resp::{write_bulk, write_request_head};
+
+use crate::protection::Protection;
+
+/// One request, taken apart.
+pub(crate) struct Request<'a> {
+    /// Its bytes.
+    pub(crate) raw: &'a [u8],
+    pub(crate) arguments: &'a [&'a [u8]],
+    /// Where the arguments stand in the bytes; empty for a line of words.
+    pub(crate) spans: &'a [(usize, usize)],
+}
+
+impl Request<'_> {
+    /// Appends what is to be sent. On an error nothing was appended.
+    pub(crate) fn send(
+        &self,
+        change: RequestChange,
+        protection: &Protection,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SealError> {
+        match change {
+            RequestChange::None => out.extend_from_slice(self.raw),
+            RequestChange::Replace { command, arguments } => {
+                let arguments = self.arguments.get(arguments).unwrap_or_default();
+                write_request_head(out, arguments.len().saturating_add(1));
+                write_bulk(out, command.as_bytes());
+                for argument in arguments {
+                    write_bulk(out, argument);
+                }
+            }
+            RequestChange::Seal(slots) => {
+                let before = out.len();
+                let sent = if self.spans.is_empty() {
+                    self.send_anew(slots, protection, out)
+                } else {
+                    self.send_spliced(slots, protection, out)
+                };
+                if let Err(error) = sent {
+                    out.truncate(before);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes between the values as they came, the values sealed.
+    fn send_spliced(
+        &self,
+        mut slots: SmallVec<[ValueSlot; 2]>,
+        protection: &Protection,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SealError> {
+        slots.sort_unstable_by_key(|slot| slot.argument);
+        let mut copied = 0;
+        for slot in slots {
+            let Some((_, end)) = self.spans.get(slot.argument).copied() else {
+                continue;
+            };
+            // A value's head begins where the argument before it ends.
+            let before = slot.argument.checked_sub(1);
+            let head = before
+                .and_then(|before| self.spans.get(before))
+                .map_or(0, |(_, end)| end.saturating_add(2));
+            out.extend_from_slice(self.raw.get(copied..head).unwrap_or_default());
+            self.seal(&slot, protection, |value| write_bulk(out, value))?;
+            copied = end.saturating_add(2);
+        }
+        out.extend_from_slice(self.raw.get(copied..).unwrap_or_default());
+        Ok(())
+    }
+
+    /// A line of words cannot hold an envelope: it is written as an array.
+    fn send_anew(
+        &self,
+        slots: SmallVec<[ValueSlot; 2]>,
+        protection: &Protection,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SealError> {
+        write_request_head(out, self.arguments.len());
+        for (index, argument) in self.arguments.iter().enumerate() {
+            match slots.iter().find(|slot| slot.argument == index) {
+                Some(slot) => self.seal(slot, protection, |value| write_bulk(out, value))?,
+                None => write_bulk(out, argument),
+            }
+        }
+        Ok(())
+    }
+
+    fn seal(
+        &self,
+        slot: &ValueSlot,
+        protection: &Protection,
+        then: impl FnOnce(&[u8]),
+    ) -> Result<(), SealError> {
+        let argument = |index: usize| self.arguments.get(index).copied().unwrap_or_default();
+        let Place {
+            pattern,
+            name,
+            field,
+        } = slot.place;
+        let name = argument(name);
+        let binding = match field {
+            Some(field) => Binding::field(name, argument(field)),
+            None => Binding::record(name),
+        };
+        let sealer = protection.sealer(pattern).ok_or(SealError::NoKey)?;
+        let stored = sealer.to_store(argument(slot.argument), binding)?;
+        then(&stored);
+        Ok(())
+    }
+}

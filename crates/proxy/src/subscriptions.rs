@@ -1,0 +1,133 @@
+//! What a connection is subscribed to, as far as it must be known to tell messages, which come
+//! unasked, from replies. In RESP2 both are arrays; so the acknowledgements are counted as the server
+//! counts them.
+
+use waxseal_policy::Channels;
+use waxseal_resp::{Items, Kind};
+
+/// How many channels, patterns and shard channels are subscribed to.
+#[derive(Default)]
+pub(crate) struct Subscriptions {
+    channels: u64,
+    patterns: u64,
+    shards: u64,
+}
+
+/// Words that messages begin with.
+const MESSAGES: [&[u8]; 3] = [b"message", b"pmessage", b"smessage"];
+
+/// Words that acknowledgements begin with.
+const ACKNOWLEDGEMENTS: [&[u8]; 6] = [
+    b"subscribe",
+    b"psubscribe",
+    b"ssubscribe",
+    b"unsubscribe",
+    b"punsubscribe",
+    b"sunsubscribe",
+];
+
+/// The word that acknowledgements begin with.
+pub(crate) fn word_of_subscribe(channels: Channels) -> &'static str {
+    match channels {
+        Channels::Plain => "subscribe",
+        Channels::Patterns => "psubscribe",
+        Channels::Shards => "ssubscribe",
+    }
+}
+
+/// The word that acknowledgements begin with.
+pub(crate) fn word_of_unsubscribe(channels: Channels) -> &'static str {
+    match channels {
+        Channels::Plain => "unsubscribe",
+        Channels::Patterns => "punsubscribe",
+        Channels::Shards => "sunsubscribe",
+    }
+}
+
+/// Whether an array that begins with this word is a message to a subscriber.
+pub(crate) fn is_message(word: &[u8]) -> bool {
+    MESSAGES.contains(&word)
+}
+
+/// Whether an array that begins with this word says that a subscription began or ended: a server may
+/// say so unasked.
+pub(crate) fn is_acknowledgement(word: &[u8]) -> bool {
+    ACKNOWLEDGEMENTS.contains(&word)
+}
+
+impl Subscriptions {
+    /// Whether there are any.
+    pub(crate) fn any(&self) -> bool {
+        self.channels > 0 || self.patterns > 0 || self.shards > 0
+    }
+
+    /// How many acknowledgements a request to end all of a kind gets.
+    pub(crate) fn of_kind(&self, word: &str) -> usize {
+        let count = match word {
+            "unsubscribe" => self.channels,
+            "punsubscribe" => self.patterns,
+            _ => self.shards,
+        };
+        usize::try_from(count).unwrap_or(usize::MAX).max(1)
+    }
+
+    /// Counts an acknowledgement: `[word, channel, count]`. `None` when it is not one.
+    pub(crate) fn note(&mut self, acknowledgement: &[u8]) -> Option<()> {
+        let mut items = Items::of(acknowledgement);
+        match items.next().ok()??.kind {
+            Kind::Array(3) | Kind::Push(3) => {}
+            _ => return None,
+        }
+        let word = items.next().ok()??.text;
+        items.skip().ok()?;
+        let count = items.next().ok()??;
+        let total: u64 = std::str::from_utf8(count.text).ok()?.parse().ok()?;
+        // Channels and patterns are counted together, shard channels for themselves.
+        match word {
+            b"subscribe" => self.channels = total.checked_sub(self.patterns)?,
+            b"psubscribe" => self.patterns = total.checked_sub(self.channels)?,
+            b"unsubscribe" => self.channels = total.checked_sub(self.patterns)?,
+            b"punsubscribe" => self.patterns = total.checked_sub(self.channels)?,
+            b"ssubscribe" | b"sunsubscribe" => self.shards = total,
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn acknowledgement(word: &str, count: u64) -> Vec<u8> {
+        format!("*3\r\n${}\r\n{word}\r\n$1\r\nc\r\n:{count}\r\n", word.len()).into_bytes()
+    }
+
+    #[test]
+    fn counts_as_the_server_counts() {
+        let mut subscriptions = Subscriptions::default();
+        for (word, count, channels, patterns) in [
+            ("subscribe", 1, 1, 0),
+            ("subscribe", 2, 2, 0),
+            ("psubscribe", 3, 2, 1),
+            ("unsubscribe", 2, 1, 1),
+            ("unsubscribe", 2, 1, 1),
+            ("punsubscribe", 1, 1, 0),
+        ] {
+            subscriptions.note(&acknowledgement(word, count)).unwrap();
+            assert_eq!(subscriptions.channels, channels);
+            assert_eq!(subscriptions.patterns, patterns);
+        }
+        assert_eq!(subscriptions.of_kind("punsubscribe"), 1);
+        assert!(subscriptions.any());
+        subscriptions
+            .note(&acknowledgement("unsubscribe", 0))
+            .unwrap();
+        assert!(!subscriptions.any());
+        assert!(
+            subscriptions
+                .note(b"*2\r\n$4\r\npong\r\n$0\r\n\r\n")
+                .is_none()
+        );
+    }
+}

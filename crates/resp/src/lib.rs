@@ -1,0 +1,45 @@
+//! The Redis serialization protocol (RESP), versions 2 and 3, for somebody who stands between a
+//! client and a server: where a request ends and what its arguments are, where a reply ends and what
+//! it is made of. Sources: the protocol specifications RESP2 and RESP3 of Redis, and for what a
+//! server accepts beyond them, the behaviour of Redis 7.
+//!
+//! Everything here is bounded: lengths, counts, depth and lines are checked before anything is
+//! allocated, and nesting costs a counter, not a stack frame. Bytes come in as slices, in chunks of
+//! any size; nothing reads a socket, and no command is known here.
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+mod error;
+mod inline;
+mod items;
+mod number;
+mod reply;
+mod request;
+mod write;
+
+pub use error::{ReplyError, RequestError};
+pub use items::{Item, Items, Kind};
+pub use reply::{First, ReplyScanner, Scanned, first_word};
+pub use request::{Arguments, Passage, Passed, RequestLimits, RequestScanner, Scan};
+pub use write::{
+    write_array_head, write_bulk, write_bulk_head, write_error, write_integer, write_request_head,
+    write_simple,
+};
+
+/// The longest argument or bulk reply that Redis' default configuration allows, in bytes.
+pub const LONGEST_BULK: u64 = 512 * 1024 * 1024;

@@ -1,0 +1,326 @@
+//! Replies of a server, both versions of the protocol: where one ends. Depth is a counter on a heap
+//! of bounded size, so hostile nesting costs a byte more, not a stack frame.
+//!
+//! RESP3's streamed types (a length of `?`) are refused: no server sends them to a client.
+
+use crate::error::ReplyError;
+use crate::number::{Line, line};
+use crate::request::body_part;
+
+/// Arrays in arrays, at most. Redis' own replies have a handful.
+const DEEPEST: usize = 64;
+/// Elements of one array, at most.
+const MOST: u64 = 1 << 32;
+/// Bytes of one bulk string, at most: what a server can be configured to hold, and far from overflow.
+const LONGEST: u64 = 1 << 40;
+
+/// Finds the end of a reply that comes in chunks. Nothing is held.
+#[derive(Debug, Default)]
+pub struct ReplyScanner {
+    /// Elements that are still to come, for each array that is open.
+    open: Vec<u64>,
+    /// Bytes of the bulk string under way, its CR LF included.
+    body: u64,
+    /// Within a line; whether its CR was the last byte seen.
+    in_line: Option<bool>,
+    /// An attribute came: what it belongs to is still to come.
+    started: bool,
+}
+
+/// How much of a chunk belongs to the reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scanned {
+    /// Bytes of the chunk. Fewer than there are when a line that announces a number is cut: those
+    /// bytes come again at the start of the next chunk.
+    pub used: usize,
+    /// Whether the reply ends there.
+    pub done: bool,
+}
+
+impl ReplyScanner {
+    /// A scanner at the start of a reply.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether nothing of a reply has been seen.
+    #[must_use]
+    pub fn is_at_start(&self) -> bool {
+        !self.started
+    }
+
+    /// Takes the next chunk. After [`done`](Scanned::done) the scanner is at the start of the next
+    /// reply.
+    #[inline]
+    pub fn scan(&mut self, chunk: &[u8]) -> Result<Scanned, ReplyError> {
+        let mut used: usize = 0;
+        loop {
+            let rest = chunk.get(used..).unwrap_or_default();
+            let ended = if self.body > 0 {
+                let taken = body_part(&mut self.body, rest).ok_or(ReplyError::BulkEnd)?;
+                used = used.saturating_add(taken);
+                if self.body > 0 {
+                    return Ok(Scanned { used, done: false });
+                }
+                true
+            } else if let Some(carriage) = self.in_line {
+                let (taken, ended) = self.rest_of_line(carriage, rest)?;
+                used = used.saturating_add(taken);
+                if !ended {
+                    return Ok(Scanned { used, done: false });
+                }
+                true
+            } else {
+                let Some((first, after)) = rest.split_first() else {
+                    return Ok(Scanned { used, done: false });
+                };
+                match self.begin(*first, after)? {
+                    None => return Ok(Scanned { used, done: false }),
+                    Some((taken, ended)) => {
+                        used = used.saturating_add(taken);
+                        ended
+                    }
+                }
+            };
+            if ended && self.element_ended() {
+                self.started = false;
+                return Ok(Scanned { used, done: true });
+            }
+        }
+    }
+
+    /// Reads the head of an element: the bytes taken, and whether the element ends with them.
+    /// `None` when the head is cut.
+    #[inline]
+    fn begin(&mut self, first: u8, after: &[u8]) -> Result<Option<(usize, bool)>, ReplyError> {
+        match first {
+            b'+' | b'-' | b':' | b'_' | b',' | b'#' | b'(' => {
+                self.started = true;
+                self.in_line = Some(false);
+                return Ok(Some((1, false)));
+            }
+            b'$' | b'*' | b'=' | b'!' | b'%' | b'~' | b'>' | b'|' => {}
+            _ => return Err(ReplyError::Type),
+        }
+        let (number, len) = match line(after) {
+            Line::Number(number, len) => (number, len.saturating_add(1)),
+            Line::Open => return Ok(None),
+            Line::Invalid => return Err(ReplyError::Length),
+            Line::Endless => return Err(ReplyError::LineEnd),
+        };
+        self.started = true;
+        let Ok(number) = u64::try_from(number) else {
+            // A null of RESP2.
+            let null = number == -1 && matches!(first, b'$' | b'*');
+            return if null {
+                Ok(Some((len, true)))
+            } else {
+                Err(ReplyError::Length)
+            };
+        };
+        if matches!(first, b'$' | b'=' | b'!') {
+            if number > LONGEST {
+                return Err(ReplyError::Length);
+            }
+            self.body = number.saturating_add(2);
+            return Ok(Some((len, false)));
+        }
+        if number > MOST {
+            return Err(ReplyError::Length);
+        }
+        let pairs = matches!(first, b'%' | b'|');
+        let mut elements = if pairs {
+            number.saturating_mul(2)
+        } else {
+            number
+        };
+        if first == b'|' {
+            // The reply that the attribute belongs to is one element more.
+            elements = elements.saturating_add(1);
+        }
+        if elements == 0 {
+            return Ok(Some((len, true)));
+        }
+        if self.open.len() >= DEEPEST {
+            return Err(ReplyError::Depth);
+        }
+        self.open.push(elements);
+        Ok(Some((len, false)))
+    }
+
+    /// Counts an element that ended; whether the whole reply ended with it.
+    #[inline]
+    fn element_ended(&mut self) -> bool {
+        while let Some(left) = self.open.last_mut() {
+            *left = left.saturating_sub(1);
+            if *left > 0 {
+                return false;
+            }
+            self.open.pop();
+        }
+        true
+    }
+
+    fn rest_of_line(&mut self, carriage: bool, bytes: &[u8]) -> Result<(usize, bool), ReplyError> {
+        if carriage {
+            return match bytes.first() {
+                None => Ok((0, false)),
+                Some(b'\n') => {
+                    self.in_line = None;
+                    Ok((1, true))
+                }
+                Some(_) => Err(ReplyError::LineEnd),
+            };
+        }
+        let Some(end) = bytes.iter().position(|byte| *byte == b'\r') else {
+            return Ok((bytes.len(), false));
+        };
+        let after = end.saturating_add(1);
+        match bytes.get(after) {
+            None => {
+                self.in_line = Some(true);
+                Ok((after, false))
+            }
+            Some(b'\n') => {
+                self.in_line = None;
+                Ok((after.saturating_add(1), true))
+            }
+            Some(_) => Err(ReplyError::LineEnd),
+        }
+    }
+}
+
+/// The first element of the array or push message at the start of the buffer, when it is a string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum First<'a> {
+    /// It is not there yet.
+    Open,
+    /// This one.
+    Word(&'a [u8]),
+    /// The reply is not an array, or its first element is no short string.
+    Other,
+}
+
+/// Looks at the first element of an array or push message: what tells the messages of a subscription
+/// from replies.
+#[must_use]
+pub fn first_word(buffer: &[u8]) -> First<'_> {
+    let after = match buffer {
+        [] => return First::Open,
+        [b'*' | b'>', after @ ..] => after,
+        _ => return First::Other,
+    };
+    let head = match line(after) {
+        Line::Open => return First::Open,
+        Line::Number(1.., len) => len,
+        _ => return First::Other,
+    };
+    let element = after.get(head..).unwrap_or_default();
+    let text = match element {
+        [] => return First::Open,
+        [b'$', text @ ..] => text,
+        _ => return First::Other,
+    };
+    match line(text) {
+        Line::Open => First::Open,
+        Line::Number(length @ 0..=64, len) => {
+            let length = usize::try_from(length).unwrap_or_default();
+            text.get(len..len.saturating_add(length))
+                .map_or(First::Open, First::Word)
+        }
+        _ => First::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REPLIES: [&[u8]; 18] = [
+        b"+OK\r\n",
+        b"-ERR x\r\n",
+        b":-12\r\n",
+        b"$5\r\nhe\r\no\r\n",
+        b"$0\r\n\r\n",
+        b"$-1\r\n",
+        b"*-1\r\n",
+        b"*0\r\n",
+        b"*2\r\n*1\r\n:1\r\n$1\r\na\r\n",
+        b"%1\r\n+a\r\n~2\r\n:1\r\n:2\r\n",
+        b"_\r\n",
+        b"#t\r\n",
+        b",1.5\r\n",
+        b"(123456789012345678901234567890\r\n",
+        b"=7\r\ntxt:abc\r\n",
+        b"!5\r\nERR x\r\n",
+        b">2\r\n$7\r\nmessage\r\n:1\r\n",
+        b"|1\r\n+ttl\r\n:3\r\n*1\r\n$1\r\na\r\n",
+    ];
+
+    #[test]
+    fn finds_the_end_of_every_type_in_one_piece() {
+        for reply in REPLIES {
+            let mut bytes = reply.to_vec();
+            bytes.extend_from_slice(b"+NEXT\r\n");
+            let scanned = ReplyScanner::new().scan(&bytes).unwrap();
+            let expected = Scanned {
+                used: reply.len(),
+                done: true,
+            };
+            assert_eq!(scanned, expected, "{:?}", String::from_utf8_lossy(reply));
+        }
+    }
+
+    #[test]
+    fn finds_the_end_at_every_pair_of_cuts() {
+        for reply in REPLIES {
+            for first in 0..reply.len() {
+                for second in first..reply.len() {
+                    let mut scanner = ReplyScanner::new();
+                    let mut start = 0;
+                    for end in [first, second, reply.len()] {
+                        let scanned = scanner.scan(&reply[start..end]).unwrap();
+                        start += scanned.used;
+                        assert_eq!(scanned.done, start == reply.len());
+                        if scanned.done {
+                            break;
+                        }
+                    }
+                    assert_eq!(start, reply.len());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_reply() {
+        for (bytes, error) in [
+            (&b"?\r\n"[..], ReplyError::Type),
+            (b"$-2\r\n", ReplyError::Length),
+            (b"$?\r\n", ReplyError::Length),
+            (b"%-1\r\n", ReplyError::Length),
+            (b"*99999999999\r\n", ReplyError::Length),
+            (b"$1\r\nab\r\n", ReplyError::BulkEnd),
+            (b"+a\rb", ReplyError::LineEnd),
+        ] {
+            assert_eq!(ReplyScanner::new().scan(bytes), Err(error));
+        }
+        let deep = b"*1\r\n".repeat(100_000);
+        assert_eq!(ReplyScanner::new().scan(&deep), Err(ReplyError::Depth));
+    }
+
+    #[test]
+    fn the_first_word_tells_a_message_from_a_reply() {
+        assert_eq!(
+            first_word(b"*3\r\n$7\r\nmessage\r\n"),
+            First::Word(b"message")
+        );
+        assert_eq!(first_word(b">2\r\n$4\r\npong"), First::Word(b"pong"));
+        assert_eq!(first_word(b"*3\r\n$7\r\nmess"), First::Open);
+        assert_eq!(first_word(b"*3\r"), First::Open);
+        assert_eq!(first_word(b"*-1\r\n"), First::Other);
+        assert_eq!(first_word(b"*1\r\n:1\r\n"), First::Other);
+        assert_eq!(first_word(b"$1\r\na\r\n"), First::Other);
+    }
+}

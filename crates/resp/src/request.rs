@@ -1,0 +1,449 @@
+//! Requests: an array of bulk strings, or one line of words. The scanner remembers how far it came,
+//! so that bytes are looked at once however they are chopped; the caller keeps the buffer.
+
+use smallvec::SmallVec;
+
+use crate::LONGEST_BULK;
+use crate::error::RequestError;
+use crate::inline;
+use crate::number::{Line, line};
+
+/// The arguments of one request, the command word first.
+pub type Arguments<'a> = SmallVec<[&'a [u8]; 8]>;
+
+/// What a request may ask for.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestLimits {
+    /// Arguments in one request.
+    pub arguments: usize,
+    /// Bytes in one argument.
+    pub argument: u64,
+    /// Bytes in one inline request.
+    pub inline: usize,
+    /// Bytes in one argument that the caller is ready to hold: a longer one is
+    /// [announced](Scan::Large) before it comes.
+    pub held: u64,
+}
+
+impl Default for RequestLimits {
+    /// What Redis allows: a million arguments, 512 MiB each, 64 KiB inline; holds 64 MiB.
+    fn default() -> Self {
+        Self {
+            arguments: 1024 * 1024,
+            argument: LONGEST_BULK,
+            inline: 64 * 1024,
+            held: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// How far a request has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scan {
+    /// It is not whole, and cannot be before the buffer holds this many bytes.
+    Incomplete {
+        /// Bytes from the start of the request.
+        at_least: usize,
+    },
+    /// It is whole and this long. Its arguments are ready.
+    Complete {
+        /// Bytes from the start of the request.
+        len: usize,
+    },
+    /// These bytes ask for nothing and get no reply: an empty line, an array of no arguments.
+    Nothing {
+        /// Bytes from the start of the request.
+        len: usize,
+    },
+    /// The next argument is longer than what the caller is ready to hold. The arguments before it
+    /// are ready; [`RequestScanner::passage`] lets the rest go by, [`RequestScanner::hold`] goes on
+    /// all the same.
+    Large {
+        /// Bytes that the argument will have.
+        length: u64,
+    },
+}
+
+/// Finds the end and the arguments of the request at the start of a buffer.
+#[derive(Debug)]
+pub struct RequestScanner {
+    limits: RequestLimits,
+    spans: Vec<(usize, usize)>,
+    words: Vec<Vec<u8>>,
+    position: usize,
+    announced: usize,
+    /// The caller holds the next argument whatever its length.
+    hold: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Start,
+    Head,
+    Body {
+        end: usize,
+    },
+    /// In a line of words whose end has not come.
+    Inline,
+    /// A line of words has come.
+    Words,
+}
+
+impl RequestScanner {
+    /// A scanner at the start of a request.
+    #[must_use]
+    pub fn new(limits: RequestLimits) -> Self {
+        Self {
+            limits,
+            spans: Vec::new(),
+            words: Vec::new(),
+            position: 0,
+            announced: 0,
+            hold: false,
+            state: State::Start,
+        }
+    }
+
+    /// Goes on with the request at the start of the buffer, which holds at least what it held at
+    /// the call before. A request that is whole stays so until [`reset`](Self::reset).
+    #[inline]
+    pub fn scan(&mut self, buffer: &[u8]) -> Result<Scan, RequestError> {
+        loop {
+            match self.state {
+                State::Start => match self.start(buffer)? {
+                    Some(scan) => return Ok(scan),
+                    None => self.state = State::Head,
+                },
+                State::Inline => return self.inline(buffer),
+                State::Words => return Ok(self.found_words()),
+                State::Head => {
+                    if self.spans.len() == self.announced {
+                        return Ok(Scan::Complete { len: self.position });
+                    }
+                    if let Some(scan) = self.head(buffer)? {
+                        return Ok(scan);
+                    }
+                }
+                State::Body { end } => {
+                    let at_least = end.saturating_add(2);
+                    match buffer.get(end..at_least) {
+                        None => return Ok(Scan::Incomplete { at_least }),
+                        Some(b"\r\n") => {}
+                        Some(_) => return Err(RequestError::ArgumentEnd),
+                    }
+                    self.spans.push((self.position, end));
+                    self.position = at_least;
+                    self.state = State::Head;
+                }
+            }
+        }
+    }
+
+    /// The arguments found so far. The buffer is the one of the last [`scan`](Self::scan).
+    #[must_use]
+    #[inline]
+    pub fn arguments<'a>(&'a self, buffer: &'a [u8]) -> Arguments<'a> {
+        if self.is_inline() {
+            return self.words.iter().map(Vec::as_slice).collect();
+        }
+        let spans = self.spans.iter();
+        spans
+            .map(|(start, end)| buffer.get(*start..*end).unwrap_or_default())
+            .collect()
+    }
+
+    /// How many arguments the request says that it has.
+    #[must_use]
+    pub fn announced(&self) -> usize {
+        if self.is_inline() {
+            return self.words.len();
+        }
+        self.announced
+    }
+
+    /// Whether the request is a line of words.
+    #[must_use]
+    pub fn is_inline(&self) -> bool {
+        matches!(self.state, State::Inline | State::Words)
+    }
+
+    /// Whether nothing of a request has been seen.
+    #[must_use]
+    pub fn is_at_start(&self) -> bool {
+        self.state == State::Start
+    }
+
+    /// Where each argument stands in the buffer. Empty for an inline request.
+    #[must_use]
+    pub fn spans(&self) -> &[(usize, usize)] {
+        &self.spans
+    }
+
+    /// How many bytes of the buffer were read: at the next argument, or at the first byte of one
+    /// that is not whole.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// After [`Large`](Scan::Large): the argument is held after all.
+    pub fn hold(&mut self) {
+        self.hold = true;
+    }
+
+    /// What lets the rest of the request go by, from [`position`](Self::position) on: after
+    /// [`Large`](Scan::Large), or in the middle of an array that has become too long to hold.
+    #[must_use]
+    pub fn passage(&self) -> Passage {
+        let left = self.announced.saturating_sub(self.spans.len());
+        let (arguments, body) = match self.state {
+            State::Body { end } => (
+                left.saturating_sub(1),
+                u64::try_from(end.saturating_sub(self.position))
+                    .unwrap_or(u64::MAX)
+                    .saturating_add(2),
+            ),
+            State::Start | State::Head | State::Inline | State::Words => (left, 0),
+        };
+        Passage {
+            limits: self.limits,
+            arguments,
+            body,
+        }
+    }
+
+    /// Forgets the request: the next one starts at the start of the buffer.
+    #[inline]
+    pub fn reset(&mut self) {
+        // A request of a million arguments must not be remembered for ever.
+        if self.spans.capacity() > 1024 {
+            self.spans = Vec::new();
+        }
+        self.spans.clear();
+        self.words = Vec::new();
+        self.position = 0;
+        self.announced = 0;
+        self.hold = false;
+        self.state = State::Start;
+    }
+
+    fn start(&mut self, buffer: &[u8]) -> Result<Option<Scan>, RequestError> {
+        let Some((first, rest)) = buffer.split_first() else {
+            return Ok(Some(Scan::Incomplete { at_least: 1 }));
+        };
+        if *first != b'*' {
+            return self.inline(buffer).map(Some);
+        }
+        let (count, len) = match line(rest) {
+            Line::Number(count, len) => (count, len.saturating_add(1)),
+            Line::Open => return Ok(Some(at_least_one_more(buffer))),
+            Line::Invalid => return Err(RequestError::Count),
+            Line::Endless => return Err(RequestError::CountLine),
+        };
+        if count <= 0 {
+            return Ok(Some(Scan::Nothing { len }));
+        }
+        self.announced = usize::try_from(count)
+            .ok()
+            .filter(|count| *count <= self.limits.arguments)
+            .ok_or(RequestError::Count)?;
+        self.position = len;
+        Ok(None)
+    }
+
+    #[inline]
+    fn head(&mut self, buffer: &[u8]) -> Result<Option<Scan>, RequestError> {
+        let rest = buffer.get(self.position..).unwrap_or_default();
+        let Some((length, len)) = argument_head(rest, &self.limits)? else {
+            return Ok(Some(at_least_one_more(buffer)));
+        };
+        if length > self.limits.held && !self.hold {
+            return Ok(Some(Scan::Large { length }));
+        }
+        self.hold = false;
+        let length = usize::try_from(length).map_err(|_| RequestError::Length)?;
+        self.position = self.position.saturating_add(len);
+        let end = self.position.saturating_add(length);
+        self.state = State::Body { end };
+        Ok(None)
+    }
+
+    fn inline(&mut self, buffer: &[u8]) -> Result<Scan, RequestError> {
+        let window = buffer.get(..self.limits.inline).unwrap_or(buffer);
+        let seen = window.get(self.position..).unwrap_or_default();
+        let Some(found) = seen.iter().position(|byte| *byte == b'\n') else {
+            if buffer.len() >= self.limits.inline {
+                return Err(RequestError::InlineLength);
+            }
+            self.position = buffer.len();
+            self.state = State::Inline;
+            return Ok(at_least_one_more(buffer));
+        };
+        let end = self.position.saturating_add(found);
+        let text = window.get(..end).unwrap_or_default();
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        let len = end.saturating_add(1);
+        self.words = inline::words(text)?;
+        self.state = State::Words;
+        self.position = len;
+        Ok(self.found_words())
+    }
+
+    fn found_words(&self) -> Scan {
+        let len = self.position;
+        if self.words.is_empty() {
+            Scan::Nothing { len }
+        } else {
+            Scan::Complete { len }
+        }
+    }
+}
+
+/// The length of the argument that begins here, and the length of the line that says so.
+#[inline]
+fn argument_head(
+    bytes: &[u8],
+    limits: &RequestLimits,
+) -> Result<Option<(u64, usize)>, RequestError> {
+    let Some((first, rest)) = bytes.split_first() else {
+        return Ok(None);
+    };
+    if *first != b'$' {
+        return Err(RequestError::Dollar);
+    }
+    match line(rest) {
+        Line::Open => Ok(None),
+        Line::Invalid => Err(RequestError::Length),
+        Line::Endless => Err(RequestError::LineEnd),
+        Line::Number(length, len) => u64::try_from(length)
+            .ok()
+            .filter(|length| *length <= limits.argument)
+            .map(|length| Some((length, len.saturating_add(1))))
+            .ok_or(RequestError::Length),
+    }
+}
+
+fn at_least_one_more(buffer: &[u8]) -> Scan {
+    Scan::Incomplete {
+        at_least: buffer.len().saturating_add(1),
+    }
+}
+
+/// Lets the rest of a large request go by without holding it: counts, and checks the form.
+#[derive(Debug)]
+pub struct Passage {
+    limits: RequestLimits,
+    /// Arguments of which the head has not been seen.
+    arguments: usize,
+    /// Bytes of the argument under way, its CR LF included.
+    body: u64,
+}
+
+/// How much of a chunk belongs to the request that goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// Bytes of the chunk. Fewer than there are when the line of a number is cut: those bytes come
+    /// again at the start of the next chunk.
+    pub used: usize,
+    /// Whether the request ends there.
+    pub done: bool,
+}
+
+impl Passage {
+    /// Takes the next chunk.
+    pub fn pass(&mut self, chunk: &[u8]) -> Result<Passed, RequestError> {
+        let mut used: usize = 0;
+        loop {
+            let rest = chunk.get(used..).unwrap_or_default();
+            if self.body > 0 {
+                let taken = body_part(&mut self.body, rest).ok_or(RequestError::ArgumentEnd)?;
+                used = used.saturating_add(taken);
+                if self.body > 0 {
+                    return Ok(Passed { used, done: false });
+                }
+            } else if self.arguments == 0 {
+                return Ok(Passed { used, done: true });
+            } else {
+                let Some((length, len)) = argument_head(rest, &self.limits)? else {
+                    return Ok(Passed { used, done: false });
+                };
+                used = used.saturating_add(len);
+                self.arguments = self.arguments.saturating_sub(1);
+                self.body = length.saturating_add(2);
+            }
+        }
+    }
+}
+
+/// Takes what is there of a body of `left` bytes that ends in CR LF. `None` when it does not end so.
+#[inline]
+pub(crate) fn body_part(left: &mut u64, bytes: &[u8]) -> Option<usize> {
+    let text = usize::try_from(left.saturating_sub(2)).unwrap_or(usize::MAX);
+    let mut taken = text.min(bytes.len());
+    *left = left.saturating_sub(u64::try_from(taken).ok()?);
+    while *left <= 2 && *left > 0 {
+        let Some(byte) = bytes.get(taken) else {
+            break;
+        };
+        let expected = if *left == 2 { b'\r' } else { b'\n' };
+        if *byte != expected {
+            return None;
+        }
+        *left = left.saturating_sub(1);
+        taken = taken.saturating_add(1);
+    }
+    Some(taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scan(bytes: &[u8]) -> Result<(Scan, Vec<Vec<u8>>), RequestError> {
+        let mut scanner = RequestScanner::new(RequestLimits::default());
+        let scan = scanner.scan(bytes)?;
+        let arguments = scanner.arguments(bytes);
+        Ok((scan, arguments.iter().map(|it| it.to_vec()).collect()))
+    }
+
+    #[test]
+    fn finds_the_end_and_the_arguments_of_a_request() {
+        let bytes = b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$0\r\n\r\n*1\r\n";
+        let (found, arguments) = scan(bytes).unwrap();
+        assert_eq!(found, Scan::Complete { len: 26 });
+        assert_eq!(arguments, [&b"SET"[..], b"a", b""]);
+    }
+
+    #[test]
+    fn refuses_absurd_numbers_before_anything_is_allocated() {
+        for (bytes, error) in [
+            (&b"*99999999999\r\n"[..], RequestError::Count),
+            (b"*1\r\n$99999999999\r\n", RequestError::Length),
+            (b"*1\r\n$-1\r\n", RequestError::Length),
+            (b"*1\r\n:1\r\n", RequestError::Dollar),
+            (b"*1\r\n$1\r\nab\r\n", RequestError::ArgumentEnd),
+            (b"*01\r\n", RequestError::Count),
+        ] {
+            assert_eq!(scan(bytes), Err(error));
+        }
+        assert_eq!(scan(&[b'*'; 40]), Err(RequestError::CountLine));
+        assert_eq!(scan(&[b'a'; 70_000]), Err(RequestError::InlineLength));
+    }
+
+    #[test]
+    fn a_large_argument_is_announced_and_goes_by() {
+        let limits = RequestLimits {
+            held: 4,
+            ..RequestLimits::default()
+        };
+        let bytes = b"*4\r\n$3\r\nSET\r\n$1\r\na\r\n$5\r\nvalue\r\n$2\r\nNX\r\n";
+        let mut scanner = RequestScanner::new(limits);
+        assert_eq!(scanner.scan(bytes), Ok(Scan::Large { length: 5 }));
+        assert_eq!(scanner.arguments(bytes).as_slice(), [&b"SET"[..], b"a"]);
+        let rest = &bytes[scanner.position()..];
+        let mut passage = scanner.passage();
+        let passed = passage.pass(rest).unwrap();
+        assert_eq!((passed.used, passed.done), (rest.len(), true));
+    }
+}

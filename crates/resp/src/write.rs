@@ -1,0 +1,95 @@
+//! Writing RESP: heads with their lengths, and the few replies that are made here rather than
+//! forwarded.
+
+/// `*<count>CRLF`: the head of a request or of an array.
+#[inline]
+pub fn write_array_head(out: &mut Vec<u8>, count: usize) {
+    head(out, b'*', count);
+}
+
+/// The head of a request with so many arguments.
+#[inline]
+pub fn write_request_head(out: &mut Vec<u8>, arguments: usize) {
+    write_array_head(out, arguments);
+}
+
+/// `$<length>CRLF`: the head of a bulk string, whose bytes and CR LF follow.
+#[inline]
+pub fn write_bulk_head(out: &mut Vec<u8>, length: usize) {
+    head(out, b'$', length);
+}
+
+/// A whole bulk string.
+#[inline]
+pub fn write_bulk(out: &mut Vec<u8>, text: &[u8]) {
+    // One growth for everything.
+    out.reserve(text.len().saturating_add(24));
+    write_bulk_head(out, text.len());
+    out.extend_from_slice(text);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// An error. The text is one line: anything that would end it is written as a space.
+pub fn write_error(out: &mut Vec<u8>, text: &str) {
+    one_line(out, b'-', text);
+}
+
+/// A simple string, one line like an error.
+pub fn write_simple(out: &mut Vec<u8>, text: &str) {
+    one_line(out, b'+', text);
+}
+
+/// An integer.
+pub fn write_integer(out: &mut Vec<u8>, number: i64) {
+    out.push(b':');
+    out.extend_from_slice(number.to_string().as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+fn one_line(out: &mut Vec<u8>, first: u8, text: &str) {
+    out.push(first);
+    out.extend(text.bytes().map(|byte| match byte {
+        b'\r' | b'\n' => b' ',
+        byte => byte,
+    }));
+    out.extend_from_slice(b"\r\n");
+}
+
+#[inline]
+fn head(out: &mut Vec<u8>, first: u8, number: usize) {
+    // The digits of a u64, from the last to the first.
+    let mut digits = [0u8; 20];
+    let mut left = number;
+    let mut start = digits.len();
+    for place in digits.iter_mut().rev() {
+        *place = u8::try_from(left.rem_euclid(10)).unwrap_or_default() | b'0';
+        start = start.saturating_sub(1);
+        left = left.div_euclid(10);
+        if left == 0 {
+            break;
+        }
+    }
+    out.push(first);
+    out.extend_from_slice(digits.get(start..).unwrap_or_default());
+    out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_what_the_protocol_says() {
+        let mut out = Vec::new();
+        write_request_head(&mut out, 10);
+        write_bulk(&mut out, b"a\r\nb");
+        write_bulk(&mut out, b"");
+        write_error(&mut out, "ERR no\r\nmore");
+        write_integer(&mut out, -7);
+        write_simple(&mut out, "OK");
+        write_bulk_head(&mut out, usize::MAX);
+        let expected = "*10\r\n$4\r\na\r\nb\r\n$0\r\n\r\n-ERR no  more\r\n:-7\r\n+OK\r\n\
+                        $18446744073709551615\r\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+}

@@ -1,0 +1,136 @@
+//! Feeds the scanners in pieces, as sockets do, and says what they found. Judges nothing but the
+//! promises that hold for every input.
+
+use waxseal_resp::{
+    Passage, ReplyError, ReplyScanner, RequestError, RequestLimits, RequestScanner, Scan,
+    write_bulk, write_request_head,
+};
+
+/// What a request scanner knows at the end of its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Request {
+    pub(crate) scan: Result<Scan, RequestError>,
+    pub(crate) arguments: Vec<Vec<u8>>,
+    pub(crate) announced: usize,
+    pub(crate) inline: bool,
+    pub(crate) position: usize,
+}
+
+impl Request {
+    /// The length of a request that is whole.
+    pub(crate) fn complete(&self) -> Option<usize> {
+        match self.scan {
+            Ok(Scan::Complete { len }) => Some(len),
+            _ => None,
+        }
+    }
+}
+
+/// Scans a buffer that grows at these places, and lastly to its whole length.
+pub(crate) fn request(bytes: &[u8], cuts: &[usize], limits: RequestLimits) -> Request {
+    let mut scanner = RequestScanner::new(limits);
+    let mut scan = Ok(Scan::Incomplete { at_least: 1 });
+    let mut seen = &bytes[..0];
+    for cut in cuts.iter().copied().chain([bytes.len()]) {
+        seen = &bytes[..cut.min(bytes.len()).max(seen.len())];
+        scan = scanner.scan(seen);
+        assert_eq!(scanner.scan(seen), scan, "asked twice");
+        match scan {
+            Ok(Scan::Incomplete { at_least }) => assert!(at_least > seen.len()),
+            Ok(Scan::Complete { len } | Scan::Nothing { len }) => assert!(len <= seen.len()),
+            Ok(Scan::Large { .. }) | Err(_) => {}
+        }
+        if !matches!(scan, Ok(Scan::Incomplete { .. })) {
+            break;
+        }
+    }
+    for (start, end) in scanner.spans() {
+        assert!(start <= end && *end <= seen.len());
+    }
+    let arguments = scanner.arguments(seen);
+    Request {
+        scan,
+        arguments: arguments.iter().map(|it| it.to_vec()).collect(),
+        announced: scanner.announced(),
+        // Behind an error these mean nothing.
+        inline: scan.is_ok() && scanner.is_inline(),
+        position: scan.map_or(0, |_| scanner.position()),
+    }
+}
+
+/// What a reply scanner did with its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) used: usize,
+    pub(crate) done: bool,
+}
+
+/// Scans bytes that come in pieces cut at these places; what is not taken comes again.
+pub(crate) fn reply(bytes: &[u8], cuts: &[usize]) -> Result<Seen, ReplyError> {
+    let mut scanner = ReplyScanner::new();
+    in_pieces(bytes, cuts, |piece| {
+        let scanned = scanner.scan(piece)?;
+        Ok((scanned.used, scanned.done))
+    })
+}
+
+/// The like for the rest of a large request.
+pub(crate) fn passage(
+    mut passage: Passage,
+    bytes: &[u8],
+    cuts: &[usize],
+) -> Result<Seen, RequestError> {
+    in_pieces(bytes, cuts, |piece| {
+        let passed = passage.pass(piece)?;
+        Ok((passed.used, passed.done))
+    })
+}
+
+fn in_pieces<E>(
+    bytes: &[u8],
+    cuts: &[usize],
+    mut take: impl FnMut(&[u8]) -> Result<(usize, bool), E>,
+) -> Result<Seen, E> {
+    let (mut start, mut end) = (0, 0);
+    for cut in cuts.iter().copied().chain([bytes.len()]) {
+        end = cut.min(bytes.len()).max(end);
+        let piece = &bytes[start..end];
+        let (used, done) = take(piece)?;
+        assert!(used <= piece.len());
+        // What a scanner leaves is the cut head of one element, never more.
+        assert!(
+            done || piece.len() - used <= 40,
+            "{} left",
+            piece.len() - used
+        );
+        start += used;
+        if done {
+            return Ok(Seen {
+                used: start,
+                done: true,
+            });
+        }
+    }
+    Ok(Seen {
+        used: start,
+        done: false,
+    })
+}
+
+/// A request as every client writes it.
+pub(crate) fn encode<A: AsRef<[u8]>>(arguments: &[A]) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_request_head(&mut out, arguments.len());
+    for argument in arguments {
+        write_bulk(&mut out, argument.as_ref());
+    }
+    out
+}
+
+/// Limits under which nothing is large.
+pub(crate) fn hold_everything() -> RequestLimits {
+    RequestLimits {
+        held: u64::MAX,
+        ..RequestLimits::default()
+    }
+}

@@ -1,0 +1,156 @@
+//! Programs in Node and Python that use published Redis clients as applications do. They lie in
+//! `clients/` beside this crate's sources and get the server's address as arguments; each checks
+//! what it reads and prints it as lines of JSON. Starts them, with the packages that
+//! `cargo xtask tools` has installed from the manifests there, and never waits for ever. Does not
+//! know what they do.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::tools::{missing, on_path, tools_folder, workspace_root};
+
+/// No program of a test takes this long: one that does hangs.
+const LIMIT: Duration = Duration::from_secs(120);
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Runs one of the programs in `clients/node`, for example `ioredis.mjs`, against a server at this
+/// port of 127.0.0.1; returns what it printed.
+///
+/// # Panics
+///
+/// When the packages are not installed, and when the program fails or hangs: then with what it
+/// wrote.
+#[must_use]
+pub fn node(program: &str, port: u16, arguments: &[&str]) -> String {
+    let packages = packages("node", "package-lock.json");
+    // A module finds its packages in the folders above it.
+    let folder = tempfile::tempdir_in(&packages).expect("make a folder for the program");
+    for source in sources("node") {
+        let name = source.file_name().expect("a file");
+        fs::copy(&source, folder.path().join(name)).expect("copy the program");
+    }
+    let mut command = Command::new(on_path("node"));
+    command.arg(folder.path().join(program));
+    run(command, program, port, arguments)
+}
+
+/// Runs one of the programs in `clients/python`, in the same way.
+///
+/// # Panics
+///
+/// When the packages are not installed, and when the program fails or hangs: then with what it
+/// wrote.
+#[must_use]
+pub fn python(program: &str, port: u16, arguments: &[&str]) -> String {
+    let packages = packages("python", "requirements.txt");
+    let mut command = Command::new(on_path("python3"));
+    command
+        .env("PYTHONPATH", packages)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("PYTHONUTF8", "1")
+        .arg(clients_folder("python").join(program));
+    run(command, program, port, arguments)
+}
+
+/// Runs any other program to its end, with this as its input; returns what it printed.
+///
+/// # Panics
+///
+/// When it fails or hangs: then with what it wrote.
+#[must_use]
+pub fn finish(mut command: Command, input: &[u8]) -> String {
+    let folder = TempDir::new().expect("make a folder for the output");
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("in"), input).expect("write the input");
+    let create = |name: &str| File::create(path(name)).expect("make a file for the output");
+    let mut child = command
+        .stdin(File::open(path("in")).expect("open the input"))
+        .stdout(Stdio::from(create("out")))
+        .stderr(Stdio::from(create("err")))
+        .spawn()
+        .expect("start the program");
+    let give_up = Instant::now() + LIMIT;
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("the program is ours") {
+            break Some(status);
+        }
+        if Instant::now() > give_up {
+            // It may end at this very moment.
+            let _ = child.kill();
+            let _ = child.wait();
+            break None;
+        }
+        sleep(PAUSE);
+    };
+    let read = |name: &str| {
+        let bytes = fs::read(path(name)).expect("read the output");
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let ended = match status {
+        Some(status) if status.success() => return read("out"),
+        Some(status) => format!("ended with {status}"),
+        None => "hangs".to_owned(),
+    };
+    let program = Path::new(command.get_program()).display();
+    panic!("{program} {ended}:\n{}\n{}", read("out"), read("err"));
+}
+
+fn run(mut command: Command, program: &str, port: u16, arguments: &[&str]) -> String {
+    command
+        .arg("127.0.0.1")
+        .arg(port.to_string())
+        .args(arguments);
+    let output = finish(command, b"");
+    assert!(!output.is_empty(), "{program} checked nothing");
+    output
+}
+
+/// The folder with the packages of a language, if it holds what the manifest says.
+fn packages(language: &str, manifest: &str) -> PathBuf {
+    let folder = tools_folder().join(language);
+    let wanted = fs::read(clients_folder(language).join(manifest)).expect("read the manifest");
+    let installed = fs::read(folder.join("installed")).unwrap_or_default();
+    let what = format!("the packages for {language}");
+    assert!(installed == wanted, "{}", missing(&what));
+    folder
+}
+
+fn sources(language: &str) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(clients_folder(language)).expect("read the folder of programs");
+    let is_module = |path: &PathBuf| path.extension().is_some_and(|it| it == "mjs");
+    entries
+        .map(|entry| entry.expect("read the folder of programs").path())
+        .filter(is_module)
+}
+
+fn clients_folder(language: &str) -> PathBuf {
+    let folder = workspace_root().join("crates").join("testing");
+    folder.join("clients").join(language)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "run `cargo xtask test` once")]
+    fn says_how_to_get_packages_that_are_not_those_of_the_manifest() {
+        let _ = packages("python", "saw.py");
+    }
+
+    #[test]
+    fn a_program_gets_its_input_and_its_output_comes_back() {
+        assert_eq!(finish(Command::new("cat"), "añil".as_bytes()), "añil");
+    }
+
+    #[test]
+    #[should_panic(expected = "ended with")]
+    fn a_program_that_fails_fails_the_test() {
+        let _ = finish(Command::new("false"), b"");
+    }
+}

@@ -1,0 +1,86 @@
+//! Requests of any arguments before the policy: it always answers, speaks only of arguments that are
+//! there and of names that are protected, and keeps the promise that it makes about a request of which
+//! it has seen the beginning.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use waxseal_policy::{
+    Action, Place, ProtectedNames, RecordPattern, ReplyShape, RequestChange, Transform,
+    certainly_forwarded, decide,
+};
+
+static NAMES: LazyLock<ProtectedNames> = LazyLock::new(|| {
+    let patterns =
+        ["wa:{user}", "sess:*:v2", "one"].map(|text| RecordPattern::parse(text).unwrap());
+    ProtectedNames::new(patterns.into())
+});
+
+// One argument in each line.
+fuzz_target!(|input: &[u8]| {
+    let arguments: Vec<&[u8]> = input.split(|byte| *byte == b'\n').collect();
+    let decision = decide(&NAMES, &arguments);
+
+    let upper = arguments[0].to_ascii_uppercase();
+    let mut shouted = arguments.clone();
+    shouted[0] = &upper;
+    assert_eq!(decide(&NAMES, &shouted), decision);
+
+    for seen in 1..=arguments.len() {
+        let so_far = &arguments[..seen];
+        if certainly_forwarded(&NAMES, so_far, arguments.len()) {
+            assert_eq!(decision.action, Action::Forward, "after {seen} arguments");
+            assert_eq!(decide(&NAMES, so_far).effect, decision.effect);
+        }
+    }
+    match decision.action {
+        Action::Forward => {}
+        Action::Refuse(refusal) => assert!(!refusal.to_string().is_empty()),
+        Action::Transform(transform) => check(&arguments, &transform),
+    }
+});
+
+fn check(arguments: &[&[u8]], transform: &Transform) {
+    match &transform.request {
+        RequestChange::None => {}
+        RequestChange::Seal(slots) => {
+            assert!(!slots.is_empty());
+            for slot in slots {
+                assert!(slot.argument > slot.place.name && slot.argument < arguments.len());
+                assert_ne!(Some(slot.argument), slot.place.field);
+                check_place(arguments, slot.place);
+            }
+            let mut sealed: Vec<usize> = slots.iter().map(|slot| slot.argument).collect();
+            sealed.sort_unstable();
+            sealed.dedup();
+            assert_eq!(sealed.len(), slots.len(), "a value sealed twice");
+        }
+        RequestChange::Replace {
+            arguments: range, ..
+        } => assert!(range.start > 0 && range.end <= arguments.len()),
+    }
+    match &transform.reply {
+        ReplyShape::AsItIs | ReplyShape::Popped => {}
+        ReplyShape::Value(place)
+        | ReplyShape::Elements(place)
+        | ReplyShape::Length(place)
+        | ReplyShape::Range { place, .. } => check_place(arguments, *place),
+        ReplyShape::Each(places) => {
+            assert!(places.len() < arguments.len());
+            for place in places.iter().flatten() {
+                check_place(arguments, *place);
+            }
+        }
+        ReplyShape::Fields { pattern, name }
+        | ReplyShape::ScannedFields { pattern, name }
+        | ReplyShape::OnlyValues { pattern, name } => {
+            assert_eq!(NAMES.find(arguments[*name]), Some(*pattern));
+        }
+    }
+}
+
+fn check_place(arguments: &[&[u8]], place: Place) {
+    assert_eq!(NAMES.find(arguments[place.name]), Some(place.pattern));
+    assert!(place.field.is_none_or(|field| field < arguments.len()));
+}

@@ -1,0 +1,179 @@
+//! The published clients that the tests run, from the manifests in `crates/testing/clients`: exact
+//! versions with their checksums, under `target/tools`, and nothing of them in the system. Installs
+//! again only when a manifest has changed. Does not know which clients they are.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::run::{command, output, run, tools_folder, workspace_root};
+
+/// Where the manifests are, below the root.
+const CLIENTS: &str = "crates/testing/clients";
+/// A copy of the manifest that the packages were installed from, written when all of them are there.
+const INSTALLED: &str = "installed";
+
+/// The packages of one language.
+pub(super) struct Packages {
+    /// The folder of its manifests and, below the folder of tools, of its packages.
+    folder: &'static str,
+    /// What names each package with its version and its checksum.
+    manifest: &'static str,
+    /// What else the installer reads.
+    beside: Option<&'static str>,
+    /// How they get into this folder, where the manifests lie already.
+    installer: fn(&Path) -> Command,
+    /// Whether the interpreter of this machine can use them.
+    usable: fn(&Path) -> bool,
+}
+
+pub(super) const NODE: Packages = Packages {
+    folder: "node",
+    manifest: "package-lock.json",
+    beside: Some("package.json"),
+    installer: npm,
+    usable: |folder| folder.join("node_modules").is_dir(),
+};
+
+pub(super) const PYTHON: Packages = Packages {
+    folder: "python",
+    manifest: "requirements.txt",
+    beside: None,
+    installer: pip,
+    usable: has_python_modules,
+};
+
+impl Packages {
+    /// Whether exactly what the manifest names is there.
+    pub(super) fn is_installed(&self) -> bool {
+        self.is_current(&workspace_root().join(CLIENTS), &tools_folder())
+            && (self.usable)(&tools_folder().join(self.folder))
+    }
+
+    /// Installs them, unless they are there.
+    pub(super) fn provide(&self) -> Result<(), String> {
+        if self.is_installed() {
+            return Ok(());
+        }
+        let folder = tools_folder().join(self.folder);
+        let failed = |error| format!("could not write below {}: {error}", folder.display());
+        self.lay_out(&workspace_root().join(CLIENTS), &folder)
+            .map_err(failed)?;
+        run((self.installer)(&folder))?;
+        fs::copy(folder.join(self.manifest), folder.join(INSTALLED)).map_err(failed)?;
+        if self.is_installed() {
+            return Ok(());
+        }
+        Err(format!(
+            "the packages for {} are at {} and cannot be used from there",
+            self.folder,
+            folder.display()
+        ))
+    }
+
+    fn is_current(&self, clients: &Path, tools: &Path) -> bool {
+        let wanted = fs::read(clients.join(self.folder).join(self.manifest));
+        let installed = fs::read(tools.join(self.folder).join(INSTALLED));
+        matches!((wanted, installed), (Ok(wanted), Ok(installed)) if wanted == installed)
+    }
+
+    /// An empty folder with the manifests: what an earlier version left would stay for ever.
+    fn lay_out(&self, clients: &Path, folder: &Path) -> io::Result<()> {
+        match fs::remove_dir_all(folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        fs::create_dir_all(folder)?;
+        for name in std::iter::once(self.manifest).chain(self.beside) {
+            let source: PathBuf = clients.join(self.folder).join(name);
+            fs::copy(source, folder.join(name))?;
+        }
+        Ok(())
+    }
+}
+
+fn npm(folder: &Path) -> Command {
+    let flags = ["ci", "--no-audit", "--no-fund", "--loglevel=error"];
+    let mut npm = command("npm", &flags);
+    // No package may run a program of its own while it is installed.
+    npm.arg("--ignore-scripts").current_dir(folder);
+    npm
+}
+
+fn pip(folder: &Path) -> Command {
+    let mut pip = command("python3", &["-m", "pip", "--disable-pip-version-check"]);
+    pip.args(["install", "--quiet", "--no-deps", "--no-compile"]);
+    pip.args(["--only-binary=:all:", "--require-hashes"]);
+    // It is a folder of our own, whoever runs this.
+    pip.arg("--root-user-action=ignore");
+    pip.arg("--target").arg(folder);
+    pip.arg("--requirement").arg(folder.join(PYTHON.manifest));
+    pip
+}
+
+/// One of them is compiled for a version of Python, which may have changed since.
+fn has_python_modules(folder: &Path) -> bool {
+    let mut python = command("python3", &["-c", "import redis, hiredis"]);
+    python
+        .env("PYTHONPATH", folder)
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    output(python).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A workspace's folder of clients with one manifest, and a folder of tools.
+    fn folders(manifest: &str) -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let root = tempfile::tempdir().unwrap();
+        let (clients, tools) = (root.path().join("clients"), root.path().join("tools"));
+        fs::create_dir_all(clients.join("python")).unwrap();
+        fs::write(clients.join("python/requirements.txt"), manifest).unwrap();
+        (root, clients, tools)
+    }
+
+    #[test]
+    fn packages_are_installed_again_when_their_manifest_has_changed() {
+        let (_root, clients, tools) = folders("redis==1\n");
+        let folder = tools.join("python");
+        assert!(!PYTHON.is_current(&clients, &tools));
+        PYTHON.lay_out(&clients, &folder).unwrap();
+        assert!(
+            !PYTHON.is_current(&clients, &tools),
+            "nothing is installed yet"
+        );
+        fs::copy(folder.join(PYTHON.manifest), folder.join(INSTALLED)).unwrap();
+        assert!(PYTHON.is_current(&clients, &tools));
+        fs::write(clients.join("python/requirements.txt"), "redis==2\n").unwrap();
+        assert!(!PYTHON.is_current(&clients, &tools));
+    }
+
+    #[test]
+    fn nothing_of_an_earlier_version_stays() {
+        let (_root, clients, tools) = folders("redis==1\n");
+        let folder = tools.join("python");
+        PYTHON.lay_out(&clients, &folder).unwrap();
+        fs::write(folder.join("left_over.py"), "").unwrap();
+        PYTHON.lay_out(&clients, &folder).unwrap();
+        assert!(!folder.join("left_over.py").exists());
+        assert!(folder.join("requirements.txt").exists());
+    }
+
+    #[test]
+    fn every_package_is_pinned_by_its_checksum_and_names_no_host() {
+        let clients = workspace_root().join(CLIENTS);
+        let lock = fs::read_to_string(clients.join("node/package-lock.json")).unwrap();
+        assert!(!lock.contains("\"resolved\""), "a lock file with addresses");
+        let packages = lock.matches("\"node_modules/").count();
+        assert!(packages > 50, "{packages}");
+        assert_eq!(lock.matches("\"integrity\": \"sha512-").count(), packages);
+        let pins = fs::read_to_string(clients.join("python/requirements.txt")).unwrap();
+        let named = pins.lines().filter(|line| line.contains("==")).count();
+        assert!(
+            named >= 2 && pins.matches("--hash=sha256:").count() >= named,
+            "{pins}"
+        );
+    }
+}

@@ -1,0 +1,178 @@
+//! Programs that the operating system's own package manager has. Asks it without questions and as
+//! root; does not know what the programs are for.
+
+use crate::run::{command, on_path, output, run};
+
+/// A program of the operating system and the package that holds it, for each package manager.
+pub(super) struct SystemTool {
+    program: &'static str,
+    packages: [&'static str; MANAGERS.len()],
+}
+
+/// A package manager: its program, how it refreshes its lists, how it installs.
+struct Manager {
+    program: &'static str,
+    refresh: &'static [&'static str],
+    install: &'static [&'static str],
+    needs_root: bool,
+}
+
+const MANAGERS: [Manager; 5] = [
+    Manager {
+        program: "apt-get",
+        refresh: &["update", "-q"],
+        install: &["install", "-q", "-y", "--no-install-recommends"],
+        needs_root: true,
+    },
+    Manager {
+        program: "dnf",
+        refresh: &[],
+        install: &["install", "-y"],
+        needs_root: true,
+    },
+    Manager {
+        program: "apk",
+        refresh: &["update"],
+        install: &["add"],
+        needs_root: true,
+    },
+    Manager {
+        program: "pacman",
+        refresh: &[],
+        install: &["-Sy", "--noconfirm", "--needed"],
+        needs_root: true,
+    },
+    Manager {
+        program: "brew",
+        refresh: &[],
+        install: &["install"],
+        needs_root: false,
+    },
+];
+
+pub(super) const REDIS: SystemTool = SystemTool {
+    program: "redis-server",
+    packages: ["redis-server", "redis", "redis", "redis", "redis"],
+};
+pub(super) const NODE: SystemTool = SystemTool {
+    program: "node",
+    packages: ["nodejs", "nodejs", "nodejs", "nodejs", "node"],
+};
+pub(super) const NPM: SystemTool = SystemTool {
+    program: "npm",
+    packages: ["npm", "npm", "npm", "npm", "node"],
+};
+pub(super) const REDIS_CLI: SystemTool = SystemTool {
+    program: "redis-cli",
+    packages: ["redis-tools", "redis", "redis", "redis", "redis"],
+};
+pub(super) const REDIS_BENCHMARK: SystemTool = SystemTool {
+    program: "redis-benchmark",
+    packages: ["redis-tools", "redis", "redis", "redis", "redis"],
+};
+pub(super) const PYTHON: SystemTool = SystemTool {
+    program: "python3",
+    packages: ["python3", "python3", "python3", "python", "python"],
+};
+pub(super) const PIP: SystemTool = SystemTool {
+    program: "python3 -m pip",
+    packages: [
+        "python3-pip",
+        "python3-pip",
+        "py3-pip",
+        "python-pip",
+        "python",
+    ],
+};
+
+/// Installs those of these programs that are missing, all in one go.
+pub(super) fn provide(wanted: &[&SystemTool]) -> Result<(), String> {
+    let missing: Vec<&SystemTool> = wanted
+        .iter()
+        .copied()
+        .filter(|tool| !tool.is_there())
+        .collect();
+    install(&missing)
+}
+
+fn install(missing: &[&SystemTool]) -> Result<(), String> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let programs: Vec<&str> = missing.iter().map(|tool| tool.program).collect();
+    let programs = programs.join(", ");
+    let Some(index) = MANAGERS.iter().position(|manager| on_path(manager.program)) else {
+        return Err(format!(
+            "missing: {programs}; no package manager is known here to get them"
+        ));
+    };
+    let manager = &MANAGERS[index];
+    let sudo = manager.needs_root && !is_root();
+    if sudo && !on_path("sudo") {
+        return Err(format!(
+            "missing: {programs}; installing them needs root, and there is no sudo"
+        ));
+    }
+    if !manager.refresh.is_empty() {
+        run(manager.command(sudo, manager.refresh, &[]))?;
+    }
+    let mut packages: Vec<&str> = missing.iter().map(|tool| tool.packages[index]).collect();
+    // One package may hold several of the programs.
+    packages.sort_unstable();
+    packages.dedup();
+    run(manager.command(sudo, manager.install, &packages))?;
+    match missing.iter().find(|tool| !tool.is_there()) {
+        Some(tool) => Err(format!(
+            "`{}` is still missing after the installation",
+            tool.program
+        )),
+        None => Ok(()),
+    }
+}
+
+fn is_root() -> bool {
+    output(command("id", &["-u"])).is_some_and(|id| id.trim() == "0")
+}
+
+impl SystemTool {
+    fn is_there(&self) -> bool {
+        match self.program {
+            // A module and no program: `PATH` says nothing about it.
+            "python3 -m pip" => output(command("python3", &["-m", "pip", "--version"])).is_some(),
+            program => on_path(program),
+        }
+    }
+}
+
+impl Manager {
+    fn command(&self, sudo: bool, verb: &[&str], packages: &[&str]) -> std::process::Command {
+        let mut words = Vec::new();
+        if sudo {
+            words.push("sudo");
+        }
+        // Through `env`, because `sudo` does not pass the environment on.
+        words.extend(["env", "DEBIAN_FRONTEND=noninteractive", self.program]);
+        words.extend(verb);
+        words.extend(packages);
+        command(words[0], &words[1..])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_are_installed_without_questions_and_as_root() {
+        let apt = &MANAGERS[0];
+        let line = apt.command(true, apt.install, &["nodejs"]);
+        let words: Vec<_> = line.get_args().map(|word| word.to_string_lossy()).collect();
+        assert_eq!(line.get_program(), "sudo");
+        assert_eq!(
+            words[..3],
+            ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]
+        );
+        assert!(words.contains(&"-y".into()));
+        assert_eq!(words.last().unwrap(), "nodejs");
+    }
+}
