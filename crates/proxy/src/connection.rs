@@ -221,11 +221,12 @@ impl Connection {
             swallow.push(true);
         }
         let labels = &self.talk.labels;
-        for label in [&labels.name, &labels.library, &labels.version] {
-            if let Some(request) = label {
-                upstream.extend_from_slice(request);
-                swallow.push(false);
-            }
+        for request in [&labels.name, &labels.library, &labels.version]
+            .into_iter()
+            .flatten()
+        {
+            upstream.extend_from_slice(request);
+            swallow.push(false);
         }
         for fatal in swallow.into_iter().rev() {
             self.talk.pending.push_front(Pending::Swallow { fatal });

@@ -4,6 +4,7 @@
 //! `cargo xtask tools` has installed from the manifests there, and never waits for ever. Does not
 //! know what they do.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -97,7 +98,13 @@ pub fn finish(mut command: Command, input: &[u8]) -> String {
         None => "hangs".to_owned(),
     };
     let program = Path::new(command.get_program()).display();
-    panic!("{program} {ended}:\n{}\n{}", read("out"), read("err"));
+    let arguments: Vec<_> = command.get_args().map(OsStr::to_string_lossy).collect();
+    let arguments = arguments.join(" ");
+    panic!(
+        "{program} {arguments} {ended}:\n{}\n{}",
+        read("out"),
+        read("err")
+    );
 }
 
 fn run(mut command: Command, program: &str, port: u16, arguments: &[&str]) -> String {

@@ -48,7 +48,7 @@ pub(crate) fn run(port: u16, cell: &Cell, requests: u64) -> Run {
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(
-        output.status.success() && !text.contains("Error from server"),
+        output.status.success() && !errors.contains("Error from server"),
         "{cell}: redis-benchmark failed: {errors}{text}"
     );
     let told = told(&text);

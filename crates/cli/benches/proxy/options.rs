@@ -41,7 +41,7 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Wante
         rounds: 5,
         turn: Duration::from_millis(1_200),
         idle: 10_000,
-        busy_requests: 200_000,
+        busy_requests: 50_000,
     };
     while let Some(flag) = arguments.next() {
         let mut value = || {
@@ -60,7 +60,7 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Wante
                 options.rounds = 1;
                 options.turn = Duration::from_millis(200);
                 options.idle = 1_000;
-                options.busy_requests = 20_000;
+                options.busy_requests = 10_000;
             }
             "--help" | "-h" => return Ok(Wanted::Help),
             unknown => return Err(format!("`{unknown}` is not known")),

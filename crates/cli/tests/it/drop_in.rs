@@ -61,6 +61,10 @@ fn proves_drop_in(client: impl Fn(u16) -> String) {
 /// The same for a client that writes other bytes each time into some unprotected records: of those
 /// only their names and kinds are compared, with each number in them taken for the same.
 #[track_caller]
+#[expect(
+    clippy::print_stderr,
+    reason = "a client that fails does not know the way"
+)]
 fn proves_drop_in_but_for(varies: fn(&[u8]) -> bool, client: impl Fn(u16) -> String) {
     let alone = server();
     let wanted_output = client(alone.port());

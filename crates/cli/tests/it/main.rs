@@ -13,6 +13,7 @@ mod key;
 mod manual;
 mod migrate;
 mod program;
+mod proxied;
 mod proxy;
 mod quarantine;
 mod record;

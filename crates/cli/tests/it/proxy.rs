@@ -37,9 +37,14 @@ impl Proxy {
     /// The same with an environment of the test's choice.
     #[track_caller]
     pub(crate) fn start_as(program: &Program, server: &RedisServer, flags: &[&str]) -> Self {
-        let url = server.url();
+        Self::start_at(program, &server.url(), flags)
+    }
+
+    /// The same with a store of the test's choice.
+    #[track_caller]
+    pub(crate) fn start_at(program: &Program, url: &str, flags: &[&str]) -> Self {
         let mut words = vec!["proxy", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
-        words.extend(["--store", &url]);
+        words.extend(["--store", url]);
         words.extend(flags);
         let listeners = words.iter().filter(|word| **word == "--listen").count();
         let mut running = program.start(&words);
@@ -85,6 +90,11 @@ impl Proxy {
     #[track_caller]
     pub(crate) fn client(&self) -> Client {
         Client::connect(self.port()).expect("the proxy accepts connections")
+    }
+
+    /// The process, to look at it from outside.
+    pub(crate) fn pid(&self) -> u32 {
+        self.running.pid()
     }
 
     /// Sends a signal, for example `TERM`, and lets the test go on.

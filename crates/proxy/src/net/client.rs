@@ -82,10 +82,12 @@ enum Way {
     /// Nowhere yet.
     None,
     Lane(Rc<Lane>),
-    /// The socket, and whether it is new.
-    Connecting(Pin<Box<dyn Future<Output = io::Result<(Socket, bool)>>>>),
+    Connecting(Pin<Box<Connecting>>),
     Own(Own),
 }
+
+/// Comes to a socket, and whether it is new.
+type Connecting = dyn Future<Output = io::Result<(Socket, bool)>>;
 
 /// An upstream connection of the client's own.
 struct Own {

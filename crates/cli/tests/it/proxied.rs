@@ -1,0 +1,76 @@
+//! The proxy between real clients and a real server, when everything goes well and when it does not:
+//! what it must not change, what it must not let through, and what must not bring it down. Every test
+//! speaks the protocol itself, byte by byte, and most hold in all three ways of going upstream.
+
+mod conversations;
+mod corpus;
+mod malformed;
+mod readers;
+mod relay;
+mod sameness;
+mod servers;
+mod values;
+mod wire;
+
+use waxseal_testing::RedisServer;
+
+use crate::program::Program;
+use crate::proxy::Proxy;
+use wire::Wire;
+
+/// The ways of going upstream.
+const UPSTREAMS: [&str; 3] = ["own", "shared", "auto"];
+
+/// A server, and a proxy before it that protects `wa:*`.
+struct Pair {
+    redis: RedisServer,
+    proxy: Proxy,
+}
+
+impl Pair {
+    #[track_caller]
+    fn start(upstream: &str) -> Self {
+        Self::with(upstream, &[])
+    }
+
+    /// With more flags.
+    #[track_caller]
+    fn with(upstream: &str, flags: &[&str]) -> Self {
+        Self::before(RedisServer::start(), upstream, flags)
+    }
+
+    /// Before this server.
+    #[track_caller]
+    fn before(redis: RedisServer, upstream: &str, flags: &[&str]) -> Self {
+        let proxy = Proxy::start(&redis, &all_flags(upstream, flags));
+        Self { redis, proxy }
+    }
+
+    /// A connection to the proxy.
+    #[track_caller]
+    fn wire(&self) -> Wire {
+        Wire::tcp(self.proxy.port())
+    }
+}
+
+/// A proxy before whatever answers at this URL.
+#[track_caller]
+fn proxy_before(url: &str, upstream: &str, flags: &[&str]) -> Proxy {
+    let program = Program::new().env("REDIS_ENCRYPTION_KEY", crate::program::KEY);
+    Proxy::start_at(&program, url, &all_flags(upstream, flags))
+}
+
+fn all_flags<'a>(upstream: &'a str, flags: &[&'a str]) -> Vec<&'a str> {
+    let mut all = vec!["--protect", "wa:*", "--upstream", upstream];
+    all.extend(flags);
+    all
+}
+
+/// A number from `/proc/PID/status`, in KiB.
+#[track_caller]
+fn memory(pid: u32, what: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(what));
+    let number = line.and_then(|line| line.split_whitespace().nth(1));
+    number.and_then(|number| number.parse().ok()).unwrap()
+}
