@@ -20,8 +20,22 @@ pub(crate) fn refused(refusal: &Refusal) -> Vec<u8> {
     error(&format!("SEALREFUSED {refusal}"))
 }
 
+/// What each command of a transaction answers is remembered until it ends.
+pub(crate) fn transaction_too_large() -> Vec<u8> {
+    error("SEALREFUSED the transaction is too large for this proxy: send it in parts")
+}
+
+/// Without its reply nobody knows what the replies after it mean.
+pub(crate) fn refused_without_replies(command: &str) -> Vec<u8> {
+    error(&format!(
+        "SEALREFUSED {} while replies are switched off is not supported by this proxy: send CLIENT REPLY ON first",
+        written(command)
+    ))
+}
+
 /// Within a transaction, these change the connection in the middle of a reply.
 pub(crate) fn refused_in_transaction(command: &str) -> Vec<u8> {
+    let command = written(command);
     error(&format!(
         "SEALREFUSED {command} inside a transaction is not supported by this proxy: send it before MULTI"
     ))
@@ -34,6 +48,7 @@ pub(crate) fn refused_while_monitoring() -> Vec<u8> {
 
 /// A value or request that is too large to be held.
 pub(crate) fn too_large(command: &str, most: usize) -> Vec<u8> {
+    let command = written(command);
     error(&format!(
         "SEALREFUSED {command}: the value of a protected record is larger than {most} bytes: raise --max-value"
     ))
@@ -41,6 +56,7 @@ pub(crate) fn too_large(command: &str, most: usize) -> Vec<u8> {
 
 /// A request that would have to be held as a whole.
 pub(crate) fn request_too_large(command: &str, most: usize) -> Vec<u8> {
+    let command = written(command);
     error(&format!(
         "SEALREFUSED {command}: the request is larger than {most} bytes and can only be judged whole: send it in parts, or raise --max-value"
     ))
@@ -48,6 +64,7 @@ pub(crate) fn request_too_large(command: &str, most: usize) -> Vec<u8> {
 
 /// A reply that would have to be held.
 pub(crate) fn reply_too_large(command: &str, most: usize) -> Vec<u8> {
+    let command = written(command);
     error(&format!(
         "SEALREFUSED {command}: the reply with sealed values is larger than {most} bytes: ask for fewer at a time, or raise --max-value"
     ))
@@ -55,6 +72,7 @@ pub(crate) fn reply_too_large(command: &str, most: usize) -> Vec<u8> {
 
 /// A value was not opened.
 pub(crate) fn broken(command: &str, cause: &OpenError) -> Vec<u8> {
+    let command = written(command);
     let text = match cause {
         OpenError::UnknownKey { id } => format!(
             "SEALNOKEY {command}: the value is sealed under key {id}, which this proxy does not have: add it to REDIS_ENCRYPTION_PREVIOUS_KEYS"
@@ -74,6 +92,7 @@ pub(crate) fn broken(command: &str, cause: &OpenError) -> Vec<u8> {
 
 /// A value was not sealed.
 pub(crate) fn not_sealed(command: &str, cause: &SealError) -> Vec<u8> {
+    let command = written(command);
     let word = match cause {
         SealError::NoKey | SealError::Erased => "SEALNOKEY",
         _ => "SEALREFUSED",
@@ -89,6 +108,11 @@ pub(crate) fn no_request(cause: RequestError) -> Vec<u8> {
 /// The upstream cannot be reached. The cause is one of our own words, never a server's text.
 pub(crate) fn unreachable(cause: &str) -> Vec<u8> {
     error(&format!("ERR waxseal cannot reach the store: {cause}"))
+}
+
+/// A command of the table as it is written: `client|reply` as `CLIENT REPLY`.
+pub(crate) fn written(command: &str) -> String {
+    command.replace('|', " ").to_ascii_uppercase()
 }
 
 fn error(text: &str) -> Vec<u8> {

@@ -67,6 +67,10 @@ struct Talk {
     limits: Limits,
     report: Report,
     pending: VecDeque<Pending>,
+    /// A reply is under way: nothing else may come between its bytes.
+    replying: bool,
+    /// Bytes that the shapes of the replies in `pending` hold beyond a constant.
+    heavy: usize,
     /// What the transaction under way will answer, by the `+QUEUED` that came.
     queued: Vec<(&'static str, Shape)>,
     subscriptions: Subscriptions,
@@ -74,6 +78,8 @@ struct Talk {
     monitoring: bool,
     answering: Answering,
     transaction: Option<Transaction>,
+    /// How many transactions were begun.
+    begun: u64,
     /// The next request must not be looked at before a reply was: it changes what requests mean.
     barrier: bool,
     /// Nothing more is taken from the client.
@@ -106,6 +112,10 @@ enum Answering {
 struct Transaction {
     /// A command in it was refused here: it must not be executed.
     refused: bool,
+    /// Which one it is: a `MULTI` that fails ends no other.
+    number: u64,
+    /// Bytes that are remembered of its commands.
+    heavy: usize,
 }
 
 /// The rest of a request that is too large to hold.
@@ -135,11 +145,14 @@ impl Connection {
                 limits,
                 report,
                 pending: VecDeque::new(),
+                replying: false,
+                heavy: 0,
                 queued: Vec::new(),
                 subscriptions: Subscriptions::default(),
                 monitoring: false,
                 answering: Answering::On,
                 transaction: None,
+                begun: 0,
                 barrier: false,
                 closing: false,
                 watching: false,
@@ -210,6 +223,17 @@ impl Connection {
         self.talk.protocol
     }
 
+    /// Whether the client gave its connection a name, or said which library it is.
+    #[must_use]
+    pub fn has_labels(&self) -> bool {
+        let Labels {
+            name,
+            library,
+            version,
+        } = &self.talk.labels;
+        name.is_some() || library.is_some() || version.is_some()
+    }
+
     /// Requests of our own that come before the next one of the client: to get in, and to make a
     /// new upstream connection what the old one was. Their replies are not the client's business.
     pub fn handshake(&mut self, entrance: &Entrance, upstream: &mut Vec<u8>) {
@@ -272,7 +296,9 @@ impl Talk {
     /// An answer of our own, in its turn; unless the client asked for none.
     fn answer(&mut self, answer: &[u8], client: &mut Vec<u8>) {
         match self.answering {
-            Answering::On if self.pending.is_empty() => client.extend_from_slice(answer),
+            Answering::On if self.pending.is_empty() && !self.replying => {
+                client.extend_from_slice(answer);
+            }
             Answering::On => self.pending.push_back(Pending::Local(answer.into())),
             Answering::Off => {}
             Answering::SkipNext => self.answering = Answering::On,
@@ -284,6 +310,7 @@ impl Talk {
         match self.answering {
             Answering::On => {
                 self.expected = self.expected.saturating_add(1);
+                self.heavy = self.heavy.saturating_add(pending.weight());
                 self.pending.push_back(pending);
             }
             Answering::Off => {}

@@ -13,7 +13,7 @@ use waxseal_policy::PatternId;
 use waxseal_resp::{Item, Items, Kind, ReplyError, write_array_head, write_bulk, write_integer};
 
 use crate::answers;
-use crate::pending::{Place, Shape};
+use crate::pending::{Name, Place, Shape};
 use crate::protection::Protection;
 
 /// Why a reply is not what was expected.
@@ -33,6 +33,33 @@ impl From<OpenError> for Failed {
 impl From<ReplyError> for Failed {
     fn from(_: ReplyError) -> Self {
         Self::Unexplained
+    }
+}
+
+/// The place of a value, borrowed: many of them share one record name.
+#[derive(Clone, Copy)]
+struct Spot<'p> {
+    pattern: PatternId,
+    name: &'p [u8],
+    field: Option<&'p [u8]>,
+}
+
+impl<'p> From<&'p Place> for Spot<'p> {
+    fn from(place: &'p Place) -> Self {
+        Self {
+            pattern: place.pattern,
+            name: &place.name,
+            field: place.field.as_deref(),
+        }
+    }
+}
+
+impl<'p> Spot<'p> {
+    fn field(record: &'p Place, field: &'p [u8]) -> Self {
+        Self {
+            field: Some(field),
+            ..Self::from(record)
+        }
     }
 }
 
@@ -76,13 +103,31 @@ impl Opener<'_> {
         queued: &[(&'static str, Shape)],
         out: &mut Vec<u8>,
     ) -> Result<(), Failed> {
+        let before = out.len();
+        let opened = self.each_queued(reply, queued, out);
+        if opened.is_err() {
+            out.truncate(before);
+        }
+        opened
+    }
+
+    fn each_queued(
+        &mut self,
+        reply: &[u8],
+        queued: &[(&'static str, Shape)],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Failed> {
         let mut items = Items::of(reply);
-        let head = items.next()?.ok_or(Failed::Unexplained)?;
+        let mut head = items.next()?.ok_or(Failed::Unexplained)?;
+        while let Kind::Attribute(pairs) = head.kind {
+            attributes(&mut items, head, pairs, out)?;
+            head = items.next()?.ok_or(Failed::Unexplained)?;
+        }
         match head.kind {
             Kind::Array(count) if count == queued.len() => {}
             // Not executed: an error, or null where a watched record had changed.
             Kind::Error | Kind::Null => {
-                out.extend_from_slice(reply);
+                out.extend_from_slice(head.raw);
                 return Ok(());
             }
             _ => return Err(Failed::Unexplained),
@@ -104,13 +149,8 @@ impl Opener<'_> {
     ) -> Result<(), Failed> {
         let mut start = items.clone();
         let first = items.next()?.ok_or(Failed::Unexplained)?;
-        if let Kind::Attribute(_) = first.kind {
-            // Attributes go as they are; what they belong to follows.
-            let pairs = attribute_pairs(first.kind);
-            out.extend_from_slice(first.raw);
-            for _ in 0..pairs.saturating_mul(2) {
-                out.extend_from_slice(items.skip()?);
-            }
+        if let Kind::Attribute(pairs) = first.kind {
+            attributes(items, first, pairs, out)?;
             return self.element(items, shape, out);
         }
         if first.kind == Kind::Error {
@@ -119,12 +159,21 @@ impl Opener<'_> {
         }
         match shape {
             Shape::AsItIs => out.extend_from_slice(start.skip()?),
-            Shape::Value(place) => self.value(first, place, out)?,
+            Shape::Value(place) => self.value(first, place.into(), out)?,
             Shape::Elements(place) => match first.kind {
-                Kind::Array(count) => self.elements(items, first, count, place, out)?,
-                _ => self.value(first, place, out)?,
+                Kind::Array(count) => self.elements(items, first, count, place.into(), out)?,
+                _ => self.value(first, place.into(), out)?,
             },
-            Shape::Each(places) => self.each(items, first, places, out)?,
+            Shape::Each(places) => {
+                let places = places.iter();
+                let spots = places.map(|place| place.as_ref().map(Spot::from));
+                self.each(items, first, spots, out)?;
+            }
+            Shape::EachField(fields) => {
+                let (record, fields) = &**fields;
+                let spots = fields.iter().map(|field| Some(Spot::field(record, field)));
+                self.each(items, first, spots, out)?;
+            }
             Shape::Fields(place) => self.fields(items, first, place, out)?,
             Shape::ScannedFields(place) => {
                 expect(first.kind, Kind::Array(2))?;
@@ -134,7 +183,7 @@ impl Opener<'_> {
                 self.fields(items, page, place, out)?;
             }
             Shape::OnlyValues(place) => self.only_values(items, first, place, out)?,
-            Shape::Popped => self.popped(items, first, out)?,
+            Shape::Popped(names) => self.popped(items, first, names, out)?,
             Shape::Length(place) => {
                 let value = self.whole(first, place)?;
                 write_integer(out, i64::try_from(value.len()).unwrap_or(i64::MAX));
@@ -148,14 +197,15 @@ impl Opener<'_> {
         Ok(())
     }
 
-    /// A value, a null, or a short reply without a value (`OK`).
-    fn value(&mut self, item: Item<'_>, place: &Place, out: &mut Vec<u8>) -> Result<(), Failed> {
+    /// A value or a null. What is written in another way than values are, is opened like one all the
+    /// same: else a server could make up a value by writing it so.
+    fn value(&mut self, item: Item<'_>, place: Spot<'_>, out: &mut Vec<u8>) -> Result<(), Failed> {
         match item.kind {
-            Kind::Bulk => match self.open(item.text, place)? {
+            Kind::Bulk | Kind::Simple | Kind::Other => match self.open(item.text, place)? {
                 Cow::Borrowed(_) => out.extend_from_slice(item.raw),
                 Cow::Owned(value) => write_bulk(out, &value),
             },
-            Kind::Null | Kind::Simple | Kind::Other | Kind::Error => {
+            Kind::Null | Kind::Error => {
                 out.extend_from_slice(item.raw);
             }
             _ => return Err(Failed::Unexplained),
@@ -166,7 +216,7 @@ impl Opener<'_> {
     /// A value that the client gets no more than a part of: nothing where there is none.
     fn whole<'r>(&mut self, item: Item<'r>, place: &Place) -> Result<Cow<'r, [u8]>, Failed> {
         match item.kind {
-            Kind::Bulk => Ok(self.open(item.text, place)?),
+            Kind::Bulk => Ok(self.open(item.text, place.into())?),
             Kind::Null => Ok(Cow::Borrowed(&[])),
             _ => Err(Failed::Unexplained),
         }
@@ -177,7 +227,7 @@ impl Opener<'_> {
         items: &mut Items<'_>,
         head: Item<'_>,
         count: usize,
-        place: &Place,
+        place: Spot<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), Failed> {
         out.extend_from_slice(head.raw);
@@ -193,7 +243,7 @@ impl Opener<'_> {
     fn one_of_several(
         &mut self,
         item: Item<'_>,
-        place: &Place,
+        place: Spot<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), Failed> {
         let before = out.len();
@@ -207,11 +257,11 @@ impl Opener<'_> {
         }
     }
 
-    fn each(
+    fn each<'p>(
         &mut self,
         items: &mut Items<'_>,
         head: Item<'_>,
-        places: &[Option<Place>],
+        places: impl ExactSizeIterator<Item = Option<Spot<'p>>>,
         out: &mut Vec<u8>,
     ) -> Result<(), Failed> {
         match head.kind {
@@ -265,7 +315,8 @@ impl Opener<'_> {
         out: &mut Vec<u8>,
     ) -> Result<(), Failed> {
         let count = match head.kind {
-            Kind::Array(count) => count.div_euclid(2),
+            // Pairs would be counted otherwise.
+            Kind::Array(count) if !begins_with_pair(items)? => count.div_euclid(2),
             Kind::Map(count) => count,
             _ => return Err(Failed::Unexplained),
         };
@@ -291,14 +342,11 @@ impl Opener<'_> {
         mut write: impl FnMut(Piece<'_>, &mut Vec<u8>),
         out: &mut Vec<u8>,
     ) -> Result<(), Failed> {
-        let mut ahead = items.clone();
-        let mut in_pairs =
-            || Ok::<_, Failed>(ahead.next()?.map(|item| item.kind) == Some(Kind::Array(2)));
         let (pairs, nested) = match head.kind {
             Kind::Map(count) => (count, false),
             Kind::Array(0) | Kind::Null => return Ok(()),
-            Kind::Array(count) if in_pairs()? => (count, true),
-            Kind::Array(count) => (count.div_euclid(2), false),
+            Kind::Array(count) if begins_with_pair(items)? => (count, true),
+            Kind::Array(count) if count.is_multiple_of(2) => (count.div_euclid(2), false),
             _ => return Err(Failed::Unexplained),
         };
         for _ in 0..pairs {
@@ -312,12 +360,7 @@ impl Opener<'_> {
             write(Piece::Field(field.raw), out);
             let item = items.next()?.ok_or(Failed::Unexplained)?;
             expect(item.kind, Kind::Bulk)?;
-            let place = Place {
-                pattern: place.pattern,
-                name: place.name.clone(),
-                field: Some(field.text.into()),
-            };
-            match self.open(item.text, &place)? {
+            match self.open(item.text, Spot::field(place, field.text))? {
                 Cow::Borrowed(_) => write(Piece::Value(item.raw, None), out),
                 Cow::Owned(value) => write(Piece::Value(item.raw, Some(&value)), out),
             }
@@ -330,6 +373,7 @@ impl Opener<'_> {
         &mut self,
         items: &mut Items<'_>,
         head: Item<'_>,
+        names: &[Name],
         out: &mut Vec<u8>,
     ) -> Result<(), Failed> {
         out.extend_from_slice(head.raw);
@@ -340,24 +384,32 @@ impl Opener<'_> {
         }
         let name = items.next()?.ok_or(Failed::Unexplained)?;
         expect(name.kind, Kind::Bulk)?;
+        if !names.iter().any(|asked| asked.as_slice() == name.text) {
+            // Under a name that is not protected a server could make up a value.
+            return Err(Failed::Unexplained);
+        }
         out.extend_from_slice(name.raw);
         let Some(pattern) = self.protection.names().find(name.text) else {
             out.extend_from_slice(items.skip()?);
             return Ok(());
         };
-        let place = Place::record(pattern, name.text);
+        let place = Spot {
+            pattern,
+            name: name.text,
+            field: None,
+        };
         let item = items.next()?.ok_or(Failed::Unexplained)?;
         match item.kind {
-            Kind::Array(count) => self.elements(items, item, count, &place, out),
+            Kind::Array(count) => self.elements(items, item, count, place, out),
             // One value: the error takes the place of the whole reply.
-            _ => self.value(item, &place, out),
+            _ => self.value(item, place, out),
         }
     }
 
-    fn open<'s>(&mut self, stored: &'s [u8], place: &Place) -> Result<Cow<'s, [u8]>, OpenError> {
-        let binding = match &place.field {
-            Some(field) => Binding::field(&place.name, field),
-            None => Binding::record(&place.name),
+    fn open<'s>(&mut self, stored: &'s [u8], place: Spot<'_>) -> Result<Cow<'s, [u8]>, OpenError> {
+        let binding = match place.field {
+            Some(field) => Binding::field(place.name, field),
+            None => Binding::record(place.name),
         };
         let sealer = self
             .protection
@@ -368,7 +420,7 @@ impl Opener<'_> {
             // An empty value is an empty value.
             Ok(None) => Ok(Cow::Borrowed(stored)),
             Err(error) => {
-                (self.broken)(&error, place.pattern, &place.name);
+                (self.broken)(&error, place.pattern, place.name);
                 Err(error)
             }
         }
@@ -391,11 +443,24 @@ fn expect(found: Kind, expected: Kind) -> Result<(), Failed> {
     }
 }
 
-fn attribute_pairs(kind: Kind) -> usize {
-    match kind {
-        Kind::Attribute(pairs) => pairs,
-        _ => 0,
+/// Attributes go as they are; what they belong to follows.
+fn attributes(
+    items: &mut Items<'_>,
+    head: Item<'_>,
+    pairs: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), Failed> {
+    out.extend_from_slice(head.raw);
+    for _ in 0..pairs.saturating_mul(2) {
+        out.extend_from_slice(items.skip()?);
     }
+    Ok(())
+}
+
+/// Whether the next element is an array of two.
+fn begins_with_pair(items: &Items<'_>) -> Result<bool, Failed> {
+    let next = items.clone().next()?;
+    Ok(next.map(|item| item.kind) == Some(Kind::Array(2)))
 }
 
 /// Commands that take several values out of the store at once.

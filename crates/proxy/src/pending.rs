@@ -18,6 +18,8 @@ pub(crate) enum Pending {
     Swallow { fatal: bool },
     /// `+QUEUED`, or the reply itself where the server did not open the transaction.
     Queued { command: &'static str, shape: Shape },
+    /// Begins this transaction, unless an error comes.
+    Multi { number: u64 },
     /// Ends a transaction: the replies to everything that was queued.
     Exec,
     /// The transaction held a refused command: `DISCARD` was sent, and `EXECABORT` is answered.
@@ -60,10 +62,13 @@ pub(crate) enum Shape {
     Value(Place),
     Elements(Place),
     Each(Box<[Option<Place>]>),
+    /// As [`Each`](Self::Each), for fields of one record: its name is kept once, however many they are.
+    EachField(Box<(Place, Box<[Name]>)>),
     Fields(Place),
     ScannedFields(Place),
     OnlyValues(Place),
-    Popped,
+    /// Of one of the records with these names.
+    Popped(Box<[Name]>),
     Length(Place),
     Range(Box<(Place, i64, i64)>),
 }
@@ -75,6 +80,16 @@ pub(crate) struct Place {
     pub(crate) field: Option<Box<[u8]>>,
 }
 
+impl Pending {
+    /// Bytes that are held for it beyond a constant.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Self::Reply { shape, .. } | Self::Queued { shape, .. } => shape.weight(),
+            _ => 0,
+        }
+    }
+}
+
 impl Shape {
     pub(crate) fn of(shape: policy::ReplyShape, arguments: &[&[u8]]) -> Self {
         use policy::ReplyShape as Asked;
@@ -83,20 +98,28 @@ impl Shape {
             Asked::AsItIs => Self::AsItIs,
             Asked::Value(place) => Self::Value(Place::of(place, arguments)),
             Asked::Elements(place) => Self::Elements(Place::of(place, arguments)),
-            Asked::Each(places) => Self::Each(
-                places
-                    .into_iter()
-                    .map(|place| place.map(|place| Place::of(place, arguments)))
-                    .collect(),
-            ),
+            Asked::Each(places) => match fields_of_one(&places, arguments) {
+                Some(fields) => Self::EachField(Box::new(fields)),
+                None => Self::Each(places_of(places, arguments)),
+            },
             Asked::Fields { pattern, name } => Self::Fields(record(pattern, name)),
             Asked::ScannedFields { pattern, name } => Self::ScannedFields(record(pattern, name)),
             Asked::OnlyValues { pattern, name } => Self::OnlyValues(record(pattern, name)),
-            Asked::Popped => Self::Popped,
+            Asked::Popped => Self::Popped(names_of(arguments)),
             Asked::Length(place) => Self::Length(Place::of(place, arguments)),
             Asked::Range { place, start, end } => {
                 Self::Range(Box::new((Place::of(place, arguments), start, end)))
             }
+        }
+    }
+
+    /// Bytes that are held for it beyond a constant: a request may name very many records.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Self::Each(places) => size_of_val::<[_]>(places),
+            Self::EachField(fields) => size_of_val::<[_]>(&fields.1),
+            Self::Popped(names) => size_of_val::<[_]>(names),
+            _ => 0,
         }
     }
 
@@ -121,6 +144,37 @@ impl Place {
             field: None,
         }
     }
+}
+
+fn places_of(places: Vec<Option<policy::Place>>, arguments: &[&[u8]]) -> Box<[Option<Place>]> {
+    let places = places.into_iter();
+    places
+        .map(|place| place.map(|place| Place::of(place, arguments)))
+        .collect()
+}
+
+/// The record and the fields, where all places are fields of one record.
+fn fields_of_one(
+    places: &[Option<policy::Place>],
+    arguments: &[&[u8]],
+) -> Option<(Place, Box<[Name]>)> {
+    let first = places.first().copied().flatten()?;
+    let field = |place: &Option<policy::Place>| {
+        let place = (*place).filter(|it| it.name == first.name && it.pattern == first.pattern)?;
+        Some(Name::from_slice(argument(arguments, place.field?)))
+    };
+    let fields = places.iter().map(field).collect::<Option<_>>()?;
+    let record = Place::record(first.pattern, argument(arguments, first.name));
+    Some((record, fields))
+}
+
+/// All record names of a request.
+fn names_of(arguments: &[&[u8]]) -> Box<[Name]> {
+    let places = policy::table::find(arguments).map(|row| row.names.places(arguments));
+    let names = places.unwrap_or_default().into_iter();
+    names
+        .map(|name| Name::from_slice(argument(arguments, name)))
+        .collect()
 }
 
 fn argument<'a>(arguments: &[&'a [u8]], index: usize) -> &'a [u8] {

@@ -8,6 +8,10 @@ use waxseal_resp::{write_bulk, write_request_head};
 
 use crate::protection::Protection;
 
+/// The longest name of a record whose values are sealed. Each value authenticates it, so a hash with
+/// a million fields reads it a million times.
+const LONGEST_NAME: usize = 64 * 1024;
+
 /// One request, taken apart.
 pub(crate) struct Request<'a> {
     /// Its bytes.
@@ -61,9 +65,9 @@ impl Request<'_> {
         slots.sort_unstable_by_key(|slot| slot.argument);
         let mut copied = 0;
         for slot in slots {
-            let Some((_, end)) = self.spans.get(slot.argument).copied() else {
-                continue;
-            };
+            // A value that cannot be found is a value that would go out in clear.
+            let found = self.spans.get(slot.argument).copied();
+            let (_, end) = found.ok_or(SealError::TooLong)?;
             // A value's head begins where the argument before it ends.
             let before = slot.argument.checked_sub(1);
             let head = before
@@ -107,6 +111,9 @@ impl Request<'_> {
             field,
         } = slot.place;
         let name = argument(name);
+        if name.len() > LONGEST_NAME {
+            return Err(SealError::TooLong);
+        }
         let binding = match field {
             Some(field) => Binding::field(name, argument(field)),
             None => Binding::record(name),

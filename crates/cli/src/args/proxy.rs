@@ -11,6 +11,10 @@ pub(crate) struct ProxyArgs {
     /// Where clients come in: HOST:PORT, tls://HOST:PORT or unix:PATH; can be repeated
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:6380")]
     pub(crate) listen: Vec<String>,
+    /// Who may connect to unix: listeners, as the octal mode of their files [default: as the umask
+    /// leaves it]
+    #[arg(long, value_name = "MODE", value_parser = octal)]
+    pub(crate) unix_mode: Option<u32>,
     /// Where /healthz and /readyz are answered: HOST:PORT
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) admin: Option<String>,
@@ -63,6 +67,14 @@ pub(crate) enum SharingArg {
     Shared,
     /// Clients share connections until they first need one of their own, and keep that
     Auto,
+}
+
+/// Reads the mode of a file: `660`, `0660`.
+fn octal(text: &str) -> Result<u32, String> {
+    u32::from_str_radix(text, 8)
+        .ok()
+        .filter(|mode| *mode <= 0o777)
+        .ok_or_else(|| "write it as chmod does, for example 660".to_owned())
 }
 
 /// Reads a number of bytes: `1048576`, `512KiB`, `64MiB`.

@@ -42,7 +42,10 @@ pub(crate) async fn run(
         ));
     };
     let upstream = Arc::new(upstream(url, args.clients_authenticate)?);
-    let listen = args.listen.iter().map(|text| listener(text));
+    let listen = args
+        .listen
+        .iter()
+        .map(|text| listener(text, args.unix_mode));
     let listen = listen.collect::<Result<Vec<_>, _>>()?;
     let mut stop = std::pin::pin!(signals::told_to_stop());
 
@@ -76,9 +79,14 @@ pub(crate) async fn run(
         })
         .await;
     if ended.cut > 0 {
+        let connections = if ended.cut == 1 {
+            "1 connection was".to_owned()
+        } else {
+            format!("{} connections were", ended.cut)
+        };
         let text = format!(
-            "{} connections were cut: something was still under way on them after {} s",
-            ended.cut, args.grace
+            "{connections} cut: something was still under way after {} s",
+            args.grace
         );
         output::complain("warning", &text);
         return Ok(Ended::Findings);
@@ -228,7 +236,7 @@ async fn open_admin(at: &str, upstream: Arc<Upstream>) -> Result<RunningAdmin, F
     Ok(RunningAdmin { stage, task })
 }
 
-fn listener(text: &str) -> Result<Listen, Failure> {
+fn listener(text: &str, unix_mode: Option<u32>) -> Result<Listen, Failure> {
     let wrong = || {
         Failure::usage("--listen takes HOST:PORT, tls://HOST:PORT or unix:/PATH")
             .hint("for example --listen 127.0.0.1:6380")
@@ -236,7 +244,7 @@ fn listener(text: &str) -> Result<Listen, Failure> {
     if let Some(path) = text.strip_prefix("unix:") {
         let path = path.strip_prefix("//").unwrap_or(path);
         return if path.starts_with('/') {
-            Ok(Listen::Unix(path.into()))
+            Ok(Listen::Unix(path.into(), unix_mode))
         } else {
             Err(wrong())
         };

@@ -4,11 +4,15 @@
 
 mod conversations;
 mod corpus;
+mod crowd;
+mod life;
 mod malformed;
 mod readers;
 mod relay;
+mod rights;
 mod sameness;
 mod servers;
+mod sockets;
 mod values;
 mod wire;
 
@@ -71,6 +75,14 @@ fn all_flags<'a>(upstream: &'a str, flags: &[&'a str]) -> Vec<&'a str> {
 fn memory(pid: u32, what: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(what));
-    let number = line.and_then(|line| line.split_whitespace().nth(1));
+    let number = line.and_then(|line| line.split_whitespace().next());
     number.and_then(|number| number.parse().ok()).unwrap()
+}
+
+/// A bulk string in RESP, or the reply that there is none.
+fn bulk_of(value: Option<&[u8]>) -> Vec<u8> {
+    match value {
+        Some(value) => [format!("${}\r\n", value.len()).as_bytes(), value, b"\r\n"].concat(),
+        None => b"$-1\r\n".to_vec(),
+    }
 }

@@ -18,7 +18,8 @@ pub(super) const ROWS: &[Row] = &[
     nameless("function|dump"),
     nameless("function|flush"),
     nameless("function|help"),
-    nameless("function|kill"),
+    // On a shared connection it would wait behind the very script that it is to end.
+    nameless("function|kill").with(Effect::Connection),
     nameless("function|list"),
     nameless("function|load"),
     nameless("function|restore"),
@@ -29,7 +30,7 @@ pub(super) const ROWS: &[Row] = &[
     nameless("script|exists"),
     nameless("script|flush"),
     nameless("script|help"),
-    nameless("script|kill"),
+    nameless("script|kill").with(Effect::Connection),
     nameless("script|load"),
     nameless("script|show"),
 ];

@@ -58,6 +58,9 @@ impl Talk {
             }
             return;
         }
+        if effect == Effect::ReplySkip {
+            return self.skip_next();
+        }
         upstream.extend_from_slice(request.raw);
         match effect {
             Effect::Multi | Effect::Exec | Effect::Discard | Effect::Watch | Effect::Unwatch => {
@@ -83,7 +86,7 @@ impl Talk {
                 self.barrier = self.answering == Answering::On;
                 self.expect(Pending::Monitor);
             }
-            Effect::ReplyOn | Effect::ReplyOff | Effect::ReplySkip => {
+            Effect::ReplyOn | Effect::ReplyOff => {
                 self.switch_replies(command, effect);
             }
             Effect::Label => {
@@ -99,7 +102,7 @@ impl Talk {
                 self.sent(command, Shape::AsItIs);
             }
             Effect::None => self.sent(command, Shape::AsItIs),
-            Effect::Reset | Effect::Quit => {}
+            Effect::Reset | Effect::Quit | Effect::ReplySkip => {}
         }
     }
 
@@ -122,8 +125,12 @@ impl Talk {
                 self.expect(Pending::Discard);
             }
             Effect::Multi if !in_transaction => {
-                self.expect(at_once);
-                self.transaction = Some(Transaction::default());
+                self.begun = self.begun.saturating_add(1);
+                self.expect(Pending::Multi { number: self.begun });
+                self.transaction = Some(Transaction {
+                    number: self.begun,
+                    ..Transaction::default()
+                });
             }
             Effect::Watch => {
                 self.watching = true;
@@ -134,22 +141,33 @@ impl Talk {
                 self.expect(at_once);
             }
             Effect::Unwatch => self.sent(command, Shape::AsItIs),
+            // An error within a transaction; but where the first MULTI failed, this one begins it.
+            Effect::Multi => {
+                self.begun = self.begun.saturating_add(1);
+                if let Some(transaction) = &mut self.transaction {
+                    transaction.number = self.begun;
+                }
+                self.expect(at_once);
+            }
             _ => self.expect(at_once),
         }
     }
 
-    /// `CLIENT REPLY`.
+    /// `CLIENT REPLY SKIP`: told to the server together with the request whose reply is skipped.
+    fn skip_next(&mut self) {
+        // Nothing can be skipped where nothing comes.
+        if self.answering != Answering::Off {
+            self.pinned = true;
+            self.answering = Answering::SkipNext;
+        }
+    }
+
+    /// `CLIENT REPLY ON` and `OFF`.
     fn switch_replies(&mut self, command: &'static str, effect: Effect) {
-        match (effect, self.answering) {
-            (Effect::ReplyOff, _) => {
+        match effect {
+            Effect::ReplyOff => {
                 self.pinned = true;
                 self.answering = Answering::Off;
-            }
-            // Nothing can be skipped where nothing comes.
-            (Effect::ReplySkip, Answering::Off) => {}
-            (Effect::ReplySkip, _) => {
-                self.pinned = true;
-                self.answering = Answering::SkipNext;
             }
             _ => {
                 self.answering = Answering::On;
@@ -199,8 +217,7 @@ impl Talk {
 
     fn acknowledged(&mut self, word: &'static str, left: Left) {
         self.pinned = true;
-        // In RESP2 a connection that is subscribed and has replies switched off gets nothing at all;
-        // in RESP3 acknowledgements come as push messages, which explain themselves.
+        // Where replies are switched off it is RESP3: push messages explain themselves.
         if left == Left::Number(0) {
             return self.expect(Pending::Reply {
                 command: word,

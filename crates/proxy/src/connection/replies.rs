@@ -78,7 +78,10 @@ impl Connection {
             let way = match &self.current {
                 Some(current) => current.way,
                 None => match self.talk.begin(rest)? {
-                    Some(current) => self.current.insert(current).way,
+                    Some(current) => {
+                        self.talk.replying = true;
+                        self.current.insert(current).way
+                    }
                     None => break,
                 },
             };
@@ -87,7 +90,8 @@ impl Connection {
             used = used.saturating_add(scanned.used);
             match way {
                 Way::Forward => client.extend_from_slice(part),
-                Way::Hold if scanned.done && self.held.is_empty() => {}
+                // Whole in one piece: taken from where it is.
+                Way::Hold if scanned.done && self.held.is_empty() && part.len() <= self.most() => {}
                 Way::Hold => self.hold(part),
                 Way::Drop | Way::TooLarge => {}
             }
@@ -99,6 +103,7 @@ impl Connection {
             }
             let whole = std::mem::take(&mut self.held);
             let whole = if whole.is_empty() { part } else { &whole };
+            self.talk.replying = false;
             if let Some(current) = self.current.take() {
                 replies =
                     replies.saturating_add(usize::from(self.talk.end(current, whole, client)?));
@@ -113,10 +118,13 @@ impl Connection {
         self.current.is_some()
     }
 
+    /// Bytes of a reply that are held. Names, lengths and the like stand beside the values.
+    fn most(&self) -> usize {
+        self.talk.limits.value.saturating_add(64 * 1024)
+    }
+
     fn hold(&mut self, part: &[u8]) {
-        // Names, lengths and the like stand beside the values.
-        let most = self.talk.limits.value.saturating_add(64 * 1024);
-        if self.held.len().saturating_add(part.len()) <= most {
+        if self.held.len().saturating_add(part.len()) <= self.most() {
             self.held.extend_from_slice(part);
             return;
         }
@@ -158,9 +166,12 @@ impl Talk {
             }
         }
         let pending = self.pending.pop_front().ok_or(Unexplained::Pairing)?;
+        self.heavy = self.heavy.saturating_sub(pending.weight());
         let way = match &pending {
             Pending::Local(_) => return Err(Unexplained::Pairing),
             Pending::Reply { shape, .. } if shape.passes(first) => Way::Forward,
+            // No `+QUEUED`: the server did not open the transaction.
+            Pending::Queued { shape, .. } if first != b'+' && shape.passes(first) => Way::Forward,
             Pending::Reply { .. } | Pending::Queued { .. } => Way::Hold,
             Pending::Exec if self.queued.iter().all(|(_, shape)| shape.is_as_it_is()) => {
                 Way::Forward
@@ -169,6 +180,7 @@ impl Talk {
             Pending::Swallow { .. } | Pending::ExecRefused => Way::Drop,
             Pending::Acknowledged { .. } if fine => return Err(Unexplained::Pairing),
             Pending::Acknowledged { .. }
+            | Pending::Multi { .. }
             | Pending::Discard
             | Pending::Hello(_)
             | Pending::Monitor
@@ -231,7 +243,7 @@ impl Talk {
             Pending::Reply { command, shape } => {
                 self.finish(way, command, &shape, whole, client)?;
             }
-            Pending::Queued { command, shape } if whole == b"+QUEUED\r\n" => {
+            Pending::Queued { command, shape } if way == Way::Hold && whole == b"+QUEUED\r\n" => {
                 self.queued.push((command, shape));
                 client.extend_from_slice(whole);
             }
@@ -248,7 +260,7 @@ impl Talk {
                             .map_err(|_| Unexplained::Pairing)?;
                     }
                     Way::TooLarge => client
-                        .extend_from_slice(&answers::reply_too_large("EXEC", self.limits.value)),
+                        .extend_from_slice(&answers::reply_too_large("exec", self.limits.value)),
                     Way::Forward | Way::Drop => {}
                 }
             }
@@ -256,6 +268,7 @@ impl Talk {
                 self.queued.clear();
                 client.extend_from_slice(answers::EXEC_ABORT);
             }
+            Pending::Multi { number } => self.multi(number, fine),
             Pending::Discard => self.queued.clear(),
             Pending::Hello(protocol) => {
                 self.barrier = false;
@@ -281,6 +294,13 @@ impl Talk {
         Ok(true)
     }
 
+    /// A `MULTI` that failed began nothing, unless another one did since.
+    fn multi(&mut self, number: u64, fine: bool) {
+        if !fine && self.transaction.as_ref().map(|it| it.number) == Some(number) {
+            self.transaction = None;
+        }
+    }
+
     /// Writes a reply by its shape.
     fn finish(
         &self,
@@ -299,8 +319,7 @@ impl Talk {
                     .map_err(|_| Unexplained::Pairing)?;
             }
             Way::TooLarge => {
-                let command = command.to_ascii_uppercase();
-                client.extend_from_slice(&answers::reply_too_large(&command, self.limits.value));
+                client.extend_from_slice(&answers::reply_too_large(command, self.limits.value));
             }
             Way::Forward | Way::Drop => {}
         }
@@ -366,9 +385,8 @@ impl Shape {
     fn passes(&self, first: u8) -> bool {
         match self {
             Self::AsItIs => true,
-            // Without it there is nothing to count.
-            Self::Length(_) | Self::Range(_) => first == b'-',
-            _ => matches!(first, b'-' | b'+' | b'_' | b':'),
+            // Anything else is or holds a value, or is one that the server made up.
+            _ => first == b'-',
         }
     }
 }

@@ -4,10 +4,16 @@
 use waxseal_policy::{Action, Decision, Effect, certainly_forwarded, decide};
 use waxseal_resp::{Arguments, Scan};
 
-use super::{Connection, GoingBy, Protocol, Route, Talk, Transaction};
+use super::{Answering, Connection, GoingBy, Protocol, Route, Talk, Transaction};
 use crate::answers;
 use crate::pending::{Pending, Shape};
 use crate::seal::Request;
+
+/// Bytes that may be remembered of one transaction's commands, however small the limits are.
+const LEAST_IN_TRANSACTION: usize = 1024 * 1024;
+
+/// `CLIENT REPLY SKIP`.
+const SKIP: &[u8] = b"*3\r\n$6\r\nCLIENT\r\n$5\r\nREPLY\r\n$4\r\nSKIP\r\n";
 
 /// What became of a chunk of the client's bytes.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +65,7 @@ impl Connection {
                 used = chunk.len();
                 break Next::End;
             }
-            if self.talk.barrier || self.talk.pending.len() >= self.talk.limits.pending {
+            if self.talk.barrier || self.talk.holds_enough() {
                 break Next::Replies;
             }
             let rest = chunk.get(used..).unwrap_or_default();
@@ -109,7 +115,7 @@ impl Connection {
                     Err(next) => break next,
                 },
                 Err(error) => {
-                    self.talk.answering = super::Answering::On;
+                    self.talk.answering = Answering::On;
                     self.talk.answer(&answers::no_request(error), client);
                     self.talk.closing = true;
                 }
@@ -122,9 +128,10 @@ impl Connection {
         }
     }
 
-    /// Whether what is held of a request is more than may be.
+    /// Whether what is held of a request is more than may be. A line of words has its own bound, and
+    /// cannot go by: where it ends is known only when it has.
     fn is_too_long(&self, held: usize) -> bool {
-        held > self.talk.limits.request
+        held > self.talk.limits.request && !self.scanner.is_inline() && !self.scanner.is_at_start()
     }
 
     /// An argument is announced that is not held as a matter of course.
@@ -166,7 +173,7 @@ impl Connection {
     ) -> Option<Vec<u8>> {
         let arguments = self.scanner.arguments(rest);
         let passes = self.talk.passes(&arguments, self.scanner.announced());
-        (!passes).then(|| answer(&upper(self.talk.command(&arguments))))
+        (!passes).then(|| answer(self.talk.command(&arguments)))
     }
 
     /// Lets a request go by that is not held: to the server, or nowhere with an error.
@@ -184,6 +191,7 @@ impl Connection {
         }
         let position = self.scanner.position();
         if forward {
+            self.talk.skip_first(upstream);
             upstream.extend_from_slice(rest.get(..position).unwrap_or_default());
             self.talk.sent("", Shape::AsItIs);
         }
@@ -220,7 +228,7 @@ impl Connection {
             Err(error) => {
                 // Part of it is with the server: only closing keeps it from being completed.
                 self.going_by = None;
-                self.talk.answering = super::Answering::On;
+                self.talk.answering = Answering::On;
                 self.talk.answer(&answers::no_request(error), client);
                 self.talk.closing = true;
                 (rest.len(), true)
@@ -252,10 +260,44 @@ impl Talk {
             self.answer(&answers::refused_while_monitoring(), client);
             return One::Done;
         }
-        if self.transaction.is_some() && effects_cut_a_transaction(effect) {
-            self.refuse(&answers::refused_in_transaction(&upper(name)), client);
+        if self.cannot_be_followed(effect) {
+            self.answering = Answering::On;
+            self.answer(&answers::refused_without_replies(name), client);
+            self.closing = true;
             return One::Done;
         }
+        let ends = matches!(
+            effect,
+            Effect::Exec | Effect::Discard | Effect::Reset | Effect::Quit
+        );
+        if !ends && !self.has_room_in_transaction(0) {
+            self.refuse(&answers::transaction_too_large(), client);
+            return One::Done;
+        }
+        if self.transaction.is_some() && effects_cut_a_transaction(effect) {
+            self.refuse(&answers::refused_in_transaction(name), client);
+            return One::Done;
+        }
+        let before = upstream.len();
+        self.skip_first(upstream);
+        let skip = upstream.len();
+        self.act(request, name, action, effect, upstream, client);
+        if upstream.len() == skip {
+            // Nothing went out whose reply is to be skipped.
+            upstream.truncate(before);
+        }
+        One::Done
+    }
+
+    fn act(
+        &mut self,
+        request: &Request<'_>,
+        name: &'static str,
+        action: Action,
+        effect: Effect,
+        upstream: &mut Vec<u8>,
+        client: &mut Vec<u8>,
+    ) {
         match action {
             Action::Forward if effect == Effect::None => {
                 upstream.extend_from_slice(request.raw);
@@ -265,23 +307,63 @@ impl Talk {
             Action::Refuse(refusal) => self.refuse(&answers::refused(&refusal), client),
             Action::Transform(transform) => {
                 let shape = Shape::of(transform.reply, request.arguments);
+                if !self.has_room_in_transaction(shape.weight()) {
+                    self.refuse(&answers::transaction_too_large(), client);
+                    return;
+                }
                 match request.send(transform.request, &self.protection, upstream) {
                     Ok(()) => {
                         self.blocking = effect == Effect::Blocking;
                         self.sent(name, shape);
                     }
                     Err(error) => {
-                        self.refuse(&answers::not_sealed(&upper(name), &error), client);
+                        self.refuse(&answers::not_sealed(name, &error), client);
                     }
                 }
             }
         }
-        One::Done
+    }
+
+    /// Whether so much is remembered of requests without a reply that no more may be.
+    fn holds_enough(&self) -> bool {
+        let too_heavy = !self.pending.is_empty() && self.heavy > self.limits.request;
+        too_heavy || self.pending.len() >= self.limits.pending
+    }
+
+    /// Whether the reply to one more command can be remembered until the transaction ends.
+    fn has_room_in_transaction(&self, weight: usize) -> bool {
+        let most = self.limits.request.max(LEAST_IN_TRANSACTION);
+        let transaction = self.transaction.as_ref();
+        transaction.is_none_or(|it| it.heavy.saturating_add(weight) <= most)
+    }
+
+    /// Whether a request changes what replies mean, at a time when its own reply does not come.
+    fn cannot_be_followed(&self, effect: Effect) -> bool {
+        match effect {
+            Effect::Hello | Effect::Monitor => self.answering != Answering::On,
+            // In RESP3 acknowledgements and messages explain themselves.
+            Effect::Subscribe(_) | Effect::Unsubscribe(_) => {
+                self.answering != Answering::On && self.protocol == Protocol::Resp2
+            }
+            // It is answered even where replies are switched off, but not where one is skipped.
+            Effect::Reset => self.answering == Answering::SkipNext,
+            _ => false,
+        }
+    }
+
+    /// Says to the server that it shall skip the next reply. Not said before a request is there: one
+    /// that is refused here would leave it to the next.
+    fn skip_first(&self, upstream: &mut Vec<u8>) {
+        if self.answering == Answering::SkipNext {
+            upstream.extend_from_slice(SKIP);
+        }
     }
 
     /// A request went out: its reply will have this shape.
     pub(super) fn sent(&mut self, command: &'static str, shape: Shape) {
-        let pending = if self.transaction.is_some() {
+        let pending = if let Some(transaction) = &mut self.transaction {
+            let one = size_of::<(&str, Shape)>().saturating_add(shape.weight());
+            transaction.heavy = transaction.heavy.saturating_add(one);
             Pending::Queued { command, shape }
         } else {
             Pending::Reply { command, shape }
@@ -296,7 +378,7 @@ impl Talk {
     }
 
     fn note_refusal(&mut self) {
-        if let Some(Transaction { refused }) = &mut self.transaction {
+        if let Some(Transaction { refused, .. }) = &mut self.transaction {
             *refused = true;
         }
     }
@@ -333,9 +415,4 @@ fn effects_cut_a_transaction(effect: Effect) -> bool {
             | Effect::ReplyOff
             | Effect::ReplySkip
     )
-}
-
-/// A command as it is written in texts.
-fn upper(command: &str) -> String {
-    command.replace('|', " ").to_ascii_uppercase()
 }

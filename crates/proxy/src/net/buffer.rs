@@ -64,6 +64,10 @@ impl Waiting {
         self.bytes.is_empty()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Gives what waits, followed by what came, to `take`, which says how much of it is done with;
     /// keeps the rest. What came is copied only where something waits, or is left.
     pub(crate) fn with<T>(&mut self, came: &[u8], take: impl FnOnce(&[u8]) -> (usize, T)) -> T {

@@ -19,12 +19,14 @@ use super::socket::{self, Closed, Socket};
 use super::upstream::cause;
 use super::worker::Worker;
 use crate::answers;
-use crate::connection::{Answered, Connection, Identity, Next, Route, Unexplained};
+use crate::connection::{Answered, Connection, Entrance, Identity, Next, Route, Unexplained};
 use crate::pending::Protocol;
 use crate::proxy::Sharing;
 
 /// Steps of one client before others have their turn.
 const ROUNDS: usize = 8;
+/// Bytes that are read from a blocked client before they can be looked at.
+const AHEAD: usize = 16 * 1024;
 /// How long a client may take to read the last words before the socket is closed.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -339,7 +341,7 @@ impl Client {
             let before = self.next;
             let moved = self.take(&[])?;
             if self.next == before {
-                return Ok(moved);
+                return Ok(moved || self.look_ahead(cx));
             }
             return Ok(true);
         }
@@ -362,6 +364,31 @@ impl Client {
         }
         self.take(came)?;
         Ok(true)
+    }
+
+    /// A client that leaves while a request of its own waits on the server must be noticed also where
+    /// nothing more is taken from it: else it would be given what nobody receives.
+    fn look_ahead(&mut self, cx: &mut Context<'_>) -> bool {
+        let blocked = self.shared.state.borrow().connection.may_be_blocked();
+        if !blocked || self.finished || self.waiting.len() >= AHEAD {
+            return false;
+        }
+        let mut scratch = self.worker.scratch.borrow_mut();
+        let Some(scratch) = scratch.get_mut(..AHEAD) else {
+            return false;
+        };
+        match socket::read(&mut self.socket, scratch, cx) {
+            Poll::Pending => false,
+            Poll::Ready(0) => {
+                self.finished = true;
+                true
+            }
+            Poll::Ready(len) => {
+                let came = scratch.get(..len).unwrap_or_default();
+                self.waiting.with(came, |_| (0, ()));
+                true
+            }
+        }
     }
 
     /// Whether there is room for what more requests would bring.
@@ -424,10 +451,14 @@ impl Client {
 
     fn begin_own(&mut self, socket: Socket, new: bool) {
         let mut outgoing = Outgoing::default();
-        if new {
-            let state = &mut *self.shared.state.borrow_mut();
-            let entrance = &self.worker.settings.upstream.entrance;
-            state.connection.handshake(entrance, outgoing.end());
+        {
+            let connection = &mut self.shared.state.borrow_mut().connection;
+            if new {
+                let entrance = &self.worker.settings.upstream.entrance;
+                connection.handshake(entrance, outgoing.end());
+            } else if connection.has_labels() {
+                connection.handshake(&Entrance::default(), outgoing.end());
+            }
         }
         self.way = Way::Own(Own {
             socket,
@@ -482,7 +513,11 @@ impl Client {
             return;
         };
         lane.attach(&self.shared);
-        if let Way::Own(own) = std::mem::replace(&mut self.way, Way::Lane(lane)) {
+        // Nobody else goes by this client's name.
+        let has_labels = self.shared.state.borrow().connection.has_labels();
+        if let Way::Own(own) = std::mem::replace(&mut self.way, Way::Lane(lane))
+            && !has_labels
+        {
             self.worker.give_back(protocol, own.socket);
         }
     }
@@ -533,7 +568,8 @@ impl Client {
             let connection = &state.connection;
             (
                 connection.is_idle(),
-                connection.is_in_a_request(),
+                // A few bytes may be too few to know that it is one.
+                connection.is_in_a_request() || !self.waiting.is_empty(),
                 connection.has_all_replies(),
                 !state.outgoing.is_empty(),
                 connection.may_be_blocked(),

@@ -1,7 +1,7 @@
 //! Where clients come in: TCP, TLS, unix sockets.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use rustls::server::WebPkiClientVerifier;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::TlsAcceptor;
 
-use super::socket::Socket;
+use super::socket::{Socket, set_up};
 use super::upstream::{TlsError, certificates, private_key};
 
 /// Clients that may wait to be accepted.
@@ -24,8 +24,9 @@ pub enum Listen {
     Tcp(String),
     /// TLS over TCP.
     Tls(String),
-    /// A unix socket.
-    Unix(PathBuf),
+    /// A unix socket, and who may connect: the mode of its file, or what the process's umask
+    /// leaves.
+    Unix(PathBuf, Option<u32>),
 }
 
 /// PEM files for TLS with clients.
@@ -88,8 +89,8 @@ impl Listener {
         tls: Option<&ListenTls>,
     ) -> Result<Self, ListenError> {
         match listen {
-            Listen::Unix(path) => {
-                let socket = open_unix(path).map_err(|error| ListenError::Address {
+            Listen::Unix(path, mode) => {
+                let socket = open_unix(path, *mode).map_err(|error| ListenError::Address {
                     at: format!("unix:{}", path.display()),
                     error,
                 })?;
@@ -161,7 +162,7 @@ impl Incoming {
             Accepted::Unix(socket) => Some(Box::new(UnixStream::from_std(socket).ok()?)),
             Accepted::Tcp(socket) => {
                 let socket = TcpStream::from_std(socket).ok()?;
-                socket.set_nodelay(true).ok()?;
+                set_up(&socket).ok()?;
                 match self.tls {
                     None => Some(Box::new(socket)),
                     Some(tls) => {
@@ -200,13 +201,17 @@ fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 /// A socket that an earlier process left behind is replaced; one that is answered is not.
-fn open_unix(path: &Path) -> std::io::Result<UnixListener> {
+fn open_unix(path: &Path, mode: Option<u32>) -> std::io::Result<UnixListener> {
     let left_behind = std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
         && std::os::unix::net::UnixStream::connect(path).is_err();
     if left_behind {
         std::fs::remove_file(path)?;
     }
-    UnixListener::bind(path)
+    let listener = UnixListener::bind(path)?;
+    if let Some(mode) = mode {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    Ok(listener)
 }
 
 fn server_config(tls: &ListenTls) -> Result<ServerConfig, TlsError> {

@@ -1,11 +1,18 @@
 //! A connected socket of any kind.
 
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
 use super::buffer::Outgoing;
+
+/// How long a peer may be silent before the system asks whether it is there; Redis' default.
+const KEEPALIVE: Duration = Duration::from_secs(300);
 
 /// TCP, TLS over TCP, or a unix socket.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -13,6 +20,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 /// A connected socket of any kind.
 pub(crate) type Socket = Box<dyn Stream>;
+
+/// What every TCP connection is set to: nothing is held back to be sent with more, and a peer that
+/// vanished without a word is noticed some time.
+pub(crate) fn set_up(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+}
 
 /// Reads what is there, at most the buffer's length. 0 is the end; an error is the end too.
 pub(crate) fn read(socket: &mut Socket, buffer: &mut [u8], cx: &mut Context<'_>) -> Poll<usize> {

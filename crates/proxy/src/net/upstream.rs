@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use waxseal_resp::ReplyScanner;
 
-use super::socket::Socket;
+use super::socket::{Socket, set_up};
 use crate::connection::Entrance;
 
 /// Where the server is.
@@ -73,6 +73,8 @@ pub struct Upstream {
     pub(crate) entrance: Entrance,
     /// How the proxy's own is.
     own_entrance: Entrance,
+    /// Clients come in as nobody.
+    pub(crate) clients_authenticate: bool,
     /// The database that every connection begins with.
     pub(crate) database: u32,
 }
@@ -98,6 +100,7 @@ impl Upstream {
             tls,
             own_entrance: entrance.clone(),
             entrance,
+            clients_authenticate: false,
             database,
         })
     }
@@ -107,6 +110,7 @@ impl Upstream {
     #[must_use]
     pub fn without_credentials_for_clients(mut self) -> Self {
         self.entrance = Entrance::default();
+        self.clients_authenticate = true;
         self.database = 0;
         self
     }
@@ -124,7 +128,7 @@ impl Upstream {
             Address::Tcp { host, port } => {
                 let host = host.trim_start_matches('[').trim_end_matches(']');
                 let stream = TcpStream::connect((host, *port)).await?;
-                stream.set_nodelay(true)?;
+                set_up(&stream)?;
                 match &self.tls {
                     None => Ok(Box::new(stream)),
                     Some((connector, name)) => {

@@ -167,7 +167,9 @@ impl Worker {
 
     /// The lane with the fewest clients, or a new one. `None` where the server has no such lanes.
     pub(crate) fn lane(self: &Rc<Self>, identity: Identity) -> Option<Rc<Lane>> {
-        if identity.protocol == Protocol::Resp3 && !self.speaks_resp3.get() {
+        // Nobody may not say HELLO: the server must tell that to the client itself.
+        let may_greet = self.speaks_resp3.get() && !self.settings.upstream.clients_authenticate;
+        if identity.protocol == Protocol::Resp3 && !may_greet {
             return None;
         }
         let mut all = self.lanes.borrow_mut();

@@ -42,7 +42,11 @@ fn stored(server: &RedisServer) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut stored = BTreeMap::new();
     for (name, record) in server.snapshot().records() {
         let is_stream = STREAMS.contains(&record.dump[0]);
-        let content = if is_stream { &[] } else { record.dump.as_slice() };
+        let content = if is_stream {
+            &[]
+        } else {
+            record.dump.as_slice()
+        };
         stored.insert(name.clone(), content.to_vec());
     }
     stored
@@ -119,8 +123,8 @@ fn lines_of_words_are_answered_as_the_server_answers_them() {
         for wire in [&mut through, &mut directly] {
             wire.send(broken.as_bytes());
         }
-        let last = through.to_the_end();
-        assert_eq!(Raw(last), Raw(directly.to_the_end()), "{upstream}");
+        let last = through.until_the_end();
+        assert_eq!(Raw(last), Raw(directly.until_the_end()), "{upstream}");
     }
 }
 

@@ -107,7 +107,12 @@ fn commands_that_would_need_the_value_are_refused_and_change_nothing() {
         let before = pair.redis.snapshot();
         for words in [
             &["EVAL", "return redis.call('DEL',KEYS[1])", "1", "wa:1"][..],
-            &["EVALSHA", "e0e1f9fabfc9d4800c877a703b823ac0578ff8db", "1", "wa:1"],
+            &[
+                "EVALSHA",
+                "e0e1f9fabfc9d4800c877a703b823ac0578ff8db",
+                "1",
+                "wa:1",
+            ],
             &["FCALL", "f", "1", "wa:1"],
             &["NOSUCHCOMMAND", "open:1", "wa:1", "x"],
             &["APPEND", "wa:1", "x"],
@@ -148,7 +153,10 @@ fn errors_of_the_server_about_protected_records_come_as_they_are() {
             ] {
                 assert_eq!(wire.ask(words), wrong, "{words:?}");
             }
-            assert_eq!(wire.ask(&["LSET", "wa:none", "0", "v"]), "-ERR no such key\r\n");
+            assert_eq!(
+                wire.ask(&["LSET", "wa:none", "0", "v"]),
+                "-ERR no such key\r\n"
+            );
         }
     }
 }
@@ -157,9 +165,11 @@ fn errors_of_the_server_about_protected_records_come_as_they_are() {
 fn each_mode_treats_plaintext_as_it_says() {
     let value = Raw(bulk("amatista").into_bytes());
     for upstream in UPSTREAMS {
-        for (mode, sealed, plain_comes) in
-            [("true", true, true), ("false", false, true), ("required", true, false)]
-        {
+        for (mode, sealed, plain_comes) in [
+            ("true", true, true),
+            ("false", false, true),
+            ("required", true, false),
+        ] {
             let program = keyed(KEY).env("ENABLE_REDIS_ENCRYPTION", mode);
             let pair = pair_as(program, upstream, &[]);
             let mut wire = pair.wire();
@@ -198,9 +208,15 @@ fn values_above_the_limit_are_refused_and_those_at_it_are_not() {
                 is_told(&mut wire, words, "-SEALREFUSED ");
             }
             assert_eq!(wire.ask(&["SET", "open:large", &above]), "+OK\r\n");
-            assert_eq!(wire.ask(&["STRLEN", "open:large"]), *format!(":{larger}\r\n"));
+            assert_eq!(
+                wire.ask(&["STRLEN", "open:large"]),
+                *format!(":{larger}\r\n")
+            );
         }
-        assert_eq!(wire.ask(&["EXISTS", "wa:2", "wa:h", "wa:l", "open:1"]), ":0\r\n");
+        assert_eq!(
+            wire.ask(&["EXISTS", "wa:2", "wa:h", "wa:l", "open:1"]),
+            ":0\r\n"
+        );
         // In a transaction it is the whole that is not executed.
         wire.ask(&["MULTI"]);
         assert_eq!(wire.ask(&["SET", "wa:3", "x"]), "+QUEUED\r\n");
@@ -211,7 +227,11 @@ fn values_above_the_limit_are_refused_and_those_at_it_are_not() {
         for _ in 0..4 {
             wire.ask(&["RPUSH", "wa:many", &at]);
         }
-        is_told(&mut wire, &["LRANGE", "wa:many", "0", "-1"], "-SEALREFUSED LRANGE");
+        is_told(
+            &mut wire,
+            &["LRANGE", "wa:many", "0", "-1"],
+            "-SEALREFUSED LRANGE",
+        );
         assert_eq!(wire.ask(&["LINDEX", "wa:many", "0"]), *bulk(&at).as_str());
     }
 }

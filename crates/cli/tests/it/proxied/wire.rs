@@ -167,7 +167,7 @@ impl Wire {
 
     /// Everything up to the end of the connection.
     #[track_caller]
-    pub(super) fn to_the_end(&mut self) -> Vec<u8> {
+    pub(super) fn until_the_end(&mut self) -> Vec<u8> {
         loop {
             match self.more() {
                 Ok(()) => {}
@@ -181,19 +181,7 @@ impl Wire {
         }
     }
 
-    /// Whether nothing comes within this time, and the connection stays open.
-    #[track_caller]
-    pub(super) fn is_silent(&mut self, time: Duration) -> bool {
-        self.patience(time);
-        let silent = self.gone == self.came.len()
-            && matches!(
-                self.more().map_err(|error| error.kind()),
-                Err(io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
-            );
-        self.patience(PATIENCE);
-        silent
-    }
-
+    /// How long a reply may take from here on.
     pub(super) fn patience(&mut self, time: Duration) {
         match &self.stream {
             Stream::Tcp(stream) => stream.set_read_timeout(Some(time)),

@@ -1,0 +1,259 @@
+//! A conversation written down: what the client sends, what the server is scripted to answer. Words
+//! that begin with `@` are protected values: `@name=value` or `@name/field=value` is the envelope on
+//! the server's side and the plain value on the client's.
+
+use std::sync::Arc;
+
+use waxseal_core::{Binding, Format, Keyring, Mode, NameMask, PlainValues, Sealer, SecretKey};
+use waxseal_policy::RecordPattern;
+use waxseal_proxy::{Connection, Limits, Next, Protection, Route, Taken, Unexplained};
+use waxseal_resp::{RequestLimits, RequestScanner, Scan, write_bulk, write_request_head};
+
+pub(crate) const KEY: [u8; 32] = *b"0123456789abcdefghijklmnopqrstuv";
+/// A key that this proxy does not have.
+const FOREIGN: [u8; 32] = *b"vutsrqponmlkjihgfedcba9876543210";
+
+pub(crate) fn sealer(key: [u8; 32], mode: Mode) -> Sealer {
+    let keyring = Keyring::new(SecretKey::from_bytes(&key).unwrap()).unwrap();
+    Sealer::new(Arc::new(keyring), mode, Format::Sealed).plain_values(PlainValues::Json)
+}
+
+/// Which side of the proxy bytes are on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Client,
+    Server,
+}
+
+/// `name=value` or `name/field=value`.
+pub(crate) fn envelope(place: &str, key: [u8; 32]) -> Vec<u8> {
+    let (place, value) = place.split_once('=').unwrap();
+    let binding = match place.split_once('/') {
+        Some((name, field)) => Binding::field(name.as_bytes(), field.as_bytes()),
+        None => Binding::record(place.as_bytes()),
+    };
+    sealer(key, Mode::On)
+        .seal(value.as_bytes(), binding)
+        .unwrap()
+}
+
+/// A request of these words, as the client sends it.
+pub(crate) fn request(words: &str) -> Vec<u8> {
+    let words: Vec<&str> = words.split(' ').collect();
+    let mut out = Vec::new();
+    write_request_head(&mut out, words.len());
+    for word in words {
+        let text = match word.strip_prefix('@') {
+            Some(place) => place.split_once('=').unwrap().1,
+            None => word,
+        };
+        write_bulk(&mut out, text.as_bytes());
+    }
+    out
+}
+
+/// Requests, one for each line.
+pub(crate) fn requests(lines: &[&str]) -> Vec<u8> {
+    lines.iter().flat_map(|line| request(line)).collect()
+}
+
+/// A reply in words: `'text` is a bulk string, `@…` a protected value, `!…` an envelope under a key
+/// that nobody has, everything else a line of RESP as it is, with `~` for a space.
+pub(crate) fn reply(words: &str, side: Side) -> Vec<u8> {
+    let mut out = Vec::new();
+    for word in words.split(' ') {
+        if let Some(text) = word.strip_prefix('\'') {
+            write_bulk(&mut out, text.as_bytes());
+        } else if let Some(place) = word.strip_prefix('@') {
+            match side {
+                Side::Server => write_bulk(&mut out, &envelope(place, KEY)),
+                Side::Client => {
+                    write_bulk(&mut out, place.split_once('=').unwrap().1.as_bytes());
+                }
+            }
+        } else if let Some(place) = word.strip_prefix('!') {
+            write_bulk(&mut out, &envelope(place, FOREIGN));
+        } else {
+            out.extend_from_slice(word.replace('~', " ").as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+    out
+}
+
+/// As the server sends it.
+pub(crate) fn from_server(words: &str) -> Vec<u8> {
+    reply(words, Side::Server)
+}
+
+/// As the client gets it.
+pub(crate) fn to_client(words: &str) -> String {
+    text(&reply(words, Side::Client))
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The arguments of whole requests.
+pub(crate) fn arguments(mut bytes: &[u8]) -> Vec<Vec<Vec<u8>>> {
+    let mut found = Vec::new();
+    while !bytes.is_empty() {
+        let mut scanner = RequestScanner::new(RequestLimits::default());
+        let Ok(Scan::Complete { len }) = scanner.scan(bytes) else {
+            panic!("no whole requests: {}", text(bytes));
+        };
+        let arguments = scanner.arguments(bytes);
+        found.push(arguments.iter().map(|it| it.to_vec()).collect());
+        bytes = &bytes[len..];
+    }
+    found
+}
+
+/// Whether these bytes are the requests that these lines say, every `@` sealed for its place.
+pub(crate) fn assert_sent(sent: &[u8], lines: &[&str]) {
+    let sent = arguments(sent);
+    assert_eq!(sent.len(), lines.len(), "requests to the server");
+    for (found, line) in sent.iter().zip(lines) {
+        let words: Vec<&str> = line.split(' ').collect();
+        assert_eq!(found.len(), words.len(), "{line}");
+        for (found, word) in found.iter().zip(words) {
+            let Some(place) = word.strip_prefix('@') else {
+                assert_eq!(text(found), word, "{line}");
+                continue;
+            };
+            let (place, value) = place.split_once('=').unwrap();
+            let binding = match place.split_once('/') {
+                Some((name, field)) => Binding::field(name.as_bytes(), field.as_bytes()),
+                None => Binding::record(place.as_bytes()),
+            };
+            let opened = sealer(KEY, Mode::Required).open(found, binding).unwrap();
+            assert_eq!(text(&opened.unwrap().value), value, "{line}");
+        }
+    }
+}
+
+/// Both queues of one conversation.
+pub(crate) struct Pair {
+    pub(crate) connection: Connection,
+    from_client: Vec<u8>,
+    from_server: Vec<u8>,
+    upstream: Vec<u8>,
+    client: Vec<u8>,
+    pub(crate) ended: bool,
+}
+
+impl Pair {
+    pub(crate) fn new() -> Self {
+        Self::with(Mode::On, Limits::default())
+    }
+
+    pub(crate) fn with(mode: Mode, limits: Limits) -> Self {
+        let pattern = RecordPattern::parse("wa:*").unwrap();
+        let mask = NameMask::of_key(&SecretKey::from_bytes(&KEY).unwrap());
+        let protection = Protection::new(vec![(pattern, sealer(KEY, mode))], mask);
+        Self {
+            connection: Connection::new(Arc::new(protection), limits, Arc::new(|_| {})),
+            from_client: Vec::new(),
+            from_server: Vec::new(),
+            upstream: Vec::new(),
+            client: Vec::new(),
+            ended: false,
+        }
+    }
+
+    /// A conversation in RESP3.
+    pub(crate) fn resp3() -> Self {
+        let mut pair = Self::new();
+        pair.exchange("HELLO 3", "%1 'proto :3", "%1 'proto :3");
+        pair
+    }
+
+    fn take(&mut self) -> Taken {
+        let (upstream, client) = (&mut self.upstream, &mut self.client);
+        let taken = self
+            .connection
+            .requests(&self.from_client, Route::Own, upstream, client);
+        assert!(taken.used <= self.from_client.len());
+        self.from_client.drain(..taken.used);
+        self.ended |= taken.next == Next::End;
+        taken
+    }
+
+    /// The client sends bytes.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        self.from_client.extend_from_slice(bytes);
+        self.take();
+    }
+
+    /// The client sends requests.
+    pub(crate) fn send(&mut self, lines: &[&str]) {
+        self.bytes(&requests(lines));
+    }
+
+    /// The server sends bytes.
+    pub(crate) fn answer_bytes(&mut self, bytes: &[u8]) -> Result<(), Unexplained> {
+        self.from_server.extend_from_slice(bytes);
+        let client = &mut self.client;
+        let answered = self
+            .connection
+            .replies(&self.from_server, usize::MAX, client)?;
+        assert!(answered.used <= self.from_server.len());
+        self.from_server.drain(..answered.used);
+        self.take();
+        Ok(())
+    }
+
+    /// The server answers; everything is taken.
+    pub(crate) fn answer(&mut self, words: &str) {
+        self.answer_bytes(&from_server(words)).unwrap();
+        assert!(self.from_server.is_empty());
+    }
+
+    /// What went to the server since the last call.
+    pub(crate) fn sent(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.upstream)
+    }
+
+    /// What the client got since the last call.
+    pub(crate) fn got(&mut self) -> String {
+        text(&std::mem::take(&mut self.client))
+    }
+
+    /// One request that goes out as it is said, its reply, and what the client must get.
+    pub(crate) fn exchange(&mut self, line: &str, reply: &str, got: &str) {
+        self.send(&[line]);
+        assert_sent(&self.sent(), &[line]);
+        self.answer(reply);
+        assert_eq!(self.got(), to_client(got), "{line}");
+    }
+
+    /// The connection is as good as new: one more exchange of a value works.
+    pub(crate) fn goes_on(&mut self) {
+        self.exchange("GET wa:next", "@wa:next=after", "@wa:next=after");
+        assert!(self.connection.has_all_replies());
+    }
+}
+
+/// One exchange with both directions chopped into pieces of every size: the client's `lines` go out as
+/// `sent`, and `reply` arrives as `got`.
+pub(crate) fn at_every_chunking(
+    begin: fn() -> Pair,
+    lines: &[&str],
+    sent: &[&str],
+    reply: &str,
+    got: &str,
+) {
+    let outward = requests(lines);
+    let back = from_server(reply);
+    for size in 1..=outward.len().max(back.len()) {
+        let mut pair = begin();
+        outward.chunks(size).for_each(|chunk| pair.bytes(chunk));
+        assert_sent(&pair.sent(), sent);
+        for chunk in back.chunks(size) {
+            pair.answer_bytes(chunk).unwrap();
+        }
+        assert_eq!(pair.got(), to_client(got), "{lines:?} in pieces of {size}");
+        assert!(pair.connection.has_all_replies());
+    }
+}

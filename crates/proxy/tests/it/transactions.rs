@@ -1,0 +1,309 @@
+//! MULTI and EXEC: every shape in one reply, and everything that can go wrong before it.
+
+use waxseal_core::Mode;
+use waxseal_proxy::{Limits, Unexplained};
+
+use crate::pair::{Pair, assert_sent, at_every_chunking, from_server, to_client};
+
+const LINES: &[&str] = &[
+    "MULTI",
+    "SET wa:1 @wa:1=v",
+    "GET wa:1",
+    "STRLEN wa:1",
+    "GETRANGE wa:1 0 0",
+    "MGET wa:1 other",
+    "HMGET wa:h f g",
+    "HGETALL wa:h",
+    "HVALS wa:h",
+    "HSCAN wa:h 0",
+    "LRANGE wa:l 0 -1",
+    "LMPOP 1 wa:l LEFT",
+    "SMEMBERS other",
+    "EXEC",
+];
+
+const SENT: &[&str] = &[
+    "MULTI",
+    "SET wa:1 @wa:1=v",
+    "GET wa:1",
+    "GET wa:1",
+    "GET wa:1",
+    "MGET wa:1 other",
+    "HMGET wa:h f g",
+    "HGETALL wa:h",
+    "HGETALL wa:h",
+    "HSCAN wa:h 0",
+    "LRANGE wa:l 0 -1",
+    "LMPOP 1 wa:l LEFT",
+    "SMEMBERS other",
+    "EXEC",
+];
+
+const STORED: [&str; 12] = [
+    "+OK",
+    "@wa:1=v",
+    "@wa:1=v",
+    "@wa:1=v",
+    "*2 @wa:1=v 'clear",
+    "*2 @wa:h/f=v $-1",
+    "*2 'f @wa:h/f=v",
+    "*2 'f @wa:h/f=v",
+    "*2 '0 *2 'f @wa:h/f=v",
+    "*1 @wa:l=v",
+    "*2 'wa:l *1 @wa:l=v",
+    "*2 *1 :1 'x",
+];
+
+fn replies(queued: &str, each: &[&str]) -> String {
+    format!(
+        "+OK {} *{} {}",
+        [queued; 12].join(" "),
+        each.len(),
+        each.join(" ")
+    )
+}
+
+#[test]
+fn every_shape_is_opened_in_the_reply_of_exec() {
+    let mut got = STORED;
+    got[2] = ":1";
+    got[3] = "'v";
+    got[7] = "*1 @wa:h/f=v";
+    let (stored, got) = (replies("+QUEUED", &STORED), replies("+QUEUED", &got));
+    at_every_chunking(Pair::new, LINES, SENT, &stored, &got);
+    at_every_chunking(Pair::resp3, LINES, SENT, &stored, &got);
+}
+
+#[test]
+fn an_aborted_transaction_answers_null_or_its_error() {
+    for outcome in ["*-1", "_", "-EXECABORT~x"] {
+        let lines = ["MULTI", "GET wa:1", "NOSUCH x", "EXEC"];
+        let reply = format!("+OK +QUEUED -ERR~unknown~command {outcome}");
+        at_every_chunking(Pair::new, &lines, &lines, &reply, &reply);
+    }
+}
+
+#[test]
+fn an_error_in_the_middle_moves_no_later_reply() {
+    let lines = ["MULTI", "GET wa:1", "GET", "GET wa:2", "EXEC", "GET wa:3"];
+    let reply = "+OK +QUEUED -ERR~arity +QUEUED *2 @wa:1=a @wa:2=b @wa:3=c";
+    at_every_chunking(Pair::new, &lines, &lines, reply, reply);
+}
+
+#[test]
+fn a_multi_that_failed_leaves_commands_that_are_answered_at_once() {
+    let lines = [
+        "MULTI",
+        "GET wa:1",
+        "STRLEN wa:1",
+        "MGET other wa:2",
+        "EXEC",
+        "GET wa:3",
+    ];
+    let sent = [
+        "MULTI",
+        "GET wa:1",
+        "GET wa:1",
+        "MGET other wa:2",
+        "EXEC",
+        "GET wa:3",
+    ];
+    let reply = "-NOAUTH~x @wa:1=a @wa:1=a *2 'x @wa:2=b -ERR~EXEC~without~MULTI @wa:3=c";
+    let got = "-NOAUTH~x @wa:1=a :1 *2 'x @wa:2=b -ERR~EXEC~without~MULTI @wa:3=c";
+    at_every_chunking(Pair::new, &lines, &sent, reply, got);
+}
+
+#[test]
+fn a_multi_that_failed_is_no_transaction_for_what_comes_after_its_reply() {
+    let mut pair = Pair::new();
+    pair.exchange("MULTI", "-NOAUTH~x", "-NOAUTH~x");
+    pair.exchange("HELLO 3 AUTH u p", "%1 'proto :3", "%1 'proto :3");
+    assert!(pair.connection.has_all_replies());
+    pair.goes_on();
+}
+
+#[test]
+fn a_second_multi_begins_the_transaction_that_the_first_did_not() {
+    let mut pair = Pair::new();
+    pair.send(&["MULTI", "AUTH p", "MULTI", "GET wa:1"]);
+    pair.answer("-NOAUTH~x +OK +OK +QUEUED");
+    pair.send(&["EXEC"]);
+    pair.got();
+    pair.answer("*1 @wa:1=v");
+    assert_eq!(pair.got(), to_client("*1 @wa:1=v"));
+    pair.sent();
+    pair.goes_on();
+}
+
+#[test]
+fn nested_steps_answer_the_servers_errors_and_keep_the_transaction() {
+    let lines = [
+        "MULTI",
+        "MULTI",
+        "WATCH wa:1",
+        "GET wa:1",
+        "EXEC",
+        "EXEC",
+        "DISCARD",
+    ];
+    let reply = "+OK -ERR~nested -ERR~WATCH~inside +QUEUED *1 @wa:1=v -ERR~without -ERR~without";
+    at_every_chunking(Pair::new, &lines, &lines, reply, reply);
+}
+
+#[test]
+fn a_discarded_transaction_leaves_nothing_behind() {
+    let lines = ["MULTI", "GET wa:1", "DISCARD", "MULTI", "GET other", "EXEC"];
+    let reply = "+OK +QUEUED +OK +OK +QUEUED *1 'x";
+    at_every_chunking(Pair::new, &lines, &lines, reply, reply);
+}
+
+#[test]
+fn a_refused_command_discards_the_transaction() {
+    let mut pair = Pair::new();
+    pair.send(&[
+        "MULTI",
+        "SET wa:1 @wa:1=v",
+        "INCR wa:1",
+        "GET other",
+        "EXEC",
+        "GET wa:2",
+    ]);
+    assert_sent(
+        &pair.sent(),
+        &[
+            "MULTI",
+            "SET wa:1 @wa:1=v",
+            "GET other",
+            "DISCARD",
+            "GET wa:2",
+        ],
+    );
+    pair.answer("+OK +QUEUED +QUEUED +OK @wa:2=x");
+    let got = pair.got();
+    let lines: Vec<&str> = got.split("\r\n").collect();
+    assert_eq!(lines[..2], ["+OK", "+QUEUED"]);
+    assert!(lines[2].starts_with("-SEALREFUSED INCR "), "{got}");
+    assert_eq!(lines[3], "+QUEUED");
+    assert!(lines[4].starts_with("-EXECABORT "), "{got}");
+    assert_eq!(lines[5..], ["$1", "x", ""]);
+}
+
+#[test]
+fn the_next_transaction_is_executed_after_a_refused_one() {
+    let mut pair = Pair::new();
+    pair.send(&["MULTI", "INCR wa:1", "EXEC"]);
+    pair.answer("+OK +OK");
+    pair.got();
+    pair.sent();
+    let lines = ["MULTI", "GET wa:1", "EXEC"];
+    pair.send(&lines);
+    assert_sent(&pair.sent(), &lines);
+    pair.answer("+OK +QUEUED *1 @wa:1=v");
+    assert_eq!(pair.got(), to_client("+OK +QUEUED *1 @wa:1=v"));
+}
+
+#[test]
+fn one_broken_value_stands_for_itself_in_the_reply_of_exec() {
+    let mut pair = Pair::new();
+    pair.send(&["MULTI", "GET wa:1", "GET wa:2", "MGET wa:1 wa:2", "EXEC"]);
+    pair.answer("+OK +QUEUED +QUEUED +QUEUED *3 @wa:9=secret @wa:2=b *2 @wa:1=a !wa:2=b");
+    let got = pair.got();
+    let parts: Vec<&str> = got.split("\r\n").collect();
+    assert_eq!(parts[4], "*3");
+    assert!(parts[5].starts_with("-SEALBROKEN "), "{got}");
+    assert_eq!(parts[6..8], ["$1", "b"]);
+    assert!(parts[8].starts_with("-SEALNOKEY "), "{got}");
+    assert_eq!(parts.len(), 10);
+    pair.sent();
+    pair.goes_on();
+}
+
+#[test]
+fn a_reply_of_exec_with_another_number_of_elements_is_unexplained_and_gives_nothing() {
+    for wrong in [
+        "*1 @wa:1=a",
+        "*3 @wa:1=a @wa:2=b 'x",
+        "*2 @wa:1=a *1 'x",
+        "'x",
+    ] {
+        let mut pair = Pair::new();
+        pair.send(&["MULTI", "GET wa:1", "GET wa:2", "EXEC"]);
+        pair.answer("+OK +QUEUED +QUEUED");
+        pair.got();
+        let result = pair.answer_bytes(&from_server(wrong));
+        assert_eq!(result, Err(Unexplained::Pairing), "{wrong}");
+        assert_eq!(pair.got(), "", "{wrong}");
+    }
+}
+
+#[test]
+fn attributes_before_the_reply_of_exec_pass() {
+    let lines = ["MULTI", "GET wa:1", "EXEC"];
+    let reply = "+OK +QUEUED |1 'a :1 *1 |1 'b :2 @wa:1=v";
+    at_every_chunking(Pair::resp3, &lines, &lines, reply, reply);
+}
+
+#[test]
+fn what_changes_the_connection_is_refused_inside_and_aborts() {
+    for line in [
+        "HELLO 3",
+        "SUBSCRIBE a",
+        "UNSUBSCRIBE",
+        "MONITOR",
+        "CLIENT REPLY OFF",
+    ] {
+        let mut pair = Pair::new();
+        pair.send(&["MULTI", line, "EXEC"]);
+        assert_sent(&pair.sent(), &["MULTI", "DISCARD"]);
+        pair.answer("+OK +OK");
+        let got = pair.got();
+        assert!(got.starts_with("+OK\r\n-SEALREFUSED "), "{got}");
+        assert!(got.contains("\r\n-EXECABORT "), "{got}");
+        pair.goes_on();
+    }
+}
+
+#[test]
+fn reset_ends_a_transaction() {
+    let mut pair = Pair::new();
+    pair.send(&["MULTI", "GET wa:1", "RESET", "GET wa:2"]);
+    assert_sent(&pair.sent(), &["MULTI", "GET wa:1", "RESET"]);
+    pair.answer("+OK +QUEUED +RESET");
+    // Only now is it known that it is no part of the transaction.
+    assert_sent(&pair.sent(), &["GET wa:2"]);
+    pair.answer("@wa:2=v");
+    assert_eq!(pair.got(), to_client("+OK +QUEUED +RESET @wa:2=v"));
+}
+
+#[test]
+fn what_a_transaction_must_remember_is_bounded() {
+    let names = format!("MGET {}", ["wa:1"; 2000].join(" "));
+    for (line, times) in [(names.as_str(), 100), ("GET other", 30_000)] {
+        let limits = Limits {
+            request: 65_536,
+            ..Limits::default()
+        };
+        let mut pair = Pair::with(Mode::On, limits);
+        pair.send(&["MULTI"]);
+        pair.answer("+OK");
+        pair.sent();
+        for _ in 0..times {
+            pair.send(&[line]);
+            if !pair.sent().is_empty() {
+                pair.answer("+QUEUED");
+            }
+        }
+        let got = pair.got();
+        let refused = got.matches("-SEALREFUSED the transaction").count();
+        assert!(
+            (times / 3..times).contains(&refused),
+            "{refused} of {times}"
+        );
+        assert!(got.contains("+QUEUED"));
+        pair.send(&["EXEC"]);
+        assert_sent(&pair.sent(), &["DISCARD"]);
+        pair.answer("+OK");
+        pair.got();
+        pair.goes_on();
+    }
+}

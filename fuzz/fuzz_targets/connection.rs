@@ -1,0 +1,245 @@
+//! A conversation through the proxy, from hostile bytes on both sides: it takes no more than it got,
+//! never panics, writes no more than a multiple of what it read, sends no protected value in clear, and
+//! whatever it writes to the client is RESP.
+#![no_main]
+
+use std::sync::{Arc, LazyLock};
+
+use libfuzzer_sys::fuzz_target;
+use waxseal_core::{Binding, Format, Keyring, Mode, NameMask, PlainValues, Sealer, SecretKey};
+use waxseal_policy::RecordPattern;
+use waxseal_proxy::{Connection, Identity, Limits, Next, Protection, Route};
+use waxseal_resp::ReplyScanner;
+
+/// A protected value. It comes from [`REQUESTS`] alone.
+const MARKER: &[u8] = b"canary-in-clear";
+
+/// Whole requests with the marker in the place of a protected value, in every way to say so.
+static REQUESTS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    [
+        "SET wa:1 @",
+        "set wa:1 @ GET EX 60",
+        "SETEX wa:1 60 @",
+        "SETNX wa:1 @",
+        "GETSET wa:1 @",
+        "MSET wa:1 @ other x wa:2 @",
+        "MSETEX 2 wa:1 @ wa:2 @ EX 5",
+        "HSET wa:h f @ g @",
+        "HSETNX wa:h f @",
+        "HSETEX wa:h EX 5 FIELDS 1 f @",
+        "LPUSH wa:l @ @",
+        "RPUSHX wa:l @",
+        "LSET wa:l 0 @",
+        "SET wa:1 @ IFEQ @",
+        "APPEND wa:1 @",
+        "SADD wa:s @",
+        "XADD wa:x * f @",
+        "EVAL return 1 wa:1 @",
+        "NOSUCHCOMMAND wa:1 @",
+        "COMMAND GETKEYS SET wa:1 @",
+    ]
+    .iter()
+    .flat_map(|line| {
+        let line = line.replace('@', std::str::from_utf8(MARKER).unwrap());
+        let words: Vec<&str> = line.split(' ').collect();
+        let mut array = format!("*{}\r\n", words.len()).into_bytes();
+        for word in &words {
+            array.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
+        }
+        [array, format!("{line}\r\n").into_bytes()]
+    })
+    .collect()
+});
+
+/// Whole replies with envelopes that open, and one that does not.
+static REPLIES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let sealer = sealer(Mode::On);
+    let bulk = |value: &[u8]| [format!("${}\r\n", value.len()).as_bytes(), value, b"\r\n"].concat();
+    let seal = |binding| bulk(&sealer.seal(b"opened", binding).unwrap());
+    let one = seal(Binding::record(b"wa:1"));
+    let field = seal(Binding::field(b"wa:h", b"f"));
+    let list = seal(Binding::record(b"wa:l"));
+    vec![
+        one.clone(),
+        list.clone(),
+        field.clone(),
+        [b"*2\r\n", &one[..], b"$1\r\nx\r\n"].concat(),
+        [b"*2\r\n", &list[..], &list].concat(),
+        [b"*2\r\n$1\r\nf\r\n", &field[..]].concat(),
+        [b"%1\r\n$1\r\nf\r\n", &field[..]].concat(),
+        [b"*2\r\n$1\r\n0\r\n*2\r\n$1\r\nf\r\n", &field[..]].concat(),
+        [b"*2\r\n$4\r\nwa:l\r\n", &list[..]].concat(),
+        [b"*2\r\n$4\r\nwa:l\r\n*1\r\n", &list[..]].concat(),
+        [b"*1\r\n*1\r\n*2\r\n$1\r\nf\r\n", &field[..]].concat(),
+        [b"*1\r\n", &one[..]].concat(),
+        b"+OK\r\n".to_vec(),
+        b"+QUEUED\r\n".to_vec(),
+        b"$-1\r\n".to_vec(),
+    ]
+});
+
+static PROTECTIONS: LazyLock<[Arc<Protection>; 2]> = LazyLock::new(|| {
+    [Mode::On, Mode::Required].map(|mode| {
+        let pattern = RecordPattern::parse("wa:*").unwrap();
+        let key = SecretKey::from_bytes(&KEY).unwrap();
+        Arc::new(Protection::new(
+            vec![(pattern, sealer(mode))],
+            NameMask::of_key(&key),
+        ))
+    })
+});
+
+const KEY: [u8; 32] = *b"0123456789abcdefghijklmnopqrstuv";
+
+fn sealer(mode: Mode) -> Sealer {
+    let keyring = Keyring::new(SecretKey::from_bytes(&KEY).unwrap()).unwrap();
+    Sealer::new(Arc::new(keyring), mode, Format::Sealed).plain_values(PlainValues::Any)
+}
+
+// Steps: a byte that says what comes, a byte that says how much or which, the bytes.
+fuzz_target!(|input: &[u8]| {
+    let [setup, steps @ ..] = input else {
+        return;
+    };
+    let mut steps = steps;
+    let mut pair = Pair::new(*setup);
+    while let [step, number, rest @ ..] = steps {
+        let number = usize::from(*number);
+        let (bytes, after) = match step % 4 {
+            0 | 1 => rest.split_at(number.min(rest.len())),
+            _ => (&[][..], rest),
+        };
+        steps = after;
+        let goes_on = match step % 4 {
+            0 => pair.client_sends_anything(bytes),
+            1 => pair.server_sends(bytes),
+            2 => pair.client_sends_a_value(&REQUESTS[number % REQUESTS.len()]),
+            _ => pair.server_sends(&REPLIES[number % REPLIES.len()]),
+        };
+        if !goes_on {
+            break;
+        }
+    }
+});
+
+struct Pair {
+    connection: Connection,
+    route: Route,
+    /// All bytes that are not out of [`REQUESTS`].
+    strange: Vec<u8>,
+    from_client: Vec<u8>,
+    from_server: Vec<u8>,
+    upstream: Vec<u8>,
+    client: Vec<u8>,
+    read: usize,
+    /// Where the client's view of the replies is.
+    scanner: ReplyScanner,
+    seen: usize,
+}
+
+impl Pair {
+    fn new(setup: u8) -> Self {
+        let limits = Limits {
+            value: 256,
+            request: 1024,
+            pending: 64,
+            ..Limits::default()
+        };
+        let protection = Arc::clone(&PROTECTIONS[usize::from(setup & 1)]);
+        Self {
+            connection: Connection::new(protection, limits, Arc::new(|_| {})),
+            route: if setup & 2 == 0 {
+                Route::Own
+            } else {
+                Route::Lane(Identity::default())
+            },
+            strange: Vec::new(),
+            from_client: Vec::new(),
+            from_server: Vec::new(),
+            upstream: Vec::new(),
+            client: Vec::new(),
+            read: 0,
+            scanner: ReplyScanner::new(),
+            seen: 0,
+        }
+    }
+
+    /// The marker among these bytes would be no protected value, or not one alone.
+    fn client_sends_anything(&mut self, bytes: &[u8]) -> bool {
+        let before = self.strange.len().saturating_sub(MARKER.len());
+        self.strange.extend_from_slice(bytes);
+        !contains_marker(&self.strange[before..]) && self.client_sends(bytes)
+    }
+
+    /// A request that must not be part of another one, whose value it would be.
+    fn client_sends_a_value(&mut self, request: &[u8]) -> bool {
+        let whole = self.from_client.is_empty() && !self.connection.is_in_a_request();
+        !whole || self.client_sends(request)
+    }
+
+    fn client_sends(&mut self, bytes: &[u8]) -> bool {
+        self.from_client.extend_from_slice(bytes);
+        self.read += bytes.len();
+        self.take()
+    }
+
+    fn take(&mut self) -> bool {
+        for _ in 0..4 {
+            let (upstream, client) = (&mut self.upstream, &mut self.client);
+            let before = upstream.len().saturating_sub(MARKER.len());
+            let taken = self
+                .connection
+                .requests(&self.from_client, self.route, upstream, client);
+            assert!(taken.used <= self.from_client.len());
+            self.from_client.drain(..taken.used);
+            assert!(
+                !contains_marker(&self.upstream[before..]),
+                "a value in clear"
+            );
+            self.check_client();
+            match taken.next {
+                Next::Own if self.connection.has_all_replies() => self.route = Route::Own,
+                Next::Lane(protocol) if self.connection.has_all_replies() => {
+                    self.route = Route::Lane(Identity {
+                        protocol,
+                        database: 0,
+                    });
+                }
+                Next::End => return false,
+                _ => return true,
+            }
+        }
+        true
+    }
+
+    fn server_sends(&mut self, bytes: &[u8]) -> bool {
+        self.from_server.extend_from_slice(bytes);
+        self.read += bytes.len();
+        let answered = self
+            .connection
+            .replies(&self.from_server, usize::MAX, &mut self.client);
+        self.check_client();
+        let Ok(answered) = answered else {
+            return false;
+        };
+        assert!(answered.used <= self.from_server.len());
+        self.from_server.drain(..answered.used);
+        self.take()
+    }
+
+    fn check_client(&mut self) {
+        assert!(self.upstream.len() + self.client.len() <= 4096 + 128 * self.read);
+        while self.seen < self.client.len() {
+            let scanned = self.scanner.scan(&self.client[self.seen..]);
+            let used = scanned.expect("the client gets RESP").used;
+            self.seen += used;
+            if used == 0 {
+                break;
+            }
+        }
+    }
+}
+
+fn contains_marker(bytes: &[u8]) -> bool {
+    bytes.windows(MARKER.len()).any(|at| at == MARKER)
+}
