@@ -28,14 +28,16 @@ mod error;
 mod inline;
 mod items;
 mod number;
+mod passage;
 mod reply;
 mod request;
 mod write;
 
 pub use error::{ReplyError, RequestError};
 pub use items::{Item, Items, Kind};
+pub use passage::{Passage, Passed};
 pub use reply::{First, ReplyScanner, Scanned, first_word};
-pub use request::{Arguments, Passage, Passed, RequestLimits, RequestScanner, Scan};
+pub use request::{Arguments, RequestLimits, RequestScanner, Scan};
 pub use write::{
     write_array_head, write_bulk, write_bulk_head, write_error, write_integer, write_request_head,
     write_simple,

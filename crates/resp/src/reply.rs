@@ -5,7 +5,7 @@
 
 use crate::error::ReplyError;
 use crate::number::{Line, line};
-use crate::request::body_part;
+use crate::passage::body_part;
 
 /// Arrays in arrays, at most. Redis' own replies have a handful.
 const DEEPEST: usize = 64;

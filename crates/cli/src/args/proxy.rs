@@ -30,7 +30,7 @@ pub(crate) struct ProxyArgs {
     /// Shared upstream connections of one worker
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) lanes: u16,
-    /// Threads that serve clients [default: one for each processor, at most 4]
+    /// Threads that serve clients [default: one for every two processors, at most 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) workers: Option<u16>,
     /// The largest value of a protected record, and the largest reply with such values

@@ -26,7 +26,8 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Lines about values that do not open: at most so many in a period.
 const LINES: u64 = 20;
 const PERIOD: Duration = Duration::from_secs(10);
-/// More threads than this do not make it faster: a Redis server has one.
+/// More threads than this do not make it faster: a Redis server has one. Half of the processors are
+/// left to it and to the applications: what fewer threads do together costs less.
 const MOST_WORKERS: usize = 4;
 
 pub(crate) async fn run(
@@ -153,7 +154,7 @@ fn settings(
         lanes: usize::from(args.lanes),
         workers: args
             .workers
-            .map_or(processors.min(MOST_WORKERS), usize::from),
+            .map_or((processors / 2).clamp(1, MOST_WORKERS), usize::from),
         limits,
         protection: Arc::new(Protection::new(sealers.collect(), setup.mask())),
         report: reporter(),

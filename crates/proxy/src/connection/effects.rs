@@ -90,6 +90,8 @@ impl Talk {
                 self.switch_replies(command, effect);
             }
             Effect::Label => {
+                // One that is too long to be said again must stay where it was said.
+                self.pinned |= request.raw.len() > LONGEST_LABEL;
                 self.labels.note(request);
                 self.sent(command, Shape::AsItIs);
             }

@@ -1,8 +1,17 @@
-//! Bytes on their way out, and bytes that wait for more: both give their memory back when they are
-//! empty, because most connections are idle most of the time.
+//! Bytes on their way out, and bytes that wait for more. Most connections are idle most of the time, so
+//! an empty buffer has no memory of its own: what it had goes to the thread's spares, and the next one
+//! that needs some takes what was used last and is still in the processor's cache.
 
-/// What is kept of an empty buffer's memory.
-const KEPT: usize = 16 * 1024;
+use std::cell::RefCell;
+
+/// A buffer that grew beyond this is not kept.
+const LONGEST_SPARE: usize = 128 * 1024;
+/// Buffers that one thread keeps.
+const SPARES: usize = 64;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Bytes on their way out.
 #[derive(Default)]
@@ -14,7 +23,7 @@ pub(crate) struct Outgoing {
 impl Outgoing {
     /// Where more is appended.
     pub(crate) fn end(&mut self) -> &mut Vec<u8> {
-        &mut self.bytes
+        with_memory(&mut self.bytes)
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -34,7 +43,7 @@ impl Outgoing {
         self.gone = self.gone.saturating_add(len);
         if self.is_empty() {
             self.clear();
-        } else if self.gone > KEPT && self.gone > self.bytes.len() / 2 {
+        } else if self.gone > LONGEST_SPARE && self.gone > self.bytes.len() / 2 {
             self.bytes.drain(..self.gone);
             self.gone = 0;
         }
@@ -42,13 +51,13 @@ impl Outgoing {
 
     pub(crate) fn clear(&mut self) {
         self.gone = 0;
-        empty(&mut self.bytes);
+        give_back(&mut self.bytes);
     }
 
-    /// Gives all memory back, where there is nothing to send.
+    /// Gives back the memory of what was to be written and was not.
     pub(crate) fn rest(&mut self) {
         if self.is_empty() {
-            *self = Self::default();
+            self.clear();
         }
     }
 }
@@ -73,14 +82,16 @@ impl Waiting {
     pub(crate) fn with<T>(&mut self, came: &[u8], take: impl FnOnce(&[u8]) -> (usize, T)) -> T {
         if self.bytes.is_empty() {
             let (used, result) = take(came);
-            self.bytes
-                .extend_from_slice(came.get(used..).unwrap_or_default());
+            let left = came.get(used..).unwrap_or_default();
+            if !left.is_empty() {
+                with_memory(&mut self.bytes).extend_from_slice(left);
+            }
             return result;
         }
         self.bytes.extend_from_slice(came);
         let (used, result) = take(&self.bytes);
         if used >= self.bytes.len() {
-            empty(&mut self.bytes);
+            give_back(&mut self.bytes);
         } else if used > 0 {
             self.bytes.drain(..used);
         }
@@ -88,12 +99,28 @@ impl Waiting {
     }
 }
 
-fn empty(bytes: &mut Vec<u8>) {
-    if bytes.capacity() > KEPT {
-        *bytes = Vec::new();
-    } else {
-        bytes.clear();
+/// Gives a buffer that has none some memory.
+fn with_memory(bytes: &mut Vec<u8>) -> &mut Vec<u8> {
+    if bytes.capacity() == 0
+        && let Some(spare) = SPARE.with_borrow_mut(Vec::pop)
+    {
+        *bytes = spare;
     }
+    bytes
+}
+
+/// Empties a buffer and takes its memory.
+fn give_back(bytes: &mut Vec<u8>) {
+    let mut spare = std::mem::take(bytes);
+    if spare.capacity() == 0 || spare.capacity() > LONGEST_SPARE {
+        return;
+    }
+    spare.clear();
+    SPARE.with_borrow_mut(|spares| {
+        if spares.len() < SPARES {
+            spares.push(spare);
+        }
+    });
 }
 
 #[cfg(test)]
@@ -117,6 +144,21 @@ mod tests {
         assert_eq!((outgoing.len(), outgoing.bytes().len()), (40_000, 40_000));
         outgoing.advance(40_000);
         assert!(outgoing.is_empty());
-        assert!(outgoing.end().capacity() <= KEPT);
+        assert_eq!(outgoing.bytes.capacity(), 0);
+    }
+
+    #[test]
+    fn memory_goes_from_one_buffer_to_the_next_and_a_large_one_is_given_up() {
+        let mut first = Outgoing::default();
+        first.end().extend_from_slice(&[7; 10_000]);
+        let place = first.bytes().as_ptr();
+        first.advance(10_000);
+        let mut second = Outgoing::default();
+        second.end().extend_from_slice(b"other");
+        assert_eq!(second.bytes(), b"other");
+        assert_eq!(second.bytes().as_ptr(), place);
+        second.end().reserve(LONGEST_SPARE + 1);
+        second.clear();
+        assert_eq!(Outgoing::default().end().capacity(), 0);
     }
 }

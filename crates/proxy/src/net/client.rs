@@ -3,32 +3,38 @@
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::AsyncWrite;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
+use self::way::Way;
 use super::buffer::{Outgoing, Waiting};
-use super::lane::Lane;
 use super::listener::Incoming;
 use super::socket::{self, Closed, Socket};
 use super::upstream::cause;
 use super::worker::Worker;
 use crate::answers;
-use crate::connection::{Answered, Connection, Entrance, Identity, Next, Route, Unexplained};
-use crate::pending::Protocol;
-use crate::proxy::Sharing;
+use crate::connection::{Answered, Connection, Next, Route, Unexplained};
+
+mod way;
 
 /// Steps of one client before others have their turn.
 const ROUNDS: usize = 8;
 /// Bytes that are read from a blocked client before they can be looked at.
 const AHEAD: usize = 16 * 1024;
+/// Replies that wait for one client at once, in bytes, beyond which a lane is no place for it: they hold
+/// up others there, and a server writes large replies better to several connections than to one.
+const HEAVY: usize = 128 * 1024;
 /// How long a client may take to read the last words before the socket is closed.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// Bytes that are taken meanwhile from a client that goes on sending.
+const FAREWELL_BYTES: usize = 1024 * 1024;
+/// Bytes of half a request that must come in each period for it to be waited for any longer.
+const HALF_REQUEST_BYTES: usize = 16 * 1024;
 
 /// The part of a client that lanes reach.
 pub(crate) struct Shared {
@@ -42,6 +48,8 @@ struct State {
     waker: Option<Waker>,
     /// Nobody reads any more: what still comes is dropped.
     gone: bool,
+    /// Its replies are large.
+    heavy: bool,
 }
 
 impl Shared {
@@ -60,6 +68,7 @@ impl Shared {
         if state.gone {
             state.outgoing.clear();
         }
+        state.heavy |= state.outgoing.len() > HEAVY;
         answered
     }
 
@@ -79,25 +88,6 @@ impl Shared {
     }
 }
 
-/// Where a client's requests go.
-enum Way {
-    /// Nowhere yet.
-    None,
-    Lane(Rc<Lane>),
-    Connecting(Pin<Box<Connecting>>),
-    Own(Own),
-}
-
-/// Comes to a socket, and whether it is new.
-type Connecting = dyn Future<Output = io::Result<(Socket, bool)>>;
-
-/// An upstream connection of the client's own.
-struct Own {
-    socket: Socket,
-    outgoing: Outgoing,
-    waiting: Waiting,
-}
-
 struct Client {
     worker: Rc<Worker>,
     shared: Rc<Shared>,
@@ -109,7 +99,15 @@ struct Client {
     finished: bool,
     /// The server sends nothing more.
     bereft: bool,
-    half_request: Option<Pin<Box<Sleep>>>,
+    half_request: Option<HalfRequest>,
+}
+
+/// A request that is half sent.
+struct HalfRequest {
+    /// When enough more must have come.
+    until: Pin<Box<Sleep>>,
+    /// Bytes that came since this was set.
+    came: usize,
 }
 
 /// The connection is over.
@@ -138,6 +136,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, incoming: Incoming) {
             outgoing: Outgoing::default(),
             waker: None,
             gone: false,
+            heavy: false,
         }),
     });
     worker.enter(&shared);
@@ -163,6 +162,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, incoming: Incoming) {
 /// nobody reads would make the system tear the connection down at once.
 async fn say_farewell(mut socket: Socket, worker: &Rc<Worker>) {
     let mut shut = false;
+    let mut taken = 0;
     let reading = poll_fn(|cx| {
         if !shut {
             match Pin::new(&mut socket).poll_shutdown(cx) {
@@ -176,17 +176,13 @@ async fn say_farewell(mut socket: Socket, worker: &Rc<Worker>) {
             match socket::read(&mut socket, &mut scratch, cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(0) => return Poll::Ready(()),
-                Poll::Ready(_) => {}
+                Poll::Ready(_) if taken > FAREWELL_BYTES => return Poll::Ready(()),
+                Poll::Ready(len) => taken += len,
             }
         }
     });
     // A client that keeps the socket open longer is not waited for.
     let _ = tokio::time::timeout(FAREWELL, reading).await;
-}
-
-/// Whether a socket that nothing is expected from is still open: an end would be there to read.
-async fn is_open(socket: &mut Socket) -> bool {
-    poll_fn(|cx| Poll::Ready(socket::read(socket, &mut [0], cx).is_pending())).await
 }
 
 impl Client {
@@ -330,6 +326,9 @@ impl Client {
         if self.bereft || self.next == Next::End {
             return Ok(false);
         }
+        if self.is_too_heavy_for_a_lane() {
+            self.next = Next::Own;
+        }
         if self.wants_other_way()? {
             return Ok(true);
         }
@@ -358,7 +357,9 @@ impl Client {
             }
             Poll::Ready(len) => scratch.get(..len).unwrap_or_default(),
         };
-        self.half_request = None;
+        if let Some(half) = &mut self.half_request {
+            half.came += came.len();
+        }
         if matches!(self.way, Way::None) {
             self.set_out();
         }
@@ -404,131 +405,13 @@ impl Client {
         }
     }
 
-    /// The first way: a lane, unless the operator wants none.
-    fn set_out(&mut self) {
-        let identity = Identity {
-            protocol: Protocol::Resp2,
-            database: self.worker.settings.upstream.database,
-        };
-        match self.worker.settings.sharing {
-            Sharing::Own => self.connect(),
-            Sharing::Shared | Sharing::Auto => self.go_to_lane(identity),
-        }
-    }
-
-    fn go_to_lane(&mut self, identity: Identity) {
-        if let Way::Lane(lane) = &self.way {
-            lane.detach(&self.shared);
-        }
-        match self.worker.lane(identity) {
-            Some(lane) => {
-                lane.attach(&self.shared);
-                self.way = Way::Lane(lane);
-            }
-            None => self.connect(),
-        }
-    }
-
-    /// Gets an upstream connection of the client's own.
-    fn connect(&mut self) {
-        if let Way::Lane(lane) = &self.way {
-            lane.detach(&self.shared);
-        }
-        let settings = self.worker.settings.clone();
-        let limit = settings.limits.connect;
-        let spare = self
-            .worker
-            .spare(self.shared.state.borrow().connection.protocol());
-        self.way = Way::Connecting(Box::pin(async move {
-            if let Some(mut socket) = spare
-                && is_open(&mut socket).await
-            {
-                return Ok((socket, false));
-            }
-            Ok((settings.upstream.connect(limit).await?, true))
-        }));
-    }
-
-    fn begin_own(&mut self, socket: Socket, new: bool) {
-        let mut outgoing = Outgoing::default();
-        {
-            let connection = &mut self.shared.state.borrow_mut().connection;
-            if new {
-                let entrance = &self.worker.settings.upstream.entrance;
-                connection.handshake(entrance, outgoing.end());
-            } else if connection.has_labels() {
-                connection.handshake(&Entrance::default(), outgoing.end());
-            }
-        }
-        self.way = Way::Own(Own {
-            socket,
-            outgoing,
-            waiting: Waiting::default(),
-        });
-        self.next = Next::Replies;
-    }
-
-    /// Changes the way where the next request demands it, once all replies have come.
-    fn wants_other_way(&mut self) -> Result<bool, Over> {
-        let ready = self.shared.state.borrow().connection.has_all_replies();
-        if !ready {
-            return Ok(false);
-        }
-        match (self.next, &mut self.way) {
-            (Next::Own, Way::Lane(_)) => {
-                self.connect();
-                Ok(true)
-            }
-            (Next::Lane(protocol), Way::Lane(lane)) => {
-                let identity = Identity {
-                    protocol,
-                    ..lane.identity
-                };
-                self.go_to_lane(identity);
-                self.next = Next::Replies;
-                Ok(true)
-            }
-            (Next::More | Next::Replies, Way::Own(own))
-                if self.worker.settings.sharing == Sharing::Shared
-                    && own.outgoing.is_empty()
-                    && own.waiting.is_empty()
-                    && self.waiting.is_empty()
-                    && self.shared.state.borrow().connection.is_movable() =>
-            {
-                self.back_to_lane();
-                Ok(true)
-            }
-            _ => Ok(false),
-        }
-    }
-
-    /// The state that needed an upstream connection of its own is over.
-    fn back_to_lane(&mut self) {
-        let protocol = self.shared.state.borrow().connection.protocol();
-        let identity = Identity {
-            protocol,
-            database: self.worker.settings.upstream.database,
-        };
-        let Some(lane) = self.worker.lane(identity) else {
-            return;
-        };
-        lane.attach(&self.shared);
-        // Nobody else goes by this client's name.
-        let has_labels = self.shared.state.borrow().connection.has_labels();
-        if let Way::Own(own) = std::mem::replace(&mut self.way, Way::Lane(lane))
-            && !has_labels
-        {
-            self.worker.give_back(protocol, own.socket);
-        }
-    }
-
     /// Gives bytes to the conversation; whether any were taken.
     fn take(&mut self, came: &[u8]) -> Result<bool, Over> {
         let state = &mut *self.shared.state.borrow_mut();
         let (connection, client) = (&mut state.connection, state.outgoing.end());
         let shared = &self.shared;
         let way = &mut self.way;
-        let (used, next) = self.waiting.with(came, |bytes| {
+        let (used, sent, next) = self.waiting.with(came, |bytes| {
             let taken = match way {
                 Way::Lane(lane) => lane.send(shared, |upstream| {
                     let route = Route::Lane(lane.identity);
@@ -536,11 +419,14 @@ impl Client {
                     (taken.sent, taken)
                 }),
                 Way::Own(own) => connection.requests(bytes, Route::Own, own.outgoing.end(), client),
-                Way::None | Way::Connecting(_) => return (0, (0, Next::Own)),
+                Way::None | Way::Connecting(_) => return (0, (0, 0, Next::Own)),
             };
-            (taken.used, (taken.used, taken.next))
+            (taken.used, (taken.used, taken.sent, taken.next))
         });
         self.next = next;
+        if sent > 0 {
+            self.half_request = None;
+        }
         Ok(used > 0)
     }
 
@@ -592,15 +478,30 @@ impl Client {
         if over {
             return Poll::Ready(());
         }
-        if in_a_request && self.next == Next::More && !self.finished && !self.bereft {
-            let limit = self.worker.settings.limits.half_request;
-            let patience = self
-                .half_request
-                .get_or_insert_with(|| Box::pin(sleep(limit)));
-            if patience.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(());
-            }
+        if !in_a_request {
+            self.half_request = None;
+        }
+        let half_sent = in_a_request && self.next == Next::More;
+        if half_sent && !self.finished && !self.bereft && self.is_too_slow(cx) {
+            return Poll::Ready(());
         }
         Poll::Pending
+    }
+
+    /// Whether half a request has been waited for long enough.
+    fn is_too_slow(&mut self, cx: &mut Context<'_>) -> bool {
+        let limit = self.worker.settings.limits.half_request;
+        let half = self.half_request.get_or_insert_with(|| HalfRequest {
+            until: Box::pin(sleep(limit)),
+            came: 0,
+        });
+        while half.until.as_mut().poll(cx).is_ready() {
+            if half.came < HALF_REQUEST_BYTES {
+                return true;
+            }
+            half.came = 0;
+            half.until.as_mut().reset(Instant::now() + limit);
+        }
+        false
     }
 }

@@ -24,6 +24,8 @@ use crate::pending::Protocol;
 
 /// Bytes on their way to the server before nothing more is taken from the lane's clients.
 const FULL: usize = 1024 * 1024;
+/// Bytes that a client which holds a lane up must read in each period to be waited for any longer.
+const PROGRESS: usize = 256 * 1024;
 /// Reads of a lane before others have their turn.
 const ROUNDS: usize = 4;
 
@@ -275,7 +277,7 @@ impl Traffic {
         });
         while patience.until.as_mut().poll(cx).is_ready() {
             let unread = patience.client.unread();
-            if unread >= patience.unread {
+            if unread.saturating_add(PROGRESS) > patience.unread {
                 patience.client.cut_off();
                 self.lane.state.borrow_mut().held_up_by = None;
                 cx.waker().wake_by_ref();
