@@ -19,7 +19,7 @@ use super::client::Shared;
 use super::socket::{self, Socket};
 use super::upstream::cause;
 use super::worker::Worker;
-use crate::connection::{HELLO_3, Identity};
+use crate::connection::{Entrance, HELLO_3, Identity};
 use crate::pending::Protocol;
 
 /// Bytes on their way to the server before nothing more is taken from the lane's clients.
@@ -127,6 +127,21 @@ impl Lane {
         }
     }
 
+    /// Puts the lane's own first requests before what clients have written meanwhile; how many.
+    fn greet(&self, entrance: &Entrance) -> usize {
+        let mut first = entrance.requests.clone();
+        let mut count = entrance.count;
+        if self.identity.protocol == Protocol::Resp3 {
+            first.extend_from_slice(HELLO_3);
+            count += 1;
+        }
+        let mut state = self.state.borrow_mut();
+        first.extend_from_slice(state.outgoing.bytes());
+        state.outgoing.clear();
+        state.outgoing.end().extend_from_slice(&first);
+        count
+    }
+
     fn fail(&self, why: &'static str) {
         let mut state = self.state.borrow_mut();
         state.failed = Some(why);
@@ -154,24 +169,31 @@ impl State {
     }
 }
 
+/// Whatever ends a lane's task, a bug of ours included: its clients must not wait for ever.
+struct End {
+    lane: Rc<Lane>,
+    worker: Rc<Worker>,
+    why: &'static str,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.worker.forget_lane(&self.lane, self.why);
+        self.lane.fail(self.why);
+    }
+}
+
 async fn drive(lane: Rc<Lane>, worker: Rc<Worker>) {
+    let mut end = End {
+        lane: lane.clone(),
+        worker: worker.clone(),
+        why: "the connection to it ended in a way that was not foreseen",
+    };
     let settings = &worker.settings;
-    let why = match settings.upstream.connect(settings.limits.connect).await {
+    end.why = match settings.upstream.connect(settings.limits.connect).await {
         Err(error) => cause(&error),
         Ok(socket) => {
-            let mut greeting = settings.upstream.entrance.count;
-            {
-                let mut state = lane.state.borrow_mut();
-                // What clients have written meanwhile comes after.
-                let mut first = settings.upstream.entrance.requests.clone();
-                if lane.identity.protocol == Protocol::Resp3 {
-                    first.extend_from_slice(HELLO_3);
-                    greeting += 1;
-                }
-                first.extend_from_slice(state.outgoing.bytes());
-                state.outgoing.clear();
-                state.outgoing.end().extend_from_slice(&first);
-            }
+            let greeting = lane.greet(&settings.upstream.entrance);
             let traffic = Traffic {
                 lane: lane.clone(),
                 worker: worker.clone(),
@@ -185,8 +207,6 @@ async fn drive(lane: Rc<Lane>, worker: Rc<Worker>) {
             traffic.await
         }
     };
-    worker.forget_lane(&lane, why);
-    lane.fail(why);
 }
 
 /// Moves a lane's bytes until it breaks, and says why it did.

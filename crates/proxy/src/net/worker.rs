@@ -55,6 +55,17 @@ pub(crate) struct Worker {
     count: Arc<AtomicUsize>,
 }
 
+/// One of a worker's clients, until it is dropped.
+struct Counted(Arc<AtomicUsize>, UnboundedSender<()>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+        // Nobody waits for it where the worker ends.
+        let _ = self.1.send(());
+    }
+}
+
 impl Handle {
     /// Starts a worker's thread.
     pub(crate) fn start(settings: Arc<Shares>, index: usize) -> std::io::Result<Self> {
@@ -127,11 +138,11 @@ impl Worker {
             tokio::select! {
                 order = orders.recv() => match order {
                     Some(Order::Serve(incoming)) => {
-                        let (worker, ended) = (self.clone(), ended.clone());
+                        let worker = self.clone();
+                        let counted = Counted(self.count.clone(), ended.clone());
                         tokio::task::spawn_local(async move {
                             client::serve(&worker, incoming).await;
-                            worker.count.fetch_sub(1, Ordering::Relaxed);
-                            let _ = ended.send(());
+                            drop(counted);
                         });
                     }
                     Some(Order::Drain) => {
