@@ -96,7 +96,7 @@ impl Talk {
                 self.sent(command, Shape::AsItIs);
             }
             Effect::Blocking => {
-                self.blocking = self.transaction.is_none();
+                self.may_block(effect);
                 self.sent(command, Shape::AsItIs);
             }
             Effect::Auth | Effect::Select | Effect::Connection => {

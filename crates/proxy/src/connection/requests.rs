@@ -313,7 +313,7 @@ impl Talk {
                 }
                 match request.send(transform.request, &self.protection, upstream) {
                     Ok(()) => {
-                        self.blocking = effect == Effect::Blocking;
+                        self.may_block(effect);
                         self.sent(name, shape);
                     }
                     Err(error) => {
@@ -322,6 +322,12 @@ impl Talk {
                 }
             }
         }
+    }
+
+    /// A request went out that may wait on the server. It is under way until every reply has come,
+    /// whatever was sent behind it.
+    pub(super) fn may_block(&mut self, effect: Effect) {
+        self.blocking |= effect == Effect::Blocking && self.transaction.is_none();
     }
 
     /// Whether so much is remembered of requests without a reply that no more may be.

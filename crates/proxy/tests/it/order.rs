@@ -74,6 +74,26 @@ fn answers_made_here_never_stand_within_a_message() {
 }
 
 #[test]
+fn a_request_that_waits_on_the_server_is_known_until_every_reply_has_come() {
+    for lines in [
+        ["BLPOP other 0", "GET wa:1"],
+        ["BLPOP wa:q 0", "SET wa:1 @wa:1=v"],
+        ["BLPOP wa:q 0", "GET other"],
+    ] {
+        let mut pair = Pair::new();
+        pair.send(&lines);
+        assert!(pair.connection.may_be_blocked(), "{lines:?}");
+        pair.answer("*-1");
+        assert!(pair.connection.may_be_blocked(), "{lines:?}");
+        pair.answer("$-1");
+        assert!(!pair.connection.may_be_blocked(), "{lines:?}");
+    }
+    let mut pair = Pair::new();
+    pair.send(&["MULTI", "BLPOP wa:q 0"]);
+    assert!(!pair.connection.may_be_blocked());
+}
+
+#[test]
 fn a_reply_that_no_request_explains_is_an_error() {
     for reply in ["+OK", "@wa:1=v", "*1 'x", "-ERR~x", "*3 'message 'a 'x"] {
         let mut pair = Pair::new();

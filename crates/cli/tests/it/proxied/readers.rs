@@ -87,6 +87,8 @@ fn an_element_pushed_after_a_blocked_client_left_is_not_lost() {
                     request(&["BLPOP", name, "0"]),
                 ]
                 .concat(),
+                // Among them one that does not wait, and has a value to open.
+                [request(&["BLPOP", name, "0"]), request(&["GET", "wa:1"])].concat(),
                 // Behind one that must be answered before more is taken.
                 [request(&["BLPOP", name, "0"]), request(&["HELLO", "3"])].concat(),
             ] {
