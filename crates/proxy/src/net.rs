@@ -6,6 +6,7 @@
 
 pub(crate) mod buffer;
 pub(crate) mod client;
+pub(crate) mod farewell;
 pub(crate) mod lane;
 pub(crate) mod listener;
 pub(crate) mod socket;

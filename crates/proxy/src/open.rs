@@ -118,11 +118,8 @@ impl Opener<'_> {
         out: &mut Vec<u8>,
     ) -> Result<(), Failed> {
         let mut items = Items::of(reply);
-        let mut head = items.next()?.ok_or(Failed::Unexplained)?;
-        while let Kind::Attribute(pairs) = head.kind {
-            attributes(&mut items, head, pairs, out)?;
-            head = items.next()?.ok_or(Failed::Unexplained)?;
-        }
+        pass_attributes(&mut items, out)?;
+        let head = items.next()?.ok_or(Failed::Unexplained)?;
         match head.kind {
             Kind::Array(count) if count == queued.len() => {}
             // Not executed: an error, or null where a watched record had changed.
@@ -147,12 +144,9 @@ impl Opener<'_> {
         shape: &Shape,
         out: &mut Vec<u8>,
     ) -> Result<(), Failed> {
+        pass_attributes(items, out)?;
         let mut start = items.clone();
         let first = items.next()?.ok_or(Failed::Unexplained)?;
-        if let Kind::Attribute(pairs) = first.kind {
-            attributes(items, first, pairs, out)?;
-            return self.element(items, shape, out);
-        }
         if first.kind == Kind::Error {
             out.extend_from_slice(first.raw);
             return Ok(());
@@ -443,18 +437,20 @@ fn expect(found: Kind, expected: Kind) -> Result<(), Failed> {
     }
 }
 
-/// Attributes go as they are; what they belong to follows.
-fn attributes(
-    items: &mut Items<'_>,
-    head: Item<'_>,
-    pairs: usize,
-    out: &mut Vec<u8>,
-) -> Result<(), Failed> {
-    out.extend_from_slice(head.raw);
-    for _ in 0..pairs.saturating_mul(2) {
-        out.extend_from_slice(items.skip()?);
+/// Attributes go as they are, up to what they belong to.
+fn pass_attributes(items: &mut Items<'_>, out: &mut Vec<u8>) -> Result<(), Failed> {
+    loop {
+        let mut ahead = items.clone();
+        let head = ahead.next()?.ok_or(Failed::Unexplained)?;
+        let Kind::Attribute(pairs) = head.kind else {
+            return Ok(());
+        };
+        out.extend_from_slice(head.raw);
+        for _ in 0..pairs.saturating_mul(2) {
+            out.extend_from_slice(ahead.skip()?);
+        }
+        *items = ahead;
     }
-    Ok(())
 }
 
 /// Whether the next element is an array of two.

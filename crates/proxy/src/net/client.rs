@@ -6,13 +6,12 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
-use tokio::io::AsyncWrite;
 use tokio::time::{Instant, Sleep, sleep};
 
 use self::way::Way;
 use super::buffer::{Outgoing, Waiting};
+use super::farewell::say_farewell;
 use super::listener::Incoming;
 use super::socket::{self, Closed, Socket};
 use super::upstream::cause;
@@ -29,10 +28,6 @@ const AHEAD: usize = 16 * 1024;
 /// Replies that wait for one client at once, in bytes, beyond which a lane is no place for it: they hold
 /// up others there, and a server writes large replies better to several connections than to one.
 const HEAVY: usize = 128 * 1024;
-/// How long a client may take to read the last words before the socket is closed.
-const FAREWELL: Duration = Duration::from_secs(1);
-/// Bytes that are taken meanwhile from a client that goes on sending.
-const FAREWELL_BYTES: usize = 1024 * 1024;
 /// Bytes of half a request that must come in each period for it to be waited for any longer.
 const HALF_REQUEST_BYTES: usize = 16 * 1024;
 
@@ -158,33 +153,6 @@ pub(crate) async fn serve(worker: &Rc<Worker>, incoming: Incoming) {
     }
 }
 
-/// Closes a socket so that the client can still read what was written last: bytes of its own that
-/// nobody reads would make the system tear the connection down at once.
-async fn say_farewell(mut socket: Socket, worker: &Rc<Worker>) {
-    let mut shut = false;
-    let mut taken = 0;
-    let reading = poll_fn(|cx| {
-        if !shut {
-            match Pin::new(&mut socket).poll_shutdown(cx) {
-                Poll::Ready(Ok(())) => shut = true,
-                Poll::Ready(Err(_)) => return Poll::Ready(()),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        let mut scratch = worker.scratch.borrow_mut();
-        loop {
-            match socket::read(&mut socket, &mut scratch, cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(0) => return Poll::Ready(()),
-                Poll::Ready(_) if taken > FAREWELL_BYTES => return Poll::Ready(()),
-                Poll::Ready(len) => taken += len,
-            }
-        }
-    });
-    // A client that keeps the socket open longer is not waited for.
-    let _ = tokio::time::timeout(FAREWELL, reading).await;
-}
-
 impl Client {
     /// Takes the client off everything; gives its socket back where it can still be read from.
     fn leave(self) -> Option<Socket> {
@@ -222,8 +190,8 @@ impl Client {
     /// Does what can be done now; whether anything was.
     fn step(&mut self, cx: &mut Context<'_>) -> Result<bool, Over> {
         let mut progress = self.write(cx)?;
-        progress |= self.upstream(cx)?;
-        progress |= self.read(cx)?;
+        progress |= self.upstream(cx);
+        progress |= self.read(cx);
         Ok(progress)
     }
 
@@ -248,53 +216,53 @@ impl Client {
     }
 
     /// Moves bytes to and from the server, where the client has a connection of its own.
-    fn upstream(&mut self, cx: &mut Context<'_>) -> Result<bool, Over> {
+    fn upstream(&mut self, cx: &mut Context<'_>) -> bool {
         match &mut self.way {
-            Way::None => Ok(false),
+            Way::None => false,
             Way::Lane(lane) => {
                 if let Some(why) = lane.failed() {
-                    self.lose(why, false)?;
-                    return Ok(true);
+                    self.lose(why, false);
+                    return true;
                 }
-                Ok(false)
+                false
             }
             Way::Connecting(connecting) => match connecting.as_mut().poll(cx) {
-                Poll::Pending => Ok(false),
+                Poll::Pending => false,
                 Poll::Ready(Ok((socket, new))) => {
                     self.begin_own(socket, new);
-                    Ok(true)
+                    true
                 }
                 Poll::Ready(Err(error)) => {
-                    self.lose(cause(&error), true)?;
-                    Ok(true)
+                    self.lose(cause(&error), true);
+                    true
                 }
             },
             Way::Own(_) => self.own(cx),
         }
     }
 
-    fn own(&mut self, cx: &mut Context<'_>) -> Result<bool, Over> {
+    fn own(&mut self, cx: &mut Context<'_>) -> bool {
         let Way::Own(own) = &mut self.way else {
-            return Ok(false);
+            return false;
         };
         if self.bereft {
-            return Ok(false);
+            return false;
         }
         let limits = self.worker.settings.limits;
         let Ok(wrote) = socket::write(&mut own.socket, &mut own.outgoing, cx) else {
             self.bereft = true;
-            return Ok(true);
+            return true;
         };
         let state = &mut *self.shared.state.borrow_mut();
         if state.outgoing.len() > limits.unread {
-            return Ok(wrote);
+            return wrote;
         }
         let mut scratch = self.worker.scratch.borrow_mut();
         let came = match socket::read(&mut own.socket, &mut scratch, cx) {
-            Poll::Pending => return Ok(wrote),
+            Poll::Pending => return wrote,
             Poll::Ready(0) => {
                 self.bereft = true;
-                return Ok(true);
+                return true;
             }
             Poll::Ready(len) => scratch.get(..len).unwrap_or_default(),
         };
@@ -313,47 +281,47 @@ impl Client {
                     .extend_from_slice(&answers::unreachable(&error.to_string()));
             }
             self.bereft = true;
-            return Ok(true);
+            return true;
         }
         if connection.take_entrance_lost() {
             connection.handshake(&self.worker.settings.upstream.entrance, own.outgoing.end());
         }
-        Ok(true)
+        true
     }
 
     /// Takes requests, as far as they can go somewhere.
-    fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, Over> {
+    fn read(&mut self, cx: &mut Context<'_>) -> bool {
         if self.bereft || self.next == Next::End {
-            return Ok(false);
+            return false;
         }
         if self.is_too_heavy_for_a_lane() {
             self.next = Next::Own;
         }
-        if self.wants_other_way()? {
-            return Ok(true);
+        if self.wants_other_way() {
+            return true;
         }
         if matches!(self.way, Way::Connecting(_)) || !self.has_room() {
-            return Ok(false);
+            return false;
         }
         if self.next == Next::Replies {
             // Replies may have come since; if not, nothing happens.
             let before = self.next;
-            let moved = self.take(&[])?;
+            let moved = self.take(&[]);
             if self.next == before {
-                return Ok(moved || self.look_ahead(cx));
+                return moved || self.look_ahead(cx);
             }
-            return Ok(true);
+            return true;
         }
         if self.next != Next::More || self.finished {
-            return Ok(false);
+            return false;
         }
         let worker = self.worker.clone();
         let mut scratch = worker.scratch.borrow_mut();
         let came = match socket::read(&mut self.socket, &mut scratch, cx) {
-            Poll::Pending => return Ok(false),
+            Poll::Pending => return false,
             Poll::Ready(0) => {
                 self.finished = true;
-                return Ok(true);
+                return true;
             }
             Poll::Ready(len) => scratch.get(..len).unwrap_or_default(),
         };
@@ -363,8 +331,8 @@ impl Client {
         if matches!(self.way, Way::None) {
             self.set_out();
         }
-        self.take(came)?;
-        Ok(true)
+        self.take(came);
+        true
     }
 
     /// A client that leaves while a request of its own waits on the server must be noticed also where
@@ -406,7 +374,7 @@ impl Client {
     }
 
     /// Gives bytes to the conversation; whether any were taken.
-    fn take(&mut self, came: &[u8]) -> Result<bool, Over> {
+    fn take(&mut self, came: &[u8]) -> bool {
         let state = &mut *self.shared.state.borrow_mut();
         let (connection, client) = (&mut state.connection, state.outgoing.end());
         let shared = &self.shared;
@@ -427,11 +395,11 @@ impl Client {
         if sent > 0 {
             self.half_request = None;
         }
-        Ok(used > 0)
+        used > 0
     }
 
     /// The server cannot be reached, or was lost. Where nothing is under way the client is told.
-    fn lose(&mut self, why: &str, never_had: bool) -> Result<(), Over> {
+    fn lose(&mut self, why: &str, never_had: bool) {
         let state = &mut *self.shared.state.borrow_mut();
         let untold = state.connection.has_all_replies();
         if never_had || !untold || !self.waiting.is_empty() {
@@ -443,7 +411,6 @@ impl Client {
         }
         self.way = Way::None;
         self.bereft = true;
-        Ok(())
     }
 
     /// Nothing can be done now: is it over?

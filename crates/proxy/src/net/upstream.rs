@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -250,7 +250,7 @@ pub(crate) fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>
     };
     let found: Vec<_> = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect)
-        .map_err(|error| failed(error.to_string()))?;
+        .map_err(|error| failed(problem(&error)))?;
     if found.is_empty() {
         return Err(failed("it holds no certificate".to_owned()));
     }
@@ -261,6 +261,37 @@ pub(crate) fn certificates(path: &PathBuf) -> Result<Vec<CertificateDer<'static>
 pub(crate) fn private_key(path: &PathBuf) -> Result<PrivateKeyDer<'static>, TlsError> {
     PrivateKeyDer::from_pem_file(path).map_err(|error| TlsError::File {
         path: path.display().to_string(),
-        problem: error.to_string(),
+        problem: problem(&error),
     })
+}
+
+/// What is wrong with a PEM file. The library's own text quotes the line, which may be a key.
+fn problem(error: &pem::Error) -> String {
+    match error {
+        pem::Error::Io(error) => error.to_string(),
+        pem::Error::NoItemsFound => "it holds nothing of the kind that is needed".to_owned(),
+        _ => "it is not a well-formed PEM file".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_broken_key_file_holds_none_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.pem");
+        for text in [
+            "-----BEGIN PRIVATE KEY MIIEsecret\n",
+            "-----BEGIN PRIVATE KEY-----\nMIIEsecret\n",
+            "-----BEGIN PRIVATE KEY-----\n!secret!\n-----END PRIVATE KEY-----\n",
+            "MIIEsecret\n",
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let said = private_key(&path).unwrap_err().to_string();
+            assert!(said.contains("key.pem cannot be used: it "), "{said}");
+            assert!(!said.contains("secret"), "{said}");
+        }
+    }
 }

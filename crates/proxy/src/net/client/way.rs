@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 
-use super::{Client, Over};
+use super::Client;
 use crate::connection::{Entrance, Identity, Next};
 use crate::net::buffer::{Outgoing, Waiting};
 use crate::net::lane::Lane;
@@ -108,15 +108,15 @@ impl Client {
     }
 
     /// Changes the way where the next request demands it, once all replies have come.
-    pub(super) fn wants_other_way(&mut self) -> Result<bool, Over> {
+    pub(super) fn wants_other_way(&mut self) -> bool {
         let ready = self.shared.state.borrow().connection.has_all_replies();
         if !ready {
-            return Ok(false);
+            return false;
         }
         match (self.next, &mut self.way) {
             (Next::Own, Way::Lane(_)) => {
                 self.connect();
-                Ok(true)
+                true
             }
             (Next::Lane(protocol), Way::Lane(lane)) => {
                 let identity = Identity {
@@ -125,7 +125,7 @@ impl Client {
                 };
                 self.go_to_lane(identity);
                 self.next = Next::Replies;
-                Ok(true)
+                true
             }
             (Next::More | Next::Replies, Way::Own(own))
                 if self.worker.settings.sharing == Sharing::Shared
@@ -135,9 +135,9 @@ impl Client {
                     && self.shared.state.borrow().connection.is_movable() =>
             {
                 self.back_to_lane();
-                Ok(true)
+                true
             }
-            _ => Ok(false),
+            _ => false,
         }
     }
 
