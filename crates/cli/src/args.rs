@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+mod keyring;
 mod proxy;
 
+pub(crate) use keyring::{ForgetArgs, InitArgs, KeyringCommand, ReceiptCommand, SettingsArgs};
 pub(crate) use proxy::{ProxyArgs, SharingArg};
 
 /// Seals what lies in Redis and opens it on the way back.
@@ -57,6 +59,15 @@ pub(crate) struct Common {
         help_heading = "Common options"
     )]
     pub(crate) config: Option<PathBuf>,
+    /// Where the keyring lies: file:PATH, redis://, rediss:// or unix:PATH [default: that of
+    /// waxseal.toml, else none: the keys of the environment are used]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        help_heading = "Common options"
+    )]
+    pub(crate) keyring: Option<String>,
     /// What is logged to stderr
     #[arg(
         long,
@@ -163,6 +174,18 @@ pub(crate) enum Command {
     /// Values that were moved aside because they could not be opened
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
+    /// The keyring: keys that are exchanged while applications go on
+    #[command(subcommand)]
+    Keyring(KeyringCommand),
+    /// Rotation and upkeep of the keyring, for applications that use the library
+    #[command(after_help = "Example:\n  waxseal keeper --config /etc/waxseal/waxseal.toml")]
+    Keeper,
+    /// Erase a user: the user's key and records; prints a signed receipt
+    #[command(after_help = "Example:\n  waxseal forget 5215512345678 --yes > receipt.json")]
+    Forget(ForgetArgs),
+    /// Receipts of erasures
+    #[command(subcommand)]
+    Receipt(ReceiptCommand),
     /// Check key, store and records, and say what to do
     #[command(after_help = "Example:\n  waxseal doctor")]
     Doctor,
@@ -296,6 +319,10 @@ pub(crate) struct MigrateArgs {
 pub(crate) struct RotateArgs {
     #[command(flatten)]
     pub(crate) sweep: SweepArgs,
+    /// With a keyring: open also what is under compromised keys. Whoever holds such a key could have
+    /// made those values
+    #[arg(long)]
+    pub(crate) open_compromised: bool,
 }
 
 #[derive(Args)]

@@ -4,11 +4,16 @@ mod audit;
 mod canary;
 mod demo;
 mod doctor;
+mod due;
+mod forget;
 mod inspect;
+mod keeper;
 mod key;
+mod keyring;
 mod manual;
 mod proxy;
 mod quarantine;
+mod receipt;
 mod record;
 mod sweep;
 mod value;
@@ -26,16 +31,22 @@ pub(crate) async fn run(cli: Cli) -> Result<Ended, Failure> {
         Command::Man { folder } => manual::pages(&folder),
         Command::Demo(args) => demo::run(&common, &args).await,
         Command::Doctor => doctor::run(&common).await,
-        Command::Seal(args) => value::seal(&Setup::read(&common)?, &args),
-        Command::Open(args) => value::open(&Setup::read(&common)?, &args),
-        Command::Get(args) => record::get(&Setup::read(&common)?, &args).await,
-        Command::Put(args) => record::put(&Setup::read(&common)?, &args).await,
-        Command::Inspect(args) => inspect::run(&Setup::read(&common)?, &args).await,
-        Command::Migrate(args) => sweep::migrate(Setup::read(&common)?, &args).await,
+        Command::Seal(args) => value::seal(&Setup::open(&common).await?, &args).await,
+        Command::Open(args) => value::open(&Setup::open(&common).await?, &args).await,
+        Command::Get(args) => record::get(&Setup::open(&common).await?, &args).await,
+        Command::Put(args) => record::put(&Setup::open(&common).await?, &args).await,
+        Command::Inspect(args) => inspect::run(&Setup::open(&common).await?, &args).await,
+        Command::Migrate(args) => sweep::migrate(Setup::open(&common).await?, &args).await,
         Command::Rotate(args) => sweep::rotate(Setup::read(&common)?, &args).await,
-        Command::Decrypt(args) => sweep::decrypt(Setup::read(&common)?, &args).await,
-        Command::Proxy(args) => proxy::run(&Setup::read(&common)?, &common, &args).await,
-        Command::Audit(args) => audit::run(&Setup::read(&common)?, &args).await,
-        Command::Quarantine(command) => quarantine::run(&Setup::read(&common)?, &command).await,
+        Command::Decrypt(args) => sweep::decrypt(Setup::open(&common).await?, &args).await,
+        Command::Proxy(args) => proxy::run(Setup::read(&common)?, &common, &args).await,
+        Command::Audit(args) => audit::run(&Setup::open(&common).await?, &args).await,
+        Command::Keyring(command) => keyring::run(&common, &command).await,
+        Command::Keeper => keeper::run(Setup::read(&common)?).await,
+        Command::Forget(args) => forget::run(&Setup::open(&common).await?, &args).await,
+        Command::Receipt(command) => receipt::run(&common, &command).await,
+        Command::Quarantine(command) => {
+            quarantine::run(&Setup::open(&common).await?, &command).await
+        }
     }
 }

@@ -3,25 +3,49 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
 
 use crate::error::Failure;
 
 /// The file that is read from the working directory when there is one.
 const DEFAULT: &str = "waxseal.toml";
-const KEYS: [&str; 4] = ["environment", "mode", "store", "protect"];
-const PROTECT_KEYS: [&str; 5] = ["name", "records", "format", "refused", "plain_values"];
-/// Words of the configuration that belong to what this version does not have.
-const LATER: [&str; 2] = ["keyring", "per_user_keys"];
+const KEYS: [&str; 8] = [
+    "environment",
+    "mode",
+    "store",
+    "keyring",
+    "custodian",
+    "keyring_copy",
+    "user_keys",
+    "protect",
+];
+const PROTECT_KEYS: [&str; 6] = [
+    "name",
+    "records",
+    "format",
+    "per_user_keys",
+    "refused",
+    "plain_values",
+];
 
 /// The file, read.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Config {
-    /// Names the environment that this is for. Told by `doctor`.
+    /// Names the environment that this is for: a keyring of another one is refused.
     pub(crate) environment: Option<String>,
     pub(crate) mode: Option<String>,
     pub(crate) store: Option<String>,
+    /// Where the keyring lies.
+    pub(crate) keyring: Option<String>,
+    /// Who unwraps its keys.
+    #[serde(default, deserialize_with = "one_or_more")]
+    pub(crate) custodian: Vec<String>,
+    /// Where this machine keeps its last good copy.
+    pub(crate) keyring_copy: Option<PathBuf>,
+    /// The store of users' keys.
+    pub(crate) user_keys: Option<String>,
     #[serde(default)]
     pub(crate) protect: Vec<Protect>,
     #[serde(skip)]
@@ -34,6 +58,8 @@ pub(crate) struct Protect {
     pub(crate) name: Option<String>,
     pub(crate) records: String,
     pub(crate) format: Option<String>,
+    #[serde(default)]
+    pub(crate) per_user_keys: bool,
     pub(crate) refused: Option<String>,
     pub(crate) plain_values: Option<String>,
 }
@@ -79,6 +105,21 @@ impl Config {
     }
 }
 
+/// Reads one word or a list of words.
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::String(one) => Ok(vec![one]),
+        Value::Array(several) => several
+            .into_iter()
+            .map(|one| match one {
+                Value::String(one) => Ok(one),
+                _ => Err(D::Error::custom("custodian is a word, or a list of words")),
+            })
+            .collect(),
+        _ => Err(D::Error::custom("custodian is a word, or a list of words")),
+    }
+}
+
 /// Says where an error is; the text of the line itself may hold a password.
 fn place(text: &str, error: &toml::de::Error) -> String {
     let line = error.span().map_or(1, |span| {
@@ -92,11 +133,6 @@ fn check(table: &Table, known: &[&str], place: &str) -> Result<(), String> {
     for key in table.keys() {
         if known.contains(&key.as_str()) {
             continue;
-        }
-        if LATER.contains(&key.as_str()) {
-            return Err(format!(
-                "{place}{key} is not available in this version: remove it"
-            ));
         }
         let distance = |word: &&&str| strsim::damerau_levenshtein(word, key);
         let nearest = known
@@ -136,11 +172,16 @@ mod tests {
             error,
             "unknown key protect.recrods; did you mean protect.records?"
         );
-        assert!(
-            Config::parse("keyring = \"file:x\"")
-                .unwrap_err()
-                .contains("not available")
-        );
+    }
+
+    #[test]
+    fn a_custodian_is_one_or_several() {
+        let one = Config::parse("custodian = \"env:KEK\"").unwrap();
+        assert_eq!(one.custodian, ["env:KEK"]);
+        let two = Config::parse("custodian = [\"env:KEK\", \"file:/k\"]").unwrap();
+        assert_eq!(two.custodian, ["env:KEK", "file:/k"]);
+        let error = Config::parse("\ncustodian = [1]").unwrap_err();
+        assert!(error.contains("a list of words"), "{error}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::env;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use waxseal_core::Mode;
 
@@ -18,7 +18,11 @@ const PREVIOUS_KEYS: &str = "REDIS_ENCRYPTION_PREVIOUS_KEYS";
 const ENABLE: &str = "ENABLE_REDIS_ENCRYPTION";
 /// The store.
 const URL: &str = "REDIS_URL";
-/// Every variable, for looking them up.
+/// Where this machine keeps the last good copy of a keyring: the first that is set.
+const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
+const XDG_STATE_HOME: &str = "XDG_STATE_HOME";
+const HOME: &str = "HOME";
+/// Every variable that the file may set, for looking them up.
 const ALL: [&str; 4] = [KEY, PREVIOUS_KEYS, ENABLE, URL];
 
 /// The file that is read beside the process's environment.
@@ -86,6 +90,31 @@ impl Environment {
             Some(Ok(mode)) => Ok(Some(mode)),
             Some(Err(error)) => Err(Failure::usage(format!("{ENABLE}: {error}"))),
         }
+    }
+
+    /// Any other variable, for a custodian that names it.
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
+        if ALL.contains(&name) {
+            return self.get(name).map(str::to_owned);
+        }
+        env::var(name).ok().or_else(|| {
+            let text = std::fs::read_to_string(FILE).ok()?;
+            let mut lines = text.lines().filter(|line| is_about(line, name));
+            value(lines.next_back()?)
+        })
+    }
+
+    /// The folder for what this machine keeps for itself: the service manager's, else the user's.
+    pub(crate) fn state_folder() -> Option<PathBuf> {
+        let folder = |name: &str| {
+            let value = env::var_os(name).filter(|value| !value.is_empty())?;
+            // The service manager gives several, separated by colons.
+            let first = env::split_paths(&value).next()?;
+            Some(first).filter(|folder| folder.is_absolute())
+        };
+        folder(STATE_DIRECTORY)
+            .or_else(|| Some(folder(XDG_STATE_HOME)?.join("waxseal")))
+            .or_else(|| Some(folder(HOME)?.join(".local/state/waxseal")))
     }
 
     pub(crate) fn url(&self) -> Option<&str> {

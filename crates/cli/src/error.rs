@@ -9,6 +9,8 @@ use waxseal_sessions::{GuardError, StateError};
 use waxseal_stores::{PatternError, StoreError, UrlError};
 use waxseal_sweep::SweepError;
 
+mod keyring;
+
 /// The end of a command that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
@@ -77,6 +79,12 @@ impl Failure {
         self.hint.as_deref()
     }
 
+    /// It may pass by itself.
+    pub(crate) fn passing(mut self) -> Self {
+        self.passing = true;
+        self
+    }
+
     /// Whether it may pass by itself: a store that is not there, or not there yet.
     pub(crate) fn is_passing(&self) -> bool {
         self.passing
@@ -139,12 +147,17 @@ impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         let hint = match error {
             OpenError::UnknownKey { .. } => {
-                "add the key that sealed it to REDIS_ENCRYPTION_PREVIOUS_KEYS"
+                "add the key that sealed it to REDIS_ENCRYPTION_PREVIOUS_KEYS, or name the keyring \
+                 that it was sealed under"
             }
             OpenError::Plaintext => "seal it with waxseal migrate, or set the mode to \"on\"",
             OpenError::Refused => {
                 "wrong key, damaged, or copied from another record: waxseal inspect tells more"
             }
+            OpenError::Compromised { .. } => {
+                "waxseal rotate --open-compromised brings it under the sealing key"
+            }
+            OpenError::Erased { .. } => "it is gone for good, as it shall be",
             _ => "waxseal inspect tells more",
         };
         Self::failed(error).hint(hint)
@@ -161,6 +174,7 @@ impl From<GuardError> for Failure {
             GuardError::NoKey => no_key(),
             GuardError::Seal(error) => error.into(),
             GuardError::Store(error) => error.into(),
+            GuardError::Users(error) => error.into(),
             other => Self::failed(other),
         }
     }
@@ -181,6 +195,12 @@ impl From<SweepError> for Failure {
         match error {
             SweepError::Store(error) => error.into(),
             SweepError::Seal(error) => error.into(),
+            SweepError::Ring(error) => error.into(),
+            SweepError::Users(error) => error.into(),
+            other => Self {
+                passing: other.is_transient(),
+                ..Self::failed(other)
+            },
         }
     }
 }

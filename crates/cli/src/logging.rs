@@ -19,10 +19,12 @@ pub(crate) fn start(common: &Common) {
     let others = if level == "off" { "off" } else { "error" };
     let ours = [
         "waxseal",
+        "waxseal_keys",
         "waxseal_proxy",
         "waxseal_sessions",
         "waxseal_stores",
         "waxseal_sweep",
+        "waxseal_upkeep",
     ];
     let rules = ours.map(|name| format!(",{name}={level}")).concat();
     let builder = tracing_subscriber::fmt()

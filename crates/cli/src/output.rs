@@ -80,6 +80,17 @@ pub(crate) fn point_in_time(ms: u64) -> String {
         .unwrap_or_else(|| format!("{ms} ms"))
 }
 
+/// A span of time (in milliseconds), roughly: in the largest unit of which there are at least two.
+pub(crate) fn span(ms: u64) -> String {
+    match ms {
+        0..2_000 => format!("{ms} ms"),
+        2_000..120_000 => format!("{} s", ms / 1_000),
+        120_000..7_200_000 => format!("{} min", ms / 60_000),
+        7_200_000..172_800_000 => format!("{} h", ms / 3_600_000),
+        _ => format!("{} d", ms / 86_400_000),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,5 +102,7 @@ mod tests {
         assert_eq!(thousands(1_234_567), "1,234,567");
         assert_eq!(point_in_time(1_763_386_800_000), "2025-11-17T13:40:00Z");
         assert_eq!(bar(0.5, 4), "██░░");
+        let spans = [500, 60_000, 7_199_999, 7_200_000, 7_776_000_000].map(span);
+        assert_eq!(spans, ["500 ms", "60 s", "119 min", "2 h", "90 d"]);
     }
 }

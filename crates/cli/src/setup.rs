@@ -3,21 +3,32 @@
 
 use std::sync::Arc;
 
-use waxseal_core::{Format, Keyring, Mode, NameMask, PlainValues, Sealer};
-use waxseal_sessions::{Canary, CanaryState};
+use waxseal_core::{
+    Format, KeyId, KeyRole, Keyring, Mode, NameMask, PlainValues, Sealer, SharedKeyring, UserKey,
+};
+use waxseal_keys::{KeyState, UserKeys};
+use waxseal_sessions::{Canary, CanaryState, GuardError};
 use waxseal_stores::{
     Clock, EmbeddedStore, RecordPattern, RecordStore, RedisOptions, RedisStore, StoreUrl,
 };
+use waxseal_sweep::Keys;
 
 use crate::args::{Common, FormatArg};
-use crate::config::{Config, Protect};
+use crate::config::Config;
 use crate::environment::Environment;
 use crate::error::{Failure, no_key};
 use crate::output;
 
+mod protected;
+mod ring;
+mod upkeep;
+
+pub(crate) use protected::Protected;
+pub(crate) use ring::{OpenRing, RingSetup, now_ms};
+
+use protected::protected;
+
 const DEFAULT_STORE: &str = "redis://127.0.0.1:6379";
-const DEFAULT_RECORDS: &str = "wa:*";
-const DEFAULT_NAME: &str = "WhatsApp state";
 
 /// Everything that was configured, checked.
 pub(crate) struct Setup {
@@ -25,19 +36,12 @@ pub(crate) struct Setup {
     pub(crate) config: Config,
     pub(crate) url: StoreUrl,
     pub(crate) mode: Mode,
-    pub(crate) keyring: Option<Arc<Keyring>>,
+    /// The keys of the environment; not read where a keyring is configured.
+    keyring: Option<Arc<Keyring>>,
+    ring_setup: Option<RingSetup>,
+    opened: Option<OpenRing>,
     pub(crate) protected: Vec<Protected>,
     pub(crate) json: bool,
-}
-
-/// Records that are protected together.
-#[derive(Clone)]
-pub(crate) struct Protected {
-    /// What they are called in reports.
-    pub(crate) name: String,
-    pub(crate) pattern: RecordPattern,
-    pub(crate) format: Format,
-    pub(crate) plain: PlainValues,
 }
 
 impl From<FormatArg> for Format {
@@ -50,17 +54,27 @@ impl From<FormatArg> for Format {
 }
 
 impl Setup {
+    /// The same as [`read`](Self::read), with the keyring open where one is configured.
+    pub(crate) async fn open(common: &Common) -> Result<Self, Failure> {
+        let mut setup = Self::read(common)?;
+        setup.open_ring(false).await?;
+        Ok(setup)
+    }
+
     pub(crate) fn read(common: &Common) -> Result<Self, Failure> {
         let environment = Environment::read()?;
         let config = Config::read(common.config.as_deref())?;
+        let ring_setup = RingSetup::read(common, &config)?;
         let keyring = match environment.key() {
+            // It may be a custodian's secret, and no more than that.
+            _ if ring_setup.is_some() => None,
             Some(hex) => Some(Arc::new(Keyring::from_hex(
                 hex,
                 environment.previous_keys(),
             )?)),
             None => None,
         };
-        let default_mode = if keyring.is_some() {
+        let default_mode = if keyring.is_some() || ring_setup.is_some() {
             Mode::On
         } else {
             Mode::Off
@@ -71,13 +85,15 @@ impl Setup {
             (None, None) => default_mode,
         };
         let url = Self::url(common, &environment, &config)?;
-        let protected = protected(&common.protect, &config)?;
+        let protected = protected(&common.protect, &config, ring_setup.is_some())?;
         Ok(Self {
             environment,
             config,
             url,
             mode,
             keyring,
+            ring_setup,
+            opened: None,
             protected,
             json: common.json,
         })
@@ -91,10 +107,7 @@ impl Setup {
         if let Some(text) = &common.store {
             let url = StoreUrl::parse(text)?;
             if url.has_password() {
-                let text =
-                    "a password on the command line can be read by every user of this machine";
-                output::complain("warning", text);
-                output::advise("put the URL into REDIS_URL or waxseal.toml instead");
+                warn_of_password("REDIS_URL or waxseal.toml");
             }
             return Ok(url);
         }
@@ -106,28 +119,166 @@ impl Setup {
     }
 
     pub(crate) async fn open_store(&self) -> Result<Arc<dyn RecordStore>, Failure> {
-        open_store(&self.url).await
-    }
-
-    /// The keyring, where a command cannot do without.
-    pub(crate) fn keyring(&self) -> Result<Arc<Keyring>, Failure> {
-        self.keyring.clone().ok_or_else(no_key)
-    }
-
-    /// A sealer for some protected records, in this mode.
-    pub(crate) fn sealer(&self, protected: &Protected, mode: Mode) -> Sealer {
-        match &self.keyring {
-            Some(keyring) => Sealer::new(keyring.clone(), mode, protected.format),
-            None => Sealer::without_keys(),
+        match self.shared_store() {
+            Some(store) => Ok(store),
+            None => open_store(&self.url).await,
         }
-        .plain_values(protected.plain)
+    }
+
+    /// All records are written in this format, whatever the configuration says.
+    pub(crate) fn write_as(&mut self, format: FormatArg) -> Result<(), Failure> {
+        let format = Format::from(format);
+        for protected in &mut self.protected {
+            if protected.per_user && format == Format::Classic {
+                let records = protected.pattern.as_str();
+                return Err(Failure::usage(format!(
+                    "\"{records}\" has per_user_keys: the classic format names no key"
+                )));
+            }
+            protected.format = format;
+        }
+        Ok(())
+    }
+
+    /// Whether the keys are those of a keyring.
+    pub(crate) fn follows_ring(&self) -> bool {
+        self.ring_setup.is_some()
+    }
+
+    /// Whether any keys are configured.
+    pub(crate) fn has_keys(&self) -> bool {
+        self.keyring.is_some() || self.ring_setup.is_some()
+    }
+
+    /// The keys of this moment, where a command cannot do without.
+    pub(crate) fn keyring(&self) -> Result<Arc<Keyring>, Failure> {
+        match self.shared_keyring() {
+            Some(keyring) => Ok(keyring.current()),
+            None => Err(no_key()),
+        }
+    }
+
+    /// The keys, as sealers follow them.
+    fn shared_keyring(&self) -> Option<SharedKeyring> {
+        match &self.opened {
+            Some(opened) => Some(opened.ring.keyring()),
+            None => self.keyring.clone().map(SharedKeyring::from),
+        }
+    }
+
+    /// A sealer for some protected records, in this mode. Where values are under keys of users, it
+    /// is for those of no user: [`record_sealer`](Self::record_sealer) knows more.
+    pub(crate) fn sealer(&self, protected: &Protected, mode: Mode) -> Sealer {
+        self.sealer_of(mode, protected.format)
+            .plain_values(protected.plain)
+    }
+
+    /// A sealer for one record, with the key of its user where records are under such keys. Makes
+    /// the key where it is missing and `seals`.
+    pub(crate) async fn record_sealer(
+        &self,
+        protected: &Protected,
+        mode: Mode,
+        name: &[u8],
+        seals: bool,
+    ) -> Result<Sealer, Failure> {
+        let sealer = self.sealer(protected, mode);
+        Ok(match self.user_key(protected, name, seals).await? {
+            Some(key) => sealer.for_user(key),
+            None => sealer,
+        })
+    }
+
+    /// The key of the user that a record belongs to, where records are under such keys. Makes it
+    /// where it is missing and `seals`.
+    pub(crate) async fn user_key(
+        &self,
+        protected: &Protected,
+        name: &[u8],
+        seals: bool,
+    ) -> Result<Option<Arc<UserKey>>, Failure> {
+        let (Some(keys), Some(user)) = (self.user_keys(protected), protected.pattern.user(name))
+        else {
+            return Ok(None);
+        };
+        Ok(if seals {
+            keys.read_or_create(&[user]).await?.pop()
+        } else {
+            keys.read(&[user]).await?.pop().flatten()
+        })
+    }
+
+    /// The keys of users, where these records are under such keys.
+    pub(crate) fn user_keys(&self, protected: &Protected) -> Option<&UserKeys> {
+        let users = self.opened.as_ref()?.users.as_ref()?;
+        protected.per_user.then_some(&users.keys)
+    }
+
+    /// Where a sweep over these records looks for keys.
+    pub(crate) fn keys(&self, protected: &Protected) -> Keys {
+        Keys {
+            ring: self.opened.as_ref().map(|opened| opened.ring.clone()),
+            users: self.user_keys(protected).cloned(),
+        }
+    }
+
+    /// Makes sure that the key that seals is not one that others may have given up.
+    pub(crate) async fn confirm(&self) -> Result<(), Failure> {
+        match &self.opened {
+            Some(opened) if !opened.ring.is_confirmed() => Ok(opened.ring.confirm().await?),
+            _ => Ok(()),
+        }
+    }
+
+    /// What a key is for, or what became of it.
+    pub(crate) fn key_state(&self, id: KeyId) -> &'static str {
+        let role = match &self.opened {
+            Some(opened) => match opened.ring.ring().entry(id) {
+                Some(entry) if entry.state == KeyState::Destroyed => return "destroyed",
+                _ => opened.ring.keyring().current().role(id),
+            },
+            None => self.keyring.as_ref().and_then(|ring| ring.role(id)),
+        };
+        role.map_or("unknown", KeyRole::as_str)
     }
 
     /// How record names are shown.
     pub(crate) fn mask(&self) -> NameMask {
-        self.keyring
+        self.shared_keyring()
+            .map_or_else(NameMask::random, |it| it.current().name_mask().clone())
+    }
+
+    fn sealer_of(&self, mode: Mode, format: Format) -> Sealer {
+        match self.shared_keyring() {
+            Some(keyring) => Sealer::new(keyring, mode, format),
+            None => Sealer::without_keys(),
+        }
+    }
+
+    /// The canary of a store, as these keys see it.
+    pub(crate) fn canary(&self, store: &Arc<dyn RecordStore>) -> Canary {
+        let canary = Canary::of(store.clone());
+        match self
+            .opened
             .as_ref()
-            .map_or_else(NameMask::random, |ring| ring.name_mask().clone())
+            .and_then(|opened| opened.users.as_ref())
+        {
+            Some(users) => canary.user_keys(users.keys.clone()),
+            None => canary,
+        }
+    }
+
+    fn guard_failure(&self, error: GuardError) -> Failure {
+        match error {
+            GuardError::WrongKey if self.opened.is_some() => {
+                Failure::failed("the keyring does not match this store").hint(
+                    "nothing was changed; this store was sealed under keys that the keyring does \
+                     not hold: check --store and --keyring. A keyring that was made while \
+                     REDIS_ENCRYPTION_KEY held the key of this store would have adopted it",
+                )
+            }
+            other => other.into(),
+        }
     }
 
     /// The protected records that a name is one of.
@@ -141,7 +292,7 @@ impl Setup {
 
     /// The records that are protected when no flag says otherwise.
     pub(crate) fn configured(&self) -> Result<Vec<Protected>, Failure> {
-        protected(&[], &self.config)
+        protected(&[], &self.config, self.ring_setup.is_some())
     }
 
     /// Makes sure that the key is the one of this store, before anything is read or changed.
@@ -149,9 +300,9 @@ impl Setup {
         &self,
         store: &Arc<dyn RecordStore>,
     ) -> Result<CanaryState, Failure> {
-        Ok(Canary::of(store.clone())
-            .check(&self.any_sealer(), &self.patterns())
-            .await?)
+        let canary = self.canary(store);
+        let state = canary.check(&self.any_sealer(), &self.patterns()).await;
+        state.map_err(|error| self.guard_failure(error))
     }
 
     /// The same, and leaves a canary for next time.
@@ -159,10 +310,12 @@ impl Setup {
         &self,
         store: &Arc<dyn RecordStore>,
     ) -> Result<CanaryState, Failure> {
-        let canary = Canary::of(store.clone());
-        Ok(canary
-            .check_or_create(&self.any_sealer(), &self.patterns())
-            .await?)
+        self.confirm().await?;
+        let (sealer, patterns) = (self.any_sealer(), self.patterns());
+        let state = self.canary(store).check_or_create(&sealer, &patterns).await;
+        let state = state.map_err(|error| self.guard_failure(error))?;
+        self.enrol(store).await?;
+        Ok(state)
     }
 
     /// A sealer that is not for certain records: for the canary.
@@ -171,10 +324,7 @@ impl Setup {
             .protected
             .first()
             .map_or(Format::Classic, |protected| protected.format);
-        match &self.keyring {
-            Some(keyring) => Sealer::new(keyring.clone(), Mode::On, format),
-            None => Sealer::without_keys(),
-        }
+        self.sealer_of(Mode::On, format)
     }
 
     fn patterns(&self) -> Vec<RecordPattern> {
@@ -187,75 +337,15 @@ impl Setup {
     }
 }
 
+fn warn_of_password(elsewhere: &str) {
+    let text = "a password on the command line can be read by every user of this machine";
+    output::complain("warning", text);
+    output::advise(&format!("put the URL into {elsewhere} instead"));
+}
+
 pub(crate) async fn open_store(url: &StoreUrl) -> Result<Arc<dyn RecordStore>, Failure> {
     Ok(match url {
         StoreUrl::Redis(url) => Arc::new(RedisStore::connect(url, RedisOptions::default()).await?),
         StoreUrl::File(path) => Arc::new(EmbeddedStore::open(path, Clock::system())?),
     })
-}
-
-fn protected(flags: &[String], config: &Config) -> Result<Vec<Protected>, Failure> {
-    let configured: Vec<Protected> = config
-        .protect
-        .iter()
-        .map(from_config)
-        .collect::<Result<_, _>>()?;
-    if flags.is_empty() {
-        return if configured.is_empty() {
-            Ok(vec![from_pattern(DEFAULT_RECORDS)?])
-        } else {
-            Ok(configured)
-        };
-    }
-    flags
-        .iter()
-        .map(|flag| {
-            let same = configured
-                .iter()
-                .find(|protected| protected.pattern.as_str() == flag);
-            same.cloned().map_or_else(|| from_pattern(flag), Ok)
-        })
-        .collect()
-}
-
-/// A pattern with nothing more said about it.
-fn from_pattern(text: &str) -> Result<Protected, Failure> {
-    let pattern = RecordPattern::parse(text)?;
-    let states = pattern.glob() == DEFAULT_RECORDS;
-    Ok(Protected {
-        name: if states {
-            DEFAULT_NAME.to_owned()
-        } else {
-            text.to_owned()
-        },
-        plain: if states {
-            PlainValues::Json
-        } else {
-            PlainValues::Any
-        },
-        format: Format::Classic,
-        pattern,
-    })
-}
-
-fn from_config(protect: &Protect) -> Result<Protected, Failure> {
-    let mut protected = from_pattern(&protect.records)?;
-    if let Some(name) = &protect.name {
-        protected.name.clone_from(name);
-    }
-    if let Some(format) = &protect.format {
-        protected.format = format.parse()?;
-    }
-    if let Some(plain) = &protect.plain_values {
-        protected.plain = plain.parse()?;
-    }
-    // What a library does with a refused value; checked here so that a misspelling shows.
-    if let Some(word) = &protect.refused
-        && !["error", "absent", "quarantine"].contains(&word.as_str())
-    {
-        return Err(Failure::usage(
-            "refused is one of error, absent, quarantine",
-        ));
-    }
-    Ok(protected)
 }

@@ -18,7 +18,8 @@ use crate::xaes::XaesKey;
 /// for IVs that are drawn at random.
 pub(crate) const CLASSIC_LIMIT: u64 = 1 << 32;
 
-pub(crate) struct DataKey {
+/// A data key with its ciphers prepared, under the id that values name it by.
+pub struct DataKey {
     id: KeyId,
     classic: ClassicKey,
     xaes: XaesKey,
@@ -31,7 +32,8 @@ impl DataKey {
         Self::with_id(key.id(), key)
     }
 
-    pub(crate) fn with_id(id: KeyId, key: &SecretKey) -> Result<Self, KeyError> {
+    /// The key under an id of the ring's choosing.
+    pub fn with_id(id: KeyId, key: &SecretKey) -> Result<Self, KeyError> {
         Ok(Self {
             id,
             classic: ClassicKey::new(key.expose_bytes()),
@@ -41,7 +43,9 @@ impl DataKey {
         })
     }
 
-    pub(crate) fn id(&self) -> KeyId {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> KeyId {
         self.id
     }
 
@@ -55,7 +59,8 @@ impl DataKey {
 
     /// How many values this process has sealed under the key, in the classic and in the sealed
     /// format.
-    pub(crate) fn seals(&self) -> (u64, u64) {
+    #[must_use]
+    pub fn seals(&self) -> (u64, u64) {
         (
             self.classic_seals.load(Ordering::Relaxed),
             self.sealed_seals.load(Ordering::Relaxed),

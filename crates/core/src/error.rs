@@ -98,6 +98,12 @@ pub enum OpenError {
         /// The key's id.
         id: KeyId,
     },
+    /// Sealed under a key that is marked as compromised.
+    #[error("the value is sealed under key {id}, which is marked as compromised")]
+    Compromised {
+        /// The key's id.
+        id: KeyId,
+    },
     /// A plain value where the mode is `required`.
     #[error("the value is plaintext, and the mode is \"required\"")]
     Plaintext,

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use aws_lc_rs::digest;
+use aws_lc_rs::{digest, hmac};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use rand::Rng;
 use zeroize::Zeroizing;
 
 use crate::error::KeyError;
@@ -100,7 +101,22 @@ impl SecretKey {
         KeyId(u32::from_be_bytes(start))
     }
 
-    pub(crate) fn expose_bytes(&self) -> &[u8; KEY_LEN] {
+    /// Another key that is made of this one, for one purpose: HKDF-Expand of RFC 5869 (2.3) with
+    /// SHA-256, the label as info. Keys of different labels have nothing to do with each other.
+    #[must_use]
+    pub fn derive(&self, label: &str) -> Self {
+        let parent = hmac::Key::new(hmac::HMAC_SHA256, self.expose_bytes());
+        let mut expand = hmac::Context::with_key(&parent);
+        expand.update(label.as_bytes());
+        expand.update(&[1]);
+        let mut bytes = Zeroizing::new([0u8; KEY_LEN]);
+        bytes.copy_from_slice(expand.sign().as_ref());
+        Self(bytes)
+    }
+
+    /// The raw bytes, for whoever seals the key itself.
+    #[must_use]
+    pub fn expose_bytes(&self) -> &[u8; KEY_LEN] {
         &self.0
     }
 }
@@ -138,6 +154,12 @@ impl KeyId {
     #[must_use]
     pub fn from_u32(id: u32) -> Self {
         Self(id)
+    }
+
+    /// A random id, for a key whose id shall say nothing about it.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(rand::rng().next_u32())
     }
 
     /// The id as a number.
@@ -220,6 +242,14 @@ mod tests {
             refusal(&"0123456789abcdef".repeat(4)),
             KeyError::Placeholder { .. }
         ));
+    }
+
+    #[test]
+    fn derives_as_rfc_5869_expands() {
+        // openssl kdf -keylen 32 -kdfopt digest:SHA256 -kdfopt mode:EXPAND_ONLY \
+        //   -kdfopt hexkey:<HEX> -kdfopt info:"a label" HKDF
+        let derived = SecretKey::from_hex(HEX).ok().unwrap().derive("a label");
+        assert_eq!(*derived.expose_hex(), "f32e584ae5d478b1ee665bcb99634c4f7520371c37d79ecb50d07417d6ec8593");
     }
 
     #[test]

@@ -2,26 +2,53 @@
 //! kept, wrapped and rotated is not known here.
 
 use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 
 use crate::datakey::DataKey;
-use crate::error::{KeyError, KeyringError};
+use crate::error::{KeyError, KeyringError, OpenError};
 use crate::key::{KeyId, SecretKey};
 use crate::mask::NameMask;
 
-/// Several data keys: the first seals, all open.
+/// Several data keys, exactly one of which seals.
 pub struct Keyring {
-    sealing: DataKey,
-    previous: Vec<DataKey>,
+    sealing: Arc<DataKey>,
+    /// The others, in the order in which they are tried on values that name no key.
+    others: Vec<(Arc<DataKey>, KeyRole)>,
+    /// Where in `others` each key is, sorted by id: a ring can hold a thousand.
+    places: Vec<(KeyId, usize)>,
     mask: NameMask,
+    opens_compromised: bool,
 }
 
 /// What a key of the ring is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KeyRole {
     /// Seals new values and opens.
     Sealing,
     /// Only opens.
     Opening,
+    /// Will seal; opens already, for a process that is behind others.
+    Pending,
+    /// Opens what may have been overlooked; nothing should be under it any more.
+    Archived,
+    /// Known to others: opens only where that is asked for.
+    Compromised,
+}
+
+impl KeyRole {
+    /// The word for it: `sealing`, `opening`, ….
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sealing => "sealing",
+            Self::Opening => "opening",
+            Self::Pending => "pending",
+            Self::Archived => "archived",
+            Self::Compromised => "compromised",
+        }
+    }
 }
 
 /// How much this process has sealed under one key.
@@ -40,10 +67,37 @@ pub struct KeyUsage {
 impl Keyring {
     /// A keyring of one key.
     pub fn new(sealing: SecretKey) -> Result<Self, KeyringError> {
+        let key = DataKey::new(&sealing).map_err(KeyringError::Sealing)?;
+        Self::assemble(Arc::new(key), Vec::new(), NameMask::of_key(&sealing))
+    }
+
+    /// A keyring of keys that are ready for work: the one that seals, the others in the order in
+    /// which they are tried on values that name no key, and how record names are shown.
+    ///
+    /// A key that an older ring held keeps its counts when the same `Arc` goes into the newer one.
+    pub fn assemble(
+        sealing: Arc<DataKey>,
+        others: Vec<(Arc<DataKey>, KeyRole)>,
+        mask: NameMask,
+    ) -> Result<Self, KeyringError> {
+        let mut places: Vec<_> = others
+            .iter()
+            .map(|(key, _)| key.id())
+            .zip(0usize..)
+            .collect();
+        places.sort_unstable();
+        let ids = places.iter().map(|(id, _)| *id);
+        let twice = ids.clone().zip(ids.clone().skip(1)).find(|(a, b)| a == b);
+        let twice = twice.map(|(id, _)| id);
+        if let Some(id) = twice.or_else(|| ids.clone().find(|id| *id == sealing.id())) {
+            return Err(KeyringError::Duplicate { id });
+        }
         Ok(Self {
-            mask: NameMask::of_key(&sealing),
-            sealing: DataKey::new(&sealing).map_err(KeyringError::Sealing)?,
-            previous: Vec::new(),
+            sealing,
+            others,
+            places,
+            mask,
+            opens_compromised: false,
         })
     }
 
@@ -57,16 +111,25 @@ impl Keyring {
             .filter(|hex| !hex.is_empty());
         for (hex, index) in listed.zip(1..) {
             let refused = |error: KeyError| KeyringError::Previous { index, error };
-            ring.add_previous(&SecretKey::from_hex(hex).map_err(refused)?, refused)?;
+            let key = SecretKey::from_hex(hex).map_err(refused)?;
+            ring = ring.with_key(DataKey::new(&key).map_err(refused)?)?;
         }
         Ok(ring)
     }
 
     /// The same keyring with one more key that only opens.
-    pub fn with_previous(mut self, key: &SecretKey) -> Result<Self, KeyringError> {
-        let index = self.previous.len().saturating_add(1);
-        self.add_previous(key, |error| KeyringError::Previous { index, error })?;
-        Ok(self)
+    pub fn with_previous(self, key: &SecretKey) -> Result<Self, KeyringError> {
+        let index = self.others.len().saturating_add(1);
+        let refused = |error| KeyringError::Previous { index, error };
+        self.with_key(DataKey::new(key).map_err(refused)?)
+    }
+
+    /// The same keyring, opening also what is under compromised keys: whoever holds such a key could
+    /// have made those values. For bringing them under another key.
+    #[must_use]
+    pub fn opening_compromised(mut self) -> Self {
+        self.opens_compromised = true;
+        self
     }
 
     /// The id of the key that seals.
@@ -81,13 +144,21 @@ impl Keyring {
         if self.sealing.id() == id {
             return Some(KeyRole::Sealing);
         }
-        self.find(id).map(|_| KeyRole::Opening)
+        self.other(id).map(|(_, role)| *role)
+    }
+
+    /// The key of this id, ready for work: for a newer ring that holds it as well.
+    #[must_use]
+    pub fn data_key(&self, id: KeyId) -> Option<Arc<DataKey>> {
+        if self.sealing.id() == id {
+            return Some(self.sealing.clone());
+        }
+        self.other(id).map(|(key, _)| key.clone())
     }
 
     /// How much this process has sealed under each key, the sealing key first.
     pub fn usage(&self) -> impl Iterator<Item = KeyUsage> {
-        let roles = std::iter::once(KeyRole::Sealing).chain(std::iter::repeat(KeyRole::Opening));
-        self.keys().zip(roles).map(|(key, role)| {
+        self.all().map(|(key, role)| {
             let (classic_seals, sealed_seals) = key.seals();
             KeyUsage {
                 id: key.id(),
@@ -98,7 +169,7 @@ impl Keyring {
         })
     }
 
-    /// The mask under which record names may be shown. It is derived from the sealing key.
+    /// The mask under which record names may be shown.
     #[must_use]
     pub fn name_mask(&self) -> &NameMask {
         &self.mask
@@ -108,36 +179,84 @@ impl Keyring {
         &self.sealing
     }
 
-    pub(crate) fn find(&self, id: KeyId) -> Option<&DataKey> {
-        self.keys().find(|key| key.id() == id)
-    }
-
-    /// All keys, the sealing key first.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = &DataKey> {
-        std::iter::once(&self.sealing).chain(&self.previous)
-    }
-
-    fn add_previous(
-        &mut self,
-        key: &SecretKey,
-        refused: impl Fn(KeyError) -> KeyringError,
-    ) -> Result<(), KeyringError> {
-        let key = DataKey::new(key).map_err(refused)?;
-        if self.find(key.id()).is_some() {
-            return Err(KeyringError::Duplicate { id: key.id() });
+    /// The key that a value names.
+    #[inline]
+    pub(crate) fn find(&self, id: KeyId) -> Result<&DataKey, OpenError> {
+        if self.sealing.id() == id {
+            return Ok(&self.sealing);
         }
-        self.previous.push(key);
-        Ok(())
+        match self.other(id) {
+            None => Err(OpenError::UnknownKey { id }),
+            Some((key, role)) if self.opens(*role) => Ok(key),
+            Some(_) => Err(OpenError::Compromised { id }),
+        }
+    }
+
+    /// The keys to try on a value that names none, the sealing key first.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &DataKey> {
+        let opening = self.all().filter(|(_, role)| self.opens(*role));
+        opening.map(|(key, _)| &**key)
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&Arc<DataKey>, KeyRole)> {
+        let others = self.others.iter().map(|(key, role)| (key, *role));
+        std::iter::once((&self.sealing, KeyRole::Sealing)).chain(others)
+    }
+
+    fn opens(&self, role: KeyRole) -> bool {
+        role != KeyRole::Compromised || self.opens_compromised
+    }
+
+    fn other(&self, id: KeyId) -> Option<&(Arc<DataKey>, KeyRole)> {
+        let place = self.places.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        let (_, place) = self.places.get(place)?;
+        self.others.get(*place)
+    }
+
+    fn with_key(self, key: DataKey) -> Result<Self, KeyringError> {
+        let mut others = self.others;
+        others.push((Arc::new(key), KeyRole::Opening));
+        Self::assemble(self.sealing, others, self.mask)
+    }
+}
+
+/// A keyring that can be exchanged while sealers use it: each value is sealed or opened under the one
+/// that is current at that moment.
+#[derive(Clone)]
+pub struct SharedKeyring(Arc<ArcSwap<Keyring>>);
+
+impl SharedKeyring {
+    /// Puts another keyring in the place of the present one, for all who share it.
+    pub fn publish(&self, keyring: Arc<Keyring>) {
+        self.0.store(keyring);
+    }
+
+    /// The present one.
+    #[must_use]
+    pub fn current(&self) -> Arc<Keyring> {
+        self.0.load_full()
+    }
+
+    /// The present one, for a moment: cheaper, and to be given up soon.
+    #[inline]
+    pub(crate) fn glance(&self) -> arc_swap::Guard<Arc<Keyring>> {
+        self.0.load()
+    }
+}
+
+impl From<Arc<Keyring>> for SharedKeyring {
+    fn from(keyring: Arc<Keyring>) -> Self {
+        Self(Arc::new(ArcSwap::new(keyring)))
     }
 }
 
 impl fmt::Debug for Keyring {
     /// Shows ids, never keys.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let opening: Vec<KeyId> = self.previous.iter().map(DataKey::id).collect();
+        let others: Vec<KeyId> = self.others.iter().map(|(key, _)| key.id()).collect();
         f.debug_struct("Keyring")
             .field("sealing", &self.sealing.id())
-            .field("opening", &opening)
+            .field("others", &others)
             .finish_non_exhaustive()
     }
 }
@@ -188,10 +307,36 @@ mod tests {
         assert_eq!(
             shown,
             format!(
-                "Keyring {{ sealing: KeyId({}), opening: [KeyId({})], .. }}",
+                "Keyring {{ sealing: KeyId({}), others: [KeyId({})], .. }}",
                 id(A),
                 id(B)
             )
         );
+    }
+
+    #[test]
+    fn a_compromised_key_opens_only_where_that_is_asked_for() {
+        let key = |hex| Arc::new(DataKey::new(&SecretKey::from_hex(hex).ok().unwrap()).unwrap());
+        let others = vec![
+            (key(B), KeyRole::Compromised),
+            (key(C), KeyRole::Archived),
+        ];
+        let ring = Keyring::assemble(key(A), others, NameMask::random()).unwrap();
+        let error = ring.find(id(B)).err();
+        assert_eq!(error, Some(OpenError::Compromised { id: id(B) }));
+        assert!(ring.find(id(C)).is_ok());
+        assert_eq!(ring.keys().count(), 2);
+        let ring = ring.opening_compromised();
+        assert!(ring.find(id(B)).is_ok());
+        assert_eq!(ring.keys().count(), 3);
+    }
+
+    #[test]
+    fn a_ring_that_is_published_is_the_current_one_for_all_who_share_it() {
+        let shared = SharedKeyring::from(Arc::new(Keyring::from_hex(A, "").unwrap()));
+        let other = shared.clone();
+        shared.publish(Arc::new(Keyring::from_hex(B, A).unwrap()));
+        assert_eq!(other.current().sealing_id(), id(B));
+        assert_eq!(other.glance().role(id(A)), Some(KeyRole::Opening));
     }
 }

@@ -9,10 +9,10 @@ use crate::binding::Binding;
 use crate::choice::{Format, Mode, PlainValues};
 use crate::classic;
 use crate::datakey::DataKey;
-use crate::envelope::{self, Body, Defect, Header, MAGIC};
+use crate::envelope::{self, Body, Defect, Header, MAGIC, Shape};
 use crate::error::{KeyError, OpenError, ResealError, SealError};
 use crate::key::{KeyId, SecretKey};
-use crate::keyring::Keyring;
+use crate::keyring::{Keyring, SharedKeyring};
 use crate::plain;
 use crate::sealed;
 
@@ -21,7 +21,7 @@ use crate::sealed;
 /// Cheap to clone: the keyring is shared.
 #[derive(Clone)]
 pub struct Sealer {
-    keyring: Option<Arc<Keyring>>,
+    keyring: Option<SharedKeyring>,
     user: Option<Arc<UserKey>>,
     mode: Mode,
     format: Format,
@@ -33,8 +33,14 @@ pub struct Sealer {
 pub struct UserKey(Fate);
 
 enum Fate {
-    Live(Box<DataKey>),
-    Erased { at: u64 },
+    Live {
+        key: Box<DataKey>,
+        /// When the key before this one was destroyed, if one was.
+        before: Option<u64>,
+    },
+    Erased {
+        at: u64,
+    },
 }
 
 /// A value that was opened.
@@ -89,7 +95,20 @@ impl Form {
 impl UserKey {
     /// A user's key under the id that the ring gave it.
     pub fn live(id: KeyId, key: &SecretKey) -> Result<Self, KeyError> {
-        Ok(Self(Fate::Live(Box::new(DataKey::with_id(id, key)?))))
+        Ok(Self(Fate::Live {
+            key: Box::new(DataKey::with_id(id, key)?),
+            before: None,
+        }))
+    }
+
+    /// The same key, of a user who was erased at this time (milliseconds since the Unix epoch) and
+    /// came back: what is under another key was erased.
+    #[must_use]
+    pub fn after_erasure(mut self, at: u64) -> Self {
+        if let Fate::Live { before, .. } = &mut self.0 {
+            *before = Some(at);
+        }
+        self
     }
 
     /// The key was destroyed at this time (milliseconds since the Unix epoch).
@@ -100,12 +119,13 @@ impl UserKey {
 }
 
 impl Sealer {
-    /// A sealer under this keyring. Plain values are taken to be JSON until
+    /// A sealer under this keyring: an `Arc<Keyring>` for one that stays, a [`SharedKeyring`] for one
+    /// that is exchanged. Plain values are taken to be JSON until
     /// [`plain_values`](Self::plain_values) says otherwise.
     #[must_use]
-    pub fn new(keyring: Arc<Keyring>, mode: Mode, format: Format) -> Self {
+    pub fn new(keyring: impl Into<SharedKeyring>, mode: Mode, format: Format) -> Self {
         Self {
-            keyring: Some(keyring),
+            keyring: Some(keyring.into()),
             user: None,
             mode,
             format,
@@ -170,10 +190,10 @@ impl Sealer {
         self.format
     }
 
-    /// The keyring, if there is one.
+    /// The keyring of this moment, if there is one.
     #[must_use]
-    pub fn keyring(&self) -> Option<&Arc<Keyring>> {
-        self.keyring.as_ref()
+    pub fn keyring(&self) -> Option<Arc<Keyring>> {
+        self.keyring.as_ref().map(SharedKeyring::current)
     }
 
     /// The bytes to store for a value: sealed when the mode seals, else the value itself.
@@ -210,7 +230,8 @@ impl Sealer {
             let bytes = armor::decode(stored).ok_or(OpenError::Malformed(Defect::Armor))?;
             return self.open_sealed(&bytes, true, binding).map(Some);
         }
-        let keys = self.keyring.iter().flat_map(|ring| ring.keys());
+        let ring = self.keyring.as_ref().map(SharedKeyring::glance);
+        let keys = ring.iter().flat_map(|ring| ring.keys());
         match classic::open(stored, keys, DataKey::classic) {
             Some(Some((key, value))) => Ok(Some(Opened {
                 value: Cow::Owned(value),
@@ -229,7 +250,7 @@ impl Sealer {
         };
         let sealing = match &self.user {
             Some(user) => user.id(),
-            None => self.keyring.as_ref().map(|ring| ring.sealing_id()),
+            None => self.keyring().map(|ring| ring.sealing_id()),
         };
         let (format, armored) = match opened.form {
             Form::Sealed { armored, .. } => (Format::Sealed, armored || self.armored),
@@ -243,7 +264,9 @@ impl Sealer {
                 ..
             } => was_armored == armored,
         };
-        if as_written && opened.form.key() == sealing {
+        // An id names a key among the ring's, or the one of the user: the flag says of whom.
+        let owner = Shape::of_header(stored).is_some_and(|header| header.flags.per_user_key());
+        if as_written && opened.form.key() == sealing && owner == self.user.is_some() {
             return Ok(Resealed::Current);
         }
         Ok(Resealed::Replaced(self.seal_as(
@@ -263,7 +286,7 @@ impl Sealer {
     ) -> Result<Vec<u8>, SealError> {
         let envelope = match self.user.as_deref() {
             Some(UserKey(Fate::Erased { .. })) => return Err(SealError::Erased),
-            Some(UserKey(Fate::Live(key))) => key.seal(
+            Some(UserKey(Fate::Live { key, .. })) => key.seal(
                 Format::Sealed,
                 value,
                 binding,
@@ -271,7 +294,7 @@ impl Sealer {
             )?,
             None => {
                 let ring = self.keyring.as_ref().ok_or(SealError::NoKey)?;
-                ring.sealing().seal(format, value, binding, |flags| flags)?
+                ring.glance().sealing().seal(format, value, binding, |flags| flags)?
             }
         };
         let armor = armored && format == Format::Sealed;
@@ -307,17 +330,20 @@ impl Sealer {
         binding: Binding<'_>,
     ) -> Result<Vec<u8>, OpenError> {
         let unknown = OpenError::UnknownKey { id: header.key };
-        let key = if header.flags.per_user_key() {
-            match self.user.as_deref() {
-                Some(UserKey(Fate::Erased { at })) => return Err(OpenError::Erased { at: *at }),
-                Some(UserKey(Fate::Live(key))) if key.id() == header.key => key,
-                Some(UserKey(Fate::Live(_))) | None => return Err(unknown),
-            }
-        } else {
-            self.keyring
-                .as_ref()
-                .and_then(|ring| ring.find(header.key))
-                .ok_or(unknown)?
+        if !header.flags.per_user_key() {
+            let ring = self.keyring.as_ref().ok_or(unknown)?.glance();
+            let key = ring.find(header.key)?;
+            return sealed::open(key.xaes(), header, body, binding).ok_or(OpenError::Refused);
+        }
+        let key = match self.user.as_deref() {
+            Some(UserKey(Fate::Live { key, .. })) if key.id() == header.key => key,
+            Some(UserKey(
+                Fate::Erased { at }
+                | Fate::Live {
+                    before: Some(at), ..
+                },
+            )) => return Err(OpenError::Erased { at: *at }),
+            Some(UserKey(Fate::Live { before: None, .. })) | None => return Err(unknown),
         };
         sealed::open(key.xaes(), header, body, binding).ok_or(OpenError::Refused)
     }
@@ -337,10 +363,21 @@ impl Sealer {
 }
 
 impl UserKey {
-    fn id(&self) -> Option<KeyId> {
+    /// The id of the key, unless it was destroyed.
+    #[must_use]
+    pub fn id(&self) -> Option<KeyId> {
         match &self.0 {
-            Fate::Live(key) => Some(key.id()),
+            Fate::Live { key, .. } => Some(key.id()),
             Fate::Erased { .. } => None,
+        }
+    }
+
+    /// When the key was destroyed (milliseconds since the Unix epoch), if it was.
+    #[must_use]
+    pub fn erased_at(&self) -> Option<u64> {
+        match &self.0 {
+            Fate::Live { .. } => None,
+            Fate::Erased { at } => Some(*at),
         }
     }
 }

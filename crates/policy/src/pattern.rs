@@ -1,7 +1,8 @@
 //! Patterns over record names: a literal prefix, `*`, and at most one `{user}`. What a pattern
 //! stands for (how its records are sealed, what they are called) is not known here.
 
-/// Names that begin so are Waxseal's own: the canary, quarantine. No pattern means them.
+/// Names that begin so are Waxseal's own: the canary, quarantine, keys of users. An ordinary pattern
+/// never means them.
 pub const OWN_PREFIX: &[u8] = b"waxseal:";
 
 /// Which records are meant: `wa:{user}`, `whatsapp:temp_password:*`, `sess:*`, or one literal name.
@@ -12,6 +13,8 @@ pub struct RecordPattern {
     /// What is behind the wildcard.
     suffix: String,
     wildcard: Wildcard,
+    /// Whether it means Waxseal's own names, and only such.
+    own: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +38,9 @@ pub enum PatternError {
         "the record pattern \"{0}\" holds {1}: only * and {{user}} have a meaning in a pattern"
     )]
     Character(String, char),
+    /// It shall mean Waxseal's own names, and does not start as they do.
+    #[error("the record pattern \"{0}\" does not start with waxseal:")]
+    NotOwn(String),
 }
 
 impl RecordPattern {
@@ -71,6 +77,23 @@ impl RecordPattern {
             prefix,
             suffix,
             wildcard,
+            own: false,
+        })
+    }
+
+    /// Reads a pattern over Waxseal's own names: `waxseal:user:*`. For those who look after them.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse), and when its literal part does not start with `waxseal:`.
+    pub fn of_own(text: &str) -> Result<Self, PatternError> {
+        let pattern = Self::parse(text)?;
+        if !pattern.prefix.as_bytes().starts_with(OWN_PREFIX) {
+            return Err(PatternError::NotOwn(text.to_owned()));
+        }
+        Ok(Self {
+            own: true,
+            ..pattern
         })
     }
 
@@ -86,10 +109,11 @@ impl RecordPattern {
         &self.prefix
     }
 
-    /// Whether a name is meant. Names under Waxseal's own prefix never are.
+    /// Whether a name is meant. Names under Waxseal's own prefix never are, unless the pattern was
+    /// read as one [over them](Self::of_own).
     #[must_use]
     pub fn matches(&self, name: &[u8]) -> bool {
-        !name.starts_with(OWN_PREFIX) && self.names(name)
+        (self.own || !name.starts_with(OWN_PREFIX)) && self.names(name)
     }
 
     /// Whether a name has the pattern's form, whoever it belongs to: what a store scans by.
@@ -104,6 +128,13 @@ impl RecordPattern {
         (self.wildcard == Wildcard::User)
             .then(|| self.captured(name))
             .flatten()
+    }
+
+    /// The one record name of a user, where the pattern has `{user}`.
+    #[must_use]
+    pub fn name_of(&self, user: &[u8]) -> Option<Vec<u8>> {
+        let name = [self.prefix.as_bytes(), user, self.suffix.as_bytes()].concat();
+        (self.user(&name) == Some(user)).then_some(name)
     }
 
     /// The pattern as a glob of Redis' `SCAN … MATCH`.
@@ -161,6 +192,12 @@ mod tests {
             Some(&b"1"[..])
         );
         assert_eq!(pattern("wa:*").user(b"wa:1"), None);
+        assert_eq!(
+            pattern("wa:{user}:state").name_of(b"1").as_deref(),
+            Some(&b"wa:1:state"[..])
+        );
+        assert_eq!(pattern("wa:{user}").name_of(b""), None);
+        assert_eq!(pattern("wa:*").name_of(b"1"), None);
         assert_eq!(pattern("wa:{user}").glob(), "wa:*");
     }
 
@@ -176,6 +213,23 @@ mod tests {
         assert!(pattern("waxseal:quarantine:*").names(b"waxseal:quarantine:1"));
         assert!(!pattern("waxseal:quarantine:*").names(b"waxseal:canary"));
         assert!(pattern("*").names(b"waxseal:canary"));
+    }
+
+    #[test]
+    fn a_pattern_over_names_of_our_own_means_them_and_nothing_else() {
+        let users = RecordPattern::of_own("waxseal:user:*").unwrap();
+        for name in ["waxseal:user:1", "waxseal:user:", "waxseal:canary", "wa:1"] {
+            assert_eq!(users.matches(name.as_bytes()), users.names(name.as_bytes()));
+        }
+        assert!(users.matches(b"waxseal:user:1") && !users.matches(b"waxseal:canary"));
+        assert_ne!(users, pattern("waxseal:user:*"));
+        let canary = RecordPattern::of_own("waxseal:canary").unwrap();
+        assert!(canary.matches(b"waxseal:canary") && !canary.matches(b"waxseal:canary2"));
+        for text in ["*", "waxseal*", "wa:*", "{user}waxseal:"] {
+            let error = PatternError::NotOwn(text.to_owned());
+            assert_eq!(RecordPattern::of_own(text), Err(error));
+        }
+        assert_eq!(RecordPattern::of_own(""), Err(PatternError::Empty));
     }
 
     #[test]

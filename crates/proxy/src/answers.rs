@@ -70,10 +70,32 @@ pub(crate) fn reply_too_large(command: &str, most: usize) -> Vec<u8> {
     ))
 }
 
+/// Where the key of a value that was not opened should have come from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Culprit {
+    /// The variables that hold keys.
+    Environment,
+    /// The keyring.
+    Ring,
+    /// The keys of users.
+    User,
+    /// The keys of users, which were not reached.
+    UserOutOfReach,
+}
+
 /// A value was not opened.
-pub(crate) fn broken(command: &str, cause: &OpenError) -> Vec<u8> {
+pub(crate) fn broken(command: &str, cause: &OpenError, culprit: Culprit) -> Vec<u8> {
     let command = written(command);
     let text = match cause {
+        _ if culprit == Culprit::UserOutOfReach => {
+            format!("SEALNOKEY {command}: the key of this user cannot be reached: try again")
+        }
+        OpenError::UnknownKey { .. } if culprit == Culprit::User => format!(
+            "SEALNOKEY {command}: the value is sealed under a key of a user that this proxy cannot find"
+        ),
+        OpenError::UnknownKey { id } if culprit == Culprit::Ring => format!(
+            "SEALNOKEY {command}: the value is sealed under key {id}, which is not in the keyring"
+        ),
         OpenError::UnknownKey { id } => format!(
             "SEALNOKEY {command}: the value is sealed under key {id}, which this proxy does not have: add it to REDIS_ENCRYPTION_PREVIOUS_KEYS"
         ),
@@ -81,8 +103,11 @@ pub(crate) fn broken(command: &str, cause: &OpenError) -> Vec<u8> {
             "SEALPLAIN {command}: the value is plaintext and the mode is required: run `waxseal migrate`, or use mode on until it has run"
         ),
         OpenError::Erased { .. } => {
-            format!("SEALNOKEY {command}: the key of this user was destroyed")
+            format!("SEALERASED {command}: the key of this user was destroyed")
         }
+        OpenError::Compromised { id } => format!(
+            "SEALBROKEN {command}: the value is sealed under key {id}, which is marked as compromised: it is not opened"
+        ),
         _ => format!(
             "SEALBROKEN {command}: the stored value cannot be opened: it was damaged, copied from another record, or sealed under another key; `waxseal inspect` tells more"
         ),
@@ -90,11 +115,28 @@ pub(crate) fn broken(command: &str, cause: &OpenError) -> Vec<u8> {
     error(&text)
 }
 
+/// The key of a user that a request concerns was not reached.
+pub(crate) fn user_out_of_reach(command: &str) -> Vec<u8> {
+    let command = written(command);
+    error(&format!(
+        "SEALNOKEY {command}: the key of this user cannot be reached, nothing was sent: try again"
+    ))
+}
+
+/// The keyring was out of reach for so long that its sealing key may have been destroyed.
+pub(crate) fn ring_out_of_reach(command: &str) -> Vec<u8> {
+    let command = written(command);
+    error(&format!(
+        "SEALNOKEY {command}: the keyring could not be reached for too long, nothing was sent"
+    ))
+}
+
 /// A value was not sealed.
 pub(crate) fn not_sealed(command: &str, cause: &SealError) -> Vec<u8> {
     let command = written(command);
     let word = match cause {
-        SealError::NoKey | SealError::Erased => "SEALNOKEY",
+        SealError::NoKey => "SEALNOKEY",
+        SealError::Erased => "SEALERASED",
         _ => "SEALREFUSED",
     };
     error(&format!("{word} {command}: nothing was written: {cause}"))

@@ -14,8 +14,11 @@ use crate::protection::Protection;
 use crate::subscriptions::Subscriptions;
 
 mod effects;
+mod keys;
+mod passing;
 mod replies;
 mod requests;
+mod values;
 
 pub use replies::{Answered, Unexplained};
 pub use requests::{Next, Taken};
@@ -59,6 +62,8 @@ pub struct Connection {
     reply: ReplyScanner,
     current: Option<replies::Current>,
     held: Vec<u8>,
+    /// A reply that keys are fetched for. Nothing behind it is given before it is.
+    stalled: Option<replies::Stalled>,
 }
 
 /// Everything but the two scanners.
@@ -96,6 +101,7 @@ struct Talk {
     entrance_lost: bool,
     protocol: Protocol,
     labels: Labels,
+    keys: keys::Keys,
 }
 
 /// What a server does with replies to this connection.
@@ -162,18 +168,19 @@ impl Connection {
                 entrance_lost: false,
                 protocol: Protocol::default(),
                 labels: Labels::default(),
+                keys: keys::Keys::default(),
             },
             reply: ReplyScanner::new(),
             current: None,
             held: Vec::new(),
+            stalled: None,
         }
     }
 
     /// Whether every request has its reply, and none is half sent.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.talk.pending.is_empty()
-            && self.current.is_none()
+        self.has_all_replies()
             && self.going_by.is_none()
             && self.scanner.is_at_start()
             && self.talk.transaction.is_none()
@@ -182,7 +189,7 @@ impl Connection {
     /// Whether no reply is to come.
     #[must_use]
     pub fn has_all_replies(&self) -> bool {
-        self.talk.pending.is_empty() && self.current.is_none()
+        self.talk.pending.is_empty() && self.current.is_none() && self.stalled.is_none()
     }
 
     /// Whether a request is half sent.

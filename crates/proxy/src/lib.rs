@@ -8,6 +8,7 @@
 mod admin;
 mod answers;
 mod connection;
+mod keys;
 mod limits;
 mod net;
 mod open;
@@ -21,9 +22,10 @@ pub use admin::{Admin, Stage, StageSetter};
 pub use connection::{
     Answered, BrokenValue, Connection, Entrance, Identity, Next, Report, Route, Taken, Unexplained,
 };
+pub use keys::{Fetched, Wanted};
 pub use limits::Limits;
 pub use net::listener::{Listen, ListenError, ListenTls};
 pub use net::upstream::{Address, TlsError, Upstream, UpstreamTls};
 pub use pending::Protocol;
-pub use protection::Protection;
+pub use protection::{NamesNoUser, Protection};
 pub use proxy::{Ended, Proxy, Settings, Sharing};

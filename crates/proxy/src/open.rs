@@ -8,26 +8,21 @@
 
 use std::borrow::Cow;
 
-use waxseal_core::{Binding, OpenError};
-use waxseal_policy::PatternId;
 use waxseal_resp::{Item, Items, Kind, ReplyError, write_array_head, write_bulk, write_integer};
 
-use crate::answers;
 use crate::pending::{Name, Place, Shape};
-use crate::protection::Protection;
+
+mod values;
+
+use values::Spot;
+pub(crate) use values::Values;
 
 /// Why a reply is not what was expected.
 pub(crate) enum Failed {
-    /// A value in it does not open.
-    Broken(OpenError),
+    /// A value in it does not open: this is the answer.
+    Broken(Vec<u8>),
     /// It is not what the request answers: the pairing is lost.
     Unexplained,
-}
-
-impl From<OpenError> for Failed {
-    fn from(error: OpenError) -> Self {
-        Self::Broken(error)
-    }
 }
 
 impl From<ReplyError> for Failed {
@@ -36,39 +31,10 @@ impl From<ReplyError> for Failed {
     }
 }
 
-/// The place of a value, borrowed: many of them share one record name.
-#[derive(Clone, Copy)]
-struct Spot<'p> {
-    pattern: PatternId,
-    name: &'p [u8],
-    field: Option<&'p [u8]>,
-}
-
-impl<'p> From<&'p Place> for Spot<'p> {
-    fn from(place: &'p Place) -> Self {
-        Self {
-            pattern: place.pattern,
-            name: &place.name,
-            field: place.field.as_deref(),
-        }
-    }
-}
-
-impl<'p> Spot<'p> {
-    fn field(record: &'p Place, field: &'p [u8]) -> Self {
-        Self {
-            field: Some(field),
-            ..Self::from(record)
-        }
-    }
-}
-
 /// Opens the values of whole replies.
 pub(crate) struct Opener<'a> {
-    pub(crate) protection: &'a Protection,
+    pub(crate) values: Values<'a>,
     pub(crate) command: &'static str,
-    /// Told of each value that does not open.
-    pub(crate) broken: &'a mut dyn FnMut(&OpenError, PatternId, &[u8]),
 }
 
 impl Opener<'_> {
@@ -84,9 +50,9 @@ impl Opener<'_> {
         let mut items = Items::of(reply);
         match self.element(&mut items, shape, out) {
             Ok(()) => Ok(()),
-            Err(Failed::Broken(error)) => {
+            Err(Failed::Broken(answer)) => {
                 out.truncate(before);
-                out.extend_from_slice(&answers::broken(self.command, &error));
+                out.extend_from_slice(&answer);
                 Ok(())
             }
             Err(Failed::Unexplained) => {
@@ -210,7 +176,7 @@ impl Opener<'_> {
     /// A value that the client gets no more than a part of: nothing where there is none.
     fn whole<'r>(&mut self, item: Item<'r>, place: &Place) -> Result<Cow<'r, [u8]>, Failed> {
         match item.kind {
-            Kind::Bulk => Ok(self.open(item.text, place.into())?),
+            Kind::Bulk => self.open(item.text, place.into()),
             Kind::Null => Ok(Cow::Borrowed(&[])),
             _ => Err(Failed::Unexplained),
         }
@@ -242,9 +208,9 @@ impl Opener<'_> {
     ) -> Result<(), Failed> {
         let before = out.len();
         match self.value(item, place, out) {
-            Err(Failed::Broken(error)) if takes_out(self.command) => {
+            Err(Failed::Broken(answer)) if takes_out(self.command) => {
                 out.truncate(before);
-                out.extend_from_slice(&answers::broken(self.command, &error));
+                out.extend_from_slice(&answer);
                 Ok(())
             }
             other => other,
@@ -383,7 +349,7 @@ impl Opener<'_> {
             return Err(Failed::Unexplained);
         }
         out.extend_from_slice(name.raw);
-        let Some(pattern) = self.protection.names().find(name.text) else {
+        let Some(pattern) = self.values.protection().names().find(name.text) else {
             out.extend_from_slice(items.skip()?);
             return Ok(());
         };
@@ -400,24 +366,9 @@ impl Opener<'_> {
         }
     }
 
-    fn open<'s>(&mut self, stored: &'s [u8], place: Spot<'_>) -> Result<Cow<'s, [u8]>, OpenError> {
-        let binding = match place.field {
-            Some(field) => Binding::field(place.name, field),
-            None => Binding::record(place.name),
-        };
-        let sealer = self
-            .protection
-            .sealer(place.pattern)
-            .ok_or(OpenError::Refused)?;
-        match sealer.open(stored, binding) {
-            Ok(Some(opened)) => Ok(opened.value),
-            // An empty value is an empty value.
-            Ok(None) => Ok(Cow::Borrowed(stored)),
-            Err(error) => {
-                (self.broken)(&error, place.pattern, place.name);
-                Err(error)
-            }
-        }
+    fn open<'s>(&mut self, stored: &'s [u8], place: Spot<'_>) -> Result<Cow<'s, [u8]>, Failed> {
+        let opened = self.values.open(self.command, stored, place);
+        opened.map_err(Failed::Broken)
     }
 }
 

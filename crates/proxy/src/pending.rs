@@ -169,7 +169,7 @@ fn fields_of_one(
 }
 
 /// All record names of a request.
-fn names_of(arguments: &[&[u8]]) -> Box<[Name]> {
+pub(crate) fn names_of(arguments: &[&[u8]]) -> Box<[Name]> {
     let places = policy::table::find(arguments).map(|row| row.names.places(arguments));
     let names = places.unwrap_or_default().into_iter();
     names

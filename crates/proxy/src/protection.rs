@@ -1,26 +1,72 @@
-//! What is protected and how: the patterns, and one sealer for each.
+//! What is protected and how: the patterns, one sealer for each, and where keys come from that are not
+//! at hand.
 
 use waxseal_core::{NameMask, Sealer};
+use waxseal_keys::{LiveRing, UserKeys};
 use waxseal_policy::{PatternId, ProtectedNames, RecordPattern};
+
+use crate::keys::InVain;
 
 /// The protected records and what seals them.
 pub struct Protection {
     names: ProtectedNames,
     sealers: Vec<Sealer>,
     mask: NameMask,
+    ring: Option<LiveRing>,
+    users: Option<UserKeys>,
+    /// For each pattern, whether its records are under keys of single users.
+    per_user: Vec<bool>,
+    in_vain: InVain,
 }
+
+/// A pattern whose records cannot be under keys of single users: it names no user.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the record pattern \"{0}\" has no {{user}}: its records cannot be under users' own keys")]
+pub struct NamesNoUser(pub String);
 
 impl Protection {
     /// Patterns in the order in which they are tried, each with the sealer of its records; and how
     /// record names are shown in the log.
     #[must_use]
     pub fn new(protected: Vec<(RecordPattern, Sealer)>, mask: NameMask) -> Self {
-        let (patterns, sealers) = protected.into_iter().unzip();
+        let (patterns, sealers): (Vec<_>, Vec<_>) = protected.into_iter().unzip();
         Self {
             names: ProtectedNames::new(patterns),
+            per_user: vec![false; sealers.len()],
             sealers,
             mask,
+            ring: None,
+            users: None,
+            in_vain: InVain::default(),
         }
+    }
+
+    /// The same, asking this ring for keys that values name and sealers do not hold, and whether
+    /// values may still be sealed. The sealers must be over its keyring: they follow it by themselves.
+    #[must_use]
+    pub fn ring(mut self, ring: LiveRing) -> Self {
+        self.ring = Some(ring);
+        self
+    }
+
+    /// The same with the values of some patterns under keys of single users: those for whose place in
+    /// the order, from 0, `per_user` says so. All other patterns stay as they are.
+    pub fn user_keys(
+        mut self,
+        users: UserKeys,
+        per_user: impl Fn(usize) -> bool,
+    ) -> Result<Self, NamesNoUser> {
+        for (id, pattern) in self.names.iter() {
+            let chosen = per_user(id.index());
+            if chosen && !pattern.as_str().contains("{user}") {
+                return Err(NamesNoUser(pattern.as_str().to_owned()));
+            }
+            if let Some(place) = self.per_user.get_mut(id.index()) {
+                *place = chosen;
+            }
+        }
+        self.users = Some(users);
+        Ok(self)
     }
 
     /// The patterns.
@@ -32,6 +78,40 @@ impl Protection {
     /// The sealer of a pattern's records. `None` for an id of another set of patterns.
     pub(crate) fn sealer(&self, pattern: PatternId) -> Option<&Sealer> {
         self.sealers.get(pattern.index())
+    }
+
+    /// Whether keys can come while a request or reply waits for them.
+    #[inline]
+    pub(crate) fn follows_keys(&self) -> bool {
+        self.ring.is_some() || self.users.is_some()
+    }
+
+    /// The ring that is followed.
+    pub(crate) fn live_ring(&self) -> Option<&LiveRing> {
+        self.ring.as_ref()
+    }
+
+    /// Where keys of users come from.
+    pub(crate) fn users(&self) -> Option<&UserKeys> {
+        self.users.as_ref()
+    }
+
+    /// Keys of users that were looked for in vain.
+    pub(crate) fn in_vain(&self) -> &InVain {
+        &self.in_vain
+    }
+
+    /// The user whose key a record's values are under, where its pattern wants that.
+    pub(crate) fn user<'n>(&self, pattern: PatternId, name: &'n [u8]) -> Option<&'n [u8]> {
+        let per_user = self.per_user.get(pattern.index()).copied()?;
+        per_user
+            .then(|| self.names.pattern(pattern).user(name))
+            .flatten()
+    }
+
+    /// Whether a pattern's records are under keys of single users.
+    pub(crate) fn is_per_user(&self, pattern: PatternId) -> bool {
+        self.per_user.get(pattern.index()) == Some(&true)
     }
 
     /// A record name as the log may show it.

@@ -1,8 +1,11 @@
 //! Outward: a request with values becomes the same request with envelopes. Whatever is no value goes
 //! as it came, byte for byte.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use smallvec::SmallVec;
-use waxseal_core::{Binding, SealError};
+use waxseal_core::{Binding, SealError, UserKey};
 use waxseal_policy::{Place, RequestChange, ValueSlot};
 use waxseal_resp::{write_bulk, write_request_head};
 
@@ -11,6 +14,28 @@ use crate::protection::Protection;
 /// The longest name of a record whose values are sealed. Each value authenticates it, so a hash with
 /// a million fields reads it a million times.
 const LONGEST_NAME: usize = 64 * 1024;
+
+/// The users' keys that the values of one request are sealed under, by argument.
+#[derive(Default)]
+pub(crate) struct SealingKeys(SmallVec<[(usize, Arc<UserKey>); 2]>);
+
+impl SealingKeys {
+    /// Adds the key of a value. The arguments come in any order, each once.
+    pub(crate) fn push(&mut self, argument: usize, key: Arc<UserKey>) {
+        let in_order = self.0.last().is_none_or(|(last, _)| *last < argument);
+        let place = if in_order {
+            self.0.len()
+        } else {
+            self.0.partition_point(|(other, _)| *other < argument)
+        };
+        self.0.insert(place, (argument, key));
+    }
+
+    fn get(&self, argument: usize) -> Option<&Arc<UserKey>> {
+        let place = self.0.binary_search_by_key(&argument, |(other, _)| *other);
+        self.0.get(place.ok()?).map(|(_, key)| key)
+    }
+}
 
 /// One request, taken apart.
 pub(crate) struct Request<'a> {
@@ -27,6 +52,7 @@ impl Request<'_> {
         &self,
         change: RequestChange,
         protection: &Protection,
+        keys: &SealingKeys,
         out: &mut Vec<u8>,
     ) -> Result<(), SealError> {
         match change {
@@ -42,9 +68,9 @@ impl Request<'_> {
             RequestChange::Seal(slots) => {
                 let before = out.len();
                 let sent = if self.spans.is_empty() {
-                    self.send_anew(slots, protection, out)
+                    self.send_anew(slots, protection, keys, out)
                 } else {
-                    self.send_spliced(slots, protection, out)
+                    self.send_spliced(slots, protection, keys, out)
                 };
                 if let Err(error) = sent {
                     out.truncate(before);
@@ -60,6 +86,7 @@ impl Request<'_> {
         &self,
         mut slots: SmallVec<[ValueSlot; 2]>,
         protection: &Protection,
+        keys: &SealingKeys,
         out: &mut Vec<u8>,
     ) -> Result<(), SealError> {
         slots.sort_unstable_by_key(|slot| slot.argument);
@@ -74,7 +101,7 @@ impl Request<'_> {
                 .and_then(|before| self.spans.get(before))
                 .map_or(0, |(_, end)| end.saturating_add(2));
             out.extend_from_slice(self.raw.get(copied..head).unwrap_or_default());
-            self.seal(&slot, protection, |value| write_bulk(out, value))?;
+            self.seal(&slot, protection, keys, |value| write_bulk(out, value))?;
             copied = end.saturating_add(2);
         }
         out.extend_from_slice(self.raw.get(copied..).unwrap_or_default());
@@ -86,12 +113,13 @@ impl Request<'_> {
         &self,
         slots: SmallVec<[ValueSlot; 2]>,
         protection: &Protection,
+        keys: &SealingKeys,
         out: &mut Vec<u8>,
     ) -> Result<(), SealError> {
         write_request_head(out, self.arguments.len());
         for (index, argument) in self.arguments.iter().enumerate() {
             match slots.iter().find(|slot| slot.argument == index) {
-                Some(slot) => self.seal(slot, protection, |value| write_bulk(out, value))?,
+                Some(slot) => self.seal(slot, protection, keys, |value| write_bulk(out, value))?,
                 None => write_bulk(out, argument),
             }
         }
@@ -102,6 +130,7 @@ impl Request<'_> {
         &self,
         slot: &ValueSlot,
         protection: &Protection,
+        keys: &SealingKeys,
         then: impl FnOnce(&[u8]),
     ) -> Result<(), SealError> {
         let argument = |index: usize| self.arguments.get(index).copied().unwrap_or_default();
@@ -119,7 +148,15 @@ impl Request<'_> {
             None => Binding::record(name),
         };
         let sealer = protection.sealer(pattern).ok_or(SealError::NoKey)?;
-        let stored = sealer.to_store(argument(slot.argument), binding)?;
+        let value = argument(slot.argument);
+        let stored = if !protection.is_per_user(pattern) || !sealer.mode().seals() {
+            sealer.to_store(value, binding)?
+        } else {
+            // Never under another key instead.
+            let key = keys.get(slot.argument).ok_or(SealError::NoKey)?;
+            let sealer = sealer.clone().for_user(key.clone());
+            Cow::Owned(sealer.seal(value, binding)?)
+        };
         then(&stored);
         Ok(())
     }

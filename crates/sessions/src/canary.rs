@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use waxseal_core::{Binding, Form, KeyId, OpenError, Sealer, Shape};
+use waxseal_keys::UserKeys;
 use waxseal_stores::{
     Change, Cursor, Expiry, Held, Outcome, RecordName, RecordPattern, RecordStore, Slot, StoreError,
 };
@@ -28,6 +29,7 @@ const STRAY: usize = 5;
 pub struct Canary {
     store: Arc<dyn RecordStore>,
     name: RecordName,
+    users: Option<UserKeys>,
 }
 
 /// What was found out about the key.
@@ -52,7 +54,19 @@ impl Canary {
     /// a store.
     #[must_use]
     pub fn named(store: Arc<dyn RecordStore>, name: RecordName) -> Self {
-        Self { store, name }
+        Self {
+            store,
+            name,
+            users: None,
+        }
+    }
+
+    /// The same canary where users have keys of their own: in a sample, what is under these is opened
+    /// with them. Without, it says nothing about the key.
+    #[must_use]
+    pub fn user_keys(mut self, users: UserKeys) -> Self {
+        self.users = Some(users);
+        self
     }
 
     /// Checks the key against the canary, or where there is none against a sample of the records
@@ -157,7 +171,8 @@ impl Canary {
             let held = self.store.read(&names).await?;
             for (name, held) in names.iter().zip(held) {
                 if let Some(Held::String(stored)) = held {
-                    seen.note(sealer, name, &stored);
+                    self.note(sealer, pattern, (name, &stored), &mut seen)
+                        .await?;
                 }
             }
             match page.next {
@@ -170,6 +185,28 @@ impl Canary {
             (true, None) => Err(GuardError::NoKey),
             (true, Some(_)) => Err(GuardError::WrongKey),
         }
+    }
+
+    /// Notes what one value says, opened with the key of its user where it is under such a key.
+    async fn note(
+        &self,
+        sealer: &Sealer,
+        pattern: &RecordPattern,
+        (name, stored): (&RecordName, &[u8]),
+        seen: &mut Sample,
+    ) -> Result<(), GuardError> {
+        if !Shape::of_header(stored).is_some_and(|header| header.flags.per_user_key()) {
+            seen.note(sealer, name, stored);
+            return Ok(());
+        }
+        let (Some(users), Some(user)) = (&self.users, pattern.user(name.as_bytes())) else {
+            return Ok(());
+        };
+        match users.read(&[user]).await?.pop().flatten() {
+            Some(key) => seen.note(&sealer.clone().for_user(key), name, stored),
+            None => seen.note(sealer, name, stored),
+        }
+        Ok(())
     }
 }
 

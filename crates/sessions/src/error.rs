@@ -2,6 +2,7 @@
 //! type, the configured key. No text holds a value or a whole record name.
 
 use waxseal_core::{OpenError, SealError};
+use waxseal_keys::{RingError, UserKeyError};
 use waxseal_stores::{PatternError, StoreError};
 
 /// Why a state was not read or written.
@@ -19,9 +20,25 @@ pub enum StateError {
         /// Why.
         error: OpenError,
     },
+    /// The state was sealed for a user who was erased since: it opens nowhere any more. Answered only
+    /// under [`OnRefused::Error`](crate::OnRefused::Error).
+    #[error("{record}: the user's key was destroyed")]
+    Erased {
+        /// The record: its prefix and a keyed hash.
+        record: String,
+        /// When the key was destroyed (milliseconds since the Unix epoch).
+        at: u64,
+    },
     /// The value cannot be sealed.
     #[error(transparent)]
     Seal(#[from] SealError),
+    /// The keyring was not reached for so long that nothing may be sealed, or not when it had to be
+    /// asked whether a value is damaged or under a newer key.
+    #[error(transparent)]
+    Ring(#[from] RingError),
+    /// The user's own key cannot be had.
+    #[error(transparent)]
+    Users(#[from] UserKeyError),
     /// The opened value is not of the type asked for. Of what was found only the place is told.
     #[error("{record}: the state does not have the expected form (line {line}, column {column})")]
     Form {
@@ -66,6 +83,12 @@ pub enum GuardError {
     /// There is no key, and the store holds sealed values.
     #[error("no encryption key is configured")]
     NoKey,
+    /// Keys of users were asked for where records belong to no user.
+    #[error("web sessions belong to no user: keys of users need a StateManager")]
+    Userless,
+    /// The keys of users cannot be had.
+    #[error(transparent)]
+    Users(#[from] UserKeyError),
     /// The canary cannot be sealed.
     #[error(transparent)]
     Seal(#[from] SealError),

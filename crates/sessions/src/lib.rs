@@ -28,6 +28,7 @@ mod error;
 mod manager;
 mod options;
 pub mod quarantine;
+mod record_sealer;
 mod records;
 #[cfg(any(feature = "tower-sessions", feature = "actix-session"))]
 mod session_name;

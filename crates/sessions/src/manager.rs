@@ -11,8 +11,8 @@ use waxseal_core::Sealer;
 use waxseal_stores::{Expiry, RecordName, RecordStore};
 
 use crate::error::{GuardError, StateError};
-use crate::options::Options;
-use crate::records::SealedRecords;
+use crate::options::{OnRefused, Options};
+use crate::records::{Found, SealedRecords};
 
 /// How often an update is tried before it is given up.
 const ATTEMPTS: u32 = 200;
@@ -44,16 +44,24 @@ impl StateManager {
     /// The state of a user, if there is one.
     ///
     /// A state that cannot be opened is answered as [`Options::on_refused`] says: by default it is
-    /// moved to quarantine, and the answer is `None`.
+    /// moved to quarantine, and the answer is `None`. That of a user who was erased stays where it is
+    /// until it expires; the answer is `None`, or under [`OnRefused::Error`] [`StateError::Erased`].
     pub async fn get<T: DeserializeOwned>(&self, user: &str) -> Result<Option<T>, StateError> {
         let name = self.records.name(user);
         match self.records.read(&name).await? {
+            Some(Found {
+                erased: Some(at), ..
+            }) if self.records.options().on_refused == OnRefused::Error => {
+                let record = self.records.shown(&name);
+                Err(StateError::Erased { record, at })
+            }
             Some(found) => self.parse(&name, &found.value),
             None => Ok(None),
         }
     }
 
-    /// Writes the state of a user; it lives as long as [`Options::ttl`] says.
+    /// Writes the state of a user; it lives as long as [`Options::ttl`] says. A user who was erased
+    /// and came back begins under a new key.
     pub async fn set<T: Serialize + ?Sized>(
         &self,
         user: &str,
@@ -86,6 +94,9 @@ impl StateManager {
 
     /// Changes the state of a user: `change` gets the present state and answers the new one (`None`
     /// deletes it). The answer is what was written.
+    ///
+    /// Where the user was erased, `change` gets none, and what is written begins afresh under a new
+    /// key.
     ///
     /// The write happens only if nobody else wrote in between; else `change` is asked again with
     /// what is there then. So concurrent updates never lose one, and `change` can run more than

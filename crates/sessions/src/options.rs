@@ -3,7 +3,11 @@
 
 use std::time::Duration;
 
+use waxseal_keys::{LiveRing, UserKeys};
 use waxseal_stores::Clock;
+
+#[cfg(any(feature = "tower-sessions", feature = "actix-session"))]
+use crate::error::GuardError;
 
 /// The lifetime of a state, as in the operator's guide.
 const DEFAULT_TTL: Duration = Duration::from_secs(3600);
@@ -12,6 +16,9 @@ const DEFAULT_KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// What is answered for a value that cannot be opened because it is damaged, was tampered with or
 /// moved.
+///
+/// A state of a user who was erased is nothing of the kind: it is gone for good, never moved aside,
+/// and an update begins afresh. Only under [`Error`](Self::Error) is a read of it an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnRefused {
     /// The error.
@@ -31,6 +38,8 @@ pub struct Options {
     pub(crate) keep_quarantined: Duration,
     pub(crate) clock: Clock,
     pub(crate) canary: Option<String>,
+    pub(crate) ring: Option<LiveRing>,
+    pub(crate) user_keys: Option<UserKeys>,
 }
 
 impl Default for Options {
@@ -43,6 +52,8 @@ impl Default for Options {
             keep_quarantined: DEFAULT_KEEP,
             clock: Clock::system(),
             canary: None,
+            ring: None,
+            user_keys: None,
         }
     }
 }
@@ -89,5 +100,34 @@ impl Options {
     pub fn canary(mut self, name: impl Into<String>) -> Self {
         self.canary = Some(name.into());
         self
+    }
+
+    /// The ring that the sealer follows: make it with [`LiveRing::keyring`]. A value under a key that
+    /// others added since is opened once the ring is read again, and nothing is sealed under a ring
+    /// that was out of reach for so long that its sealing key may be gone.
+    #[must_use]
+    pub fn ring(mut self, ring: LiveRing) -> Self {
+        self.ring = Some(ring);
+        self
+    }
+
+    /// The keys of users: the state of each is sealed under a key of their own, in the sealed format
+    /// whatever the sealer writes. The user is what follows the prefix in a record name. What lies
+    /// there under the ring, or plain, is still read.
+    ///
+    /// For the [`StateManager`](crate::StateManager) alone: web sessions belong to no user.
+    #[must_use]
+    pub fn user_keys(mut self, users: UserKeys) -> Self {
+        self.user_keys = Some(users);
+        self
+    }
+
+    /// For records that belong to no user.
+    #[cfg(any(feature = "tower-sessions", feature = "actix-session"))]
+    pub(crate) fn userless(self) -> Result<Self, GuardError> {
+        match self.user_keys {
+            Some(_) => Err(GuardError::Userless),
+            None => Ok(self),
+        }
     }
 }

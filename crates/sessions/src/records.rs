@@ -2,11 +2,10 @@
 //! as bytes; the guards stand here, and here is decided what becomes of a value that cannot be
 //! opened.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use tracing::{info, warn};
-use waxseal_core::{Binding, NameMask, OpenError, Sealer};
+use waxseal_core::{NameMask, OpenError, Sealer};
 use waxseal_stores::{
     Change, Expiry, Lifetime, Outcome, RecordName, RecordPattern, RecordStore, Slot,
 };
@@ -15,6 +14,7 @@ use crate::canary::{Canary, CanaryState, takes_no_writes};
 use crate::error::{GuardError, StateError};
 use crate::options::{OnRefused, Options};
 use crate::quarantine;
+use crate::record_sealer::RecordSealer;
 use crate::window::Window;
 
 /// How often a value that changed under our hands is read again.
@@ -26,10 +26,9 @@ const REWRITES: u32 = 100;
 /// Records of one prefix, sealed on the way in and opened on the way out.
 pub struct SealedRecords {
     store: Arc<dyn RecordStore>,
-    sealer: Sealer,
+    sealer: RecordSealer,
     options: Options,
-    /// For where there is no key to derive one from.
-    own_mask: NameMask,
+    mask: NameMask,
     window: Window,
     /// Whether the key is known to be the right one. Without that nothing is moved aside.
     key_checked: bool,
@@ -40,6 +39,8 @@ pub struct SealedRecords {
 pub(crate) struct Found {
     pub(crate) stored: Vec<u8>,
     pub(crate) value: Vec<u8>,
+    /// When the user was erased whom the value was sealed for. There is no value then.
+    pub(crate) erased: Option<u64>,
 }
 
 impl SealedRecords {
@@ -52,10 +53,19 @@ impl SealedRecords {
         sealer: Sealer,
         options: Options,
     ) -> Result<Self, GuardError> {
-        let pattern = RecordPattern::parse(&format!("{}*", options.prefix))?;
+        let wildcard = if options.user_keys.is_some() {
+            "{user}"
+        } else {
+            "*"
+        };
+        let pattern = RecordPattern::parse(&format!("{}{wildcard}", options.prefix))?;
         let canary = match &options.canary {
             Some(name) => Canary::named(store.clone(), RecordName::from(name.as_str())),
             None => Canary::of(store.clone()),
+        };
+        let canary = match &options.user_keys {
+            Some(users) => canary.user_keys(users.clone()),
+            None => canary,
         };
         let patterns = std::slice::from_ref(&pattern);
         let state = if sealer.mode().seals() {
@@ -68,16 +78,23 @@ impl SealedRecords {
         } else {
             info!("StateManager: Redis encryption disabled");
         }
+        if let Some(ring) = &options.ring {
+            let (version, sealing) = (ring.ring().version(), ring.keyring().current().sealing_id());
+            info!("StateManager: keyring version {version}, sealing key {sealing}");
+        }
         let key_checked = state != CanaryState::Absent;
         if !key_checked && options.on_refused == OnRefused::Quarantine && sealer.mode().seals() {
             warn!("no canary could be written to the store: quarantine is switched off");
         }
-        let own_mask = NameMask::random();
+        // One of its own where there is no key to derive one from.
+        let ring = sealer.keyring();
+        let mask = ring.map_or_else(NameMask::random, |ring| ring.name_mask().clone());
+        let (ring, users) = (options.ring.clone(), options.user_keys.clone());
         Ok(Self {
             store,
-            sealer,
+            sealer: RecordSealer::new(sealer, ring, users, pattern),
             options,
-            own_mask,
+            mask,
             window: Window::default(),
             key_checked,
         })
@@ -99,7 +116,7 @@ impl SealedRecords {
 
     /// A record name as it may be shown.
     pub(crate) fn shown(&self, name: &RecordName) -> String {
-        self.mask().show(&self.options.prefix, name.as_bytes())
+        self.mask.show(&self.options.prefix, name.as_bytes())
     }
 
     pub(crate) async fn read(&self, name: &RecordName) -> Result<Option<Found>, StateError> {
@@ -107,13 +124,24 @@ impl SealedRecords {
             let Some(stored) = self.store.get(name, &Slot::Whole).await? else {
                 return Ok(None);
             };
-            let error = match self.sealer.open(&stored, Binding::record(name.as_bytes())) {
+            let error = match self.sealer.open(name, &stored).await? {
                 Ok(opened) => {
                     self.window.opened();
-                    let value = opened
-                        .map(|opened| opened.value.into_owned())
-                        .unwrap_or_default();
-                    return Ok(Some(Found { stored, value }));
+                    let value = opened.unwrap_or_default();
+                    return Ok(Some(Found {
+                        stored,
+                        value,
+                        erased: None,
+                    }));
+                }
+                // Nothing failed: it is as it shall be, and says nothing about the key.
+                Err(OpenError::Erased { at }) => {
+                    info!(record = %self.shown(name), "the state is of a user who was erased");
+                    return Ok(Some(Found {
+                        stored,
+                        value: Vec::new(),
+                        erased: Some(at),
+                    }));
                 }
                 Err(error) => error,
             };
@@ -133,7 +161,7 @@ impl SealedRecords {
         value: &[u8],
         expiry: Expiry,
     ) -> Result<(), StateError> {
-        let stored = self.to_store(name, value)?;
+        let stored = self.sealer.to_store(name, value).await?;
         Ok(self.store.put(name, &Slot::Whole, &stored, expiry).await?)
     }
 
@@ -146,7 +174,7 @@ impl SealedRecords {
         value: &[u8],
         expiry: Expiry,
     ) -> Result<bool, StateError> {
-        let stored = self.to_store(name, value)?;
+        let stored = self.sealer.to_store(name, value).await?;
         self.replace_stored(name, expected, &stored, expiry).await
     }
 
@@ -159,7 +187,10 @@ impl SealedRecords {
         value: Option<&[u8]>,
         expiry: Expiry,
     ) -> Result<bool, StateError> {
-        let new = value.map(|value| self.to_store(name, value)).transpose()?;
+        let new = match value {
+            Some(value) => Some(self.sealer.to_store(name, value).await?),
+            None => None,
+        };
         for _ in 0..REWRITES {
             let Some(there) = self.store.get(name, &Slot::Whole).await? else {
                 return Ok(false);
@@ -215,22 +246,6 @@ impl SealedRecords {
         Ok(outcomes.first() == Some(&Outcome::Done))
     }
 
-    fn mask(&self) -> &NameMask {
-        self.sealer
-            .keyring()
-            .map_or(&self.own_mask, |ring| ring.name_mask())
-    }
-
-    fn to_store<'v>(
-        &self,
-        name: &RecordName,
-        value: &'v [u8],
-    ) -> Result<Cow<'v, [u8]>, StateError> {
-        Ok(self
-            .sealer
-            .to_store(value, Binding::record(name.as_bytes()))?)
-    }
-
     /// What is answered for a value that did not open; `None`: read again, it has changed.
     async fn refused(
         &self,
@@ -249,6 +264,7 @@ impl SealedRecords {
                 return Ok(Some(Ok(Some(Found {
                     stored,
                     value: Vec::new(),
+                    erased: None,
                 }))));
             }
             OnRefused::Quarantine if damaged && may_move && self.key_checked => {}
@@ -259,7 +275,7 @@ impl SealedRecords {
             _ => return Ok(Some(Err(StateError::Open { record, error }))),
         }
         let when = (self.options.clock.now_ms(), self.options.keep_quarantined);
-        let (store, mask) = (&*self.store, self.mask());
+        let (store, mask) = (&*self.store, &self.mask);
         match quarantine::move_aside(store, mask, name, stored, &error.to_string(), when).await {
             Ok(true) => {
                 warn!(%record, "moved to quarantine");

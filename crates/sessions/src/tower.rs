@@ -34,14 +34,15 @@ pub struct TowerSessionStore {
 impl TowerSessionStore {
     /// Checks the key against the store, and starts.
     ///
-    /// [`GuardError::WrongKey`] where the store was sealed under another key.
+    /// [`GuardError::WrongKey`] where the store was sealed under another key,
+    /// [`GuardError::Userless`] with [`Options::user_keys`].
     pub async fn start(
         store: Arc<dyn RecordStore>,
         sealer: Sealer,
         options: Options,
     ) -> std::result::Result<Self, GuardError> {
         Ok(Self {
-            records: Arc::new(SealedRecords::start(store, sealer, options).await?),
+            records: Arc::new(SealedRecords::start(store, sealer, options.userless()?).await?),
         })
     }
 

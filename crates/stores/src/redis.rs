@@ -56,15 +56,20 @@ pub struct RedisStore {
 impl RedisStore {
     /// Connects, and checks that the server answers.
     pub async fn connect(url: &RedisUrl, options: RedisOptions) -> Result<Self, StoreError> {
-        let store = Self {
+        let store = Self::lazy(url, options)?;
+        store.link.ping().await?;
+        Ok(store)
+    }
+
+    /// The same server without asking it: that it is not there shows when it is used.
+    pub fn lazy(url: &RedisUrl, options: RedisOptions) -> Result<Self, StoreError> {
+        Ok(Self {
             link: Link::open(url, options)?,
             scripts: Scripts::new(),
             compares: OnceCell::new(),
             tells_expiry: AtomicBool::new(true),
             generation: generation::fresh(),
-        };
-        store.link.ping().await?;
-        Ok(store)
+        })
     }
 
     /// Tells the types of records that `MGET` had nothing for: gone, or not strings.

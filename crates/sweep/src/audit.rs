@@ -1,6 +1,6 @@
 //! Audit: counts what lies there, and changes nothing.
 
-use waxseal_core::{KeyRole, OpenError, SealError, Sealer, Shape};
+use waxseal_core::{Header, KeyRole, OpenError, SealError, Sealer, Shape};
 
 use crate::tally::Class;
 use crate::task::{Task, Value, Verdict};
@@ -25,23 +25,37 @@ impl Audit {
         };
         self.sealer.keyring().and_then(|ring| ring.role(id))
     }
+
+    /// What the header alone tells; `None` where opening tells more at no cost: that the user was
+    /// erased, or that the value is under another key of theirs.
+    fn by_header(&self, value: &Value<'_>, header: Header) -> Option<Verdict> {
+        let class = Class::of_header(header);
+        if class == Class::OfUser {
+            let told = value.user.is_none_or(|key| key.id() == Some(header.key));
+            return told.then_some(Verdict::Keep(class));
+        }
+        Some(match self.role(class) {
+            Some(_) => Verdict::Keep(class),
+            None => value.fault(OpenError::UnknownKey { id: header.key }),
+        })
+    }
 }
 
 impl Task for Audit {
     fn judge(&self, value: &Value<'_>) -> Result<Verdict, SealError> {
-        let by_header = match Shape::of_header(value.stored) {
-            Some(header) if !self.deep && !header.flags.per_user_key() => Some(header.key),
-            _ => None,
-        };
-        if let Some(id) = by_header {
-            return Ok(match self.role(Class::Sealed(id)) {
-                Some(_) => Verdict::Keep(Class::Sealed(id)),
-                None => value.fault(OpenError::UnknownKey { id }),
-            });
+        if let Some(header) = Shape::of_header(value.stored)
+            && !self.deep
+            && let Some(verdict) = self.by_header(value, header)
+        {
+            return Ok(verdict);
         }
-        Ok(match value.open(&self.sealer) {
+        Ok(match value.open(&value.sealer(&self.sealer)) {
             Ok((_, class)) => Verdict::Keep(class),
-            Err(verdict) => verdict,
+            // Under a known key, and not opened on purpose.
+            Err(Verdict::Fault(_, OpenError::Compromised { id })) => {
+                Verdict::Keep(Class::Sealed(id))
+            }
+            Err(verdict) => verdict.leaving_erased(),
         })
     }
 

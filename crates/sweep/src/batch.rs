@@ -1,13 +1,14 @@
-//! One batch of a sweep: read, judge, replace if unchanged, and look again at what changed in
+//! One batch of a sweep: read, look up keys, judge, replace if unchanged, and look again at what changed in
 //! between. It does not know where the names came from.
 
 use std::sync::Arc;
 
 use waxseal_core::{NameMask, SealError};
 use waxseal_stores::{
-    Change, Cursor, Expiry, Held, Outcome, RecordName, RecordStore, Slot, StoreError,
+    Change, Cursor, Expiry, Held, Outcome, RecordName, RecordPattern, RecordStore, Slot, StoreError,
 };
 
+use crate::keys::{Keys, PageKeys, Purpose};
 use crate::sweep::SweepError;
 use crate::tally::{Class, Finding, Sight, Tally};
 use crate::task::{Task, Value, Verdict};
@@ -24,8 +25,8 @@ const SLOTS: usize = 500;
 pub(crate) struct Workbench {
     pub(crate) store: Arc<dyn RecordStore>,
     pub(crate) task: Arc<dyn Task>,
-    /// What may be shown of a name.
-    pub(crate) prefix: String,
+    pub(crate) keys: Keys,
+    pub(crate) pattern: RecordPattern,
     pub(crate) mask: NameMask,
     pub(crate) dry_run: bool,
 }
@@ -39,11 +40,16 @@ pub(crate) struct Yield {
     expiring: Vec<(RecordName, Class, Sight)>,
 }
 
-/// A value that shall be replaced.
-struct Pending {
+/// A value as it was read.
+struct Stored {
     name: RecordName,
     slot: Slot,
-    stored: Vec<u8>,
+    bytes: Vec<u8>,
+}
+
+/// A value that shall be replaced.
+struct Pending {
+    old: Stored,
     new: Vec<u8>,
 }
 
@@ -54,16 +60,18 @@ impl Workbench {
         names: Vec<RecordName>,
         result: &mut Yield,
     ) -> Result<(), SweepError> {
-        let mut pending = Vec::with_capacity(names.len());
+        let mut whole = Vec::with_capacity(names.len());
         let mut parted = Vec::new();
         let held = self.store.read(&names).await?;
         for (name, held) in names.into_iter().zip(held) {
             match held {
                 // Expired or deleted since it was scanned.
                 None => {}
-                Some(Held::String(stored)) => {
-                    self.judge(name, Slot::Whole, stored, false, result, &mut pending)?;
-                }
+                Some(Held::String(bytes)) => whole.push(Stored {
+                    name,
+                    slot: Slot::Whole,
+                    bytes,
+                }),
                 Some(Held::Hash | Held::List) => parted.push(name),
                 Some(other @ Held::Other(_)) => {
                     result.tally.skip(&other);
@@ -72,6 +80,7 @@ impl Workbench {
                 }
             }
         }
+        let pending = self.judge_page(whole, false, result).await?;
         self.replace(pending, result).await?;
         self.lifetimes(result).await?;
         for name in parted {
@@ -110,17 +119,14 @@ impl Workbench {
                 Err(error) => return Err(error.into()),
             };
             let whole = cursor.is_start() && page.next.is_none();
-            let mut pending = Vec::with_capacity(page.slots.len());
-            for (slot, stored) in page.slots {
-                self.judge(name.clone(), slot, stored, again, result, &mut pending)?;
-            }
-            let is_list = matches!(
-                pending.first(),
-                Some(Pending {
-                    slot: Slot::Element(_),
-                    ..
-                })
-            );
+            let values = page.slots.into_iter().map(|(slot, bytes)| Stored {
+                name: name.clone(),
+                slot,
+                bytes,
+            });
+            let pending = self.judge_page(values.collect(), again, result).await?;
+            let first = pending.first().map(|value| &value.old.slot);
+            let is_list = matches!(first, Some(Slot::Element(_)));
             let moved = self.replace_slots(pending, result).await?;
             self.lifetimes(result).await?;
             enough &= !is_list || (whole && !moved);
@@ -131,49 +137,79 @@ impl Workbench {
         }
     }
 
+    /// Judges the values of a page. What shall be replaced is returned.
+    async fn judge_page(
+        &self,
+        values: Vec<Stored>,
+        again: bool,
+        result: &mut Yield,
+    ) -> Result<Vec<Pending>, SweepError> {
+        let keys = self.keys_of(&values).await?;
+        let mut pending = Vec::with_capacity(values.len());
+        for value in values {
+            pending.extend(self.judge(value, &keys, again, result)?);
+        }
+        Ok(pending)
+    }
+
     /// Judges a value and counts it; in a place that was looked at before only if there is something
     /// to do.
     fn judge(
         &self,
-        name: RecordName,
-        slot: Slot,
-        stored: Vec<u8>,
+        value: Stored,
+        keys: &PageKeys,
         again: bool,
         result: &mut Yield,
-        pending: &mut Vec<Pending>,
-    ) -> Result<(), SealError> {
-        let verdict = self.task.judge(&Value {
-            name: &name,
-            slot: &slot,
-            stored: &stored,
-        })?;
+    ) -> Result<Option<Pending>, SealError> {
+        let verdict = self.verdict(&value, keys)?;
         if again && !matches!(verdict, Verdict::Replace(..)) {
-            return Ok(());
+            return Ok(None);
         }
         let tally = &mut result.tally;
         tally.total += 1;
         let (Verdict::Keep(class) | Verdict::Replace(class, _) | Verdict::Fault(class, _)) =
             verdict;
-        tally.group(class, &slot, stored.len());
+        tally.group(class, &value.slot, value.bytes.len());
         if self.task.wants_lifetime(class) {
-            let expiring = (name.clone(), class, Sight::of(&slot));
+            let expiring = (value.name.clone(), class, Sight::of(&value.slot));
             result.expiring.push(expiring);
         }
         match verdict {
             Verdict::Keep(Class::Empty) => tally.empty += 1,
+            Verdict::Keep(Class::Erased) => tally.erased += 1,
             Verdict::Keep(_) => tally.already += 1,
-            Verdict::Replace(_, new) => pending.push(Pending {
-                name,
-                slot,
-                stored,
-                new,
-            }),
+            Verdict::Replace(_, new) => return Ok(Some(Pending { old: value, new })),
             Verdict::Fault(_, error) => {
                 tally.failed += 1;
-                self.find(&name, &error.to_string(), result);
+                self.find(&value.name, &error.to_string(), result);
             }
         }
-        Ok(())
+        Ok(None)
+    }
+
+    fn verdict(&self, value: &Stored, keys: &PageKeys) -> Result<Verdict, SealError> {
+        let Stored { name, slot, bytes } = value;
+        let user = self.pattern.user(name.as_bytes());
+        let value = Value {
+            name,
+            slot,
+            stored: bytes,
+            user: user.and_then(|user| keys.of(user)),
+        };
+        match user.and_then(|user| keys.obstacle(user, bytes)) {
+            Some(error) => Ok(value.fault(error)),
+            None => self.task.judge(&value),
+        }
+    }
+
+    async fn keys_of(&self, values: &[Stored]) -> Result<PageKeys, SweepError> {
+        let purpose = match (self.task.seals(), self.dry_run) {
+            (false, _) => Purpose::Open,
+            (true, false) => Purpose::Seal,
+            (true, true) => Purpose::SealForShow,
+        };
+        let values: Vec<_> = values.iter().map(|v| (&v.name, &*v.bytes)).collect();
+        self.keys.of_page(&self.pattern, purpose, &values).await
     }
 
     /// Replaces slots that are still as they were judged, and looks again at the rest, one by one:
@@ -216,7 +252,7 @@ impl Workbench {
         for value in pending {
             result.tally.failed += 1;
             let cause = "changed by other writers again and again: left as it is";
-            self.find(&value.name, cause, result);
+            self.find(&value.old.name, cause, result);
         }
         Ok(())
     }
@@ -248,28 +284,23 @@ impl Workbench {
         changed: Vec<Pending>,
         result: &mut Yield,
     ) -> Result<Vec<Pending>, SweepError> {
+        let read = self.read_again(&changed).await?;
+        let mut values = Vec::with_capacity(changed.len());
+        for (Pending { old, .. }, bytes) in changed.into_iter().zip(read) {
+            match bytes {
+                Some(bytes) => values.push(Stored { bytes, ..old }),
+                None => result.tally.raced += 1,
+            }
+        }
+        let keys = self.keys_of(&values).await?;
         let mut pending = Vec::new();
-        let stored = self.read_again(&changed).await?;
-        for (Pending { name, slot, .. }, stored) in changed.into_iter().zip(stored) {
-            let Some(stored) = stored else {
-                result.tally.raced += 1;
-                continue;
-            };
-            match self.task.judge(&Value {
-                name: &name,
-                slot: &slot,
-                stored: &stored,
-            })? {
+        for old in values {
+            match self.verdict(&old, &keys)? {
                 Verdict::Keep(_) => result.tally.raced += 1,
-                Verdict::Replace(_, new) => pending.push(Pending {
-                    name,
-                    slot,
-                    stored,
-                    new,
-                }),
+                Verdict::Replace(_, new) => pending.push(Pending { old, new }),
                 Verdict::Fault(_, error) => {
                     result.tally.failed += 1;
-                    self.find(&name, &error.to_string(), result);
+                    self.find(&old.name, &error.to_string(), result);
                 }
             }
         }
@@ -279,21 +310,20 @@ impl Workbench {
     /// What these places hold now; nothing where a value or its record is gone. String records are
     /// read at once: the shorter the time until they are replaced, the fewer change again.
     async fn read_again(&self, changed: &[Pending]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        let whole = |value: &&Pending| value.slot == Slot::Whole;
-        let names: Vec<_> = changed
+        let places = changed
             .iter()
-            .filter(whole)
-            .map(|v| v.name.clone())
-            .collect();
+            .map(|value| (&value.old.name, &value.old.slot));
+        let whole = places.clone().filter(|(_, slot)| **slot == Slot::Whole);
+        let names: Vec<_> = whole.map(|(name, _)| name.clone()).collect();
         let mut held = self.store.read(&names).await?.into_iter();
         let mut stored = Vec::with_capacity(changed.len());
-        for value in changed {
-            stored.push(match value.slot {
+        for (name, slot) in places {
+            stored.push(match slot {
                 Slot::Whole => match held.next().flatten() {
                     Some(Held::String(stored)) => Some(stored),
                     _ => None,
                 },
-                _ => match self.store.get(&value.name, &value.slot).await {
+                _ => match self.store.get(name, slot).await {
                     Err(StoreError::WrongType) => None,
                     stored => stored?,
                 },
@@ -317,7 +347,7 @@ impl Workbench {
 
     /// Notes a finding. The same cause in many values of one record is one finding.
     fn find(&self, name: &RecordName, cause: &str, result: &mut Yield) {
-        let record = self.mask.show(&self.prefix, name.as_bytes());
+        let record = self.mask.show(self.pattern.prefix(), name.as_bytes());
         let cause = cause.to_owned();
         let finding = Finding { record, cause };
         let mut of_record = result
@@ -334,9 +364,9 @@ impl Workbench {
 impl Pending {
     fn change(&self) -> Change<'_> {
         Change {
-            name: &self.name,
-            slot: &self.slot,
-            expected: Some(&self.stored),
+            name: &self.old.name,
+            slot: &self.old.slot,
+            expected: Some(&self.old.bytes),
             value: &self.new,
             expiry: Expiry::Keep,
         }

@@ -1,4 +1,5 @@
-//! Decrypt: everything back to plain, for leaving.
+//! Decrypt: everything back to plain, for leaving. What was sealed for an erased user stays sealed, and
+//! is a finding.
 
 use waxseal_core::{SealError, Sealer};
 
@@ -18,7 +19,7 @@ impl Decrypt {
 
 impl Task for Decrypt {
     fn judge(&self, value: &Value<'_>) -> Result<Verdict, SealError> {
-        Ok(match value.open(&self.0) {
+        Ok(match value.open(&value.sealer(&self.0)) {
             Ok((_, Class::Plain)) => Verdict::Keep(Class::Plain),
             Ok((plain, class)) => Verdict::Replace(class, plain.into_owned()),
             Err(verdict) => verdict,

@@ -8,6 +8,7 @@
 mod audit;
 mod batch;
 mod decrypt;
+mod keys;
 mod migrate;
 mod options;
 mod pace;
@@ -19,6 +20,7 @@ mod task;
 
 pub use audit::Audit;
 pub use decrypt::Decrypt;
+pub use keys::Keys;
 pub use migrate::Migrate;
 pub use options::{Position, Stop, SweepOptions};
 pub use rotate::Rotate;

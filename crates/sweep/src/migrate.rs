@@ -1,5 +1,6 @@
 //! Migrate: what is plain becomes sealed, and where the sealed format is asked for, what is classic
-//! as well. Envelopes under older keys stay: that is rotation.
+//! as well; where users have keys of their own, everything comes under these. Envelopes under older
+//! keys of the ring stay else: that is rotation.
 
 use waxseal_core::{Format, SealError, Sealer};
 
@@ -19,18 +20,25 @@ impl Migrate {
 
 impl Task for Migrate {
     fn judge(&self, value: &Value<'_>) -> Result<Verdict, SealError> {
-        let (plain, class) = match value.open(&self.0) {
+        let sealer = value.sealer(&self.0);
+        let (plain, class) = match value.open(&sealer) {
             Ok(opened) => opened,
-            Err(verdict) => return Ok(verdict),
+            Err(verdict) => return Ok(verdict.leaving_erased()),
         };
-        let upgrade =
-            matches!(class, Class::Classic(_)) && self.0.written_format() == Format::Sealed;
-        if class != Class::Plain && !upgrade {
-            return Ok(Verdict::Keep(class));
+        match class {
+            Class::Plain => {}
+            Class::Classic(_) if sealer.written_format() == Format::Sealed => {}
+            // It keeps its armor, if it has one.
+            Class::Sealed(_) if value.user.is_some() => return value.reseal(&sealer, class),
+            _ => return Ok(Verdict::Keep(class)),
         }
-        Ok(Verdict::Replace(
-            class,
-            self.0.seal(&plain, value.binding())?,
-        ))
+        match sealer.seal(&plain, value.binding()) {
+            Ok(envelope) => Ok(Verdict::Replace(class, envelope)),
+            Err(error) => value.unsealed(class, error),
+        }
+    }
+
+    fn seals(&self) -> bool {
+        true
     }
 }

@@ -1,5 +1,5 @@
-//! Rotate: everything that is not under the sealing key comes under it. The sealed format is never
-//! given up for the classic one.
+//! Rotate: everything that is not under the sealing key comes under it, or where users have keys of
+//! their own, under that of its user. The sealed format is never given up for the classic one.
 
 use waxseal_core::{ResealError, Resealed, SealError, Sealer, Shape};
 
@@ -19,12 +19,17 @@ impl Rotate {
 
 impl Task for Rotate {
     fn judge(&self, value: &Value<'_>) -> Result<Verdict, SealError> {
-        match self.0.reseal(value.stored, value.binding()) {
+        let sealer = value.sealer(&self.0);
+        match sealer.reseal(value.stored, value.binding()) {
             Ok(Resealed::Current) => Ok(Verdict::Keep(self.current(value))),
-            Ok(Resealed::Replaced(envelope)) => Ok(Verdict::Replace(self.was(value), envelope)),
-            Err(ResealError::Open(error)) => Ok(value.fault(error)),
-            Err(ResealError::Seal(error)) => Err(error),
+            Ok(Resealed::Replaced(envelope)) => Ok(Verdict::Replace(was(value, &sealer), envelope)),
+            Err(ResealError::Open(error)) => Ok(value.fault(error).leaving_erased()),
+            Err(ResealError::Seal(error)) => value.unsealed(was(value, &sealer), error),
         }
+    }
+
+    fn seals(&self) -> bool {
+        true
     }
 }
 
@@ -34,19 +39,19 @@ impl Rotate {
     fn current(&self, value: &Value<'_>) -> Class {
         match (Shape::of_header(value.stored), self.0.keyring()) {
             _ if value.stored.is_empty() => Class::Empty,
-            (Some(header), _) => Class::Sealed(header.key),
+            (Some(header), _) => Class::of_header(header),
             (None, Some(ring)) => Class::Classic(ring.sealing_id()),
             (None, None) => Class::Plain,
         }
     }
+}
 
-    /// The class of a value that opened.
-    fn was(&self, value: &Value<'_>) -> Class {
-        match Shape::of_header(value.stored) {
-            Some(header) => Class::Sealed(header.key),
-            None => value
-                .open(&self.0)
-                .map_or(Class::Unopenable, |(_, class)| class),
-        }
+/// The class of a value that opened.
+fn was(value: &Value<'_>, sealer: &Sealer) -> Class {
+    match Shape::of_header(value.stored) {
+        Some(header) => Class::of_header(header),
+        None => value
+            .open(sealer)
+            .map_or(Class::Unopenable, |(_, class)| class),
     }
 }

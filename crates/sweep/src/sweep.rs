@@ -9,10 +9,12 @@ use std::time::Duration;
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
-use waxseal_core::{NameMask, SealError};
+use waxseal_core::{KeyError, NameMask, SealError};
+use waxseal_keys::{RingError, UserKeyError};
 use waxseal_stores::{Cursor, Page, RecordPattern, RecordStore, StoreError};
 
 use crate::batch::{Workbench, Yield, count};
+use crate::keys::Keys;
 use crate::options::{Position, Stop, SweepOptions};
 use crate::pace::{Pace, pause};
 use crate::seen::Seen;
@@ -32,6 +34,8 @@ pub struct Sweep {
     pub pattern: RecordPattern,
     /// What is done with each value.
     pub task: Arc<dyn Task>,
+    /// Where keys are looked up that the task's sealer does not hold.
+    pub keys: Keys,
     /// How names are shown in findings.
     pub mask: NameMask,
     /// How it goes about it.
@@ -52,8 +56,8 @@ pub enum Event<'a> {
     },
     /// Something is wrong with a value or a record.
     Found(&'a Finding),
-    /// The store went away or is not ready, and is waited for.
-    Waiting(&'a StoreError),
+    /// The store, or the place of a key, went away or is not ready, and is waited for.
+    Waiting(&'a SweepError),
     /// The store came back as another one: the pass starts again from the beginning.
     Restarted,
 }
@@ -86,6 +90,28 @@ pub enum SweepError {
     /// Nothing can be sealed any more.
     #[error(transparent)]
     Seal(#[from] SealError),
+    /// The ring says that nothing may be sealed.
+    #[error(transparent)]
+    Ring(#[from] RingError),
+    /// The keys of users.
+    #[error(transparent)]
+    Users(#[from] UserKeyError),
+    /// The cryptographic library.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+impl SweepError {
+    /// Whether it may pass by itself.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_transient(),
+            Self::Users(error) => error.is_transient(),
+            Self::Ring(error) => matches!(error, RingError::Lapsed { .. }),
+            Self::Seal(_) | Self::Key(_) => false,
+        }
+    }
 }
 
 /// A batch that came to its end, well or not, and up to where the scan was then.
@@ -142,7 +168,7 @@ impl Sweep {
         loop {
             let before = position.examined;
             let error = match self.go_on(position, &mut pace, stop, watch).await {
-                Err(SweepError::Store(error)) if error.is_transient() => error,
+                Err(error) if error.is_transient() => error,
                 outcome => return outcome,
             };
             let mut now = outage
@@ -152,7 +178,7 @@ impl Sweep {
                     Outage::begin()
                 });
             if now.since.elapsed() >= self.options.patience {
-                return Err(error.into());
+                return Err(error);
             }
             pause(now.pause, stop).await;
             if stop.is_stopped() {
@@ -268,7 +294,8 @@ impl Sweep {
         let workbench = Workbench {
             store: self.store.clone(),
             task: self.task.clone(),
-            prefix: self.pattern.prefix().to_owned(),
+            keys: self.keys.clone(),
+            pattern: self.pattern.clone(),
             mask: self.mask.clone(),
             dry_run: self.options.dry_run,
         };
@@ -337,10 +364,7 @@ fn settle(position: &mut Position, ended: Ended, watch: &mut (dyn FnMut(Event<'_
 /// Of two errors the one that does not pass by itself; else the first.
 fn graver(first: Option<SweepError>, next: SweepError) -> Option<SweepError> {
     match first {
-        Some(SweepError::Store(error)) if error.is_transient() => match next {
-            SweepError::Store(next) if next.is_transient() => Some(error.into()),
-            next => Some(next),
-        },
+        Some(first) if first.is_transient() && !next.is_transient() => Some(next),
         Some(first) => Some(first),
         None => Some(next),
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use waxseal_core::{Form, KeyId};
+use waxseal_core::{Form, Header, KeyId};
 use waxseal_stores::{Held, Lifetime, Slot};
 
 /// What kind of stored value it is.
@@ -17,10 +17,25 @@ pub enum Class {
     Classic(KeyId),
     /// Sealed, under this key.
     Sealed(KeyId),
+    /// Sealed under the key of its user, of which there are as many as users.
+    OfUser,
+    /// Sealed under the key of a user who was erased: it opens nowhere any more.
+    Erased,
     /// Sealed under a key that the keyring does not hold.
     UnknownKey(KeyId),
     /// Cannot be opened: damaged, tampered with, moved, or classic under an unknown key.
     Unopenable,
+}
+
+impl Class {
+    /// The class of a sealed value with this header.
+    pub(crate) fn of_header(header: Header) -> Self {
+        if header.flags.per_user_key() {
+            Self::OfUser
+        } else {
+            Self::Sealed(header.key)
+        }
+    }
 }
 
 impl From<Form> for Class {
@@ -97,6 +112,9 @@ pub struct Tally {
     pub already: u64,
     /// Empty values, which nothing is done with.
     pub empty: u64,
+    /// Values of users who were erased, which open nowhere any more.
+    #[serde(default)]
+    pub erased: u64,
     /// Values that another writer changed first and that needed nothing any more.
     pub raced: u64,
     /// Values that are left as they are because something is wrong with them.
@@ -151,11 +169,13 @@ impl Tally {
         *self.skipped.entry(held.kind().to_owned()).or_default() += 1;
     }
 
-    pub(crate) fn add(&mut self, other: Self) {
+    /// Adds the counts of another pass.
+    pub fn add(&mut self, other: Self) {
         self.total += other.total;
         self.done += other.done;
         self.already += other.already;
         self.empty += other.empty;
+        self.erased += other.erased;
         self.raced += other.raced;
         self.failed += other.failed;
         for (kind, records) in other.skipped {

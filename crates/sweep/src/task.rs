@@ -1,7 +1,12 @@
 //! The joint between the loop and what is done on it: one value in, one verdict out. A task is
 //! pure; it sees neither the store nor the clock.
 
-use waxseal_core::{Binding, OpenError, SealError, Sealer};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use waxseal_core::{
+    Binding, Form, OpenError, ResealError, Resealed, SealError, Sealer, Shape, UserKey,
+};
 use waxseal_stores::{RecordName, Slot};
 
 use crate::tally::Class;
@@ -10,6 +15,11 @@ use crate::tally::Class;
 pub trait Task: Send + Sync {
     /// The verdict on one value. An error stops the whole pass: it concerns every value alike.
     fn judge(&self, value: &Value<'_>) -> Result<Verdict, SealError>;
+
+    /// Whether it seals values: then users who have no key get one.
+    fn seals(&self) -> bool {
+        false
+    }
 
     /// Whether the report shall tell until when records of this class live.
     fn wants_lifetime(&self, _class: Class) -> bool {
@@ -26,6 +36,9 @@ pub struct Value<'a> {
     pub slot: &'a Slot,
     /// The stored bytes.
     pub stored: &'a [u8],
+    /// The key of the user whom the record belongs to, or the knowledge that it was destroyed; `None`
+    /// where records belong to no user, or users have no keys of their own.
+    pub user: Option<&'a Arc<UserKey>>,
 }
 
 /// The outcome for one value.
@@ -50,25 +63,74 @@ impl Value<'_> {
         }
     }
 
+    /// The sealer for this value: where it belongs to a user with a key, the one of that user.
+    #[must_use]
+    pub fn sealer<'s>(&self, sealer: &'s Sealer) -> Cow<'s, Sealer> {
+        match self.user {
+            Some(key) => Cow::Owned(sealer.clone().for_user(key.clone())),
+            None => Cow::Borrowed(sealer),
+        }
+    }
+
     /// The verdict on a value that does not open.
     pub(crate) fn fault(&self, error: OpenError) -> Verdict {
         let class = match error {
+            // As many ids as users: they are not told apart.
+            OpenError::UnknownKey { .. } if self.is_under_user_key() => Class::OfUser,
             OpenError::UnknownKey { id } => Class::UnknownKey(id),
             OpenError::Plaintext => Class::Plain,
+            OpenError::Erased { .. } => Class::Erased,
             _ => Class::Unopenable,
         };
         Verdict::Fault(class, error)
     }
 
-    /// Opens the value; the error is the verdict that follows.
-    pub(crate) fn open<'s>(
-        &'s self,
-        sealer: &Sealer,
-    ) -> Result<(std::borrow::Cow<'s, [u8]>, Class), Verdict> {
+    /// Opens the value with its sealer; the error is the verdict that follows.
+    pub(crate) fn open<'s>(&'s self, sealer: &Sealer) -> Result<(Cow<'s, [u8]>, Class), Verdict> {
         match sealer.open(self.stored, self.binding()) {
-            Ok(Some(opened)) => Ok((opened.value, Class::from(opened.form))),
+            Ok(Some(opened)) => {
+                let class = match opened.form {
+                    Form::Sealed { .. } if self.is_under_user_key() => Class::OfUser,
+                    form => Class::from(form),
+                };
+                Ok((opened.value, class))
+            }
             Ok(None) => Err(Verdict::Keep(Class::Empty)),
             Err(error) => Err(self.fault(error)),
+        }
+    }
+
+    /// Seals a value of this class anew with its sealer, unless it is as that would write it.
+    pub(crate) fn reseal(&self, sealer: &Sealer, class: Class) -> Result<Verdict, SealError> {
+        match sealer.reseal(self.stored, self.binding()) {
+            Ok(Resealed::Current) => Ok(Verdict::Keep(class)),
+            Ok(Resealed::Replaced(envelope)) => Ok(Verdict::Replace(class, envelope)),
+            Err(ResealError::Open(error)) => Ok(self.fault(error)),
+            Err(ResealError::Seal(error)) => self.unsealed(class, error),
+        }
+    }
+
+    /// The verdict on a value that cannot be sealed: a finding where its user was erased. Anything
+    /// else concerns all values.
+    pub(crate) fn unsealed(&self, class: Class, error: SealError) -> Result<Verdict, SealError> {
+        match (error, self.user.and_then(|key| key.erased_at())) {
+            (SealError::Erased, Some(at)) => Ok(Verdict::Fault(class, OpenError::Erased { at })),
+            _ => Err(error),
+        }
+    }
+
+    pub(crate) fn is_under_user_key(&self) -> bool {
+        Shape::of_header(self.stored).is_some_and(|header| header.flags.per_user_key())
+    }
+}
+
+impl Verdict {
+    /// The same verdict of a task for which what was sealed for an erased user is nothing wrong: it
+    /// is gone for good, as it shall be.
+    pub(crate) fn leaving_erased(self) -> Self {
+        match self {
+            Self::Fault(Class::Erased, _) => Self::Keep(Class::Erased),
+            other => other,
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! This crate gathers what an application needs from the others: keys and the sealer (`core`),
 //! where records live (`stores`), the session store (`sessions`) and the passes over all records
-//! (`sweep`).
+//! (`sweep`), and for keys that are exchanged by themselves, keyrings ([`keys`]) and their
+//! [`upkeep`].
 //!
 //! # A bot's conversation states
 //!
@@ -38,6 +39,62 @@
 //! # }
 //! ```
 //!
+//! # With a keyring, and a key for each user
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use std::time::{SystemTime, UNIX_EPOCH};
+//!
+//! use waxseal::keys::{CacheBounds, Custodians, FilePlace, LiveOptions, LiveRing, UserKeys};
+//! use waxseal::upkeep::{Realm, RecordUserKeys, Upkeep};
+//! use waxseal::sweep::Stop;
+//! use waxseal::{Format, Mode, Options, RecordPattern, RedisOptions, RedisStore, Sealer, StateManager, StoreUrl};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let StoreUrl::Redis(url) = StoreUrl::parse("redis://127.0.0.1:6379")? else { unreachable!() };
+//! let store = Arc::new(RedisStore::connect(&url, RedisOptions::default()).await?);
+//!
+//! // Made once by `waxseal keyring init`. The ring follows its document from here on.
+//! let custodian = Custodians::open("env:", &|name| std::env::var(name).ok())?;
+//! let ring = LiveRing::open(
+//!     Arc::new(FilePlace::new("/etc/waxseal/keyring.json")),
+//!     Custodians::default().with(custodian),
+//!     LiveOptions {
+//!         environment: "production".to_owned(),
+//!         copy: Some("/var/lib/bot/keyring-copy.json".into()),
+//!         opens_compromised: false,
+//!         now_ms: Arc::new(|| {
+//!             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+//!             now.as_millis() as u64
+//!         }),
+//!     },
+//! )
+//! .await?;
+//! let users = UserKeys::new(
+//!     Arc::new(RecordUserKeys::new(store.clone())),
+//!     ring.clone(),
+//!     CacheBounds::default(),
+//! );
+//! let sealer = Sealer::new(ring.keyring(), Mode::On, Format::Sealed);
+//! let options = Options::default().ring(ring.clone()).user_keys(users.clone());
+//! let states = StateManager::start(store.clone(), sealer.clone(), options).await?;
+//! states.set("5215512345678", "confirming").await?;
+//!
+//! // Rotation by this process, unless another one leads. `waxseal keeper` does the same.
+//! let realm = Realm {
+//!     store: store.clone(),
+//!     pattern: RecordPattern::parse("wa:{user}")?,
+//!     sealer,
+//!     users: Some(users.clone()),
+//! };
+//! let upkeep = Upkeep::new(ring, "library", vec![realm], Some((users, store)))?;
+//! let stop = Stop::default();
+//! upkeep.run(&stop).await;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # The same in an embedded file
 //!
 //! ```
@@ -62,10 +119,15 @@
 //! # }
 //! ```
 
+/// Keyrings: custodians, the document, live rings, keys of single users.
+pub use waxseal_keys as keys;
+/// Rotations carried out, users erased, keyrings and users' keys in records.
+pub use waxseal_upkeep as upkeep;
+
 pub use waxseal_core::{
     Binding, Defect, Flags, Form, Format, Header, KeyError, KeyId, KeyRole, KeyUsage, Keyring,
     KeyringError, Mode, NameMask, OpenError, Opened, PlainValues, ResealError, Resealed, SealError,
-    Sealer, SecretKey, Shape, UnknownWord, UserKey,
+    Sealer, SecretKey, Shape, SharedKeyring, UnknownWord, UserKey,
 };
 #[cfg(feature = "actix-session")]
 pub use waxseal_sessions::ActixSessionStore;

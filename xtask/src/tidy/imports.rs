@@ -27,6 +27,11 @@ const ROWS: &[Row] = &[
         never: &["tokio", "redis", "redb", "aws-lc-rs", "aes-gcm", "tracing"],
     },
     Row {
+        short: "keys",
+        ours: &["waxseal-core"],
+        never: &["redis", "redb", "aws-lc-rs", "aes-gcm", "dotenvy"],
+    },
+    Row {
         short: "stores",
         // Only the patterns that it scans by.
         ours: &["waxseal-policy"],
@@ -34,27 +39,44 @@ const ROWS: &[Row] = &[
     },
     Row {
         short: "sessions",
-        ours: &["waxseal-core", "waxseal-stores"],
+        ours: &["waxseal-core", "waxseal-keys", "waxseal-stores"],
         never: &[],
     },
     Row {
         short: "sweep",
-        ours: &["waxseal-core", "waxseal-stores"],
+        ours: &["waxseal-core", "waxseal-keys", "waxseal-stores"],
         never: &[],
+    },
+    Row {
+        short: "upkeep",
+        ours: &[
+            "waxseal-core",
+            "waxseal-keys",
+            "waxseal-stores",
+            "waxseal-sweep",
+        ],
+        never: &["redis", "redb", "dotenvy"],
     },
     Row {
         short: "waxseal",
         ours: &[
             "waxseal-core",
+            "waxseal-keys",
             "waxseal-stores",
             "waxseal-sessions",
             "waxseal-sweep",
+            "waxseal-upkeep",
         ],
         never: &[],
     },
     Row {
         short: "proxy",
-        ours: &["waxseal-core", "waxseal-resp", "waxseal-policy"],
+        ours: &[
+            "waxseal-core",
+            "waxseal-keys",
+            "waxseal-resp",
+            "waxseal-policy",
+        ],
         never: &["redis", "redb", "aws-lc-rs", "aes-gcm", "dotenvy"],
     },
     Row {
@@ -62,10 +84,12 @@ const ROWS: &[Row] = &[
         ours: &[
             "waxseal",
             "waxseal-core",
+            "waxseal-keys",
             "waxseal-proxy",
             "waxseal-stores",
             "waxseal-sessions",
             "waxseal-sweep",
+            "waxseal-upkeep",
         ],
         never: &[],
     },
@@ -180,6 +204,8 @@ mod tests {
             ("core", "waxseal-stores"),
             ("policy", "waxseal-core"),
             ("stores", "waxseal-core"),
+            ("keys", "waxseal-stores"),
+            ("sweep", "waxseal-upkeep"),
             ("sessions", "waxseal-sweep"),
             ("sweep", "waxseal-sessions"),
             ("waxseal", "waxseal-cli"),
@@ -203,6 +229,7 @@ mod tests {
             ("policy", "tokio"),
             ("policy", "aws-lc-rs"),
             ("stores", "aws-lc-rs"),
+            ("keys", "redis"),
             ("stores", "base64-simd"),
             ("sessions", "redis"),
             ("sweep", "redb"),

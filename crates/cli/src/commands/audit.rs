@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
-use waxseal_core::{KeyId, KeyRole, Mode};
+use waxseal_core::{KeyId, Mode};
 use waxseal_sweep::{Audit, Class, Group, Position, Sight, Sweep, SweepOptions, Tally};
 
 use crate::args::AuditArgs;
@@ -34,6 +34,7 @@ struct PatternReport<'a> {
     plain: u64,
     unopenable: u64,
     empty: u64,
+    erased: u64,
     other_types: BTreeMap<String, u64>,
     groups: Vec<GroupReport>,
 }
@@ -62,6 +63,7 @@ pub(crate) async fn run(setup: &Setup, args: &AuditArgs) -> Result<Ended, Failur
             store: store.clone(),
             pattern: protected.pattern.clone(),
             task: Arc::new(Audit::new(setup.sealer(protected, Mode::On), args.deep)),
+            keys: setup.keys(protected),
             mask: setup.mask(),
             options: SweepOptions {
                 dry_run: true,
@@ -101,17 +103,16 @@ pub(crate) async fn run(setup: &Setup, args: &AuditArgs) -> Result<Ended, Failur
 }
 
 fn summarize<'a>(setup: &Setup, protected: &'a Protected, counts: Tally) -> PatternReport<'a> {
-    let role = |id| setup.keyring.as_ref().and_then(|ring| ring.role(id));
     let group = |(&(class, sight), group): (&(Class, Sight), &Group)| {
         let (format, key) = describe(class);
         GroupReport {
             format,
             key: key.map(|id| id.to_string()),
-            key_state: key.map(|id| match role(id) {
-                Some(KeyRole::Sealing) => "sealing",
-                Some(KeyRole::Opening) => "opening",
-                None => "unknown",
-            }),
+            key_state: match class {
+                Class::OfUser => Some("user key"),
+                Class::Erased => Some("erased"),
+                _ => key.map(|id| setup.key_state(id)),
+            },
             kind: sight.kind(),
             values: group.values,
             bytes: group.bytes,
@@ -123,10 +124,12 @@ fn summarize<'a>(setup: &Setup, protected: &'a Protected, counts: Tally) -> Patt
         name: &protected.name,
         records: protected.pattern.as_str(),
         total: counts.total,
-        sealed: counts.count(|class| matches!(class, Class::Classic(_) | Class::Sealed(_))),
+        sealed: counts
+            .count(|class| matches!(class, Class::Classic(_) | Class::Sealed(_) | Class::OfUser)),
         plain: counts.count(|class| class == Class::Plain),
         unopenable: counts.failed,
         empty: counts.empty,
+        erased: counts.erased,
         groups: counts.groups.iter().map(group).collect(),
         other_types: counts.skipped,
     }
@@ -138,6 +141,8 @@ fn describe(class: Class) -> (&'static str, Option<KeyId>) {
         Class::Plain => ("plain", None),
         Class::Classic(id) => ("classic", Some(id)),
         Class::Sealed(id) => ("sealed", Some(id)),
+        Class::OfUser => ("sealed, key of the user", None),
+        Class::Erased => ("erased", None),
         Class::UnknownKey(id) => ("sealed, key unknown", Some(id)),
         Class::Unopenable => ("cannot be opened", None),
     }

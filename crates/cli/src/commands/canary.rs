@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use waxseal_core::{KeyId, Mode};
-use waxseal_sessions::Canary;
 use waxseal_stores::RecordStore;
 use waxseal_sweep::{Audit, Class, Position, Stop, Sweep, SweepOptions};
 
@@ -20,15 +19,19 @@ pub(crate) async fn after_rotation(
     store: &Arc<dyn RecordStore>,
 ) -> Result<(), Failure> {
     let sealing = setup.keyring()?.sealing_id();
-    if left(setup, store, |key| key != sealing).await? > 0 {
+    if left(setup, store, |key| key.is_some_and(|key| key != sealing)).await? > 0 {
         output::complain(
             "warning",
             "other protected records are still under an older key",
         );
-        output::advise("keep it in REDIS_ENCRYPTION_PREVIOUS_KEYS, and rotate those as well");
+        output::advise(if setup.follows_ring() {
+            "rotate those as well: the keyring keeps the key until then"
+        } else {
+            "keep it in REDIS_ENCRYPTION_PREVIOUS_KEYS, and rotate those as well"
+        });
         return Ok(());
     }
-    Canary::of(store.clone()).renew(&setup.any_sealer()).await?;
+    setup.canary(store).renew(&setup.any_sealer()).await?;
     Ok(())
 }
 
@@ -41,18 +44,16 @@ pub(crate) async fn after_decryption(
         output::complain("warning", "other protected records are still sealed");
         return Ok(());
     }
-    Canary::of(store.clone())
-        .remove(&setup.any_sealer())
-        .await?;
+    setup.canary(store).remove(&setup.any_sealer()).await?;
     Ok(())
 }
 
-/// How many values are under such a key among the records that are protected by configuration and
-/// that this run did not go through.
+/// How many values are under such a key (`None`: that of a user) among the records that are protected
+/// by configuration and that this run did not go through.
 async fn left(
     setup: &Setup,
     store: &Arc<dyn RecordStore>,
-    under: impl Fn(KeyId) -> bool,
+    under: impl Fn(Option<KeyId>) -> bool,
 ) -> Result<u64, Failure> {
     let mut values = 0;
     for protected in setup.configured()? {
@@ -64,6 +65,7 @@ async fn left(
             store: store.clone(),
             pattern: protected.pattern.clone(),
             task: Arc::new(Audit::new(setup.sealer(&protected, Mode::On), false)),
+            keys: setup.keys(&protected),
             mask: setup.mask(),
             options: SweepOptions {
                 dry_run: true,
@@ -75,8 +77,9 @@ async fn left(
             .await
             .map_err(|interrupted| Failure::from(interrupted.error))?;
         values += report.position.counts().count(|class| match class {
-            Class::Classic(key) | Class::Sealed(key) | Class::UnknownKey(key) => under(key),
-            Class::Empty | Class::Plain | Class::Unopenable => false,
+            Class::Classic(key) | Class::Sealed(key) | Class::UnknownKey(key) => under(Some(key)),
+            Class::OfUser => under(None),
+            Class::Empty | Class::Plain | Class::Erased | Class::Unopenable => false,
         });
     }
     Ok(values)

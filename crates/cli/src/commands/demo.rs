@@ -14,7 +14,7 @@ use waxseal_sessions::{Canary, Options, StateManager, quarantine};
 use waxseal_stores::{
     Clock, Cursor, EmbeddedStore, Expiry, RecordName, RecordPattern, RecordStore, Slot, StoreUrl,
 };
-use waxseal_sweep::{Migrate, Position, Rotate, Stop, Sweep, SweepOptions, Tally, Task};
+use waxseal_sweep::{Keys, Migrate, Position, Rotate, Stop, Sweep, SweepOptions, Tally, Task};
 
 use crate::args::{Common, DemoArgs};
 use crate::error::{Ended, Failure};
@@ -175,6 +175,7 @@ impl Demo {
             store: self.store.clone(),
             pattern: self.pattern.clone(),
             task,
+            keys: Keys::default(),
             mask: NameMask::random(),
             options: SweepOptions::default(),
         };

@@ -2,6 +2,7 @@
 //! about it. It writes nothing to the store, and goes on after a problem as far as it can.
 
 mod host;
+mod keyring;
 mod store;
 
 use serde::Serialize;
@@ -76,7 +77,8 @@ pub(crate) async fn run(common: &Common) -> Result<Ended, Failure> {
     let mut findings = Findings::default();
     host::check(&mut findings);
     match Setup::read(common) {
-        Ok(setup) => {
+        Ok(mut setup) => {
+            keyring::check(&mut setup, &mut findings).await;
             host::check_configuration(&setup, &mut findings);
             store::check(&setup, &mut findings).await;
         }

@@ -1,14 +1,14 @@
 //! `inspect`: what lies in a record, what opening would answer, and why. No value is printed.
 
 use serde::Serialize;
-use waxseal_core::{KeyRole, OpenError, Shape};
+use waxseal_core::{OpenError, Sealer, Shape};
 use waxseal_stores::{Cursor, Held, Lifetime, RecordName, Slot};
 
 use crate::args::InspectArgs;
 use crate::commands::record::binding;
 use crate::error::{Ended, Failure};
 use crate::output;
-use crate::setup::{Protected, Setup};
+use crate::setup::Setup;
 
 /// Slots of a hash or list that are told one by one.
 const SHOWN: usize = 100;
@@ -62,7 +62,10 @@ pub(crate) async fn run(setup: &Setup, args: &InspectArgs) -> Result<Ended, Fail
         Some(Lifetime::Until(time)) => Some(output::point_in_time(time)),
         _ => None,
     };
-    let value = |(slot, stored): &(Slot, Vec<u8>)| judge(setup, protected, &name, slot, stored);
+    let sealer = setup
+        .record_sealer(protected, setup.mode, name.as_bytes(), false)
+        .await?;
+    let value = |(slot, stored): &(Slot, Vec<u8>)| judge(setup, &sealer, &name, slot, stored);
     let values: Vec<_> = slots.iter().map(value).collect();
     let ended = if values.iter().all(|value| value.opens) {
         Ended::Done
@@ -85,14 +88,12 @@ pub(crate) async fn run(setup: &Setup, args: &InspectArgs) -> Result<Ended, Fail
 
 fn judge(
     setup: &Setup,
-    protected: &Protected,
+    sealer: &Sealer,
     name: &RecordName,
     slot: &Slot,
     stored: &[u8],
 ) -> ValueReport {
-    let opened = setup
-        .sealer(protected, setup.mode)
-        .open(stored, binding(name, slot));
+    let opened = sealer.open(stored, binding(name, slot));
     let shape = Shape::of(stored);
     let header = match shape {
         Shape::Sealed { header, .. } => Some(header),
@@ -102,7 +103,7 @@ fn judge(
         Ok(Some(opened)) => opened.form.key(),
         _ => header.map(|header| header.key),
     };
-    let role = |id| setup.keyring.as_ref().and_then(|ring| ring.role(id));
+    let of_user = header.is_some_and(|header| header.flags.per_user_key());
     ValueReport {
         place: match slot {
             Slot::Whole => None,
@@ -121,10 +122,11 @@ fn judge(
         },
         armored: matches!(shape, Shape::Sealed { armored: true, .. }),
         key: key.map(|id| id.to_string()),
-        key_state: key.map(|id| match role(id) {
-            Some(KeyRole::Sealing) => "sealing",
-            Some(KeyRole::Opening) => "opening",
-            None => "unknown",
+        key_state: key.map(|id| match (&opened, of_user) {
+            (Err(OpenError::Erased { .. }), _) => "erased",
+            (Err(OpenError::UnknownKey { .. }), true) => "unknown user key",
+            (_, true) => "user key",
+            (_, false) => setup.key_state(id),
         }),
         bound_to_record: header.is_some_and(|header| header.flags.bound_to_record()),
         bound_to_field: header.is_some_and(|header| header.flags.bound_to_field()),

@@ -14,11 +14,12 @@ use waxseal_proxy::{
     Proxy, Report, Settings, Sharing, Stage, StageSetter, TlsError, Upstream, UpstreamTls,
 };
 use waxseal_stores::{RedisUrl, StoreUrl};
+use waxseal_sweep::Stop;
 
 use crate::args::{Common, ProxyArgs, SharingArg};
 use crate::error::{Ended, Failure, no_key};
 use crate::output;
-use crate::setup::{Protected, Setup};
+use crate::setup::Setup;
 use crate::signals;
 
 /// Between two attempts to reach the store at start.
@@ -31,12 +32,14 @@ const PERIOD: Duration = Duration::from_secs(10);
 const MOST_WORKERS: usize = 4;
 
 pub(crate) async fn run(
-    setup: &Setup,
+    mut setup: Setup,
     common: &Common,
     args: &ProxyArgs,
 ) -> Result<Ended, Failure> {
-    check(setup, common)?;
-    let protected = protected(setup, args);
+    check(&setup, common)?;
+    if let Some(format) = args.format {
+        setup.write_as(format)?;
+    }
     let StoreUrl::Redis(url) = &setup.url else {
         return Err(Failure::usage(
             "a proxy needs a Redis server: this store is a file",
@@ -61,11 +64,12 @@ pub(crate) async fn run(
     };
     tokio::select! {
         told = &mut stop => return told.map(|()| Ended::Done),
-        checked = wait_for_store(setup) => checked?,
+        checked = wait_for_store(&mut setup) => checked?,
     }
-    let proxy = Proxy::open(settings(setup, args, protected, upstream, listen))
+    let proxy = Proxy::open(settings(&setup, args, upstream, listen)?)
         .await
         .map_err(listen_failure)?;
+    let upkeep = Upkept::begin(&setup).await?;
     for address in proxy.addresses() {
         output::say(&format!("waxseal: listening on {address}"));
     }
@@ -79,6 +83,7 @@ pub(crate) async fn run(
             }
         })
         .await;
+    upkeep.end().await;
     if ended.cut > 0 {
         let connections = if ended.cut == 1 {
             "1 connection was".to_owned()
@@ -101,33 +106,36 @@ fn check(setup: &Setup, common: &Common) -> Result<(), Failure> {
         return Err(Failure::usage("no record is protected")
             .hint("say which with --protect, for example --protect 'wa:*', or in waxseal.toml"));
     }
-    if setup.mode != Mode::Off && setup.keyring.is_none() {
+    if setup.mode != Mode::Off && !setup.has_keys() {
         return Err(no_key());
     }
     Ok(())
 }
 
-fn protected(setup: &Setup, args: &ProxyArgs) -> Vec<Protected> {
-    let mut protected = setup.protected.clone();
-    if let Some(format) = args.format {
-        for protected in &mut protected {
-            protected.format = format.into();
-        }
-    }
-    protected
+fn protection(setup: &Setup) -> Result<Protection, Failure> {
+    let sealers = setup.protected.iter().map(|protected| {
+        let sealer: Sealer = setup.sealer(protected, setup.mode);
+        (protected.pattern.clone(), sealer)
+    });
+    let protection = Protection::new(sealers.collect(), setup.mask());
+    let Ok(opened) = setup.opened_ring() else {
+        return Ok(protection);
+    };
+    let protection = protection.ring(opened.ring.clone());
+    let Some(users) = &opened.users else {
+        return Ok(protection);
+    };
+    let per_user = |index: usize| setup.protected.get(index).is_some_and(|it| it.per_user);
+    let protection = protection.user_keys(users.keys.clone(), per_user);
+    protection.map_err(Failure::usage)
 }
 
 fn settings(
     setup: &Setup,
     args: &ProxyArgs,
-    protected: Vec<Protected>,
     upstream: Arc<Upstream>,
     listen: Vec<Listen>,
-) -> Settings {
-    let sealers = protected.into_iter().map(|protected| {
-        let sealer: Sealer = setup.sealer(&protected, setup.mode);
-        (protected.pattern, sealer)
-    });
+) -> Result<Settings, Failure> {
     let limits = Limits {
         value: args.max_value,
         request: args.max_value.saturating_mul(2),
@@ -138,7 +146,7 @@ fn settings(
     };
     let processors = available_parallelism().map_or(1, usize::from);
     let certificate = args.tls_cert.clone().zip(args.tls_key.clone());
-    Settings {
+    Ok(Settings {
         listen,
         listen_tls: certificate.map(|(certificate, key)| ListenTls {
             certificate,
@@ -156,21 +164,52 @@ fn settings(
             .workers
             .map_or((processors / 2).clamp(1, MOST_WORKERS), usize::from),
         limits,
-        protection: Arc::new(Protection::new(sealers.collect(), setup.mask())),
+        protection: Arc::new(protection(setup)?),
         report: reporter(),
         grace: Duration::from_secs(args.grace),
+    })
+}
+
+/// The upkeep of the keyring beside a running proxy.
+#[derive(Default)]
+struct Upkept(Option<(Stop, JoinHandle<()>)>);
+
+impl Upkept {
+    async fn begin(setup: &Setup) -> Result<Self, Failure> {
+        if !setup.follows_ring() {
+            return Ok(Self::default());
+        }
+        let upkeep = setup.upkeep("proxy").await?;
+        let stop = Stop::default();
+        let told = stop.clone();
+        let task = tokio::spawn(async move { upkeep.run(&told).await });
+        Ok(Self(Some((stop, task))))
+    }
+
+    /// Lets another process follow at once.
+    async fn end(mut self) {
+        if let Some((stop, task)) = self.0.take() {
+            stop.stop();
+            // It only ends in an error by a bug of ours, which its panic has told.
+            let _ = task.await;
+        }
     }
 }
 
-/// Waits until the store can be reached, and makes sure that the key is its key.
-async fn wait_for_store(setup: &Setup) -> Result<(), Failure> {
+impl Drop for Upkept {
+    fn drop(&mut self) {
+        if let Some((_, task)) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
+/// Waits until the store and the keyring can be reached, and makes sure that the key is the store's.
+async fn wait_for_store(setup: &mut Setup) -> Result<(), Failure> {
     let mut said = false;
     loop {
-        let error = match setup.open_store().await {
-            Ok(store) => match setup.check_key_and_mark(&store).await {
-                Ok(_) => return Ok(()),
-                Err(failure) => failure,
-            },
+        let error = match reach(setup).await {
+            Ok(()) => return Ok(()),
             Err(failure) => failure,
         };
         if !error.is_passing() {
@@ -183,6 +222,13 @@ async fn wait_for_store(setup: &Setup) -> Result<(), Failure> {
         }
         sleep(RETRY).await;
     }
+}
+
+async fn reach(setup: &mut Setup) -> Result<(), Failure> {
+    setup.open_ring(false).await?;
+    let store = setup.open_store().await?;
+    setup.check_key_and_mark(&store).await?;
+    Ok(())
 }
 
 /// Writes what does not open to the log, without letting a flood of it fill the disk.

@@ -31,9 +31,10 @@ pub(crate) async fn get(setup: &Setup, args: &GetArgs) -> Result<Ended, Failure>
             "{shown}: there is no such record or field"
         )));
     };
-    let opened = setup
-        .sealer(protected, setup.mode)
-        .open(&stored, binding(&name, &slot))?;
+    let sealer = setup
+        .record_sealer(protected, setup.mode, name.as_bytes(), false)
+        .await?;
+    let opened = sealer.open(&stored, binding(&name, &slot))?;
     info!(record = %shown, "a record was opened for an operator");
     output::bytes(opened.as_ref().map_or(&[], |opened| &opened.value))?;
     if output::is_for_a_person() {
@@ -53,7 +54,9 @@ pub(crate) async fn put(setup: &Setup, args: &PutArgs) -> Result<Ended, Failure>
         Some(field) => Slot::Field(field.clone().into_bytes()),
         None => Slot::Whole,
     };
-    let sealer = setup.sealer(protected, Mode::On);
+    let sealer = setup
+        .record_sealer(protected, Mode::On, name.as_bytes(), true)
+        .await?;
     let stored = sealer.seal(&value, binding(&name, &slot))?;
     let expiry = args
         .ttl

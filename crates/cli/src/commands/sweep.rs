@@ -12,6 +12,7 @@ use waxseal_sweep::{Decrypt, Event, Migrate, Rotate, Stop, Sweep, SweepOptions, 
 use crate::args::{DecryptArgs, MigrateArgs, RotateArgs, SweepArgs};
 use crate::checkpoint::{Checkpoint, CheckpointFile};
 use crate::commands::canary;
+use crate::commands::due;
 use crate::error::{Ended, Failure};
 use crate::output;
 use crate::progress::Progress;
@@ -63,12 +64,9 @@ const DECRYPT: Words = Words {
 
 pub(crate) async fn migrate(mut setup: Setup, args: &MigrateArgs) -> Result<Ended, Failure> {
     if let Some(format) = args.format {
-        setup
-            .protected
-            .iter_mut()
-            .for_each(|protected| protected.format = format.into());
+        setup.write_as(format)?;
     }
-    if setup.mode == Mode::Off && setup.keyring.is_some() {
+    if setup.mode == Mode::Off && setup.has_keys() {
         let text = "the mode is off: applications go on writing plain values after the migration";
         output::complain("warning", text);
     }
@@ -77,7 +75,14 @@ pub(crate) async fn migrate(mut setup: Setup, args: &MigrateArgs) -> Result<Ende
         .await
 }
 
-pub(crate) async fn rotate(setup: Setup, args: &RotateArgs) -> Result<Ended, Failure> {
+pub(crate) async fn rotate(mut setup: Setup, args: &RotateArgs) -> Result<Ended, Failure> {
+    if args.open_compromised {
+        setup.ring_setup()?;
+    }
+    setup.open_ring(args.open_compromised).await?;
+    if setup.follows_ring() && !args.sweep.dry_run {
+        due::carry_out(&setup).await?;
+    }
     let run = Run::begin(&setup, &args.sweep, &ROTATE).await?;
     let store = run.store.clone();
     let task = |protected: &Protected| -> Arc<dyn Task> {
@@ -232,6 +237,7 @@ impl<'a> Run<'a> {
             store: self.store.clone(),
             pattern: protected.pattern.clone(),
             task,
+            keys: self.setup.keys(protected),
             mask: self.setup.mask(),
             options: options(self.args),
         };
@@ -336,6 +342,7 @@ impl<'a> Run<'a> {
             (self.words.already, counts.already),
             ("raced", counts.raced),
             ("empty", counts.empty),
+            ("erased", counts.erased),
             ("skippedTypes", counts.skipped()),
         ];
         for (name, count) in more {

@@ -12,15 +12,18 @@ use crate::setup::Setup;
 /// What Redis can hold at most.
 const LIMIT: u64 = 512 * 1024 * 1024;
 
-pub(crate) fn seal(setup: &Setup, args: &SealArgs) -> Result<Ended, Failure> {
+pub(crate) async fn seal(setup: &Setup, args: &SealArgs) -> Result<Ended, Failure> {
+    setup.confirm().await?;
     let format = args.format.into();
-    let sealer = Sealer::new(setup.keyring()?, Mode::On, format).armored(args.armor);
+    let sealer = Sealer::new(setup.keyring()?, Mode::On, format);
+    let sealer = for_user(setup, sealer, &args.place, true).await?;
+    let sealer = sealer.armored(args.armor);
     let envelope = sealer.seal(&read_value()?, binding(&args.place))?;
     output::bytes(&envelope)?;
     Ok(Ended::Done)
 }
 
-pub(crate) fn open(setup: &Setup, args: &OpenArgs) -> Result<Ended, Failure> {
+pub(crate) async fn open(setup: &Setup, args: &OpenArgs) -> Result<Ended, Failure> {
     let mode = if setup.mode == Mode::Required {
         Mode::Required
     } else {
@@ -28,6 +31,7 @@ pub(crate) fn open(setup: &Setup, args: &OpenArgs) -> Result<Ended, Failure> {
     };
     let format = waxseal_core::Format::Classic;
     let sealer = Sealer::new(setup.keyring()?, mode, format).plain_values(PlainValues::Json);
+    let sealer = for_user(setup, sealer, &args.place, false).await?;
     let stored = read_value()?;
     // Tools such as redis-cli end what they print with a new line; no envelope in text form has one.
     let text = stored.strip_suffix(b"\n").unwrap_or(&stored);
@@ -50,6 +54,24 @@ pub(crate) fn read_value() -> Result<Vec<u8>, Failure> {
         ));
     }
     Ok(value)
+}
+
+/// The sealer with the key of the user whom the record belongs to, where it is configured so.
+async fn for_user(
+    setup: &Setup,
+    sealer: Sealer,
+    place: &PlaceArgs,
+    seals: bool,
+) -> Result<Sealer, Failure> {
+    let name = place.record.as_deref().unwrap_or_default();
+    let Ok(protected) = setup.protected(name) else {
+        return Ok(sealer);
+    };
+    let key = setup.user_key(protected, name.as_bytes(), seals).await?;
+    Ok(match key {
+        Some(key) => sealer.for_user(key),
+        None => sealer,
+    })
 }
 
 fn binding(place: &PlaceArgs) -> Binding<'_> {

@@ -184,8 +184,8 @@ fn an_unknown_key_of_the_file_is_an_error_that_names_the_nearest() {
             "unknown key protect.record; did you mean protect.records?",
         ),
         (
-            "keyring = \"file:x\"",
-            "keyring is not available in this version: remove it",
+            "keyrings = \"file:x\"",
+            "unknown key keyrings; did you mean keyring?",
         ),
         ("mode = \"on\"\nmode = \"off\"", "line 2: "),
         ("[[protect]]\nname = \"x\"", "records"),

@@ -10,6 +10,7 @@ mod doctor;
 mod drop_in;
 mod faults;
 mod key;
+mod keyring;
 mod manual;
 mod migrate;
 mod program;

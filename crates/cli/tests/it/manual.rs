@@ -5,7 +5,7 @@ use std::fs;
 use crate::program::Program;
 
 /// Every command, by the words that are typed.
-const COMMANDS: [&[&str]; 17] = [
+const COMMANDS: [&[&str]; 30] = [
     &["demo"],
     &["key", "generate"],
     &["seal"],
@@ -20,6 +20,19 @@ const COMMANDS: [&[&str]; 17] = [
     &["quarantine", "list"],
     &["quarantine", "restore"],
     &["quarantine", "drop"],
+    &["keyring", "init"],
+    &["keyring", "status"],
+    &["keyring", "add"],
+    &["keyring", "promote"],
+    &["keyring", "archive"],
+    &["keyring", "destroy"],
+    &["keyring", "compromise"],
+    &["keyring", "restore"],
+    &["keyring", "configure"],
+    &["keyring", "release"],
+    &["keeper"],
+    &["forget"],
+    &["receipt", "verify"],
     &["doctor"],
     &["completions"],
     &["man"],

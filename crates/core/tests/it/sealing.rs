@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use waxseal_core::{Binding, Form, Format, KeyRole, Keyring, Mode, Resealed, SealError, Sealer};
+use waxseal_core::{
+    Binding, Form, Format, KeyId, KeyRole, Keyring, Mode, OpenError, Resealed, SealError, Sealer,
+    SecretKey, Shape, UserKey,
+};
 
 use crate::{KEY, OLD_KEY, STATE, sealer};
 
@@ -133,4 +136,35 @@ proptest! {
         headed.extend(&stored);
         prop_assert!(sealer.open(&headed, place()).is_err());
     }
+}
+
+#[test]
+fn a_value_under_the_ring_comes_under_the_users_key_even_where_both_have_one_id() {
+    let ring = sealer(KEY, OLD_KEY, Mode::On, Format::Sealed);
+    let id = ring.keyring().unwrap().sealing_id();
+    let stored = ring.seal(STATE, place()).unwrap();
+    let key = SecretKey::generate().unwrap();
+    let users = ring.for_user(Arc::new(UserKey::live(id, &key).unwrap()));
+    let Ok(Resealed::Replaced(new)) = users.reseal(&stored, place()) else {
+        panic!("left under the ring");
+    };
+    assert!(Shape::of_header(&new).unwrap().flags.per_user_key());
+    assert!(matches!(users.reseal(&new, place()), Ok(Resealed::Current)));
+}
+
+#[test]
+fn what_is_under_an_earlier_key_of_an_erased_user_is_erased_and_not_merely_unknown() {
+    let ring = sealer(KEY, OLD_KEY, Mode::On, Format::Sealed);
+    let user = |id| UserKey::live(KeyId::from_u32(id), &SecretKey::generate().unwrap()).unwrap();
+    let before = ring.clone().for_user(Arc::new(user(1)));
+    let stored = before.seal(STATE, place()).unwrap();
+    let answer = |key| {
+        let sealer = ring.clone().for_user(Arc::new(key));
+        sealer.open(&stored, place()).map(|_| ())
+    };
+    let unknown = OpenError::UnknownKey { id: KeyId::from_u32(1) };
+    assert_eq!(answer(user(2)), Err(unknown));
+    let erased = Err(OpenError::Erased { at: 17 });
+    assert_eq!(answer(user(2).after_erasure(17)), erased);
+    assert_eq!(answer(UserKey::erased(17)), erased);
 }

@@ -2,13 +2,14 @@
 //! the client gets. A reply that nothing explains ends the connection: losing the pairing would hand
 //! one request's values to another.
 
-use waxseal_core::OpenError;
-use waxseal_policy::PatternId;
+use std::borrow::Cow;
+
 use waxseal_resp::{First, first_word};
 
-use super::{Answering, BrokenValue, Connection, Labels, Talk};
+use super::values::is_queued;
+use super::{Answering, Connection, Labels, Talk};
 use crate::answers;
-use crate::open::Opener;
+use crate::keys::Wanted;
 use crate::pending::{Left, Pending, Protocol, Shape};
 use crate::subscriptions::{Subscriptions, is_acknowledgement, is_message};
 
@@ -19,6 +20,8 @@ pub struct Answered {
     pub used: usize,
     /// Requests that have their reply now.
     pub replies: usize,
+    /// A reply waits for [keys](Connection::wants): nothing more is taken before they have come.
+    pub stalled: bool,
 }
 
 /// The server sent what no request explains, or what is no RESP, or refused to let us in.
@@ -36,17 +39,25 @@ pub enum Unexplained {
     Entrance,
 }
 
+/// A whole reply that waits for keys.
+pub(super) struct Stalled {
+    pub(super) current: Current,
+    pub(super) whole: Vec<u8>,
+    /// Not said yet.
+    pub(super) wanted: Option<Box<Wanted>>,
+}
+
 /// The reply under way.
 pub(super) struct Current {
-    way: Way,
+    pub(super) way: Way,
     /// What it answers; `None` for what came unasked.
-    answers: Option<Pending>,
+    pub(super) answers: Option<Pending>,
     /// It is no error.
     fine: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
+pub(super) enum Way {
     /// To the client as it comes.
     Forward,
     /// Nowhere.
@@ -67,7 +78,8 @@ impl Connection {
     ) -> Result<Answered, Unexplained> {
         let mut used = 0;
         let mut replies = 0;
-        loop {
+        let mut stalled = self.is_stalled();
+        while !stalled {
             if self.current.is_none() {
                 self.talk.answer_local(client);
             }
@@ -101,15 +113,45 @@ impl Connection {
                 }
                 continue;
             }
-            let whole = std::mem::take(&mut self.held);
-            let whole = if whole.is_empty() { part } else { &whole };
-            self.talk.replying = false;
-            if let Some(current) = self.current.take() {
-                replies =
-                    replies.saturating_add(usize::from(self.talk.end(current, whole, client)?));
+            let whole = match std::mem::take(&mut self.held) {
+                held if held.is_empty() => Cow::Borrowed(part),
+                held => Cow::Owned(held),
+            };
+            let Some(current) = self.current.take() else {
+                continue;
+            };
+            if let Some(wanted) = self.talk.give(&current, &whole, None, client)? {
+                self.stalled = Some(Stalled {
+                    current,
+                    whole: whole.into_owned(),
+                    wanted: Some(wanted),
+                });
+                stalled = true;
+                break;
             }
+            self.talk.replying = false;
+            let replied = self.talk.end(current, &whole, client)?;
+            replies = replies.saturating_add(usize::from(replied));
         }
-        Ok(Answered { used, replies })
+        Ok(Answered {
+            used,
+            replies,
+            stalled,
+        })
+    }
+
+    /// A reply that waited for keys is given: does what its end does, and answers what comes next if
+    /// that is made here. How many requests have their reply now.
+    pub(super) fn end_reply(
+        &mut self,
+        current: Current,
+        whole: &[u8],
+        client: &mut Vec<u8>,
+    ) -> Result<usize, Unexplained> {
+        self.talk.replying = false;
+        let replied = self.talk.end(current, whole, client)?;
+        self.talk.answer_local(client);
+        Ok(usize::from(replied))
     }
 
     /// Whether the last reply has not come to its end.
@@ -240,30 +282,12 @@ impl Talk {
             return Ok(false);
         };
         match pending {
-            Pending::Reply { command, shape } => {
-                self.finish(way, command, &shape, whole, client)?;
-            }
-            Pending::Queued { command, shape } if way == Way::Hold && whole == b"+QUEUED\r\n" => {
+            Pending::Queued { command, shape } if way == Way::Hold && is_queued(whole) => {
                 self.queued.push((command, shape));
-                client.extend_from_slice(whole);
             }
-            Pending::Queued { command, shape } => {
-                self.finish(way, command, &shape, whole, client)?;
-            }
-            Pending::Exec => {
-                let queued = std::mem::take(&mut self.queued);
-                match way {
-                    Way::Hold => {
-                        let mut broken = reporter(self, "exec");
-                        opener(self, "exec", &mut broken)
-                            .transaction(whole, &queued, client)
-                            .map_err(|_| Unexplained::Pairing)?;
-                    }
-                    Way::TooLarge => client
-                        .extend_from_slice(&answers::reply_too_large("exec", self.limits.value)),
-                    Way::Forward | Way::Drop => {}
-                }
-            }
+            // Given to the client already.
+            Pending::Reply { .. } | Pending::Queued { .. } => {}
+            Pending::Exec => self.queued.clear(),
             Pending::ExecRefused => {
                 self.queued.clear();
                 client.extend_from_slice(answers::EXEC_ABORT);
@@ -299,31 +323,6 @@ impl Talk {
         if !fine && self.transaction.as_ref().map(|it| it.number) == Some(number) {
             self.transaction = None;
         }
-    }
-
-    /// Writes a reply by its shape.
-    fn finish(
-        &self,
-        way: Way,
-        command: &'static str,
-        shape: &Shape,
-        whole: &[u8],
-        client: &mut Vec<u8>,
-    ) -> Result<(), Unexplained> {
-        match way {
-            Way::Hold if shape.is_as_it_is() => client.extend_from_slice(whole),
-            Way::Hold => {
-                let mut broken = reporter(self, command);
-                opener(self, command, &mut broken)
-                    .reply(whole, shape, client)
-                    .map_err(|_| Unexplained::Pairing)?;
-            }
-            Way::TooLarge => {
-                client.extend_from_slice(&answers::reply_too_large(command, self.limits.value));
-            }
-            Way::Forward | Way::Drop => {}
-        }
-        Ok(())
     }
 
     /// One acknowledgement of several; the last one answers the request.
@@ -388,30 +387,5 @@ impl Shape {
             // Anything else is or holds a value, or is one that the server made up.
             _ => first == b'-',
         }
-    }
-}
-
-fn opener<'a>(
-    talk: &'a Talk,
-    command: &'static str,
-    broken: &'a mut dyn FnMut(&OpenError, PatternId, &[u8]),
-) -> Opener<'a> {
-    Opener {
-        protection: &talk.protection,
-        command,
-        broken,
-    }
-}
-
-fn reporter<'a>(
-    talk: &'a Talk,
-    command: &'static str,
-) -> impl FnMut(&OpenError, PatternId, &[u8]) + use<'a> {
-    move |cause, pattern, name| {
-        (talk.report)(&BrokenValue {
-            command,
-            cause,
-            shown: talk.protection.show(pattern, name),
-        });
     }
 }

@@ -1,13 +1,14 @@
 //! Outward: takes requests off the client's bytes, asks the policy, and writes what goes to the
 //! server. What a request does to the connection is in `effects`.
 
-use waxseal_policy::{Action, Decision, Effect, certainly_forwarded, decide};
-use waxseal_resp::{Arguments, Scan};
+use waxseal_policy::{Action, Decision, Effect, decide};
+use waxseal_resp::Scan;
 
-use super::{Answering, Connection, GoingBy, Protocol, Route, Talk, Transaction};
+use super::keys::Ready;
+use super::{Answering, Connection, Protocol, Route, Talk, Transaction};
 use crate::answers;
 use crate::pending::{Pending, Shape};
-use crate::seal::Request;
+use crate::seal::{Request, SealingKeys};
 
 /// Bytes that may be remembered of one transaction's commands, however small the limits are.
 const LEAST_IN_TRANSACTION: usize = 1024 * 1024;
@@ -33,6 +34,8 @@ pub enum Next {
     More,
     /// Replies must come.
     Replies,
+    /// [Keys](Connection::wants) must come.
+    Keys,
     /// The next request needs an upstream connection of its own, once all replies have come.
     Own,
     /// The next request needs another lane, once all replies have come.
@@ -65,6 +68,9 @@ impl Connection {
                 used = chunk.len();
                 break Next::End;
             }
+            if self.talk.keys.are_awaited() {
+                break Next::Keys;
+            }
             if self.talk.barrier || self.talk.holds_enough() {
                 break Next::Replies;
             }
@@ -82,19 +88,7 @@ impl Connection {
             }
             match self.scanner.scan(rest) {
                 Ok(Scan::Complete { len }) => {
-                    let raw = rest.get(..len).unwrap_or_default();
-                    let one = self.talk.one(
-                        &Request {
-                            raw,
-                            arguments: &self.scanner.arguments(rest),
-                            spans: self.scanner.spans(),
-                        },
-                        route,
-                        upstream,
-                        client,
-                    );
-                    self.scanner.reset();
-                    match one {
+                    match self.complete(rest, len, route, upstream, client) {
                         One::Done => used = used.saturating_add(len),
                         One::Again(next) => break next,
                     }
@@ -121,6 +115,9 @@ impl Connection {
                 }
             }
         };
+        if next != Next::Keys {
+            self.talk.keys.forget();
+        }
         Taken {
             used,
             sent: self.talk.expected,
@@ -128,112 +125,30 @@ impl Connection {
         }
     }
 
-    /// Whether what is held of a request is more than may be. A line of words has its own bound, and
-    /// cannot go by: where it ends is known only when it has.
-    fn is_too_long(&self, held: usize) -> bool {
-        held > self.talk.limits.request && !self.scanner.is_inline() && !self.scanner.is_at_start()
-    }
-
-    /// An argument is announced that is not held as a matter of course.
-    fn large(
+    /// A whole request stands at the start of these bytes.
+    fn complete(
         &mut self,
-        length: u64,
         rest: &[u8],
+        len: usize,
         route: Route,
-        upstream: &mut Vec<u8>,
-    ) -> Result<usize, Next> {
-        let most = self.talk.limits.value;
-        let refusal =
-            self.refusal_unless_passing(rest, |command| answers::too_large(command, most));
-        if refusal.is_some() && usize::try_from(length).is_ok_and(|length| length <= most) {
-            self.scanner.hold();
-            return Ok(0);
-        }
-        self.begin_going_by(rest, refusal, route, upstream)
-    }
-
-    /// More of a request is held than may be.
-    fn too_long(
-        &mut self,
-        rest: &[u8],
-        route: Route,
-        upstream: &mut Vec<u8>,
-    ) -> Result<usize, Next> {
-        let most = self.talk.limits.request;
-        let refusal =
-            self.refusal_unless_passing(rest, |command| answers::request_too_large(command, most));
-        self.begin_going_by(rest, refusal, route, upstream)
-    }
-
-    /// What a request is answered that cannot be held; none where it need not be.
-    fn refusal_unless_passing(
-        &self,
-        rest: &[u8],
-        answer: impl FnOnce(&str) -> Vec<u8>,
-    ) -> Option<Vec<u8>> {
-        let arguments = self.scanner.arguments(rest);
-        let passes = self.talk.passes(&arguments, self.scanner.announced());
-        (!passes).then(|| answer(self.talk.command(&arguments)))
-    }
-
-    /// Lets a request go by that is not held: to the server, or nowhere with an error.
-    fn begin_going_by(
-        &mut self,
-        rest: &[u8],
-        refusal: Option<Vec<u8>>,
-        route: Route,
-        upstream: &mut Vec<u8>,
-    ) -> Result<usize, Next> {
-        let forward = refusal.is_none();
-        if forward && route != Route::Own {
-            self.scanner.reset();
-            return Err(Next::Own);
-        }
-        let position = self.scanner.position();
-        if forward {
-            self.talk.skip_first(upstream);
-            upstream.extend_from_slice(rest.get(..position).unwrap_or_default());
-            self.talk.sent("", Shape::AsItIs);
-        }
-        self.going_by = Some(GoingBy {
-            passage: self.scanner.passage(),
-            refusal,
-        });
-        self.scanner.reset();
-        Ok(position)
-    }
-
-    fn let_by(
-        &mut self,
-        rest: &[u8],
         upstream: &mut Vec<u8>,
         client: &mut Vec<u8>,
-    ) -> (usize, bool) {
-        let Some(going_by) = &mut self.going_by else {
-            return (0, true);
-        };
-        match going_by.passage.pass(rest) {
-            Ok(passed) => {
-                if going_by.refusal.is_none() {
-                    upstream.extend_from_slice(rest.get(..passed.used).unwrap_or_default());
-                }
-                if passed.done {
-                    if let Some(refusal) = going_by.refusal.take() {
-                        self.talk.refuse(&refusal, client);
-                    }
-                    self.going_by = None;
-                }
-                (passed.used, passed.done)
-            }
-            Err(error) => {
-                // Part of it is with the server: only closing keeps it from being completed.
-                self.going_by = None;
-                self.talk.answering = Answering::On;
-                self.talk.answer(&answers::no_request(error), client);
-                self.talk.closing = true;
-                (rest.len(), true)
-            }
+    ) -> One {
+        let one = self.talk.one(
+            &Request {
+                raw: rest.get(..len).unwrap_or_default(),
+                arguments: &self.scanner.arguments(rest),
+                spans: self.scanner.spans(),
+            },
+            route,
+            upstream,
+            client,
+        );
+        self.scanner.reset();
+        if matches!(one, One::Again(Next::Keys)) {
+            self.look_ahead(rest.get(len..).unwrap_or_default());
         }
+        one
     }
 }
 
@@ -278,10 +193,22 @@ impl Talk {
             self.refuse(&answers::refused_in_transaction(name), client);
             return One::Done;
         }
+        let mut keys = SealingKeys::default();
+        if self.protection.follows_keys() {
+            match self.ready(name, request.arguments, &action) {
+                Ready::Yes(ready) => keys = ready,
+                Ready::NotYet => return One::Again(Next::Keys),
+                Ready::Never(answer) => {
+                    self.refuse(&answer, client);
+                    return One::Done;
+                }
+            }
+        }
         let before = upstream.len();
         self.skip_first(upstream);
         let skip = upstream.len();
-        self.act(request, name, action, effect, upstream, client);
+        let decided = (action, effect);
+        self.act(request, name, decided, &keys, upstream, client);
         if upstream.len() == skip {
             // Nothing went out whose reply is to be skipped.
             upstream.truncate(before);
@@ -293,8 +220,8 @@ impl Talk {
         &mut self,
         request: &Request<'_>,
         name: &'static str,
-        action: Action,
-        effect: Effect,
+        (action, effect): (Action, Effect),
+        keys: &SealingKeys,
         upstream: &mut Vec<u8>,
         client: &mut Vec<u8>,
     ) {
@@ -311,7 +238,7 @@ impl Talk {
                     self.refuse(&answers::transaction_too_large(), client);
                     return;
                 }
-                match request.send(transform.request, &self.protection, upstream) {
+                match request.send(transform.request, &self.protection, keys, upstream) {
                     Ok(()) => {
                         self.may_block(effect);
                         self.sent(name, shape);
@@ -359,7 +286,7 @@ impl Talk {
 
     /// Says to the server that it shall skip the next reply. Not said before a request is there: one
     /// that is refused here would leave it to the next.
-    fn skip_first(&self, upstream: &mut Vec<u8>) {
+    pub(super) fn skip_first(&self, upstream: &mut Vec<u8>) {
         if self.answering == Answering::SkipNext {
             upstream.extend_from_slice(SKIP);
         }
@@ -378,7 +305,7 @@ impl Talk {
     }
 
     /// Answers with an error instead of sending. A transaction that it is part of is not executed.
-    fn refuse(&mut self, answer: &[u8], client: &mut Vec<u8>) {
+    pub(super) fn refuse(&mut self, answer: &[u8], client: &mut Vec<u8>) {
         self.note_refusal();
         self.answer(answer, client);
     }
@@ -387,25 +314,6 @@ impl Talk {
         if let Some(Transaction { refused, .. }) = &mut self.transaction {
             *refused = true;
         }
-    }
-
-    /// Whether a request is certain to be forwarded, has no effect that must be known, and so need
-    /// not be held.
-    fn passes(&self, arguments: &Arguments<'_>, total: usize) -> bool {
-        if arguments.is_empty() || self.monitoring {
-            return false;
-        }
-        certainly_forwarded(self.protection.names(), arguments, total)
-            && matches!(
-                decide(self.protection.names(), arguments).effect,
-                Effect::None | Effect::Blocking | Effect::Connection
-            )
-    }
-
-    fn command(&self, arguments: &Arguments<'_>) -> &'static str {
-        decide(self.protection.names(), arguments)
-            .command
-            .unwrap_or("this command")
     }
 }
 

@@ -2,13 +2,12 @@
 //! upstream connection of its own as its conversation demands.
 
 use std::cell::RefCell;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use tokio::time::{Instant, Sleep, sleep};
-
+use self::end::HalfRequest;
+use self::keys::Fetches;
 use self::way::Way;
 use super::buffer::{Outgoing, Waiting};
 use super::farewell::say_farewell;
@@ -19,6 +18,8 @@ use super::worker::Worker;
 use crate::answers;
 use crate::connection::{Answered, Connection, Next, Route, Unexplained};
 
+mod end;
+mod keys;
 mod way;
 
 /// Steps of one client before others have their turn.
@@ -28,8 +29,6 @@ const AHEAD: usize = 16 * 1024;
 /// Replies that wait for one client at once, in bytes, beyond which a lane is no place for it: they hold
 /// up others there, and a server writes large replies better to several connections than to one.
 const HEAVY: usize = 128 * 1024;
-/// Bytes of half a request that must come in each period for it to be waited for any longer.
-const HALF_REQUEST_BYTES: usize = 16 * 1024;
 
 /// The part of a client that lanes reach.
 pub(crate) struct Shared {
@@ -57,14 +56,23 @@ impl Shared {
     /// Takes replies from a lane.
     pub(crate) fn answer(&self, bytes: &[u8], at_most: usize) -> Result<Answered, Unexplained> {
         let state = &mut *self.state.borrow_mut();
-        let answered = state
+        let mut answered = state
             .connection
-            .replies(bytes, at_most, state.outgoing.end());
+            .replies(bytes, at_most, state.outgoing.end())?;
         if state.gone {
             state.outgoing.clear();
+            if std::mem::take(&mut answered.stalled) {
+                // Nobody gets keys for it any more.
+                answered.replies += state.connection.give_up_stalled()?;
+            }
         }
         state.heavy |= state.outgoing.len() > HEAVY;
-        answered
+        Ok(answered)
+    }
+
+    /// Whether a reply waits for keys, and everything behind it.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.state.borrow().connection.is_stalled()
     }
 
     /// Bytes that the client has not read.
@@ -95,14 +103,7 @@ struct Client {
     /// The server sends nothing more.
     bereft: bool,
     half_request: Option<HalfRequest>,
-}
-
-/// A request that is half sent.
-struct HalfRequest {
-    /// When enough more must have come.
-    until: Pin<Box<Sleep>>,
-    /// Bytes that came since this was set.
-    came: usize,
+    fetches: Fetches,
 }
 
 /// The connection is over.
@@ -145,6 +146,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, incoming: Incoming) {
         finished: false,
         bereft: false,
         half_request: None,
+        fetches: Vec::new(),
     };
     poll_fn(|cx| client.poll(cx)).await;
     let farewell = client.leave();
@@ -192,6 +194,7 @@ impl Client {
         let mut progress = self.write(cx)?;
         progress |= self.upstream(cx);
         progress |= self.read(cx);
+        progress |= self.keys(cx);
         Ok(progress)
     }
 
@@ -220,11 +223,15 @@ impl Client {
         match &mut self.way {
             Way::None => false,
             Way::Lane(lane) => {
-                if let Some(why) = lane.failed() {
-                    self.lose(why, false);
-                    return true;
+                let Some(why) = lane.failed() else {
+                    return false;
+                };
+                // What came before the end is given first.
+                if self.shared.is_stalled() {
+                    return false;
                 }
-                false
+                self.lose(why, false);
+                true
             }
             Way::Connecting(connecting) => match connecting.as_mut().poll(cx) {
                 Poll::Pending => false,
@@ -253,11 +260,14 @@ impl Client {
             self.bereft = true;
             return true;
         };
-        let state = &mut *self.shared.state.borrow_mut();
-        if state.outgoing.len() > limits.unread {
-            return wrote;
+        {
+            let state = self.shared.state.borrow();
+            if state.outgoing.len() > limits.unread || state.connection.is_stalled() {
+                return wrote;
+            }
         }
-        let mut scratch = self.worker.scratch.borrow_mut();
+        let worker = self.worker.clone();
+        let mut scratch = worker.scratch.borrow_mut();
         let came = match socket::read(&mut own.socket, &mut scratch, cx) {
             Poll::Pending => return wrote,
             Poll::Ready(0) => {
@@ -266,27 +276,44 @@ impl Client {
             }
             Poll::Ready(len) => scratch.get(..len).unwrap_or_default(),
         };
-        let (connection, outgoing) = (&mut state.connection, &mut state.outgoing);
-        let answered = own.waiting.with(came, |bytes| {
-            match connection.replies(bytes, usize::MAX, outgoing.end()) {
-                Ok(answered) => (answered.used, Ok(())),
-                Err(error) => (bytes.len(), Err(error)),
-            }
-        });
-        if let Err(error) = answered {
-            tracing::warn!("closing a connection: {error}");
-            if error == Unexplained::Entrance && outgoing.is_empty() {
-                outgoing
-                    .end()
-                    .extend_from_slice(&answers::unreachable(&error.to_string()));
-            }
-            self.bereft = true;
-            return true;
-        }
-        if connection.take_entrance_lost() {
-            connection.handshake(&self.worker.settings.upstream.entrance, own.outgoing.end());
-        }
+        self.hear(came);
         true
+    }
+
+    /// Takes what came from the server, behind what waits, where the client has a connection of its
+    /// own.
+    fn hear(&mut self, came: &[u8]) {
+        let Way::Own(own) = &mut self.way else {
+            return;
+        };
+        let answered = {
+            let state = &mut *self.shared.state.borrow_mut();
+            let (connection, outgoing) = (&mut state.connection, &mut state.outgoing);
+            let answered = own.waiting.with(came, |bytes| {
+                match connection.replies(bytes, usize::MAX, outgoing.end()) {
+                    Ok(answered) => (answered.used, Ok(())),
+                    Err(error) => (bytes.len(), Err(error)),
+                }
+            });
+            if answered.is_ok() && connection.take_entrance_lost() {
+                connection.handshake(&self.worker.settings.upstream.entrance, own.outgoing.end());
+            }
+            answered
+        };
+        if let Err(error) = answered {
+            self.unexplained(error);
+        }
+    }
+
+    /// The server sent what nothing explains: the connection ends.
+    fn unexplained(&mut self, error: Unexplained) {
+        tracing::warn!("closing a connection: {error}");
+        let outgoing = &mut self.shared.state.borrow_mut().outgoing;
+        if error == Unexplained::Entrance && outgoing.is_empty() {
+            let answer = answers::unreachable(&error.to_string());
+            outgoing.end().extend_from_slice(&answer);
+        }
+        self.bereft = true;
     }
 
     /// Takes requests, as far as they can go somewhere.
@@ -411,64 +438,5 @@ impl Client {
         }
         self.way = Way::None;
         self.bereft = true;
-    }
-
-    /// Nothing can be done now: is it over?
-    fn rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let (idle, in_a_request, answered, unread, blocked) = {
-            let mut state = self.shared.state.borrow_mut();
-            state.outgoing.rest();
-            let connection = &state.connection;
-            (
-                connection.is_idle(),
-                // A few bytes may be too few to know that it is one.
-                connection.is_in_a_request() || !self.waiting.is_empty(),
-                connection.has_all_replies(),
-                !state.outgoing.is_empty(),
-                connection.may_be_blocked(),
-            )
-        };
-        if let Way::Own(own) = &mut self.way {
-            own.outgoing.rest();
-        }
-        let over = if self.bereft {
-            !unread
-        } else if self.finished {
-            // Whoever waits for something to happen must not be given it any more.
-            let nothing_waits = self.waiting.is_empty() || self.next == Next::More;
-            blocked || (answered && !unread && nothing_waits)
-        } else if self.next == Next::End {
-            answered && !unread
-        } else {
-            self.worker.is_draining() && idle && !unread && self.waiting.is_empty()
-        };
-        if over {
-            return Poll::Ready(());
-        }
-        if !in_a_request {
-            self.half_request = None;
-        }
-        let half_sent = in_a_request && self.next == Next::More;
-        if half_sent && !self.finished && !self.bereft && self.is_too_slow(cx) {
-            return Poll::Ready(());
-        }
-        Poll::Pending
-    }
-
-    /// Whether half a request has been waited for long enough.
-    fn is_too_slow(&mut self, cx: &mut Context<'_>) -> bool {
-        let limit = self.worker.settings.limits.half_request;
-        let half = self.half_request.get_or_insert_with(|| HalfRequest {
-            until: Box::pin(sleep(limit)),
-            came: 0,
-        });
-        while half.until.as_mut().poll(cx).is_ready() {
-            if half.came < HALF_REQUEST_BYTES {
-                return true;
-            }
-            half.came = 0;
-            half.until.as_mut().reset(Instant::now() + limit);
-        }
-        false
     }
 }

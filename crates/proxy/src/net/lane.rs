@@ -19,7 +19,7 @@ use super::client::Shared;
 use super::socket::{self, Socket};
 use super::upstream::cause;
 use super::worker::Worker;
-use crate::connection::{Entrance, HELLO_3, Identity};
+use crate::connection::{Entrance, HELLO_3, Identity, Unexplained};
 use crate::pending::Protocol;
 
 /// Bytes on their way to the server before nothing more is taken from the lane's clients.
@@ -42,9 +42,11 @@ struct State {
     attached: HashMap<u64, Rc<Shared>>,
     /// Clients that wait for room.
     waiting_for_room: Vec<Rc<Shared>>,
-    /// Nothing is read while this client does not.
+    /// Nothing is read while this client does not, or waits for keys.
     held_up_by: Option<Rc<Shared>>,
     failed: Option<&'static str>,
+    /// A client found that its replies are not its own.
+    desynchronised: bool,
     waker: Option<Waker>,
 }
 
@@ -60,6 +62,7 @@ impl Lane {
                 waiting_for_room: Vec::new(),
                 held_up_by: None,
                 failed: None,
+                desynchronised: false,
                 waker: None,
             }),
         });
@@ -125,6 +128,25 @@ impl Lane {
             state.held_up_by = None;
             state.wake();
         }
+    }
+
+    /// The reply of a client that it waited for keys with is given: what follows can be. Says how many
+    /// of the client's requests have their reply now.
+    pub(crate) fn goes_on(&self, client: &Rc<Shared>, replied: Result<usize, Unexplained>) {
+        let state = &mut *self.state.borrow_mut();
+        match (replied, state.turns.front_mut()) {
+            (Ok(replies), Some((first, left))) if Rc::ptr_eq(first, client) => {
+                *left = left.saturating_sub(replies);
+                if *left == 0 {
+                    state.turns.pop_front();
+                }
+            }
+            // The lane has failed.
+            (Ok(_), None) => {}
+            (Ok(_), Some(_)) | (Err(_), _) => state.desynchronised = true,
+        }
+        state.held_up_by = None;
+        state.wake();
     }
 
     /// Puts the lane's own first requests before what clients have written meanwhile; how many.
@@ -250,6 +272,9 @@ impl Traffic {
         let lane = self.lane.clone();
         {
             let mut state = lane.state.borrow_mut();
+            if state.desynchronised {
+                return Err(DESYNCHRONISED);
+            }
             if state
                 .waker
                 .as_ref()
@@ -290,6 +315,11 @@ impl Traffic {
             self.patience = None;
             return false;
         };
+        if client.is_stalled() {
+            // That has a bound of its own.
+            self.patience = None;
+            return true;
+        }
         let patience = self.patience.get_or_insert_with(|| Patience {
             unread: client.unread(),
             until: Box::pin(sleep(self.worker.settings.limits.stalled)),
@@ -367,7 +397,7 @@ fn deal(
         *left = left.saturating_sub(answered.replies);
         let done = *left == 0;
         client.wake();
-        let held_up = client.unread() > worker.settings.limits.unread;
+        let held_up = answered.stalled || client.unread() > worker.settings.limits.unread;
         let held_up_by = held_up.then(|| client.clone());
         if done {
             state.turns.pop_front();

@@ -1,6 +1,10 @@
-//! The proxy's engine between two byte queues: no socket, no server, no clock.
+//! The proxy's engine between two byte queues: no socket, no server, no clock. Only where clients share
+//! a lane, they do so with a real server.
 
 mod broken;
+mod keyed;
+mod keys;
+mod lanes;
 mod lengths;
 mod limits;
 mod order;

@@ -9,14 +9,18 @@ mod gate;
 mod limits;
 mod records;
 mod resume;
+mod rings;
 mod servers;
 mod tasks;
+mod users;
 
 use std::sync::Arc;
 
 use waxseal_core::{Binding, Format, KeyId, Keyring, Mode, NameMask, Sealer, SecretKey};
 use waxseal_stores::{RecordPattern, RecordStore};
-use waxseal_sweep::{Event, Migrate, Position, Report, Stop, Sweep, SweepOptions, Tally, Task};
+use waxseal_sweep::{
+    Event, Keys, Migrate, Position, Report, Stop, Sweep, SweepOptions, Tally, Task,
+};
 
 /// The sealing key.
 const A: &str = "6c1f0a5be2d94738a1c05f3e7b9d2846f0e1d2c3b4a5968778695a4b3c2d1e0f";
@@ -58,6 +62,7 @@ fn sweep(store: Arc<dyn RecordStore>, task: Arc<dyn Task>, options: SweepOptions
         store,
         pattern: RecordPattern::parse("wa:*").expect("a pattern"),
         task,
+        keys: Keys::default(),
         mask: NameMask::random(),
         options,
     }
@@ -90,6 +95,7 @@ fn assert_adds_up(tally: &Tally) {
         tally.done,
         tally.already,
         tally.empty,
+        tally.erased,
         tally.raced,
         tally.failed,
     ];

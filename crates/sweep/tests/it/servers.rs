@@ -5,6 +5,7 @@ mod kept;
 mod large;
 mod live;
 mod scans;
+mod users;
 
 use std::sync::Arc;
 

@@ -35,6 +35,7 @@ pub(super) fn judge(task: &impl Task, slot: &Slot, stored: &[u8]) -> Verdict {
         name: &name,
         slot,
         stored,
+        user: None,
     });
     verdict.expect("there is a key to seal with")
 }
@@ -47,7 +48,7 @@ pub(super) fn under(key: &str, format: Format, slot: &Slot) -> Vec<u8> {
 pub(super) fn armored(key: &str, slot: &Slot) -> Vec<u8> {
     let keyring = waxseal_core::Keyring::from_hex(key, "").unwrap();
     let mode = waxseal_core::Mode::On;
-    let sealer = Sealer::new(keyring.into(), mode, Format::Sealed).armored(true);
+    let sealer = Sealer::new(std::sync::Arc::new(keyring), mode, Format::Sealed).armored(true);
     sealer.seal(PLAIN, binding(&name(), slot)).unwrap()
 }
 
@@ -175,6 +176,7 @@ fn without_a_key_nothing_is_sealed_and_the_pass_ends() {
         name: &name,
         slot: &Slot::Whole,
         stored: PLAIN,
+        user: None,
     };
     let keyless = || Sealer::without_keys();
     assert_eq!(Migrate::new(keyless()).judge(&value), Err(SealError::NoKey));

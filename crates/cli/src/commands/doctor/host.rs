@@ -53,7 +53,11 @@ pub(super) fn check_configuration(setup: &Setup, findings: &mut Findings) {
 }
 
 fn check_keys(setup: &Setup, findings: &mut Findings) {
-    let Some(ring) = &setup.keyring else {
+    let Ok(ring) = setup.keyring() else {
+        if setup.follows_ring() {
+            // What is wrong with it is told where it is looked at.
+            return;
+        }
         let advice = "waxseal key generate makes one; set it as REDIS_ENCRYPTION_KEY";
         if setup.mode == Mode::Off {
             findings.warn("key", "no encryption key is configured", advice);
@@ -64,7 +68,7 @@ fn check_keys(setup: &Setup, findings: &mut Findings) {
     };
     let previous = ring.usage().count().saturating_sub(1);
     let found = format!("{} seals; {previous} more only open", ring.sealing_id());
-    if previous > MANY_KEYS {
+    if previous > MANY_KEYS && !setup.follows_ring() {
         let advice = "waxseal rotate, then waxseal audit shows which keys are still in use";
         findings.warn("key", found, advice);
     } else {

@@ -45,6 +45,10 @@ pub(super) async fn check(setup: &Setup, findings: &mut Findings) {
         findings.warn("permissions", "others can read the store file", "chmod 600");
     }
     check_latency(&*store, findings).await;
+    if setup.follows_ring() && setup.opened_ring().is_err() {
+        // What is wrong with the keyring was told; without it nothing can be opened.
+        return;
+    }
     match setup.check_key(&store).await {
         Ok(CanaryState::Opens(id)) => findings.ok("canary", format!("opens under key {id}")),
         Ok(CanaryState::Created | CanaryState::Absent) => {
@@ -136,19 +140,33 @@ async fn check_sample(
     store: &Arc<dyn RecordStore>,
     findings: &mut Findings,
 ) -> Result<(), Failure> {
-    let sealer = setup.sealer(protected, Mode::On);
     let page = store
         .scan(&protected.pattern, &Cursor::start(), SAMPLE)
         .await?;
+    if let Some(keys) = setup.user_keys(protected) {
+        // All at once, for the cache.
+        let users = page
+            .names
+            .iter()
+            .filter_map(|name| protected.pattern.user(name.as_bytes()));
+        let users: Vec<_> = users.collect();
+        // One that does not open is told with its record.
+        let _ = keys.read(&users).await;
+    }
     let (mut sealed, mut plain, mut refused, mut unknown, mut other) = (0, 0, 0, 0, 0);
     for (name, held) in page.names.iter().zip(store.read(&page.names).await?) {
         match held {
-            Some(Held::String(stored)) => match sealer.open(&stored, binding(name, &Slot::Whole)) {
-                Ok(Some(opened)) if opened.form.key().is_some() => sealed += 1,
-                Ok(_) => plain += 1,
-                Err(OpenError::UnknownKey { .. }) => unknown += 1,
-                Err(_) => refused += 1,
-            },
+            Some(Held::String(stored)) => {
+                let sealer = setup.record_sealer(protected, Mode::On, name.as_bytes(), false);
+                match sealer.await?.open(&stored, binding(name, &Slot::Whole)) {
+                    Ok(Some(opened)) if opened.form.key().is_some() => sealed += 1,
+                    Ok(_) => plain += 1,
+                    Err(OpenError::UnknownKey { .. }) => unknown += 1,
+                    // Gone for good, as it shall be.
+                    Err(OpenError::Erased { .. }) => {}
+                    Err(_) => refused += 1,
+                }
+            }
             Some(Held::Other(_)) => other += 1,
             Some(Held::Hash | Held::List) | None => {}
         }
@@ -159,7 +177,11 @@ async fn check_sample(
         protected.name
     );
     if unknown > 0 {
-        let advice = "add the missing key to REDIS_ENCRYPTION_PREVIOUS_KEYS";
+        let advice = if setup.follows_ring() {
+            "they were sealed under another keyring, or under keys that were never adopted"
+        } else {
+            "add the missing key to REDIS_ENCRYPTION_PREVIOUS_KEYS"
+        };
         findings.problem("records", found, advice);
     } else if refused > 0 {
         findings.warn(

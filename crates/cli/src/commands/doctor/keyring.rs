@@ -1,0 +1,151 @@
+//! Checks of the keyring: that it opens, how old its key is, who turns it, and that the servers that
+//! it and the keys of users lie in keep what they are given.
+
+use waxseal_keys::LiveRing;
+use waxseal_stores::{RecordStore, StoreUrl};
+
+use super::Findings;
+use crate::error::Failure;
+use crate::output::{point_in_time, span};
+use crate::setup::{RingSetup, Setup, open_store};
+
+/// A process that has not reported for so many looks is not counted.
+const SILENT: u64 = 10;
+
+pub(super) async fn check(setup: &mut Setup, findings: &mut Findings) {
+    if !setup.follows_ring() {
+        return;
+    }
+    if let Err(failure) = setup.open_ring(false).await {
+        findings.failure("keyring", &failure);
+    }
+    let Ok(configured) = setup.ring_setup() else {
+        return;
+    };
+    check_copy(configured, findings);
+    if let StoreUrl::Redis(_) = configured.url {
+        match open_store(&configured.url).await {
+            Ok(store) => check_server("keyring", &*store, findings).await,
+            Err(failure) => findings.failure("keyring store", &failure),
+        }
+    }
+    let Ok(opened) = setup.opened_ring() else {
+        return;
+    };
+    check_ring(&opened.ring, findings).await;
+    if let Some(users) = &opened.users {
+        check_server("user keys", &*users.store, findings).await;
+    }
+}
+
+async fn check_ring(live: &LiveRing, findings: &mut Findings) {
+    let (ring, now) = (live.ring(), live.now_ms());
+    let found = format!(
+        "version {} at {} for the environment \"{}\"",
+        ring.version(),
+        live.location(),
+        ring.environment()
+    );
+    match live.trouble() {
+        Some(trouble) => {
+            let failure = Failure::from(trouble.error);
+            findings.failure("keyring", &failure);
+        }
+        None => findings.ok("keyring", found),
+    }
+    let custodians: Vec<_> = ring.custodians().collect();
+    let found = format!("{} wrap the keys", custodians.join(", "));
+    findings.ok("custodian", found);
+    let sealing = ring.sealing();
+    let age = now.saturating_sub(sealing.created);
+    let found = format!("key {} seals, {} old", sealing.id, span(age));
+    match ring.settings().every_ms {
+        None => findings.ok("rotation", format!("{found}; no new one by age")),
+        Some(every) => {
+            let due = sealing.created.saturating_add(every);
+            let found = format!("{found}; the next one is due at {}", point_in_time(due));
+            if due.saturating_add(ring.settings().propagation_ms) < now {
+                let advice = "nobody turns it: run waxseal keeper or waxseal proxy, or waxseal \
+                    rotate by hand";
+                findings.warn("rotation", found, advice);
+            } else {
+                findings.ok("rotation", found);
+            }
+        }
+    }
+    check_processes(live, findings).await;
+}
+
+async fn check_processes(live: &LiveRing, findings: &mut Findings) {
+    let reports = match live.reports().await {
+        Ok(reports) => reports,
+        Err(error) => return findings.failure("processes", &error.into()),
+    };
+    let (ring, now) = (live.ring(), live.now_ms());
+    let silent = ring.settings().refresh_ms.saturating_mul(SILENT);
+    let all = reports.processes.values();
+    let alive = all.filter(|it| it.at.saturating_add(silent) >= now);
+    let (mut count, mut behind) = (0, 0);
+    for report in alive {
+        count += 1;
+        behind += u64::from(report.version < ring.version());
+    }
+    if count == 0 {
+        let advice = "nobody carries out the rotation: run waxseal keeper or waxseal proxy";
+        findings.warn("processes", "none reports to the keyring", advice);
+    } else {
+        let found = format!("{count} report to the keyring, {behind} of them behind");
+        findings.ok("processes", found);
+    }
+}
+
+fn check_copy(configured: &RingSetup, findings: &mut Findings) {
+    let advice = "without it nothing brings back a keyring that its place lost, and a rollback \
+        before a start goes unnoticed";
+    match &configured.copy {
+        Some(path) if path.exists() => {
+            findings.ok("keyring copy", format!("kept at {}", path.display()));
+        }
+        Some(path) => {
+            let found = format!("there is none at {}", path.display());
+            findings.warn("keyring copy", found, advice);
+        }
+        None => findings.warn("keyring copy", "none is kept on this machine", advice),
+    }
+}
+
+/// What a server must not do with keys: forget them.
+async fn check_server(what: &'static str, store: &dyn RecordStore, findings: &mut Findings) {
+    let status = match store.status().await {
+        Ok(status) => status,
+        Err(error) => return findings.failure(what, &Failure::from(error)),
+    };
+    let find = |word: &str| {
+        let mut settings = status.settings.iter();
+        settings
+            .find(|(name, _)| name == word)
+            .map(|(_, value)| value.as_str())
+    };
+    let at = store.location();
+    match find("maxmemory_policy") {
+        Some(policy) if policy.starts_with("allkeys") => findings.warn(
+            what,
+            format!(
+                "maxmemory-policy of {at} is {policy}: it can evict keys that values are under"
+            ),
+            "set noeviction or a volatile- policy, or use a server of its own",
+        ),
+        Some(_) => findings.ok(what, format!("{at} evicts nothing that does not expire")),
+        None => {}
+    }
+    match find("aof_enabled") {
+        Some("1") => findings.ok(what, format!("append-only file of {at} is on")),
+        Some(_) => findings.warn(
+            what,
+            format!("append-only file of {at} is off"),
+            "keys that were made since the last snapshot are lost if the server dies, and with them \
+             what is under them: set appendonly yes",
+        ),
+        None => {}
+    }
+}

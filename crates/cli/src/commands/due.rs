@@ -1,0 +1,45 @@
+//! What is due about the keyring, carried out once.
+
+use waxseal_keys::rotation::Step;
+use waxseal_upkeep::{Told, UpkeepError};
+
+use crate::error::Failure;
+use crate::output::{self, thousands};
+use crate::setup::Setup;
+use crate::signals::stop_on_signal;
+
+/// Carries out what is due, unless another process does.
+pub(crate) async fn carry_out(setup: &Setup) -> Result<(), Failure> {
+    let store = setup.open_store().await?;
+    setup.check_key_and_mark(&store).await?;
+    // An embedded store is open once.
+    drop(store);
+    let upkeep = setup.upkeep("operator").await?;
+    let mut told = |told: &Told| {
+        if let Some(text) = words(told) {
+            output::say(&format!("waxseal: {text}"));
+        }
+    };
+    match upkeep.once(false, &stop_on_signal()?, &mut told).await {
+        Ok(_) => Ok(()),
+        Err(error @ UpkeepError::Led(_)) => {
+            output::say(&format!("waxseal: {error}: it carries out what is due"));
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn words(told: &Told) -> Option<String> {
+    Some(match told {
+        Told::Begins(_) | Told::Done(Step::Sweep) => return None,
+        Told::Done(Step::Add(_)) => "a new key is pending".to_owned(),
+        Told::Done(Step::Promote(id)) => format!("key {id} seals from now on"),
+        Told::Done(Step::Archive(id)) => format!("key {id} is archived: nothing is under it"),
+        Told::Done(Step::Destroy(id)) => format!("key {id} is destroyed"),
+        Told::Swept { resealed, .. } => format!(
+            "{} values were brought under the sealing key",
+            thousands(resealed.done)
+        ),
+    })
+}

@@ -1,0 +1,47 @@
+//! `forget`: erases a user, and prints the signed receipt.
+
+use waxseal_upkeep::forget;
+
+use crate::args::ForgetArgs;
+use crate::error::{Ended, Failure};
+use crate::output;
+use crate::setup::Setup;
+
+pub(crate) async fn run(setup: &Setup, args: &ForgetArgs) -> Result<Ended, Failure> {
+    setup.ring_setup()?;
+    let protected = setup.all_protected()?;
+    let named = |text: &str| text.contains("{user}");
+    if !protected.iter().any(|it| named(it.pattern.as_str())) {
+        return Err(
+            Failure::usage("no protected pattern says who the user of a record is")
+                .hint("write {user} for the part of the record name that is the user: 'wa:{user}'"),
+        );
+    }
+    if args.user.is_empty() {
+        return Err(Failure::usage("the user is empty"));
+    }
+    if !args.yes {
+        return Err(
+            Failure::usage("the user's key and records would be destroyed for good")
+                .hint("confirm with --yes"),
+        );
+    }
+    let store = setup.open_store().await?;
+    setup.check_key(&store).await?;
+    let realms = setup.realms(&store).await?;
+    let users = setup.users(&store).await?;
+    let live = &setup.opened_ring()?.ring;
+    let receipt = forget(args.user.as_bytes(), live, Some(&users.keys), &realms).await?;
+    // A program and an auditor take the same.
+    output::json(&receipt)?;
+    let records = receipt.records_deleted;
+    output::say(&format!(
+        "waxseal: the user is erased: {}, {records} records deleted; keep the receipt",
+        if receipt.key_destroyed {
+            "key destroyed"
+        } else {
+            "there was no key"
+        }
+    ));
+    Ok(Ended::Done)
+}

@@ -1,0 +1,57 @@
+//! `keeper`: the rotation and upkeep of a keyring as a process of its own, for applications that use
+//! the library.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+use waxseal_sweep::Stop;
+use waxseal_upkeep::Upkeep;
+
+use crate::error::{Ended, Failure};
+use crate::output;
+use crate::setup::Setup;
+use crate::signals::stop_on_signal;
+
+/// Between two attempts to reach keyring and store at start.
+const RETRY: Duration = Duration::from_secs(1);
+
+pub(crate) async fn run(mut setup: Setup) -> Result<Ended, Failure> {
+    setup.ring_setup()?;
+    let stop = stop_on_signal()?;
+    let Some(upkeep) = begin(&mut setup, &stop).await? else {
+        return Ok(Ended::Done);
+    };
+    output::say(&format!(
+        "waxseal: keeping the keyring at {}",
+        upkeep.ring().location()
+    ));
+    upkeep.run(&stop).await;
+    Ok(Ended::Done)
+}
+
+/// Waits until keyring and store can be reached; `None` where it is told to stop before.
+async fn begin(setup: &mut Setup, stop: &Stop) -> Result<Option<Upkeep>, Failure> {
+    let mut said = false;
+    while !stop.is_stopped() {
+        let failure = match once(setup).await {
+            Ok(upkeep) => return Ok(Some(upkeep)),
+            Err(failure) if failure.is_passing() => failure,
+            Err(failure) => return Err(failure),
+        };
+        if !said {
+            output::complain("warning", failure.text());
+            output::say("waxseal: waiting for it");
+            said = true;
+        }
+        sleep(RETRY).await;
+    }
+    Ok(None)
+}
+
+async fn once(setup: &mut Setup) -> Result<Upkeep, Failure> {
+    setup.open_ring(false).await?;
+    let store = setup.open_store().await?;
+    setup.check_key_and_mark(&store).await?;
+    drop(store);
+    setup.upkeep("keeper").await
+}

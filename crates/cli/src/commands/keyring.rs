@@ -1,0 +1,89 @@
+//! `keyring`: making one, telling where it stands, and the changes that an operator makes by hand.
+//! What is allowed is decided in `waxseal-keys`.
+
+mod audit;
+mod change;
+mod init;
+mod restore;
+mod status;
+
+use serde::Serialize;
+use waxseal_keys::Ring;
+
+use crate::args::{Common, KeyringCommand, SettingsArgs};
+use crate::error::{Ended, Failure};
+use crate::output;
+use crate::setup::Setup;
+
+/// What a change came to, for programs.
+#[derive(Serialize)]
+struct Told<'a> {
+    ring: &'a str,
+    version: u64,
+    sealing: String,
+    done: &'a str,
+    next: &'a str,
+}
+
+pub(crate) async fn run(common: &Common, command: &KeyringCommand) -> Result<Ended, Failure> {
+    let mut setup = Setup::read(common)?;
+    setup.ring_setup()?;
+    match command {
+        KeyringCommand::Init(args) => return init::run(&setup, args).await,
+        KeyringCommand::Restore { from } => return restore::run(&setup, from.as_deref()).await,
+        KeyringCommand::Configure(args) if *args == SettingsArgs::default() => {
+            return Err(Failure::usage("nothing to change was given")
+                .hint("for example waxseal keyring configure --rotate-every 30d"));
+        }
+        // Values are looked at, and under a compromised key as well.
+        KeyringCommand::Archive { .. } | KeyringCommand::Destroy { .. } => {
+            setup.open_ring(true).await?;
+        }
+        _ => setup.open_ring(false).await?,
+    }
+    match command {
+        KeyringCommand::Init(_) | KeyringCommand::Restore { .. } => Ok(Ended::Done),
+        KeyringCommand::Status => status::run(&setup).await,
+        KeyringCommand::Add => change::add(&setup).await,
+        KeyringCommand::Promote { id, now } => change::promote(&setup, *id, *now).await,
+        KeyringCommand::Archive { id } => change::archive(&setup, *id).await,
+        KeyringCommand::Destroy { id, force } => change::destroy(&setup, *id, *force).await,
+        KeyringCommand::Compromise { id } => change::compromise(&setup, *id).await,
+        KeyringCommand::Configure(args) => change::configure(&setup, args).await,
+        KeyringCommand::Release { records } => change::release(&setup, common, records).await,
+    }
+}
+
+/// Prints what happened and what comes next.
+fn tell(setup: &Setup, ring: &Ring, done: &str, next: &str) -> Result<Ended, Failure> {
+    if setup.json {
+        output::json(&Told {
+            ring: ring.id(),
+            version: ring.version(),
+            sealing: ring.sealing().id.to_string(),
+            done,
+            next,
+        })?;
+    } else {
+        output::line(done)?;
+        if !next.is_empty() {
+            output::line(format!("next: {next}"))?;
+        }
+    }
+    Ok(Ended::Done)
+}
+
+impl SettingsArgs {
+    /// These settings with what was given.
+    fn over(&self, mut settings: waxseal_keys::Settings) -> waxseal_keys::Settings {
+        let set = |place: &mut u64, given: Option<u64>| *place = given.unwrap_or(*place);
+        if let Some(age) = self.rotate_every {
+            settings.every_ms = age.0;
+        }
+        set(&mut settings.propagation_ms, self.propagation);
+        set(&mut settings.refresh_ms, self.refresh);
+        set(&mut settings.rest_ms, self.rest);
+        set(&mut settings.seals, self.max_seals);
+        settings
+    }
+}

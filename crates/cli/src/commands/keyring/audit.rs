@@ -1,0 +1,80 @@
+//! What must be so before a key is retired: nothing is under it, everywhere that this process knows
+//! of.
+
+use waxseal_core::KeyId;
+use waxseal_keys::rotation::{Audit, Block};
+use waxseal_keys::{ChangeError, KeyState, Ring};
+
+use crate::error::Failure;
+use crate::output::{self, thousands};
+use crate::setup::{Setup, now_ms};
+use crate::signals::stop_on_signal;
+
+/// Fails unless this key may come into this state and nothing is left under it.
+pub(super) async fn check(setup: &Setup, id: KeyId, to: KeyState) -> Result<(), Failure> {
+    let ring = setup.opened_ring()?.ring.ring();
+    let entry = ring.entry(id).ok_or(ChangeError::NoKey(id))?;
+    let from = entry.state;
+    if from == KeyState::Sealing {
+        return Err(ChangeError::Sealing(id).into());
+    }
+    if !from.may_become(to) {
+        return Err(ChangeError::Transition { id, from, to }.into());
+    }
+    let settled = entry.changed.saturating_add(ring.settings().settling_ms());
+    if from != KeyState::Archived && settled > now_ms() {
+        return Err(Failure::failed(format!(
+            "processes that are behind may still seal under key {id}"
+        ))
+        .hint(format!(
+            "nothing was changed; wait until {}",
+            output::point_in_time(settled)
+        )));
+    }
+    let upkeep = setup.upkeep("operator").await?;
+    let audit = upkeep.audit(&stop_on_signal()?).await?;
+    // Others may use it, and status tells it.
+    setup.opened_ring()?.ring.report_audit(&audit).await?;
+    refuse(&ring, id, &audit)
+}
+
+fn refuse(ring: &Ring, id: KeyId, audit: &Audit) -> Result<(), Failure> {
+    let Some(entry) = ring.entry(id) else {
+        return Ok(());
+    };
+    let blocks = audit.blocks(ring, entry);
+    let Some(first) = blocks.first() else {
+        return Ok(());
+    };
+    let hint = match first {
+        Block::InUse { .. } if entry.state == KeyState::Compromised => {
+            "waxseal rotate --open-compromised brings them under the sealing key"
+        }
+        Block::InUse { .. } => "waxseal rotate brings them under the sealing key",
+        Block::Unreadable { .. } => "waxseal audit and waxseal inspect tell which they are",
+        Block::Uncovered { .. } => {
+            "name the store and the pattern with --store and --protect where they are; if they are \
+             protected no more, waxseal keyring release forgets them"
+        }
+    };
+    let all: Vec<String> = blocks.iter().map(describe).collect();
+    Err(
+        Failure::failed(format!("key {id} is still needed: {}", all.join("; ")))
+            .hint(format!("nothing was changed; {hint}")),
+    )
+}
+
+/// What keeps a key, in words.
+pub(super) fn describe(block: &Block) -> String {
+    match block {
+        Block::InUse { values, .. } => format!("{} values are under it", thousands(*values)),
+        Block::Uncovered { territory, .. } => format!(
+            "the records {} at {} were not looked at",
+            territory.records, territory.store
+        ),
+        Block::Unreadable { values, .. } => format!(
+            "{} values do not open and do not name their key",
+            thousands(*values)
+        ),
+    }
+}

@@ -1,0 +1,183 @@
+//! The changes of a keyring that an operator makes by hand: each prints what happened and what comes
+//! next.
+
+use std::sync::Arc;
+
+use waxseal_core::KeyId;
+use waxseal_keys::rotation::next_to_seal;
+use waxseal_keys::{Change, ChangeError, KeyState, LiveRing, Ring, Territory};
+
+use super::{audit, tell};
+use crate::args::{Common, SettingsArgs};
+use crate::error::{Ended, Failure};
+use crate::output;
+use crate::setup::Setup;
+
+pub(super) async fn add(setup: &Setup) -> Result<Ended, Failure> {
+    let live = live(setup)?;
+    let before = live.ring();
+    let change = Change::Add {
+        instead_of: before.sealing().id,
+    };
+    let ring = live.change(&change).await?;
+    let Some(pending) = next_to_seal(&ring) else {
+        let done = format!(
+            "key {} seals since a moment ago: none was added",
+            ring.sealing().id
+        );
+        return tell(setup, &ring, &done, "");
+    };
+    let (id, is_new) = (pending.id, before.entry(pending.id).is_none());
+    let done = if is_new {
+        format!("key {id} is pending (keyring version {})", ring.version())
+    } else {
+        format!("key {id} is pending already: none was added")
+    };
+    let next = format!(
+        "it may seal from {}: a running waxseal proxy or keeper lets it, or waxseal keyring promote {id}",
+        output::point_in_time(pending.activates)
+    );
+    tell(setup, &ring, &done, &next)
+}
+
+pub(super) async fn promote(setup: &Setup, id: KeyId, now: bool) -> Result<Ended, Failure> {
+    let live = live(setup)?;
+    if live.ring().sealing().id == id {
+        return tell(setup, &live.ring(), &format!("key {id} seals already"), "");
+    }
+    if now {
+        warn_of_those_behind(live).await?;
+    }
+    let before = live.ring().sealing().id;
+    let ring = live.change(&Change::Promote { id, at_once: now }).await?;
+    let done = format!(
+        "key {id} seals from now on (keyring version {}); key {before} opens",
+        ring.version()
+    );
+    let next = "waxseal rotate brings older values under it; a running waxseal proxy or keeper does \
+                so by itself";
+    tell(setup, &ring, &done, next)
+}
+
+/// Processes that do not know the present ring cannot open what a key of it seals.
+async fn warn_of_those_behind(live: &LiveRing) -> Result<(), Failure> {
+    let version = live.ring().version();
+    let reports = live.reports().await?;
+    let behind = reports.processes.values().filter(|it| it.version < version);
+    match behind.count() {
+        0 => {}
+        count => {
+            let text = format!(
+                "{count} of {} processes that report had not seen this keyring yet",
+                reports.processes.len()
+            );
+            output::complain("warning", &text);
+            output::advise("they look at it as soon as they meet a value under the new key");
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn archive(setup: &Setup, id: KeyId) -> Result<Ended, Failure> {
+    let live = live(setup)?;
+    if is_in(&live.ring(), id, KeyState::Archived)? {
+        return tell(
+            setup,
+            &live.ring(),
+            &format!("key {id} is archived already"),
+            "",
+        );
+    }
+    audit::check(setup, id, KeyState::Archived).await?;
+    let ring = live.change(&Change::Archive(id)).await?;
+    let done = format!("key {id} is archived: nothing was found under it, and it still opens");
+    let next = format!("waxseal keyring destroy {id} gives it up for good");
+    tell(setup, &ring, &done, &next)
+}
+
+pub(super) async fn destroy(setup: &Setup, id: KeyId, force: bool) -> Result<Ended, Failure> {
+    let live = live(setup)?;
+    if is_in(&live.ring(), id, KeyState::Destroyed)? {
+        return tell(
+            setup,
+            &live.ring(),
+            &format!("key {id} is destroyed already"),
+            "",
+        );
+    }
+    if !force {
+        audit::check(setup, id, KeyState::Destroyed).await?;
+    }
+    let ring = live.change(&Change::Destroy(id)).await?;
+    let done = format!("key {id} is destroyed: only its id and its dates are kept");
+    let next = "older copies of the keyring (backups of its place, copies of other machines until \
+                they look again) may still hold it";
+    tell(setup, &ring, &done, next)
+}
+
+pub(super) async fn compromise(setup: &Setup, id: KeyId) -> Result<Ended, Failure> {
+    let live = live(setup)?;
+    let ring = live.change(&Change::Compromise(id)).await?;
+    let done = format!("key {id} is compromised: what is under it does not open any more");
+    let next = format!(
+        "waxseal rotate --open-compromised brings it under key {}; then waxseal keyring destroy {id}",
+        ring.sealing().id
+    );
+    tell(setup, &ring, &done, &next)
+}
+
+pub(super) async fn configure(setup: &Setup, args: &SettingsArgs) -> Result<Ended, Failure> {
+    let live = live(setup)?;
+    let before = live.ring();
+    let settings = args.over(before.settings().clone());
+    let ring = live.change(&Change::Settings(settings)).await?;
+    let done = if ring.settings() == before.settings() {
+        "the keyring says so already".to_owned()
+    } else {
+        format!("changed (keyring version {})", ring.version())
+    };
+    let next = format!(
+        "every process goes by it within {}",
+        output::span(before.settings().refresh_ms)
+    );
+    tell(setup, &ring, &done, &next)
+}
+
+pub(super) async fn release(
+    setup: &Setup,
+    common: &Common,
+    records: &str,
+) -> Result<Ended, Failure> {
+    if common.store.is_none() {
+        return Err(Failure::usage("which store they are in must be said")
+            .hint("name it with --store, as waxseal keyring status tells it"));
+    }
+    let live = live(setup)?;
+    let territory = Territory {
+        store: setup.url.location(),
+        records: records.to_owned(),
+    };
+    if !live.ring().territories().contains(&territory) {
+        return Err(Failure::failed(format!(
+            "the keyring does not know of records {records} at {}",
+            territory.store
+        ))
+        .hint("waxseal keyring status lists those that it knows"));
+    }
+    let ring = live.change(&Change::Release(territory.clone())).await?;
+    let done = format!(
+        "the records {records} at {} are forgotten: no key is kept for them",
+        territory.store
+    );
+    let next = "a process that still protects them makes them known again when it starts";
+    tell(setup, &ring, &done, next)
+}
+
+fn live(setup: &Setup) -> Result<&LiveRing, Failure> {
+    Ok(&setup.opened_ring()?.ring)
+}
+
+fn is_in(ring: &Arc<Ring>, id: KeyId, state: KeyState) -> Result<bool, Failure> {
+    let entry = ring.entry(id).ok_or(ChangeError::NoKey(id))?;
+    Ok(entry.state == state)
+}

@@ -1,0 +1,187 @@
+//! `keyring init`: a keyring where there is none. Where the store is sealed under keys of the
+//! environment, these are adopted: applications that know nothing else go on reading and writing.
+
+use std::sync::Arc;
+
+use waxseal_core::{Keyring, Mode, Sealer, SecretKey};
+use waxseal_keys::{Custodians, LiveRing, Paper, Ring, RingError, Settings};
+use waxseal_sessions::{Canary, CanaryState, GuardError};
+use waxseal_stores::RecordStore;
+use waxseal_sweep::{Audit, Class, Keys, Position, Stop, Sweep, SweepOptions};
+
+use super::tell;
+use crate::args::InitArgs;
+use crate::error::{Ended, Failure};
+use crate::setup::{RingSetup, Setup, now_ms};
+
+pub(super) async fn run(setup: &Setup, args: &InitArgs) -> Result<Ended, Failure> {
+    let configured = setup.ring_setup()?;
+    let settings = args.settings.over(Settings::default()).checked();
+    let settings = settings.map_err(RingError::from)?;
+    // In this order: whoever makes a ring at this moment writes it before its copy.
+    let copy = has_copy(configured);
+    let place = configured.place()?;
+    if place
+        .read(&Paper::Ring)
+        .await
+        .map_err(Failure::from)?
+        .is_some()
+    {
+        let ring = configured.open(&setup.environment, false).await?;
+        return exists(setup, &ring, args);
+    }
+    if let Some(copy) = copy {
+        return Err(Failure::failed(format!(
+            "there is no keyring at {}, and this machine keeps a copy of one that was there: {copy}",
+            place.location()
+        ))
+        .hint(
+            "waxseal keyring restore puts it back; where everything sealed under it may be lost, \
+             remove the copy and begin anew",
+        ));
+    }
+    let custodians = configured.all_custodians(&setup.environment)?;
+    let adopted = if args.fresh {
+        Vec::new()
+    } else {
+        adopted(setup).await?
+    };
+    let environment = &configured.environment;
+    let ring = Ring::create(environment, settings, &custodians, &adopted, now_ms()).await?;
+    let known = custodians
+        .into_iter()
+        .fold(Custodians::default(), Custodians::with);
+    match LiveRing::create(place, &ring, known, configured.options(false)).await {
+        Ok(live) => made(setup, &live, adopted.len()),
+        // Somebody else was faster.
+        Err(RingError::Exists { .. }) if args.if_missing => {
+            let ring = configured.open(&setup.environment, false).await?;
+            exists(setup, &ring, args)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Where the last good copy is, if there is one.
+fn has_copy(configured: &RingSetup) -> Option<String> {
+    let copy = configured.copy.as_ref()?;
+    copy.exists().then(|| copy.display().to_string())
+}
+
+fn exists(setup: &Setup, live: &LiveRing, args: &InitArgs) -> Result<Ended, Failure> {
+    let (location, ring) = (live.location(), live.ring());
+    let version = ring.version();
+    if !args.if_missing {
+        return Err(RingError::Exists { location, version }.into());
+    }
+    let done = format!(
+        "there is a keyring at {location} (version {version}); key {} seals",
+        ring.sealing().id
+    );
+    tell(setup, &ring, &done, "")
+}
+
+fn made(setup: &Setup, live: &LiveRing, adopted: usize) -> Result<Ended, Failure> {
+    let ring = live.ring();
+    let (sealing, location) = (ring.sealing().id, live.location());
+    let environment = ring.environment();
+    let keys = match adopted {
+        0 => format!("a new key, {sealing}, seals"),
+        1 => format!("key {sealing} of the environment was adopted, and seals"),
+        _ => format!(
+            "key {sealing} of the environment was adopted, and seals; {} more open",
+            ring.keys().len() - 1
+        ),
+    };
+    let done =
+        format!("made a keyring at {location} for the environment \"{environment}\": {keys}");
+    let next = if adopted == 0 {
+        "name the keyring to every process; waxseal keyring status tells where it stands"
+    } else {
+        "name the keyring to every process, and only then let waxseal proxy or waxseal keeper run: \
+         the first new key shuts out applications that have the keys of the environment alone"
+    };
+    tell(setup, &ring, &done, next)
+}
+
+/// The keys of the environment, where the store holds anything that is sealed under them.
+async fn adopted(setup: &Setup) -> Result<Vec<SecretKey>, Failure> {
+    let store = setup.open_store().await.map_err(|failure| {
+        let hint = failure.advice().unwrap_or_default();
+        let hint = format!("{hint}; --fresh makes a keyring without looking at the store");
+        failure.hint(hint.trim_start_matches("; ").to_owned())
+    })?;
+    let Some(hex) = setup.environment.key() else {
+        return sealed_under(setup, &store, &Sealer::without_keys())
+            .await
+            .map(|_| Vec::new());
+    };
+    let previous = setup.environment.previous_keys();
+    let keyring = Arc::new(Keyring::from_hex(hex, previous)?);
+    let sealer = Sealer::new(keyring, Mode::On, waxseal_core::Format::Classic);
+    if !sealed_under(setup, &store, &sealer).await? {
+        return Ok(Vec::new());
+    }
+    let listed = previous
+        .split(',')
+        .map(str::trim)
+        .filter(|hex| !hex.is_empty());
+    let all = std::iter::once(hex).chain(listed);
+    Ok(all.map(SecretKey::from_hex).collect::<Result<_, _>>()?)
+}
+
+/// Whether the store holds anything that is sealed under these keys. What is sealed under others is
+/// an error: no keyring that is made here would open it.
+async fn sealed_under(
+    setup: &Setup,
+    store: &Arc<dyn RecordStore>,
+    sealer: &Sealer,
+) -> Result<bool, Failure> {
+    let patterns: Vec<_> = setup
+        .protected
+        .iter()
+        .map(|it| it.pattern.clone())
+        .collect();
+    let state = Canary::of(store.clone()).check(sealer, &patterns).await;
+    match state {
+        Ok(CanaryState::Opens(_)) => return Ok(true),
+        Ok(CanaryState::Created | CanaryState::Absent) => {}
+        Err(GuardError::WrongKey | GuardError::NoKey) => {
+            return Err(Failure::failed(
+                "this store is sealed under keys that the environment does not hold",
+            )
+            .hint(
+                "nothing was changed; set REDIS_ENCRYPTION_KEY (and \
+                 REDIS_ENCRYPTION_PREVIOUS_KEYS) to its keys, and they are adopted; --fresh begins \
+                 with a new key, which does not open what is there",
+            ));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    if sealer.keyring().is_none() {
+        return Ok(false);
+    }
+    // Without a canary every value must be asked: one that was missed could never be opened again.
+    for protected in &setup.protected {
+        let sweep = Sweep {
+            store: store.clone(),
+            pattern: protected.pattern.clone(),
+            task: Arc::new(Audit::new(sealer.clone(), false)),
+            keys: Keys::default(),
+            mask: setup.mask(),
+            options: SweepOptions {
+                dry_run: true,
+                ..SweepOptions::default()
+            },
+        };
+        let report = sweep
+            .run(Position::default(), &Stop::default(), &mut |_| {})
+            .await
+            .map_err(|interrupted| Failure::from(interrupted.error))?;
+        let sealed = |class| matches!(class, Class::Classic(_) | Class::Sealed(_));
+        if report.position.counts().count(sealed) > 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,317 @@
+//! `keyring status`: where the keyring lies, its keys, the processes that use it, and what comes next.
+
+use serde::Serialize;
+use waxseal_keys::rotation::{self, Block, Facts, Outlook, Step};
+use waxseal_keys::{Entry, LiveRing, Reports, Ring, Territory};
+
+use super::audit::describe;
+use crate::error::{Ended, Failure};
+use crate::output::{self, span, thousands};
+use crate::setup::Setup;
+
+#[derive(Serialize)]
+struct Status<'a> {
+    location: String,
+    copy: Option<String>,
+    environment: &'a str,
+    ring: &'a str,
+    version: u64,
+    receipt_key: String,
+    custodians: Vec<&'a str>,
+    settings: Settings,
+    keys: Vec<Key>,
+    processes: Vec<Process>,
+    protects: &'a [Territory],
+    erased_users: usize,
+    last_audit: Option<String>,
+    due: Option<Coming>,
+    next: Vec<Coming>,
+    blocked: Vec<Blocked>,
+    trouble: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Settings {
+    rotate_every_ms: Option<u64>,
+    propagation_ms: u64,
+    refresh_ms: u64,
+    rest_ms: u64,
+    max_seals: u64,
+}
+
+#[derive(Serialize)]
+struct Key {
+    id: String,
+    state: String,
+    created: String,
+    activates: String,
+    changed: String,
+    age_ms: u64,
+    adopted: bool,
+    seals: u64,
+    /// What the last audit counted under it.
+    values: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Process {
+    id: String,
+    what: String,
+    version: u64,
+    reported: String,
+    silent_ms: u64,
+}
+
+#[derive(Serialize)]
+struct Coming {
+    step: &'static str,
+    key: Option<String>,
+    at: String,
+}
+
+#[derive(Serialize)]
+struct Blocked {
+    key: String,
+    why: String,
+}
+
+pub(super) async fn run(setup: &Setup) -> Result<Ended, Failure> {
+    let live = &setup.opened_ring()?.ring;
+    let (reports, unread) = match live.reports().await {
+        Ok(reports) => (reports, None),
+        Err(error) => (Reports::default(), Some(error)),
+    };
+    let (ring, now) = (live.ring(), live.now_ms());
+    let outlook = rotation::outlook(
+        &ring,
+        &Facts {
+            now_ms: now,
+            seals: reports.seals(ring.sealing().id),
+            pending_watched: None,
+            audit: reports.audit.as_ref(),
+        },
+    );
+    let trouble = live.trouble().map(|trouble| trouble.error).or(unread);
+    let status = status(setup, live, &ring, &reports, &outlook);
+    let status = Status {
+        trouble: trouble.as_ref().map(ToString::to_string),
+        ..status
+    };
+    if setup.json {
+        output::json(&status)?;
+    } else {
+        print(&status)?;
+    }
+    let Some(error) = trouble else {
+        return Ok(Ended::Done);
+    };
+    output::complain("error", &error.to_string());
+    if let Some(hint) = Failure::from(error).advice() {
+        output::advise(hint);
+    }
+    Ok(Ended::Findings)
+}
+
+fn status<'a>(
+    setup: &Setup,
+    live: &LiveRing,
+    ring: &'a Ring,
+    reports: &Reports,
+    outlook: &Outlook,
+) -> Status<'a> {
+    let now = live.now_ms();
+    let configured = setup.ring_setup().ok();
+    let copy = configured.and_then(|it| it.copy.as_ref());
+    let settings = ring.settings();
+    let processes = reports.processes.iter().map(|(id, report)| Process {
+        id: id.clone(),
+        what: report.what.clone(),
+        version: report.version,
+        reported: output::point_in_time(report.at),
+        silent_ms: now.saturating_sub(report.at),
+    });
+    let next = outlook.coming.iter().map(|(step, at)| coming(*step, *at));
+    Status {
+        location: live.location(),
+        copy: copy.map(|path| path.display().to_string()),
+        environment: ring.environment(),
+        ring: ring.id(),
+        version: ring.version(),
+        receipt_key: ring.receipt_key(),
+        custodians: ring.custodians().collect(),
+        settings: Settings {
+            rotate_every_ms: settings.every_ms,
+            propagation_ms: settings.propagation_ms,
+            refresh_ms: settings.refresh_ms,
+            rest_ms: settings.rest_ms,
+            max_seals: settings.seals,
+        },
+        keys: ring.keys().iter().map(|it| key(it, reports, now)).collect(),
+        processes: processes.collect(),
+        protects: ring.territories(),
+        erased_users: ring.erasures().len(),
+        last_audit: reports
+            .audit
+            .as_ref()
+            .map(|audit| output::point_in_time(audit.began_ms)),
+        due: outlook.due.map(|step| coming(step, now)),
+        next: next.collect(),
+        blocked: outlook.blocked.iter().map(blocked).collect(),
+        trouble: None,
+    }
+}
+
+fn key(entry: &Entry, reports: &Reports, now: u64) -> Key {
+    let id = entry.id.to_string();
+    let values = reports.audit.as_ref();
+    Key {
+        state: entry.state.to_string(),
+        created: output::point_in_time(entry.created),
+        activates: output::point_in_time(entry.activates),
+        changed: output::point_in_time(entry.changed),
+        age_ms: now.saturating_sub(entry.created),
+        adopted: entry.adopted,
+        seals: reports.seals(entry.id),
+        values: values.map(|audit| audit.values.get(&id).copied().unwrap_or_default()),
+        id,
+    }
+}
+
+fn coming(step: Step, at_ms: u64) -> Coming {
+    let (step, key) = match step {
+        Step::Add(_) => ("add", None),
+        Step::Promote(id) => ("promote", Some(id)),
+        Step::Sweep => ("sweep", None),
+        Step::Archive(id) => ("archive", Some(id)),
+        Step::Destroy(id) => ("destroy", Some(id)),
+    };
+    Coming {
+        step,
+        key: key.map(|id| id.to_string()),
+        at: output::point_in_time(at_ms),
+    }
+}
+
+fn blocked(block: &Block) -> Blocked {
+    let (Block::InUse { id, .. } | Block::Uncovered { id, .. } | Block::Unreadable { id, .. }) =
+        block;
+    Blocked {
+        key: id.to_string(),
+        why: describe(block),
+    }
+}
+
+impl Coming {
+    fn words(&self) -> String {
+        let key = self.key.as_deref().unwrap_or_default();
+        match self.step {
+            "add" => "a new key is published".to_owned(),
+            "promote" => format!("key {key} seals"),
+            "sweep" => "values are brought under the sealing key and counted".to_owned(),
+            "archive" => format!("key {key} is archived"),
+            _ => format!("key {key} is destroyed"),
+        }
+    }
+}
+
+fn print(status: &Status<'_>) -> Result<(), Failure> {
+    let copy = status.copy.as_deref().unwrap_or("none is kept");
+    let every = match status.settings.rotate_every_ms {
+        Some(ms) => format!("a new key every {}", span(ms)),
+        None => "no new key by age".to_owned(),
+    };
+    for (word, text) in [
+        ("keyring", status.location.clone()),
+        ("copy", copy.to_owned()),
+        ("environment", status.environment.to_owned()),
+        (
+            "ring",
+            format!("{}, version {}", status.ring, status.version),
+        ),
+        ("custodians", status.custodians.join(", ")),
+        ("receipt key", status.receipt_key.clone()),
+        (
+            "rotation",
+            format!(
+                "{every} or {} values; {} until it seals, looked for every {}",
+                thousands(status.settings.max_seals),
+                span(status.settings.propagation_ms),
+                span(status.settings.refresh_ms)
+            ),
+        ),
+        ("erased users", status.erased_users.to_string()),
+    ] {
+        output::line(format!("{word:<13} {text}"))?;
+    }
+    print_keys(status)?;
+    print_users_of_it(status)?;
+    print_steps(status)
+}
+
+fn print_keys(status: &Status<'_>) -> Result<(), Failure> {
+    output::line("\nkey       state        age      seals         values        changed")?;
+    for key in &status.keys {
+        let values = key.values.map_or_else(|| "-".to_owned(), thousands);
+        let adopted = if key.adopted {
+            "  (of the environment)"
+        } else {
+            ""
+        };
+        output::line(format!(
+            "{:<9} {:<12} {:<8} {:<13} {values:<13} {}{adopted}",
+            key.id,
+            key.state,
+            span(key.age_ms),
+            thousands(key.seals),
+            key.changed
+        ))?;
+    }
+    if let Some(at) = &status.last_audit {
+        output::line(format!("values as counted at {at}"))?;
+    }
+    Ok(())
+}
+
+fn print_users_of_it(status: &Status<'_>) -> Result<(), Failure> {
+    if !status.processes.is_empty() {
+        output::line("\nprocess            what         version  last report")?;
+    }
+    for process in &status.processes {
+        output::line(format!(
+            "{:<18} {:<12} {:<8} {} ago",
+            process.id,
+            process.what,
+            process.version,
+            span(process.silent_ms)
+        ))?;
+    }
+    if !status.protects.is_empty() {
+        output::line("\nprotected records")?;
+    }
+    for territory in status.protects {
+        output::line(format!("{}  at {}", territory.records, territory.store))?;
+    }
+    Ok(())
+}
+
+fn print_steps(status: &Status<'_>) -> Result<(), Failure> {
+    if status.due.is_some() || !status.next.is_empty() {
+        output::line("\nnext steps")?;
+    }
+    if let Some(due) = &status.due {
+        output::line(format!("due now               {}", due.words()))?;
+    }
+    for step in &status.next {
+        output::line(format!("{}  {}", step.at, step.words()))?;
+    }
+    for blocked in &status.blocked {
+        output::line(format!("key {} is kept: {}", blocked.key, blocked.why))?;
+    }
+    if status.due.is_some() && status.processes.is_empty() {
+        output::line(
+            "no process reports that carries it out: waxseal proxy and waxseal keeper do, and \
+             waxseal rotate does once",
+        )?;
+    }
+    Ok(())
+}

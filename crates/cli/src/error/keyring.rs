@@ -1,0 +1,169 @@
+//! How keyrings fail, with what to do about it at three in the morning.
+
+use waxseal_keys::{
+    ChangeError, CustodianError, DocumentError, PlaceError, RingError, UserKeyError,
+};
+use waxseal_upkeep::UpkeepError;
+
+use super::Failure;
+
+impl From<RingError> for Failure {
+    fn from(error: RingError) -> Self {
+        let hint = match &error {
+            RingError::Custodian(cause) => return of_custodian(&error, cause),
+            RingError::Place(cause) => return cause.clone().into(),
+            RingError::Change(cause) => return cause.clone().into(),
+            RingError::Missing { .. } => {
+                "waxseal keyring init makes one; where there was one, waxseal keyring restore puts \
+                 back the last good copy"
+            }
+            RingError::Exists { .. } => {
+                "waxseal keyring status tells what it holds; with --if-missing this is no failure"
+            }
+            RingError::Document {
+                error: DocumentError::Format(_),
+                ..
+            } => "a newer waxseal wrote it: nothing was changed; install that version here",
+            RingError::Document { .. } => {
+                "nothing was changed; waxseal keyring restore puts back the last good copy of a \
+                 machine that has one"
+            }
+            RingError::Environment { .. } => {
+                "nothing was changed; set environment in waxseal.toml, or give the URL of the \
+                 keyring of this environment"
+            }
+            RingError::OtherRing { .. } => {
+                "nothing was changed; either the URL is wrong, or somebody began anew: then values \
+                 of before need the copy that this machine keeps (waxseal doctor tells where)"
+            }
+            RingError::Rollback { .. } => {
+                "waxseal keyring restore puts back the last good copy; find out who put an old one \
+                 there"
+            }
+            RingError::Contended(_) => "nothing was changed; run the same command again",
+            RingError::Lapsed { .. } => {
+                "bring the place of the keyring back, and sealing goes on by itself"
+            }
+            _ => return Self::failed(&error),
+        };
+        Self::failed(&error).hint(hint)
+    }
+}
+
+fn of_custodian(error: &RingError, cause: &CustodianError) -> Failure {
+    match cause {
+        CustodianError::Refused { .. } => Failure::failed(error).hint(
+            "nothing was changed; the custodian's secret is not the one that this keyring was made \
+             with (by default REDIS_ENCRYPTION_KEY), or it is not configured here",
+        ),
+        other => other.clone().into(),
+    }
+}
+
+impl From<CustodianError> for Failure {
+    fn from(error: CustodianError) -> Self {
+        let hint = match &error {
+            CustodianError::Scheme => "for example custodian = \"env:REDIS_ENCRYPTION_KEY\"",
+            CustodianError::NotSet { .. } => {
+                "set it to the secret that the keyring was made with; for a new keyring waxseal key \
+                 generate makes one"
+            }
+            CustodianError::Secret { .. } => {
+                "it holds 64 hexadecimal characters: waxseal key generate makes them"
+            }
+            CustodianError::File { .. } => {
+                "custodian in waxseal.toml names the file; waxseal key generate --file makes one"
+            }
+            CustodianError::Readable { .. } => "chmod 600 makes it readable for its owner only",
+            CustodianError::Unavailable { .. } => {
+                return Self::failed(&error).hint(
+                    "nothing was changed; configure it on this machine, or wait until it is back",
+                );
+            }
+            _ => return Self::failed(&error),
+        };
+        Self::usage(&error).hint(hint)
+    }
+}
+
+impl From<PlaceError> for Failure {
+    fn from(error: PlaceError) -> Self {
+        match &error {
+            PlaceError::Unavailable { .. } => Self::failed(&error)
+                .hint("check the keyring's URL, and that its store is there")
+                .passing(),
+            _ => Self::failed(&error).hint(
+                "check the URL, and that this user may read and write there (for a file, in its \
+                 folder as well)",
+            ),
+        }
+    }
+}
+
+impl From<ChangeError> for Failure {
+    fn from(error: ChangeError) -> Self {
+        let hint = match &error {
+            ChangeError::NoKey(_) => "waxseal keyring status lists the keys",
+            ChangeError::Transition { .. } => {
+                "a key is pending, sealing, opening, archived, destroyed, in this order; from any \
+                 but sealing and destroyed it can become compromised, and from there destroyed"
+            }
+            ChangeError::Pending(_) => "waxseal keyring promote lets it seal",
+            ChangeError::Early { .. } => {
+                "wait, or add --now if every process was started after the key was added"
+            }
+            ChangeError::Sealing(_) => {
+                "waxseal keyring add, then waxseal keyring promote with the id of the new key, then \
+                 the same command again"
+            }
+            ChangeError::Fenced => {
+                "let it do its work; waxseal keyring status shows where it stands"
+            }
+            ChangeError::Settings(_) => {
+                return Self::usage(&error).hint("nothing was changed; give other times");
+            }
+            _ => return Self::failed(&error),
+        };
+        Self::failed(&error).hint(hint)
+    }
+}
+
+impl From<UserKeyError> for Failure {
+    fn from(error: UserKeyError) -> Self {
+        let hint = match &error {
+            UserKeyError::Ring(cause) => return cause.clone().into(),
+            UserKeyError::Store { .. } => {
+                "check user_keys in waxseal.toml, and that the server runs there"
+            }
+            UserKeyError::Record { .. } | UserKeyError::Form { .. } => {
+                "nothing was changed; this user's values do not open without it: restore its record \
+                 from a backup of the store of users' keys"
+            }
+            UserKeyError::Contended => "run the same command again",
+            _ => return Self::failed(&error),
+        };
+        let failure = Self::failed(&error).hint(hint);
+        if error.is_transient() {
+            failure.passing()
+        } else {
+            failure
+        }
+    }
+}
+
+impl From<UpkeepError> for Failure {
+    fn from(error: UpkeepError) -> Self {
+        match error {
+            UpkeepError::Ring(error) => error.into(),
+            UpkeepError::Sweep(error) => error.into(),
+            UpkeepError::Users(error) => error.into(),
+            UpkeepError::Store(error) => error.into(),
+            UpkeepError::Pattern(error) => error.into(),
+            UpkeepError::Led(_) => Self::failed(&error)
+                .hint("let it do its work; waxseal keyring status shows where it stands"),
+            UpkeepError::Stopped => Self::failed("stopped by a signal before the end")
+                .hint("what was done stays; run the same command again"),
+            other => Self::failed(&other),
+        }
+    }
+}

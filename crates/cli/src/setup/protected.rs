@@ -1,0 +1,120 @@
+//! Which records are protected and how: from flags and the configuration, checked.
+
+use waxseal_core::{Format, PlainValues};
+use waxseal_stores::RecordPattern;
+
+use crate::config::{Config, Protect};
+use crate::error::Failure;
+
+const DEFAULT_RECORDS: &str = "wa:*";
+const DEFAULT_NAME: &str = "WhatsApp state";
+
+/// Records that are protected together.
+#[derive(Clone)]
+pub(crate) struct Protected {
+    /// What they are called in reports.
+    pub(crate) name: String,
+    pub(crate) pattern: RecordPattern,
+    pub(crate) format: Format,
+    pub(crate) plain: PlainValues,
+    /// Whether the values of each user are under a key of their own.
+    pub(crate) per_user: bool,
+}
+
+/// The protected records: those that flags name, else those of the configuration.
+pub(super) fn protected(
+    flags: &[String],
+    config: &Config,
+    has_ring: bool,
+) -> Result<Vec<Protected>, Failure> {
+    let configured: Vec<Protected> = config
+        .protect
+        .iter()
+        .map(|protect| from_config(protect, has_ring))
+        .collect::<Result<_, _>>()?;
+    if flags.is_empty() {
+        return if configured.is_empty() {
+            Ok(vec![from_pattern(DEFAULT_RECORDS)?])
+        } else {
+            Ok(configured)
+        };
+    }
+    flags
+        .iter()
+        .map(|flag| {
+            let same = configured
+                .iter()
+                .find(|protected| protected.pattern.as_str() == flag);
+            same.cloned().map_or_else(|| from_pattern(flag), Ok)
+        })
+        .collect()
+}
+
+/// A pattern with nothing more said about it.
+fn from_pattern(text: &str) -> Result<Protected, Failure> {
+    let pattern = RecordPattern::parse(text)?;
+    let states = pattern.glob() == DEFAULT_RECORDS;
+    Ok(Protected {
+        name: if states {
+            DEFAULT_NAME.to_owned()
+        } else {
+            text.to_owned()
+        },
+        plain: if states {
+            PlainValues::Json
+        } else {
+            PlainValues::Any
+        },
+        format: Format::Classic,
+        per_user: false,
+        pattern,
+    })
+}
+
+fn from_config(protect: &Protect, has_ring: bool) -> Result<Protected, Failure> {
+    let mut protected = from_pattern(&protect.records)?;
+    if let Some(name) = &protect.name {
+        protected.name.clone_from(name);
+    }
+    if let Some(format) = &protect.format {
+        protected.format = format.parse()?;
+    }
+    if protect.per_user_keys {
+        per_user(&mut protected, protect, has_ring)?;
+    }
+    if let Some(plain) = &protect.plain_values {
+        protected.plain = plain.parse()?;
+    }
+    // What a library does with a refused value; checked here so that a misspelling shows.
+    if let Some(word) = &protect.refused
+        && !["error", "absent", "quarantine"].contains(&word.as_str())
+    {
+        return Err(Failure::usage(
+            "refused is one of error, absent, quarantine",
+        ));
+    }
+    Ok(protected)
+}
+
+/// Users' own keys need to know the user, a keyring that seals them, and a format that names its key.
+fn per_user(protected: &mut Protected, said: &Protect, has_ring: bool) -> Result<(), Failure> {
+    let refused = |why: &str, hint: &str| {
+        let records = &said.records;
+        Err(Failure::usage(format!("per_user_keys of \"{records}\": {why}")).hint(hint))
+    };
+    if !said.records.contains("{user}") {
+        let hint = "write {user} for the part of the record name that is the user: \"wa:{user}\"";
+        return refused("the pattern does not say who the user is", hint);
+    }
+    if !has_ring {
+        let hint = "waxseal keyring init makes one; keyring in waxseal.toml says where it lies";
+        return refused("it needs a keyring", hint);
+    }
+    if said.format.is_some() && protected.format == Format::Classic {
+        let hint = "format = \"sealed\", or none: per_user_keys implies it";
+        return refused("the classic format names no key", hint);
+    }
+    protected.format = Format::Sealed;
+    protected.per_user = true;
+    Ok(())
+}

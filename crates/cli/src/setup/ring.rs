@@ -1,0 +1,262 @@
+//! The keyring of this process: what was configured about it, and how it is opened.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Once};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use waxseal_core::fingerprint;
+use waxseal_keys::{
+    CacheBounds, Custodian, CustodianError, Custodians, DEFAULT_VARIABLE, FilePlace, LiveOptions,
+    LiveRing, Place, UserKeys,
+};
+use waxseal_stores::{RecordStore, RedisOptions, RedisStore, StoreUrl, UrlError};
+use waxseal_upkeep::{RecordPlace, RecordUserKeys};
+
+use super::{Setup, open_store};
+use crate::args::Common;
+use crate::config::Config;
+use crate::environment::Environment;
+use crate::error::Failure;
+use crate::output;
+
+/// The environment that is meant where none is named.
+const DEFAULT_ENVIRONMENT: &str = "default";
+/// What the name of a last good copy is made with.
+const COPY: &str = "waxseal keyring copy v1";
+
+static WARNED: Once = Once::new();
+
+/// What was configured about a keyring.
+pub(crate) struct RingSetup {
+    pub(crate) url: StoreUrl,
+    pub(crate) environment: String,
+    /// Where the last good copy of this machine is kept.
+    pub(crate) copy: Option<PathBuf>,
+    custodians: Vec<String>,
+    /// The store of users' keys, where it is not that of the records.
+    users: Option<StoreUrl>,
+}
+
+/// The keyring, open.
+pub(crate) struct OpenRing {
+    pub(crate) ring: LiveRing,
+    /// The keys of users, where some records are under such keys.
+    pub(crate) users: Option<Users>,
+}
+
+/// The keys of users, and the store that they lie in.
+#[derive(Clone)]
+pub(crate) struct Users {
+    pub(crate) keys: UserKeys,
+    pub(crate) store: Arc<dyn RecordStore>,
+}
+
+impl RingSetup {
+    pub(super) fn read(common: &Common, config: &Config) -> Result<Option<Self>, Failure> {
+        let Some(text) = common.keyring.as_ref().or(config.keyring.as_ref()) else {
+            let left_over = [
+                ("custodian", !config.custodian.is_empty()),
+                ("keyring_copy", config.keyring_copy.is_some()),
+                ("user_keys", config.user_keys.is_some()),
+            ];
+            return match left_over.into_iter().find(|(_, is_set)| *is_set) {
+                Some((word, _)) => Err(Failure::usage(format!(
+                    "{word} is configured, and no keyring"
+                ))
+                .hint("name one, for example keyring = \"file:/etc/waxseal/keyring.json\"")),
+                None => Ok(None),
+            };
+        };
+        let url = url(text)?;
+        if common.keyring.is_some() && url.has_password() {
+            super::warn_of_password("waxseal.toml");
+        }
+        let environment = config.environment.as_deref().map(str::trim);
+        let environment = environment.filter(|name| !name.is_empty());
+        let environment = environment.unwrap_or(DEFAULT_ENVIRONMENT).to_owned();
+        let users = match &config.user_keys {
+            Some(text) => Some(StoreUrl::parse(text)?),
+            None => None,
+        };
+        let copy = config.keyring_copy.clone().or_else(|| {
+            let of = format!("{}\n{environment}", url.location());
+            let name = fingerprint(COPY, of.as_bytes());
+            let name = format!("keyring-{}.json", name.get(..16)?);
+            Some(Environment::state_folder()?.join(name))
+        });
+        Ok(Some(Self {
+            custodians: match &config.custodian[..] {
+                [] => vec![format!("env:{DEFAULT_VARIABLE}")],
+                configured => configured.to_vec(),
+            },
+            url,
+            environment,
+            copy,
+            users,
+        }))
+    }
+
+    /// Where the document lies. Asks nobody: that it cannot be reached shows when it is used.
+    pub(crate) fn place(&self) -> Result<Arc<dyn Place>, Failure> {
+        Ok(match &self.url {
+            StoreUrl::File(path) => Arc::new(FilePlace::new(path)),
+            StoreUrl::Redis(url) => {
+                let store = RedisStore::lazy(url, RedisOptions::default())?;
+                Arc::new(RecordPlace::new(Arc::new(store)))
+            }
+        })
+    }
+
+    /// All custodians that are configured: for wrapping.
+    pub(crate) fn all_custodians(
+        &self,
+        environment: &Environment,
+    ) -> Result<Vec<Arc<dyn Custodian>>, Failure> {
+        let variable = |name: &str| environment.variable(name);
+        let custodian = |url: &String| Custodians::open(url, &variable).map_err(Failure::from);
+        self.custodians.iter().map(custodian).collect()
+    }
+
+    /// Those of the configured custodians that this machine can reach: any one that unwraps is
+    /// enough.
+    pub(crate) fn custodians(&self, environment: &Environment) -> Result<Custodians, Failure> {
+        let variable = |name: &str| environment.variable(name);
+        let mut reachable = Custodians::default();
+        let mut trouble = Vec::new();
+        for url in &self.custodians {
+            match Custodians::open(url, &variable) {
+                Ok(custodian) => reachable = reachable.with(custodian),
+                Err(error) => trouble.push(error),
+            }
+        }
+        // What is there and wrong says more than what is not there.
+        trouble.sort_by_key(|error| matches!(error, CustodianError::NotSet { .. }));
+        match trouble.into_iter().next() {
+            Some(error) if reachable.is_empty() => Err(error.into()),
+            _ => Ok(reachable),
+        }
+    }
+
+    pub(crate) fn options(&self, opens_compromised: bool) -> LiveOptions {
+        if self.copy.is_none() {
+            // A process that waits for the keyring opens it again and again.
+            WARNED.call_once(|| {
+                let text = "no last good copy of the keyring is kept on this machine: none of \
+                    STATE_DIRECTORY, XDG_STATE_HOME and HOME is set";
+                output::complain("warning", text);
+                output::advise("set one of them, or keyring_copy in waxseal.toml");
+            });
+        }
+        LiveOptions {
+            environment: self.environment.clone(),
+            copy: self.copy.clone(),
+            opens_compromised,
+            now_ms: Arc::new(now_ms),
+        }
+    }
+
+    /// Opens the keyring.
+    pub(crate) async fn open(
+        &self,
+        environment: &Environment,
+        opens_compromised: bool,
+    ) -> Result<LiveRing, Failure> {
+        let custodians = self.custodians(environment)?;
+        let options = self.options(opens_compromised);
+        Ok(LiveRing::open(self.place()?, custodians, options).await?)
+    }
+}
+
+impl Setup {
+    /// What was configured about the keyring, where a command cannot do without.
+    pub(crate) fn ring_setup(&self) -> Result<&RingSetup, Failure> {
+        self.ring_setup.as_ref().ok_or_else(|| {
+            Failure::usage("no keyring is configured").hint(
+                "name one with --keyring, for example --keyring file:/etc/waxseal/keyring.json, or \
+                 in waxseal.toml",
+            )
+        })
+    }
+
+    /// Opens the keyring, where one is configured, and the keys of users, where records are under
+    /// such keys.
+    pub(crate) async fn open_ring(&mut self, opens_compromised: bool) -> Result<(), Failure> {
+        let Some(setup) = &self.ring_setup else {
+            return Ok(());
+        };
+        let ring = setup.open(&self.environment, opens_compromised).await?;
+        let mut opened = OpenRing { ring, users: None };
+        if self.protected.iter().any(|protected| protected.per_user) {
+            opened.users = Some(self.open_users(&opened.ring, None).await?);
+        }
+        self.opened = Some(opened);
+        Ok(())
+    }
+
+    /// The keys of users, whether records of this configuration are under such keys or not.
+    pub(crate) async fn users(&self, records: &Arc<dyn RecordStore>) -> Result<Users, Failure> {
+        let opened = self.opened_ring()?;
+        match &opened.users {
+            Some(users) => Ok(users.clone()),
+            None => self.open_users(&opened.ring, Some(records)).await,
+        }
+    }
+
+    async fn open_users(
+        &self,
+        ring: &LiveRing,
+        records: Option<&Arc<dyn RecordStore>>,
+    ) -> Result<Users, Failure> {
+        let setup = self.ring_setup()?;
+        let url = setup.users.as_ref().unwrap_or(&self.url);
+        let store = match records {
+            Some(store) if *url == self.url => store.clone(),
+            _ => open_store(url).await?,
+        };
+        let place = Arc::new(RecordUserKeys::new(store.clone()));
+        let keys = UserKeys::new(place, ring.clone(), CacheBounds::default());
+        Ok(Users { keys, store })
+    }
+
+    /// The keyring that was opened, where a command cannot do without.
+    pub(crate) fn opened_ring(&self) -> Result<&OpenRing, Failure> {
+        match &self.opened {
+            Some(opened) => Ok(opened),
+            None => self
+                .ring_setup()
+                .and(Err(Failure::failed("the keyring was not opened"))),
+        }
+    }
+
+    /// The store of users' keys, if it is that of the records as well and open already.
+    pub(super) fn shared_store(&self) -> Option<Arc<dyn RecordStore>> {
+        let users = self.opened.as_ref()?.users.as_ref()?;
+        let url = self.ring_setup.as_ref()?.users.as_ref();
+        url.is_none_or(|url| *url == self.url)
+            .then(|| users.store.clone())
+    }
+}
+
+fn url(text: &str) -> Result<StoreUrl, Failure> {
+    match StoreUrl::parse(text) {
+        // A process that runs in another folder shall mean the same file.
+        Ok(StoreUrl::File(path)) => Ok(StoreUrl::File(std::path::absolute(path)?)),
+        Ok(url) => Ok(url),
+        Err(error) => {
+            let text = match error {
+                UrlError::Scheme => {
+                    "the URL of a keyring starts with file:, redis://, rediss:// or unix:"
+                        .to_owned()
+                }
+                other => format!("the URL of the keyring: {other}"),
+            };
+            Err(Failure::usage(text).hint("for example file:/etc/waxseal/keyring.json"))
+        }
+    }
+}
+
+/// The time, in milliseconds since the Unix epoch.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,95 @@
+//! The contract of [`Custodian`].
+
+use waxseal_core::SecretKey;
+
+use crate::custodian::{Context, Custodian};
+use crate::error::CustodianError;
+
+/// Runs the suite. `secrets` are texts that no error may hold, such as the custodian's own key.
+///
+/// # Panics
+///
+/// With the sentence of the contract that the custodian breaks.
+pub async fn custodian(custodian: &dyn Custodian, secrets: &[&str]) {
+    let key = SecretKey::generate().unwrap();
+    let hex = key.expose_hex();
+    let context = Context {
+        environment: "conformance",
+        ring: "0123456789abcdef",
+        key: "89abcdef",
+    };
+    assert!(custodian.url().contains(':'), "a custodian has a URL");
+    let wrapped = custodian.wrap(&key, &context).await.unwrap();
+    let back = custodian.unwrap(&wrapped, &context).await.unwrap();
+    assert!(back.expose_bytes() == key.expose_bytes(), "what was wrapped comes back");
+    let again = custodian.wrap(&key, &context).await.unwrap();
+    let back = custodian.unwrap(&again, &context).await.unwrap();
+    assert!(back.expose_bytes() == key.expose_bytes(), "and once more");
+    let bytes = key.expose_bytes();
+    let holds = wrapped.windows(8).any(|window| bytes.windows(8).any(|part| part == window));
+    assert!(!holds, "what is wrapped does not show the key");
+    let mut shown = vec![custodian.url().to_owned()];
+    for context in others(&context) {
+        shown.push(refusal(custodian, &wrapped, &context, "another context").await);
+    }
+    for len in 0..wrapped.len() {
+        shown.push(refusal(custodian, &wrapped[..len], &context, "a part").await);
+    }
+    for place in 0..wrapped.len() {
+        let mut flipped = wrapped.clone();
+        flipped[place] ^= 1;
+        shown.push(refusal(custodian, &flipped, &context, "a flipped bit").await);
+    }
+    let longer = [&wrapped[..], &[0]].concat();
+    shown.push(refusal(custodian, &longer, &context, "one byte more").await);
+    for text in shown {
+        for secret in secrets.iter().copied().chain([hex.as_str()]) {
+            // A part of one would be too much already.
+            let part = secret.get(..16).unwrap_or(secret);
+            assert!(!text.contains(part), "no error and no URL holds a secret");
+        }
+    }
+}
+
+/// Contexts that differ in one part, or in where one part ends.
+fn others<'a>(context: &Context<'a>) -> [Context<'a>; 5] {
+    [
+        Context {
+            environment: "another",
+            ..*context
+        },
+        Context {
+            ring: "0123456789abcdee",
+            ..*context
+        },
+        Context {
+            key: "89abcdee",
+            ..*context
+        },
+        Context {
+            key: "names",
+            ..*context
+        },
+        Context {
+            environment: "conformance0",
+            ring: "123456789abcdef",
+            ..*context
+        },
+    ]
+}
+
+async fn refusal(
+    custodian: &dyn Custodian,
+    wrapped: &[u8],
+    context: &Context<'_>,
+    what: &str,
+) -> String {
+    match custodian.unwrap(wrapped, context).await {
+        Ok(_) => panic!("{what} is unwrapped"),
+        Err(error) => {
+            let unavailable = matches!(error, CustodianError::Unavailable { .. });
+            assert!(!unavailable, "{what} is refused, not taken for an outage");
+            format!("{error} {error:?}")
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Where data keys come from. Custodians wrap them, a keyring document holds them wrapped, a live ring
+//! follows the document, and rotation decides what becomes of each key and when. Keys of single users
+//! stand beside them.
+//!
+//! Values are not seen here, and no database: a document and the keys of users lie in places that
+//! others implement ([`Place`], [`UserKeyPlace`]). What rotation decides is carried out above.
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod copy;
+mod custodian;
+mod document;
+mod error;
+mod lease;
+mod live;
+mod place;
+mod receipt;
+mod reports;
+mod ring;
+pub mod rotation;
+mod settings;
+mod state;
+mod users;
+
+pub use custodian::{Context, Custodian, Custodians, DEFAULT_VARIABLE, LocalCustodian};
+pub use document::{Bytes, Entry, Erasure, Territory, Wrap};
+pub use error::{ChangeError, CustodianError, DocumentError, PlaceError, RingError};
+pub use lease::{Candidate, Look};
+pub use live::{Change, LiveOptions, LiveRing, Trouble};
+pub use place::{FilePlace, MemoryPlace, Paper, Place};
+pub use receipt::{Receipt, ReceiptError};
+pub use reports::{Report, Reports};
+pub use ring::Ring;
+pub use settings::Settings;
+pub use state::KeyState;
+pub use users::{
+    CacheBounds, Cached, MemoryUserKeys, UserChange, UserKeyError, UserKeyPlace, UserKeys,
+};

@@ -1,0 +1,631 @@
+//! A live ring: the ring as one process knows it. It follows the document, publishes each new keyring to
+//! the sealers, keeps the last good ring on any error and says so, and makes changes by compare-and-set.
+//!
+//! What to change, and when, is decided in `rotation` and by operators.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use tracing::{error, info, warn};
+use waxseal_core::{KeyId, SharedKeyring};
+
+use crate::copy::LastGood;
+use crate::custodian::Custodians;
+use crate::error::RingError;
+use crate::place::{Paper, Place};
+use crate::ring::Ring;
+use crate::rotation;
+
+mod change;
+mod follow;
+
+pub use change::Change;
+
+/// Between two looks that values with unknown keys force.
+const FORCED_EVERY: Duration = Duration::from_millis(500);
+/// How long an id that was looked for in vain is not looked for again.
+const IN_VAIN: Duration = Duration::from_secs(10);
+/// Ids that were looked for in vain, at most: whoever can write values can make them up.
+const MOST_IN_VAIN: usize = 10_000;
+/// How often a look is taken anew where somebody else put the ring back, or changed it, in between.
+const LOOKS: usize = 5;
+/// How often trouble that lasts is told again.
+const TOLD_EVERY: Duration = Duration::from_secs(300);
+
+/// How a ring is opened.
+#[derive(Clone)]
+pub struct LiveOptions {
+    /// The environment that this process is for: a ring of another one is refused.
+    pub environment: String,
+    /// Where the last good copy is kept; without one a rollback before a start goes unnoticed.
+    pub copy: Option<PathBuf>,
+    /// Whether values under compromised keys are opened: for bringing them under another key.
+    pub opens_compromised: bool,
+    /// Tells the time, in milliseconds since the Unix epoch.
+    pub now_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
+}
+
+/// The ring as this process knows it. Cheap to clone.
+#[derive(Clone)]
+pub struct LiveRing(Arc<Inner>);
+
+struct Inner {
+    place: Arc<dyn Place>,
+    custodians: Custodians,
+    options: LiveOptions,
+    copy: Option<LastGood>,
+    keyring: SharedKeyring,
+    known: Mutex<Arc<Known>>,
+    told: watch::Sender<Arc<Ring>>,
+    /// One look at a time.
+    looking: tokio::sync::Mutex<Option<Looked>>,
+    in_vain: Mutex<HashMap<KeyId, Instant>>,
+    trouble: Mutex<Option<Told>>,
+    began: Instant,
+    /// When the document was confirmed last: milliseconds since `began`, and by the clock. The first
+    /// does not run while a machine sleeps, the second can be turned. 0: never.
+    confirmed: AtomicU64,
+    confirmed_at: AtomicU64,
+    /// The pending key, and since when (milliseconds since `began`) it lay in the place whenever this
+    /// process looked.
+    watched: Mutex<Option<(KeyId, u64)>>,
+}
+
+/// A moment, by both clocks.
+#[derive(Clone, Copy)]
+struct Moment {
+    /// Milliseconds since `began`.
+    since: u64,
+    /// Milliseconds since the Unix epoch.
+    at: u64,
+}
+
+/// A ring, and the document as it was read: what a change expects to find.
+struct Known {
+    ring: Arc<Ring>,
+    bytes: Vec<u8>,
+}
+
+/// A look at the document that was taken.
+struct Looked {
+    began: Instant,
+    result: Result<(), RingError>,
+}
+
+/// What a look came to.
+enum Seen {
+    InOrder,
+    /// The place had lost the ring, and somebody else wrote there before this process did.
+    Outrun(RingError),
+}
+
+/// What is wrong with the document at present.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    /// What.
+    pub error: RingError,
+    /// For how long.
+    pub since: Duration,
+}
+
+struct Told {
+    error: RingError,
+    since: Instant,
+    told: Instant,
+}
+
+impl LiveRing {
+    /// Opens the ring that lies in a place, and follows it in the background until the last clone is
+    /// dropped. Needs a runtime.
+    ///
+    /// Where the place has lost the ring, or holds an older one than the last good copy, the copy is
+    /// put back.
+    pub async fn open(
+        place: Arc<dyn Place>,
+        custodians: Custodians,
+        options: LiveOptions,
+    ) -> Result<Self, RingError> {
+        let copy = options.copy.clone().map(LastGood::at);
+        let known = match &copy {
+            Some(copy) => last_good(copy, &custodians, &options.environment).await,
+            None => None,
+        };
+        // From before the question: nobody knows how long the answer took to be heard.
+        let (began, at) = (Instant::now(), (options.now_ms)());
+        let found = place.read(&Paper::Ring).await;
+        let (ring, bytes, confirmed) = match (found, known) {
+            (Ok(None), None) => {
+                let location = place.location();
+                return Err(RingError::Missing { location });
+            }
+            (Ok(Some(bytes)), None) => {
+                let ring = open(&*place, &bytes, &custodians, &options, None).await?;
+                (ring, bytes, true)
+            }
+            // Looked at again below, with the copy as what is known.
+            (Ok(_), Some((ring, bytes))) => (ring, bytes, false),
+            (Err(error), Some((ring, bytes))) => {
+                warn!(
+                    "{error}: starting with the last good copy of the keyring (version {})",
+                    ring.version()
+                );
+                (ring, bytes, false)
+            }
+            (Err(error), None) => return Err(error.into()),
+        };
+        let inner = Inner::new(place, custodians, options, copy, (ring, bytes), began)?;
+        let this = Self(Arc::new(inner));
+        if confirmed {
+            this.0.note_confirmed(Moment { since: 0, at });
+            this.0.keep_copy().await;
+        } else if let Err(error) = this.refresh().await
+            && !matches!(error, RingError::Place(_))
+        {
+            return Err(error);
+        }
+        follow::spawn(Arc::downgrade(&this.0));
+        Ok(this)
+    }
+
+    /// Writes a new ring into a place where there is none, and opens it.
+    pub async fn create(
+        place: Arc<dyn Place>,
+        ring: &Ring,
+        custodians: Custodians,
+        options: LiveOptions,
+    ) -> Result<Self, RingError> {
+        if !place
+            .replace(&Paper::Ring, None, &ring.to_bytes())
+            .await?
+        {
+            let location = place.location();
+            let found = Self::open(place, custodians, options).await?;
+            let version = found.ring().version();
+            return Err(RingError::Exists { location, version });
+        }
+        Self::open(place, custodians, options).await
+    }
+
+    /// Where the document lies.
+    #[must_use]
+    pub fn location(&self) -> String {
+        self.0.place.location()
+    }
+
+    /// The place where the document lies.
+    #[must_use]
+    pub fn place(&self) -> &Arc<dyn Place> {
+        &self.0.place
+    }
+
+    /// The keyring, for sealers: they follow it by themselves.
+    #[must_use]
+    pub fn keyring(&self) -> SharedKeyring {
+        self.0.keyring.clone()
+    }
+
+    /// The ring of this moment.
+    #[must_use]
+    pub fn ring(&self) -> Arc<Ring> {
+        self.0.known().ring.clone()
+    }
+
+    /// Tells of each new ring.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Arc<Ring>> {
+        self.0.told.subscribe()
+    }
+
+    /// The time, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.0.now_ms()
+    }
+
+    /// What is wrong with the document at present: the last good ring is in use as long as something
+    /// is.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Trouble> {
+        lock(&self.0.trouble).as_ref().map(|told| Trouble {
+            error: told.error.clone(),
+            since: told.since.elapsed(),
+        })
+    }
+
+    /// For how long this process has seen the pending key in the document, without a longer gap and
+    /// without having had to put it back: what a decision to let it seal goes by.
+    #[must_use]
+    pub fn pending_watched(&self) -> Option<Duration> {
+        let (id, since) = (*lock(&self.0.watched))?;
+        let ring = self.ring();
+        let pending = rotation::next_to_seal(&ring)?;
+        let watched = self.0.moment().since.saturating_sub(since);
+        (pending.id == id).then(|| Duration::from_millis(watched))
+    }
+
+    /// Looks at the document now. Of several who ask at the same time, one looks for all.
+    pub async fn refresh(&self) -> Result<Arc<Ring>, RingError> {
+        self.0.refresh(Instant::now()).await?;
+        Ok(self.ring())
+    }
+
+    /// Called when a value names a key that the ring does not hold: looks at the document, at most
+    /// every half second, and for an id that was looked for in vain not again for a while. Whether the
+    /// ring holds the key now.
+    pub async fn learn(&self, id: KeyId) -> bool {
+        let holds = || self.0.keyring.current().role(id).is_some();
+        if holds() {
+            return true;
+        }
+        let vain = lock(&self.0.in_vain).get(&id).map(Instant::elapsed);
+        if vain.is_some_and(|since| since < IN_VAIN) {
+            return false;
+        }
+        let asked = Instant::now();
+        // The error was told; the last good ring stays.
+        let looked = self.0.refresh_spaced(asked).await;
+        if holds() {
+            return true;
+        }
+        if looked.is_ok() {
+            let mut in_vain = lock(&self.0.in_vain);
+            if in_vain.len() >= MOST_IN_VAIN {
+                in_vain.retain(|_, since| since.elapsed() < IN_VAIN);
+            }
+            if in_vain.len() < MOST_IN_VAIN {
+                in_vain.insert(id, Instant::now());
+            }
+        }
+        false
+    }
+
+    /// Whether the document was confirmed so recently that values can be sealed without asking.
+    #[must_use]
+    pub fn is_confirmed(&self) -> bool {
+        let known = self.0.known();
+        known.ring.settings().is_confirmed(self.0.silent_ms())
+    }
+
+    /// To be called before sealing where the ring is not confirmed, as after the process was suspended:
+    /// looks at the document.
+    ///
+    /// A document that cannot be reached does not stop sealing, until it was out of reach for so long
+    /// that the key may have been destroyed by others: then [`RingError::Lapsed`].
+    pub async fn confirm(&self) -> Result<(), RingError> {
+        let lapsed = || self.ring().settings().is_lapsed(self.0.silent_ms());
+        // Known to be out of reach, and looked for in the background: nobody waits for it each time.
+        let in_vain = !lapsed() && lock(&self.0.trouble).is_some();
+        if self.is_confirmed() || in_vain || self.0.refresh_spaced(Instant::now()).await.is_ok() {
+            return Ok(());
+        }
+        let silent = self.0.silent_ms();
+        if !lapsed() {
+            return Ok(());
+        }
+        Err(RingError::Lapsed {
+            silent_s: silent.map_or(u64::MAX, |silent| silent / 1000),
+        })
+    }
+}
+
+impl Inner {
+    fn new(
+        place: Arc<dyn Place>,
+        custodians: Custodians,
+        options: LiveOptions,
+        copy: Option<LastGood>,
+        (ring, bytes): (Ring, Vec<u8>),
+        began: Instant,
+    ) -> Result<Self, RingError> {
+        let keyring = Arc::new(keyring(&ring, &options)?);
+        let ring = Arc::new(ring);
+        Ok(Self {
+            place,
+            custodians,
+            options,
+            copy,
+            keyring: SharedKeyring::from(keyring),
+            told: watch::Sender::new(ring.clone()),
+            known: Mutex::new(Arc::new(Known { ring, bytes })),
+            looking: tokio::sync::Mutex::new(None),
+            in_vain: Mutex::default(),
+            trouble: Mutex::default(),
+            began,
+            watched: Mutex::default(),
+            confirmed: AtomicU64::new(0),
+            confirmed_at: AtomicU64::new(0),
+        })
+    }
+
+    /// Looks at the document, unless somebody has begun to since `asked`.
+    async fn refresh(&self, asked: Instant) -> Result<(), RingError> {
+        let mut looking = self.looking.lock().await;
+        if let Some(looked) = &*looking
+            && looked.began >= asked
+        {
+            return looked.result.clone();
+        }
+        let began = Instant::now();
+        let result = self.look().await;
+        self.tell(result.as_ref().err());
+        *looking = Some(Looked {
+            began,
+            result: result.clone(),
+        });
+        result
+    }
+
+    /// The same, no sooner than a while after the last look.
+    async fn refresh_spaced(&self, asked: Instant) -> Result<(), RingError> {
+        let last = self.looking.lock().await.as_ref().map(|it| it.began);
+        if let Some(last) = last {
+            sleep(FORCED_EVERY.saturating_sub(last.elapsed())).await;
+        }
+        self.refresh(asked).await
+    }
+
+    /// Looks, and again where somebody else was faster to put the ring back.
+    async fn look(&self) -> Result<(), RingError> {
+        let mut seen = self.look_once().await?;
+        for _ in 1..LOOKS {
+            if matches!(seen, Seen::InOrder) {
+                break;
+            }
+            seen = self.look_once().await?;
+        }
+        match seen {
+            Seen::InOrder => Ok(()),
+            Seen::Outrun(why) => Err(why),
+        }
+    }
+
+    /// One look: takes over a newer document, puts back what the place has lost, refuses any other.
+    async fn look_once(&self) -> Result<Seen, RingError> {
+        let asked = self.moment();
+        let found = self.place.read(&Paper::Ring).await?;
+        let known = self.known();
+        let Some(bytes) = found else {
+            let location = self.place.location();
+            let missing = RingError::Missing { location };
+            return self.put_back(asked, missing, None, None).await;
+        };
+        if bytes == known.bytes {
+            self.note_confirmed(asked);
+            return Ok(Seen::InOrder);
+        }
+        let (place, options) = (&*self.place, &self.options);
+        let ring = match open(place, &bytes, &self.custodians, options, Some(&known.ring)).await {
+            Ok(ring) => ring,
+            Err(error) if error.is_loss() => {
+                return self.put_back(asked, error, Some(&bytes), None).await;
+            }
+            Err(error) => return Err(error),
+        };
+        let now = self.now_ms();
+        match ring.may_follow(&known.ring, &place.location()) {
+            Ok(()) => match ring.with_what_it_lacks(&known.ring, now) {
+                None => {
+                    self.take_over(asked, ring, bytes).await?;
+                    Ok(Seen::InOrder)
+                }
+                Some(whole) => {
+                    let lost = RingError::Lost {
+                        location: place.location(),
+                    };
+                    self.put_back(asked, lost, Some(&bytes), Some(whole)).await
+                }
+            },
+            Err(error) if error.is_loss() => {
+                let whole = known.ring.with_what_it_lacks(&ring, now);
+                self.put_back(asked, error, Some(&bytes), whole).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn take_over(
+        &self,
+        asked: Moment,
+        ring: Ring,
+        bytes: Vec<u8>,
+    ) -> Result<(), RingError> {
+        let keyring = Arc::new(keyring(&ring, &self.options)?);
+        let (version, sealing) = (ring.version(), keyring.sealing_id());
+        let changed = sealing != self.keyring.current().sealing_id();
+        let ring = Arc::new(ring);
+        *lock(&self.known) = Arc::new(Known {
+            ring: ring.clone(),
+            bytes,
+        });
+        self.keyring.publish(keyring);
+        self.told.send_replace(ring);
+        lock(&self.in_vain).clear();
+        self.note_confirmed(asked);
+        self.keep_copy().await;
+        if changed {
+            info!("keyring version {version}: key {sealing} seals from now on");
+        }
+        Ok(())
+    }
+
+    /// Puts the ring that this process knows where the place has lost it; or one that has what each of
+    /// them lacks.
+    async fn put_back(
+        &self,
+        asked: Moment,
+        why: RingError,
+        found: Option<&[u8]>,
+        whole: Option<Ring>,
+    ) -> Result<Seen, RingError> {
+        let known = self.known();
+        let bytes = match &whole {
+            Some(whole) => whole.to_bytes(),
+            None => known.bytes.clone(),
+        };
+        if !self.place.replace(&Paper::Ring, found, &bytes).await? {
+            return Ok(Seen::Outrun(why));
+        }
+        // Others may not have seen it meanwhile.
+        *lock(&self.watched) = None;
+        match whole {
+            Some(whole) => self.take_over(asked, whole, bytes).await?,
+            None => {
+                self.note_confirmed(asked);
+                self.keep_copy().await;
+            }
+        }
+        error!(
+            "{why}: THE KEYRING WAS PUT BACK from the last good copy (version {}); \
+             find out who removed or changed it",
+            self.known().ring.version()
+        );
+        Ok(Seen::InOrder)
+    }
+
+    async fn keep_copy(&self) {
+        let Some(copy) = &self.copy else { return };
+        if let Err(error) = copy.keep(self.known().bytes.clone()).await {
+            warn!(
+                "the last good copy of the keyring cannot be kept at {}: {}",
+                copy.path().display(),
+                error.kind()
+            );
+        }
+    }
+
+    fn known(&self) -> Arc<Known> {
+        lock(&self.known).clone()
+    }
+
+    fn now_ms(&self) -> u64 {
+        (self.options.now_ms)()
+    }
+
+    /// This moment.
+    fn moment(&self) -> Moment {
+        Moment {
+            since: millis(self.began.elapsed()),
+            at: self.now_ms(),
+        }
+    }
+
+    /// The document was read, or written, after this moment. Not before now, when it is noted: between
+    /// the question and the answer a process can be suspended for days.
+    fn note_confirmed(&self, asked: Moment) {
+        self.watch(asked);
+        self.confirmed_at.store(asked.at, Ordering::Relaxed);
+        self.confirmed
+            .store(asked.since.saturating_add(1), Ordering::Release);
+    }
+
+    /// Watches the pending key, anew after the document was out of sight for too long.
+    fn watch(&self, asked: Moment) {
+        let ring = self.known().ring.clone();
+        let bound = ring.settings().refresh_ms.saturating_mul(2);
+        let is_gap = self.silent_ms().is_none_or(|silent| silent > bound);
+        let pending = rotation::next_to_seal(&ring).map(|entry| entry.id);
+        let mut watched = lock(&self.watched);
+        if is_gap || watched.map(|(id, _)| id) != pending {
+            *watched = pending.map(|id| (id, asked.since));
+        }
+    }
+
+    /// For how long the document was not confirmed; `None`: never was.
+    fn silent_ms(&self) -> Option<u64> {
+        let confirmed = self.confirmed.load(Ordering::Acquire).checked_sub(1)?;
+        let now = self.moment();
+        let at = self.confirmed_at.load(Ordering::Relaxed);
+        let by_clock = now.at.saturating_sub(at);
+        Some(now.since.saturating_sub(confirmed).max(by_clock))
+    }
+
+    /// Says what is wrong, when it begins, now and then while it lasts, and when it is over.
+    fn tell(&self, error: Option<&RingError>) {
+        let mut trouble = lock(&self.trouble);
+        let Some(error) = error else {
+            if trouble.take().is_some() {
+                info!("the keyring is in order again");
+            }
+            return;
+        };
+        let now = Instant::now();
+        if let Some(told) = &mut *trouble
+            && told.error == *error
+        {
+            if told.told.elapsed() < TOLD_EVERY {
+                return;
+            }
+            told.told = now;
+        } else {
+            *trouble = Some(Told {
+                error: error.clone(),
+                since: now,
+                told: now,
+            });
+        }
+        error!(
+            "{error}; the last good keyring (version {}) stays in use",
+            self.known().ring.version()
+        );
+    }
+}
+
+fn keyring(ring: &Ring, options: &LiveOptions) -> Result<waxseal_core::Keyring, RingError> {
+    let keyring = ring.keyring()?;
+    Ok(match options.opens_compromised {
+        true => keyring.opening_compromised(),
+        false => keyring,
+    })
+}
+
+async fn open(
+    place: &dyn Place,
+    bytes: &[u8],
+    custodians: &Custodians,
+    options: &LiveOptions,
+    known: Option<&Ring>,
+) -> Result<Ring, RingError> {
+    let location = place.location();
+    Ring::open(bytes, &location, &options.environment, custodians, known).await
+}
+
+/// The last good copy, if there is one that opens.
+async fn last_good(
+    copy: &LastGood,
+    custodians: &Custodians,
+    environment: &str,
+) -> Option<(Ring, Vec<u8>)> {
+    let location = format!("file:{}", copy.path().display());
+    let bytes = match copy.read().await {
+        Ok(bytes) => bytes?,
+        Err(error) => {
+            warn!(
+                "the last good copy of the keyring at {location} cannot be read: {}",
+                error.kind()
+            );
+            return None;
+        }
+    };
+    match Ring::open(&bytes, &location, environment, custodians, None).await {
+        Ok(ring) => Some((ring, bytes)),
+        Err(error) => {
+            warn!("the last good copy is of no use: {error}");
+            None
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+type Follower = Weak<Inner>;

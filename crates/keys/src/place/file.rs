@@ -1,0 +1,155 @@
+//! A keyring in a file. Beside it, with its name before theirs: a lock, the leader's paper and the
+//! reports. Works for processes of one machine, or of several over a file system that locks.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use tokio::task::spawn_blocking;
+
+use super::{Paper, Place};
+use crate::error::PlaceError;
+
+/// How long another process may hold the lock.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(2);
+/// Only the owner reads and writes.
+const MODE: u32 = 0o600;
+
+/// A keyring in a file.
+#[derive(Clone, Debug)]
+pub struct FilePlace {
+    path: PathBuf,
+}
+
+impl FilePlace {
+    /// The place of this file. Its folder must exist.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    fn beside(&self, suffix: &str) -> PathBuf {
+        let mut name = self.path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    }
+
+    fn file(&self, paper: &Paper) -> PathBuf {
+        match paper {
+            Paper::Ring => self.path.clone(),
+            Paper::Leader => self.beside(".leader"),
+            Paper::Reports => self.beside(".reports"),
+        }
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, PlaceError> {
+        let this = self.clone();
+        let done = spawn_blocking(move || work(&this)).await;
+        let done = done.unwrap_or_else(|_| Err(ErrorKind::Other.into()));
+        done.map_err(|error| self.failure(&error))
+    }
+
+    fn failure(&self, error: &io::Error) -> PlaceError {
+        let location = self.location();
+        let cause = error.kind().to_string();
+        match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {
+                PlaceError::Unavailable { location, cause }
+            }
+            _ => PlaceError::Denied { location, cause },
+        }
+    }
+
+    /// Holds the lock while `work` runs. It goes with the process that holds it.
+    fn locked<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(MODE)
+            .open(self.beside(".lock"))?;
+        let since = Instant::now();
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return work(),
+                Err(TryLockError::WouldBlock) if since.elapsed() < PATIENCE => sleep(PAUSE),
+                Err(TryLockError::WouldBlock) => return Err(ErrorKind::WouldBlock.into()),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Place for FilePlace {
+    fn location(&self) -> String {
+        format!("file:{}", self.path.display())
+    }
+
+    async fn read(&self, paper: &Paper) -> Result<Option<Vec<u8>>, PlaceError> {
+        let file = self.file(paper);
+        self.blocking(move |_| read(&file)).await
+    }
+
+    async fn replace(
+        &self,
+        paper: &Paper,
+        expected: Option<&[u8]>,
+        new: &[u8],
+    ) -> Result<bool, PlaceError> {
+        let file = self.file(paper);
+        let (expected, new) = (expected.map(<[u8]>::to_vec), new.to_vec());
+        self.blocking(move |this| {
+            this.locked(|| {
+                if read(&file)? != expected {
+                    return Ok(false);
+                }
+                write(&file, &new)?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+}
+
+fn read(file: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(file) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes a file whole or not at all: to another one beside it, to the disk, and then into its place.
+pub(crate) fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = file.parent().filter(|folder| *folder != Path::new(""));
+    let folder = folder.unwrap_or(Path::new("."));
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(folder)?;
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let beside = folder.join(format!(".{name}.{}", waxseal_core::KeyId::random()));
+    let written = (|| {
+        let mut new = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(MODE)
+            .open(&beside)?;
+        new.write_all(bytes)?;
+        new.sync_all()?;
+        fs::rename(&beside, file)?;
+        File::open(folder)?.sync_all()
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}

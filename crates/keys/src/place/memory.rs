@@ -1,0 +1,74 @@
+//! The reference place, in memory: for tests and for what every other place is compared with.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use super::{Paper, Place};
+use crate::error::PlaceError;
+
+/// A place in memory. Can be told to be out of reach.
+#[derive(Default)]
+pub struct MemoryPlace {
+    papers: Mutex<BTreeMap<Paper, Vec<u8>>>,
+    out_of_reach: std::sync::atomic::AtomicBool,
+}
+
+impl MemoryPlace {
+    /// From now on every call answers that the place cannot be reached, or no more.
+    pub fn set_out_of_reach(&self, out_of_reach: bool) {
+        self.out_of_reach
+            .store(out_of_reach, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    /// Puts a paper there, whatever was there; `None` takes it away.
+    pub fn set(&self, paper: Paper, bytes: Option<Vec<u8>>) {
+        let mut papers = self.papers.lock().unwrap_or_else(PoisonError::into_inner);
+        match bytes {
+            Some(bytes) => papers.insert(paper, bytes),
+            None => papers.remove(&paper),
+        };
+    }
+
+    fn with<T>(
+        &self,
+        then: impl FnOnce(&mut BTreeMap<Paper, Vec<u8>>) -> T,
+    ) -> Result<T, PlaceError> {
+        if self.out_of_reach.load(std::sync::atomic::Ordering::SeqCst) {
+            return Err(PlaceError::Unavailable {
+                location: self.location(),
+                cause: "it is out of reach".to_owned(),
+            });
+        }
+        Ok(then(
+            &mut self.papers.lock().unwrap_or_else(PoisonError::into_inner),
+        ))
+    }
+}
+
+#[async_trait]
+impl Place for MemoryPlace {
+    fn location(&self) -> String {
+        "memory".to_owned()
+    }
+
+    async fn read(&self, paper: &Paper) -> Result<Option<Vec<u8>>, PlaceError> {
+        self.with(|papers| papers.get(paper).cloned())
+    }
+
+    async fn replace(
+        &self,
+        paper: &Paper,
+        expected: Option<&[u8]>,
+        new: &[u8],
+    ) -> Result<bool, PlaceError> {
+        self.with(|papers| {
+            let as_expected = papers.get(paper).map(Vec::as_slice) == expected;
+            if as_expected {
+                papers.insert(paper.clone(), new.to_vec());
+            }
+            as_expected
+        })
+    }
+}

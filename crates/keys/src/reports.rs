@@ -1,0 +1,154 @@
+//! Reports: what each process that uses a ring says of itself, and what the last audit found. One paper,
+//! changed by compare-and-set. Nothing here is trusted with a key: whoever can write it can delay a
+//! rotation or hasten one, no more.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
+use waxseal_core::KeyId;
+
+use crate::error::RingError;
+use crate::live::LiveRing;
+use crate::place::Paper;
+use crate::rotation::Audit;
+
+/// How often a change of the paper is tried.
+const ATTEMPTS: u32 = 50;
+/// A process that has not reported for so many refresh intervals is gone.
+const GONE: u64 = 10;
+/// The least time until a process is taken for gone: clocks differ.
+const LEAST_GONE_MS: u64 = 30 * 60_000;
+
+/// All reports.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reports {
+    /// By the id of the process.
+    #[serde(default)]
+    pub processes: BTreeMap<String, Report>,
+    /// Values sealed by processes that are gone, by key id.
+    #[serde(default)]
+    pub past_seals: BTreeMap<String, u64>,
+    /// The newest audit.
+    #[serde(default)]
+    pub audit: Option<Audit>,
+}
+
+/// What one process says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// What it is: `proxy`, `keeper`, `library`, ….
+    pub what: String,
+    /// When it reported, by its own clock (milliseconds since the Unix epoch).
+    pub at: u64,
+    /// The version of the ring that it uses.
+    pub version: u64,
+    /// Values that it sealed, by key id.
+    pub seals: BTreeMap<String, u64>,
+}
+
+impl Reports {
+    /// How many values were sealed under a key, by all processes together.
+    #[must_use]
+    pub fn seals(&self, id: KeyId) -> u64 {
+        let id = id.to_string();
+        let of = |seals: &BTreeMap<String, u64>| seals.get(&id).copied().unwrap_or_default();
+        let live = self.processes.values().map(|report| of(&report.seals));
+        live.fold(of(&self.past_seals), u64::saturating_add)
+    }
+
+    /// Reads the paper; one that says nothing is as good as none.
+    #[must_use]
+    pub fn parse(bytes: Option<&[u8]>) -> Self {
+        let parsed = bytes.and_then(|bytes| serde_json::from_slice(bytes).ok());
+        parsed.unwrap_or_default()
+    }
+
+    /// The paper.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // Strings and numbers only: writing them cannot fail.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Notes one report, and forgets processes that have been silent for too long and seals under keys
+    /// that are not in the ring any more.
+    pub fn note(&mut self, process: &str, report: Report, silent_ms: u64, keys: &[String]) {
+        let at = report.at;
+        self.processes.insert(process.to_owned(), report);
+        let gone = |other: &Report| other.at.saturating_add(silent_ms) < at;
+        for seals in self
+            .processes
+            .extract_if(.., |_, other| gone(other))
+            .map(|(_, other)| other.seals)
+        {
+            for (id, count) in seals {
+                let past = self.past_seals.entry(id).or_default();
+                *past = past.saturating_add(count);
+            }
+        }
+        self.past_seals.retain(|id, _| keys.contains(id));
+    }
+}
+
+impl LiveRing {
+    /// All reports.
+    pub async fn reports(&self) -> Result<Reports, RingError> {
+        let bytes = self.place().read(&Paper::Reports).await?;
+        Ok(Reports::parse(bytes.as_deref()))
+    }
+
+    /// Reports what this process is and has sealed, under the id that it gave itself.
+    pub async fn report(&self, process: &str, what: &str) -> Result<(), RingError> {
+        let ring = self.ring();
+        let usage = self.keyring().current();
+        let seals = usage
+            .usage()
+            .map(|usage| {
+                let seals = usage.classic_seals.saturating_add(usage.sealed_seals);
+                (usage.id.to_string(), seals)
+            })
+            .filter(|(_, seals)| *seals > 0);
+        let report = Report {
+            what: what.to_owned(),
+            at: self.now_ms(),
+            version: ring.version(),
+            seals: seals.collect(),
+        };
+        let silent = ring.settings().refresh_ms.saturating_mul(GONE);
+        let silent = silent.max(LEAST_GONE_MS);
+        let keys: Vec<String> = ring.keys().iter().map(|key| key.id.to_string()).collect();
+        self.change_reports(|reports| reports.note(process, report.clone(), silent, &keys))
+            .await
+    }
+
+    /// Keeps what an audit found, for whoever leads next and for operators.
+    pub async fn report_audit(&self, audit: &Audit) -> Result<(), RingError> {
+        self.change_reports(|reports| reports.audit = Some(audit.clone()))
+            .await
+    }
+
+    async fn change_reports(&self, change: impl Fn(&mut Reports)) -> Result<(), RingError> {
+        for attempt in 0..ATTEMPTS {
+            let bytes = self.place().read(&Paper::Reports).await?;
+            let mut reports = Reports::parse(bytes.as_deref());
+            change(&mut reports);
+            let (place, new) = (self.place(), reports.to_bytes());
+            if place
+                .replace(&Paper::Reports, bytes.as_deref(), &new)
+                .await?
+            {
+                return Ok(());
+            }
+            sleep(pause(attempt)).await;
+        }
+        Err(RingError::Contended(ATTEMPTS))
+    }
+}
+
+/// A pause that grows, at random: those who met do not meet again.
+pub(crate) fn pause(attempt: u32) -> Duration {
+    let most = 1 << attempt.min(6);
+    Duration::from_millis(u64::from(KeyId::random().to_u32() % (most + 1)))
+}

@@ -1,0 +1,456 @@
+//! A ring: a document whose keys were unwrapped and whose authentication code is right. Changes make a
+//! new ring with the next version; where either lies is not known here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use waxseal_core::{
+    DataKey, KeyId, KeyRole, KeyedHash, Keyring, KeyringError, NameMask, SecretKey, SigningKey,
+};
+use zeroize::Zeroizing;
+
+use crate::custodian::{Context, Custodian, Custodians};
+use crate::document::{Bytes, Document, Entry, Erasure, FORMAT, Territory, Wrap};
+use crate::error::{CustodianError, DocumentError, RingError};
+use crate::settings::Settings;
+use crate::state::KeyState;
+
+mod change;
+
+/// What the ring's own secret is wrapped as.
+const NAMES: &str = "names";
+const MAC: &str = "waxseal keyring authentication v1";
+const PROOF: &str = "waxseal keyring proof v1";
+const USERS: &str = "waxseal user names v1";
+const RECEIPTS: &str = "waxseal receipts v1";
+
+/// A keyring document, opened.
+#[derive(Clone)]
+pub struct Ring {
+    document: Document,
+    names: Arc<Names>,
+    keys: HashMap<KeyId, Arc<Prepared>>,
+}
+
+/// What is made of the ring's own secret.
+struct Names {
+    /// Wrapped as it was, to see whether it is still the same.
+    wraps: Vec<Wrap>,
+    mac: KeyedHash,
+    users: KeyedHash,
+    mask: NameMask,
+    receipts: SigningKey,
+}
+
+/// A key that was unwrapped.
+struct Prepared {
+    data: Arc<DataKey>,
+    /// Shows that whoever made the authentication code held this key.
+    proof: Zeroizing<[u8; 32]>,
+}
+
+impl Ring {
+    /// A new ring for an environment. Its first key seals at once: nobody has anything else yet.
+    ///
+    /// `adopted` are the keys of the environment that values lie under already: the first goes on
+    /// sealing, so that applications that know nothing but these keys open what is written, and the
+    /// others open. Without any, a new key seals.
+    pub async fn create(
+        environment: &str,
+        settings: Settings,
+        custodians: &[Arc<dyn Custodian>],
+        adopted: &[SecretKey],
+        now_ms: u64,
+    ) -> Result<Self, RingError> {
+        let ring: String = (0..2)
+            .map(|_| KeyId::random().to_string())
+            .collect::<Vec<_>>()
+            .concat();
+        let secret = SecretKey::generate()?;
+        let context = |key| Context {
+            environment,
+            ring: &ring,
+            key,
+        };
+        let mut names = Vec::new();
+        for custodian in custodians {
+            names.push(wrap(&**custodian, &secret, &context(NAMES)).await?);
+        }
+        let document = Document {
+            format: FORMAT,
+            ring: ring.clone(),
+            environment: environment.to_owned(),
+            version: 1,
+            fence: 0,
+            rotation: settings,
+            names,
+            keys: Vec::new(),
+            protects: Vec::new(),
+            erased: Vec::new(),
+            mac: None,
+        };
+        let names = Arc::new(Names::of(&secret, document.names.clone())?);
+        let mut this = Self {
+            document,
+            names,
+            keys: HashMap::new(),
+        };
+        let fresh = [SecretKey::generate()?];
+        let is_adopted = !adopted.is_empty();
+        let keys = if is_adopted { adopted } else { &fresh[..] };
+        for (index, key) in keys.iter().enumerate() {
+            let state = if index == 0 {
+                KeyState::Sealing
+            } else {
+                KeyState::Opening
+            };
+            let id = if is_adopted { key.id() } else { this.free_id() };
+            if this.entry(id).is_some() {
+                continue;
+            }
+            this.insert(id, key, custodians, (state, is_adopted), (now_ms, now_ms))
+                .await?;
+        }
+        this.authenticate();
+        Ok(this)
+    }
+
+    /// Opens a document. Keys that `known` holds already are not unwrapped again.
+    pub async fn open(
+        bytes: &[u8],
+        location: &str,
+        environment: &str,
+        custodians: &Custodians,
+        known: Option<&Self>,
+    ) -> Result<Self, RingError> {
+        let refused = |error| RingError::Document {
+            location: location.to_owned(),
+            error,
+        };
+        let document = Document::parse(bytes).map_err(refused)?;
+        // With the code of what is known, and something else in it: changed, whichever part it is.
+        let same_code = known.filter(|known| known.document.mac == document.mac);
+        if same_code.is_some_and(|known| known.document != document) {
+            return Err(refused(DocumentError::Mac));
+        }
+        if document.environment != environment {
+            return Err(RingError::Environment {
+                found: document.environment,
+                expected: environment.to_owned(),
+            });
+        }
+        let known = known.filter(|known| known.document.ring == document.ring);
+        let names = match known.filter(|known| known.names.wraps == document.names) {
+            Some(known) => known.names.clone(),
+            None => {
+                let context = document.context(NAMES);
+                let secret = unwrap(&document.names, custodians, &context).await?;
+                Arc::new(Names::of(&secret, document.names.clone())?)
+            }
+        };
+        let mut keys = HashMap::with_capacity(document.keys.len());
+        for entry in document.keys.iter().filter(|entry| !entry.wraps.is_empty()) {
+            let prepared = match known.and_then(|known| known.keys.get(&entry.id)) {
+                Some(prepared) => prepared.clone(),
+                None => {
+                    let id = entry.id.to_string();
+                    let context = document.context(&id);
+                    let key = unwrap(&entry.wraps, custodians, &context).await?;
+                    Arc::new(Prepared::new(entry.id, &key)?)
+                }
+            };
+            keys.insert(entry.id, prepared);
+        }
+        let ring = Self {
+            document,
+            names,
+            keys,
+        };
+        if !ring.is_authentic() {
+            return Err(refused(DocumentError::Mac));
+        }
+        Ok(ring)
+    }
+
+    /// The document, as it is written.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.document.to_bytes()
+    }
+
+    /// Which ring it is: 16 hexadecimal characters.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.document.ring
+    }
+
+    /// The environment that it is for.
+    #[must_use]
+    pub fn environment(&self) -> &str {
+        &self.document.environment
+    }
+
+    /// Grows by one with each change.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.document.version
+    }
+
+    /// The token of the last leader that changed it.
+    #[must_use]
+    pub fn fence(&self) -> u64 {
+        self.document.fence
+    }
+
+    /// How its keys are exchanged.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.document.rotation
+    }
+
+    /// All keys, oldest first.
+    #[must_use]
+    pub fn keys(&self) -> &[Entry] {
+        &self.document.keys
+    }
+
+    /// A key's entry.
+    #[must_use]
+    pub fn entry(&self, id: KeyId) -> Option<&Entry> {
+        self.document.keys.iter().find(|entry| entry.id == id)
+    }
+
+    /// The keys in a state, oldest first.
+    pub fn in_state(&self, state: KeyState) -> impl Iterator<Item = &Entry> {
+        let keys = self.document.keys.iter();
+        keys.filter(move |entry| entry.state == state)
+    }
+
+    /// The key that seals: the one whose state says so. It depends on the document alone, so that all
+    /// who have the same ring seal under the same key, whatever their clocks say.
+    ///
+    /// # Panics
+    ///
+    /// Never: a document in which not exactly one key seals is no ring.
+    #[must_use]
+    pub fn sealing(&self) -> &Entry {
+        let mut sealing = self.in_state(KeyState::Sealing);
+        sealing.next().expect("exactly one key of a ring seals")
+    }
+
+    /// The records that processes protect under this ring.
+    #[must_use]
+    pub fn territories(&self) -> &[Territory] {
+        &self.document.protects
+    }
+
+    /// The custodians that wrapped its keys, as URLs.
+    pub fn custodians(&self) -> impl Iterator<Item = &str> {
+        let wraps = self.document.names.iter();
+        wraps.map(|wrap| wrap.custodian.as_str())
+    }
+
+    /// The users that were erased.
+    #[must_use]
+    pub fn erasures(&self) -> &[Erasure] {
+        &self.document.erased
+    }
+
+    /// The erasure of a user, by the user's keyed hash.
+    #[must_use]
+    pub fn erasure(&self, user: &str) -> Option<&Erasure> {
+        let erased = &self.document.erased;
+        let place = erased.binary_search_by(|erasure| erasure.user.as_str().cmp(user));
+        place.ok().and_then(|place| erased.get(place))
+    }
+
+    /// The keyed hash that stands for a user: 64 hexadecimal characters. Stays the same for the ring's
+    /// whole life.
+    #[must_use]
+    pub fn user(&self, user: &[u8]) -> String {
+        hex(&self.names.users.hash(&[user]))
+    }
+
+    /// What signs receipts. Its public part stays the same for the ring's whole life.
+    #[must_use]
+    pub fn receipts(&self) -> &SigningKey {
+        &self.names.receipts
+    }
+
+    /// How record names are shown.
+    #[must_use]
+    pub fn mask(&self) -> &NameMask {
+        &self.names.mask
+    }
+
+    /// The keyring that sealers use.
+    pub fn keyring(&self) -> Result<Keyring, KeyringError> {
+        let mut sealing = None;
+        let mut others = Vec::new();
+        for entry in &self.document.keys {
+            let (Some(prepared), Some(role)) = (self.keys.get(&entry.id), entry.state.role())
+            else {
+                continue;
+            };
+            match role {
+                KeyRole::Sealing => sealing = Some(prepared.data.clone()),
+                _ => others.push((prepared.data.clone(), role)),
+            }
+        }
+        // What is likelier to fit is tried first: opening before archived, newer before older.
+        others.reverse();
+        others.sort_by_key(|(_, role)| *role);
+        let sealing = sealing.ok_or(KeyringError::Sealing(waxseal_core::KeyError::Library))?;
+        Keyring::assemble(sealing, others, self.names.mask.clone())
+    }
+
+    /// Whether another document of this ring is the same.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.document.mac == other.document.mac && self.document.version == other.document.version
+    }
+
+    /// Whether this document may follow the one that is known: of the same ring, and not older. One of
+    /// the same version that says something else may: the place decides, and what it lacks is given
+    /// back to it ([`with_what_it_lacks`](Self::with_what_it_lacks)).
+    pub fn may_follow(&self, known: &Self, location: &str) -> Result<(), RingError> {
+        if self.id() != known.id() {
+            return Err(RingError::OtherRing {
+                location: location.to_owned(),
+            });
+        }
+        if self.version() < known.version() {
+            return Err(RingError::Rollback {
+                location: location.to_owned(),
+                found: self.version(),
+                known: known.version(),
+            });
+        }
+        Ok(())
+    }
+
+    fn free_id(&self) -> KeyId {
+        loop {
+            let id = KeyId::random();
+            if self.entry(id).is_none() {
+                return id;
+            }
+        }
+    }
+
+    async fn insert(
+        &mut self,
+        id: KeyId,
+        key: &SecretKey,
+        custodians: &[Arc<dyn Custodian>],
+        (state, adopted): (KeyState, bool),
+        (created, activates): (u64, u64),
+    ) -> Result<(), RingError> {
+        let shown = id.to_string();
+        let mut wraps = Vec::new();
+        for custodian in custodians {
+            wraps.push(wrap(&**custodian, key, &self.document.context(&shown)).await?);
+        }
+        self.document.keys.push(Entry {
+            id,
+            state,
+            created,
+            activates,
+            changed: created,
+            adopted,
+            wraps,
+        });
+        self.keys.insert(id, Arc::new(Prepared::new(id, key)?));
+        Ok(())
+    }
+
+    /// The authentication code is HMAC-SHA-256 under a key made of the ring's secret, over a proof of
+    /// each key and the document: whoever lacks one of the keys cannot make it.
+    fn with_authenticated<T>(&self, then: impl FnOnce(&KeyedHash, &[&[u8]]) -> T) -> T {
+        let body = self.document.authenticated();
+        let proofs = self.document.keys.iter().filter_map(|entry| {
+            let prepared = self.keys.get(&entry.id)?;
+            Some(&prepared.proof[..])
+        });
+        let parts: Vec<&[u8]> = proofs.chain([body.as_slice()]).collect();
+        then(&self.names.mac, &parts)
+    }
+
+    fn is_authentic(&self) -> bool {
+        let Some(found) = &self.document.mac else {
+            return false;
+        };
+        self.with_authenticated(|mac, parts| mac.verify(parts, &found.0))
+    }
+
+    fn authenticate(&mut self) {
+        let mac = self.with_authenticated(KeyedHash::hash);
+        self.document.mac = Some(Bytes(mac.to_vec()));
+    }
+}
+
+impl Names {
+    fn of(secret: &SecretKey, wraps: Vec<Wrap>) -> Result<Self, RingError> {
+        Ok(Self {
+            wraps,
+            mac: KeyedHash::of_key(secret, MAC),
+            users: KeyedHash::of_key(secret, USERS),
+            mask: NameMask::of_key(secret),
+            receipts: SigningKey::of_key(secret, RECEIPTS)?,
+        })
+    }
+}
+
+impl Prepared {
+    fn new(id: KeyId, key: &SecretKey) -> Result<Self, RingError> {
+        Ok(Self {
+            data: Arc::new(DataKey::with_id(id, key)?),
+            proof: Zeroizing::new(KeyedHash::of_key(key, PROOF).hash(&[])),
+        })
+    }
+}
+
+async fn wrap(
+    custodian: &dyn Custodian,
+    key: &SecretKey,
+    context: &Context<'_>,
+) -> Result<Wrap, CustodianError> {
+    Ok(Wrap {
+        custodian: custodian.url().to_owned(),
+        wrapped: Bytes(custodian.wrap(key, context).await?),
+    })
+}
+
+/// Any custodian that answers is enough. Of several that fail, the first one's error is told.
+async fn unwrap(
+    wraps: &[Wrap],
+    custodians: &Custodians,
+    context: &Context<'_>,
+) -> Result<SecretKey, CustodianError> {
+    let mut trouble = None;
+    for wrap in wraps {
+        let Some(custodian) = custodians.get(&wrap.custodian) else {
+            trouble = trouble.or_else(|| {
+                Some(CustodianError::Refused {
+                    custodian: wrap.custodian.clone(),
+                })
+            });
+            continue;
+        };
+        match custodian.unwrap(&wrap.wrapped.0, context).await {
+            Ok(key) => return Ok(key),
+            Err(error) => trouble = trouble.or(Some(error)),
+        }
+    }
+    Err(trouble.unwrap_or(CustodianError::Scheme))
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut hex = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        // Writing to a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
+}

@@ -1,0 +1,216 @@
+//! The changes of a ring: each checks what it must, and makes the ring of the next version.
+
+use std::sync::Arc;
+
+use waxseal_core::{KeyId, SecretKey};
+
+use super::Ring;
+use crate::custodian::Custodian;
+use crate::document::{Entry, Erasure, Territory};
+use crate::error::{ChangeError, RingError};
+use crate::settings::Settings;
+use crate::state::KeyState;
+
+impl Ring {
+    /// The ring with one more key, which waits until every process knows it. Refused while another
+    /// one waits.
+    pub async fn with_new_key(
+        &self,
+        custodians: &[Arc<dyn Custodian>],
+        now_ms: u64,
+    ) -> Result<Self, RingError> {
+        if let Some(pending) = self.in_state(KeyState::Pending).next() {
+            return Err(ChangeError::Pending(pending.id).into());
+        }
+        let mut next = self.next();
+        let key = SecretKey::generate()?;
+        let activates = now_ms.saturating_add(self.settings().propagation_ms);
+        let (id, is) = (self.free_id(), (KeyState::Pending, false));
+        next.insert(id, &key, custodians, is, (now_ms, activates))
+            .await?;
+        next.authenticate();
+        Ok(next)
+    }
+
+    /// The ring in which this pending key seals, and the one that sealed only opens. Refused before
+    /// the propagation delay is over, unless `at_once`.
+    pub fn with_sealing(&self, id: KeyId, now_ms: u64, at_once: bool) -> Result<Self, ChangeError> {
+        let entry = self.entry(id).ok_or(ChangeError::NoKey(id))?;
+        if entry.activates > now_ms && !at_once && entry.state == KeyState::Pending {
+            let left_s = (entry.activates - now_ms).div_ceil(1000);
+            return Err(ChangeError::Early { id, left_s });
+        }
+        let before = self.sealing().id;
+        let mut next = self.next();
+        // Checked first: the old key leaves its place for nobody else.
+        next.transition(id, KeyState::Sealing, now_ms)?;
+        next.transition(before, KeyState::Opening, now_ms)?;
+        next.authenticate();
+        Ok(next)
+    }
+
+    /// The ring in which this key is archived: nothing was found under it.
+    pub fn with_archived(&self, id: KeyId, now_ms: u64) -> Result<Self, ChangeError> {
+        self.changed(id, KeyState::Archived, now_ms)
+    }
+
+    /// The ring without this key: only its id and its dates stay.
+    pub fn with_destroyed(&self, id: KeyId, now_ms: u64) -> Result<Self, ChangeError> {
+        self.changed(id, KeyState::Destroyed, now_ms)
+    }
+
+    /// The ring in which this key opens nothing any more unless asked. The sealing key must be replaced
+    /// first.
+    pub fn with_compromised(&self, id: KeyId, now_ms: u64) -> Result<Self, ChangeError> {
+        self.changed(id, KeyState::Compromised, now_ms)
+    }
+
+    /// The ring with a user in the ledger, by the user's keyed hash; once more if the user was there.
+    #[must_use]
+    pub fn with_erasure(&self, user: &str, now_ms: u64) -> Self {
+        let mut next = self.next();
+        let erased = &mut next.document.erased;
+        match erased.binary_search_by(|erasure| erasure.user.as_str().cmp(user)) {
+            Ok(place) => {
+                if let Some(erasure) = erased.get_mut(place) {
+                    erasure.at = now_ms;
+                    erasure.epoch = erasure.epoch.saturating_add(1);
+                }
+            }
+            Err(place) => erased.insert(
+                place,
+                Erasure {
+                    user: user.to_owned(),
+                    at: now_ms,
+                    epoch: 1,
+                },
+            ),
+        }
+        next.authenticate();
+        next
+    }
+
+    /// The ring that knows of these protected records; `None` where it knows them all.
+    #[must_use]
+    pub fn with_territories(&self, territories: &[Territory]) -> Option<Self> {
+        let known = |territory: &&Territory| !self.territories().contains(territory);
+        let missing: Vec<_> = territories.iter().filter(known).cloned().collect();
+        if missing.is_empty() {
+            return None;
+        }
+        let mut next = self.next();
+        next.document.protects.extend(missing);
+        next.document.protects.sort();
+        next.document.protects.dedup();
+        next.authenticate();
+        Some(next)
+    }
+
+    /// The ring without these protected records: nothing of them is left that needs its keys.
+    #[must_use]
+    pub fn without_territory(&self, territory: &Territory) -> Option<Self> {
+        if !self.territories().contains(territory) {
+            return None;
+        }
+        let mut next = self.next();
+        next.document.protects.retain(|other| other != territory);
+        next.authenticate();
+        Some(next)
+    }
+
+    /// The ring with other settings of its rotation.
+    pub fn with_settings(&self, settings: Settings) -> Result<Self, ChangeError> {
+        let mut next = self.next();
+        next.document.rotation = settings.checked()?;
+        next.authenticate();
+        Ok(next)
+    }
+
+    /// The ring with the keys and the erasures that another document of it has and this one lacks;
+    /// `None` where it lacks none. Neither ever leaves a ring, so a place that lacks one has lost a
+    /// write, as a server does that fails over. A key that comes back so only opens.
+    #[must_use]
+    pub fn with_what_it_lacks(&self, other: &Self, now_ms: u64) -> Option<Self> {
+        let keys = other.keys().iter();
+        let keys: Vec<_> = keys.filter(|key| self.entry(key.id).is_none()).collect();
+        let newer = |erasure: &&Erasure| {
+            let here = self.erasure(&erasure.user);
+            here.is_none_or(|here| here.epoch < erasure.epoch)
+        };
+        let erasures: Vec<_> = other.erasures().iter().filter(newer).collect();
+        if keys.is_empty() && erasures.is_empty() {
+            return None;
+        }
+        let mut merged = self.clone();
+        let version = self.version().max(other.version());
+        merged.document.version = version.saturating_add(1);
+        for entry in keys {
+            let state = match entry.state {
+                KeyState::Pending | KeyState::Sealing => KeyState::Opening,
+                other => other,
+            };
+            merged.document.keys.push(Entry {
+                state,
+                changed: now_ms,
+                ..entry.clone()
+            });
+            if let Some(prepared) = other.keys.get(&entry.id) {
+                merged.keys.insert(entry.id, prepared.clone());
+            }
+        }
+        merged.document.keys.sort_by_key(|entry| entry.created);
+        let erased = &mut merged.document.erased;
+        for erasure in erasures {
+            erased.retain(|here| here.user != erasure.user);
+            erased.push(erasure.clone());
+        }
+        erased.sort_by(|a, b| a.user.cmp(&b.user));
+        merged.authenticate();
+        Some(merged)
+    }
+
+    /// The same change, made by the leader with this token; refused where a later leader has written.
+    pub fn by_leader(mut self, token: u64) -> Result<Self, ChangeError> {
+        if self.document.fence > token {
+            return Err(ChangeError::Fenced);
+        }
+        self.document.fence = token;
+        self.authenticate();
+        Ok(self)
+    }
+
+    fn changed(&self, id: KeyId, to: KeyState, now_ms: u64) -> Result<Self, ChangeError> {
+        if self.sealing().id == id {
+            return Err(ChangeError::Sealing(id));
+        }
+        let mut next = self.next();
+        next.transition(id, to, now_ms)?;
+        next.authenticate();
+        Ok(next)
+    }
+
+    /// The same ring, one version on. Its authentication code is still to be made.
+    fn next(&self) -> Self {
+        let mut next = self.clone();
+        next.document.version = self.document.version.saturating_add(1);
+        next
+    }
+
+    fn transition(&mut self, id: KeyId, to: KeyState, now_ms: u64) -> Result<(), ChangeError> {
+        let mut keys = self.document.keys.iter_mut();
+        let entry: &mut Entry = keys
+            .find(|entry| entry.id == id)
+            .ok_or(ChangeError::NoKey(id))?;
+        if !entry.state.may_become(to) {
+            let from = entry.state;
+            return Err(ChangeError::Transition { id, from, to });
+        }
+        entry.state = to;
+        entry.changed = now_ms;
+        if to == KeyState::Destroyed {
+            entry.wraps = Vec::new();
+            self.keys.remove(&id);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,441 @@
+//! Keys of single users: each has a random data key, sealed under the ring, in a record of its own. The
+//! ledger of the ring says who was erased; it wins over whatever a store brings back.
+//!
+//! Where the records are kept is not known here ([`UserKeyPlace`]).
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use waxseal_core::{Binding, Form, Format, KeyId, Mode, OpenError, Sealer, SecretKey, UserKey};
+
+use crate::error::RingError;
+use crate::live::LiveRing;
+use crate::ring::Ring;
+
+mod cache;
+mod memory;
+mod record;
+
+pub use cache::CacheBounds;
+pub use memory::MemoryUserKeys;
+
+use cache::{Cache, Kept};
+use record::UserRecord;
+
+/// What the records of users' keys begin with.
+pub(crate) const PREFIX: &str = "waxseal:user:";
+/// How often a key is made that others make at the same time.
+const ATTEMPTS: usize = 8;
+
+/// Where the keys of users are kept.
+///
+/// The contract: each call is one round trip, whatever the number of names; a record is read as it was
+/// written last; a replacement is atomic, one by one; no error holds a name.
+#[async_trait]
+pub trait UserKeyPlace: Send + Sync {
+    /// Where it is, for messages: without credentials.
+    fn location(&self) -> String;
+
+    /// What lies under each of these names, in their order.
+    async fn read(&self, names: &[String]) -> Result<Vec<Option<Vec<u8>>>, UserKeyError>;
+
+    /// Writes each record that is still as expected (`None`: absent), and says for each whether it was.
+    async fn replace(&self, changes: &[UserChange]) -> Result<Vec<bool>, UserKeyError>;
+}
+
+/// One record of a user's key to be written.
+#[derive(Clone)]
+pub struct UserChange {
+    /// The record.
+    pub name: String,
+    /// What it must still hold.
+    pub expected: Option<Vec<u8>>,
+    /// What it shall hold.
+    pub new: Vec<u8>,
+}
+
+/// Why the key of a user is not at hand.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UserKeyError {
+    /// The store of users' keys.
+    #[error("the store of users' keys at {location} {problem}")]
+    Store {
+        /// Where.
+        location: String,
+        /// What is wrong with it.
+        problem: String,
+        /// Whether it may pass by itself.
+        transient: bool,
+    },
+    /// The record of a user's key does not open.
+    #[error("the key of a user ({user}) cannot be used: {error}")]
+    Record {
+        /// The beginning of the user's keyed hash.
+        user: String,
+        /// Why.
+        error: OpenError,
+    },
+    /// The record of a user's key opens to something else.
+    #[error("the key of a user ({user}) cannot be used: its record does not hold one")]
+    Form {
+        /// The beginning of the user's keyed hash.
+        user: String,
+    },
+    /// The ring.
+    #[error(transparent)]
+    Ring(#[from] RingError),
+    /// The key could not be sealed or prepared.
+    #[error("the key of a user cannot be made: {0}")]
+    Making(String),
+    /// Others changed it again and again.
+    #[error("the key of a user is being changed by others again and again")]
+    Contended,
+}
+
+impl UserKeyError {
+    /// Whether it may pass by itself.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Store { transient, .. } => *transient,
+            Self::Contended => true,
+            _ => false,
+        }
+    }
+}
+
+/// What is known about a user's key without asking.
+#[derive(Clone)]
+pub enum Cached {
+    /// The key, or the knowledge that it was destroyed.
+    Key(Arc<UserKey>),
+    /// There was none a short while ago.
+    Absent,
+    /// It must be asked.
+    Unknown,
+}
+
+/// The keys of single users, with a cache. Cheap to clone.
+#[derive(Clone)]
+pub struct UserKeys(Arc<Inner>);
+
+struct Inner {
+    place: Arc<dyn UserKeyPlace>,
+    ring: LiveRing,
+    sealer: Sealer,
+    cache: Cache,
+}
+
+/// A user's record as it was read.
+struct Read {
+    name: String,
+    /// The user's keyed hash.
+    user: String,
+    stored: Option<Vec<u8>>,
+    record: Option<UserRecord>,
+}
+
+impl UserKeys {
+    /// The keys that lie in this place, sealed under this ring.
+    #[must_use]
+    pub fn new(place: Arc<dyn UserKeyPlace>, ring: LiveRing, bounds: CacheBounds) -> Self {
+        let sealer = Sealer::new(ring.keyring(), Mode::Required, Format::Sealed);
+        Self(Arc::new(Inner {
+            place,
+            sealer,
+            cache: Cache::new(bounds),
+            ring,
+        }))
+    }
+
+    /// The ring that seals them.
+    #[must_use]
+    pub fn ring(&self) -> &LiveRing {
+        &self.0.ring
+    }
+
+    /// Where they are kept.
+    #[must_use]
+    pub fn location(&self) -> String {
+        self.0.place.location()
+    }
+
+    /// What is known about a user's key without asking. A key that was asked for longer ago than the
+    /// cache keeps is unknown: so long an erased user stays readable.
+    #[must_use]
+    pub fn cached(&self, user: &[u8]) -> Cached {
+        self.0.cache.get(user)
+    }
+
+    /// The keys of some users, in their order: one round trip for all that are not cached. `None` for
+    /// who has none. Makes nothing.
+    pub async fn read(
+        &self,
+        users: &[&[u8]],
+    ) -> Result<Vec<Option<Arc<UserKey>>>, UserKeyError> {
+        let mut found = Vec::with_capacity(users.len());
+        let mut asked = Vec::new();
+        for (index, user) in users.iter().enumerate() {
+            found.push(match self.cached(user) {
+                Cached::Key(key) => Some(key),
+                Cached::Absent => None,
+                Cached::Unknown => {
+                    asked.push(index);
+                    None
+                }
+            });
+        }
+        self.fill(users, &asked, &mut found).await?;
+        Ok(found)
+    }
+
+    /// The same past the cache: where a value names another key of the user than the one at hand.
+    pub async fn reread(
+        &self,
+        users: &[&[u8]],
+    ) -> Result<Vec<Option<Arc<UserKey>>>, UserKeyError> {
+        let mut found = vec![None; users.len()];
+        let all: Vec<usize> = (0..users.len()).collect();
+        self.fill(users, &all, &mut found).await?;
+        Ok(found)
+    }
+
+    /// The live keys of some users, in their order. Makes those that are missing, and new ones for
+    /// users who were erased and come back.
+    pub async fn read_or_create(
+        &self,
+        users: &[&[u8]],
+    ) -> Result<Vec<Arc<UserKey>>, UserKeyError> {
+        let is_live = |key: &Arc<UserKey>| key.id().is_some();
+        let mut found: Vec<_> = users
+            .iter()
+            .map(|user| match self.cached(user) {
+                Cached::Key(key) => Some(key).filter(is_live),
+                Cached::Absent | Cached::Unknown => None,
+            })
+            .collect();
+        for _ in 0..ATTEMPTS {
+            let without = users.iter().zip(&found).filter(|(_, key)| key.is_none());
+            let missing: BTreeSet<&[u8]> = without.map(|(user, _)| *user).collect();
+            if missing.is_empty() {
+                return Ok(found.into_iter().flatten().collect());
+            }
+            let missing: Vec<&[u8]> = missing.into_iter().collect();
+            let made = self.make(&missing).await?;
+            for (user, key) in users.iter().zip(&mut found) {
+                if key.is_none() {
+                    *key = made.get(*user).cloned();
+                }
+            }
+        }
+        Err(UserKeyError::Contended)
+    }
+
+    /// Destroys the key of a user: in its place stays a mark that there was one, so that who does not
+    /// know the ledger's newest entry makes a key that is not void. Called after the ledger was
+    /// written. Whether there was a key.
+    pub async fn destroy(&self, user: &[u8]) -> Result<bool, UserKeyError> {
+        for _ in 0..ATTEMPTS {
+            let ring = self.0.ring.ring();
+            let hash = ring.user(user);
+            let name = name(&hash);
+            let stored = self.0.place.read(std::slice::from_ref(&name)).await?;
+            let expected = stored.into_iter().next().flatten();
+            let was_there = match &expected {
+                // One that does not open here is destroyed as well: it may open elsewhere.
+                Some(stored) => !matches!(
+                    self.0.open(&name, &hash, stored).await,
+                    Ok(UserRecord::Erased { .. })
+                ),
+                None => false,
+            };
+            let erasure = ring.erasure(&hash);
+            let (at, epoch) = erasure.map_or((self.0.ring.now_ms(), 1), |it| (it.at, it.epoch));
+            let new = self.0.seal(&name, &UserRecord::Erased { at, epoch })?;
+            let change = UserChange {
+                name,
+                expected,
+                new,
+            };
+            self.0.cache.forget(user);
+            if self.0.place.replace(&[change]).await?.first() == Some(&true) {
+                return Ok(was_there);
+            }
+        }
+        Err(UserKeyError::Contended)
+    }
+
+    /// The name of the record that holds a user's key.
+    #[must_use]
+    pub fn record_name(&self, user: &[u8]) -> String {
+        name(&self.0.ring.ring().user(user))
+    }
+
+    async fn fill(
+        &self,
+        users: &[&[u8]],
+        asked: &[usize],
+        found: &mut [Option<Arc<UserKey>>],
+    ) -> Result<(), UserKeyError> {
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let ring = self.0.ring.ring();
+        let of = |index: &usize| users.get(*index).copied().unwrap_or_default();
+        let names: Vec<&[u8]> = asked.iter().map(of).collect();
+        for (index, read) in asked.iter().zip(self.0.read(&ring, &names).await?) {
+            let key = read.key(&ring)?;
+            self.0.cache.keep(of(index), key.clone().map_or(Kept::Absent, Kept::Key));
+            if let Some(place) = found.get_mut(*index) {
+                *place = key;
+            }
+        }
+        Ok(())
+    }
+
+    /// One attempt at making keys for these users. Those whose record others changed meanwhile are not
+    /// in the answer.
+    async fn make<'u>(
+        &self,
+        users: &[&'u [u8]],
+    ) -> Result<HashMap<&'u [u8], Arc<UserKey>>, UserKeyError> {
+        let ring = self.0.ring.ring();
+        let mut live = HashMap::with_capacity(users.len());
+        let mut changes = Vec::new();
+        let mut made = Vec::new();
+        for (user, read) in users.iter().zip(self.0.read(&ring, users).await?) {
+            if let Some(key) = read.key(&ring)?.filter(|key| key.id().is_some()) {
+                live.insert(*user, key);
+                continue;
+            }
+            let record = UserRecord::Live {
+                made: self.0.ring.now_ms(),
+                epoch: read.next_epoch(&ring),
+                id: KeyId::random(),
+                key: SecretKey::generate().map_err(making)?,
+            };
+            changes.push(UserChange {
+                new: self.0.seal(&read.name, &record)?,
+                name: read.name,
+                expected: read.stored,
+            });
+            let erased_at = ring.erasure(&read.user).map(|erasure| erasure.at);
+            made.push((*user, key_of(&record, erased_at)?));
+        }
+        if !changes.is_empty() {
+            let done = self.0.place.replace(&changes).await?;
+            let done = made.into_iter().zip(done).filter(|(_, done)| *done);
+            live.extend(done.map(|(made, _)| made));
+        }
+        for (user, key) in &live {
+            self.0.cache.keep(user, Kept::Key(key.clone()));
+        }
+        Ok(live)
+    }
+}
+
+impl Inner {
+    async fn read(&self, ring: &Ring, users: &[&[u8]]) -> Result<Vec<Read>, UserKeyError> {
+        let hashes: Vec<String> = users.iter().map(|user| ring.user(user)).collect();
+        let names: Vec<String> = hashes.iter().map(|user| name(user)).collect();
+        let stored = self.place.read(&names).await?;
+        let mut read = Vec::with_capacity(users.len());
+        for ((name, user), stored) in names.into_iter().zip(hashes).zip(stored) {
+            let record = match &stored {
+                Some(stored) => Some(self.open(&name, &user, stored).await?),
+                None => None,
+            };
+            read.push(Read {
+                name,
+                user,
+                stored,
+                record,
+            });
+        }
+        Ok(read)
+    }
+
+    async fn open(&self, name: &str, user: &str, stored: &[u8]) -> Result<UserRecord, UserKeyError> {
+        let binding = Binding::record(name.as_bytes());
+        let mut opened = self.sealer.open(stored, binding);
+        if let Err(OpenError::UnknownKey { id }) = opened
+            && self.ring.learn(id).await
+        {
+            opened = self.sealer.open(stored, binding);
+        }
+        let shown = || user.chars().take(8).collect::<String>();
+        let opened = opened.map_err(|error| UserKeyError::Record {
+            user: shown(),
+            error,
+        })?;
+        let record = opened
+            .filter(|opened| opened.form != Form::Plain)
+            .and_then(|opened| UserRecord::parse(&zeroize::Zeroizing::new(opened.value.into_owned())));
+        record.ok_or_else(|| UserKeyError::Form { user: shown() })
+    }
+
+    fn seal(&self, name: &str, record: &UserRecord) -> Result<Vec<u8>, UserKeyError> {
+        self.sealer
+            .seal(&record.to_bytes(), Binding::record(name.as_bytes()))
+            .map_err(|error| UserKeyError::Making(error.to_string()))
+    }
+}
+
+impl Read {
+    /// The key in the record, as the ledger allows it.
+    fn key(&self, ring: &Ring) -> Result<Option<Arc<UserKey>>, UserKeyError> {
+        let erasure = ring.erasure(&self.user);
+        match (&self.record, erasure) {
+            (Some(record), Some(erasure)) if record.epoch() < erasure.epoch => {
+                Ok(Some(Arc::new(UserKey::erased(erasure.at))))
+            }
+            (None, Some(erasure)) => Ok(Some(Arc::new(UserKey::erased(erasure.at)))),
+            (Some(record), erasure) => {
+                let at = erasure.map(|erasure| erasure.at);
+                key_of(record, at).map(Some)
+            }
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// The number that a new key must have so that no erasure so far concerns it.
+    fn next_epoch(&self, ring: &Ring) -> u32 {
+        let ledger = ring.erasure(&self.user).map_or(0, |erasure| erasure.epoch);
+        let record = self.record.as_ref().map_or(0, UserRecord::epoch);
+        ledger.max(record)
+    }
+}
+
+fn key_of(record: &UserRecord, erased_at: Option<u64>) -> Result<Arc<UserKey>, UserKeyError> {
+    Ok(Arc::new(match record {
+        UserRecord::Live { id, key, .. } => {
+            let key = UserKey::live(*id, key).map_err(making)?;
+            match erased_at {
+                Some(at) => key.after_erasure(at),
+                None => key,
+            }
+        }
+        UserRecord::Erased { at, .. } => UserKey::erased(*at),
+    }))
+}
+
+fn name(user: &str) -> String {
+    format!("{PREFIX}{user}")
+}
+
+fn making(error: waxseal_core::KeyError) -> UserKeyError {
+    UserKeyError::Making(error.to_string())
+}
+
+impl Default for CacheBounds {
+    /// 100,000 users, for 60 seconds each.
+    fn default() -> Self {
+        Self {
+            users: 100_000,
+            age: Duration::from_secs(60),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The reference place for users' keys, in memory, which counts how often it was asked.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use super::{UserChange, UserKeyError, UserKeyPlace};
+
+/// A place for users' keys in memory. Can be told to be out of reach.
+#[derive(Default)]
+pub struct MemoryUserKeys {
+    records: Mutex<HashMap<String, Vec<u8>>>,
+    calls: AtomicUsize,
+    out_of_reach: AtomicBool,
+}
+
+impl MemoryUserKeys {
+    /// How many calls there were: each would be a round trip.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    /// From now on every call answers that the place cannot be reached, or no more.
+    pub fn set_out_of_reach(&self, out_of_reach: bool) {
+        self.out_of_reach.store(out_of_reach, Ordering::SeqCst);
+    }
+
+    /// All records, as a backup would hold them.
+    #[must_use]
+    pub fn backup(&self) -> HashMap<String, Vec<u8>> {
+        self.records
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Puts a backup in the place of all records.
+    pub fn restore(&self, backup: HashMap<String, Vec<u8>>) {
+        *self.records.lock().unwrap_or_else(PoisonError::into_inner) = backup;
+    }
+
+    fn with<T>(
+        &self,
+        then: impl FnOnce(&mut HashMap<String, Vec<u8>>) -> T,
+    ) -> Result<T, UserKeyError> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        if self.out_of_reach.load(Ordering::SeqCst) {
+            return Err(UserKeyError::Store {
+                location: self.location(),
+                problem: "is out of reach".to_owned(),
+                transient: true,
+            });
+        }
+        Ok(then(
+            &mut self.records.lock().unwrap_or_else(PoisonError::into_inner),
+        ))
+    }
+}
+
+#[async_trait]
+impl UserKeyPlace for MemoryUserKeys {
+    fn location(&self) -> String {
+        "memory".to_owned()
+    }
+
+    async fn read(&self, names: &[String]) -> Result<Vec<Option<Vec<u8>>>, UserKeyError> {
+        self.with(|records| names.iter().map(|name| records.get(name).cloned()).collect())
+    }
+
+    async fn replace(&self, changes: &[UserChange]) -> Result<Vec<bool>, UserKeyError> {
+        self.with(|records| {
+            let one = |change: &UserChange| {
+                let as_expected = records.get(&change.name) == change.expected.as_ref();
+                if as_expected {
+                    records.insert(change.name.clone(), change.new.clone());
+                }
+                as_expected
+            };
+            changes.iter().map(one).collect()
+        })
+    }
+}

@@ -1,0 +1,108 @@
+//! The bytes of a user's record, before they are sealed: version (1) ‖ kind (1) ‖ epoch (4) ‖ time (8),
+//! and for a live key id (4) ‖ key (32). Numbers are big-endian.
+
+use waxseal_core::{KeyId, SecretKey};
+use zeroize::Zeroizing;
+
+const VERSION: u8 = 1;
+const LIVE: u8 = 1;
+const ERASED: u8 = 2;
+const HEAD: usize = 14;
+const KEY: usize = 32;
+
+/// What is kept about one user.
+pub(super) enum UserRecord {
+    /// The user's key.
+    Live {
+        /// When it was made (milliseconds since the Unix epoch).
+        made: u64,
+        /// How often the user had been erased by then.
+        epoch: u32,
+        /// The id that values name it by.
+        id: KeyId,
+        /// The key.
+        key: SecretKey,
+    },
+    /// The mark of a key that was destroyed.
+    Erased {
+        /// When (milliseconds since the Unix epoch).
+        at: u64,
+        /// How often by then.
+        epoch: u32,
+    },
+}
+
+impl UserRecord {
+    /// How often the user had been erased when it was written.
+    pub(super) fn epoch(&self) -> u32 {
+        match self {
+            Self::Live { epoch, .. } | Self::Erased { epoch, .. } => *epoch,
+        }
+    }
+
+    pub(super) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        // With room for all of it: a vector that grows leaves copies behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(HEAD + 4 + KEY));
+        let (kind, time) = match self {
+            Self::Live { made, .. } => (LIVE, made),
+            Self::Erased { at, .. } => (ERASED, at),
+        };
+        bytes.extend_from_slice(&[VERSION, kind]);
+        bytes.extend_from_slice(&self.epoch().to_be_bytes());
+        bytes.extend_from_slice(&time.to_be_bytes());
+        if let Self::Live { id, key, .. } = self {
+            bytes.extend_from_slice(&id.to_u32().to_be_bytes());
+            bytes.extend_from_slice(key.expose_bytes());
+        }
+        bytes
+    }
+
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let ([version, kind], rest) = bytes.split_first_chunk()?;
+        let (epoch, rest) = rest.split_first_chunk()?;
+        let (time, rest) = rest.split_first_chunk()?;
+        let (epoch, time) = (u32::from_be_bytes(*epoch), u64::from_be_bytes(*time));
+        match (*version, *kind) {
+            (VERSION, LIVE) => {
+                let (id, key) = rest.split_first_chunk()?;
+                let key: &[u8; KEY] = key.try_into().ok()?;
+                Some(Self::Live {
+                    made: time,
+                    epoch,
+                    id: KeyId::from_u32(u32::from_be_bytes(*id)),
+                    key: SecretKey::from_bytes(key).ok()?,
+                })
+            }
+            (VERSION, ERASED) if rest.is_empty() => Some(Self::Erased { at: time, epoch }),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_comes_back_as_it_was_written_and_no_part_of_it_does() {
+        let key = SecretKey::generate().ok().unwrap();
+        let live = UserRecord::Live {
+            made: 17,
+            epoch: 3,
+            id: KeyId::from_u32(0xAABB_CCDD),
+            key,
+        };
+        let erased = UserRecord::Erased { at: 18, epoch: 4 };
+        for record in [live, erased] {
+            let bytes = record.to_bytes();
+            let back = UserRecord::parse(&bytes).unwrap();
+            assert_eq!(*back.to_bytes(), *bytes);
+            assert_eq!(back.epoch(), record.epoch());
+            for len in 0..bytes.len() {
+                assert!(UserRecord::parse(&bytes[..len]).is_none(), "{len}");
+            }
+            let longer = [&bytes[..], &[0]].concat();
+            assert!(UserRecord::parse(&longer).is_none());
+        }
+    }
+}

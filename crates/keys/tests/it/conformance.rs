@@ -1,0 +1,82 @@
+//! Every place and custodian of this crate passes the suite of its kind.
+
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+
+use waxseal_core::SecretKey;
+use waxseal_keys::{
+    CustodianError, Custodians, FilePlace, MemoryPlace, MemoryUserKeys, conformance,
+};
+
+use crate::rings::SECRET;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_place_in_memory_keeps_the_contract() {
+    let place = Arc::new(MemoryPlace::default());
+    conformance::place(place.clone(), place).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_place_in_a_file_keeps_the_contract_and_lets_nobody_else_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keyring.json");
+    let place = || Arc::new(FilePlace::new(&path));
+    conformance::place(place(), place()).await;
+    let mut files = 0;
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let file = file.unwrap();
+        let mode = file.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}", file.path().display());
+        let name = file.file_name().into_string().unwrap();
+        assert!(name.starts_with("keyring.json"), "nothing is left behind: {name}");
+        files += 1;
+    }
+    assert!(files >= 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_place_of_users_keys_in_memory_keeps_the_contract() {
+    conformance::user_keys(Arc::new(MemoryUserKeys::default())).await;
+}
+
+#[tokio::test]
+async fn the_custodian_of_the_environment_keeps_the_contract() {
+    let variable = |name: &str| (name == "REDIS_ENCRYPTION_KEY").then(|| SECRET.to_owned());
+    let custodian = Custodians::open("env:", &variable).unwrap();
+    assert_eq!(custodian.url(), "env:REDIS_ENCRYPTION_KEY");
+    conformance::custodian(&*custodian, &[SECRET]).await;
+}
+
+#[tokio::test]
+async fn the_custodian_in_a_file_keeps_the_contract_and_refuses_a_file_that_others_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    let secret = SecretKey::generate().unwrap();
+    std::fs::write(&path, format!("{}\n", secret.expose_hex().as_str())).unwrap();
+    let url = format!("file:{}", path.display());
+    let allow = |mode| {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(&path, permissions).unwrap();
+    };
+    for mode in [0o640, 0o604, 0o620] {
+        allow(mode);
+        let error = Custodians::open(&url, &|_| None).err().unwrap();
+        assert!(matches!(error, CustodianError::Readable { mode: found, .. } if found == mode));
+    }
+    allow(0o600);
+    let custodian = Custodians::open(&url, &|_| None).unwrap();
+    conformance::custodian(&*custodian, &[&secret.expose_hex()]).await;
+}
+
+#[test]
+fn a_custodian_without_a_usable_secret_is_not_opened_and_shows_nothing_of_it() {
+    let short = |_: &str| Some(SECRET[..60].to_owned());
+    let error = Custodians::open("env:KEK", &short).err().unwrap();
+    assert!(matches!(error, CustodianError::Secret { .. }));
+    assert!(!format!("{error} {error:?}").contains(&SECRET[..8]));
+    let error = Custodians::open("env:KEK", &|_| Some(" ".to_owned())).err().unwrap();
+    let variable = "KEK".to_owned();
+    assert_eq!(error, CustodianError::NotSet { variable });
+    let error = Custodians::open("ftp://host/key", &|_| None).err();
+    assert_eq!(error, Some(CustodianError::Scheme));
+}

@@ -1,0 +1,160 @@
+//! Documents: one that is good, one file for each defect, and what becomes of damaged ones.
+
+use std::path::PathBuf;
+
+use waxseal_keys::{DocumentError, KeyState, Ring, RingError};
+
+use crate::rings::{SECRET, fixed_custodian, with};
+
+fn vector(name: &str) -> Vec<u8> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
+    std::fs::read(folder.join(format!("{name}.json"))).unwrap()
+}
+
+async fn open(bytes: &[u8]) -> Result<Ring, RingError> {
+    let custodians = with(&fixed_custodian());
+    Ring::open(bytes, "here", "test", &custodians, None).await
+}
+
+async fn refusal(name: &str) -> RingError {
+    match open(&vector(name)).await {
+        Ok(_) => panic!("{name} opens"),
+        Err(error) => error,
+    }
+}
+
+#[tokio::test]
+async fn a_document_of_this_format_opens_for_ever_and_comes_out_as_it_went_in() {
+    let bytes = vector("good");
+    let ring = open(&bytes).await.unwrap();
+    assert_eq!((ring.version(), ring.fence(), ring.environment()), (8, 3, "test"));
+    let states: Vec<_> = ring.keys().iter().map(|key| key.state).collect();
+    let expected = [KeyState::Opening, KeyState::Destroyed, KeyState::Sealing, KeyState::Pending];
+    assert_eq!(states, expected);
+    let keyring = ring.keyring().unwrap();
+    assert_eq!(keyring.sealing_id(), ring.sealing().id);
+    assert_eq!(keyring.usage().count(), 3);
+    assert_eq!(ring.erasures().len(), 1);
+    assert_eq!(ring.erasures()[0].user, ring.user(b"4915112345678"));
+    assert_eq!(ring.territories().len(), 1);
+    assert_eq!(ring.to_bytes(), bytes);
+}
+
+#[tokio::test]
+async fn a_document_without_white_space_is_the_same_ring() {
+    let document: serde_json::Value = serde_json::from_slice(&vector("good")).unwrap();
+    let compact = serde_json::to_vec(&document).unwrap();
+    assert!(compact.len() < vector("good").len());
+    assert_eq!(open(&compact).await.unwrap().to_bytes(), vector("good"));
+}
+
+#[tokio::test]
+async fn each_defect_is_refused_and_named() {
+    let document = |error| RingError::Document {
+        location: "here".to_owned(),
+        error,
+    };
+    assert_eq!(refusal("empty").await, document(DocumentError::Empty));
+    let newer = document(DocumentError::Format(2));
+    assert_eq!(refusal("newer-format").await, newer);
+    for name in ["mac-wrong", "entry-removed", "ledger-entry-removed", "version-raised"] {
+        assert_eq!(refusal(name).await, document(DocumentError::Mac), "{name}");
+    }
+    for (name, what) in [
+        ("two-sealing", "not exactly one key seals"),
+        ("no-sealing", "not exactly one key seals"),
+        ("twice-one-id", "two keys have one id"),
+        ("destroyed-with-wrap", "a destroyed key is there, or another one is not"),
+    ] {
+        let expected = document(DocumentError::Inconsistent(what));
+        assert_eq!(refusal(name).await, expected, "{name}");
+    }
+    for name in ["truncated", "unknown-field"] {
+        let error = refusal(name).await;
+        let is_form = matches!(
+            error,
+            RingError::Document {
+                error: DocumentError::Form { .. },
+                ..
+            }
+        );
+        assert!(is_form, "{name}: {error}");
+    }
+    for name in ["key-swapped", "wrap-of-other-ring"] {
+        let error = refusal(name).await;
+        assert!(matches!(error, RingError::Custodian(_)), "{name}: {error}");
+    }
+    let error = refusal("other-environment").await;
+    assert!(matches!(error, RingError::Environment { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_document_that_was_taken_for_another_environment_does_not_open_there_either() {
+    let bytes = vector("other-environment");
+    let custodians = with(&fixed_custodian());
+    let error = Ring::open(&bytes, "here", "production", &custodians, None).await;
+    assert!(matches!(error.err(), Some(RingError::Custodian(_))));
+}
+
+#[tokio::test]
+async fn no_beginning_of_a_document_opens() {
+    let bytes = vector("good");
+    let whole = bytes.trim_ascii_end().len();
+    for len in 0..whole {
+        assert!(open(&bytes[..len]).await.is_err(), "{len}");
+    }
+    assert!(open(&bytes[..whole]).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_document_with_one_wrong_bit_opens_to_no_other_ring() {
+    let bytes = vector("good");
+    let mut refused = 0;
+    for place in 0..bytes.len() {
+        for bit in [0x01, 0x20] {
+            let mut flipped = bytes.clone();
+            flipped[place] ^= bit;
+            match open(&flipped).await {
+                // White space that became other white space.
+                Ok(ring) => assert_eq!(ring.to_bytes(), bytes, "{place}"),
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    assert!(refused > bytes.len());
+}
+
+#[tokio::test]
+async fn a_document_of_one_version_cannot_be_put_together_from_two() {
+    // The first key and everything else of the good one, an entry as an older version had it.
+    let mut document: serde_json::Value = serde_json::from_slice(&vector("good")).unwrap();
+    document["keys"][3]["activates"] = 0.into();
+    let error = open(&serde_json::to_vec(&document).unwrap()).await.err();
+    let expected = RingError::Document {
+        location: "here".to_owned(),
+        error: DocumentError::Mac,
+    };
+    assert_eq!(error, Some(expected));
+}
+
+#[tokio::test]
+async fn no_refusal_shows_a_part_of_a_wrapped_key_or_of_the_secret() {
+    let good: serde_json::Value = serde_json::from_slice(&vector("good")).unwrap();
+    let mut secrets = vec![SECRET.to_owned()];
+    let entries = good["keys"].as_array().unwrap().iter();
+    let wraps = entries.filter_map(|key| key["wraps"][0]["wrapped"].as_str());
+    secrets.extend(wraps.map(str::to_owned));
+    secrets.extend(good["names"][0]["wrapped"].as_str().map(str::to_owned));
+    assert_eq!(secrets.len(), 5);
+    let names = [
+        "empty", "truncated", "mac-wrong", "key-swapped", "entry-removed", "two-sealing",
+        "unknown-field", "wrap-of-other-ring", "twice-one-id", "other-environment",
+    ];
+    for name in names {
+        let error = refusal(name).await;
+        let shown = format!("{error} {error:?}");
+        for secret in &secrets {
+            assert!(!shown.contains(&secret[..8]), "{name}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! A live ring over a place in memory.
+
+mod changes;
+mod following;
+mod losses;
+mod starts;
+
+use std::sync::Arc;
+
+use waxseal_core::SecretKey;
+use waxseal_keys::{
+    Cached, CacheBounds, Change, Custodian, Custodians, KeyState, LiveOptions, LiveRing,
+    LocalCustodian, MemoryPlace, MemoryUserKeys, Ring, Settings, UserKeys,
+};
+
+fn custodian() -> Arc<dyn Custodian> {
+    let secret = SecretKey::generate().unwrap();
+    Arc::new(LocalCustodian::new("env:TEST", &secret).unwrap())
+}
+
+fn options() -> LiveOptions {
+    LiveOptions {
+        environment: "test".to_owned(),
+        copy: None,
+        opens_compromised: false,
+        now_ms: Arc::new(|| 1_000_000),
+    }
+}
+
+#[tokio::test]
+async fn a_key_goes_through_its_life_and_others_follow() {
+    let custodian = custodian();
+    let custodians = Custodians::default().with(custodian.clone());
+    let ring = Ring::create("test", Settings::default(), &[custodian], &[], 1_000_000)
+        .await
+        .unwrap();
+    let place = Arc::new(MemoryPlace::default());
+    let one = LiveRing::create(place.clone(), &ring, custodians.clone(), options())
+        .await
+        .unwrap();
+    let two = LiveRing::open(place, custodians, options()).await.unwrap();
+    let old = one.ring().sealing().id;
+    one.change(&Change::Add { instead_of: old }).await.unwrap();
+    let pending = one.ring().in_state(KeyState::Pending).next().unwrap().id;
+    assert!(two.learn(pending).await);
+    let at_once = true;
+    two.change(&Change::Promote { id: pending, at_once }).await.unwrap();
+    one.refresh().await.unwrap();
+    assert_eq!(one.keyring().current().sealing_id(), pending);
+    one.change(&Change::Archive(old)).await.unwrap();
+    one.change(&Change::Destroy(old)).await.unwrap();
+    assert!(one.keyring().current().role(old).is_none());
+}
+
+#[tokio::test]
+async fn an_erased_user_gets_a_new_key_and_the_ledger_wins() {
+    let custodian = custodian();
+    let custodians = Custodians::default().with(custodian.clone());
+    let ring = Ring::create("test", Settings::default(), &[custodian], &[], 1_000_000)
+        .await
+        .unwrap();
+    let live = LiveRing::create(Arc::new(MemoryPlace::default()), &ring, custodians, options())
+        .await
+        .unwrap();
+    let place = Arc::new(MemoryUserKeys::default());
+    let users = UserKeys::new(place.clone(), live.clone(), CacheBounds::default());
+    let key = users.read_or_create(&[b"u"]).await.unwrap().remove(0);
+    assert_eq!(place.calls(), 2);
+    let backup = place.backup();
+    live.change(&Change::Erase(live.ring().user(b"u"))).await.unwrap();
+    assert!(users.destroy(b"u").await.unwrap());
+    place.restore(backup);
+    let read = users.reread(&[b"u"]).await.unwrap().remove(0).unwrap();
+    assert_eq!(read.id(), None);
+    let new = users.read_or_create(&[b"u"]).await.unwrap().remove(0);
+    assert_ne!(new.id(), key.id());
+    assert!(matches!(users.cached(b"u"), Cached::Key(_)));
+}

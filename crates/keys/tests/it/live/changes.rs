@@ -1,0 +1,147 @@
+//! Changes by several processes at once.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use waxseal_core::SecretKey;
+use waxseal_keys::{
+    Change, ChangeError, FilePlace, KeyState, LiveRing, MemoryPlace, Place, Ring, RingError,
+    Settings, Territory,
+};
+
+use crate::places::Watched;
+use crate::rings::{Clock, NOW, custodian, new_ring, options, with};
+
+#[tokio::test]
+async fn of_several_that_create_a_ring_at_once_one_does_and_all_have_the_same() {
+    for processes in [2, 5] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = FilePlace::new(folder.path().join("keyring.json"));
+        let places: [Arc<dyn Place>; 2] = [Arc::new(MemoryPlace::default()), Arc::new(file)];
+        for place in places {
+            let custodian = custodian();
+            let create = async || {
+                let ring = new_ring(&custodian).await;
+                let (place, options) = (place.clone(), options(&Clock::at(NOW)));
+                LiveRing::create(place, &ring, with(&custodian), options).await
+            };
+            let made = join_all((0..processes).map(|_| create())).await;
+            let (mut created, mut ids) = (0, Vec::new());
+            for one in made {
+                match one {
+                    Ok(live) => {
+                        created += 1;
+                        ids.push(live.ring().id().to_owned());
+                    }
+                    Err(RingError::Exists { version: 1, .. }) => {
+                        let options = options(&Clock::at(NOW));
+                        let live = LiveRing::open(place.clone(), with(&custodian), options).await;
+                        ids.push(live.unwrap().ring().id().to_owned());
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            ids.sort();
+            ids.dedup();
+            assert_eq!((created, ids.len()), (1, 1));
+        }
+    }
+}
+
+/// Several processes with the same ring.
+async fn several(count: usize) -> Vec<LiveRing> {
+    let custodian = custodian();
+    let place = Arc::new(Watched::default());
+    let ring = new_ring(&custodian).await;
+    let clock = Clock::at(NOW);
+    let first = LiveRing::create(place.clone(), &ring, with(&custodian), options(&clock)).await;
+    let mut rings = vec![first.unwrap()];
+    while rings.len() < count {
+        let next = LiveRing::open(place.clone(), with(&custodian), options(&clock)).await;
+        rings.push(next.unwrap());
+    }
+    rings
+}
+
+#[tokio::test(start_paused = true)]
+async fn forty_who_begin_a_rotation_make_one_key() {
+    let rings = several(40).await;
+    let change = Change::Add {
+        instead_of: rings[0].ring().sealing().id,
+    };
+    for changed in join_all(rings.iter().map(|ring| ring.change(&change))).await {
+        let changed = changed.unwrap();
+        assert_eq!((changed.version(), changed.keys().len()), (2, 2));
+        assert_eq!(changed.in_state(KeyState::Pending).count(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn forty_changes_at_once_are_all_made() {
+    let rings = several(40).await;
+    let changes = rings.iter().zip(0..).map(|(ring, number)| async move {
+        let territory = Territory {
+            store: format!("redis://{number}"),
+            records: "wa:*".to_owned(),
+        };
+        ring.change(&Change::Enrol(vec![territory])).await
+    });
+    for changed in join_all(changes).await {
+        changed.unwrap();
+    }
+    let ring = rings[0].refresh().await.unwrap();
+    assert_eq!((ring.version(), ring.territories().len()), (41, 40));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_was_followed_by_another_changes_nothing_any_more() {
+    let rings = several(2).await;
+    let (old, new) = (&rings[0], &rings[1]);
+    let add = Change::Add {
+        instead_of: old.ring().sealing().id,
+    };
+    let ring = new.change_as_leader(&add, 2).await.unwrap();
+    let id = ring.in_state(KeyState::Pending).next().unwrap().id;
+    let promote = Change::Promote { id, at_once: true };
+    let refused = old.change_as_leader(&promote, 1).await.err();
+    assert_eq!(refused, Some(ChangeError::Fenced.into()));
+    assert_eq!(old.refresh().await.unwrap().to_bytes(), ring.to_bytes());
+    old.change_as_leader(&promote, 3).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_done_already_is_not_done_again() {
+    let rings = several(1).await;
+    let live = &rings[0];
+    let old = live.ring().sealing().id;
+    live.change(&Change::Add { instead_of: old }).await.unwrap();
+    let id = live.ring().in_state(KeyState::Pending).next().unwrap().id;
+    for change in [
+        Change::Promote { id, at_once: true },
+        Change::Archive(old),
+        Change::Destroy(old),
+        Change::Settings(Settings::default()),
+    ] {
+        let version = live.change(&change).await.unwrap().version();
+        assert_eq!(live.change(&change).await.unwrap().version(), version, "{change:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ring_of_a_thousand_old_keys_opens_with_each_of_them() {
+    let custodian = custodian();
+    let custodians = [custodian.clone()];
+    let keys: Vec<_> = (0..1001).map(|_| SecretKey::generate().unwrap()).collect();
+    let mut ring = Ring::create("test", Settings::default(), &custodians, &keys, NOW).await.unwrap();
+    // The oldest hundred: each change goes over the whole document.
+    for key in &keys[901..] {
+        ring = ring.with_archived(key.id(), NOW).unwrap();
+    }
+    let place = Arc::new(MemoryPlace::default());
+    let live = LiveRing::create(place, &ring, with(&custodian), options(&Clock::at(NOW))).await;
+    let live = live.unwrap();
+    assert_eq!(live.ring().in_state(KeyState::Archived).count(), 100);
+    assert_eq!(live.ring().in_state(KeyState::Opening).count(), 900);
+    let keyring = live.keyring().current();
+    assert!(keys.iter().all(|key| keyring.role(key.id()).is_some()));
+}

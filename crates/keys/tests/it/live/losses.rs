@@ -1,0 +1,165 @@
+//! Places that lost the ring, or hold another one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use waxseal_keys::{
+    Change, DocumentError, FilePlace, KeyState, LiveRing, MemoryPlace, Paper, Place, Ring,
+    RingError, Settings, Territory,
+};
+
+use crate::places::Log;
+use crate::rings::{Clock, NOW, custodian, new_ring, options, with};
+
+const PUT_BACK: &str = "PUT BACK";
+
+fn territory(store: &str) -> Change {
+    let (store, records) = (store.to_owned(), "wa:*".to_owned());
+    Change::Enrol(vec![Territory { store, records }])
+}
+
+/// A look that is later than the one before, by a clock that stands still.
+async fn look(live: &LiveRing) -> Result<Arc<Ring>, RingError> {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    live.refresh().await
+}
+
+/// A live ring of version 2, and the document of version 1.
+async fn live(place: Arc<dyn Place>) -> (LiveRing, Vec<u8>) {
+    let custodian = custodian();
+    let ring = new_ring(&custodian).await;
+    let clock = Clock::at(NOW);
+    let live = LiveRing::create(place, &ring, with(&custodian), options(&clock)).await.unwrap();
+    live.change(&territory("redis://a")).await.unwrap();
+    (live, ring.to_bytes())
+}
+
+fn losses(newest: &[u8], older: Vec<u8>) -> Vec<(&'static str, Option<Vec<u8>>)> {
+    let mut damaged = newest.to_vec();
+    let place = damaged.len() / 2;
+    damaged.truncate(place);
+    let text = String::from_utf8(newest.to_vec()).unwrap();
+    let changed = text.replace("\"version\": 2", "\"version\": 9").into_bytes();
+    vec![
+        ("deleted", None),
+        ("emptied", Some(Vec::new())),
+        ("truncated", Some(damaged)),
+        ("rolled back", Some(older)),
+        ("changed", Some(changed)),
+        ("something else", Some(b"+OK\r\n".to_vec())),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_place_lost_is_put_back_and_said_loudly() {
+    let place = Arc::new(MemoryPlace::default());
+    let (live, older) = live(place.clone()).await;
+    let newest = place.read(&Paper::Ring).await.unwrap().unwrap();
+    for (what, bytes) in losses(&newest, older) {
+        let log = Log::default();
+        let captured = log.capture();
+        place.set(Paper::Ring, bytes);
+        look(&live).await.unwrap();
+        drop(captured);
+        assert_eq!(place.read(&Paper::Ring).await.unwrap().as_ref(), Some(&newest), "{what}");
+        let said = log.text();
+        assert!(said.contains(PUT_BACK) && said.contains("ERROR"), "{what}: {said}");
+        // Nothing of the document is said.
+        for wrap in live.ring().keys().iter().flat_map(|key| &key.wraps) {
+            let bytes = format!("{:?}", &wrap.wrapped.0[..4]);
+            assert!(!said.contains(bytes.trim_matches(['[', ']'])), "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_file_lost_is_put_back_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keyring.json");
+    let (live, older) = live(Arc::new(FilePlace::new(&path))).await;
+    let newest = std::fs::read(&path).unwrap();
+    for (what, bytes) in losses(&newest, older) {
+        match bytes {
+            Some(bytes) => std::fs::write(&path, bytes).unwrap(),
+            None => std::fs::remove_file(&path).unwrap(),
+        }
+        live.refresh().await.unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), newest, "{what}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ring_of_somebody_else_or_of_a_newer_format_is_never_replaced() {
+    let place = Arc::new(MemoryPlace::default());
+    let (live, _) = live(place.clone()).await;
+    let bytes = live.ring().to_bytes();
+    let custodian = custodian();
+    let settings = Settings::default;
+    let custodians = [custodian.clone()];
+    let production = Ring::create("production", settings(), &custodians, &[], NOW).await.unwrap();
+    let other = Ring::create("test", settings(), &custodians, &[], NOW).await.unwrap();
+    let newer = b"{\"format\": 2, \"rings\": []}".to_vec();
+    for (what, found) in [
+        ("other environment", production.to_bytes()),
+        ("other ring", other.to_bytes()),
+        ("newer format", newer),
+    ] {
+        place.set(Paper::Ring, Some(found.clone()));
+        let error = look(&live).await.err().unwrap();
+        let as_expected = match &error {
+            RingError::Environment { found, .. } => found == "production",
+            RingError::Custodian(_) | RingError::OtherRing { .. } => what == "other ring",
+            RingError::Document { error, .. } => *error == DocumentError::Format(2),
+            _ => false,
+        };
+        assert!(as_expected, "{what}: {error}");
+        assert_eq!(place.read(&Paper::Ring).await.unwrap(), Some(found), "{what}");
+        assert_eq!(live.ring().to_bytes(), bytes, "{what}");
+        assert!(live.trouble().is_some());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_ring_under_the_same_custodian_is_not_taken_over() {
+    let place = Arc::new(MemoryPlace::default());
+    let custodian = custodian();
+    let ring = new_ring(&custodian).await;
+    let clock = Clock::at(NOW);
+    let live = LiveRing::create(place.clone(), &ring, with(&custodian), options(&clock)).await;
+    let live = live.unwrap();
+    let other = new_ring(&custodian).await.to_bytes();
+    place.set(Paper::Ring, Some(other.clone()));
+    let error = look(&live).await.err();
+    assert!(matches!(error, Some(RingError::OtherRing { .. })), "{error:?}");
+    assert_eq!(place.read(&Paper::Ring).await.unwrap(), Some(other));
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_of_two_histories_are_brought_together() {
+    let place = Arc::new(MemoryPlace::default());
+    let custodian = custodian();
+    let ring = new_ring(&custodian).await;
+    let clock = Clock::at(NOW);
+    let one = LiveRing::create(place.clone(), &ring, with(&custodian), options(&clock)).await;
+    let one = one.unwrap();
+    let two = LiveRing::open(place.clone(), with(&custodian), options(&clock)).await.unwrap();
+    let add = |live: &LiveRing| Change::Add { instead_of: live.ring().sealing().id };
+    // What the one wrote is lost before the other has seen it, and the other goes on.
+    one.change(&add(&one)).await.unwrap();
+    look(&one).await.unwrap();
+    one.change(&territory("redis://a")).await.unwrap();
+    place.set(Paper::Ring, Some(ring.to_bytes()));
+    look(&two).await.unwrap();
+    two.change(&add(&two)).await.unwrap();
+    let id = |live: &LiveRing| live.ring().in_state(KeyState::Pending).next().unwrap().id;
+    let keys = [id(&one), id(&two)];
+    for live in [&one, &two, &one] {
+        look(live).await.unwrap();
+    }
+    for live in [&one, &two] {
+        for key in keys {
+            assert!(live.keyring().current().role(key).is_some());
+        }
+    }
+    assert_eq!(one.ring().to_bytes(), two.ring().to_bytes());
+}

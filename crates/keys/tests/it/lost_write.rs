@@ -1,0 +1,57 @@
+//! A place that lost a write, as a server does that fails over, and was written to since.
+
+use std::sync::Arc;
+
+use waxseal_core::SecretKey;
+use waxseal_keys::{
+    Change, Custodians, KeyState, LiveOptions, LiveRing, LocalCustodian, MemoryPlace, Paper, Place,
+    Ring, Settings,
+};
+
+#[tokio::test]
+async fn keys_and_erasures_that_a_place_lost_come_back_though_it_was_written_to_since() {
+    let secret = SecretKey::generate().unwrap();
+    let custodian = Arc::new(LocalCustodian::new("env:TEST", &secret).unwrap());
+    let custodians = Custodians::default().with(custodian.clone());
+    let ring = Ring::create("test", Settings::default(), &[custodian], &[], 1_000)
+        .await
+        .unwrap();
+    let place = Arc::new(MemoryPlace::default());
+    let options = LiveOptions {
+        environment: "test".to_owned(),
+        copy: None,
+        opens_compromised: false,
+        now_ms: Arc::new(|| 1_000),
+    };
+    let one = LiveRing::create(place.clone(), &ring, custodians.clone(), options.clone())
+        .await
+        .unwrap();
+    let before = place.read(&Paper::Ring).await.unwrap();
+    let first = one.ring().sealing().id;
+    one.change(&Change::Add { instead_of: first }).await.unwrap();
+    let second = one.ring().in_state(KeyState::Pending).next().unwrap().id;
+    let at_once = true;
+    one.change(&Change::Promote { id: second, at_once })
+        .await
+        .unwrap();
+    let user = one.ring().user(b"somebody");
+    one.change(&Change::Erase(user.clone())).await.unwrap();
+
+    // The three writes are lost, and another process that never saw them writes four times.
+    place.set(Paper::Ring, before);
+    let two = LiveRing::open(place.clone(), custodians, options).await.unwrap();
+    let other = two.ring().user(b"somebody else");
+    for _ in 0..4 {
+        two.change(&Change::Erase(other.clone())).await.unwrap();
+    }
+    assert!(two.ring().version() > one.ring().version());
+
+    let ring = one.refresh().await.unwrap();
+    assert_eq!(ring.sealing().id, first);
+    assert_eq!(ring.entry(second).unwrap().state, KeyState::Opening);
+    assert_eq!(ring.erasure(&user).unwrap().epoch, 1);
+    assert_eq!(ring.erasure(&other).unwrap().epoch, 4);
+    assert!(two.learn(second).await);
+    assert!(two.ring().is_same_as(&ring));
+    assert!(two.ring().erasure(&user).is_some());
+}

@@ -1,0 +1,9 @@
+//! What the crate promises: documents, states, custodians, live rings, users' keys.
+
+mod conformance;
+mod documents;
+mod live;
+mod places;
+mod rings;
+mod simulation;
+mod states;

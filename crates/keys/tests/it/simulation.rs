@@ -1,0 +1,93 @@
+//! The protocol in a simulated world: some processes with clocks that are off, that crash, are suspended
+//! and cut off, and a place that loses its papers; after every event what was promised must hold. What
+//! goes into the files is real (rings, documents, decisions, leases, the rule which document may
+//! follow which); time, place and store are made up.
+
+use std::sync::Arc;
+
+use waxseal_core::SecretKey;
+use waxseal_keys::{Custodian, KeyState, LocalCustodian};
+
+mod faults;
+mod following;
+mod leading;
+mod process;
+mod random;
+mod rules;
+mod using;
+mod world;
+
+use rules::{HOUR, Rules};
+use world::{Broken, World};
+
+const SCHEDULES: u64 = 10_000;
+
+fn custodian() -> Arc<dyn Custodian> {
+    let secret = SecretKey::generate().unwrap();
+    Arc::new(LocalCustodian::new("env:SIMULATION", &secret).unwrap())
+}
+
+/// One schedule: faults first, and then a whole life of a key without any.
+fn run(seed: u64, rules: Rules, custodian: &Arc<dyn Custodian>) -> Result<u64, Broken> {
+    let mut world = World::new(seed, rules, custodian)?;
+    world.run(world.faults_until, &|_| false)?;
+    world.heal();
+    let settings = world.newest.ring.settings().clone();
+    let sealing = world.newest.ring.sealing().id;
+    // Each wait, twice where something may have begun anew; and time for sweeps and leases.
+    let bound = 2 * settings.every_ms.unwrap()
+        + 3 * settings.propagation_ms
+        + settings.settling_ms()
+        + settings.rest_ms
+        + 30 * settings.refresh_ms
+        + 4 * HOUR;
+    let until = world.now + bound;
+    let is_destroyed = |world: &World| {
+        let entry = world.newest.ring.entry(sealing);
+        entry.is_some_and(|entry| entry.state == KeyState::Destroyed)
+    };
+    if !world.run(until, &is_destroyed)? {
+        let state = world.newest.ring.entry(sealing).map(|entry| entry.state);
+        return Err(format!(
+            "key {sealing} is {state:?} {} h after all faults were over",
+            bound / HOUR
+        ));
+    }
+    Ok(world.seals)
+}
+
+/// The first seeds that break an invariant.
+fn broken(seeds: std::ops::Range<u64>, rules: Rules, most: usize) -> Vec<(u64, Broken)> {
+    let custodian = custodian();
+    let broken = seeds.filter_map(|seed| Some((seed, run(seed, rules, &custodian).err()?)));
+    broken.take(most).collect()
+}
+
+#[test]
+fn ten_thousand_schedules_keep_every_promise() {
+    // Half of them with a place that loses its papers.
+    let halves = [true, false].map(|place_fails| {
+        let rules = Rules {
+            place_fails,
+            ..Rules::ALL
+        };
+        std::thread::spawn(move || broken(0..SCHEDULES / 2, rules, 3))
+    });
+    let [fails, holds] = halves.map(|half| half.join().unwrap());
+    assert!(
+        fails.is_empty() && holds.is_empty(),
+        "seeds, where the place fails: {fails:#?}, where it does not: {holds:#?}"
+    );
+}
+
+#[test]
+fn tmp_mutations() {
+    let all = Rules::ALL;
+    for (name, rules) in [
+        ("tight", Rules { tight: true, place_fails: false, ..all }),
+        ("tight, clocks right", Rules { tight: true, skew: 0, place_fails: false, ..all }),
+    ] {
+        let t = std::time::Instant::now();
+        eprintln!("{name}: {:#?} {:?}", broken(0..2000, rules, 3), t.elapsed());
+    }
+}

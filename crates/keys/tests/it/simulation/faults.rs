@@ -1,0 +1,127 @@
+//! What goes wrong in the simulated world.
+
+use std::rc::Rc;
+
+use super::rules::{HOUR, MINUTE};
+use super::world::{Act, Event, World};
+
+impl World {
+    /// One fault, and the next one a while later.
+    pub(crate) fn fault(&mut self) {
+        if self.now >= self.faults_until {
+            return;
+        }
+        let wait = self.random.between(MINUTE, HOUR);
+        self.later(wait, Event::Fault);
+        let process = self.random.index(self.processes.len());
+        match self.random.index(if self.rules.place_fails { 5 } else { 4 }) {
+            0 => self.crash(process),
+            1 => {
+                let long = self.long();
+                self.processes[process].suspended_until = self.now + long;
+            }
+            2 => {
+                let long = self.long();
+                self.processes[process].partitioned_until = self.now + long;
+            }
+            3 => {
+                let skew = self.skew();
+                // A clock is set right while nothing runs.
+                self.crash(process);
+                self.processes[process].skew = skew;
+            }
+            _ => self.lose(),
+        }
+    }
+
+    /// The end of all faults: everything runs and is reached again.
+    pub(crate) fn heal(&mut self) {
+        self.faults_until = self.now;
+        for it in &mut self.processes {
+            it.suspended_until = it.suspended_until.min(self.now);
+            it.partitioned_until = it.partitioned_until.min(self.now);
+        }
+    }
+
+    /// Mostly short; sometimes longer than the propagation delay, and now and then longer than a key
+    /// that is not used any more is kept.
+    pub(crate) fn long(&mut self) -> u64 {
+        let settings = self.newest.ring.settings();
+        let (propagation, all) = (
+            settings.propagation_ms.max(HOUR),
+            settings.settling_ms() + settings.rest_ms,
+        );
+        match self.random.index(4) {
+            0 | 1 => self.random.between(1000, 30 * MINUTE),
+            2 => self.random.between(MINUTE, 2 * propagation),
+            _ => self.random.between(MINUTE, 2 * all),
+        }
+    }
+
+    fn crash(&mut self, process: usize) {
+        let (patience, keeps) = (self.patience(), self.random.percent(60));
+        let it = &mut self.processes[process];
+        if !keeps && self.place.as_ref() == Some(&self.newest.bytes) {
+            it.copy = None;
+        }
+        let released = it.candidate.release();
+        it.restart(process, patience);
+        if let Some((held, released)) = released
+            && self.random.percent(30)
+            && self.lease.as_ref() == Some(&held)
+        {
+            self.lease = Some(released);
+        }
+        let wait = match self.random.percent(70) {
+            true => self.random.between(1000, 5 * MINUTE),
+            false => self.long(),
+        };
+        self.after(wait, process, Act::Boot);
+    }
+
+    /// The place loses a paper, or goes back to an older one. Somebody who is there knows the newest.
+    fn lose(&mut self) {
+        if self.random.percent(30) {
+            self.lease = None;
+        }
+        let knows = |it: &super::process::Process| {
+            let is_there = it.suspended_until <= self.now && it.partitioned_until <= self.now;
+            let known = it.ring().filter(|_| is_there);
+            known.is_some_and(|known| known.bytes == self.newest.bytes)
+        };
+        let has = |it: &super::process::Process| {
+            let known = it.ring().map(|known| &known.bytes);
+            [known, it.copy.as_ref()].contains(&Some(&self.newest.bytes))
+        };
+        let is_safe = match self.rules.forks {
+            true => self.processes.iter().any(has),
+            false => self.processes.iter().any(knows),
+        };
+        if !is_safe {
+            return;
+        }
+        let Some(newest) = self.place.clone() else {
+            return;
+        };
+        self.place = match self.random.index(4) {
+            0 => None,
+            1 => Some(Rc::new(Vec::new())),
+            2 => {
+                let len = self.random.index(newest.len().max(1));
+                Some(Rc::new(newest[..len].to_vec()))
+            }
+            _ => self.older(),
+        };
+        self.note_place();
+    }
+
+    /// A document that lay there a while ago.
+    fn older(&mut self) -> Option<Rc<Vec<u8>>> {
+        let oldest = self.now - self.newest.ring.settings().rest_ms / 2;
+        let recent: Vec<_> = self.history.iter().filter(|(until, _)| *until > oldest).collect();
+        if recent.is_empty() {
+            return None;
+        }
+        Some(recent[self.random.index(recent.len())].1.clone())
+    }
+}

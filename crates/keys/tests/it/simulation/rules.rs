@@ -1,0 +1,75 @@
+//! What a schedule is made of: the settings, and which of the protocol's rules hold. A test that switches
+//! a rule off shows that the invariants notice.
+
+use waxseal_keys::Settings;
+
+use super::random::Random;
+
+pub(crate) const MINUTE: u64 = 60_000;
+pub(crate) const HOUR: u64 = 60 * MINUTE;
+
+/// The rules under which schedules run.
+#[derive(Clone, Copy)]
+pub(crate) struct Rules {
+    /// A new key is known for a while before it seals.
+    pub(crate) propagation: bool,
+    /// Nothing is sealed under a ring that was not confirmed for too long.
+    pub(crate) confirm: bool,
+    /// A ring counts as confirmed from the moment it was asked for, not from that of the answer.
+    pub(crate) confirmed_when_asked: bool,
+    /// A pending key is watched anew when the place had lost it, or was out of sight.
+    pub(crate) watch_anew: bool,
+    /// A leader takes a token above the ring's fence.
+    pub(crate) heed_fence: bool,
+    /// The place sometimes loses its papers.
+    pub(crate) place_fails: bool,
+    /// It does so even when nobody is there who knows the newest document.
+    pub(crate) forks: bool,
+    /// The delays are as short as settings may be.
+    pub(crate) tight: bool,
+    /// How far a clock may be off, in milliseconds.
+    pub(crate) skew: u64,
+}
+
+impl Rules {
+    /// The protocol as it is.
+    pub(crate) const ALL: Self = Self {
+        propagation: true,
+        confirm: true,
+        confirmed_when_asked: true,
+        watch_anew: true,
+        heed_fence: true,
+        place_fails: true,
+        forks: false,
+        tight: false,
+        skew: 10 * MINUTE,
+    };
+
+    /// The settings of one schedule.
+    pub(crate) fn settings(self, random: &mut Random) -> Settings {
+        let mut refresh_ms = random.between(10, 20) * MINUTE;
+        let mut propagation_ms = random.between(90, 150) * MINUTE;
+        if self.tight {
+            refresh_ms /= 4;
+            propagation_ms = 2 * refresh_ms;
+        }
+        let rest_ms = match self.tight {
+            true => propagation_ms,
+            false => propagation_ms + random.between(0, 90) * MINUTE,
+        };
+        let settings = Settings {
+            every_ms: Some(2 * propagation_ms),
+            seals: 1 << 32,
+            propagation_ms,
+            refresh_ms,
+            rest_ms,
+        };
+        if self.propagation {
+            return settings.checked().unwrap();
+        }
+        Settings {
+            propagation_ms: 0,
+            ..settings
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Replies with values: what the client gets for each, once it is whole. What its end does to the
+//! connection is in `replies`.
+
+use std::collections::HashMap;
+
+use super::replies::{Current, Way};
+use super::{BrokenValue, Talk, Unexplained};
+use crate::answers;
+use crate::keys::{Found, Wanted};
+use crate::open::{Opener, Values};
+use crate::pending::{Pending, Shape};
+
+impl Talk {
+    /// Writes what the client gets for a reply that was held, if it was; or says which keys it needs
+    /// that are not at hand, and writes nothing. With what was `fetched` for it, it is always written.
+    pub(super) fn give(
+        &self,
+        current: &Current,
+        whole: &[u8],
+        fetched: Option<&HashMap<Box<[u8]>, Found>>,
+        client: &mut Vec<u8>,
+    ) -> Result<Option<Box<Wanted>>, Unexplained> {
+        let (command, shape) = match &current.answers {
+            Some(Pending::Reply { command, shape } | Pending::Queued { command, shape }) => {
+                (*command, Some(shape))
+            }
+            Some(Pending::Exec) => ("exec", None),
+            _ => return Ok(None),
+        };
+        match current.way {
+            Way::Hold => {}
+            Way::TooLarge => {
+                let answer = answers::reply_too_large(command, self.limits.value);
+                client.extend_from_slice(&answer);
+                return Ok(None);
+            }
+            Way::Forward | Way::Drop => return Ok(None),
+        }
+        let queued = matches!(current.answers, Some(Pending::Queued { .. })) && is_queued(whole);
+        if queued || shape.is_some_and(Shape::is_as_it_is) {
+            client.extend_from_slice(whole);
+            return Ok(None);
+        }
+        let before = client.len();
+        let mut opener = Opener {
+            values: Values::new(&self.protection, fetched),
+            command,
+        };
+        let opened = match shape {
+            Some(shape) => opener.reply(whole, shape, client),
+            None => opener.transaction(whole, &self.queued, client),
+        };
+        opened.map_err(|_| Unexplained::Pairing)?;
+        let broken = match opener.values.finish() {
+            Ok(broken) => broken,
+            Err(wanted) => {
+                client.truncate(before);
+                return Ok(Some(wanted));
+            }
+        };
+        for (cause, pattern, name) in &broken {
+            (self.report)(&BrokenValue {
+                command,
+                cause,
+                shown: self.protection.show(*pattern, name),
+            });
+        }
+        Ok(None)
+    }
+}
+
+/// Whether a reply says that a command waits for the end of its transaction.
+pub(super) fn is_queued(reply: &[u8]) -> bool {
+    reply == b"+QUEUED\r\n"
+}

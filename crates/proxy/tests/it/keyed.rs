@@ -1,0 +1,326 @@
+//! Conversations whose keys come from a keyring and from single users, in memory: the proxy under test
+//! is one process, and `World` another one that shares the ring with it. `wa:{user}` is under users'
+//! keys, `rg:*` under the ring.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use waxseal_core::{Binding, Format, KeyId, Mode, NameMask, Sealer, SecretKey, Shape};
+use waxseal_keys::{
+    CacheBounds, Change, Custodian, Custodians, KeyState, LiveOptions, LiveRing, LocalCustodian,
+    MemoryPlace, MemoryUserKeys, Ring, Settings, UserKeyPlace, UserKeys,
+};
+use waxseal_policy::RecordPattern;
+use waxseal_proxy::{Connection, Limits, Next, Protection, Route, Unexplained, Wanted};
+use waxseal_resp::write_bulk;
+
+use crate::pair::{KEY, arguments, text, to_client};
+
+/// Where everything asynchronous happens.
+pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(1).enable_all().build().unwrap()
+});
+
+/// What processes share.
+pub(crate) struct World {
+    pub(crate) ring_place: Arc<MemoryPlace>,
+    pub(crate) user_place: Arc<MemoryUserKeys>,
+    /// Milliseconds since the Unix epoch.
+    pub(crate) clock: Arc<AtomicU64>,
+    custodians: Custodians,
+    /// The other process.
+    pub(crate) ring: LiveRing,
+    pub(crate) users: UserKeys,
+}
+
+/// One process' view of it.
+pub(crate) struct Process {
+    pub(crate) ring: LiveRing,
+    pub(crate) users: UserKeys,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let secret = SecretKey::from_bytes(&KEY).unwrap();
+        let custodian: Arc<dyn Custodian> =
+            Arc::new(LocalCustodian::new("env:TEST", &secret).unwrap());
+        let custodians = Custodians::default().with(custodian.clone());
+        let clock = Arc::new(AtomicU64::new(1_000_000));
+        let ring_place = Arc::new(MemoryPlace::default());
+        let user_place = Arc::new(MemoryUserKeys::default());
+        let ring = RUNTIME.block_on(async {
+            let settings = Settings::default();
+            let ring = Ring::create("test", settings, &[custodian], &[], 1_000_000).await;
+            let options = options(&clock);
+            let place = ring_place.clone();
+            LiveRing::create(place, &ring.unwrap(), custodians.clone(), options)
+                .await
+                .unwrap()
+        });
+        let users = UserKeys::new(user_place.clone(), ring.clone(), CacheBounds::default());
+        Self {
+            ring_place,
+            user_place,
+            clock,
+            custodians,
+            ring,
+            users,
+        }
+    }
+
+    /// A process that starts now.
+    pub(crate) fn process(&self) -> Process {
+        self.process_with(self.user_place.clone(), CacheBounds::default())
+    }
+
+    pub(crate) fn process_with(
+        &self,
+        place: Arc<dyn UserKeyPlace>,
+        bounds: CacheBounds,
+    ) -> Process {
+        let options = options(&self.clock);
+        let opened = LiveRing::open(self.ring_place.clone(), self.custodians.clone(), options);
+        let ring = RUNTIME.block_on(opened).unwrap();
+        let users = UserKeys::new(place, ring.clone(), bounds);
+        Process { ring, users }
+    }
+
+    pub(crate) fn change(&self, change: &Change) {
+        RUNTIME.block_on(self.ring.change(change)).unwrap();
+    }
+
+    /// A new key seals, at once.
+    pub(crate) fn rotate(&self) -> KeyId {
+        let instead_of = self.ring.ring().sealing().id;
+        self.change(&Change::Add { instead_of });
+        let id = self
+            .ring
+            .ring()
+            .in_state(KeyState::Pending)
+            .next()
+            .unwrap()
+            .id;
+        self.change(&Change::Promote { id, at_once: true });
+        id
+    }
+
+    /// As `waxseal forget` does.
+    pub(crate) fn erase(&self, user: &str) {
+        let hash = self.ring.ring().user(user.as_bytes());
+        self.change(&Change::Erase(hash));
+        let destroyed = RUNTIME.block_on(self.users.destroy(user.as_bytes()));
+        assert!(destroyed.unwrap());
+    }
+
+    fn under_ring(&self) -> Sealer {
+        Sealer::new(self.ring.keyring(), Mode::On, Format::Sealed)
+    }
+
+    /// The other process' sealer of a record.
+    fn sealer(&self, name: &str) -> Sealer {
+        let Some(user) = name.strip_prefix("wa:") else {
+            return self.under_ring();
+        };
+        let users = [user.as_bytes()];
+        let made = RUNTIME.block_on(self.users.read_or_create(&users));
+        let key = made.unwrap().remove(0);
+        self.under_ring().for_user(key)
+    }
+
+    /// `name=value` or `name/field=value`, sealed by the other process.
+    pub(crate) fn envelope(&self, place: &str) -> Vec<u8> {
+        let (place, value) = place.split_once('=').unwrap();
+        let (name, binding) = binding(place);
+        self.sealer(name).seal(value.as_bytes(), binding).unwrap()
+    }
+
+    /// A reply in words, as in `pair`; `^` is a value of a per-user record under the ring.
+    pub(crate) fn reply(&self, words: &str) -> Vec<u8> {
+        let mut out = Vec::new();
+        for word in words.split(' ') {
+            if let Some(place) = word.strip_prefix('@') {
+                write_bulk(&mut out, &self.envelope(place));
+            } else if let Some(place) = word.strip_prefix('^') {
+                let (place, value) = place.split_once('=').unwrap();
+                let sealed = self.under_ring().seal(value.as_bytes(), binding(place).1);
+                write_bulk(&mut out, &sealed.unwrap());
+            } else {
+                out.extend(crate::pair::from_server(word));
+            }
+        }
+        out
+    }
+
+    /// Whether these bytes are the requests that these lines say, every `@` sealed for its place and
+    /// under the key that it should be.
+    #[track_caller]
+    pub(crate) fn assert_sent(&self, sent: &[u8], lines: &[&str]) {
+        let sent = arguments(sent);
+        assert_eq!(sent.len(), lines.len(), "requests to the server");
+        for (found, line) in sent.iter().zip(lines) {
+            let words: Vec<&str> = line.split(' ').collect();
+            assert_eq!(found.len(), words.len(), "{line}");
+            for (found, word) in found.iter().zip(words) {
+                let Some(place) = word.strip_prefix('@') else {
+                    assert_eq!(text(found), word, "{line}");
+                    continue;
+                };
+                let (place, value) = place.split_once('=').unwrap();
+                let (name, binding) = binding(place);
+                let header = Shape::of_header(found).unwrap();
+                assert_eq!(header.flags.per_user_key(), name.starts_with("wa:"));
+                let opened = self.sealer(name).open(found, binding).unwrap().unwrap();
+                assert_eq!(text(&opened.value), value, "{line}");
+            }
+        }
+    }
+}
+
+fn options(clock: &Arc<AtomicU64>) -> LiveOptions {
+    let clock = clock.clone();
+    LiveOptions {
+        environment: "test".to_owned(),
+        copy: None,
+        opens_compromised: false,
+        now_ms: Arc::new(move || clock.load(Ordering::SeqCst)),
+    }
+}
+
+fn binding(place: &str) -> (&str, Binding<'_>) {
+    match place.split_once('/') {
+        Some((name, field)) => (name, Binding::field(name.as_bytes(), field.as_bytes())),
+        None => (place, Binding::record(place.as_bytes())),
+    }
+}
+
+impl Process {
+    pub(crate) fn protection(&self) -> Protection {
+        let sealer = Sealer::new(self.ring.keyring(), Mode::On, Format::Sealed);
+        let patterns = ["wa:{user}", "rg:*"];
+        let patterns = patterns.map(|it| (RecordPattern::parse(it).unwrap(), sealer.clone()));
+        let mask = NameMask::of_key(&SecretKey::from_bytes(&KEY).unwrap());
+        Protection::new(patterns.into(), mask)
+            .ring(self.ring.clone())
+            .user_keys(self.users.clone(), |pattern| pattern == 0)
+            .unwrap()
+    }
+}
+
+/// Both queues of one conversation, and whoever gets its keys.
+pub(crate) struct Talk {
+    pub(crate) connection: Connection,
+    protection: Arc<Protection>,
+    from_client: Vec<u8>,
+    from_server: Vec<u8>,
+    upstream: Vec<u8>,
+    client: Vec<u8>,
+    /// How often keys were got.
+    pub(crate) fetches: usize,
+    /// Keys are got as soon as they are wanted.
+    pub(crate) fetching: bool,
+    /// Values that did not open.
+    broken: Arc<AtomicUsize>,
+}
+
+impl Talk {
+    pub(crate) fn of(process: &Process) -> Self {
+        Self::under(Arc::new(process.protection()))
+    }
+
+    pub(crate) fn under(protection: Arc<Protection>) -> Self {
+        let broken = Arc::new(AtomicUsize::new(0));
+        let counted = broken.clone();
+        let report = Arc::new(move |_: &waxseal_proxy::BrokenValue<'_>| {
+            counted.fetch_add(1, Ordering::SeqCst);
+        });
+        Self {
+            connection: Connection::new(protection.clone(), Limits::default(), report),
+            protection,
+            from_client: Vec::new(),
+            from_server: Vec::new(),
+            upstream: Vec::new(),
+            client: Vec::new(),
+            fetches: 0,
+            fetching: true,
+            broken,
+        }
+    }
+
+    /// Does everything that can be done.
+    pub(crate) fn go_on(&mut self) -> Result<(), Unexplained> {
+        loop {
+            let (bytes, client) = (&self.from_server, &mut self.client);
+            let answered = self.connection.replies(bytes, usize::MAX, client)?;
+            assert_eq!(answered.stalled, self.connection.is_stalled());
+            self.from_server.drain(..answered.used);
+            let (upstream, client) = (&mut self.upstream, &mut self.client);
+            let bytes = &self.from_client;
+            let taken = self
+                .connection
+                .requests(bytes, Route::Own, upstream, client);
+            self.from_client.drain(..taken.used);
+            if !self.fetching {
+                return Ok(());
+            }
+            let Some(wanted) = self.connection.wants() else {
+                let waits = answered.stalled || taken.next == Next::Keys;
+                assert!(!waits, "waits for nothing");
+                return Ok(());
+            };
+            self.fetch(wanted)?;
+        }
+    }
+
+    fn fetch(&mut self, wanted: Wanted) -> Result<usize, Unexplained> {
+        self.fetches += 1;
+        let limit = Duration::from_secs(5);
+        let fetched = RUNTIME.block_on(wanted.fetch(&self.protection, limit));
+        self.connection.provide(fetched, &mut self.client)
+    }
+
+    /// Gets what was wanted, and goes on.
+    pub(crate) fn provide(&mut self, wanted: Wanted) {
+        self.fetch(wanted).unwrap();
+        self.go_on().unwrap();
+    }
+
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
+        self.from_client.extend_from_slice(bytes);
+        self.go_on().unwrap();
+    }
+
+    pub(crate) fn send(&mut self, lines: &[&str]) {
+        self.send_bytes(&crate::pair::requests(lines));
+    }
+
+    pub(crate) fn answer(&mut self, bytes: &[u8]) {
+        self.from_server.extend_from_slice(bytes);
+        self.go_on().unwrap();
+    }
+
+    /// What went to the server since the last call.
+    pub(crate) fn sent(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.upstream)
+    }
+
+    /// What the client got since the last call.
+    pub(crate) fn got(&mut self) -> String {
+        text(&std::mem::take(&mut self.client))
+    }
+
+    /// Values that did not open, as an operator is told.
+    pub(crate) fn broken(&self) -> usize {
+        self.broken.load(Ordering::SeqCst)
+    }
+
+    #[track_caller]
+    pub(crate) fn exchange(&mut self, world: &World, line: &str, reply: &str) {
+        self.send(&[line]);
+        world.assert_sent(&self.sent(), &[line]);
+        self.answer(&world.reply(reply));
+        assert_eq!(self.got(), to_client(&reply.replace('^', "@")), "{line}");
+    }
+}

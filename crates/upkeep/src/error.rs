@@ -1,0 +1,42 @@
+//! What can go wrong with upkeep: the ring, the records, the keys of users, or another leader.
+
+use waxseal_core::KeyError;
+use waxseal_keys::{PlaceError, RingError, UserKeyError};
+use waxseal_stores::{PatternError, StoreError};
+use waxseal_sweep::SweepError;
+
+/// Why a step was not carried out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpkeepError {
+    /// The ring.
+    #[error(transparent)]
+    Ring(#[from] RingError),
+    /// A pass over the records.
+    #[error(transparent)]
+    Sweep(#[from] SweepError),
+    /// The keys of users.
+    #[error(transparent)]
+    Users(#[from] UserKeyError),
+    /// The store of the records.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A pattern over Waxseal's own records.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// The cryptographic library.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Another process leads, or took over.
+    #[error("another process leads the rotation ({0})")]
+    Led(String),
+    /// It was told to stop.
+    #[error("stopped before the end")]
+    Stopped,
+}
+
+impl From<PlaceError> for UpkeepError {
+    fn from(error: PlaceError) -> Self {
+        Self::Ring(error.into())
+    }
+}

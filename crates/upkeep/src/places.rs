@@ -1,0 +1,130 @@
+//! Places that are records of a store: a keyring document, and the keys of users. Everything in them is
+//! sealed or authenticated before it comes here.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use waxseal_keys::{Paper, Place, PlaceError, UserChange, UserKeyError, UserKeyPlace};
+use waxseal_stores::{Change, Expiry, Held, Outcome, RecordName, RecordStore, Slot, StoreError};
+
+/// A keyring that lies in records of a store.
+pub struct RecordPlace {
+    store: Arc<dyn RecordStore>,
+}
+
+impl RecordPlace {
+    /// The keyring in this store: the record `waxseal:keyring`, and two beside it.
+    #[must_use]
+    pub fn new(store: Arc<dyn RecordStore>) -> Self {
+        Self { store }
+    }
+
+    fn failure(&self, error: &StoreError) -> PlaceError {
+        let (location, cause) = (self.location(), error.to_string());
+        if error.is_transient() {
+            PlaceError::Unavailable { location, cause }
+        } else {
+            PlaceError::Denied { location, cause }
+        }
+    }
+}
+
+fn name(paper: &Paper) -> RecordName {
+    RecordName::from(match paper {
+        Paper::Ring => "waxseal:keyring",
+        Paper::Leader => "waxseal:keyring:leader",
+        Paper::Reports => "waxseal:keyring:reports",
+    })
+}
+
+#[async_trait]
+impl Place for RecordPlace {
+    fn location(&self) -> String {
+        self.store.location()
+    }
+
+    async fn read(&self, paper: &Paper) -> Result<Option<Vec<u8>>, PlaceError> {
+        let read = self.store.get(&name(paper), &Slot::Whole).await;
+        read.map_err(|error| self.failure(&error))
+    }
+
+    async fn replace(
+        &self,
+        paper: &Paper,
+        expected: Option<&[u8]>,
+        new: &[u8],
+    ) -> Result<bool, PlaceError> {
+        let change = Change {
+            name: &name(paper),
+            slot: &Slot::Whole,
+            expected,
+            value: new,
+            expiry: Expiry::Never,
+        };
+        let outcomes = self.store.replace_if_unchanged(&[change]).await;
+        let outcomes = outcomes.map_err(|error| self.failure(&error))?;
+        Ok(outcomes.first() == Some(&Outcome::Done))
+    }
+}
+
+/// The keys of users, each in a record of a store of its own: `waxseal:user:<keyed hash>`.
+pub struct RecordUserKeys {
+    store: Arc<dyn RecordStore>,
+}
+
+impl RecordUserKeys {
+    /// The keys of users in this store.
+    #[must_use]
+    pub fn new(store: Arc<dyn RecordStore>) -> Self {
+        Self { store }
+    }
+
+    fn failure(&self, error: &StoreError) -> UserKeyError {
+        UserKeyError::Store {
+            location: self.store.location(),
+            problem: format!("does not answer as it should: {error}"),
+            transient: error.is_transient(),
+        }
+    }
+}
+
+#[async_trait]
+impl UserKeyPlace for RecordUserKeys {
+    fn location(&self) -> String {
+        self.store.location()
+    }
+
+    async fn read(&self, names: &[String]) -> Result<Vec<Option<Vec<u8>>>, UserKeyError> {
+        let names: Vec<_> = names.iter().map(|it| RecordName::from(it.as_str())).collect();
+        let held = self.store.read(&names).await;
+        let mut read = Vec::with_capacity(names.len());
+        for held in held.map_err(|error| self.failure(&error))? {
+            read.push(match held {
+                None => None,
+                Some(Held::String(bytes)) => Some(bytes),
+                // Somebody put something else there: not to be written over.
+                Some(_) => return Err(self.failure(&StoreError::WrongType)),
+            });
+        }
+        Ok(read)
+    }
+
+    async fn replace(&self, changes: &[UserChange]) -> Result<Vec<bool>, UserKeyError> {
+        let named = changes.iter().map(|it| RecordName::from(it.name.as_str()));
+        let names: Vec<_> = named.collect();
+        let changes: Vec<_> = changes
+            .iter()
+            .zip(&names)
+            .map(|(change, name)| Change {
+                name,
+                slot: &Slot::Whole,
+                expected: change.expected.as_deref(),
+                value: &change.new,
+                expiry: Expiry::Never,
+            })
+            .collect();
+        let outcomes = self.store.replace_if_unchanged(&changes).await;
+        let outcomes = outcomes.map_err(|error| self.failure(&error))?;
+        Ok(outcomes.iter().map(|it| *it == Outcome::Done).collect())
+    }
+}

@@ -1,0 +1,31 @@
+//! A realm: the records of one pattern in one store, and what seals them.
+
+use std::sync::Arc;
+
+use waxseal_core::Sealer;
+use waxseal_keys::{Territory, UserKeys};
+use waxseal_stores::{RecordPattern, RecordStore};
+
+/// Protected records that upkeep goes through.
+#[derive(Clone)]
+pub struct Realm {
+    /// Where they are.
+    pub store: Arc<dyn RecordStore>,
+    /// Which records.
+    pub pattern: RecordPattern,
+    /// What seals them: a sealer that follows the ring.
+    pub sealer: Sealer,
+    /// The keys of users, where each user's records are under a key of their own.
+    pub users: Option<UserKeys>,
+}
+
+impl Realm {
+    /// How the ring remembers it.
+    #[must_use]
+    pub fn territory(&self) -> Territory {
+        Territory {
+            store: self.store.location(),
+            records: self.pattern.as_str().to_owned(),
+        }
+    }
+}

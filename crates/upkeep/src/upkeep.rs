@@ -1,0 +1,447 @@
+//! The upkeep of a ring: every process reports what it has sealed, one of them leads, and the leader
+//! carries out the steps that are due. Any of them may die at any point; another goes on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tracing::{error, info, warn};
+use waxseal_core::{Format, KeyId, Mode, Sealer};
+use waxseal_keys::rotation::{self, Audit, Facts, Outlook, Step};
+use waxseal_keys::{Change, ChangeError, LiveRing, RingError, UserKeys};
+use waxseal_stores::{RecordPattern, RecordStore};
+use waxseal_sweep::{
+    Class, Event, Keys, Position, Rotate, Stop, Sweep, SweepOptions, Tally, Task,
+};
+
+use crate::error::UpkeepError;
+use crate::leader::Leader;
+use crate::realm::Realm;
+
+/// Steps that one call carries out at most: a ring of a thousand old keys is put in order in one go,
+/// and an error in the decision does not run for ever.
+const MOST_STEPS: usize = 10_000;
+/// For so many looks a leader that failed stands aside for others.
+const ASIDE: u32 = 3;
+/// Between two times that trouble which lasts is told.
+const TOLD_EVERY: Duration = Duration::from_secs(300);
+
+/// The id that a process gives itself: random.
+#[must_use]
+pub fn process_id() -> String {
+    format!("{}{}", KeyId::random(), KeyId::random())
+}
+
+/// The upkeep of a ring and of all records that are sealed under it.
+#[derive(Clone)]
+pub struct Upkeep {
+    ring: LiveRing,
+    /// The id that this process gives itself.
+    process: String,
+    /// What it is: `proxy`, `keeper`, `library`.
+    what: &'static str,
+    realms: Vec<Realm>,
+    /// Waxseal's own records that are sealed under the ring.
+    own: Vec<(Arc<dyn RecordStore>, RecordPattern)>,
+    options: SweepOptions,
+}
+
+/// What upkeep tells while it works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// A step begins.
+    Begins(Step),
+    /// It is done.
+    Done(Step),
+    /// Records were gone through: what was brought under the sealing key, and what an audit found then.
+    Swept {
+        /// The counts of the pass that resealed.
+        resealed: Tally,
+        /// What is under which key.
+        audit: Audit,
+    },
+}
+
+/// What the leader has seen so far.
+#[derive(Default)]
+struct Seen {
+    /// Only an audit of one's own is believed: reports can be written by others.
+    audit: Option<Audit>,
+}
+
+impl Upkeep {
+    /// The upkeep by this process. All records that are sealed under the ring should be among the
+    /// realms: keys are not retired before all of them were looked at.
+    pub fn new(
+        ring: LiveRing,
+        what: &'static str,
+        realms: Vec<Realm>,
+        user_keys: Option<(UserKeys, Arc<dyn RecordStore>)>,
+    ) -> Result<Self, UpkeepError> {
+        let mut own = Vec::new();
+        for realm in &realms {
+            let location = realm.store.location();
+            let is_new = |(store, _): &(Arc<dyn RecordStore>, _)| store.location() != location;
+            if own.iter().all(is_new) {
+                own.push((realm.store.clone(), RecordPattern::of_own("waxseal:canary")?));
+            }
+        }
+        if let Some((_, store)) = user_keys {
+            own.push((store, RecordPattern::of_own("waxseal:user:*")?));
+        }
+        Ok(Self {
+            ring,
+            process: process_id(),
+            what,
+            realms,
+            own,
+            options: SweepOptions::default(),
+        })
+    }
+
+    /// How its sweeps go about their work.
+    #[must_use]
+    pub fn options(mut self, options: SweepOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// The ring.
+    #[must_use]
+    pub fn ring(&self) -> &LiveRing {
+        &self.ring
+    }
+
+    /// The id that this process gave itself.
+    #[must_use]
+    pub fn process(&self) -> &str {
+        &self.process
+    }
+
+    /// Makes known which records this process protects, so that no leader retires a key without
+    /// having looked at them.
+    pub async fn enrol(&self) -> Result<(), UpkeepError> {
+        let territories = self.realms.iter().map(Realm::territory).collect();
+        self.ring.change(&Change::Enrol(territories)).await?;
+        Ok(())
+    }
+
+    /// Reports, and leads whenever nobody else does, until told to stop.
+    pub async fn run(&self, stop: &Stop) {
+        tokio::join!(self.keep_reporting(stop), self.keep_leading(stop));
+    }
+
+    /// Reports only, until told to stop: for a process beside others that lead.
+    pub async fn follow(&self, stop: &Stop) {
+        self.keep_reporting(stop).await;
+    }
+
+    /// Carries out all that is due, as the leader, once. With `begin` a new key is published even if
+    /// none is due. [`UpkeepError::Led`] where another process leads and keeps leading.
+    pub async fn once(
+        &self,
+        begin: bool,
+        stop: &Stop,
+        told: &mut (dyn FnMut(&Told) + Send),
+    ) -> Result<Outlook, UpkeepError> {
+        self.ring.refresh().await?;
+        let mut leader = Leader::new(self.ring.clone(), &self.process);
+        let patience = Instant::now() + leader.interval() * 8;
+        loop {
+            match leader.look().await? {
+                Ok(token) => {
+                    let working = self.once_as_leader(token, begin, stop, told);
+                    let done = tokio::select! {
+                        done = working => done,
+                        other = leader.keep() => Err(UpkeepError::Led(other)),
+                    };
+                    leader.release().await;
+                    return done;
+                }
+                Err(other) if Instant::now() >= patience => return Err(UpkeepError::Led(other)),
+                Err(_) => wait(leader.interval(), stop).await?,
+            }
+        }
+    }
+
+    async fn once_as_leader(
+        &self,
+        token: u64,
+        begin: bool,
+        stop: &Stop,
+        told: &mut (dyn FnMut(&Told) + Send),
+    ) -> Result<Outlook, UpkeepError> {
+        let mut seen = Seen::default();
+        if begin {
+            let step = Step::Add(self.ring.ring().sealing().id);
+            self.step(step, token, &mut seen, stop, told).await?;
+        }
+        for _ in 0..MOST_STEPS {
+            let outlook = self.outlook(&mut seen, false).await?;
+            let Some(step) = outlook.due else {
+                return Ok(outlook);
+            };
+            self.step(step, token, &mut seen, stop, told).await?;
+        }
+        self.outlook(&mut seen, false).await
+    }
+
+    async fn keep_reporting(&self, stop: &Stop) {
+        let mut trouble = Trouble::default();
+        let mut enrolled = false;
+        while !stop.is_stopped() {
+            let reported = self.ring.report(&self.process, self.what).await;
+            let mut outcome = reported.map_err(UpkeepError::from);
+            if !enrolled && outcome.is_ok() {
+                outcome = self.enrol().await;
+                enrolled = outcome.is_ok();
+            }
+            if let Err(error) = outcome {
+                trouble.tell("the keyring cannot be reported to", &error);
+            }
+            let pause = self.ring.ring().settings().refresh();
+            if wait(pause, stop).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn keep_leading(&self, stop: &Stop) {
+        let mut leader = Leader::new(self.ring.clone(), &self.process);
+        let mut trouble = Trouble::default();
+        let mut seen = Seen::default();
+        let mut leads = false;
+        while !stop.is_stopped() {
+            match leader.look().await {
+                Ok(Ok(token)) => {
+                    if !leads {
+                        info!("leading the rotation of the keyring");
+                        leads = true;
+                        // What was found in an earlier time at the head says nothing any more.
+                        seen.audit = None;
+                    }
+                    let outcome = tokio::select! {
+                        outcome = self.one_step(token, &mut seen, stop) => outcome,
+                        other = leader.keep() => Err(UpkeepError::Led(other)),
+                    };
+                    match outcome {
+                        Ok(true) => continue,
+                        Ok(false) | Err(UpkeepError::Stopped) => {}
+                        Err(error) => {
+                            trouble.tell("the rotation of the keyring is held up", &error);
+                            // Another one may have what this one lacks: a custodian, a newer version.
+                            leader.release().await;
+                            leads = false;
+                            if wait(leader.interval() * ASIDE, stop).await.is_err() {
+                                break;
+                            }
+                        }
+                    }
+                }
+                Ok(Err(_)) => leads = false,
+                Err(error) => trouble.tell("the rotation of the keyring is held up", &error.into()),
+            }
+            if wait(leader.interval(), stop).await.is_err() {
+                break;
+            }
+        }
+        leader.release().await;
+    }
+
+    /// Carries out the step that is due; whether there was one.
+    async fn one_step(
+        &self,
+        token: u64,
+        seen: &mut Seen,
+        stop: &Stop,
+    ) -> Result<bool, UpkeepError> {
+        let outlook = self.outlook(seen, true).await?;
+        let Some(step) = outlook.due else {
+            return Ok(false);
+        };
+        self.step(step, token, seen, stop, &mut |_| {}).await?;
+        Ok(true)
+    }
+
+    /// What is to be done about the ring as it is now.
+    async fn outlook(&self, seen: &mut Seen, watched: bool) -> Result<Outlook, UpkeepError> {
+        let ring = self.ring.refresh().await?;
+        let reports = self.ring.reports().await?;
+        let pending_watched = self.ring.pending_watched().unwrap_or_default();
+        Ok(rotation::outlook(
+            &ring,
+            &Facts {
+                now_ms: self.ring.now_ms(),
+                seals: reports.seals(ring.sealing().id),
+                pending_watched: watched.then_some(pending_watched),
+                audit: seen.audit.as_ref(),
+            },
+        ))
+    }
+
+    async fn step(
+        &self,
+        step: Step,
+        token: u64,
+        seen: &mut Seen,
+        stop: &Stop,
+        told: &mut (dyn FnMut(&Told) + Send),
+    ) -> Result<(), UpkeepError> {
+        told(&Told::Begins(step));
+        let change = match step {
+            Step::Add(instead_of) => Change::Add { instead_of },
+            Step::Promote(id) => Change::Promote { id, at_once: false },
+            Step::Archive(id) => Change::Archive(id),
+            Step::Destroy(id) => Change::Destroy(id),
+            Step::Sweep => {
+                let (resealed, audit) = self.sweep(stop).await?;
+                info!(
+                    "{} values were brought under key {}",
+                    resealed.done,
+                    self.ring.ring().sealing().id
+                );
+                self.ring.report_audit(&audit).await?;
+                seen.audit = Some(audit.clone());
+                told(&Told::Swept { resealed, audit });
+                told(&Told::Done(step));
+                return Ok(());
+            }
+        };
+        let ring = self.ring.change_as_leader(&change, token).await?;
+        let version = ring.version();
+        match step {
+            Step::Add(_) => {
+                if let Some(pending) = rotation::next_to_seal(&ring) {
+                    info!("keyring version {version}: key {} is pending", pending.id);
+                }
+            }
+            Step::Promote(id) => info!("keyring version {version}: key {id} seals"),
+            Step::Archive(id) => info!("keyring version {version}: key {id} is archived"),
+            Step::Destroy(id) => info!("keyring version {version}: key {id} is destroyed"),
+            Step::Sweep => {}
+        }
+        told(&Told::Done(step));
+        Ok(())
+    }
+
+    /// Brings everything under the sealing key, then counts what is under which.
+    pub async fn sweep(&self, stop: &Stop) -> Result<(Tally, Audit), UpkeepError> {
+        let mut resealed = Tally::default();
+        for pass in self.passes() {
+            let rotate = Arc::new(Rotate::new(pass.sealer.clone()));
+            resealed.add(self.pass(&pass, rotate, false, stop).await?);
+        }
+        Ok((resealed, self.audit(stop).await?))
+    }
+
+    /// Counts what is under which key, and writes nothing to the records.
+    pub async fn audit(&self, stop: &Stop) -> Result<Audit, UpkeepError> {
+        let mut audit = Audit {
+            began_ms: self.ring.now_ms(),
+            ..Audit::default()
+        };
+        for pass in self.passes() {
+            let counting = Arc::new(waxseal_sweep::Audit::new(pass.sealer.clone(), false));
+            let tally = self.pass(&pass, counting, true, stop).await?;
+            audit.classic |= pass.sealer.written_format() == Format::Classic;
+            for (&(class, _), group) in &tally.groups {
+                match class {
+                    Class::Classic(id) | Class::Sealed(id) | Class::UnknownKey(id) => {
+                        audit.classic |= matches!(class, Class::Classic(_));
+                        *audit.values.entry(id.to_string()).or_default() += group.values;
+                    }
+                    Class::Unopenable => audit.unreadable += group.values,
+                    Class::Empty | Class::Plain | Class::OfUser | Class::Erased => {}
+                }
+            }
+        }
+        let ours: Vec<_> = self.realms.iter().map(Realm::territory).collect();
+        let ring = self.ring.ring();
+        let others = ring.territories().iter().filter(|it| !ours.contains(it));
+        audit.uncovered = others.cloned().collect();
+        Ok(audit)
+    }
+
+    /// The protected records, then Waxseal's own: the canary follows the last of them.
+    fn passes(&self) -> Vec<Realm> {
+        let own = self.own.iter().map(|(store, pattern)| Realm {
+            store: store.clone(),
+            pattern: pattern.clone(),
+            sealer: Sealer::new(self.ring.keyring(), Mode::On, Format::Sealed),
+            users: None,
+        });
+        self.realms.iter().cloned().chain(own).collect()
+    }
+
+    async fn pass(
+        &self,
+        realm: &Realm,
+        task: Arc<dyn Task>,
+        dry_run: bool,
+        stop: &Stop,
+    ) -> Result<Tally, UpkeepError> {
+        let sweep = Sweep {
+            store: realm.store.clone(),
+            pattern: realm.pattern.clone(),
+            task,
+            mask: self.ring.ring().mask().clone(),
+            keys: Keys {
+                ring: Some(self.ring.clone()),
+                users: realm.users.clone(),
+            },
+            options: SweepOptions {
+                dry_run,
+                ..self.options.clone()
+            },
+        };
+        let mut watch = |event: Event<'_>| {
+            if let Event::Found(finding) = event {
+                warn!(record = %finding.record, cause = %finding.cause, "left under its key");
+            }
+        };
+        let report = sweep.run(Position::default(), stop, &mut watch).await;
+        let report = report.map_err(|interrupted| interrupted.error)?;
+        if !report.complete {
+            return Err(UpkeepError::Stopped);
+        }
+        Ok(report.position.counts())
+    }
+}
+
+/// Trouble that is told when it begins, and now and then while it lasts.
+#[derive(Default)]
+struct Trouble(Option<(String, Instant)>);
+
+impl Trouble {
+    fn tell(&mut self, what: &str, error: &UpkeepError) {
+        // Another one leads now: nothing is wrong with that.
+        let led = matches!(
+            error,
+            UpkeepError::Led(_) | UpkeepError::Ring(RingError::Change(ChangeError::Fenced))
+        );
+        if led {
+            info!("another process leads the rotation of the keyring");
+            return;
+        }
+        let text = error.to_string();
+        let told = self.0.as_ref();
+        if told.is_none_or(|(last, at)| *last != text || at.elapsed() >= TOLD_EVERY) {
+            error!("{what}: {text}");
+            self.0 = Some((text, Instant::now()));
+        }
+    }
+}
+
+/// Waits for so long, or until told to stop: then the error.
+async fn wait(span: Duration, stop: &Stop) -> Result<(), UpkeepError> {
+    const LOOK_EVERY: Duration = Duration::from_millis(50);
+    let until = Instant::now() + span;
+    while !stop.is_stopped() {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        sleep(left.min(LOOK_EVERY)).await;
+    }
+    Err(UpkeepError::Stopped)
+}

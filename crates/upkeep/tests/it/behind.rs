@@ -1,0 +1,160 @@
+//! Processes that are behind: suspended, cut off from the ring, or not yet told of a new key.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use waxseal_core::{Binding, Format, KeyId, Mode, OpenError, Sealer};
+use waxseal_keys::{Change, KeyState, LiveRing, RingError, Settings};
+use waxseal_sessions::{OnRefused, Options, StateManager};
+
+use crate::gate::Way;
+use crate::world::{Clock, World, calm, key_of, until};
+
+/// Settings under which no process looks at the document during a test, unless it has a reason to.
+fn seldom() -> Settings {
+    Settings {
+        every_ms: None,
+        refresh_ms: 60 * 60_000,
+        ..Settings::default()
+    }
+}
+
+/// Puts a new key in the place of the sealing one, at once.
+async fn exchange(ring: &LiveRing) -> KeyId {
+    let instead_of = ring.ring().sealing().id;
+    let pending = ring.change(&Change::Add { instead_of }).await.unwrap();
+    let id = pending.in_state(KeyState::Pending).next().unwrap().id;
+    let at_once = true;
+    let ring = ring.change(&Change::Promote { id, at_once }).await.unwrap();
+    assert_eq!(ring.sealing().id, id);
+    id
+}
+
+fn milliseconds(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap()
+}
+
+#[tokio::test]
+async fn a_process_that_was_suspended_asks_before_it_seals_and_seals_under_the_current_key() {
+    let world = World::new();
+    world.init(calm()).await;
+    let (clock, settings) = (Clock::default(), calm());
+    let sleeper = world.process_with(world.start().clock(&clock)).await;
+    let other = world.process(false).await;
+    assert!(sleeper.ring.is_confirmed());
+    sleeper.gate.set(Way::Shut);
+    let new = exchange(&other.ring).await;
+    clock.turn(milliseconds(settings.propagation_ms) + 1);
+    // What it had begun before it was suspended does not count.
+    assert!(!sleeper.ring.is_confirmed());
+    assert_ne!(sleeper.ring.ring().sealing().id, new);
+    sleeper.gate.set(Way::Open);
+    sleeper.ring.confirm().await.unwrap();
+    assert!(sleeper.ring.is_confirmed());
+    sleeper.write("somebody", "a state").await;
+    assert_eq!(sleeper.key_of("somebody").await, new);
+    assert_eq!(other.read("somebody").await, "a state");
+}
+
+#[tokio::test]
+async fn a_look_that_a_suspension_interrupted_confirms_nothing() {
+    let world = World::new();
+    world.init(calm()).await;
+    let (clock, settings) = (Clock::default(), calm());
+    let sleeper = world.process_with(world.start().clock(&clock)).await;
+    let other = world.process(false).await;
+    // The answer has left the server when the process is suspended; it wakes up and goes on with it.
+    sleeper.gate.set(Way::AnswersHeld);
+    sleeper.gate.holds_an_answer().await;
+    let new = exchange(&other.ring).await;
+    clock.turn(milliseconds(settings.propagation_ms) + 1);
+    sleeper.gate.set(Way::Shut);
+    tokio::task::yield_now().await;
+    let asked = timeout(Duration::from_millis(100), sleeper.ring.refresh()).await;
+    assert!(asked.is_err(), "the next look waits at the gate");
+    assert_ne!(sleeper.ring.ring().sealing().id, new);
+    assert!(!sleeper.ring.is_confirmed());
+    sleeper.gate.set(Way::Open);
+    sleeper.ring.confirm().await.unwrap();
+    assert_eq!(sleeper.ring.ring().sealing().id, new);
+}
+
+#[tokio::test]
+async fn a_process_cut_off_from_the_ring_seals_until_its_key_may_be_gone_and_again_afterwards() {
+    let world = World::new();
+    world.init(calm()).await;
+    let (clock, settings) = (Clock::default(), calm());
+    let process = world.process_with(world.start().clock(&clock)).await;
+    process.gate.set(Way::OutOfReach);
+    until("it has noticed", async || process.ring.trouble().is_some()).await;
+    clock.turn(milliseconds(settings.propagation_ms) + 1);
+    assert!(!process.ring.is_confirmed());
+    process.ring.confirm().await.unwrap();
+    process.write("somebody", "a state").await;
+    clock.turn(milliseconds(settings.rest_ms - settings.propagation_ms));
+    let lapsed = process.ring.confirm().await;
+    assert!(
+        matches!(lapsed, Err(RingError::Lapsed { .. })),
+        "{lapsed:?}"
+    );
+    // What is there stays readable.
+    assert_eq!(process.read("somebody").await, "a state");
+    process.gate.set(Way::Open);
+    process.ring.confirm().await.unwrap();
+    assert!(process.ring.is_confirmed() && process.ring.trouble().is_none());
+}
+
+#[tokio::test]
+async fn a_value_under_a_key_that_a_process_has_not_heard_of_makes_it_ask() {
+    let world = World::new();
+    world.init(seldom()).await;
+    let (stale, other) = (world.process(false).await, world.process(false).await);
+    let new = exchange(&other.ring).await;
+    other.write("somebody", "a state").await;
+    let stored = stale.stored("somebody").await;
+    let place = Binding::record(b"wa:somebody");
+    let unknown = stale.sealer.open(&stored, place).err();
+    assert_eq!(unknown, Some(OpenError::UnknownKey { id: new }));
+    assert!(stale.ring.learn(new).await);
+    let opened = stale.sealer.open(&stored, place).unwrap().unwrap();
+    assert_eq!(opened.value, &b"a state"[..]);
+    assert_eq!(key_of(&stale.sealer.seal(b"another", place).unwrap()), new);
+}
+
+#[tokio::test]
+async fn a_key_that_is_nowhere_is_looked_for_once_in_a_while_and_not_with_each_value() {
+    let world = World::new();
+    world.init(seldom()).await;
+    let process = world.process(false).await;
+    let reads = || world.server.command_counts()["get"];
+    let nowhere = KeyId::from_u32(0x0BAD_CAFE);
+    let before = reads();
+    for _ in 0..200 {
+        assert!(!process.ring.learn(nowhere).await);
+    }
+    assert!(reads() - before <= 1, "{} reads", reads() - before);
+}
+
+#[tokio::test]
+async fn the_states_of_an_application_follow_a_ring_that_it_has_not_looked_at() {
+    let world = World::new();
+    world.init(seldom()).await;
+    let (stale, other) = (world.process(false).await, world.process(false).await);
+    let mut managers = Vec::new();
+    for process in [&stale, &other] {
+        let options = Options::default()
+            .on_refused(OnRefused::Error)
+            .ring(process.ring.clone());
+        let sealer = Sealer::new(process.ring.keyring(), Mode::Required, Format::Sealed);
+        let manager = StateManager::start(process.store.clone(), sealer, options).await;
+        managers.push(Arc::new(manager.unwrap()));
+    }
+    let new = exchange(&other.ring).await;
+    managers[1].set("somebody", "a state").await.unwrap();
+    assert_eq!(other.key_of("somebody").await, new);
+    assert_ne!(stale.ring.ring().sealing().id, new);
+    let state: Option<String> = managers[0].get("somebody").await.unwrap();
+    assert_eq!(state.as_deref(), Some("a state"));
+    assert_eq!(stale.ring.ring().sealing().id, new);
+}

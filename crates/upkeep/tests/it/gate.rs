@@ -1,0 +1,91 @@
+//! A gate before a place: shut, calls wait as in a process that is suspended; out of reach, they fail
+//! as where the network is cut.
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use waxseal_keys::{Paper, Place, PlaceError};
+
+/// What becomes of calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Open,
+    /// Calls wait before they ask.
+    Shut,
+    /// Calls ask, and the answer waits.
+    AnswersHeld,
+    OutOfReach,
+}
+
+pub(crate) struct Gate<P> {
+    place: P,
+    way: watch::Sender<Way>,
+    /// How many answers are held at present.
+    held: watch::Sender<usize>,
+}
+
+impl<P: Place> Gate<P> {
+    pub(crate) fn before(place: P) -> Self {
+        Self {
+            place,
+            way: watch::Sender::new(Way::Open),
+            held: watch::Sender::new(0),
+        }
+    }
+
+    pub(crate) fn set(&self, way: Way) {
+        self.way.send_replace(way);
+    }
+
+    /// Waits until an answer is held.
+    pub(crate) async fn holds_an_answer(&self) {
+        let mut held = self.held.subscribe();
+        held.wait_for(|held| *held > 0).await.unwrap();
+    }
+
+    async fn enter(&self) -> Result<(), PlaceError> {
+        let mut way = self.way.subscribe();
+        let way = *way.wait_for(|way| *way != Way::Shut).await.unwrap();
+        if way == Way::OutOfReach {
+            return Err(PlaceError::Unavailable {
+                location: self.location(),
+                cause: "the gate is shut".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    async fn leave(&self) {
+        let mut way = self.way.subscribe();
+        if *way.borrow() == Way::AnswersHeld {
+            self.held.send_modify(|held| *held += 1);
+            way.wait_for(|way| *way != Way::AnswersHeld).await.unwrap();
+            self.held.send_modify(|held| *held -= 1);
+        }
+    }
+}
+
+#[async_trait]
+impl<P: Place> Place for Gate<P> {
+    fn location(&self) -> String {
+        self.place.location()
+    }
+
+    async fn read(&self, paper: &Paper) -> Result<Option<Vec<u8>>, PlaceError> {
+        self.enter().await?;
+        let read = self.place.read(paper).await;
+        self.leave().await;
+        read
+    }
+
+    async fn replace(
+        &self,
+        paper: &Paper,
+        expected: Option<&[u8]>,
+        new: &[u8],
+    ) -> Result<bool, PlaceError> {
+        self.enter().await?;
+        let replaced = self.place.replace(paper, expected, new).await;
+        self.leave().await;
+        replaced
+    }
+}

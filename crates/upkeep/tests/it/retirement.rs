@@ -1,0 +1,210 @@
+//! What keeps a key from being retired, and what begins an exchange.
+
+use std::sync::Arc;
+
+use waxseal_core::{Binding, Format, KeyId, Keyring, Mode, Sealer, SecretKey};
+use waxseal_keys::rotation::{Block, Outlook, Step};
+use waxseal_keys::{Change, KeyState, Settings, Territory};
+use waxseal_sweep::Stop;
+
+use crate::world::{Process, World, calm, compressed_once, key_of, name, now_ms, until};
+
+/// Lets another key seal at once.
+async fn exchange(process: &Process) {
+    let instead_of = process.ring.ring().sealing().id;
+    let change = Change::Add { instead_of };
+    let ring = process.ring.change(&change).await.unwrap();
+    let id = ring.in_state(KeyState::Pending).next().unwrap().id;
+    let at_once = true;
+    process
+        .ring
+        .change(&Change::Promote { id, at_once })
+        .await
+        .unwrap();
+}
+
+async fn once(process: &Process) -> Outlook {
+    let stop = Stop::default();
+    process
+        .upkeep
+        .once(false, &stop, &mut |_| {})
+        .await
+        .unwrap()
+}
+
+fn state(process: &Process, id: KeyId) -> KeyState {
+    process.ring.ring().entry(id).unwrap().state
+}
+
+/// Leads until something blocks, and says what.
+async fn blocked(process: &Process) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    until("a key is kept from being retired", async || {
+        blocks = once(process).await.blocked;
+        !blocks.is_empty()
+    })
+    .await;
+    blocks
+}
+
+async fn until_destroyed(process: &Process, id: KeyId) {
+    until("the key is destroyed", async || {
+        once(process).await;
+        state(process, id) == KeyState::Destroyed
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_stays_while_records_of_another_process_were_not_looked_at() {
+    let world = World::new();
+    let first = world.init(compressed_once()).await.sealing().id;
+    let leader = world.process(false).await;
+    let mut elsewhere = world.start();
+    elsewhere.pattern = "wb:{user}";
+    let other = world.process_with(elsewhere).await;
+    leader.upkeep.enrol().await.unwrap();
+    other.upkeep.enrol().await.unwrap();
+    exchange(&leader).await;
+    let territory = Territory {
+        store: leader.store.location(),
+        records: "wb:{user}".to_owned(),
+    };
+    let expected = Block::Uncovered {
+        id: first,
+        territory: territory.clone(),
+    };
+    assert_eq!(blocked(&leader).await, [expected]);
+    assert_eq!(state(&leader, first), KeyState::Opening);
+    leader
+        .ring
+        .change(&Change::Release(territory))
+        .await
+        .unwrap();
+    until_destroyed(&leader, first).await;
+}
+
+#[tokio::test]
+async fn a_key_stays_while_a_value_names_it_that_does_not_open() {
+    let world = World::new();
+    let first = world.init(compressed_once()).await.sealing().id;
+    let leader = world.process(false).await;
+    leader.write("somebody", "a state").await;
+    // As after a renaming: it names the key, and opens at another name only.
+    let moved = leader.stored("somebody").await;
+    leader.put("somebody else", &moved).await;
+    exchange(&leader).await;
+    let expected = Block::InUse {
+        id: first,
+        values: 1,
+    };
+    assert_eq!(blocked(&leader).await, [expected]);
+    assert_eq!(state(&leader, first), KeyState::Opening);
+    assert_eq!(leader.stored("somebody else").await, moved);
+    // Put back to its name, it is brought under the new key.
+    leader.store.delete(&name("somebody else")).await.unwrap();
+    leader.put("somebody", &moved).await;
+    until_destroyed(&leader, first).await;
+    assert_eq!(leader.read("somebody").await, "a state");
+}
+
+#[tokio::test]
+async fn an_adopted_key_stays_while_a_value_without_a_header_does_not_open() {
+    let world = World::new();
+    let adopted = [SecretKey::generate().unwrap()];
+    let ring = world.made(compressed_once(), &adopted, now_ms()).await;
+    let first = ring.sealing().id;
+    world.put(&ring).await;
+    let mut classic = world.start();
+    classic.format = Format::Classic;
+    let leader = world.process_with(classic).await;
+    leader.write("somebody", "{}").await;
+    let stranger = Keyring::new(SecretKey::generate().unwrap()).unwrap();
+    let stranger = Sealer::new(Arc::new(stranger), Mode::Required, Format::Classic);
+    let sealed = stranger.seal(b"{}", Binding::record(b"wa:lost")).unwrap();
+    leader.put("lost", &sealed).await;
+    exchange(&leader).await;
+    let expected = Block::Unreadable {
+        id: first,
+        values: 1,
+    };
+    assert_eq!(blocked(&leader).await, [expected]);
+    assert_eq!(state(&leader, first), KeyState::Opening);
+    leader.store.delete(&name("lost")).await.unwrap();
+    until_destroyed(&leader, first).await;
+    assert_eq!(leader.read("somebody").await, "{}");
+}
+
+#[tokio::test]
+async fn a_value_that_is_restored_under_an_archived_key_comes_under_the_new_one_before_it_is_destroyed()
+ {
+    let world = World::new();
+    let first = world.init(compressed_once()).await.sealing().id;
+    let leader = world.process(false).await;
+    leader.write("somebody", "a state").await;
+    let backup = leader.stored("somebody").await;
+    exchange(&leader).await;
+    until("the first key is archived", async || {
+        once(&leader).await;
+        state(&leader, first) == KeyState::Archived
+    })
+    .await;
+    assert_ne!(leader.key_of("somebody").await, first);
+    leader.put("somebody", &backup).await;
+    assert_eq!(key_of(&backup), first);
+    assert_eq!(leader.read("somebody").await, "a state");
+    until_destroyed(&leader, first).await;
+    assert_ne!(leader.key_of("somebody").await, first);
+    assert_eq!(leader.read("somebody").await, "a state");
+}
+
+#[tokio::test]
+async fn a_new_key_is_made_when_all_processes_together_have_sealed_enough() {
+    let world = World::new();
+    let settings = Settings {
+        seals: 50,
+        ..calm()
+    };
+    world.init(settings).await;
+    let mut processes = Vec::new();
+    for _ in 0..3 {
+        processes.push(world.process(false).await);
+    }
+    let place = Binding::record(b"wa:somebody");
+    for (index, process) in processes.iter().enumerate() {
+        assert_eq!(once(&processes[0]).await.due, None);
+        assert_eq!(
+            process.ring.ring().keys().len(),
+            1,
+            "after {index} processes"
+        );
+        for _ in 0..20 {
+            process.sealer.seal(b"a state", place).unwrap();
+        }
+        // Counted on though the document changes meanwhile, and once however often it is reported.
+        process.upkeep.enrol().await.unwrap();
+        for _ in 0..3 {
+            let id = process.upkeep.process();
+            process.ring.report(id, "library").await.unwrap();
+        }
+    }
+    let sealing = processes[0].ring.ring().sealing().id;
+    assert_eq!(
+        processes[0].ring.reports().await.unwrap().seals(sealing),
+        60
+    );
+    let mut steps = Vec::new();
+    let stop = Stop::default();
+    let mut told = |told: &waxseal_upkeep::Told| {
+        if let waxseal_upkeep::Told::Done(step) = told {
+            steps.push(*step);
+        }
+    };
+    processes[2]
+        .upkeep
+        .once(false, &stop, &mut told)
+        .await
+        .unwrap();
+    assert_eq!(steps, [Step::Add(sealing)]);
+    assert_eq!(processes[2].ring.ring().keys().len(), 2);
+}
