@@ -28,6 +28,12 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     line(serde_json::to_string_pretty(value).map_err(Failure::failed)?)
 }
 
+/// What somebody else wrote, without what would move a terminal's cursor or change its colours.
+pub(crate) fn harmless(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { '?' } else { c };
+    text.chars().map(shown).collect()
+}
+
 /// Says something beside the result, for example `waxseal: warning: …`.
 pub(crate) fn complain(word: &str, text: &str) {
     say(&format!("waxseal: {word}: {text}"));
@@ -102,6 +108,7 @@ mod tests {
         assert_eq!(thousands(1_234_567), "1,234,567");
         assert_eq!(point_in_time(1_763_386_800_000), "2025-11-17T13:40:00Z");
         assert_eq!(bar(0.5, 4), "██░░");
+        assert_eq!(harmless("a\u{1b}[31mb\n"), "a?[31mb?");
         let spans = [500, 60_000, 7_199_999, 7_200_000, 7_776_000_000].map(span);
         assert_eq!(spans, ["500 ms", "60 s", "119 min", "2 h", "90 d"]);
     }

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use aws_lc_rs::{digest, hmac};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use aws_lc_rs::{digest, hmac};
 use rand::Rng;
 use zeroize::Zeroizing;
 
@@ -185,6 +185,8 @@ impl FromStr for KeyId {
     type Err = std::num::ParseIntError;
 
     fn from_str(hex: &str) -> Result<Self, Self::Err> {
+        // A sign is read by the standard library, and none of an id.
+        let hex = if hex.starts_with('+') { "" } else { hex };
         u32::from_str_radix(hex, 16).map(Self)
     }
 }
@@ -249,7 +251,10 @@ mod tests {
         // openssl kdf -keylen 32 -kdfopt digest:SHA256 -kdfopt mode:EXPAND_ONLY \
         //   -kdfopt hexkey:<HEX> -kdfopt info:"a label" HKDF
         let derived = SecretKey::from_hex(HEX).ok().unwrap().derive("a label");
-        assert_eq!(*derived.expose_hex(), "f32e584ae5d478b1ee665bcb99634c4f7520371c37d79ecb50d07417d6ec8593");
+        assert_eq!(
+            *derived.expose_hex(),
+            "f32e584ae5d478b1ee665bcb99634c4f7520371c37d79ecb50d07417d6ec8593"
+        );
     }
 
     #[test]

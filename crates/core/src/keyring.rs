@@ -317,10 +317,7 @@ mod tests {
     #[test]
     fn a_compromised_key_opens_only_where_that_is_asked_for() {
         let key = |hex| Arc::new(DataKey::new(&SecretKey::from_hex(hex).ok().unwrap()).unwrap());
-        let others = vec![
-            (key(B), KeyRole::Compromised),
-            (key(C), KeyRole::Archived),
-        ];
+        let others = vec![(key(B), KeyRole::Compromised), (key(C), KeyRole::Archived)];
         let ring = Keyring::assemble(key(A), others, NameMask::random()).unwrap();
         let error = ring.find(id(B)).err();
         assert_eq!(error, Some(OpenError::Compromised { id: id(B) }));

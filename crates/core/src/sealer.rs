@@ -294,7 +294,9 @@ impl Sealer {
             )?,
             None => {
                 let ring = self.keyring.as_ref().ok_or(SealError::NoKey)?;
-                ring.glance().sealing().seal(format, value, binding, |flags| flags)?
+                ring.glance()
+                    .sealing()
+                    .seal(format, value, binding, |flags| flags)?
             }
         };
         let armor = armored && format == Format::Sealed;

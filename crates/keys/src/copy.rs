@@ -34,7 +34,7 @@ impl LastGood {
 
     pub(crate) async fn keep(&self, bytes: Vec<u8>) -> std::io::Result<()> {
         let path = self.path.clone();
-        let kept = spawn_blocking(move || write(&path, &bytes)).await;
+        let kept = spawn_blocking(move || write(&path, &bytes, true)).await;
         kept.unwrap_or_else(|_| Err(std::io::ErrorKind::Other.into()))
     }
 }

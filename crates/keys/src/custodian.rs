@@ -130,15 +130,21 @@ impl Custodians {
         let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
         let (url, secret) = match scheme {
             "env" => {
-                let name = if rest.is_empty() { DEFAULT_VARIABLE } else { rest };
+                let name = if rest.is_empty() {
+                    DEFAULT_VARIABLE
+                } else {
+                    rest
+                };
                 let value = variable(name).filter(|value| !value.trim().is_empty());
-                let value = zeroize::Zeroizing::new(value.ok_or_else(|| CustodianError::NotSet {
-                    variable: name.to_owned(),
-                })?);
-                let secret = SecretKey::from_hex(&value).map_err(|error| CustodianError::Secret {
-                    custodian: format!("env:{name}"),
-                    error,
-                })?;
+                let value =
+                    zeroize::Zeroizing::new(value.ok_or_else(|| CustodianError::NotSet {
+                        variable: name.to_owned(),
+                    })?);
+                let secret =
+                    SecretKey::from_hex(&value).map_err(|error| CustodianError::Secret {
+                        custodian: format!("env:{name}"),
+                        error,
+                    })?;
                 (format!("env:{name}"), secret)
             }
             "file" => {

@@ -193,7 +193,11 @@ impl Document {
             return inconsistent("not exactly one key seals");
         }
         let gone = |key: &Entry| key.state == KeyState::Destroyed;
-        if self.keys.iter().any(|key| gone(key) != key.wraps.is_empty()) {
+        if self
+            .keys
+            .iter()
+            .any(|key| gone(key) != key.wraps.is_empty())
+        {
             return inconsistent("a destroyed key is there, or another one is not");
         }
         if self.names.is_empty() || self.mac.is_none() {

@@ -83,7 +83,10 @@ impl Candidate {
             let own = |lease: &Lease| {
                 self.held.as_ref().is_some_and(|held| {
                     let beat = held.beat.saturating_add(1);
-                    let next = Lease { beat, ..held.clone() };
+                    let next = Lease {
+                        beat,
+                        ..held.clone()
+                    };
                     *lease == next
                 })
             };
@@ -171,7 +174,10 @@ mod tests {
 
     #[test]
     fn a_leader_that_shows_no_life_is_followed_by_another_with_a_higher_token() {
-        let (mut a, mut b) = (Candidate::new("a", 5 * SECOND), Candidate::new("b", 5 * SECOND));
+        let (mut a, mut b) = (
+            Candidate::new("a", 5 * SECOND),
+            Candidate::new("b", 5 * SECOND),
+        );
         let paper = written(a.look(None, SECOND));
         a.wrote(&paper);
         assert_eq!(a.token(), Some(1));
@@ -179,19 +185,31 @@ mod tests {
         let second = written(a.look(Some(&paper), 3 * SECOND));
         a.wrote(&second);
         // It changed: the patience begins anew.
-        assert!(matches!(b.look(Some(&second), 6 * SECOND), Look::Wait { .. }));
-        assert!(matches!(b.look(Some(&second), 10 * SECOND), Look::Wait { .. }));
+        assert!(matches!(
+            b.look(Some(&second), 6 * SECOND),
+            Look::Wait { .. }
+        ));
+        assert!(matches!(
+            b.look(Some(&second), 10 * SECOND),
+            Look::Wait { .. }
+        ));
         let taken = written(b.look(Some(&second), 11 * SECOND));
         b.wrote(&taken);
         assert_eq!(b.token(), Some(2));
         // The first one comes back and sees that it leads no more.
-        assert!(matches!(a.look(Some(&taken), 12 * SECOND), Look::Wait { .. }));
+        assert!(matches!(
+            a.look(Some(&taken), 12 * SECOND),
+            Look::Wait { .. }
+        ));
         assert_eq!(a.token(), None);
     }
 
     #[test]
     fn who_lets_go_is_followed_at_once() {
-        let (mut a, mut b) = (Candidate::new("a", 5 * SECOND), Candidate::new("b", 5 * SECOND));
+        let (mut a, mut b) = (
+            Candidate::new("a", 5 * SECOND),
+            Candidate::new("b", 5 * SECOND),
+        );
         let paper = written(a.look(None, SECOND));
         a.wrote(&paper);
         let (expected, released) = a.release().unwrap();
@@ -203,7 +221,10 @@ mod tests {
 
     #[test]
     fn a_sign_of_life_that_was_written_unbeknown_to_the_leader_does_not_end_its_lead() {
-        let (mut a, mut b) = (Candidate::new("a", 5 * SECOND), Candidate::new("b", 5 * SECOND));
+        let (mut a, mut b) = (
+            Candidate::new("a", 5 * SECOND),
+            Candidate::new("b", 5 * SECOND),
+        );
         let paper = written(a.look(None, SECOND));
         a.wrote(&paper);
         let unheard = written(a.look(Some(&paper), 2 * SECOND));

@@ -179,10 +179,7 @@ impl LiveRing {
         custodians: Custodians,
         options: LiveOptions,
     ) -> Result<Self, RingError> {
-        if !place
-            .replace(&Paper::Ring, None, &ring.to_bytes())
-            .await?
-        {
+        if !place.replace(&Paper::Ring, None, &ring.to_bytes()).await? {
             let location = place.location();
             let found = Self::open(place, custodians, options).await?;
             let version = found.ring().version();
@@ -428,12 +425,7 @@ impl Inner {
         }
     }
 
-    async fn take_over(
-        &self,
-        asked: Moment,
-        ring: Ring,
-        bytes: Vec<u8>,
-    ) -> Result<(), RingError> {
+    async fn take_over(&self, asked: Moment, ring: Ring, bytes: Vec<u8>) -> Result<(), RingError> {
         let keyring = Arc::new(keyring(&ring, &self.options)?);
         let (version, sealing) = (ring.version(), keyring.sealing_id());
         let changed = sealing != self.keyring.current().sealing_id();

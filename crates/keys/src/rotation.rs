@@ -200,7 +200,11 @@ impl Audit {
     pub fn blocks(&self, ring: &Ring, entry: &Entry) -> Vec<Block> {
         let id = entry.id;
         let mut blocks = Vec::new();
-        let values = self.values.get(&id.to_string()).copied().unwrap_or_default();
+        let values = self
+            .values
+            .get(&id.to_string())
+            .copied()
+            .unwrap_or_default();
         if values > 0 {
             blocks.push(Block::InUse { id, values });
         }

@@ -58,7 +58,9 @@ impl Settings {
             .every_ms
             .is_some_and(|every| every < self.propagation_ms.saturating_mul(2))
         {
-            return refused("keys cannot be exchanged more often than every two propagation delays");
+            return refused(
+                "keys cannot be exchanged more often than every two propagation delays",
+            );
         }
         if self.seals == 0 {
             return refused("the number of values under one key cannot be 0");

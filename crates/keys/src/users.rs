@@ -172,10 +172,7 @@ impl UserKeys {
 
     /// The keys of some users, in their order: one round trip for all that are not cached. `None` for
     /// who has none. Makes nothing.
-    pub async fn read(
-        &self,
-        users: &[&[u8]],
-    ) -> Result<Vec<Option<Arc<UserKey>>>, UserKeyError> {
+    pub async fn read(&self, users: &[&[u8]]) -> Result<Vec<Option<Arc<UserKey>>>, UserKeyError> {
         let mut found = Vec::with_capacity(users.len());
         let mut asked = Vec::new();
         for (index, user) in users.iter().enumerate() {
@@ -193,10 +190,7 @@ impl UserKeys {
     }
 
     /// The same past the cache: where a value names another key of the user than the one at hand.
-    pub async fn reread(
-        &self,
-        users: &[&[u8]],
-    ) -> Result<Vec<Option<Arc<UserKey>>>, UserKeyError> {
+    pub async fn reread(&self, users: &[&[u8]]) -> Result<Vec<Option<Arc<UserKey>>>, UserKeyError> {
         let mut found = vec![None; users.len()];
         let all: Vec<usize> = (0..users.len()).collect();
         self.fill(users, &all, &mut found).await?;
@@ -205,10 +199,7 @@ impl UserKeys {
 
     /// The live keys of some users, in their order. Makes those that are missing, and new ones for
     /// users who were erased and come back.
-    pub async fn read_or_create(
-        &self,
-        users: &[&[u8]],
-    ) -> Result<Vec<Arc<UserKey>>, UserKeyError> {
+    pub async fn read_or_create(&self, users: &[&[u8]]) -> Result<Vec<Arc<UserKey>>, UserKeyError> {
         let is_live = |key: &Arc<UserKey>| key.id().is_some();
         let mut found: Vec<_> = users
             .iter()
@@ -288,7 +279,9 @@ impl UserKeys {
         let names: Vec<&[u8]> = asked.iter().map(of).collect();
         for (index, read) in asked.iter().zip(self.0.read(&ring, &names).await?) {
             let key = read.key(&ring)?;
-            self.0.cache.keep(of(index), key.clone().map_or(Kept::Absent, Kept::Key));
+            self.0
+                .cache
+                .keep(of(index), key.clone().map_or(Kept::Absent, Kept::Key));
             if let Some(place) = found.get_mut(*index) {
                 *place = key;
             }
@@ -358,7 +351,12 @@ impl Inner {
         Ok(read)
     }
 
-    async fn open(&self, name: &str, user: &str, stored: &[u8]) -> Result<UserRecord, UserKeyError> {
+    async fn open(
+        &self,
+        name: &str,
+        user: &str,
+        stored: &[u8],
+    ) -> Result<UserRecord, UserKeyError> {
         let binding = Binding::record(name.as_bytes());
         let mut opened = self.sealer.open(stored, binding);
         if let Err(OpenError::UnknownKey { id }) = opened
@@ -373,7 +371,9 @@ impl Inner {
         })?;
         let record = opened
             .filter(|opened| opened.form != Form::Plain)
-            .and_then(|opened| UserRecord::parse(&zeroize::Zeroizing::new(opened.value.into_owned())));
+            .and_then(|opened| {
+                UserRecord::parse(&zeroize::Zeroizing::new(opened.value.into_owned()))
+            });
         record.ok_or_else(|| UserKeyError::Form { user: shown() })
     }
 

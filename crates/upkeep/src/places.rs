@@ -95,7 +95,10 @@ impl UserKeyPlace for RecordUserKeys {
     }
 
     async fn read(&self, names: &[String]) -> Result<Vec<Option<Vec<u8>>>, UserKeyError> {
-        let names: Vec<_> = names.iter().map(|it| RecordName::from(it.as_str())).collect();
+        let names: Vec<_> = names
+            .iter()
+            .map(|it| RecordName::from(it.as_str()))
+            .collect();
         let held = self.store.read(&names).await;
         let mut read = Vec::with_capacity(names.len());
         for held in held.map_err(|error| self.failure(&error))? {

@@ -10,9 +10,7 @@ use waxseal_core::{Format, KeyId, Mode, Sealer};
 use waxseal_keys::rotation::{self, Audit, Facts, Outlook, Step};
 use waxseal_keys::{Change, ChangeError, LiveRing, RingError, UserKeys};
 use waxseal_stores::{RecordPattern, RecordStore};
-use waxseal_sweep::{
-    Class, Event, Keys, Position, Rotate, Stop, Sweep, SweepOptions, Tally, Task,
-};
+use waxseal_sweep::{Class, Event, Keys, Position, Rotate, Stop, Sweep, SweepOptions, Tally, Task};
 
 use crate::error::UpkeepError;
 use crate::leader::Leader;
@@ -83,7 +81,10 @@ impl Upkeep {
             let location = realm.store.location();
             let is_new = |(store, _): &(Arc<dyn RecordStore>, _)| store.location() != location;
             if own.iter().all(is_new) {
-                own.push((realm.store.clone(), RecordPattern::of_own("waxseal:canary")?));
+                own.push((
+                    realm.store.clone(),
+                    RecordPattern::of_own("waxseal:canary")?,
+                ));
             }
         }
         if let Some((_, store)) = user_keys {

@@ -1,15 +1,15 @@
 //! What is due about the keyring, carried out once.
 
 use waxseal_keys::rotation::Step;
+use waxseal_sweep::Stop;
 use waxseal_upkeep::{Told, UpkeepError};
 
 use crate::error::Failure;
 use crate::output::{self, thousands};
 use crate::setup::Setup;
-use crate::signals::stop_on_signal;
 
 /// Carries out what is due, unless another process does.
-pub(crate) async fn carry_out(setup: &Setup) -> Result<(), Failure> {
+pub(crate) async fn carry_out(setup: &Setup, stop: &Stop) -> Result<(), Failure> {
     let store = setup.open_store().await?;
     setup.check_key_and_mark(&store).await?;
     // An embedded store is open once.
@@ -20,7 +20,7 @@ pub(crate) async fn carry_out(setup: &Setup) -> Result<(), Failure> {
             output::say(&format!("waxseal: {text}"));
         }
     };
-    match upkeep.once(false, &stop_on_signal()?, &mut told).await {
+    match upkeep.once(false, stop, &mut told).await {
         Ok(_) => Ok(()),
         Err(error @ UpkeepError::Led(_)) => {
             output::say(&format!("waxseal: {error}: it carries out what is due"));

@@ -36,7 +36,7 @@ pub(crate) async fn run(setup: &Setup, args: &ForgetArgs) -> Result<Ended, Failu
     output::json(&receipt)?;
     let records = receipt.records_deleted;
     output::say(&format!(
-        "waxseal: the user is erased: {}, {records} records deleted; keep the receipt",
+        "waxseal: the user is erased: {}, records deleted: {records}; keep the receipt",
         if receipt.key_destroyed {
             "key destroyed"
         } else {

@@ -123,7 +123,7 @@ fn print(receipt: &Receipt, expected: bool) -> Result<(), Failure> {
         ("records", format!("{} deleted", receipt.records_deleted)),
         ("store", receipt.store.clone()),
     ] {
-        output::line(format!("{word:<12} {text}"))?;
+        output::line(format!("{word:<12} {}", output::harmless(&text)))?;
     }
     if !expected {
         output::complain("warning", "nothing says that this signer is the right one");

@@ -70,7 +70,8 @@ pub(crate) async fn migrate(mut setup: Setup, args: &MigrateArgs) -> Result<Ende
         let text = "the mode is off: applications go on writing plain values after the migration";
         output::complain("warning", text);
     }
-    let run = Run::begin(&setup, &args.sweep, &MIGRATE).await?;
+    let mut run = Run::begin(&setup, &args.sweep, &MIGRATE).await?;
+    run.stop = stop_on_signal()?;
     run.go(|protected| Arc::new(Migrate::new(setup.sealer(protected, Mode::On))))
         .await
 }
@@ -80,10 +81,15 @@ pub(crate) async fn rotate(mut setup: Setup, args: &RotateArgs) -> Result<Ended,
         setup.ring_setup()?;
     }
     setup.open_ring(args.open_compromised).await?;
-    if setup.follows_ring() && !args.sweep.dry_run {
-        due::carry_out(&setup).await?;
-    }
-    let run = Run::begin(&setup, &args.sweep, &ROTATE).await?;
+    let stop = if setup.follows_ring() && !args.sweep.dry_run {
+        let stop = stop_on_signal()?;
+        due::carry_out(&setup, &stop).await?;
+        Some(stop)
+    } else {
+        None
+    };
+    let mut run = Run::begin(&setup, &args.sweep, &ROTATE).await?;
+    run.stop = stop.map_or_else(stop_on_signal, Ok)?;
     let store = run.store.clone();
     let task = |protected: &Protected| -> Arc<dyn Task> {
         Arc::new(Rotate::new(setup.sealer(protected, Mode::On)))
@@ -100,7 +106,8 @@ pub(crate) async fn decrypt(setup: Setup, args: &DecryptArgs) -> Result<Ended, F
         return Err(Failure::usage("everything would lie in plaintext again")
             .hint("confirm with --yes, or see what would be done with --dry-run"));
     }
-    let run = Run::begin(&setup, &args.sweep, &DECRYPT).await?;
+    let mut run = Run::begin(&setup, &args.sweep, &DECRYPT).await?;
+    run.stop = stop_on_signal()?;
     let store = run.store.clone();
     let task = |protected: &Protected| -> Arc<dyn Task> {
         Arc::new(Decrypt::new(setup.sealer(protected, Mode::On)))
@@ -193,7 +200,7 @@ impl<'a> Run<'a> {
             args,
             words,
             store,
-            stop: stop_on_signal()?,
+            stop: Stop::default(),
             checkpoint,
         })
     }

@@ -181,6 +181,8 @@ impl Setup {
     /// Opens the keyring, where one is configured, and the keys of users, where records are under
     /// such keys.
     pub(crate) async fn open_ring(&mut self, opens_compromised: bool) -> Result<(), Failure> {
+        // Opened again by who waits for it: an embedded store is open once.
+        self.opened = None;
         let Some(setup) = &self.ring_setup else {
             return Ok(());
         };

@@ -16,7 +16,8 @@ use waxseal_testing::RedisServer;
 
 use crate::program::{Output, Program};
 
-/// Settings under which a whole life of a key goes by in a test.
+/// Settings under which an operator can take a key through its life in a test, and nothing happens
+/// by itself.
 const QUICK: [&str; 8] = [
     "--rotate-every",
     "never",
@@ -25,7 +26,7 @@ const QUICK: [&str; 8] = [
     "--refresh",
     "200ms",
     "--rest",
-    "400ms",
+    "1h",
 ];
 
 /// Where a ring lies.
@@ -72,6 +73,12 @@ impl World {
     #[track_caller]
     fn init(&self) {
         self.ring(&[&["init"], &QUICK[..]].concat()).done();
+    }
+
+    /// From now on unused keys are destroyed quickly.
+    #[track_caller]
+    fn hurry(&self) {
+        self.ring(&["configure", "--rest", "400ms"]).done();
     }
 
     /// Runs `keyring …`.

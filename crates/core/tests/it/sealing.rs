@@ -162,7 +162,9 @@ fn what_is_under_an_earlier_key_of_an_erased_user_is_erased_and_not_merely_unkno
         let sealer = ring.clone().for_user(Arc::new(key));
         sealer.open(&stored, place()).map(|_| ())
     };
-    let unknown = OpenError::UnknownKey { id: KeyId::from_u32(1) };
+    let unknown = OpenError::UnknownKey {
+        id: KeyId::from_u32(1),
+    };
     assert_eq!(answer(user(2)), Err(unknown));
     let erased = Err(OpenError::Erased { at: 17 });
     assert_eq!(answer(user(2).after_erasure(17)), erased);

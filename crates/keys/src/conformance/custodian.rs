@@ -21,12 +21,17 @@ pub async fn custodian(custodian: &dyn Custodian, secrets: &[&str]) {
     assert!(custodian.url().contains(':'), "a custodian has a URL");
     let wrapped = custodian.wrap(&key, &context).await.unwrap();
     let back = custodian.unwrap(&wrapped, &context).await.unwrap();
-    assert!(back.expose_bytes() == key.expose_bytes(), "what was wrapped comes back");
+    assert!(
+        back.expose_bytes() == key.expose_bytes(),
+        "what was wrapped comes back"
+    );
     let again = custodian.wrap(&key, &context).await.unwrap();
     let back = custodian.unwrap(&again, &context).await.unwrap();
     assert!(back.expose_bytes() == key.expose_bytes(), "and once more");
     let bytes = key.expose_bytes();
-    let holds = wrapped.windows(8).any(|window| bytes.windows(8).any(|part| part == window));
+    let holds = wrapped
+        .windows(8)
+        .any(|window| bytes.windows(8).any(|part| part == window));
     assert!(!holds, "what is wrapped does not show the key");
     let mut shown = vec![custodian.url().to_owned()];
     for context in others(&context) {

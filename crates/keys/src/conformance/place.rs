@@ -33,29 +33,60 @@ pub async fn place(place: Arc<dyn Place>, again: Arc<dyn Place>) {
 async fn absent_until_it_is_written(place: &dyn Place, again: &dyn Place, paper: &Paper) {
     let read = place.read(paper).await.unwrap();
     assert_eq!(read, None, "{paper:?} is absent before it is written");
-    let replaced = place.replace(paper, Some(b"something"), b"new").await.unwrap();
-    assert!(!replaced, "what is absent is not replaced where something is expected");
+    let replaced = place
+        .replace(paper, Some(b"something"), b"new")
+        .await
+        .unwrap();
+    assert!(
+        !replaced,
+        "what is absent is not replaced where something is expected"
+    );
     let replaced = place.replace(paper, Some(b""), b"new").await.unwrap();
     assert!(!replaced, "absent is not the same as empty");
-    assert_eq!(place.read(paper).await.unwrap(), None, "a refused write writes nothing");
+    assert_eq!(
+        place.read(paper).await.unwrap(),
+        None,
+        "a refused write writes nothing"
+    );
     assert!(
         place.replace(paper, None, b"first").await.unwrap(),
         "what is absent is written where nothing is expected"
     );
     let read = again.read(paper).await.unwrap();
-    assert_eq!(read.as_deref(), Some(&b"first"[..]), "others read what was written");
-    for wrong in [None, Some(&b"other"[..]), Some(b"firs"), Some(b"first "), Some(b"")] {
+    assert_eq!(
+        read.as_deref(),
+        Some(&b"first"[..]),
+        "others read what was written"
+    );
+    for wrong in [
+        None,
+        Some(&b"other"[..]),
+        Some(b"firs"),
+        Some(b"first "),
+        Some(b""),
+    ] {
         let replaced = again.replace(paper, wrong, b"second").await.unwrap();
         assert!(!replaced, "what is not as expected is not replaced");
     }
     let read = place.read(paper).await.unwrap();
-    assert_eq!(read.as_deref(), Some(&b"first"[..]), "a refused write leaves what is there");
+    assert_eq!(
+        read.as_deref(),
+        Some(&b"first"[..]),
+        "a refused write leaves what is there"
+    );
     assert!(
-        again.replace(paper, Some(b"first"), b"second").await.unwrap(),
+        again
+            .replace(paper, Some(b"first"), b"second")
+            .await
+            .unwrap(),
         "what is as expected is replaced"
     );
     let read = place.read(paper).await.unwrap();
-    assert_eq!(read.as_deref(), Some(&b"second"[..]), "a replacement is read");
+    assert_eq!(
+        read.as_deref(),
+        Some(&b"second"[..]),
+        "a replacement is read"
+    );
 }
 
 async fn papers_are_apart(place: &dyn Place) {
@@ -65,7 +96,11 @@ async fn papers_are_apart(place: &dyn Place) {
     }
     for (number, paper) in PAPERS.iter().enumerate() {
         let read = place.read(paper).await.unwrap();
-        assert_eq!(read, Some(vec![number as u8]), "papers do not touch each other");
+        assert_eq!(
+            read,
+            Some(vec![number as u8]),
+            "papers do not touch each other"
+        );
     }
 }
 
@@ -77,7 +112,10 @@ async fn exact_bytes(place: &dyn Place, again: &dyn Place, paper: &Paper) {
         let old = place.read(paper).await.unwrap();
         assert!(place.replace(paper, old.as_deref(), &new).await.unwrap());
         let read = again.read(paper).await.unwrap();
-        assert!(read == Some(new), "a paper is read byte by byte as it was written");
+        assert!(
+            read == Some(new),
+            "a paper is read byte by byte as it was written"
+        );
     }
 }
 
@@ -97,6 +135,10 @@ async fn one_of_many_wins(place: &Arc<dyn Place>, again: &Arc<dyn Place>, paper:
         let won: Vec<_> = won.into_iter().filter_map(Result::unwrap).collect();
         assert_eq!(won.len(), 1, "of many who expect the same, one succeeds");
         let read = place.read(paper).await.unwrap();
-        assert_eq!(read.as_ref(), won.first(), "what lies there is the winner's");
+        assert_eq!(
+            read.as_ref(),
+            won.first(),
+            "what lies there is the winner's"
+        );
     }
 }

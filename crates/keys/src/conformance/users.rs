@@ -16,9 +16,17 @@ use crate::users::{UserChange, UserKeyPlace};
 pub async fn user_keys(place: Arc<dyn UserKeyPlace>) {
     assert!(!place.location().is_empty(), "a place says where it is");
     let run = KeyId::random();
-    let names: Vec<String> = (0..4).map(|number| format!("waxseal:user:{run}{number}")).collect();
-    assert!(place.read(&[]).await.unwrap().is_empty(), "nothing asked, nothing answered");
-    assert!(place.replace(&[]).await.unwrap().is_empty(), "nothing to do, nothing done");
+    let names: Vec<String> = (0..4)
+        .map(|number| format!("waxseal:user:{run}{number}"))
+        .collect();
+    assert!(
+        place.read(&[]).await.unwrap().is_empty(),
+        "nothing asked, nothing answered"
+    );
+    assert!(
+        place.replace(&[]).await.unwrap().is_empty(),
+        "nothing to do, nothing done"
+    );
     let read = place.read(&names).await.unwrap();
     assert_eq!(read, vec![None; 4], "what was not written is absent");
     in_their_order(&*place, &names).await;
@@ -36,15 +44,29 @@ fn change(name: &str, expected: Option<&[u8]>, new: &[u8]) -> UserChange {
 
 async fn in_their_order(place: &dyn UserKeyPlace, names: &[String]) {
     let every: Vec<u8> = (0..=u8::MAX).collect();
-    let changes = [change(&names[2], None, b"two"), change(&names[0], None, &every)];
-    assert_eq!(place.replace(&changes).await.unwrap(), [true, true], "absent ones are written");
+    let changes = [
+        change(&names[2], None, b"two"),
+        change(&names[0], None, &every),
+    ];
+    assert_eq!(
+        place.replace(&changes).await.unwrap(),
+        [true, true],
+        "absent ones are written"
+    );
     let read = place.read(names).await.unwrap();
     let expected = vec![Some(every), None, Some(b"two".to_vec()), None];
-    assert!(read == expected, "records are read in the order of the names, byte by byte");
+    assert!(
+        read == expected,
+        "records are read in the order of the names, byte by byte"
+    );
     let twice = [names[2].clone(), names[1].clone(), names[2].clone()];
     let read = place.read(&twice).await.unwrap();
     let two = Some(b"two".to_vec());
-    assert_eq!(read, [two.clone(), None, two], "a name may be asked for twice");
+    assert_eq!(
+        read,
+        [two.clone(), None, two],
+        "a name may be asked for twice"
+    );
 }
 
 async fn each_by_itself(place: &dyn UserKeyPlace, names: &[String]) {
@@ -81,5 +103,9 @@ async fn one_of_many_wins(place: &Arc<dyn UserKeyPlace>, name: &str) {
     let won: Vec<_> = won.into_iter().filter_map(Result::unwrap).collect();
     assert_eq!(won.len(), 1, "of many who expect the same, one succeeds");
     let read = place.read(&[name.to_owned()]).await.unwrap();
-    assert_eq!(read.first(), Some(&won.first().cloned()), "what is there is the winner's");
+    assert_eq!(
+        read.first(),
+        Some(&won.first().cloned()),
+        "what is there is the winner's"
+    );
 }

@@ -65,11 +65,7 @@ impl LiveRing {
         self.carry_out(change, Some(token)).await
     }
 
-    async fn carry_out(
-        &self,
-        change: &Change,
-        token: Option<u64>,
-    ) -> Result<Arc<Ring>, RingError> {
+    async fn carry_out(&self, change: &Change, token: Option<u64>) -> Result<Arc<Ring>, RingError> {
         for attempt in 0..ATTEMPTS {
             self.0.refresh(Instant::now()).await?;
             let known = self.0.known();
@@ -113,12 +109,10 @@ impl LiveRing {
                 }
                 ring.with_sealing(*id, now, *at_once)?
             }
-            Change::Archive(id) => {
-                match unless_in(ring, *id, KeyState::Archived)? {
-                    true => ring.with_archived(*id, now)?,
-                    false => return Ok(None),
-                }
-            }
+            Change::Archive(id) => match unless_in(ring, *id, KeyState::Archived)? {
+                true => ring.with_archived(*id, now)?,
+                false => return Ok(None),
+            },
             Change::Destroy(id) => match unless_in(ring, *id, KeyState::Destroyed)? {
                 true => ring.with_destroyed(*id, now)?,
                 false => return Ok(None),

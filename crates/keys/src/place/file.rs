@@ -15,7 +15,7 @@ use super::{Paper, Place};
 use crate::error::PlaceError;
 
 /// How long another process may hold the lock.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(2);
 /// Only the owner reads and writes.
 const MODE: u32 = 0o600;
@@ -106,13 +106,15 @@ impl Place for FilePlace {
         new: &[u8],
     ) -> Result<bool, PlaceError> {
         let file = self.file(paper);
+        // The other papers are made anew where a machine that dies loses them.
+        let durable = *paper == Paper::Ring;
         let (expected, new) = (expected.map(<[u8]>::to_vec), new.to_vec());
         self.blocking(move |this| {
             this.locked(|| {
                 if read(&file)? != expected {
                     return Ok(false);
                 }
-                write(&file, &new)?;
+                write(&file, &new, durable)?;
                 Ok(true)
             })
         })
@@ -128,8 +130,9 @@ fn read(file: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Writes a file whole or not at all: to another one beside it, to the disk, and then into its place.
-pub(crate) fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes a file whole or not at all: to another one beside it, to the disk if it is to be durable, and
+/// then into its place.
+pub(crate) fn write(file: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
     let folder = file.parent().filter(|folder| *folder != Path::new(""));
     let folder = folder.unwrap_or(Path::new("."));
     let mut builder = DirBuilder::new();
@@ -144,9 +147,14 @@ pub(crate) fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
             .mode(MODE)
             .open(&beside)?;
         new.write_all(bytes)?;
-        new.sync_all()?;
+        if durable {
+            new.sync_all()?;
+        }
         fs::rename(&beside, file)?;
-        File::open(folder)?.sync_all()
+        match durable {
+            true => File::open(folder)?.sync_all(),
+            false => Ok(()),
+        }
     })();
     if written.is_err() {
         let _ = fs::remove_file(&beside);

@@ -67,7 +67,12 @@ impl UserKeyPlace for MemoryUserKeys {
     }
 
     async fn read(&self, names: &[String]) -> Result<Vec<Option<Vec<u8>>>, UserKeyError> {
-        self.with(|records| names.iter().map(|name| records.get(name).cloned()).collect())
+        self.with(|records| {
+            names
+                .iter()
+                .map(|name| records.get(name).cloned())
+                .collect()
+        })
     }
 
     async fn replace(&self, changes: &[UserChange]) -> Result<Vec<bool>, UserKeyError> {

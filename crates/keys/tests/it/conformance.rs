@@ -28,7 +28,10 @@ async fn the_place_in_a_file_keeps_the_contract_and_lets_nobody_else_read() {
         let mode = file.metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{}", file.path().display());
         let name = file.file_name().into_string().unwrap();
-        assert!(name.starts_with("keyring.json"), "nothing is left behind: {name}");
+        assert!(
+            name.starts_with("keyring.json"),
+            "nothing is left behind: {name}"
+        );
         files += 1;
     }
     assert!(files >= 3);
@@ -74,7 +77,9 @@ fn a_custodian_without_a_usable_secret_is_not_opened_and_shows_nothing_of_it() {
     let error = Custodians::open("env:KEK", &short).err().unwrap();
     assert!(matches!(error, CustodianError::Secret { .. }));
     assert!(!format!("{error} {error:?}").contains(&SECRET[..8]));
-    let error = Custodians::open("env:KEK", &|_| Some(" ".to_owned())).err().unwrap();
+    let error = Custodians::open("env:KEK", &|_| Some(" ".to_owned()))
+        .err()
+        .unwrap();
     let variable = "KEK".to_owned();
     assert_eq!(error, CustodianError::NotSet { variable });
     let error = Custodians::open("ftp://host/key", &|_| None).err();

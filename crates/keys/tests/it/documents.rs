@@ -27,9 +27,17 @@ async fn refusal(name: &str) -> RingError {
 async fn a_document_of_this_format_opens_for_ever_and_comes_out_as_it_went_in() {
     let bytes = vector("good");
     let ring = open(&bytes).await.unwrap();
-    assert_eq!((ring.version(), ring.fence(), ring.environment()), (8, 3, "test"));
+    assert_eq!(
+        (ring.version(), ring.fence(), ring.environment()),
+        (8, 3, "test")
+    );
     let states: Vec<_> = ring.keys().iter().map(|key| key.state).collect();
-    let expected = [KeyState::Opening, KeyState::Destroyed, KeyState::Sealing, KeyState::Pending];
+    let expected = [
+        KeyState::Opening,
+        KeyState::Destroyed,
+        KeyState::Sealing,
+        KeyState::Pending,
+    ];
     assert_eq!(states, expected);
     let keyring = ring.keyring().unwrap();
     assert_eq!(keyring.sealing_id(), ring.sealing().id);
@@ -57,14 +65,22 @@ async fn each_defect_is_refused_and_named() {
     assert_eq!(refusal("empty").await, document(DocumentError::Empty));
     let newer = document(DocumentError::Format(2));
     assert_eq!(refusal("newer-format").await, newer);
-    for name in ["mac-wrong", "entry-removed", "ledger-entry-removed", "version-raised"] {
+    for name in [
+        "mac-wrong",
+        "entry-removed",
+        "ledger-entry-removed",
+        "version-raised",
+    ] {
         assert_eq!(refusal(name).await, document(DocumentError::Mac), "{name}");
     }
     for (name, what) in [
         ("two-sealing", "not exactly one key seals"),
         ("no-sealing", "not exactly one key seals"),
         ("twice-one-id", "two keys have one id"),
-        ("destroyed-with-wrap", "a destroyed key is there, or another one is not"),
+        (
+            "destroyed-with-wrap",
+            "a destroyed key is there, or another one is not",
+        ),
     ] {
         let expected = document(DocumentError::Inconsistent(what));
         assert_eq!(refusal(name).await, expected, "{name}");
@@ -147,8 +163,16 @@ async fn no_refusal_shows_a_part_of_a_wrapped_key_or_of_the_secret() {
     secrets.extend(good["names"][0]["wrapped"].as_str().map(str::to_owned));
     assert_eq!(secrets.len(), 5);
     let names = [
-        "empty", "truncated", "mac-wrong", "key-swapped", "entry-removed", "two-sealing",
-        "unknown-field", "wrap-of-other-ring", "twice-one-id", "other-environment",
+        "empty",
+        "truncated",
+        "mac-wrong",
+        "key-swapped",
+        "entry-removed",
+        "two-sealing",
+        "unknown-field",
+        "wrap-of-other-ring",
+        "twice-one-id",
+        "other-environment",
     ];
     for name in names {
         let error = refusal(name).await;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use waxseal_core::SecretKey;
 use waxseal_keys::{
-    Cached, CacheBounds, Change, Custodian, Custodians, KeyState, LiveOptions, LiveRing,
+    CacheBounds, Cached, Change, Custodian, Custodians, KeyState, LiveOptions, LiveRing,
     LocalCustodian, MemoryPlace, MemoryUserKeys, Ring, Settings, UserKeys,
 };
 
@@ -44,7 +44,12 @@ async fn a_key_goes_through_its_life_and_others_follow() {
     let pending = one.ring().in_state(KeyState::Pending).next().unwrap().id;
     assert!(two.learn(pending).await);
     let at_once = true;
-    two.change(&Change::Promote { id: pending, at_once }).await.unwrap();
+    two.change(&Change::Promote {
+        id: pending,
+        at_once,
+    })
+    .await
+    .unwrap();
     one.refresh().await.unwrap();
     assert_eq!(one.keyring().current().sealing_id(), pending);
     one.change(&Change::Archive(old)).await.unwrap();
@@ -59,15 +64,22 @@ async fn an_erased_user_gets_a_new_key_and_the_ledger_wins() {
     let ring = Ring::create("test", Settings::default(), &[custodian], &[], 1_000_000)
         .await
         .unwrap();
-    let live = LiveRing::create(Arc::new(MemoryPlace::default()), &ring, custodians, options())
-        .await
-        .unwrap();
+    let live = LiveRing::create(
+        Arc::new(MemoryPlace::default()),
+        &ring,
+        custodians,
+        options(),
+    )
+    .await
+    .unwrap();
     let place = Arc::new(MemoryUserKeys::default());
     let users = UserKeys::new(place.clone(), live.clone(), CacheBounds::default());
     let key = users.read_or_create(&[b"u"]).await.unwrap().remove(0);
     assert_eq!(place.calls(), 2);
     let backup = place.backup();
-    live.change(&Change::Erase(live.ring().user(b"u"))).await.unwrap();
+    live.change(&Change::Erase(live.ring().user(b"u")))
+        .await
+        .unwrap();
     assert!(users.destroy(b"u").await.unwrap());
     place.restore(backup);
     let read = users.reread(&[b"u"]).await.unwrap().remove(0).unwrap();

@@ -28,18 +28,25 @@ async fn keys_and_erasures_that_a_place_lost_come_back_though_it_was_written_to_
         .unwrap();
     let before = place.read(&Paper::Ring).await.unwrap();
     let first = one.ring().sealing().id;
-    one.change(&Change::Add { instead_of: first }).await.unwrap();
-    let second = one.ring().in_state(KeyState::Pending).next().unwrap().id;
-    let at_once = true;
-    one.change(&Change::Promote { id: second, at_once })
+    one.change(&Change::Add { instead_of: first })
         .await
         .unwrap();
+    let second = one.ring().in_state(KeyState::Pending).next().unwrap().id;
+    let at_once = true;
+    one.change(&Change::Promote {
+        id: second,
+        at_once,
+    })
+    .await
+    .unwrap();
     let user = one.ring().user(b"somebody");
     one.change(&Change::Erase(user.clone())).await.unwrap();
 
     // The three writes are lost, and another process that never saw them writes four times.
     place.set(Paper::Ring, before);
-    let two = LiveRing::open(place.clone(), custodians, options).await.unwrap();
+    let two = LiveRing::open(place.clone(), custodians, options)
+        .await
+        .unwrap();
     let other = two.ring().user(b"somebody else");
     for _ in 0..4 {
         two.change(&Change::Erase(other.clone())).await.unwrap();

@@ -3,6 +3,7 @@
 mod conformance;
 mod documents;
 mod live;
+mod lost_write;
 mod places;
 mod rings;
 mod simulation;

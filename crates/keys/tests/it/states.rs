@@ -38,7 +38,9 @@ fn the_table_allows_nine_of_thirty_six_transitions() {
 /// A ring, and in it one key in this state.
 async fn ring_with(state: KeyState, custodian: &Arc<dyn Custodian>) -> (Ring, KeyId) {
     let custodians = [custodian.clone()];
-    let ring = Ring::create("test", Settings::default(), &custodians, &[], NOW).await.unwrap();
+    let ring = Ring::create("test", Settings::default(), &custodians, &[], NOW)
+        .await
+        .unwrap();
     let sealing = ring.sealing().id;
     if state == KeyState::Sealing {
         return (ring, sealing);
@@ -133,7 +135,13 @@ async fn a_pending_key_does_not_seal_early_and_no_second_one_waits() {
     let activates = NOW + Settings::default().propagation_ms;
     let early = ring.with_sealing(id, activates - 1, false).err();
     assert_eq!(early, Some(ChangeError::Early { id, left_s: 1 }));
-    assert_eq!(ring.with_sealing(id, activates, false).unwrap().sealing().id, id);
+    assert_eq!(
+        ring.with_sealing(id, activates, false)
+            .unwrap()
+            .sealing()
+            .id,
+        id
+    );
     let second = ring.with_new_key(&[custodian], NOW).await.err();
     assert_eq!(second, Some(ChangeError::Pending(id).into()));
 }

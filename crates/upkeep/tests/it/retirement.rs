@@ -158,6 +158,32 @@ async fn a_value_that_is_restored_under_an_archived_key_comes_under_the_new_one_
     assert_eq!(leader.read("somebody").await, "a state");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_looks_again_before_it_destroys_a_key_that_it_found_unused_before_it_rested() {
+    let world = World::new();
+    let first = world.init(compressed_once()).await.sealing().id;
+    let leader = world.process(false).await;
+    leader.write("somebody", "a state").await;
+    let backup = leader.stored("somebody").await;
+    exchange(&leader).await;
+    let stop = Stop::default();
+    let (upkeep, stopped) = (leader.upkeep.clone(), stop.clone());
+    let running = tokio::spawn(async move { upkeep.run(&stopped).await });
+    until("the first key is archived", async || {
+        state(&leader, first) == KeyState::Archived
+    })
+    .await;
+    leader.put("somebody", &backup).await;
+    assert_eq!(state(&leader, first), KeyState::Archived);
+    until("the key is destroyed", async || {
+        state(&leader, first) == KeyState::Destroyed
+    })
+    .await;
+    stop.stop();
+    running.await.unwrap();
+    assert_eq!(leader.read("somebody").await, "a state");
+}
+
 #[tokio::test]
 async fn a_new_key_is_made_when_all_processes_together_have_sealed_enough() {
     let world = World::new();

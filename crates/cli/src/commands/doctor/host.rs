@@ -28,7 +28,9 @@ pub(super) fn check_configuration(setup: &Setup, findings: &mut Findings) {
     match &setup.config.path {
         Some(path) => {
             findings.ok("configuration", format!("{} read", path.display()));
-            check_permissions(path, setup.url.has_password(), findings);
+            let ring = setup.ring_setup();
+            let secret = setup.url.has_password() || ring.is_ok_and(|it| it.url.has_password());
+            check_permissions(path, secret, findings);
         }
         None => findings.ok("configuration", "no waxseal.toml; defaults and environment"),
     }

@@ -54,7 +54,7 @@ async fn check_ring(live: &LiveRing, findings: &mut Findings) {
         None => findings.ok("keyring", found),
     }
     let custodians: Vec<_> = ring.custodians().collect();
-    let found = format!("{} wrap the keys", custodians.join(", "));
+    let found = format!("the keys are wrapped by {}", custodians.join(", "));
     findings.ok("custodian", found);
     let sealing = ring.sealing();
     let age = now.saturating_sub(sealing.created);

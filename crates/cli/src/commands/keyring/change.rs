@@ -28,6 +28,14 @@ pub(super) async fn add(setup: &Setup) -> Result<Ended, Failure> {
         return tell(setup, &ring, &done, "");
     };
     let (id, is_new) = (pending.id, before.entry(pending.id).is_none());
+    if is_new && before.sealing().adopted {
+        let text = format!(
+            "once key {id} seals, applications that have the keys of the environment alone do not \
+             open what is sealed under it"
+        );
+        output::complain("warning", &text);
+        output::advise("before, let all of them use the keyring, or connect through waxseal proxy");
+    }
     let done = if is_new {
         format!("key {id} is pending (keyring version {})", ring.version())
     } else {

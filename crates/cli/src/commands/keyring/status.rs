@@ -279,8 +279,8 @@ fn print_users_of_it(status: &Status<'_>) -> Result<(), Failure> {
     for process in &status.processes {
         output::line(format!(
             "{:<18} {:<12} {:<8} {} ago",
-            process.id,
-            process.what,
+            output::harmless(&process.id),
+            output::harmless(&process.what),
             process.version,
             span(process.silent_ms)
         ))?;

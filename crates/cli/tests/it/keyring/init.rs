@@ -89,6 +89,13 @@ fn adopts_the_keys_that_the_store_is_sealed_under() {
         let new = "wa:5215500000002";
         world.program.run_with(&["put", new], b"[1]").done();
         assert_eq!(environment.run(&["get", new]).done().text(), "[1]");
+        // Only another key shuts applications out that know nothing of the ring.
+        let output = world.ring(&["add"]).done();
+        assert!(
+            output.stderr.contains("warning: once key ") && output.stderr.contains("hint: before"),
+            "{}",
+            output.stderr
+        );
     }
 }
 
@@ -280,6 +287,22 @@ fn a_file_can_hold_the_secret_and_any_custodian_that_is_here_is_enough() {
         "{}",
         output.stderr
     );
+}
+
+#[test]
+fn the_env_file_can_hold_the_secret_under_any_name() {
+    let world = World::with(Lies::InAFile, "custodian = \"env:KEK\"\n");
+    let env = format!("PORT=3000\nKEK=\"{OTHER_KEY}\" # of the ring\n");
+    std::fs::write(world.program.path(".env"), env).unwrap();
+    world.ring(&["init"]).done();
+    assert_eq!(world.status()["custodians"][0], "env:KEK");
+    let overridden = World {
+        program: world.program.env("KEK", OLD_KEY),
+        ..world
+    };
+    overridden
+        .ring(&["status"])
+        .failed(2, "does not unwrap this key");
 }
 
 #[test]

@@ -30,6 +30,7 @@ fn a_keeper_turns_a_key_from_pending_to_destroyed() {
         let put = world.program.run_with(&["put", NAME], STATE.as_bytes());
         put.done();
         let old = world.sealing();
+        world.hurry();
         let mut keeper = world.program.start(&["keeper"]);
         keeper.wait_until_it_says("keeping the keyring at ");
         wait_until(|| world.processes() == ["keeper"]);
@@ -78,6 +79,7 @@ fn a_keeper_waits_for_a_server_that_is_not_there_yet() {
 fn the_proxy_follows_the_ring_and_turns_it() {
     for lies in PLACES {
         let world = World::with_ring(lies);
+        world.hurry();
         let proxy = Proxy::start_as(&world.program, &world.server, &["--protect", "wa:*"]);
         let mut client = proxy.client();
         let set = |client: &mut waxseal_testing::Client, name: &str| {
@@ -169,16 +171,15 @@ fn rotate_carries_out_once_what_is_due() {
         );
         let report = world.run(&["inspect", NAME, "--json"]).done().json();
         assert_eq!(report["values"][0]["key"], new.as_str());
-        sleep(A_WHILE);
-        let output = world.run(&["rotate"]).done();
-        assert!(
-            output.stderr.contains(&format!("key {old} is archived")),
-            "{}",
-            output.stderr
-        );
-        sleep(A_WHILE);
-        world.run(&["rotate"]).done();
-        assert!(world.has("destroyed", &old));
+        world.hurry();
+        let mut said = output.stderr;
+        wait_until(|| {
+            said.push_str(&world.run(&["rotate"]).done().stderr);
+            world.has("destroyed", &old)
+        });
+        let archived = said.find(&format!("key {old} is archived"));
+        let destroyed = said.find(&format!("key {old} is destroyed"));
+        assert!(archived.is_some() && archived < destroyed, "{said}");
         assert_eq!(world.run(&["get", NAME]).done().text(), STATE);
     }
 }

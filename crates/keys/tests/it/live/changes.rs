@@ -123,7 +123,11 @@ async fn what_is_done_already_is_not_done_again() {
         Change::Settings(Settings::default()),
     ] {
         let version = live.change(&change).await.unwrap().version();
-        assert_eq!(live.change(&change).await.unwrap().version(), version, "{change:?}");
+        assert_eq!(
+            live.change(&change).await.unwrap().version(),
+            version,
+            "{change:?}"
+        );
     }
 }
 
@@ -132,7 +136,9 @@ async fn a_ring_of_a_thousand_old_keys_opens_with_each_of_them() {
     let custodian = custodian();
     let custodians = [custodian.clone()];
     let keys: Vec<_> = (0..1001).map(|_| SecretKey::generate().unwrap()).collect();
-    let mut ring = Ring::create("test", Settings::default(), &custodians, &keys, NOW).await.unwrap();
+    let mut ring = Ring::create("test", Settings::default(), &custodians, &keys, NOW)
+        .await
+        .unwrap();
     // The oldest hundred: each change goes over the whole document.
     for key in &keys[901..] {
         ring = ring.with_archived(key.id(), NOW).unwrap();

@@ -37,7 +37,12 @@ async fn an_unknown_key_is_looked_for_once_and_not_again_for_a_while() {
     let (place, live, _) = live().await;
     let id = KeyId::from_u32(7);
     let before = place.reads();
-    assert!(join_all((0..100).map(|_| live.learn(id))).await.iter().all(|it| !it));
+    assert!(
+        join_all((0..100).map(|_| live.learn(id)))
+            .await
+            .iter()
+            .all(|it| !it)
+    );
     assert_eq!(place.reads() - before, 1);
     assert!(!live.learn(id).await);
     assert_eq!(place.reads() - before, 1);
@@ -68,7 +73,11 @@ async fn a_key_that_another_process_added_is_learned_at_once() {
     assert!(matches!(other.err(), Some(RingError::Custodian(_))));
     let sealing = one.ring().sealing().id;
     let told = one.watch();
-    one.change(&Change::Add { instead_of: sealing }).await.unwrap();
+    one.change(&Change::Add {
+        instead_of: sealing,
+    })
+    .await
+    .unwrap();
     let pending = one.ring().in_state(KeyState::Pending).next().unwrap().id;
     assert!(one.learn(pending).await);
     assert!(told.has_changed().unwrap());
@@ -79,7 +88,10 @@ async fn a_place_out_of_reach_leaves_the_last_good_ring_in_use_and_is_told_of() 
     let (place, live, _) = live().await;
     let ring = live.ring();
     place.place.set_out_of_reach(true);
-    assert!(matches!(live.refresh().await.err(), Some(RingError::Place(_))));
+    assert!(matches!(
+        live.refresh().await.err(),
+        Some(RingError::Place(_))
+    ));
     tokio::time::advance(5 * SECOND).await;
     let trouble = live.trouble().unwrap();
     assert!(matches!(trouble.error, RingError::Place(_)));
@@ -117,7 +129,9 @@ async fn a_ring_out_of_reach_seals_until_its_key_may_be_gone() {
     clock.advance(settings.rest_ms - settings.propagation_ms - MINUTE);
     live.confirm().await.unwrap();
     clock.advance(MINUTE);
-    assert!(matches!(live.confirm().await, Err(RingError::Lapsed { silent_s }) if silent_s >= 604_800));
+    assert!(
+        matches!(live.confirm().await, Err(RingError::Lapsed { silent_s }) if silent_s >= 604_800)
+    );
     place.place.set_out_of_reach(false);
     live.confirm().await.unwrap();
     assert!(live.is_confirmed());
@@ -133,7 +147,10 @@ async fn an_answer_that_is_heard_late_confirms_what_was_when_it_was_asked_for() 
     assert!(!live.is_confirmed());
     place.place.set_out_of_reach(true);
     place.set_late(SECOND);
-    assert!(matches!(live.confirm().await, Err(RingError::Lapsed { .. })));
+    assert!(matches!(
+        live.confirm().await,
+        Err(RingError::Lapsed { .. })
+    ));
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,7 +158,12 @@ async fn a_clock_that_is_ten_minutes_off_stops_nothing() {
     let custodian = custodian();
     let place = Arc::new(Watched::default());
     let ring = new_ring(&custodian).await;
-    let right = LiveRing::create(place.clone(), &ring, with(&custodian), options(&Clock::at(NOW)));
+    let right = LiveRing::create(
+        place.clone(),
+        &ring,
+        with(&custodian),
+        options(&Clock::at(NOW)),
+    );
     let right = right.await.unwrap();
     for clock in [NOW - 10 * MINUTE, NOW + 10 * MINUTE] {
         let clock = Clock::at(clock);
@@ -150,12 +172,33 @@ async fn a_clock_that_is_ten_minutes_off_stops_nothing() {
         assert!(other.is_confirmed());
         other.confirm().await.unwrap();
         let sealing = other.ring().sealing().id;
-        other.change(&Change::Add { instead_of: sealing }).await.unwrap();
-        let pending = other.ring().in_state(KeyState::Pending).next().unwrap().clone();
+        other
+            .change(&Change::Add {
+                instead_of: sealing,
+            })
+            .await
+            .unwrap();
+        let pending = other
+            .ring()
+            .in_state(KeyState::Pending)
+            .next()
+            .unwrap()
+            .clone();
         // The one whose clock is behind finds it too early, never too late.
-        let promoted = right.change(&Change::Promote { id: pending.id, at_once: false }).await;
+        let promoted = right
+            .change(&Change::Promote {
+                id: pending.id,
+                at_once: false,
+            })
+            .await;
         assert!(promoted.is_err());
-        right.change(&Change::Promote { id: pending.id, at_once: true }).await.unwrap();
+        right
+            .change(&Change::Promote {
+                id: pending.id,
+                at_once: true,
+            })
+            .await
+            .unwrap();
         other.refresh().await.unwrap();
         assert_eq!(other.keyring().current().sealing_id(), pending.id);
     }
@@ -166,7 +209,11 @@ async fn a_pending_key_is_watched_anew_once_the_place_had_lost_it_or_was_out_of_
     let (place, live, clock) = live().await;
     assert_eq!(live.pending_watched(), None);
     let before = place.place.read(&Paper::Ring).await.unwrap();
-    live.change(&Change::Add { instead_of: live.ring().sealing().id }).await.unwrap();
+    live.change(&Change::Add {
+        instead_of: live.ring().sealing().id,
+    })
+    .await
+    .unwrap();
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert!(live.pending_watched().unwrap() >= Duration::from_secs(600));
     // Went back to the ring without it, and is put back.

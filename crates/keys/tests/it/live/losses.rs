@@ -29,7 +29,9 @@ async fn live(place: Arc<dyn Place>) -> (LiveRing, Vec<u8>) {
     let custodian = custodian();
     let ring = new_ring(&custodian).await;
     let clock = Clock::at(NOW);
-    let live = LiveRing::create(place, &ring, with(&custodian), options(&clock)).await.unwrap();
+    let live = LiveRing::create(place, &ring, with(&custodian), options(&clock))
+        .await
+        .unwrap();
     live.change(&territory("redis://a")).await.unwrap();
     (live, ring.to_bytes())
 }
@@ -39,7 +41,9 @@ fn losses(newest: &[u8], older: Vec<u8>) -> Vec<(&'static str, Option<Vec<u8>>)>
     let place = damaged.len() / 2;
     damaged.truncate(place);
     let text = String::from_utf8(newest.to_vec()).unwrap();
-    let changed = text.replace("\"version\": 2", "\"version\": 9").into_bytes();
+    let changed = text
+        .replace("\"version\": 2", "\"version\": 9")
+        .into_bytes();
     vec![
         ("deleted", None),
         ("emptied", Some(Vec::new())),
@@ -61,9 +65,16 @@ async fn what_a_place_lost_is_put_back_and_said_loudly() {
         place.set(Paper::Ring, bytes);
         look(&live).await.unwrap();
         drop(captured);
-        assert_eq!(place.read(&Paper::Ring).await.unwrap().as_ref(), Some(&newest), "{what}");
+        assert_eq!(
+            place.read(&Paper::Ring).await.unwrap().as_ref(),
+            Some(&newest),
+            "{what}"
+        );
         let said = log.text();
-        assert!(said.contains(PUT_BACK) && said.contains("ERROR"), "{what}: {said}");
+        assert!(
+            said.contains(PUT_BACK) && said.contains("ERROR"),
+            "{what}: {said}"
+        );
         // Nothing of the document is said.
         for wrap in live.ring().keys().iter().flat_map(|key| &key.wraps) {
             let bytes = format!("{:?}", &wrap.wrapped.0[..4]);
@@ -96,8 +107,12 @@ async fn a_ring_of_somebody_else_or_of_a_newer_format_is_never_replaced() {
     let custodian = custodian();
     let settings = Settings::default;
     let custodians = [custodian.clone()];
-    let production = Ring::create("production", settings(), &custodians, &[], NOW).await.unwrap();
-    let other = Ring::create("test", settings(), &custodians, &[], NOW).await.unwrap();
+    let production = Ring::create("production", settings(), &custodians, &[], NOW)
+        .await
+        .unwrap();
+    let other = Ring::create("test", settings(), &custodians, &[], NOW)
+        .await
+        .unwrap();
     let newer = b"{\"format\": 2, \"rings\": []}".to_vec();
     for (what, found) in [
         ("other environment", production.to_bytes()),
@@ -113,7 +128,11 @@ async fn a_ring_of_somebody_else_or_of_a_newer_format_is_never_replaced() {
             _ => false,
         };
         assert!(as_expected, "{what}: {error}");
-        assert_eq!(place.read(&Paper::Ring).await.unwrap(), Some(found), "{what}");
+        assert_eq!(
+            place.read(&Paper::Ring).await.unwrap(),
+            Some(found),
+            "{what}"
+        );
         assert_eq!(live.ring().to_bytes(), bytes, "{what}");
         assert!(live.trouble().is_some());
     }
@@ -130,7 +149,10 @@ async fn another_ring_under_the_same_custodian_is_not_taken_over() {
     let other = new_ring(&custodian).await.to_bytes();
     place.set(Paper::Ring, Some(other.clone()));
     let error = look(&live).await.err();
-    assert!(matches!(error, Some(RingError::OtherRing { .. })), "{error:?}");
+    assert!(
+        matches!(error, Some(RingError::OtherRing { .. })),
+        "{error:?}"
+    );
     assert_eq!(place.read(&Paper::Ring).await.unwrap(), Some(other));
 }
 
@@ -142,8 +164,12 @@ async fn keys_of_two_histories_are_brought_together() {
     let clock = Clock::at(NOW);
     let one = LiveRing::create(place.clone(), &ring, with(&custodian), options(&clock)).await;
     let one = one.unwrap();
-    let two = LiveRing::open(place.clone(), with(&custodian), options(&clock)).await.unwrap();
-    let add = |live: &LiveRing| Change::Add { instead_of: live.ring().sealing().id };
+    let two = LiveRing::open(place.clone(), with(&custodian), options(&clock))
+        .await
+        .unwrap();
+    let add = |live: &LiveRing| Change::Add {
+        instead_of: live.ring().sealing().id,
+    };
     // What the one wrote is lost before the other has seen it, and the other goes on.
     one.change(&add(&one)).await.unwrap();
     look(&one).await.unwrap();

@@ -14,7 +14,10 @@ impl World {
         let wait = self.random.between(MINUTE, HOUR);
         self.later(wait, Event::Fault);
         let process = self.random.index(self.processes.len());
-        match self.random.index(if self.rules.place_fails { 5 } else { 4 }) {
+        match self
+            .random
+            .index(if self.rules.place_fails { 5 } else { 4 })
+        {
             0 => self.crash(process),
             1 => {
                 let long = self.long();
@@ -118,7 +121,11 @@ impl World {
     /// A document that lay there a while ago.
     fn older(&mut self) -> Option<Rc<Vec<u8>>> {
         let oldest = self.now - self.newest.ring.settings().rest_ms / 2;
-        let recent: Vec<_> = self.history.iter().filter(|(until, _)| *until > oldest).collect();
+        let recent: Vec<_> = self
+            .history
+            .iter()
+            .filter(|(until, _)| *until > oldest)
+            .collect();
         if recent.is_empty() {
             return None;
         }

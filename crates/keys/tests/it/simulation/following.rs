@@ -159,7 +159,11 @@ impl World {
         if intact {
             it.refreshed = it.refreshed.max(Some(asked));
         }
-        let when = if self.rules.confirmed_when_asked { asked } else { now };
+        let when = if self.rules.confirmed_when_asked {
+            asked
+        } else {
+            now
+        };
         it.confirmed = it.confirmed.max(Some(when));
     }
 }

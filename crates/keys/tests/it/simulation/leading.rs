@@ -13,8 +13,7 @@ use super::world::{Act, BEGIN, Broken, World};
 impl World {
     /// A look at the lease, and as the leader one step.
     pub(crate) fn lead(&mut self, process: usize) -> Result<(), Broken> {
-        let refresh = self.newest.ring.settings().refresh_ms;
-        let wait = if self.rules.tight { refresh / 8 } else { refresh };
+        let wait = self.newest.ring.settings().refresh_ms;
         self.after(wait, process, Act::Lead);
         if self.is_cut_off(process) {
             return Ok(());
@@ -58,7 +57,10 @@ impl World {
     fn watch(&mut self, process: usize) {
         let now = self.now;
         let it = &mut self.processes[process];
-        let pending = it.known.as_ref().and_then(|known| rotation::next_to_seal(&known.ring));
+        let pending = it
+            .known
+            .as_ref()
+            .and_then(|known| rotation::next_to_seal(&known.ring));
         let pending = pending.map(|entry| entry.id);
         if it.pending.map(|(id, _)| id) != pending {
             it.pending = pending.map(|id| (id, now));

@@ -25,8 +25,6 @@ pub(crate) struct Rules {
     pub(crate) place_fails: bool,
     /// It does so even when nobody is there who knows the newest document.
     pub(crate) forks: bool,
-    /// The delays are as short as settings may be.
-    pub(crate) tight: bool,
     /// How far a clock may be off, in milliseconds.
     pub(crate) skew: u64,
 }
@@ -41,28 +39,19 @@ impl Rules {
         heed_fence: true,
         place_fails: true,
         forks: false,
-        tight: false,
         skew: 10 * MINUTE,
     };
 
     /// The settings of one schedule.
     pub(crate) fn settings(self, random: &mut Random) -> Settings {
-        let mut refresh_ms = random.between(10, 20) * MINUTE;
-        let mut propagation_ms = random.between(90, 150) * MINUTE;
-        if self.tight {
-            refresh_ms /= 4;
-            propagation_ms = 2 * refresh_ms;
-        }
-        let rest_ms = match self.tight {
-            true => propagation_ms,
-            false => propagation_ms + random.between(0, 90) * MINUTE,
-        };
+        let refresh_ms = random.between(10, 20) * MINUTE;
+        let propagation_ms = random.between(90, 150) * MINUTE;
         let settings = Settings {
             every_ms: Some(2 * propagation_ms),
             seals: 1 << 32,
             propagation_ms,
             refresh_ms,
-            rest_ms,
+            rest_ms: propagation_ms + random.between(0, 90) * MINUTE,
         };
         if self.propagation {
             return settings.checked().unwrap();

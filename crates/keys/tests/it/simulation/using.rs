@@ -12,7 +12,8 @@ impl World {
         let is_confirmed = |this: &Self| {
             let it = &this.processes[process];
             let silent = it.silent(this.now);
-            it.settings().map(|it| (it.is_confirmed(silent), it.is_lapsed(silent)))
+            it.settings()
+                .map(|it| (it.is_confirmed(silent), it.is_lapsed(silent)))
         };
         if is_confirmed(self).is_some_and(|(confirmed, _)| confirmed) {
             return Ok(true);
@@ -62,7 +63,10 @@ impl World {
             return Ok(());
         }
         if self.is_intact() && !holds(self) {
-            return Err(format!("process {process} does not learn key {}", value.key));
+            return Err(format!(
+                "process {process} does not learn key {}",
+                value.key
+            ));
         }
         Ok(())
     }
@@ -101,8 +105,7 @@ impl World {
             }
         }
         self.processes[process].sweep = Some(sweep);
-        let most = if self.rules.tight { 100 } else { 2 * MINUTE };
-        let wait = self.random.between(10, most);
+        let wait = self.random.between(10, 2 * MINUTE);
         self.after(wait, process, Act::Sweep);
         Ok(())
     }
@@ -119,7 +122,9 @@ impl World {
         if self.store[slot] != Some(seen) || seen.expires <= self.now || !self.may_seal(process)? {
             return Ok(());
         }
-        let sealing = self.processes[process].ring().map(|it| it.keyring.sealing_id());
+        let sealing = self.processes[process]
+            .ring()
+            .map(|it| it.keyring.sealing_id());
         match sealing == Some(new.key) {
             true => self.put(slot, new),
             false => Ok(()),

@@ -1,6 +1,6 @@
 //! The simulated world: virtual time, the place, the store, the processes, and what must hold of them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -79,6 +79,8 @@ pub(crate) struct World {
     pub(crate) newest: Rc<Opened>,
     /// The sealing key of each version.
     sealing: HashMap<u64, KeyId>,
+    /// All keys that ever sealed.
+    promoted: HashSet<KeyId>,
     pub(crate) store: [Option<Value>; SLOTS],
     pub(crate) processes: Vec<Process>,
     pub(crate) faults_until: u64,
@@ -115,14 +117,16 @@ impl World {
             lay: Vec::new(),
             newest,
             sealing: HashMap::new(),
+            promoted: HashSet::from([made.sealing().id]),
             store: [None; SLOTS],
             processes: Vec::new(),
-            faults_until: BEGIN + cycle.max(12 * HOUR),
+            faults_until: BEGIN + cycle,
             seals: 0,
         };
         for name in 0..this.random.between(3, 8) as usize {
             let skew = this.skew();
-            this.processes.push(Process::new(name, skew, this.patience()));
+            this.processes
+                .push(Process::new(name, skew, this.patience()));
             let soon = this.random.between(0, 5 * MINUTE);
             this.after(soon, name, Act::Boot);
         }
@@ -140,8 +144,7 @@ impl World {
 
     /// How long a lease must stay unchanged to be taken over.
     pub(crate) fn patience(&self) -> u64 {
-        let refresh = self.newest.ring.settings().refresh_ms;
-        if self.rules.tight { refresh } else { 6 * refresh }
+        6 * self.newest.ring.settings().refresh_ms
     }
 
     pub(crate) fn later(&mut self, wait: u64, event: Event) {
@@ -163,11 +166,7 @@ impl World {
     }
 
     /// Runs until this time, or until the store and the ring are as asked for.
-    pub(crate) fn run(
-        &mut self,
-        until: u64,
-        done: &dyn Fn(&Self) -> bool,
-    ) -> Result<bool, Broken> {
+    pub(crate) fn run(&mut self, until: u64, done: &dyn Fn(&Self) -> bool) -> Result<bool, Broken> {
         while let Some(entry) = self.queue.first_entry() {
             if entry.key().0 > until {
                 break;
@@ -246,7 +245,8 @@ impl World {
         }
         let opened = self.open(new).map_err(|error| error.to_string())?;
         let sealing = opened.keyring.sealing_id();
-        let is_promoted = sealing != self.newest.keyring.sealing_id();
+        // An older document that is put back promotes nothing.
+        let is_promoted = self.promoted.insert(sealing);
         if opened.ring.version() > self.newest.ring.version() {
             self.newest = opened.clone();
         }
@@ -265,27 +265,33 @@ impl World {
         self.lay.push((self.now, opened));
     }
 
-    /// A key seals only after it lay there for everybody to see for the whole propagation delay, but
-    /// for short outages.
+    /// A key seals for the first time only after it lay there for everybody to see for the whole
+    /// propagation delay, but for short outages.
     fn check_promotion(&self, id: KeyId) -> Result<(), Broken> {
         let settings = self.newest.ring.settings();
         let from = self.now - settings.propagation_ms;
         let mut until = self.now;
-        let mut lost = 0;
+        let (mut lost, mut outage) = (0, 0);
         for (since, opened) in self.lay.iter().rev() {
-            if !opened.as_ref().is_some_and(|opened| opened.holds(id)) {
-                lost += until - (*since).max(from);
+            if opened.as_ref().is_some_and(|opened| opened.holds(id)) {
+                outage = 0;
+            } else {
+                outage += until - (*since).max(from);
             }
+            lost = lost.max(outage);
             until = *since;
             if until <= from {
                 break;
             }
         }
-        if lost <= 4 * settings.refresh_ms {
+        // Who looks meanwhile puts it back, and who does not look begins to watch anew.
+        if lost <= 2 * settings.refresh_ms {
             return Ok(());
         }
         let minutes = lost / MINUTE;
-        Err(format!("key {id} seals, and was not to be seen for {minutes} min of the time before"))
+        Err(format!(
+            "key {id} seals, and was not to be seen for {minutes} min of the time before"
+        ))
     }
 
     /// Exactly one key seals, the same for all who have this version, and no value lost its key.
