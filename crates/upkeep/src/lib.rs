@@ -16,4 +16,4 @@ pub use forget::forget;
 pub use leader::Leader;
 pub use places::{RecordPlace, RecordUserKeys};
 pub use realm::Realm;
-pub use upkeep::{Told, Upkeep, process_id};
+pub use upkeep::{Told, Upkeep, process_id, user_key_territory};

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 use waxseal_core::{Format, KeyId, Mode, Sealer};
 use waxseal_keys::rotation::{self, Audit, Facts, Outlook, Step};
-use waxseal_keys::{Change, ChangeError, LiveRing, RingError, UserKeys};
+use waxseal_keys::{Change, ChangeError, LiveRing, RingError, Territory, UserKeys};
 use waxseal_stores::{RecordPattern, RecordStore};
 use waxseal_sweep::{Class, Event, Keys, Position, Rotate, Stop, Sweep, SweepOptions, Tally, Task};
 
@@ -16,6 +16,8 @@ use crate::error::UpkeepError;
 use crate::leader::Leader;
 use crate::realm::Realm;
 
+/// The records that hold the keys of users.
+const USER_KEYS: &str = "waxseal:user:*";
 /// Steps that one call carries out at most: a ring of a thousand old keys is put in order in one go,
 /// and an error in the decision does not run for ever.
 const MOST_STEPS: usize = 10_000;
@@ -41,6 +43,8 @@ pub struct Upkeep {
     realms: Vec<Realm>,
     /// Waxseal's own records that are sealed under the ring.
     own: Vec<(Arc<dyn RecordStore>, RecordPattern)>,
+    /// Where the keys of users are.
+    user_keys: Option<Arc<dyn RecordStore>>,
     options: SweepOptions,
 }
 
@@ -87,8 +91,9 @@ impl Upkeep {
                 ));
             }
         }
-        if let Some((_, store)) = user_keys {
-            own.push((store, RecordPattern::of_own("waxseal:user:*")?));
+        let user_keys = user_keys.map(|(_, store)| store);
+        if let Some(store) = &user_keys {
+            own.push((store.clone(), RecordPattern::of_own(USER_KEYS)?));
         }
         Ok(Self {
             ring,
@@ -96,6 +101,7 @@ impl Upkeep {
             what,
             realms,
             own,
+            user_keys,
             options: SweepOptions::default(),
         })
     }
@@ -122,7 +128,14 @@ impl Upkeep {
     /// Makes known which records this process protects, so that no leader retires a key without
     /// having looked at them.
     pub async fn enrol(&self) -> Result<(), UpkeepError> {
-        let territories = self.realms.iter().map(Realm::territory).collect();
+        let mut territories: Vec<_> = self.realms.iter().map(Realm::territory).collect();
+        if self.realms.iter().any(|realm| realm.users.is_some()) {
+            territories.extend(self.user_keys.as_ref().map(user_key_territory));
+        }
+        let ring = self.ring.ring();
+        if territories.iter().all(|it| ring.territories().contains(it)) {
+            return Ok(());
+        }
         self.ring.change(&Change::Enrol(territories)).await?;
         Ok(())
     }
@@ -189,13 +202,12 @@ impl Upkeep {
 
     async fn keep_reporting(&self, stop: &Stop) {
         let mut trouble = Trouble::default();
-        let mut enrolled = false;
         while !stop.is_stopped() {
             let reported = self.ring.report(&self.process, self.what).await;
             let mut outcome = reported.map_err(UpkeepError::from);
-            if !enrolled && outcome.is_ok() {
+            if outcome.is_ok() {
+                // Each time: a place that loses a write may lose this one.
                 outcome = self.enrol().await;
-                enrolled = outcome.is_ok();
             }
             if let Err(error) = outcome {
                 trouble.tell("the keyring cannot be reported to", &error);
@@ -356,7 +368,8 @@ impl Upkeep {
                 }
             }
         }
-        let ours: Vec<_> = self.realms.iter().map(Realm::territory).collect();
+        let mut ours: Vec<_> = self.realms.iter().map(Realm::territory).collect();
+        ours.extend(self.user_keys.as_ref().map(user_key_territory));
         let ring = self.ring.ring();
         let others = ring.territories().iter().filter(|it| !ours.contains(it));
         audit.uncovered = others.cloned().collect();
@@ -406,6 +419,15 @@ impl Upkeep {
             return Err(UpkeepError::Stopped);
         }
         Ok(report.position.counts())
+    }
+}
+
+/// How the ring remembers a store of users' keys: they are under it, wherever the records are.
+#[must_use]
+pub fn user_key_territory(store: &Arc<dyn RecordStore>) -> Territory {
+    Territory {
+        store: store.location(),
+        records: USER_KEYS.to_owned(),
     }
 }
 

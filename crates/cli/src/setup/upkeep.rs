@@ -6,7 +6,7 @@ use std::sync::Arc;
 use waxseal_core::Mode;
 use waxseal_keys::Change;
 use waxseal_stores::RecordStore;
-use waxseal_upkeep::{Realm, Upkeep};
+use waxseal_upkeep::{Realm, Upkeep, user_key_territory};
 
 use super::{Protected, Setup};
 use crate::error::Failure;
@@ -64,7 +64,12 @@ impl Setup {
             store: location.clone(),
             records: it.pattern.as_str().to_owned(),
         });
-        let change = Change::Enrol(territories.collect());
+        let mut territories: Vec<_> = territories.collect();
+        if self.protected.iter().any(|it| it.per_user) {
+            let users = opened.users.as_ref();
+            territories.extend(users.map(|users| user_key_territory(&users.store)));
+        }
+        let change = Change::Enrol(territories);
         match opened.ring.change(&change).await.map_err(Failure::from) {
             Ok(_) => Ok(()),
             Err(failure) if failure.is_passing() => {

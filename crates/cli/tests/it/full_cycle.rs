@@ -223,3 +223,51 @@ fn example(name: &str) -> PathBuf {
     );
     path
 }
+
+#[test]
+fn keepers_that_are_killed_and_suspended_again_and_again_finish_the_rotation() {
+    let server = RedisServer::start();
+    let program = Program::at(&server);
+    let state = program.path("state");
+    let program = program
+        .file("waxseal.toml", CONFIG)
+        .env("STATE_DIRECTORY", state.to_str().unwrap());
+    let words = [&["keyring", "init"], &COMPRESSED[..]].concat();
+    program.run(&words).done();
+    for index in 0..500 {
+        let value = format!("{{\"n\":{index}}}");
+        let name = format!("wa:{index}");
+        server.client().cmd(&["SET", &name, &value]);
+    }
+    program.run(&["migrate"]).done();
+    let status = || program.run(&["keyring", "status", "--json"]).json();
+    let first = key_in(&status(), "sealing").unwrap();
+
+    let keeper = || program.start(&["keeper"]);
+    let mut keepers = [keeper(), keeper(), keeper()];
+    let mut turn = 0usize;
+    wait_until(|| {
+        // One dies in the middle of whatever it does, one sleeps for longer than the propagation
+        // delay; the third goes on, or is the next.
+        let third = keepers.len();
+        keepers[turn % third].signal("KILL");
+        keepers[turn % third] = keeper();
+        let sleeper = &keepers[(turn + 1) % third];
+        sleeper.signal("STOP");
+        thread::sleep(std::time::Duration::from_millis(2_300));
+        sleeper.signal("CONT");
+        turn += 1;
+        thread::sleep(std::time::Duration::from_millis(1_500));
+        state_of(&status(), &first) == "destroyed"
+    });
+    for keeper in keepers {
+        keeper.signal("TERM");
+        keeper.end().done();
+    }
+    program
+        .run(&["keyring", "configure", "--rotate-every", "never"])
+        .done();
+    let report = program.run(&["audit", "--deep", "--json"]).done().json();
+    assert_eq!(report["patterns"][0]["sealed"], 500);
+    assert_eq!(report["patterns"][0]["unopenable"], 0);
+}
