@@ -5,8 +5,9 @@ use crate::install;
 use crate::run::{cargo, run};
 
 /// Name on the command line, crate, benchmark.
-const BENCHMARKS: [(&str, &str, &str); 4] = [
+const BENCHMARKS: [(&str, &str, &str); 5] = [
     ("core", "waxseal-core", "seal_open"),
+    ("keys", "waxseal-keys", "ring"),
     ("store", "waxseal-sessions", "overhead"),
     ("migrate", "waxseal-cli", "migration"),
     ("proxy", "waxseal-cli", "proxy"),
