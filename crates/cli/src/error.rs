@@ -71,6 +71,15 @@ impl Failure {
         self
     }
 
+    /// The same failure of something that is not what its own hint would make one think of.
+    pub(crate) fn about(mut self, what: &str, hint: &str) -> Self {
+        self.text = format!("{what}: {}", self.text);
+        if self.passing {
+            self.hint = Some(hint.to_owned());
+        }
+        self
+    }
+
     pub(crate) fn text(&self) -> &str {
         &self.text
     }

@@ -67,13 +67,12 @@ impl DataKey {
         )
     }
 
-    /// Seals under this key with a fresh nonce. `owner` is added to the flags of the binding.
+    /// Seals under this key with a fresh nonce.
     pub(crate) fn seal(
         &self,
         format: Format,
         value: &[u8],
         binding: Binding<'_>,
-        owner: impl FnOnce(Flags) -> Flags,
     ) -> Result<Vec<u8>, SealError> {
         match format {
             Format::Classic => {
@@ -88,15 +87,26 @@ impl DataKey {
             Format::Sealed => {
                 // XAES-256-GCM is safe for 2^80 messages: counted for reports, not bounded.
                 self.sealed_seals.fetch_add(1, Ordering::Relaxed);
-                let header = Header {
-                    flags: owner(binding.flags()),
-                    key: self.id,
-                };
-                let nonce = fresh::<NONCE_LEN>();
-                sealed::seal(&self.xaes, header, &nonce, binding, value).ok_or(SealError::TooLong)
+                seal(self.id, &self.xaes, value, binding, |flags| flags)
             }
         }
     }
+}
+
+/// Seals in the sealed format with a fresh nonce. `owner` is added to the flags of the binding.
+pub(crate) fn seal(
+    id: KeyId,
+    key: &XaesKey,
+    value: &[u8],
+    binding: Binding<'_>,
+    owner: impl FnOnce(Flags) -> Flags,
+) -> Result<Vec<u8>, SealError> {
+    let header = Header {
+        flags: owner(binding.flags()),
+        key: id,
+    };
+    let nonce = fresh::<NONCE_LEN>();
+    sealed::seal(key, header, &nonce, binding, value).ok_or(SealError::TooLong)
 }
 
 /// Random bytes from a generator in this thread, seeded and reseeded from the system.
@@ -113,7 +123,7 @@ mod tests {
     #[test]
     fn a_key_that_reached_the_limit_of_the_classic_format_seals_no_more() {
         let key = DataKey::new(&SecretKey::generate().ok().unwrap()).unwrap();
-        let seal = |format| key.seal(format, b"v", Binding::unbound(), |flags| flags);
+        let seal = |format| key.seal(format, b"v", Binding::unbound());
         key.classic_seals
             .store(CLASSIC_LIMIT - 1, Ordering::Relaxed);
         assert!(seal(Format::Classic).is_ok());

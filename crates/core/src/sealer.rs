@@ -8,13 +8,14 @@ use crate::armor;
 use crate::binding::Binding;
 use crate::choice::{Format, Mode, PlainValues};
 use crate::classic;
-use crate::datakey::DataKey;
-use crate::envelope::{self, Body, Defect, Header, MAGIC, Shape};
+use crate::datakey::{self, DataKey};
+use crate::envelope::{self, Body, Defect, Flags, Header, MAGIC, Shape};
 use crate::error::{KeyError, OpenError, ResealError, SealError};
 use crate::key::{KeyId, SecretKey};
 use crate::keyring::{Keyring, SharedKeyring};
 use crate::plain;
 use crate::sealed;
+use crate::xaes::XaesKey;
 
 /// Seals values and opens envelopes under one keyring, mode and format.
 ///
@@ -34,7 +35,9 @@ pub struct UserKey(Fate);
 
 enum Fate {
     Live {
-        key: Box<DataKey>,
+        id: KeyId,
+        /// Without what the classic format would need: there are as many of these as users.
+        key: Box<XaesKey>,
         /// When the key before this one was destroyed, if one was.
         before: Option<u64>,
     },
@@ -95,8 +98,10 @@ impl Form {
 impl UserKey {
     /// A user's key under the id that the ring gave it.
     pub fn live(id: KeyId, key: &SecretKey) -> Result<Self, KeyError> {
+        let key = XaesKey::new(key.expose_bytes()).map_err(|_| KeyError::Library)?;
         Ok(Self(Fate::Live {
-            key: Box::new(DataKey::with_id(id, key)?),
+            id,
+            key: Box::new(key),
             before: None,
         }))
     }
@@ -286,17 +291,12 @@ impl Sealer {
     ) -> Result<Vec<u8>, SealError> {
         let envelope = match self.user.as_deref() {
             Some(UserKey(Fate::Erased { .. })) => return Err(SealError::Erased),
-            Some(UserKey(Fate::Live { key, .. })) => key.seal(
-                Format::Sealed,
-                value,
-                binding,
-                envelope::Flags::with_user_key,
-            )?,
+            Some(UserKey(Fate::Live { id, key, .. })) => {
+                datakey::seal(*id, key, value, binding, Flags::with_user_key)?
+            }
             None => {
                 let ring = self.keyring.as_ref().ok_or(SealError::NoKey)?;
-                ring.glance()
-                    .sealing()
-                    .seal(format, value, binding, |flags| flags)?
+                ring.glance().sealing().seal(format, value, binding)?
             }
         };
         let armor = armored && format == Format::Sealed;
@@ -338,7 +338,7 @@ impl Sealer {
             return sealed::open(key.xaes(), header, body, binding).ok_or(OpenError::Refused);
         }
         let key = match self.user.as_deref() {
-            Some(UserKey(Fate::Live { key, .. })) if key.id() == header.key => key,
+            Some(UserKey(Fate::Live { id, key, .. })) if *id == header.key => key,
             Some(UserKey(
                 Fate::Erased { at }
                 | Fate::Live {
@@ -347,7 +347,7 @@ impl Sealer {
             )) => return Err(OpenError::Erased { at: *at }),
             Some(UserKey(Fate::Live { before: None, .. })) | None => return Err(unknown),
         };
-        sealed::open(key.xaes(), header, body, binding).ok_or(OpenError::Refused)
+        sealed::open(key, header, body, binding).ok_or(OpenError::Refused)
     }
 
     fn accept_plain<'s>(&self, stored: &'s [u8]) -> Result<Opened<'s>, OpenError> {
@@ -369,7 +369,7 @@ impl UserKey {
     #[must_use]
     pub fn id(&self) -> Option<KeyId> {
         match &self.0 {
-            Fate::Live { key, .. } => Some(key.id()),
+            Fate::Live { id, .. } => Some(*id),
             Fate::Erased { .. } => None,
         }
     }

@@ -431,10 +431,10 @@ fn making(error: waxseal_core::KeyError) -> UserKeyError {
 }
 
 impl Default for CacheBounds {
-    /// 100,000 users, for 60 seconds each.
+    /// 25,000 users (about 20 MB), for 60 seconds each.
     fn default() -> Self {
         Self {
-            users: 100_000,
+            users: 25_000,
             age: Duration::from_secs(60),
         }
     }

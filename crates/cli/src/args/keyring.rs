@@ -1,5 +1,6 @@
 //! What can be typed about keyrings: `waxseal keyring`, `forget` and `receipt`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -114,7 +115,8 @@ pub(crate) struct SettingsArgs {
 #[derive(Args)]
 pub(crate) struct ForgetArgs {
     /// The user, as {user} of the patterns has it
-    pub(crate) user: String,
+    // Record names are bytes, and so are the users in them.
+    pub(crate) user: OsString,
     /// Confirm that the user's key and records shall be destroyed
     #[arg(long)]
     pub(crate) yes: bool,

@@ -141,7 +141,7 @@ fn describe(class: Class) -> (&'static str, Option<KeyId>) {
         Class::Plain => ("plain", None),
         Class::Classic(id) => ("classic", Some(id)),
         Class::Sealed(id) => ("sealed", Some(id)),
-        Class::OfUser => ("sealed, key of the user", None),
+        Class::OfUser => ("sealed, user's key", None),
         Class::Erased => ("erased", None),
         Class::UnknownKey(id) => ("sealed, key unknown", Some(id)),
         Class::Unopenable => ("cannot be opened", None),

@@ -31,7 +31,9 @@ pub(crate) async fn run(setup: &Setup, args: &ForgetArgs) -> Result<Ended, Failu
     let realms = setup.realms(&store).await?;
     let users = setup.users(&store).await?;
     let live = &setup.opened_ring()?.ring;
-    let receipt = forget(args.user.as_bytes(), live, Some(&users.keys), &realms).await?;
+    setup.warn_of_other_user_keys();
+    let user = args.user.as_encoded_bytes();
+    let receipt = forget(user, live, Some(&users.keys), &realms).await?;
     // A program and an auditor take the same.
     output::json(&receipt)?;
     let records = receipt.records_deleted;
@@ -43,5 +45,14 @@ pub(crate) async fn run(setup: &Setup, args: &ForgetArgs) -> Result<Ended, Failu
             "there was no key"
         }
     ));
+    if !receipt.key_destroyed && records == 0 && receipt.erasure == 1 {
+        output::complain(
+            "warning",
+            "nothing was found of this user: neither a key nor records",
+        );
+        output::advise(
+            "the user is what {user} of the patterns stands for, without the rest of the record name",
+        );
+    }
     Ok(Ended::Done)
 }

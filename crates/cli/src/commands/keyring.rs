@@ -36,10 +36,10 @@ pub(crate) async fn run(common: &Common, command: &KeyringCommand) -> Result<End
                 .hint("for example waxseal keyring configure --rotate-every 30d"));
         }
         // Values are looked at, and under a compromised key as well.
-        KeyringCommand::Archive { .. } | KeyringCommand::Destroy { .. } => {
+        KeyringCommand::Archive { .. } | KeyringCommand::Destroy { force: false, .. } => {
             setup.open_ring(true).await?;
         }
-        _ => setup.open_ring(false).await?,
+        _ => setup.open_ring_alone(false).await?,
     }
     match command {
         KeyringCommand::Init(_) | KeyringCommand::Restore { .. } => Ok(Ended::Done),

@@ -75,7 +75,7 @@ async fn key_of_ring(common: &Common) -> Result<Option<String>, Failure> {
     if !setup.follows_ring() {
         return Ok(None);
     }
-    setup.open_ring(false).await?;
+    setup.open_ring_alone(false).await?;
     Ok(Some(setup.opened_ring()?.ring.ring().receipt_key()))
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tracing::info;
-use waxseal_core::{Binding, Mode};
+use waxseal_core::{Binding, Mode, OpenError, Shape};
 use waxseal_stores::{Expiry, RecordName, Slot, StoreError};
 
 use crate::args::{GetArgs, PutArgs};
@@ -34,7 +34,8 @@ pub(crate) async fn get(setup: &Setup, args: &GetArgs) -> Result<Ended, Failure>
     let sealer = setup
         .record_sealer(protected, setup.mode, name.as_bytes(), false)
         .await?;
-    let opened = sealer.open(&stored, binding(&name, &slot))?;
+    let opened = sealer.open(&stored, binding(&name, &slot));
+    let opened = opened.map_err(|error| of_value(setup, error, &stored))?;
     info!(record = %shown, "a record was opened for an operator");
     output::bytes(opened.as_ref().map_or(&[], |opened| &opened.value))?;
     if output::is_for_a_person() {
@@ -78,6 +79,31 @@ pub(crate) fn binding<'a>(name: &'a RecordName, slot: &'a Slot) -> Binding<'a> {
         Slot::Field(field) => Binding::field(name.as_bytes(), field),
         Slot::Whole | Slot::Element(_) => Binding::record(name.as_bytes()),
     }
+}
+
+/// A key that is missing is looked for in the place that it would be in.
+fn of_value(setup: &Setup, error: OpenError, stored: &[u8]) -> Failure {
+    let OpenError::UnknownKey { id } = error else {
+        return error.into();
+    };
+    let of_user = match Shape::of(stored) {
+        Shape::Sealed { header, .. } => header.flags.per_user_key(),
+        _ => false,
+    };
+    if of_user {
+        return Failure::failed(format!(
+            "the value is sealed under the key {id} of a user, which is not there"
+        ))
+        .hint(
+            "check per_user_keys and user_keys in waxseal.toml; a key that the store of users' keys \
+             lost comes back with a backup of that store only",
+        );
+    }
+    if setup.follows_ring() {
+        return Failure::failed(error)
+            .hint("waxseal keyring status lists its keys; check --keyring, --store and --config");
+    }
+    error.into()
 }
 
 fn of_another_type(error: StoreError) -> Failure {

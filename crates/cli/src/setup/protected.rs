@@ -41,13 +41,25 @@ pub(super) fn protected(
     }
     flags
         .iter()
-        .map(|flag| {
-            let same = configured
-                .iter()
-                .find(|protected| protected.pattern.as_str() == flag);
-            same.cloned().map_or_else(|| from_pattern(flag), Ok)
-        })
+        .map(|flag| from_flag(flag, &configured))
         .collect()
+}
+
+/// What a flag says. Records that the configuration names in other words (`wa:*` for `wa:{user}`) are
+/// protected as it says all the same: a flag must not take users' keys or the format from them.
+fn from_flag(flag: &str, configured: &[Protected]) -> Result<Protected, Failure> {
+    let bare = from_pattern(flag)?;
+    let in_words = configured.iter().find(|it| it.pattern == bare.pattern);
+    let glob = bare.pattern.glob();
+    let named = in_words.or_else(|| configured.iter().find(|it| it.pattern.glob() == glob));
+    Ok(match named {
+        Some(named) if named.per_user => named.clone(),
+        Some(named) => Protected {
+            pattern: bare.pattern,
+            ..named.clone()
+        },
+        None => bare,
+    })
 }
 
 /// A pattern with nothing more said about it.

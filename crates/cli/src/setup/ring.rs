@@ -24,6 +24,9 @@ const DEFAULT_ENVIRONMENT: &str = "default";
 /// What the name of a last good copy is made with.
 const COPY: &str = "waxseal keyring copy v1";
 
+/// What helps where the store of users' keys is not there.
+const USERS_AWAY: &str = "check user_keys in waxseal.toml, and that the server runs there";
+
 static WARNED: Once = Once::new();
 
 /// What was configured about a keyring.
@@ -34,7 +37,7 @@ pub(crate) struct RingSetup {
     pub(crate) copy: Option<PathBuf>,
     custodians: Vec<String>,
     /// The store of users' keys, where it is not that of the records.
-    users: Option<StoreUrl>,
+    pub(super) users: Option<StoreUrl>,
 }
 
 /// The keyring, open.
@@ -181,17 +184,33 @@ impl Setup {
     /// Opens the keyring, where one is configured, and the keys of users, where records are under
     /// such keys.
     pub(crate) async fn open_ring(&mut self, opens_compromised: bool) -> Result<(), Failure> {
-        // Opened again by who waits for it: an embedded store is open once.
-        self.opened = None;
-        let Some(setup) = &self.ring_setup else {
+        self.open_ring_alone(opens_compromised).await?;
+        let Some(opened) = &self.opened else {
             return Ok(());
         };
-        let ring = setup.open(&self.environment, opens_compromised).await?;
-        let mut opened = OpenRing { ring, users: None };
         if self.protected.iter().any(|protected| protected.per_user) {
-            opened.users = Some(self.open_users(&opened.ring, None).await?);
+            let users = self.open_users(&opened.ring, None).await;
+            match (users, &mut self.opened) {
+                (Ok(users), Some(opened)) => opened.users = Some(users),
+                (Err(failure), _) => {
+                    self.opened = None;
+                    return Err(failure);
+                }
+                (Ok(_), None) => {}
+            }
         }
-        self.opened = Some(opened);
+        Ok(())
+    }
+
+    /// Opens the keyring, where one is configured, and nothing else: what is done about the keyring
+    /// itself must not wait for the store of users' keys.
+    pub(crate) async fn open_ring_alone(&mut self, opens_compromised: bool) -> Result<(), Failure> {
+        // Opened again by who waits for it: an embedded store is open once.
+        self.opened = None;
+        if let Some(setup) = &self.ring_setup {
+            let ring = setup.open(&self.environment, opens_compromised).await?;
+            self.opened = Some(OpenRing { ring, users: None });
+        }
         Ok(())
     }
 
@@ -213,7 +232,13 @@ impl Setup {
         let url = setup.users.as_ref().unwrap_or(&self.url);
         let store = match records {
             Some(store) if *url == self.url => store.clone(),
-            _ => open_store(url).await?,
+            _ => open_store(url).await.map_err(|failure| {
+                if *url == self.url {
+                    failure
+                } else {
+                    failure.about("the store of users' keys", USERS_AWAY)
+                }
+            })?,
         };
         let place = Arc::new(RecordUserKeys::new(store.clone()));
         let keys = UserKeys::new(place, ring.clone(), CacheBounds::default());

@@ -1,7 +1,7 @@
 //! What the upkeep of a keyring needs: all protected records of this configuration, and what seals
 //! them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use waxseal_core::Mode;
 use waxseal_keys::Change;
@@ -11,6 +11,11 @@ use waxseal_upkeep::{Realm, Upkeep, user_key_territory};
 use super::{Protected, Setup};
 use crate::error::Failure;
 use crate::output;
+
+/// Where users' keys are, among the records that a keyring knows of.
+const USER_KEYS: &str = "waxseal:user:*";
+
+static SAID: Once = Once::new();
 
 impl Setup {
     /// The upkeep of the keyring by this process.
@@ -53,6 +58,30 @@ impl Setup {
         Ok(all)
     }
 
+    /// Says so where users' keys of this keyring lie in a store that is not this configuration's: what
+    /// one process seals under a key from there the others do not open.
+    pub(crate) fn warn_of_other_user_keys(&self) {
+        let Some((opened, setup)) = self.opened.as_ref().zip(self.ring_setup.as_ref()) else {
+            return;
+        };
+        let here = setup.users.as_ref().unwrap_or(&self.url).location();
+        let ring = opened.ring.ring();
+        let mut territories = ring.territories().iter();
+        let Some(other) = territories.find(|it| it.records == USER_KEYS && it.store != here) else {
+            return;
+        };
+        // Some commands enrol more than once.
+        SAID.call_once(|| {
+            let other = &other.store;
+            let text = format!("users of this keyring have keys at {other}, and not only at {here}");
+            output::complain("warning", &text);
+            output::advise(&format!(
+                "user_keys in waxseal.toml must be the same for all processes; if {other} is used no \
+                 more: waxseal keyring release --store {other} --records '{USER_KEYS}'"
+            ));
+        });
+    }
+
     /// Makes known to all who share the keyring that these records are under it, before anything is
     /// sealed: no key is given up before they were looked at.
     pub(super) async fn enrol(&self, store: &Arc<dyn RecordStore>) -> Result<(), Failure> {
@@ -68,6 +97,7 @@ impl Setup {
         if self.protected.iter().any(|it| it.per_user) {
             let users = opened.users.as_ref();
             territories.extend(users.map(|users| user_key_territory(&users.store)));
+            self.warn_of_other_user_keys();
         }
         let change = Change::Enrol(territories);
         match opened.ring.change(&change).await.map_err(Failure::from) {

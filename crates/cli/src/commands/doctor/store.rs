@@ -178,7 +178,8 @@ async fn check_sample(
     );
     if unknown > 0 {
         let advice = if setup.follows_ring() {
-            "they were sealed under another keyring, or under keys that were never adopted"
+            "they were sealed under another keyring, under keys that were never adopted, or under \
+             keys of users that are not in user_keys: waxseal inspect NAME tells which"
         } else {
             "add the missing key to REDIS_ENCRYPTION_PREVIOUS_KEYS"
         };

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use waxseal_keys::{Paper, Ring, RingError};
+use waxseal_keys::{Paper, Ring};
 
 use super::tell;
 use crate::error::{Ended, Failure};
@@ -113,11 +113,11 @@ async fn check_found(
     let custodians = configured.custodians(&setup.environment)?;
     let environment = &configured.environment;
     let refused = match Ring::open(found, location, environment, &custodians, None).await {
-        Err(error @ RingError::Document { .. }) => {
+        Err(error) if error.is_loss() => {
             output::complain("warning", &error.to_string());
             return Ok(());
         }
-        // Somebody else's, or of another environment.
+        // Somebody else's, of another environment, or of a newer version.
         Err(error) => return Err(error.into()),
         Ok(ring) if ring.id() != copy.id() => format!("{location} holds another keyring"),
         Ok(ring) if ring.version() < copy.version() => return Ok(()),

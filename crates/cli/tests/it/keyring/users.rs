@@ -82,7 +82,7 @@ fn plain_values_are_migrated_and_audited_and_decrypted() {
         .json();
     assert_eq!(report["patterns"][0]["sealed"], 25);
     let group = &report["patterns"][0]["groups"][0];
-    assert_eq!(group["format"], "sealed, key of the user");
+    assert_eq!(group["format"], "sealed, user's key");
     assert_eq!(group["key_state"], "user key");
     world
         .run(&["migrate", "--format", "classic"])
@@ -133,12 +133,89 @@ fn keys_of_users_can_lie_in_a_store_of_their_own() {
     let name = String::from_utf8(name).unwrap();
     assert!(!name.contains(USER) && !stored.windows(8).any(|it| it == &USER.as_bytes()[..8]));
     drop(keys);
-    let output = world.run(&["get", NAME]).with_status(2);
-    assert!(
-        output.stderr.contains("cannot be reached"),
-        "{}",
-        output.stderr
+    let output = world.run(&["get", NAME]).failed(
+        2,
+        "the store of users' keys: the store at redis://127.0.0.1:",
     );
+    let hint = "hint: check user_keys in waxseal.toml";
+    assert!(output.stderr.contains(hint), "{}", output.stderr);
+    // What is done about the keyring itself does not wait for it.
+    world.ring(&["add"]).done();
+    let id = world.keys("pending").pop().unwrap();
+    world.ring(&["promote", &id, "--now"]).done();
+    world.ring(&["configure", "--rest", "2h"]).done();
+    assert_eq!(world.sealing(), id);
+}
+
+#[test]
+fn a_flag_that_names_the_same_records_does_not_take_users_keys_from_them() {
+    let world = world(Lies::InAFile);
+    let put = ["put", NAME, "--protect", "wa:*"];
+    world.program.run_with(&put, STATE.as_bytes()).done();
+    assert_eq!(world.inspected(NAME, 0)["key_state"], "user key");
+    world.run(&["decrypt", "--yes", "--protect", "wa:*"]).done();
+    assert_eq!(get(&world.server, NAME).as_deref(), Some(STATE.as_bytes()));
+}
+
+#[test]
+fn a_users_key_that_is_not_there_is_not_looked_for_in_the_environment() {
+    let world = world(Lies::InAFile);
+    let put = ["put", NAME];
+    world.program.run_with(&put, STATE.as_bytes()).done();
+    let without = "environment = \"tests\"\nkeyring = \"file:ring.json\"\n\
+                   [[protect]]\nrecords = \"wa:{user}\"\nformat = \"sealed\"\n";
+    let program = world.program.file("without.toml", without);
+    let output = program
+        .run(&["get", NAME, "--config", "without.toml"])
+        .failed(2, "of a user, which is not there");
+    let hint = "hint: check per_user_keys and user_keys in waxseal.toml";
+    assert!(output.stderr.contains(hint), "{}", output.stderr);
+    assert!(!output.stderr.contains("PREVIOUS"), "{}", output.stderr);
+}
+
+#[test]
+fn users_keys_in_two_stores_are_told() {
+    let keys = waxseal_testing::RedisServer::start();
+    let more = format!("user_keys = \"{}\"\n{CONFIG}", keys.url());
+    let world = World::with(Lies::InAFile, &more);
+    world.init();
+    let put = ["put", NAME];
+    let put = || world.program.run_with(&put, STATE.as_bytes()).done();
+    assert!(!put().stderr.contains("keys at"));
+    // One machine was configured without user_keys.
+    let config = world.program.path("waxseal.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace(&more, CONFIG)).unwrap();
+    let at = format!("redis://127.0.0.1:{}", keys.port());
+    let told = format!("users of this keyring have keys at {at}, and not only at ");
+    for output in [put(), world.run(&["forget", USER, "--yes"]).done()] {
+        assert!(output.stderr.contains(&told), "{}", output.stderr);
+        assert!(output.stderr.contains("waxseal keyring release"));
+    }
+    let release = ["release", "--records", "waxseal:user:*", "--store"];
+    world.ring(&[&release[..], &[&keys.url()]].concat()).done();
+    assert!(!put().stderr.contains("keys at"));
+}
+
+#[test]
+fn a_user_whose_name_is_no_text_is_forgotten_and_one_who_was_never_there_is_told() {
+    let world = world(Lies::InAFile);
+    let name = b"wa:\xff\xfe";
+    let set = [&b"SET"[..], name, STATE.as_bytes()];
+    assert_eq!(world.server.client().cmd(&set).to_text(), "OK");
+    let output = world
+        .program
+        .start_after("set -- forget \"$(printf '\\377\\376')\" --yes", &[])
+        .end()
+        .done();
+    assert_eq!(output.json()["records_deleted"], 1);
+    let left = world.server.client().cmd(&[&b"EXISTS"[..], name]).int();
+    assert_eq!(left, 0);
+    assert!(!output.stderr.contains("warning"), "{}", output.stderr);
+    // The whole record name is not the user.
+    let output = world.run(&["forget", NAME, "--yes"]).done();
+    let told = "nothing was found of this user";
+    assert!(output.stderr.contains(told), "{}", output.stderr);
 }
 
 #[test]
