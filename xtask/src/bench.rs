@@ -57,6 +57,11 @@ fn without_dashes(arguments: &[String]) -> &[String] {
 mod tests {
     use super::*;
 
+    fn named(name: &str) -> Benchmark {
+        let mut known = BENCHMARKS.into_iter();
+        known.find(|(known, ..)| *known == name).unwrap()
+    }
+
     fn words(line: &str) -> Vec<String> {
         line.split_whitespace().map(ToOwned::to_owned).collect()
     }
@@ -65,7 +70,7 @@ mod tests {
     fn a_name_chooses_one_benchmark_and_none_chooses_all() {
         let line = words("store --json");
         let (chosen, rest) = choose(&line).unwrap();
-        assert_eq!(chosen, [BENCHMARKS[1]]);
+        assert_eq!(chosen, [named("store")]);
         assert_eq!(rest, words("--json"));
         assert_eq!(choose(&[]).unwrap().0, BENCHMARKS);
         assert_eq!(
@@ -78,7 +83,7 @@ mod tests {
     fn arguments_may_stand_behind_two_dashes() {
         let line = words("proxy -- --only memory");
         let (chosen, rest) = choose(&line).unwrap();
-        assert_eq!(chosen, [BENCHMARKS[3]]);
+        assert_eq!(chosen, [named("proxy")]);
         assert_eq!(rest, words("--only memory"));
         let line = words("-- --quick");
         assert_eq!(

@@ -8,7 +8,9 @@ use clap_complete::Shell;
 mod keyring;
 mod proxy;
 
-pub(crate) use keyring::{ForgetArgs, InitArgs, KeyringCommand, ReceiptCommand, SettingsArgs};
+pub(crate) use keyring::{
+    ConfigureArgs, ForgetArgs, InitArgs, KeyringCommand, ReceiptCommand, SettingsArgs,
+};
 pub(crate) use proxy::{ProxyArgs, SharingArg};
 
 /// Seals what lies in Redis and opens it on the way back.

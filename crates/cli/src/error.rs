@@ -180,6 +180,8 @@ impl From<GuardError> for Failure {
                 "nothing was changed; set REDIS_ENCRYPTION_KEY to the key that sealed this store, \
                  and older keys in REDIS_ENCRYPTION_PREVIOUS_KEYS",
             ),
+            GuardError::Compromised(_) => Self::failed(error)
+                .hint("waxseal rotate --open-compromised brings everything under the sealing key"),
             GuardError::NoKey => no_key(),
             GuardError::Seal(error) => error.into(),
             GuardError::Store(error) => error.into(),

@@ -305,17 +305,20 @@ impl Setup {
         state.map_err(|error| self.guard_failure(error))
     }
 
-    /// The same, and leaves a canary for next time.
+    /// The same, makes known what is sealed here, and leaves a canary for next time.
     pub(crate) async fn check_key_and_mark(
         &self,
         store: &Arc<dyn RecordStore>,
     ) -> Result<CanaryState, Failure> {
         self.confirm().await?;
+        let state = self.check_key(store).await?;
+        self.enrol(store).await?;
+        if state != CanaryState::Absent {
+            return Ok(state);
+        }
         let (sealer, patterns) = (self.any_sealer(), self.patterns());
         let state = self.canary(store).check_or_create(&sealer, &patterns).await;
-        let state = state.map_err(|error| self.guard_failure(error))?;
-        self.enrol(store).await?;
-        Ok(state)
+        state.map_err(|error| self.guard_failure(error))
     }
 
     /// A sealer that is not for certain records: for the canary.

@@ -198,6 +198,12 @@ impl Keyring {
         opening.map(|(key, _)| &**key)
     }
 
+    /// The keys that open nothing because they are compromised.
+    pub(crate) fn compromised(&self) -> impl Iterator<Item = &DataKey> {
+        let shut = self.all().filter(|(_, role)| !self.opens(*role));
+        shut.map(|(key, _)| &**key)
+    }
+
     fn all(&self) -> impl Iterator<Item = (&Arc<DataKey>, KeyRole)> {
         let others = self.others.iter().map(|(key, role)| (key, *role));
         std::iter::once((&self.sealing, KeyRole::Sealing)).chain(others)

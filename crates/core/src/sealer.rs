@@ -242,6 +242,9 @@ impl Sealer {
                 value: Cow::Owned(value),
                 form: Form::Classic { key: key.id() },
             })),
+            Some(None) if let Some(id) = self.compromised(stored) => {
+                Err(OpenError::Compromised { id })
+            }
             Some(None) if self.plain == PlainValues::Json => Err(OpenError::Refused),
             Some(None) | None => self.accept_plain(stored).map(Some),
         }
@@ -305,6 +308,13 @@ impl Sealer {
         } else {
             envelope
         })
+    }
+
+    /// The compromised key that a classic value is under, if it is one: such a value is not plain.
+    fn compromised(&self, stored: &[u8]) -> Option<KeyId> {
+        let ring = self.keyring.as_ref()?.glance();
+        let (key, _) = classic::open(stored, ring.compromised(), DataKey::classic)??;
+        Some(key.id())
     }
 
     fn open_sealed(

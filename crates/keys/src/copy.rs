@@ -1,40 +1,97 @@
 //! The last good copy: the newest document that this machine has seen, in a file. It shows a rollback
-//! to a process that has just started, and brings back a ring whose place lost it.
+//! to a process that has just started, and brings back a ring whose place lost it. All processes of a
+//! machine share it: none writes an older document over a newer one.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::task::spawn_blocking;
+use tokio::time::Instant;
 
-use crate::place::write;
+use crate::document::Document;
+use crate::error::PlaceError;
+use crate::place::{FilePlace, Paper, Place};
+
+/// How often a copy is written while others write it.
+const ATTEMPTS: usize = 20;
+/// How often the file's time is renewed, at most: it tells when the copy was confirmed.
+const RENEWED_EVERY: Duration = Duration::from_secs(60);
 
 /// The file of the last good copy.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct LastGood {
     path: PathBuf,
+    place: FilePlace,
+    renewed: Mutex<Option<Instant>>,
 }
 
 impl LastGood {
     pub(crate) fn at(path: PathBuf) -> Self {
-        Self { path }
+        Self {
+            place: FilePlace::new(&path),
+            path,
+            renewed: Mutex::new(None),
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(crate) async fn read(&self) -> std::io::Result<Option<Vec<u8>>> {
-        let path = self.path.clone();
-        let read = spawn_blocking(move || match std::fs::read(&path) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        });
-        read.await.unwrap_or(Ok(None))
+    pub(crate) async fn read(&self) -> Result<Option<Vec<u8>>, PlaceError> {
+        self.place.read(&Paper::Ring).await
     }
 
-    pub(crate) async fn keep(&self, bytes: Vec<u8>) -> std::io::Result<()> {
-        let path = self.path.clone();
-        let kept = spawn_blocking(move || write(&path, &bytes, true)).await;
-        kept.unwrap_or_else(|_| Err(std::io::ErrorKind::Other.into()))
+    /// Keeps a document, unless there is a newer one of the same ring.
+    pub(crate) async fn keep(&self, bytes: &[u8]) -> Result<(), PlaceError> {
+        for _ in 0..ATTEMPTS {
+            let there = self.read().await?;
+            if there.as_deref().is_some_and(|there| is_newer(there, bytes)) {
+                return Ok(());
+            }
+            let expected = there.as_deref();
+            if expected == Some(bytes) || self.place.replace(&Paper::Ring, expected, bytes).await? {
+                return Ok(());
+            }
+        }
+        Ok(())
     }
+
+    /// When it was confirmed last (milliseconds since the Unix epoch), as far as the file tells.
+    pub(crate) fn confirmed_at(&self) -> Option<u64> {
+        let modified = std::fs::metadata(&self.path).ok()?.modified().ok()?;
+        let since = modified.duration_since(UNIX_EPOCH).ok()?;
+        u64::try_from(since.as_millis()).ok()
+    }
+
+    /// Notes in the file's time that what it holds was confirmed now (milliseconds since the Unix
+    /// epoch). Where it was just written, `written`.
+    pub(crate) async fn renew(&self, now_ms: u64, written: bool) {
+        {
+            let mut renewed = crate::live::lock(&self.renewed);
+            if !written && renewed.is_some_and(|at| at.elapsed() < RENEWED_EVERY) {
+                return;
+            }
+            *renewed = Some(Instant::now());
+        }
+        let path = self.path.clone();
+        // A file whose time cannot be set counts as older than it is.
+        let _ = spawn_blocking(move || {
+            File::options()
+                .write(true)
+                .open(path)?
+                .set_modified(UNIX_EPOCH + Duration::from_millis(now_ms))
+        })
+        .await;
+    }
+}
+
+/// Whether the first of two documents is a later one of the same ring.
+fn is_newer(there: &[u8], bytes: &[u8]) -> bool {
+    let (Ok(there), Ok(new)) = (Document::parse(there), Document::parse(bytes)) else {
+        return false;
+    };
+    there.ring == new.ring && there.version > new.version
 }

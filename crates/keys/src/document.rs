@@ -28,6 +28,9 @@ pub(crate) struct Document {
     /// The token of the last leader that wrote.
     pub(crate) fence: u64,
     pub(crate) rotation: Settings,
+    /// Longer times than those of `rotation`, which hold until every process has seen the shorter ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) before: Option<Longer>,
     /// A secret of the ring that is no data key: for the names of users, the authentication code and
     /// signatures.
     pub(crate) names: Vec<Wrap>,
@@ -36,6 +39,17 @@ pub(crate) struct Document {
     pub(crate) erased: Vec<Erasure>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) mac: Option<Bytes>,
+}
+
+/// Times that were lowered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Longer {
+    pub(crate) propagation_ms: u64,
+    pub(crate) refresh_ms: u64,
+    pub(crate) rest_ms: u64,
+    /// Until when they hold (milliseconds since the Unix epoch).
+    pub(crate) until: u64,
 }
 
 /// One key of the ring.

@@ -169,6 +169,17 @@ pub enum RingError {
         /// Where.
         location: String,
     },
+    /// The place has lost it, and what this process knows is too old to be put back by itself.
+    #[error(
+        "the keyring at {location} is lost, and what is known here (version {version}) was not confirmed \
+         for too long to be put back by itself"
+    )]
+    Outdated {
+        /// Where.
+        location: String,
+        /// The version that is known.
+        version: u64,
+    },
     /// None of its custodians unwraps it.
     #[error("no custodian of the keyring opens it: {0}")]
     Custodian(#[from] CustodianError),

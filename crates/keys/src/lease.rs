@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// How far a token may be above the ring's fence: each leader that changes nothing uses one up.
+const MOST_AHEAD: u64 = 1 << 32;
+
 /// What the paper says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -78,6 +81,9 @@ impl Candidate {
     /// A leader that finds another paper than its own leads no more.
     pub fn look(&mut self, paper: Option<&[u8]>, now: Duration) -> Look {
         let lease = paper.and_then(|paper| serde_json::from_slice::<Lease>(paper).ok());
+        // Whoever can write the paper shall not be able to use the tokens up.
+        let plausible = |lease: &Lease| lease.token <= self.fence.saturating_add(MOST_AHEAD);
+        let lease = lease.filter(plausible);
         if self.held.is_some() && self.held != lease {
             // A sign of life that was written though its writer was never told so.
             let own = |lease: &Lease| {
@@ -119,7 +125,7 @@ impl Candidate {
             return Look::Write(to_bytes(&self.first(lease.token)));
         }
         Look::Wait {
-            leader: lease.process,
+            leader: shown(&lease.process),
         }
     }
 
@@ -152,6 +158,12 @@ impl Candidate {
             released: false,
         }
     }
+}
+
+/// Anybody may have written it.
+fn shown(process: &str) -> String {
+    let is_id = process.len() == 16 && process.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_id { process } else { "unknown" }.to_owned()
 }
 
 fn to_bytes(lease: &Lease) -> Vec<u8> {

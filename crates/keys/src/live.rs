@@ -138,6 +138,8 @@ impl LiveRing {
         // From before the question: nobody knows how long the answer took to be heard.
         let (began, at) = (Instant::now(), (options.now_ms)());
         let found = place.read(&Paper::Ring).await;
+        let kept = known.as_ref().and(copy.as_ref());
+        let kept_at = kept.and_then(LastGood::confirmed_at);
         let (ring, bytes, confirmed) = match (found, known) {
             (Ok(None), None) => {
                 let location = place.location();
@@ -160,6 +162,10 @@ impl LiveRing {
         };
         let inner = Inner::new(place, custodians, options, copy, (ring, bytes), began)?;
         let this = Self(Arc::new(inner));
+        // The copy is as good as it is young.
+        if let Some(at) = kept_at {
+            this.0.note_confirmed(Moment { since: 0, at });
+        }
         if confirmed {
             this.0.note_confirmed(Moment { since: 0, at });
             this.0.keep_copy().await;
@@ -350,6 +356,9 @@ impl Inner {
         let began = Instant::now();
         let result = self.look().await;
         self.tell(result.as_ref().err());
+        if let (Ok(()), Some(copy)) = (&result, &self.copy) {
+            copy.renew(self.now_ms(), false).await;
+        }
         *looking = Some(Looked {
             began,
             result: result.clone(),
@@ -385,6 +394,11 @@ impl Inner {
     async fn look_once(&self) -> Result<Seen, RingError> {
         let asked = self.moment();
         let found = self.place.read(&Paper::Ring).await?;
+        if found.as_ref() == Some(&self.known().bytes) {
+            self.note_confirmed(asked);
+            return Ok(Seen::InOrder);
+        }
+        self.learn_from_copy().await?;
         let known = self.known();
         let Some(bytes) = found else {
             let location = self.place.location();
@@ -425,7 +439,60 @@ impl Inner {
         }
     }
 
+    /// Another process of this machine may know more of the ring than this one: what its copy has is
+    /// not to be lost.
+    async fn learn_from_copy(&self) -> Result<(), RingError> {
+        let known = self.known();
+        let Some(copy) = &self.copy else {
+            return Ok(());
+        };
+        let Ok(Some(bytes)) = copy.read().await else {
+            return Ok(());
+        };
+        if bytes == known.bytes {
+            return Ok(());
+        }
+        let location = format!("file:{}", copy.path().display());
+        let environment = &self.options.environment;
+        let custodians = &self.custodians;
+        let opened = Ring::open(
+            &bytes,
+            &location,
+            environment,
+            custodians,
+            Some(&known.ring),
+        );
+        let Ok(ring) = opened.await else {
+            return Ok(());
+        };
+        if ring.id() != known.ring.id() {
+            return Ok(());
+        }
+        let now = self.now_ms();
+        let is_newer = ring.version() > known.ring.version();
+        let whole = match is_newer {
+            true => ring.with_what_it_lacks(&known.ring, now),
+            false => known.ring.with_what_it_lacks(&ring, now),
+        };
+        match whole {
+            Some(whole) => {
+                let bytes = whole.to_bytes();
+                self.adopt(whole, bytes)
+            }
+            None if is_newer => self.adopt(ring, bytes),
+            None => Ok(()),
+        }
+    }
+
     async fn take_over(&self, asked: Moment, ring: Ring, bytes: Vec<u8>) -> Result<(), RingError> {
+        self.adopt(ring, bytes)?;
+        self.note_confirmed(asked);
+        self.keep_copy().await;
+        Ok(())
+    }
+
+    /// Knows this ring from now on.
+    fn adopt(&self, ring: Ring, bytes: Vec<u8>) -> Result<(), RingError> {
         let keyring = Arc::new(keyring(&ring, &self.options)?);
         let (version, sealing) = (ring.version(), keyring.sealing_id());
         let changed = sealing != self.keyring.current().sealing_id();
@@ -437,8 +504,6 @@ impl Inner {
         self.keyring.publish(keyring);
         self.told.send_replace(ring);
         lock(&self.in_vain).clear();
-        self.note_confirmed(asked);
-        self.keep_copy().await;
         if changed {
             info!("keyring version {version}: key {sealing} seals from now on");
         }
@@ -455,6 +520,14 @@ impl Inner {
         whole: Option<Ring>,
     ) -> Result<Seen, RingError> {
         let known = self.known();
+        let is_current = matches!(why, RingError::Lost { .. });
+        if !is_current && known.ring.settings().is_lapsed(self.silent_ms()) {
+            // Others may know a newer one, and what is sealed under this one may be lost.
+            return Err(RingError::Outdated {
+                location: self.place.location(),
+                version: known.ring.version(),
+            });
+        }
         let bytes = match &whole {
             Some(whole) => whole.to_bytes(),
             None => known.bytes.clone(),
@@ -481,13 +554,10 @@ impl Inner {
 
     async fn keep_copy(&self) {
         let Some(copy) = &self.copy else { return };
-        if let Err(error) = copy.keep(self.known().bytes.clone()).await {
-            warn!(
-                "the last good copy of the keyring cannot be kept at {}: {}",
-                copy.path().display(),
-                error.kind()
-            );
+        if let Err(error) = copy.keep(&self.known().bytes).await {
+            warn!("the last good copy of the keyring cannot be kept: {error}");
         }
+        copy.renew(self.now_ms(), true).await;
     }
 
     fn known(&self) -> Arc<Known> {
@@ -596,10 +666,7 @@ async fn last_good(
     let bytes = match copy.read().await {
         Ok(bytes) => bytes?,
         Err(error) => {
-            warn!(
-                "the last good copy of the keyring at {location} cannot be read: {}",
-                error.kind()
-            );
+            warn!("the last good copy of the keyring cannot be read: {error}");
             return None;
         }
     };
@@ -616,7 +683,7 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

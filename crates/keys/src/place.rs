@@ -9,7 +9,6 @@ mod file;
 mod memory;
 
 pub use file::FilePlace;
-pub(crate) use file::write;
 pub use memory::MemoryPlace;
 
 /// One of the papers that lie in a place.

@@ -31,7 +31,7 @@ pub struct Receipt {
     pub erasure: u32,
     /// When the ledger was written (RFC 3339, UTC).
     pub erased: String,
-    /// Whether there was a key to destroy.
+    /// Whether the user had a key, which is destroyed by now: by this run or by an earlier one.
     pub key_destroyed: bool,
     /// How many records were deleted.
     pub records_deleted: u64,

@@ -83,6 +83,7 @@ impl Ring {
             version: 1,
             fence: 0,
             rotation: settings,
+            before: None,
             names,
             keys: Vec::new(),
             protects: Vec::new(),
@@ -135,7 +136,7 @@ impl Ring {
         }
         if document.environment != environment {
             return Err(RingError::Environment {
-                found: document.environment,
+                found: harmless(&document.environment),
                 expected: environment.to_owned(),
             });
         }
@@ -206,6 +207,28 @@ impl Ring {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.document.rotation
+    }
+
+    /// The settings that a leader goes by: where times were lowered, the longer ones until every process
+    /// has seen that.
+    #[must_use]
+    pub fn effective_settings(&self, now_ms: u64) -> Settings {
+        let settings = self.settings().clone();
+        match &self.document.before {
+            Some(before) if now_ms < before.until => Settings {
+                propagation_ms: settings.propagation_ms.max(before.propagation_ms),
+                refresh_ms: settings.refresh_ms.max(before.refresh_ms),
+                rest_ms: settings.rest_ms.max(before.rest_ms),
+                ..settings
+            },
+            _ => settings,
+        }
+    }
+
+    /// Until when longer times hold than those of the settings, if times were lowered.
+    #[must_use]
+    pub fn longer_times_until(&self) -> Option<u64> {
+        self.document.before.as_ref().map(|before| before.until)
     }
 
     /// All keys, oldest first.
@@ -432,7 +455,7 @@ async fn unwrap(
         let Some(custodian) = custodians.get(&wrap.custodian) else {
             trouble = trouble.or_else(|| {
                 Some(CustodianError::Refused {
-                    custodian: wrap.custodian.clone(),
+                    custodian: harmless(&wrap.custodian),
                 })
             });
             continue;
@@ -443,6 +466,12 @@ async fn unwrap(
         }
     }
     Err(trouble.unwrap_or(CustodianError::Scheme))
+}
+
+/// A text of a document that nobody vouches for, as it may be shown.
+fn harmless(text: &str) -> String {
+    let shown = |letter: &char| !letter.is_control();
+    text.chars().filter(shown).take(100).collect()
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -51,6 +51,9 @@ pub struct Audit {
     pub began_ms: u64,
     /// Values under each key, by the key's id.
     pub values: BTreeMap<String, u64>,
+    /// Values that the pass before it brought from each key under the sealing one, by the key's id.
+    #[serde(default)]
+    pub resealed: BTreeMap<String, u64>,
     /// Protected records of other processes that it could not look at.
     pub uncovered: Vec<Territory>,
     /// Values that do not open, and do not name their key.
@@ -143,7 +146,7 @@ impl Outlook {
 
     /// The exchange of the sealing key: add, wait, promote.
     fn exchange(&mut self, ring: &Ring, facts: &Facts<'_>) {
-        let settings = ring.settings();
+        let settings = ring.effective_settings(facts.now_ms);
         if let Some(pending) = next_to_seal(ring) {
             let watched = facts.pending_watched.map_or(u64::MAX, millis);
             let missing = settings.propagation_ms.saturating_sub(watched);
@@ -162,7 +165,7 @@ impl Outlook {
 
     /// The way out of a key that does not seal any more.
     fn retire(&mut self, ring: &Ring, facts: &Facts<'_>, entry: &Entry, way: Retirement) {
-        let settings = ring.settings();
+        let settings = ring.effective_settings(facts.now_ms);
         let id = entry.id;
         let (wait, step) = match way {
             // Processes that are behind may still seal under it.
@@ -185,7 +188,12 @@ impl Outlook {
         let again = settings.refresh_ms.saturating_mul(BETWEEN_SWEEPS);
         let again = audit.began_ms.saturating_add(again);
         let blocks = audit.blocks(ring, entry);
-        if blocks.is_empty() {
+        let found = audit.resealed.get(&id.to_string()).copied();
+        if blocks.is_empty() && way == Retirement::Destroy && found.is_some_and(|it| it > 0) {
+            // The server may lose what was brought away a moment ago: looked at once more, later.
+            let later = audit.began_ms.saturating_add(settings.settling_ms());
+            self.at(Step::Sweep, later, facts.now_ms);
+        } else if blocks.is_empty() {
             self.at(step, facts.now_ms, facts.now_ms);
         } else {
             self.blocked.extend(blocks);

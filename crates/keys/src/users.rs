@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 use waxseal_core::{Binding, Form, Format, KeyId, Mode, OpenError, Sealer, SecretKey, UserKey};
 
 use crate::error::RingError;
@@ -227,25 +228,35 @@ impl UserKeys {
 
     /// Destroys the key of a user: in its place stays a mark that there was one, so that who does not
     /// know the ledger's newest entry makes a key that is not void. Called after the ledger was
-    /// written. Whether there was a key.
+    /// written, and again where that was cut off. Whether the user had a key, be it destroyed by now or
+    /// by an earlier call.
     pub async fn destroy(&self, user: &[u8]) -> Result<bool, UserKeyError> {
+        if !self.0.ring.is_confirmed() {
+            self.0.ring.confirm().await?;
+        }
         for _ in 0..ATTEMPTS {
             let ring = self.0.ring.ring();
             let hash = ring.user(user);
             let name = name(&hash);
             let stored = self.0.place.read(std::slice::from_ref(&name)).await?;
             let expected = stored.into_iter().next().flatten();
-            let was_there = match &expected {
-                // One that does not open here is destroyed as well: it may open elsewhere.
-                Some(stored) => !matches!(
-                    self.0.open(&name, &hash, stored).await,
-                    Ok(UserRecord::Erased { .. })
-                ),
-                None => false,
+            let (had_key, before) = match &expected {
+                Some(stored) => match self.0.open(&name, &hash, stored).await {
+                    Ok(UserRecord::Erased { had_key, epoch, .. }) => (had_key, epoch),
+                    Ok(UserRecord::Live { epoch, .. }) => (true, epoch),
+                    // One that does not open here is destroyed as well: it may open elsewhere.
+                    Err(_) => (true, 0),
+                },
+                None => (false, 0),
             };
             let erasure = ring.erasure(&hash);
             let (at, epoch) = erasure.map_or((self.0.ring.now_ms(), 1), |it| (it.at, it.epoch));
-            let new = self.0.seal(&name, &UserRecord::Erased { at, epoch })?;
+            let mark = UserRecord::Erased {
+                at,
+                epoch: epoch.max(before),
+                had_key,
+            };
+            let new = self.0.seal(&name, &mark)?;
             let change = UserChange {
                 name,
                 expected,
@@ -253,7 +264,7 @@ impl UserKeys {
             };
             self.0.cache.forget(user);
             if self.0.place.replace(&[change]).await?.first() == Some(&true) {
-                return Ok(was_there);
+                return Ok(had_key);
             }
         }
         Err(UserKeyError::Contended)
@@ -277,11 +288,12 @@ impl UserKeys {
         let ring = self.0.ring.ring();
         let of = |index: &usize| users.get(*index).copied().unwrap_or_default();
         let names: Vec<&[u8]> = asked.iter().map(of).collect();
+        let began = Instant::now();
         for (index, read) in asked.iter().zip(self.0.read(&ring, &names).await?) {
             let key = read.key(&ring)?;
             self.0
                 .cache
-                .keep(of(index), key.clone().map_or(Kept::Absent, Kept::Key));
+                .keep(of(index), kept(key.as_ref(), read.stored), began);
             if let Some(place) = found.get_mut(*index) {
                 *place = key;
             }
@@ -295,12 +307,19 @@ impl UserKeys {
         &self,
         users: &[&'u [u8]],
     ) -> Result<HashMap<&'u [u8], Arc<UserKey>>, UserKeyError> {
+        if !self.0.ring.is_confirmed() {
+            // What is sealed under a key that was destroyed meanwhile could never be opened.
+            self.0.ring.confirm().await?;
+        }
         let ring = self.0.ring.ring();
+        let began = Instant::now();
         let mut live = HashMap::with_capacity(users.len());
         let mut changes = Vec::new();
         let mut made = Vec::new();
         for (user, read) in users.iter().zip(self.0.read(&ring, users).await?) {
             if let Some(key) = read.key(&ring)?.filter(|key| key.id().is_some()) {
+                let record = kept(Some(&key), read.stored);
+                self.0.cache.keep(user, record, began);
                 live.insert(*user, key);
                 continue;
             }
@@ -318,13 +337,16 @@ impl UserKeys {
             let erased_at = ring.erasure(&read.user).map(|erasure| erasure.at);
             made.push((*user, key_of(&record, erased_at)?));
         }
-        if !changes.is_empty() {
-            let done = self.0.place.replace(&changes).await?;
-            let done = made.into_iter().zip(done).filter(|(_, done)| *done);
-            live.extend(done.map(|(made, _)| made));
+        if changes.is_empty() {
+            return Ok(live);
         }
-        for (user, key) in &live {
-            self.0.cache.keep(user, Kept::Key(key.clone()));
+        let done = self.0.place.replace(&changes).await?;
+        for (((user, key), change), done) in made.into_iter().zip(changes).zip(done) {
+            if done {
+                let record = kept(Some(&key), Some(change.new));
+                self.0.cache.keep(user, record, began);
+                live.insert(user, key);
+            }
         }
         Ok(live)
     }
@@ -348,7 +370,53 @@ impl Inner {
                 record,
             });
         }
+        self.put_back(ring, users, &mut read).await?;
         Ok(read)
+    }
+
+    /// Puts records back that this process has read and that their place has lost. What the ledger
+    /// says of a user goes before.
+    async fn put_back(
+        &self,
+        ring: &Ring,
+        users: &[&[u8]],
+        read: &mut [Read],
+    ) -> Result<(), UserKeyError> {
+        let mut changes = Vec::new();
+        let mut lost = Vec::new();
+        for (index, (user, read)) in users.iter().zip(read.iter()).enumerate() {
+            let Some(stored) = self.cache.record(user).filter(|_| read.stored.is_none()) else {
+                continue;
+            };
+            let Ok(record) = self.open(&read.name, &read.user, &stored).await else {
+                continue;
+            };
+            let erased = ring.erasure(&read.user).map_or(0, |erasure| erasure.epoch);
+            if record.epoch() >= erased {
+                changes.push(UserChange {
+                    name: read.name.clone(),
+                    expected: None,
+                    new: stored.to_vec(),
+                });
+                lost.push((index, stored.to_vec(), record));
+            }
+        }
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let done = self.place.replace(&changes).await?;
+        tracing::error!(
+            "{} keys of users were lost at {} AND PUT BACK; find out who removed them",
+            done.iter().filter(|done| **done).count(),
+            self.place.location()
+        );
+        for ((index, stored, record), done) in lost.into_iter().zip(done) {
+            if let Some(read) = read.get_mut(index).filter(|_| done) {
+                read.stored = Some(stored);
+                read.record = Some(record);
+            }
+        }
+        Ok(())
     }
 
     async fn open(
@@ -407,6 +475,15 @@ impl Read {
         let record = self.record.as_ref().map_or(0, UserRecord::epoch);
         ledger.max(record)
     }
+}
+
+/// What is kept of a key and the record that it was in.
+fn kept(key: Option<&Arc<UserKey>>, record: Option<Vec<u8>>) -> Kept {
+    let Some(key) = key else {
+        return Kept::Absent;
+    };
+    let record = record.filter(|_| key.id().is_some());
+    Kept::Key(key.clone(), record.map(Arc::from))
 }
 
 fn key_of(record: &UserRecord, erased_at: Option<u64>) -> Result<Arc<UserKey>, UserKeyError> {

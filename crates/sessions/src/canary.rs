@@ -152,6 +152,7 @@ impl Canary {
                 .key()
                 .map(CanaryState::Opens)
                 .ok_or(GuardError::WrongKey),
+            Err(OpenError::Compromised { id }) => Err(GuardError::Compromised(id)),
             _ => Err(GuardError::WrongKey),
         }
     }
@@ -233,7 +234,8 @@ impl Sample {
     fn note(&mut self, sealer: &Sealer, name: &RecordName, stored: &[u8]) {
         match sealer.open(stored, Binding::record(name.as_bytes())) {
             Ok(Some(opened)) if opened.form == Form::Plain => self.plain += 1,
-            Ok(Some(_)) => self.opened += 1,
+            // A key that the ring knows and does not open with is no other store's.
+            Ok(Some(_)) | Err(OpenError::Compromised { .. }) => self.opened += 1,
             Ok(None) | Err(OpenError::Erased { .. }) => {}
             Err(OpenError::Plaintext) => self.plain += 1,
             Err(OpenError::UnknownKey { .. }) => self.foreign += 1,

@@ -1,7 +1,7 @@
 //! What can go wrong with a session, by culprit: the store, the stored bytes, the application's
 //! type, the configured key. No text holds a value or a whole record name.
 
-use waxseal_core::{OpenError, SealError};
+use waxseal_core::{KeyId, OpenError, SealError};
 use waxseal_keys::{RingError, UserKeyError};
 use waxseal_stores::{PatternError, StoreError};
 
@@ -80,6 +80,9 @@ pub enum GuardError {
     /// The canary, or what lies in the store, does not open under the configured keys.
     #[error("the key does not match this store")]
     WrongKey,
+    /// The canary is under a key of the ring that opens nothing any more.
+    #[error("the canary of this store is sealed under key {0}, which is marked as compromised")]
+    Compromised(KeyId),
     /// There is no key, and the store holds sealed values.
     #[error("no encryption key is configured")]
     NoKey,

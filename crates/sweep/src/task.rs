@@ -78,6 +78,10 @@ impl Value<'_> {
             // As many ids as users: they are not told apart.
             OpenError::UnknownKey { .. } if self.is_under_user_key() => Class::OfUser,
             OpenError::UnknownKey { id } => Class::UnknownKey(id),
+            OpenError::Compromised { id } => match Shape::of_header(self.stored) {
+                Some(_) => Class::Sealed(id),
+                None => Class::Classic(id),
+            },
             OpenError::Plaintext => Class::Plain,
             OpenError::Erased { .. } => Class::Erased,
             _ => Class::Unopenable,

@@ -344,7 +344,15 @@ impl Upkeep {
             let rotate = Arc::new(Rotate::new(pass.sealer.clone()));
             resealed.add(self.pass(&pass, rotate, false, stop).await?);
         }
-        Ok((resealed, self.audit(stop).await?))
+        let mut audit = self.audit(stop).await?;
+        for (&(class, _), group) in &resealed.groups {
+            if let Class::Classic(id) | Class::Sealed(id) = class
+                && id != self.ring.ring().sealing().id
+            {
+                *audit.resealed.entry(id.to_string()).or_default() += group.values;
+            }
+        }
+        Ok((resealed, audit))
     }
 
     /// Counts what is under which key, and writes nothing to the records.

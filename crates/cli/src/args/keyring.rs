@@ -67,7 +67,7 @@ pub(crate) enum KeyringCommand {
     },
     /// Change when keys are exchanged, for all processes
     #[command(after_help = "Example:\n  waxseal keyring configure --rotate-every 30d")]
-    Configure(SettingsArgs),
+    Configure(ConfigureArgs),
     /// Forget records that are protected no more: no key is kept for them
     #[command(
         after_help = "Example:\n  waxseal keyring release --store redis://127.0.0.1:6379 --records 'sess:*'"
@@ -89,6 +89,15 @@ pub(crate) struct InitArgs {
     /// Do not look at the store: begin with a new key, whatever it is sealed under
     #[arg(long)]
     pub(crate) fresh: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ConfigureArgs {
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+    /// Let lowered times hold at once, though processes that have not seen them go by the old ones
+    #[arg(long)]
+    pub(crate) at_once: bool,
 }
 
 /// When keys are exchanged.

@@ -35,7 +35,16 @@ pub(crate) async fn run(setup: &Setup, args: &ForgetArgs) -> Result<Ended, Failu
     let user = args.user.as_encoded_bytes();
     let receipt = forget(user, live, Some(&users.keys), &realms).await?;
     // A program and an auditor take the same.
-    output::json(&receipt)?;
+    output::json(&receipt).map_err(|failure| {
+        let text = failure.text();
+        Failure::failed(format!(
+            "the user is erased, and the receipt could not be written: {text}"
+        ))
+        .hint(
+            "the same command gives another one: it counts one erasure more, and finds neither a key \
+             nor records any more",
+        )
+    })?;
     let records = receipt.records_deleted;
     output::say(&format!(
         "waxseal: the user is erased: {}, records deleted: {records}; keep the receipt",

@@ -31,7 +31,9 @@ pub(crate) async fn run(common: &Common, command: &KeyringCommand) -> Result<End
     match command {
         KeyringCommand::Init(args) => return init::run(&setup, args).await,
         KeyringCommand::Restore { from } => return restore::run(&setup, from.as_deref()).await,
-        KeyringCommand::Configure(args) if *args == SettingsArgs::default() => {
+        KeyringCommand::Configure(args)
+            if args.settings == SettingsArgs::default() && !args.at_once =>
+        {
             return Err(Failure::usage("nothing to change was given")
                 .hint("for example waxseal keyring configure --rotate-every 30d"));
         }

@@ -40,6 +40,10 @@ impl From<RingError> for Failure {
                 "waxseal keyring restore puts back the last good copy; find out who put an old one \
                  there"
             }
+            RingError::Outdated { .. } => {
+                "nothing was changed; another machine may have a newer copy: waxseal keyring restore \
+                 puts back the best that there is"
+            }
             RingError::Contended(_) => "nothing was changed; run the same command again",
             RingError::Lapsed { .. } => {
                 "bring the place of the keyring back, and sealing goes on by itself"

@@ -81,7 +81,11 @@ impl RingSetup {
             Some(text) => Some(StoreUrl::parse(text)?),
             None => None,
         };
-        let copy = config.keyring_copy.clone().or_else(|| {
+        // The copy that the file names is that of the ring that the file names: it must not be put
+        // where a flag points to.
+        let of_file = config.keyring.as_ref().is_none_or(|named| named == text);
+        let copy = config.keyring_copy.clone().filter(|_| of_file);
+        let copy = copy.or_else(|| {
             let of = format!("{}\n{environment}", url.location());
             let name = fingerprint(COPY, of.as_bytes());
             let name = format!("keyring-{}.json", name.get(..16)?);

@@ -83,7 +83,8 @@ impl Setup {
     }
 
     /// Makes known to all who share the keyring that these records are under it, before anything is
-    /// sealed: no key is given up before they were looked at.
+    /// sealed: no key is given up before they were looked at. Nothing may be sealed where that fails,
+    /// in passing too: what runs for long tries again.
     pub(super) async fn enrol(&self, store: &Arc<dyn RecordStore>) -> Result<(), Failure> {
         let Some(opened) = &self.opened else {
             return Ok(());
@@ -99,14 +100,7 @@ impl Setup {
             territories.extend(users.map(|users| user_key_territory(&users.store)));
             self.warn_of_other_user_keys();
         }
-        let change = Change::Enrol(territories);
-        match opened.ring.change(&change).await.map_err(Failure::from) {
-            Ok(_) => Ok(()),
-            Err(failure) if failure.is_passing() => {
-                output::complain("warning", failure.text());
-                Ok(())
-            }
-            Err(failure) => Err(failure),
-        }
+        opened.ring.change(&Change::Enrol(territories)).await?;
+        Ok(())
     }
 }

@@ -5,6 +5,7 @@ mod changes;
 mod doctor;
 mod init;
 mod lost;
+mod settings;
 mod status;
 mod upkeep;
 mod users;
@@ -78,7 +79,8 @@ impl World {
     /// From now on unused keys are destroyed quickly.
     #[track_caller]
     fn hurry(&self) {
-        self.ring(&["configure", "--rest", "400ms"]).done();
+        self.ring(&["configure", "--rest", "400ms", "--at-once"])
+            .done();
     }
 
     /// Runs `keyring …`.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use waxseal_core::{
-    Binding, Defect, Form, Format, Keyring, Mode, OpenError, PlainValues, Sealer, SecretKey,
-    UserKey,
+    Binding, DataKey, Defect, Form, Format, KeyRole, Keyring, Mode, NameMask, OpenError,
+    PlainValues, Sealer, SecretKey, UserKey,
 };
 
 use crate::{KEY, OLD_KEY, OTHER_KEY, STATE, sealer};
@@ -208,4 +208,21 @@ fn the_keyring_of_the_environment_reads_its_two_variables() {
     assert!(Keyring::from_hex(KEY, "").is_ok());
     assert!(Keyring::from_hex(KEY, &format!("{OLD_KEY} , {OTHER_KEY}")).is_ok());
     assert!(Keyring::from_hex("", OLD_KEY).is_err());
+}
+
+#[test]
+fn a_classic_value_under_a_compromised_key_is_never_taken_for_plain() {
+    let key = |hex| {
+        let key = SecretKey::from_hex(hex).unwrap();
+        Arc::new(DataKey::with_id(key.id(), &key).unwrap())
+    };
+    let old = sealer(OLD_KEY, "", Mode::On, Format::Classic);
+    let stored = old.seal(STATE, place()).unwrap();
+    let id = key(OLD_KEY).id();
+    for plain in [PlainValues::Any, PlainValues::Json] {
+        let others = vec![(key(OLD_KEY), KeyRole::Compromised)];
+        let ring = Keyring::assemble(key(KEY), others, NameMask::random()).unwrap();
+        let sealer = Sealer::new(Arc::new(ring), Mode::On, Format::Classic).plain_values(plain);
+        assert_eq!(answer(&sealer, &stored), Err(OpenError::Compromised { id }));
+    }
 }

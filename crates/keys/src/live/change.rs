@@ -46,7 +46,12 @@ pub enum Change {
     /// Records that are protected no more.
     Release(Territory),
     /// Other settings.
-    Settings(Settings),
+    Settings {
+        /// Which.
+        settings: Settings,
+        /// Whether lowered times count at once, though not every process has seen them.
+        at_once: bool,
+    },
 }
 
 impl LiveRing {
@@ -124,8 +129,13 @@ impl LiveRing {
             Change::Erase(user) => ring.with_erasure(user, now),
             Change::Enrol(territories) => return Ok(ring.with_territories(territories)),
             Change::Release(territory) => return Ok(ring.without_territory(territory)),
-            Change::Settings(settings) if ring.settings() == settings => return Ok(None),
-            Change::Settings(settings) => ring.with_settings(settings.clone())?,
+            Change::Settings { settings, at_once } => {
+                let longer = ring.longer_times_until().is_some_and(|until| until > now);
+                if ring.settings() == settings && !(*at_once && longer) {
+                    return Ok(None);
+                }
+                ring.with_settings(settings.clone(), now, *at_once)?
+            }
         }))
     }
 

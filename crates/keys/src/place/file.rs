@@ -1,9 +1,9 @@
 //! A keyring in a file. Beside it, with its name before theirs: a lock, the leader's paper and the
 //! reports. Works for processes of one machine, or of several over a file system that locks.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -70,12 +70,7 @@ impl FilePlace {
 
     /// Holds the lock while `work` runs. It goes with the process that holds it.
     fn locked<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(MODE)
-            .open(self.beside(".lock"))?;
+        let lock = open_lock(&self.beside(".lock"), &self.path)?;
         let since = Instant::now();
         loop {
             match lock.try_lock() {
@@ -122,6 +117,34 @@ impl Place for FilePlace {
     }
 }
 
+/// The lock's file. It belongs to whom the ring belongs to, whoever came first.
+fn open_lock(file: &Path, ring: &Path) -> io::Result<File> {
+    let folder = file.parent().filter(|folder| *folder != Path::new(""));
+    if let Some(folder) = folder {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(folder)?;
+    }
+    let lock = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(MODE)
+        .open(file)?;
+    if let Ok(owner) = fs::metadata(ring) {
+        give_to(&lock, &owner)?;
+    }
+    Ok(lock)
+}
+
+/// Gives a file to the owner of another one, where it is not theirs already.
+fn give_to(file: &File, owner: &Metadata) -> io::Result<()> {
+    let own = file.metadata()?;
+    if (own.uid(), own.gid()) == (owner.uid(), owner.gid()) {
+        return Ok(());
+    }
+    fchown(file, Some(owner.uid()), Some(owner.gid()))
+}
+
 fn read(file: &Path) -> io::Result<Option<Vec<u8>>> {
     match fs::read(file) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -132,21 +155,26 @@ fn read(file: &Path) -> io::Result<Option<Vec<u8>>> {
 
 /// Writes a file whole or not at all: to another one beside it, to the disk if it is to be durable, and
 /// then into its place.
-pub(crate) fn write(file: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
+fn write(file: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
+    // What a link leads to is replaced, not the link.
+    let target = fs::canonicalize(file);
+    let file = target.as_deref().unwrap_or(file);
     let folder = file.parent().filter(|folder| *folder != Path::new(""));
     let folder = folder.unwrap_or(Path::new("."));
-    let mut builder = DirBuilder::new();
-    builder.recursive(true).mode(0o700).create(folder)?;
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let beside = folder.join(format!(".{name}.{}", waxseal_core::KeyId::random()));
     let written = (|| {
         let mut new = OpenOptions::new()
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .write(true)
             .mode(MODE)
             .open(&beside)?;
         new.write_all(bytes)?;
+        if let Ok(before) = fs::metadata(file) {
+            // An operator's change must not take the file away from the service that owns it.
+            new.set_permissions(before.permissions())?;
+            give_to(&new, &before)?;
+        }
         if durable {
             new.sync_all()?;
         }

@@ -1,12 +1,13 @@
 //! The changes of a ring: each checks what it must, and makes the ring of the next version.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use waxseal_core::{KeyId, SecretKey};
 
 use super::Ring;
 use crate::custodian::Custodian;
-use crate::document::{Entry, Erasure, Territory};
+use crate::document::{Entry, Erasure, Longer, Territory};
 use crate::error::{ChangeError, RingError};
 use crate::settings::Settings;
 use crate::state::KeyState;
@@ -24,7 +25,7 @@ impl Ring {
         }
         let mut next = self.next();
         let key = SecretKey::generate()?;
-        let activates = now_ms.saturating_add(self.settings().propagation_ms);
+        let activates = now_ms.saturating_add(self.effective_settings(now_ms).propagation_ms);
         let (id, is) = (self.free_id(), (KeyState::Pending, false));
         next.insert(id, &key, custodians, is, (now_ms, activates))
             .await?;
@@ -118,17 +119,35 @@ impl Ring {
         Some(next)
     }
 
-    /// The ring with other settings of its rotation.
-    pub fn with_settings(&self, settings: Settings) -> Result<Self, ChangeError> {
+    /// The ring with other settings of its rotation. Processes that have not seen them go by the old
+    /// ones, so lowered times count for leaders only when the old rest is over, unless `at_once`.
+    pub fn with_settings(
+        &self,
+        settings: Settings,
+        now_ms: u64,
+        at_once: bool,
+    ) -> Result<Self, ChangeError> {
+        let settings = settings.checked()?;
+        let held = self.effective_settings(now_ms);
+        let lowered = settings.propagation_ms < held.propagation_ms
+            || settings.refresh_ms < held.refresh_ms
+            || settings.rest_ms < held.rest_ms;
         let mut next = self.next();
-        next.document.rotation = settings.checked()?;
+        next.document.rotation = settings;
+        next.document.before = (lowered && !at_once).then(|| Longer {
+            propagation_ms: held.propagation_ms,
+            refresh_ms: held.refresh_ms,
+            rest_ms: held.rest_ms,
+            until: now_ms.saturating_add(held.rest_ms),
+        });
         next.authenticate();
         Ok(next)
     }
 
-    /// The ring with the keys and the erasures that another document of it has and this one lacks;
-    /// `None` where it lacks none. Neither ever leaves a ring, so a place that lacks one has lost a
-    /// write, as a server does that fails over. A key that comes back so only opens.
+    /// The ring with the keys, the erasures and the marks of compromised keys that another document of
+    /// it has and this one lacks; `None` where it lacks none. None of them ever leaves a ring, so a place
+    /// that lacks one has lost a write, as a server does that fails over. A key that comes back so only
+    /// opens.
     #[must_use]
     pub fn with_what_it_lacks(&self, other: &Self, now_ms: u64) -> Option<Self> {
         let keys = other.keys().iter();
@@ -138,7 +157,16 @@ impl Ring {
             here.is_none_or(|here| here.epoch < erasure.epoch)
         };
         let erasures: Vec<_> = other.erasures().iter().filter(newer).collect();
-        if keys.is_empty() && erasures.is_empty() {
+        let is_compromised = |key: &&Entry| {
+            let here = self.entry(key.id).map(|here| here.state);
+            key.state == KeyState::Compromised
+                && here.is_some_and(|here| {
+                    here != KeyState::Sealing && here.may_become(KeyState::Compromised)
+                })
+        };
+        let compromised = other.keys().iter().filter(is_compromised);
+        let compromised: Vec<KeyId> = compromised.map(|key| key.id).collect();
+        if keys.is_empty() && erasures.is_empty() && compromised.is_empty() {
             return None;
         }
         let mut merged = self.clone();
@@ -158,12 +186,17 @@ impl Ring {
                 merged.keys.insert(entry.id, prepared.clone());
             }
         }
+        for entry in &mut merged.document.keys {
+            if compromised.contains(&entry.id) {
+                entry.state = KeyState::Compromised;
+                entry.changed = now_ms;
+            }
+        }
         merged.document.keys.sort_by_key(|entry| entry.created);
         let erased = &mut merged.document.erased;
-        for erasure in erasures {
-            erased.retain(|here| here.user != erasure.user);
-            erased.push(erasure.clone());
-        }
+        let users: HashSet<&str> = erasures.iter().map(|it| it.user.as_str()).collect();
+        erased.retain(|here| !users.contains(here.user.as_str()));
+        erased.extend(erasures.into_iter().cloned());
         erased.sort_by(|a, b| a.user.cmp(&b.user));
         merged.authenticate();
         Some(merged)

@@ -10,6 +10,9 @@ use waxseal_core::UserKey;
 
 use super::Cached;
 
+/// How many times as long as a key its record is kept, sealed as it is.
+const RECORDS: u32 = 60;
+
 /// The bounds of a cache of users' keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheBounds {
@@ -22,9 +25,15 @@ pub struct CacheBounds {
 /// What is kept about a user.
 #[derive(Clone)]
 pub(super) enum Kept {
-    Key(Arc<UserKey>),
+    /// The key, and for a live one its record as it was read.
+    Key(Arc<UserKey>, Option<Arc<[u8]>>),
+    /// There was none.
     Absent,
+    /// Of a key that was asked for too long ago: its record, should its place lose it.
+    Record(Arc<[u8]>),
 }
+
+type Entries = HashMap<Vec<u8>, (Kept, Instant)>;
 
 pub(super) struct Cache {
     bounds: CacheBounds,
@@ -33,8 +42,10 @@ pub(super) struct Cache {
 
 #[derive(Default)]
 struct Generations {
-    young: HashMap<Vec<u8>, (Kept, Instant)>,
-    old: HashMap<Vec<u8>, (Kept, Instant)>,
+    young: Entries,
+    old: Entries,
+    /// When what was too old was taken out last.
+    swept: Option<Instant>,
 }
 
 impl Cache {
@@ -47,25 +58,35 @@ impl Cache {
 
     pub(super) fn get(&self, user: &[u8]) -> Cached {
         self.with(|generations| {
-            if let Some((kept, since)) = generations.young.get(user) {
+            if let Some((kept, since)) = generations.young.get_mut(user) {
                 return self.fresh(kept, *since);
             }
-            let Some((name, (kept, since))) = generations.old.remove_entry(user) else {
+            let Some((name, (mut kept, since))) = generations.old.remove_entry(user) else {
                 return Cached::Unknown;
             };
-            let cached = self.fresh(&kept, since);
-            if !matches!(cached, Cached::Unknown) {
-                self.insert(generations, name, kept, since);
-            }
+            let cached = self.fresh(&mut kept, since);
+            self.insert(generations, name, kept, since);
             cached
         })
     }
 
-    pub(super) fn keep(&self, user: &[u8], kept: Kept) {
-        let now = Instant::now();
+    /// The record of a user's live key, as it was read a while ago.
+    pub(super) fn record(&self, user: &[u8]) -> Option<Arc<[u8]>> {
+        self.with(|generations| {
+            let kept = generations.young.get(user);
+            match &kept.or_else(|| generations.old.get(user))?.0 {
+                Kept::Key(_, record) => record.clone(),
+                Kept::Record(record) => Some(record.clone()),
+                Kept::Absent => None,
+            }
+        })
+    }
+
+    /// Keeps what was asked for at this moment.
+    pub(super) fn keep(&self, user: &[u8], kept: Kept, asked: Instant) {
         self.with(|generations| {
             generations.old.remove(user);
-            self.insert(generations, user.to_vec(), kept, now);
+            self.insert(generations, user.to_vec(), kept, asked);
         });
     }
 
@@ -76,15 +97,32 @@ impl Cache {
         });
     }
 
-    fn fresh(&self, kept: &Kept, since: Instant) -> Cached {
+    /// What may still be used. A key that may not is dropped: none stays in memory for longer.
+    fn fresh(&self, kept: &mut Kept, since: Instant) -> Cached {
         if since.elapsed() < self.bounds.age {
-            kept.clone().into()
-        } else {
-            Cached::Unknown
+            return kept.clone().into();
         }
+        if let Kept::Key(_, record) = kept {
+            *kept = record.take().map_or(Kept::Absent, Kept::Record);
+        }
+        Cached::Unknown
+    }
+
+    /// Whether it is of any use.
+    fn is_useful(&self, kept: &mut Kept, since: Instant) -> bool {
+        let is_fresh = !matches!(self.fresh(kept, since), Cached::Unknown);
+        let is_record = matches!(kept, Kept::Record(_));
+        is_fresh || (is_record && since.elapsed() < self.bounds.age * RECORDS)
     }
 
     fn insert(&self, generations: &mut Generations, user: Vec<u8>, kept: Kept, since: Instant) {
+        let age = self.bounds.age;
+        if generations.swept.is_none_or(|swept| swept.elapsed() >= age) {
+            for entries in [&mut generations.young, &mut generations.old] {
+                entries.retain(|_, (kept, since)| self.is_useful(kept, *since));
+            }
+            generations.swept = Some(Instant::now());
+        }
         if generations.young.len() >= (self.bounds.users / 2).max(1) {
             generations.old = std::mem::take(&mut generations.young);
         }
@@ -103,8 +141,9 @@ impl Cache {
 impl From<Kept> for Cached {
     fn from(kept: Kept) -> Self {
         match kept {
-            Kept::Key(key) => Self::Key(key),
+            Kept::Key(key, _) => Self::Key(key),
             Kept::Absent => Self::Absent,
+            Kept::Record(_) => Self::Unknown,
         }
     }
 }
@@ -121,7 +160,7 @@ mod tests {
     fn holds_at_most_so_many_users_and_those_that_were_asked_for_longest() {
         let cache = cache(100, Duration::from_secs(60));
         for user in 0..1_000u32 {
-            cache.keep(&user.to_be_bytes(), Kept::Absent);
+            cache.keep(&user.to_be_bytes(), Kept::Absent, Instant::now());
             // One that is asked for all the time stays.
             assert!(!matches!(cache.get(&0u32.to_be_bytes()), Cached::Unknown));
         }
@@ -132,7 +171,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_too_old_is_unknown_however_often_it_is_asked_for() {
         let cache = cache(100, Duration::from_secs(60));
-        cache.keep(b"u", Kept::Absent);
+        cache.keep(b"u", Kept::Absent, Instant::now());
         for _ in 0..59 {
             tokio::time::advance(Duration::from_secs(1)).await;
             assert!(matches!(cache.get(b"u"), Cached::Absent));

@@ -7,6 +7,8 @@ use zeroize::Zeroizing;
 const VERSION: u8 = 1;
 const LIVE: u8 = 1;
 const ERASED: u8 = 2;
+/// As the one before, of a user who never had a key.
+const KEYLESS: u8 = 3;
 const HEAD: usize = 14;
 const KEY: usize = 32;
 
@@ -29,6 +31,8 @@ pub(super) enum UserRecord {
         at: u64,
         /// How often by then.
         epoch: u32,
+        /// Whether there was a key.
+        had_key: bool,
     },
 }
 
@@ -45,7 +49,10 @@ impl UserRecord {
         let mut bytes = Zeroizing::new(Vec::with_capacity(HEAD + 4 + KEY));
         let (kind, time) = match self {
             Self::Live { made, .. } => (LIVE, made),
-            Self::Erased { at, .. } => (ERASED, at),
+            Self::Erased {
+                at, had_key: true, ..
+            } => (ERASED, at),
+            Self::Erased { at, .. } => (KEYLESS, at),
         };
         bytes.extend_from_slice(&[VERSION, kind]);
         bytes.extend_from_slice(&self.epoch().to_be_bytes());
@@ -73,7 +80,11 @@ impl UserRecord {
                     key: SecretKey::from_bytes(key).ok()?,
                 })
             }
-            (VERSION, ERASED) if rest.is_empty() => Some(Self::Erased { at: time, epoch }),
+            (VERSION, ERASED | KEYLESS) if rest.is_empty() => Some(Self::Erased {
+                at: time,
+                epoch,
+                had_key: *kind == ERASED,
+            }),
             _ => None,
         }
     }
@@ -92,8 +103,12 @@ mod tests {
             id: KeyId::from_u32(0xAABB_CCDD),
             key,
         };
-        let erased = UserRecord::Erased { at: 18, epoch: 4 };
-        for record in [live, erased] {
+        let mark = |had_key| UserRecord::Erased {
+            at: 18,
+            epoch: 4,
+            had_key,
+        };
+        for record in [live, mark(true), mark(false)] {
             let bytes = record.to_bytes();
             let back = UserRecord::parse(&bytes).unwrap();
             assert_eq!(*back.to_bytes(), *bytes);

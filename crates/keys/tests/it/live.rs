@@ -88,3 +88,39 @@ async fn an_erased_user_gets_a_new_key_and_the_ledger_wins() {
     assert_ne!(new.id(), key.id());
     assert!(matches!(users.cached(b"u"), Cached::Key(_)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_record_of_a_users_key_that_its_place_lost_is_put_back_unless_the_user_was_erased() {
+    let custodian = custodian();
+    let custodians = Custodians::default().with(custodian.clone());
+    let ring = Ring::create("test", Settings::default(), &[custodian], &[], 1_000_000)
+        .await
+        .unwrap();
+    let live = LiveRing::create(
+        Arc::new(MemoryPlace::default()),
+        &ring,
+        custodians,
+        options(),
+    )
+    .await
+    .unwrap();
+    let place = Arc::new(MemoryUserKeys::default());
+    let bounds = CacheBounds::default();
+    let users = UserKeys::new(place.clone(), live.clone(), bounds);
+    let key = users.read_or_create(&[b"u"]).await.unwrap().remove(0);
+    place.restore(Default::default());
+    tokio::time::advance(bounds.age).await;
+    assert!(matches!(users.cached(b"u"), Cached::Unknown));
+    let again = users.read_or_create(&[b"u"]).await.unwrap().remove(0);
+    assert_eq!(again.id(), key.id());
+    assert_eq!(place.backup().len(), 1);
+
+    // Erased by another process, and lost after that: it stays erased.
+    let change = Change::Erase(live.ring().user(b"u"));
+    live.change(&change).await.unwrap();
+    place.restore(Default::default());
+    tokio::time::advance(bounds.age).await;
+    let read = users.read(&[b"u"]).await.unwrap().remove(0).unwrap();
+    assert_eq!(read.id(), None);
+    assert!(place.backup().is_empty());
+}

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use waxseal_core::SecretKey;
 use waxseal_keys::{
-    Change, Custodians, KeyState, LiveOptions, LiveRing, LocalCustodian, MemoryPlace, Paper, Place,
-    Ring, Settings,
+    Change, Custodian, Custodians, KeyState, LiveOptions, LiveRing, LocalCustodian, MemoryPlace,
+    Paper, Place, Ring, Settings,
 };
 
 #[tokio::test]
@@ -61,4 +61,40 @@ async fn keys_and_erasures_that_a_place_lost_come_back_though_it_was_written_to_
     assert!(two.learn(second).await);
     assert!(two.ring().is_same_as(&ring));
     assert!(two.ring().erasure(&user).is_some());
+}
+
+#[tokio::test]
+async fn a_mark_of_a_compromised_key_comes_back_and_lowered_times_wait_for_the_longer_ones() {
+    let secret = SecretKey::generate().unwrap();
+    let custodian: Arc<dyn Custodian> = Arc::new(LocalCustodian::new("env:TEST", &secret).unwrap());
+    let custodians = [custodian];
+    let ring = Ring::create("test", Settings::default(), &custodians, &[], 1_000)
+        .await
+        .unwrap();
+    let first = ring.sealing().id;
+    let ring = ring.with_new_key(&custodians, 1_000).await.unwrap();
+    let second = ring.in_state(KeyState::Pending).next().unwrap().id;
+    let ring = ring.with_sealing(second, 2_000, true).unwrap();
+    let marked = ring.with_compromised(first, 3_000).unwrap();
+    let other = ring.with_erasure("somebody", 3_000);
+    let whole = other.with_what_it_lacks(&marked, 4_000).unwrap();
+    let state = whole.entry(first).unwrap().state;
+    assert_eq!(state, KeyState::Compromised);
+    assert!(whole.with_what_it_lacks(&marked, 4_000).is_none());
+
+    let long = Settings::default();
+    let short = Settings {
+        refresh_ms: 1_000,
+        propagation_ms: 2_000,
+        rest_ms: 3_000,
+        ..long.clone()
+    };
+    let lowered = ring.with_settings(short.clone(), 5_000, false).unwrap();
+    assert_eq!(*lowered.settings(), short);
+    assert_eq!(lowered.effective_settings(5_000), long);
+    assert_eq!(lowered.longer_times_until(), Some(5_000 + long.rest_ms));
+    let over = 5_000 + long.rest_ms;
+    assert_eq!(lowered.effective_settings(over), short);
+    let at_once = ring.with_settings(short.clone(), 5_000, true).unwrap();
+    assert_eq!(at_once.effective_settings(5_000), short);
 }

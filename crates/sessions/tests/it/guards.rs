@@ -6,10 +6,11 @@ use waxseal_core::{Format, Mode, OpenError, Sealer, SecretKey};
 use waxseal_sessions::{
     Canary, CanaryState, GuardError, OnRefused, Options, StateError, StateManager, quarantine,
 };
-use waxseal_stores::{MemoryStore, RecordStore, RedisOptions, StoreError};
+use waxseal_stores::{MemoryStore, RecordName, RecordStore, RedisOptions, StoreError};
 use waxseal_testing::node::{ClassicSeal, classic_seal};
 use waxseal_testing::{Client, RedisServer};
 
+use crate::rings::Shared;
 use crate::*;
 
 const CANARY: &str = "waxseal:canary";
@@ -171,6 +172,32 @@ async fn after_a_rotation_the_canary_opens_under_the_previous_key_until_it_is_re
     start(&server, usual_sealer()).await.unwrap();
     let old = start(&server, sealer(&OTHER_KEY, Mode::On, Format::Sealed)).await;
     assert!(matches!(old, Err(GuardError::WrongKey)));
+}
+
+#[tokio::test]
+async fn a_compromised_key_of_the_ring_is_not_taken_for_that_of_another_store() {
+    let process = Shared::default().first().await;
+    let before = process.ring.ring().sealing().id;
+    let stores = [(); 2].map(|()| Arc::new(MemoryStore::default()));
+    for store in &stores {
+        let states = process.start(store.clone(), process.follows()).await;
+        states.unwrap().set(USER, &state("paid")).await.unwrap();
+    }
+    process.rotate().await;
+    let change = waxseal_keys::Change::Compromise(before);
+    process.ring.change(&change).await.unwrap();
+
+    let refused = process.start(stores[0].clone(), process.follows()).await;
+    let Err(error) = refused else {
+        panic!("the canary does not open")
+    };
+    assert!(matches!(error, GuardError::Compromised(id) if id == before));
+    assert!(error.to_string().contains("marked as compromised"));
+
+    // Without a canary the values are asked.
+    stores[1].delete(&RecordName::from(CANARY)).await.unwrap();
+    let states = process.start(stores[1].clone(), process.follows()).await;
+    states.unwrap();
 }
 
 #[tokio::test]

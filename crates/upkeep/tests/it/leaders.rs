@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use waxseal_core::{KeyId, SecretKey};
 use waxseal_keys::rotation::Step;
@@ -16,6 +15,9 @@ use waxseal_upkeep::{Told, Upkeep, UpkeepError};
 use crate::world::{Process, Start, World, compressed, compressed_once, now_ms, until};
 
 const USERS: usize = 200;
+
+/// How a killed leader ends.
+struct Killed;
 
 /// When a leader is killed.
 #[derive(Clone, Copy, Debug)]
@@ -43,38 +45,35 @@ impl Moment {
     }
 }
 
-/// Leads again and again, and hears of its own death by `told`, which gets its handle.
+/// Leads again and again, and says what it does.
 fn lead(
     process: Process,
     begin: bool,
-    mut told: impl FnMut(&Told, &AbortHandle) + Send + 'static,
+    mut told: impl FnMut(&Told) + Send + 'static,
 ) -> JoinHandle<()> {
-    let (give, take) = oneshot::channel::<AbortHandle>();
-    let task = tokio::spawn(async move {
-        let handle = take.await.unwrap();
+    tokio::spawn(async move {
         let stop = Stop::default();
         loop {
-            let mut told = |it: &Told| told(it, &handle);
             match process.upkeep.once(begin, &stop, &mut told).await {
                 Ok(_) | Err(UpkeepError::Led(_)) => sleep(Duration::from_millis(20)).await,
                 Err(error) => panic!("{error}"),
             }
         }
-    });
-    give.send(task.abort_handle()).unwrap();
-    task
+    })
 }
 
 /// A process that leads until this moment, at which it is killed and releases nothing.
 async fn killed_at(world: &World, moment: Moment, begin: bool) {
-    let task = lead(world.process(false).await, begin, move |told, own| {
+    let task = lead(world.process(false).await, begin, move |told| {
         if moment.is(told) {
-            own.abort();
+            // At once: an abort would let it go on to its next wait.
+            std::panic::resume_unwind(Box::new(Killed));
         }
     });
     let ended = timeout(Duration::from_secs(30), task).await;
     let ended = ended.unwrap_or_else(|_| panic!("never came to {moment:?}"));
-    assert!(ended.unwrap_err().is_cancelled(), "{moment:?}");
+    let end = ended.unwrap_err().into_panic();
+    assert!(end.is::<Killed>(), "{moment:?}");
 }
 
 async fn write_all(process: &Process) {
@@ -155,7 +154,7 @@ async fn a_sweep_whose_leaders_die_in_its_middle_comes_to_its_end() {
             },
             ..world.start()
         };
-        let task = lead(world.process_with(start).await, false, |_, _| {});
+        let task = lead(world.process_with(start).await, false, |_| {});
         until("a share of the values is under the new key", async || {
             under_others(&reader, first).await >= share
         })

@@ -3,7 +3,7 @@
 
 use waxseal_core::KeyId;
 use waxseal_keys::rotation::{Audit, Block};
-use waxseal_keys::{ChangeError, KeyState, Ring};
+use waxseal_keys::{ChangeError, Entry, KeyState, Ring};
 
 use crate::error::Failure;
 use crate::output::{self, thousands};
@@ -21,21 +21,36 @@ pub(super) async fn check(setup: &Setup, id: KeyId, to: KeyState) -> Result<(), 
     if !from.may_become(to) {
         return Err(ChangeError::Transition { id, from, to }.into());
     }
-    let settled = entry.changed.saturating_add(ring.settings().settling_ms());
-    if from != KeyState::Archived && settled > now_ms() {
-        return Err(Failure::failed(format!(
-            "processes that are behind may still seal under key {id}"
-        ))
-        .hint(format!(
-            "nothing was changed; wait until {}",
-            output::point_in_time(settled)
-        )));
-    }
+    wait_for_those_behind(&ring, entry, to)?;
     let upkeep = setup.upkeep("operator").await?;
     let audit = upkeep.audit(&stop_on_signal()?).await?;
     // Others may use it, and status tells it.
     setup.opened_ring()?.ring.report_audit(&audit).await?;
     refuse(&ring, id, &audit)
+}
+
+/// A process that is cut off from the ring seals for the whole rest under the key that it knows; one
+/// that is merely behind, until new keys are known everywhere.
+fn wait_for_those_behind(ring: &Ring, entry: &Entry, to: KeyState) -> Result<(), Failure> {
+    let (id, now) = (entry.id, now_ms());
+    let settings = ring.effective_settings(now);
+    let (who, wait, or) = match to {
+        KeyState::Destroyed => (
+            "processes that are cut off",
+            settings.rest_ms,
+            ", or add --force: what is still sealed under it is then lost",
+        ),
+        _ => ("processes that are behind", settings.settling_ms(), ""),
+    };
+    let settled = entry.changed.saturating_add(wait);
+    if settled <= now {
+        return Ok(());
+    }
+    let until = output::point_in_time(settled);
+    Err(
+        Failure::failed(format!("{who} may still seal under key {id}"))
+            .hint(format!("nothing was changed; wait until {until}{or}")),
+    )
 }
 
 fn refuse(ring: &Ring, id: KeyId, audit: &Audit) -> Result<(), Failure> {
@@ -50,7 +65,10 @@ fn refuse(ring: &Ring, id: KeyId, audit: &Audit) -> Result<(), Failure> {
         Block::InUse { .. } if entry.state == KeyState::Compromised => {
             "waxseal rotate --open-compromised brings them under the sealing key"
         }
-        Block::InUse { .. } => "waxseal rotate brings them under the sealing key",
+        Block::InUse { .. } => {
+            "waxseal rotate brings them under the sealing key; it leaves those of erased users, which \
+             waxseal forget deletes"
+        }
         Block::Unreadable { .. } => "waxseal audit and waxseal inspect tell which they are",
         Block::Uncovered { .. } => {
             "name the store and the pattern with --store and --protect where they are; if they are \

@@ -8,7 +8,7 @@ use waxseal_keys::rotation::next_to_seal;
 use waxseal_keys::{Change, ChangeError, KeyState, LiveRing, Ring, Territory};
 
 use super::{audit, tell};
-use crate::args::{Common, SettingsArgs};
+use crate::args::{Common, ConfigureArgs};
 use crate::error::{Ended, Failure};
 use crate::output;
 use crate::setup::Setup;
@@ -134,20 +134,30 @@ pub(super) async fn compromise(setup: &Setup, id: KeyId) -> Result<Ended, Failur
     tell(setup, &ring, &done, &next)
 }
 
-pub(super) async fn configure(setup: &Setup, args: &SettingsArgs) -> Result<Ended, Failure> {
+pub(super) async fn configure(setup: &Setup, args: &ConfigureArgs) -> Result<Ended, Failure> {
     let live = live(setup)?;
     let before = live.ring();
-    let settings = args.over(before.settings().clone());
-    let ring = live.change(&Change::Settings(settings)).await?;
-    let done = if ring.settings() == before.settings() {
+    let settings = args.settings.over(before.settings().clone());
+    let at_once = args.at_once;
+    let change = Change::Settings { settings, at_once };
+    let ring = live.change(&change).await?;
+    let done = if ring.version() == before.version() {
         "the keyring says so already".to_owned()
     } else {
         format!("changed (keyring version {})", ring.version())
     };
-    let next = format!(
-        "every process goes by it within {}",
-        output::span(before.settings().refresh_ms)
-    );
+    let now = live.now_ms();
+    let next = match ring.longer_times_until() {
+        Some(until) if until > now => format!(
+            "keys are exchanged and given up by the longer times until {}, when every process has seen \
+             the lowered ones; --at-once does not wait",
+            output::point_in_time(until)
+        ),
+        _ => format!(
+            "every process goes by it within {}",
+            output::span(before.effective_settings(now).refresh_ms)
+        ),
+    };
     tell(setup, &ring, &done, &next)
 }
 

@@ -19,6 +19,8 @@ struct Status<'a> {
     receipt_key: String,
     custodians: Vec<&'a str>,
     settings: Settings,
+    /// Where times were lowered: the longer ones that hold until every process has seen that.
+    longer_times: Option<LongerTimes>,
     keys: Vec<Key>,
     processes: Vec<Process>,
     protects: &'a [Territory],
@@ -37,6 +39,14 @@ struct Settings {
     refresh_ms: u64,
     rest_ms: u64,
     max_seals: u64,
+}
+
+#[derive(Serialize)]
+struct LongerTimes {
+    propagation_ms: u64,
+    refresh_ms: u64,
+    rest_ms: u64,
+    until: String,
 }
 
 #[derive(Serialize)]
@@ -146,6 +156,7 @@ fn status<'a>(
             rest_ms: settings.rest_ms,
             max_seals: settings.seals,
         },
+        longer_times: longer_times(ring, now),
         keys: ring.keys().iter().map(|it| key(it, reports, now)).collect(),
         processes: processes.collect(),
         protects: ring.territories(),
@@ -159,6 +170,17 @@ fn status<'a>(
         blocked: outlook.blocked.iter().map(blocked).collect(),
         trouble: None,
     }
+}
+
+fn longer_times(ring: &Ring, now_ms: u64) -> Option<LongerTimes> {
+    let until = ring.longer_times_until().filter(|until| *until > now_ms)?;
+    let settings = ring.effective_settings(now_ms);
+    Some(LongerTimes {
+        propagation_ms: settings.propagation_ms,
+        refresh_ms: settings.refresh_ms,
+        rest_ms: settings.rest_ms,
+        until: output::point_in_time(until),
+    })
 }
 
 fn key(entry: &Entry, reports: &Reports, now: u64) -> Key {
@@ -242,6 +264,15 @@ fn print(status: &Status<'_>) -> Result<(), Failure> {
         ("erased users", status.erased_users.to_string()),
     ] {
         output::line(format!("{word:<13} {text}"))?;
+    }
+    if let Some(longer) = &status.longer_times {
+        output::line(format!(
+            "longer times  hold until {}: {} until it seals, looked for every {}, kept for {} unused",
+            longer.until,
+            span(longer.propagation_ms),
+            span(longer.refresh_ms),
+            span(longer.rest_ms)
+        ))?;
     }
     print_keys(status)?;
     print_users_of_it(status)?;

@@ -3,6 +3,8 @@
 use std::thread::sleep;
 use std::time::Duration;
 
+use waxseal_testing::RedisServer;
+
 use super::{Lies, PLACES, World};
 use crate::program::{Output, Program};
 use crate::records::{NAME, STATE};
@@ -59,6 +61,8 @@ fn a_key_goes_through_its_whole_life() {
         let said = world.ring(&["archive", &old]).done().text();
         assert!(said.contains("archived already"), "{said}");
         let before = world.wrapped().len();
+        world.hurry();
+        sleep(A_WHILE);
         world.ring(&["destroy", &old]).done();
         assert_eq!(world.keys("destroyed"), [old.as_str()]);
         assert_eq!(world.wrapped().len(), before - 1);
@@ -85,7 +89,36 @@ fn a_key_under_which_others_may_still_seal_is_not_put_aside() {
         world.ring(&["compromise", &old]).done();
         assert_ne!(world.document(), before);
         let output = world.ring(&["destroy", &old]);
-        output.failed(2, "processes that are behind may still seal under key");
+        output.failed(2, "processes that are cut off may still seal under key");
+    }
+}
+
+#[test]
+fn a_key_under_which_processes_that_are_cut_off_may_still_seal_is_not_destroyed() {
+    for (lies, last) in PLACES.into_iter().zip(["archive", "compromise"]) {
+        let world = World::with_ring(lies);
+        let (old, _) = world.exchange();
+        sleep(A_WHILE);
+        world.ring(&[last, &old]).done();
+        // That the rest was lowered is not known to a process that is cut off.
+        for lowered in [false, true] {
+            if lowered {
+                world.ring(&["configure", "--rest", "400ms"]).done();
+            }
+            sleep(A_WHILE);
+            let before = world.document();
+            let output = world.ring(&["destroy", &old]);
+            let output = output.failed(2, "processes that are cut off may still seal under key");
+            assert!(
+                output.stderr.contains(", or add --force"),
+                "{}",
+                output.stderr
+            );
+            assert_eq!(world.document(), before);
+        }
+        world.ring(&["configure", "--at-once"]).done();
+        world.ring(&["destroy", &old]).done();
+        assert_eq!(world.keys("destroyed"), [old.as_str()]);
     }
 }
 
@@ -192,11 +225,25 @@ fn a_compromised_key_opens_nothing_until_its_values_are_brought_under_another() 
         let (old, new) = world.exchange();
         let said = world.ring(&["compromise", &old]).done().text();
         assert!(said.contains("rotate --open-compromised"), "{said}");
+        let says = format!(
+            "the canary of this store is sealed under key {old}, which is marked as compromised"
+        );
+        for words in [&["get", NAME][..], &["audit"], &["rotate"], &["keeper"]] {
+            let output = world.run(words).failed(2, &says);
+            assert!(
+                output
+                    .stderr
+                    .contains("hint: waxseal rotate --open-compromised brings everything"),
+                "{}",
+                output.stderr
+            );
+        }
         let report = world
             .run(&["inspect", NAME, "--json"])
             .with_status(1)
             .json();
         assert_eq!(report["values"][0]["key_state"], "compromised");
+        world.hurry();
         sleep(A_WHILE);
         let output = world.ring(&["destroy", &old]).failed(2, "is still needed");
         assert!(
@@ -268,33 +315,24 @@ fn records_of_others_that_were_not_looked_at_keep_a_key_until_they_are_released(
 }
 
 #[test]
-fn settings_are_changed_for_all() {
-    for lies in PLACES {
-        let world = World::with_ring(lies);
-        world
-            .ring(&["configure", "--rotate-every", "30d", "--max-seals", "1000"])
-            .done();
-        let status = world.status();
-        assert_eq!(status["settings"]["rotate_every_ms"], 30 * 86_400_000_u64);
-        assert_eq!(status["settings"]["max_seals"], 1000);
-        assert_eq!(status["settings"]["propagation_ms"], 400);
-        assert_eq!(status["next"][0]["step"], "add");
-        world.ring(&["configure", "--rotate-every", "never"]).done();
-        assert!(world.status()["settings"]["rotate_every_ms"].is_null());
-        let version = world.status()["version"].clone();
-        world
-            .ring(&["configure"])
-            .failed(64, "nothing to change was given");
-        world
-            .ring(&["configure", "--rest", "1ms"])
-            .failed(64, "at least as long as the propagation delay");
-        let said = world
-            .ring(&["configure", "--refresh", "200ms"])
-            .done()
-            .text();
-        assert!(said.contains("says so already"), "{said}");
-        assert_eq!(world.status()["version"], version);
-    }
+fn nothing_is_sealed_where_the_keyring_cannot_be_told_of_it() {
+    let world = World::with_ring(Lies::InTheServer);
+    let records = RedisServer::start();
+    let url = records.url();
+    let put = ["put", "sess:1", "--store", &url, "--protect", "sess:*"];
+    let mut client = world.server.client();
+    // What the ring says can be read, and no change of it comes through.
+    let paused = client.cmd(&["CLIENT", "PAUSE", "600000", "WRITE"]);
+    assert_eq!(paused.to_text(), "OK");
+    let output = world.program.run_with(&put, STATE.as_bytes());
+    output.failed(2, "cannot be reached");
+    assert_eq!(client.cmd(&["CLIENT", "UNPAUSE"]).to_text(), "OK");
+    // Not even the canary is.
+    assert!(records.snapshot().is_empty());
+    assert!(world.status()["protects"].as_array().unwrap().is_empty());
+    world.program.run_with(&put, STATE.as_bytes()).done();
+    assert_eq!(world.status()["protects"][0]["records"], "sess:*");
+    assert_eq!(records.snapshot().len(), 2);
 }
 
 #[test]

@@ -161,6 +161,20 @@ fn the_ring_of_somebody_else_is_never_overwritten() {
 }
 
 #[test]
+fn a_flag_that_points_elsewhere_does_not_bring_the_ring_there() {
+    let world = World::with(Lies::InAFile, "keyring_copy = \"copy.json\"\n");
+    world.init();
+    assert!(world.program.path("copy.json").exists());
+    let output = world.run(&["audit", "--keyring", "file:elsewhere.json"]);
+    output.failed(2, "there is no keyring at file:");
+    assert!(!world.program.path("elsewhere.json").exists());
+    // The same place is the same ring.
+    world.set_document(None);
+    world.run(&["audit", "--keyring", "file:ring.json"]).done();
+    assert!(world.document().is_some());
+}
+
+#[test]
 fn a_ring_that_a_newer_version_wrote_is_never_overwritten() {
     for lies in PLACES {
         let (world, _, present) = world_with_two_versions(lies);

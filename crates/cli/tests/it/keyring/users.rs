@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Lies, PLACES, World};
+use super::{Lies, PLACES, World, text};
 use crate::program::Program;
 use crate::records::{NAME, STATE, get, put};
 
@@ -388,6 +388,52 @@ fn what_the_configuration_cannot_mean_is_refused() {
             .file("waxseal.toml", &config);
         program.run(&["audit"]).failed(64, text);
     }
+}
+
+#[test]
+fn a_receipt_that_could_not_be_written_is_told_and_the_user_is_erased() {
+    let world = world(Lies::InAFile);
+    put(&world.server, NAME, STATE.as_bytes());
+    let forget = ["forget", USER, "--yes"];
+    let output = world
+        .program
+        .start_after("exec > /dev/full", &forget)
+        .end()
+        .failed(
+            2,
+            "the user is erased, and the receipt could not be written",
+        );
+    assert!(output.stderr.contains("hint: the same command gives"));
+    assert_eq!(get(&world.server, NAME), None);
+    assert_eq!(world.status()["erased_users"], 1);
+    let again = world.run(&forget).done().json();
+    assert_eq!(again["erasure"], 2);
+}
+
+#[test]
+fn an_old_key_that_an_erased_user_keeps_is_freed_by_forgetting_again() {
+    let world = world(Lies::InAFile);
+    let forget = ["forget", USER, "--yes"];
+    world.run(&forget).done();
+    // Somebody without per_user_keys writes for the user.
+    let without = "environment = \"tests\"\nkeyring = \"file:ring.json\"\n\
+                   [[protect]]\nrecords = \"wa:{user}\"\nformat = \"sealed\"\n";
+    let program = world.program.file("without.toml", without);
+    let write = ["put", NAME, "--config", "without.toml"];
+    program.run_with(&write, STATE.as_bytes()).done();
+    let old = text(&program.run(&["keyring", "status", "--json"]).done().json()["keys"][0]["id"]);
+    let ring = |words: &[&str]| program.run(&[&["keyring"], words].concat());
+    let added = ring(&["add", "--json"]).done().json();
+    let said = text(&added["done"]);
+    let new = said.split(' ').nth(1).unwrap();
+    ring(&["promote", new, "--now"]).done();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    program.run(&["rotate"]).with_status(1);
+    let output = ring(&["archive", &old]).failed(2, "1 values are under it");
+    let hint = "erased users, which waxseal forget deletes";
+    assert!(output.stderr.contains(hint), "{}", output.stderr);
+    program.run(&forget).done();
+    ring(&["archive", &old]).done();
 }
 
 #[test]

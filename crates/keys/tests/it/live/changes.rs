@@ -120,7 +120,10 @@ async fn what_is_done_already_is_not_done_again() {
         Change::Promote { id, at_once: true },
         Change::Archive(old),
         Change::Destroy(old),
-        Change::Settings(Settings::default()),
+        Change::Settings {
+            settings: Settings::default(),
+            at_once: false,
+        },
     ] {
         let version = live.change(&change).await.unwrap().version();
         assert_eq!(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use waxseal_core::SecretKey;
 use waxseal_keys::{
     Change, Custodian, LiveOptions, LiveRing, LocalCustodian, MemoryPlace, Paper, Place, RingError,
-    Territory,
+    Settings, Territory,
 };
 
 use crate::rings::{Clock, NOW, custodian, new_ring, options, with};
@@ -68,24 +68,75 @@ async fn a_start_without_a_copy_and_without_a_ring_is_refused() {
     assert!(matches!(error, Some(RingError::Place(_))));
 }
 
+/// The same so long after the copy was confirmed.
+fn copied_after(path: &Path, ms: u64) -> LiveOptions {
+    LiveOptions {
+        copy: Some(path.to_owned()),
+        ..options(&Clock::at(NOW + ms))
+    }
+}
+
 #[tokio::test]
-async fn a_start_from_the_copy_alone_opens_values_and_seals_none() {
+async fn a_start_from_the_copy_alone_opens_values_and_seals_only_while_the_copy_is_young() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("copy.json");
     let (place, custodian, _, newest) = kept(&path).await;
+    let rest = Settings::default().rest_ms;
     place.set_out_of_reach(true);
-    let live = LiveRing::open(place.clone(), with(&custodian), copied(&path))
-        .await
-        .unwrap();
-    assert_eq!(live.ring().to_bytes(), newest);
-    assert!(!live.is_confirmed());
-    assert!(matches!(
-        live.confirm().await,
-        Err(RingError::Lapsed { .. })
-    ));
-    place.set_out_of_reach(false);
-    live.confirm().await.unwrap();
-    assert!(live.is_confirmed());
+    for (age, seals) in [(rest - 1, true), (rest, false)] {
+        let live = LiveRing::open(place.clone(), with(&custodian), copied_after(&path, age))
+            .await
+            .unwrap();
+        assert_eq!(live.ring().to_bytes(), newest);
+        assert!(!live.is_confirmed());
+        let confirmed = live.confirm().await;
+        assert_eq!(confirmed.is_ok(), seals, "{confirmed:?}");
+        if !seals {
+            assert!(matches!(confirmed, Err(RingError::Lapsed { .. })));
+            place.set_out_of_reach(false);
+            live.confirm().await.unwrap();
+            assert!(live.is_confirmed());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_copy_that_is_too_old_is_not_put_back_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("copy.json");
+    let (place, custodian, older, newest) = kept(&path).await;
+    let rest = Settings::default().rest_ms;
+    for found in [None, Some(older)] {
+        place.set(Paper::Ring, found.clone());
+        let options = copied_after(&path, rest);
+        let error = LiveRing::open(place.clone(), with(&custodian), options)
+            .await
+            .err();
+        assert!(
+            matches!(error, Some(RingError::Outdated { version: 2, .. })),
+            "{error:?}"
+        );
+        assert_eq!(place.read(&Paper::Ring).await.unwrap(), found);
+        assert_eq!(std::fs::read(&path).unwrap(), newest);
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_is_behind_puts_back_what_another_one_of_its_machine_has_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("copy.json");
+    let (place, custodian, ..) = kept(&path).await;
+    let open = || LiveRing::open(place.clone(), with(&custodian), copied(&path));
+    let (behind, ahead) = (open().await.unwrap(), open().await.unwrap());
+    let user = ahead.ring().user(b"somebody");
+    ahead.change(&Change::Erase(user.clone())).await.unwrap();
+    drop(ahead);
+    place.set(Paper::Ring, None);
+    let ring = behind.refresh().await.unwrap();
+    assert_eq!(ring.erasure(&user).unwrap().epoch, 1);
+    let lies = place.read(&Paper::Ring).await.unwrap().unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), lies);
+    assert_eq!(ring.to_bytes(), lies);
 }
 
 #[tokio::test]

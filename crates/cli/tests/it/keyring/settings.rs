@@ -1,0 +1,64 @@
+//! The settings of a ring: given, changed for all who share it, and lowered without harm to those who
+//! have not seen it.
+
+use super::{PLACES, World};
+
+#[test]
+fn settings_are_changed_for_all() {
+    for lies in PLACES {
+        let world = World::with_ring(lies);
+        world
+            .ring(&["configure", "--rotate-every", "30d", "--max-seals", "1000"])
+            .done();
+        let status = world.status();
+        assert_eq!(status["settings"]["rotate_every_ms"], 30 * 86_400_000_u64);
+        assert_eq!(status["settings"]["max_seals"], 1000);
+        assert_eq!(status["settings"]["propagation_ms"], 400);
+        assert_eq!(status["next"][0]["step"], "add");
+        world.ring(&["configure", "--rotate-every", "never"]).done();
+        assert!(world.status()["settings"]["rotate_every_ms"].is_null());
+        let version = world.status()["version"].clone();
+        world
+            .ring(&["configure"])
+            .failed(64, "nothing to change was given");
+        world
+            .ring(&["configure", "--rest", "1ms"])
+            .failed(64, "at least as long as the propagation delay");
+        let said = world
+            .ring(&["configure", "--refresh", "200ms"])
+            .done()
+            .text();
+        assert!(said.contains("says so already"), "{said}");
+        assert_eq!(world.status()["version"], version);
+    }
+}
+
+#[test]
+fn lowered_times_hold_once_every_process_has_seen_them() {
+    for lies in PLACES {
+        let world = World::new(lies);
+        world.ring(&["init"]).done();
+        assert!(world.status()["longer_times"].is_null());
+        let said = world.ring(&["configure", "--rest", "2h"]).done().text();
+        assert!(said.contains("by the longer times until 20"), "{said}");
+        let status = world.status();
+        assert_eq!(status["settings"]["rest_ms"], 7_200_000);
+        assert_eq!(status["longer_times"]["rest_ms"], 7 * 86_400_000);
+        assert_eq!(status["longer_times"]["propagation_ms"], 7_200_000);
+        let until = status["longer_times"]["until"].as_str().unwrap();
+        let said = world.ring(&["status"]).done().text();
+        let line = format!("longer times  hold until {until}: 2 h until it seals");
+        assert!(said.contains(&line), "{said}");
+        // Nothing else is given, and it is something all the same.
+        let said = world.ring(&["configure", "--at-once"]).done().text();
+        assert!(
+            said.contains("every process goes by it within 60 s"),
+            "{said}"
+        );
+        let status = world.status();
+        assert!(status["longer_times"].is_null());
+        assert_eq!(status["settings"]["rest_ms"], 7_200_000);
+        let said = world.ring(&["configure", "--at-once"]).done().text();
+        assert!(said.contains("says so already"), "{said}");
+    }
+}
