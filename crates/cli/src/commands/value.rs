@@ -67,6 +67,9 @@ async fn for_user(
     let Ok(protected) = setup.protected(name) else {
         return Ok(sealer);
     };
+    if seals && protected.per_user {
+        setup.enrol_user_keys().await?;
+    }
     let key = setup.user_key(protected, name.as_bytes(), seals).await?;
     Ok(match key {
         Some(key) => sealer.for_user(key),

@@ -103,4 +103,19 @@ impl Setup {
         opened.ring.change(&Change::Enrol(territories)).await?;
         Ok(())
     }
+
+    /// The same for the keys of users alone: before one is made for a value that is not stored here.
+    pub(crate) async fn enrol_user_keys(&self) -> Result<(), Failure> {
+        let Some((opened, users)) = self
+            .opened
+            .as_ref()
+            .and_then(|opened| Some((opened, opened.users.as_ref()?)))
+        else {
+            return Ok(());
+        };
+        self.warn_of_other_user_keys();
+        let change = Change::Enrol(vec![user_key_territory(&users.store)]);
+        opened.ring.change(&change).await?;
+        Ok(())
+    }
 }

@@ -336,6 +336,18 @@ fn nothing_is_sealed_where_the_keyring_cannot_be_told_of_it() {
 }
 
 #[test]
+fn a_user_key_that_is_made_for_a_value_from_stdin_is_known_to_the_ring() {
+    let config = "[[protect]]\nrecords = \"wa:{user}\"\nper_user_keys = true\n";
+    let world = World::with(Lies::InAFile, config);
+    world.init();
+    let seal = ["seal", "--record", NAME];
+    world.program.run_with(&seal, STATE.as_bytes()).done();
+    let status = world.status();
+    assert_eq!(status["protects"][0]["records"], "waxseal:user:*");
+    assert_eq!(world.server.snapshot().len(), 1);
+}
+
+#[test]
 fn a_ring_can_be_named_by_a_flag() {
     let program = Program::with_file();
     let state = program.path("state");
