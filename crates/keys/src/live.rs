@@ -23,6 +23,7 @@ use crate::rotation;
 
 mod change;
 mod follow;
+mod look;
 
 pub use change::Change;
 
@@ -32,8 +33,6 @@ const FORCED_EVERY: Duration = Duration::from_millis(500);
 const IN_VAIN: Duration = Duration::from_secs(10);
 /// Ids that were looked for in vain, at most: whoever can write values can make them up.
 const MOST_IN_VAIN: usize = 10_000;
-/// How often a look is taken anew where somebody else put the ring back, or changed it, in between.
-const LOOKS: usize = 5;
 /// How often trouble that lasts is told again.
 const TOLD_EVERY: Duration = Duration::from_secs(300);
 
@@ -95,13 +94,6 @@ struct Known {
 struct Looked {
     began: Instant,
     result: Result<(), RingError>,
-}
-
-/// What a look came to.
-enum Seen {
-    InOrder,
-    /// The place had lost the ring, and somebody else wrote there before this process did.
-    Outrun(RingError),
 }
 
 /// What is wrong with the document at present.
@@ -373,191 +365,6 @@ impl Inner {
             sleep(FORCED_EVERY.saturating_sub(last.elapsed())).await;
         }
         self.refresh(asked).await
-    }
-
-    /// Looks, and again where somebody else was faster to put the ring back.
-    async fn look(&self) -> Result<(), RingError> {
-        let mut seen = self.look_once().await?;
-        for _ in 1..LOOKS {
-            if matches!(seen, Seen::InOrder) {
-                break;
-            }
-            seen = self.look_once().await?;
-        }
-        match seen {
-            Seen::InOrder => Ok(()),
-            Seen::Outrun(why) => Err(why),
-        }
-    }
-
-    /// One look: takes over a newer document, puts back what the place has lost, refuses any other.
-    async fn look_once(&self) -> Result<Seen, RingError> {
-        let asked = self.moment();
-        let found = self.place.read(&Paper::Ring).await?;
-        if found.as_ref() == Some(&self.known().bytes) {
-            self.note_confirmed(asked);
-            return Ok(Seen::InOrder);
-        }
-        self.learn_from_copy().await?;
-        let known = self.known();
-        let Some(bytes) = found else {
-            let location = self.place.location();
-            let missing = RingError::Missing { location };
-            return self.put_back(asked, missing, None, None).await;
-        };
-        if bytes == known.bytes {
-            self.note_confirmed(asked);
-            return Ok(Seen::InOrder);
-        }
-        let (place, options) = (&*self.place, &self.options);
-        let ring = match open(place, &bytes, &self.custodians, options, Some(&known.ring)).await {
-            Ok(ring) => ring,
-            Err(error) if error.is_loss() => {
-                return self.put_back(asked, error, Some(&bytes), None).await;
-            }
-            Err(error) => return Err(error),
-        };
-        let now = self.now_ms();
-        match ring.may_follow(&known.ring, &place.location()) {
-            Ok(()) => match ring.with_what_it_lacks(&known.ring, now) {
-                None => {
-                    self.take_over(asked, ring, bytes).await?;
-                    Ok(Seen::InOrder)
-                }
-                Some(whole) => {
-                    let lost = RingError::Lost {
-                        location: place.location(),
-                    };
-                    self.put_back(asked, lost, Some(&bytes), Some(whole)).await
-                }
-            },
-            Err(error) if error.is_loss() => {
-                let whole = known.ring.with_what_it_lacks(&ring, now);
-                self.put_back(asked, error, Some(&bytes), whole).await
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Another process of this machine may know more of the ring than this one: what its copy has is
-    /// not to be lost.
-    async fn learn_from_copy(&self) -> Result<(), RingError> {
-        let known = self.known();
-        let Some(copy) = &self.copy else {
-            return Ok(());
-        };
-        let Ok(Some(bytes)) = copy.read().await else {
-            return Ok(());
-        };
-        if bytes == known.bytes {
-            return Ok(());
-        }
-        let location = format!("file:{}", copy.path().display());
-        let environment = &self.options.environment;
-        let custodians = &self.custodians;
-        let opened = Ring::open(
-            &bytes,
-            &location,
-            environment,
-            custodians,
-            Some(&known.ring),
-        );
-        let Ok(ring) = opened.await else {
-            return Ok(());
-        };
-        if ring.id() != known.ring.id() {
-            return Ok(());
-        }
-        let now = self.now_ms();
-        let is_newer = ring.version() > known.ring.version();
-        let whole = match is_newer {
-            true => ring.with_what_it_lacks(&known.ring, now),
-            false => known.ring.with_what_it_lacks(&ring, now),
-        };
-        match whole {
-            Some(whole) => {
-                let bytes = whole.to_bytes();
-                self.adopt(whole, bytes)
-            }
-            None if is_newer => self.adopt(ring, bytes),
-            None => Ok(()),
-        }
-    }
-
-    async fn take_over(&self, asked: Moment, ring: Ring, bytes: Vec<u8>) -> Result<(), RingError> {
-        self.adopt(ring, bytes)?;
-        self.note_confirmed(asked);
-        self.keep_copy().await;
-        Ok(())
-    }
-
-    /// Knows this ring from now on.
-    fn adopt(&self, ring: Ring, bytes: Vec<u8>) -> Result<(), RingError> {
-        let keyring = Arc::new(keyring(&ring, &self.options)?);
-        let (version, sealing) = (ring.version(), keyring.sealing_id());
-        let changed = sealing != self.keyring.current().sealing_id();
-        let ring = Arc::new(ring);
-        *lock(&self.known) = Arc::new(Known {
-            ring: ring.clone(),
-            bytes,
-        });
-        self.keyring.publish(keyring);
-        self.told.send_replace(ring);
-        lock(&self.in_vain).clear();
-        if changed {
-            info!("keyring version {version}: key {sealing} seals from now on");
-        }
-        Ok(())
-    }
-
-    /// Puts the ring that this process knows where the place has lost it; or one that has what each of
-    /// them lacks.
-    async fn put_back(
-        &self,
-        asked: Moment,
-        why: RingError,
-        found: Option<&[u8]>,
-        whole: Option<Ring>,
-    ) -> Result<Seen, RingError> {
-        let known = self.known();
-        let is_current = matches!(why, RingError::Lost { .. });
-        if !is_current && known.ring.settings().is_lapsed(self.silent_ms()) {
-            // Others may know a newer one, and what is sealed under this one may be lost.
-            return Err(RingError::Outdated {
-                location: self.place.location(),
-                version: known.ring.version(),
-            });
-        }
-        let bytes = match &whole {
-            Some(whole) => whole.to_bytes(),
-            None => known.bytes.clone(),
-        };
-        if !self.place.replace(&Paper::Ring, found, &bytes).await? {
-            return Ok(Seen::Outrun(why));
-        }
-        // Others may not have seen it meanwhile.
-        *lock(&self.watched) = None;
-        match whole {
-            Some(whole) => self.take_over(asked, whole, bytes).await?,
-            None => {
-                self.note_confirmed(asked);
-                self.keep_copy().await;
-            }
-        }
-        error!(
-            "{why}: THE KEYRING WAS PUT BACK from the last good copy (version {}); \
-             find out who removed or changed it",
-            self.known().ring.version()
-        );
-        Ok(Seen::InOrder)
-    }
-
-    async fn keep_copy(&self) {
-        let Some(copy) = &self.copy else { return };
-        if let Err(error) = copy.keep(&self.known().bytes).await {
-            warn!("the last good copy of the keyring cannot be kept: {error}");
-        }
-        copy.renew(self.now_ms(), true).await;
     }
 
     fn known(&self) -> Arc<Known> {

@@ -40,10 +40,7 @@ pub(crate) async fn run(setup: &Setup, args: &ForgetArgs) -> Result<Ended, Failu
         Failure::failed(format!(
             "the user is erased, and the receipt could not be written: {text}"
         ))
-        .hint(
-            "the same command gives another one: it counts one erasure more, and finds neither a key \
-             nor records any more",
-        )
+        .hint("the same command gives another one, which counts one erasure more")
     })?;
     let records = receipt.records_deleted;
     output::say(&format!(
