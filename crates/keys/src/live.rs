@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
@@ -59,7 +60,8 @@ struct Inner {
     options: LiveOptions,
     copy: Option<LastGood>,
     keyring: SharedKeyring,
-    known: Mutex<Arc<Known>>,
+    /// Looked at for each value that is sealed: without a lock.
+    known: ArcSwap<Known>,
     told: watch::Sender<Arc<Ring>>,
     /// One look at a time.
     looking: tokio::sync::Mutex<Option<Looked>>,
@@ -282,7 +284,7 @@ impl LiveRing {
     /// Whether the document was confirmed so recently that values can be sealed without asking.
     #[must_use]
     pub fn is_confirmed(&self) -> bool {
-        let known = self.0.known();
+        let known = self.0.known.load();
         known.ring.settings().is_confirmed(self.0.silent_ms())
     }
 
@@ -326,7 +328,7 @@ impl Inner {
             copy,
             keyring: SharedKeyring::from(keyring),
             told: watch::Sender::new(ring.clone()),
-            known: Mutex::new(Arc::new(Known { ring, bytes })),
+            known: ArcSwap::from_pointee(Known { ring, bytes }),
             looking: tokio::sync::Mutex::new(None),
             in_vain: Mutex::default(),
             trouble: Mutex::default(),
@@ -368,7 +370,7 @@ impl Inner {
     }
 
     fn known(&self) -> Arc<Known> {
-        lock(&self.known).clone()
+        self.known.load_full()
     }
 
     fn now_ms(&self) -> u64 {

@@ -7,20 +7,20 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use tokio::time::Instant;
 use waxseal_core::{Binding, Form, Format, KeyId, Mode, OpenError, Sealer, SecretKey, UserKey};
 
-use crate::error::RingError;
 use crate::live::LiveRing;
 use crate::ring::Ring;
 
 mod cache;
 mod memory;
+mod place;
 mod record;
 
 pub use cache::CacheBounds;
 pub use memory::MemoryUserKeys;
+pub use place::{UserChange, UserKeyError, UserKeyPlace};
 
 use cache::{Cache, Kept};
 use record::UserRecord;
@@ -29,84 +29,6 @@ use record::UserRecord;
 pub(crate) const PREFIX: &str = "waxseal:user:";
 /// How often a key is made that others make at the same time.
 const ATTEMPTS: usize = 8;
-
-/// Where the keys of users are kept.
-///
-/// The contract: each call is one round trip, whatever the number of names; a record is read as it was
-/// written last; a replacement is atomic, one by one; no error holds a name.
-#[async_trait]
-pub trait UserKeyPlace: Send + Sync {
-    /// Where it is, for messages: without credentials.
-    fn location(&self) -> String;
-
-    /// What lies under each of these names, in their order.
-    async fn read(&self, names: &[String]) -> Result<Vec<Option<Vec<u8>>>, UserKeyError>;
-
-    /// Writes each record that is still as expected (`None`: absent), and says for each whether it was.
-    async fn replace(&self, changes: &[UserChange]) -> Result<Vec<bool>, UserKeyError>;
-}
-
-/// One record of a user's key to be written.
-#[derive(Clone)]
-pub struct UserChange {
-    /// The record.
-    pub name: String,
-    /// What it must still hold.
-    pub expected: Option<Vec<u8>>,
-    /// What it shall hold.
-    pub new: Vec<u8>,
-}
-
-/// Why the key of a user is not at hand.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum UserKeyError {
-    /// The store of users' keys.
-    #[error("the store of users' keys at {location} {problem}")]
-    Store {
-        /// Where.
-        location: String,
-        /// What is wrong with it.
-        problem: String,
-        /// Whether it may pass by itself.
-        transient: bool,
-    },
-    /// The record of a user's key does not open.
-    #[error("the key of a user ({user}) cannot be used: {error}")]
-    Record {
-        /// The beginning of the user's keyed hash.
-        user: String,
-        /// Why.
-        error: OpenError,
-    },
-    /// The record of a user's key opens to something else.
-    #[error("the key of a user ({user}) cannot be used: its record does not hold one")]
-    Form {
-        /// The beginning of the user's keyed hash.
-        user: String,
-    },
-    /// The ring.
-    #[error(transparent)]
-    Ring(#[from] RingError),
-    /// The key could not be sealed or prepared.
-    #[error("the key of a user cannot be made: {0}")]
-    Making(String),
-    /// Others changed it again and again.
-    #[error("the key of a user is being changed by others again and again")]
-    Contended,
-}
-
-impl UserKeyError {
-    /// Whether it may pass by itself.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Store { transient, .. } => *transient,
-            Self::Contended => true,
-            _ => false,
-        }
-    }
-}
 
 /// What is known about a user's key without asking.
 #[derive(Clone)]

@@ -15,8 +15,7 @@ const PAGE: usize = 1000;
 /// Erases a user, and tells what was done, signed.
 ///
 /// The user's records are those that the patterns with `{user}` name, and what was moved aside from
-/// them; records under other patterns are
-/// not known to be the user's. `users` is `None` where users have no keys of their own: then the records
+/// them; records under other patterns are not known to be the user's. `users` is `None` where users have no keys of their own: then the records
 /// are deleted and the ledger is written all the same.
 pub async fn forget(
     user: &[u8],

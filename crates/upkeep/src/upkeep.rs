@@ -23,6 +23,8 @@ const USER_KEYS: &str = "waxseal:user:*";
 const MOST_STEPS: usize = 10_000;
 /// For so many looks a leader that failed stands aside for others.
 const ASIDE: u32 = 3;
+/// Findings of one pass that are told one by one: a pass is taken again and again.
+const MOST_TOLD: u64 = 20;
 /// Between two times that trouble which lasts is told.
 const TOLD_EVERY: Duration = Duration::from_secs(300);
 
@@ -416,12 +418,20 @@ impl Upkeep {
                 ..self.options.clone()
             },
         };
+        let mut found = 0u64;
         let mut watch = |event: Event<'_>| {
             if let Event::Found(finding) = event {
-                warn!(record = %finding.record, cause = %finding.cause, "left under its key");
+                found += 1;
+                if found <= MOST_TOLD {
+                    warn!(record = %finding.record, cause = %finding.cause, "left as it is");
+                }
             }
         };
         let report = sweep.run(Position::default(), stop, &mut watch).await;
+        if found > MOST_TOLD {
+            let more = found - MOST_TOLD;
+            warn!("{more} more records were left as they are: waxseal audit counts them");
+        }
         let report = report.map_err(|interrupted| interrupted.error)?;
         if !report.complete {
             return Err(UpkeepError::Stopped);

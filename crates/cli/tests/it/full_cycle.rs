@@ -121,13 +121,7 @@ impl Application {
 #[test]
 fn a_full_cycle_of_a_key_happens_by_itself_and_no_read_fails() {
     let server = RedisServer::start();
-    let program = Program::at(&server);
-    let state = program.path("state");
-    let program = program
-        .file("waxseal.toml", CONFIG)
-        .env("STATE_DIRECTORY", state.to_str().unwrap());
-    let words = [&["keyring", "init"], &COMPRESSED[..]].concat();
-    program.run(&words).done();
+    let program = with_ring(&server);
     let status = || program.run(&["keyring", "status", "--json"]).json();
     let first = key_in(&status(), "sealing").unwrap();
 
@@ -196,6 +190,18 @@ fn a_full_cycle_of_a_key_happens_by_itself_and_no_read_fails() {
     }
 }
 
+/// The program with a ring whose times are compressed.
+fn with_ring(server: &RedisServer) -> Program {
+    let program = Program::at(server);
+    let state = program.path("state");
+    let program = program
+        .file("waxseal.toml", CONFIG)
+        .env("STATE_DIRECTORY", state.to_str().unwrap());
+    let words = [&["keyring", "init"], &COMPRESSED[..]].concat();
+    program.run(&words).done();
+    program
+}
+
 /// The id of a key in this state.
 fn key_in(status: &Value, state: &str) -> Option<String> {
     let mut keys = status["keys"].as_array().unwrap().iter();
@@ -227,13 +233,7 @@ fn example(name: &str) -> PathBuf {
 #[test]
 fn keepers_that_are_killed_and_suspended_again_and_again_finish_the_rotation() {
     let server = RedisServer::start();
-    let program = Program::at(&server);
-    let state = program.path("state");
-    let program = program
-        .file("waxseal.toml", CONFIG)
-        .env("STATE_DIRECTORY", state.to_str().unwrap());
-    let words = [&["keyring", "init"], &COMPRESSED[..]].concat();
-    program.run(&words).done();
+    let program = with_ring(&server);
     for index in 0..500 {
         let value = format!("{{\"n\":{index}}}");
         let name = format!("wa:{index}");

@@ -148,10 +148,10 @@ impl Inner {
         let (version, sealing) = (ring.version(), keyring.sealing_id());
         let changed = sealing != self.keyring.current().sealing_id();
         let ring = Arc::new(ring);
-        *lock(&self.known) = Arc::new(Known {
+        self.known.store(Arc::new(Known {
             ring: ring.clone(),
             bytes,
-        });
+        }));
         self.keyring.publish(keyring);
         self.told.send_replace(ring);
         lock(&self.in_vain).clear();

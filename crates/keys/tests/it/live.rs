@@ -27,6 +27,23 @@ fn options() -> LiveOptions {
     }
 }
 
+/// A ring in a place of its own.
+async fn live_ring() -> LiveRing {
+    let custodian = custodian();
+    let custodians = Custodians::default().with(custodian.clone());
+    let ring = Ring::create("test", Settings::default(), &[custodian], &[], 1_000_000)
+        .await
+        .unwrap();
+    LiveRing::create(
+        Arc::new(MemoryPlace::default()),
+        &ring,
+        custodians,
+        options(),
+    )
+    .await
+    .unwrap()
+}
+
 #[tokio::test]
 async fn a_key_goes_through_its_life_and_others_follow() {
     let custodian = custodian();
@@ -59,19 +76,7 @@ async fn a_key_goes_through_its_life_and_others_follow() {
 
 #[tokio::test]
 async fn an_erased_user_gets_a_new_key_and_the_ledger_wins() {
-    let custodian = custodian();
-    let custodians = Custodians::default().with(custodian.clone());
-    let ring = Ring::create("test", Settings::default(), &[custodian], &[], 1_000_000)
-        .await
-        .unwrap();
-    let live = LiveRing::create(
-        Arc::new(MemoryPlace::default()),
-        &ring,
-        custodians,
-        options(),
-    )
-    .await
-    .unwrap();
+    let live = live_ring().await;
     let place = Arc::new(MemoryUserKeys::default());
     let users = UserKeys::new(place.clone(), live.clone(), CacheBounds::default());
     let key = users.read_or_create(&[b"u"]).await.unwrap().remove(0);
@@ -91,19 +96,7 @@ async fn an_erased_user_gets_a_new_key_and_the_ledger_wins() {
 
 #[tokio::test(start_paused = true)]
 async fn a_record_of_a_users_key_that_its_place_lost_is_put_back_unless_the_user_was_erased() {
-    let custodian = custodian();
-    let custodians = Custodians::default().with(custodian.clone());
-    let ring = Ring::create("test", Settings::default(), &[custodian], &[], 1_000_000)
-        .await
-        .unwrap();
-    let live = LiveRing::create(
-        Arc::new(MemoryPlace::default()),
-        &ring,
-        custodians,
-        options(),
-    )
-    .await
-    .unwrap();
+    let live = live_ring().await;
     let place = Arc::new(MemoryUserKeys::default());
     let bounds = CacheBounds::default();
     let users = UserKeys::new(place.clone(), live.clone(), bounds);

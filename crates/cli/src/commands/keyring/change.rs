@@ -187,7 +187,7 @@ pub(super) async fn release(
         "the records {records} at {} are forgotten: no key is kept for them",
         territory.store
     );
-    let next = "a process that still protects them makes them known again when it starts";
+    let next = "a process that still protects them makes them known again";
     tell(setup, &ring, &done, next)
 }
 
