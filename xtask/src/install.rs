@@ -1,6 +1,6 @@
-//! Gets what the tests need and this machine lacks: a Redis with its tools, Node.js, two more servers
-//! and the published clients, these under `target/tools`. Does nothing, quickly, where everything is
-//! there already.
+//! Gets what the tests need and this machine lacks: a Redis with its tools, Node.js, a PKCS#11 token
+//! with its tools, two more servers, the published clients and the key services, these under
+//! `target/tools`. Does nothing, quickly, where everything is there already.
 
 mod packages;
 mod system;
@@ -26,18 +26,23 @@ pub(crate) fn everything() -> Result<(), String> {
         &system::NODE,
         // Runs the clients in Python.
         &system::PYTHON,
+        &system::SOFTHSM,
+        &system::PKCS11_TOOL,
+        &system::P11_KIT,
+        &system::P11_KIT_CLIENT,
     ];
     if !packages::NODE.is_installed() {
         programs.push(&system::NPM);
     }
-    if !wheels.is_empty() || !packages::PYTHON.is_installed() {
+    let for_pip = [&packages::PYTHON, &packages::SERVICES];
+    if !wheels.is_empty() || for_pip.iter().any(|packages| !packages.is_installed()) {
         programs.push(&system::PIP);
     }
     system::provide(&programs)?;
     for wheel in wheels {
         wheel.install()?;
     }
-    for packages in [&packages::NODE, &packages::PYTHON] {
+    for packages in [&packages::NODE, &packages::PYTHON, &packages::SERVICES] {
         packages.provide()?;
     }
     Ok(())

@@ -1,20 +1,30 @@
 //! Real servers and sample data for the tests of every other crate: Redis processes that die with
-//! their owner, a certificate authority for TLS, Node as the reference for the classic format,
-//! published clients in Node and Python, and invented conversation states.
+//! their owner, services that hold keys (a PKCS#11 token, AWS KMS, a Vault) and a relay that spoils
+//! what is asked of them, a certificate authority for TLS, Node as the reference for the classic
+//! format, published clients in Node and Python, and invented conversation states.
 //!
 //! Knows nothing of Waxseal: no envelope, no key, no store. What a test expects of Waxseal stands in
 //! that test. Everything here panics on failure, because its only callers are tests.
 
+pub mod bao;
 pub mod client;
 pub mod clients;
+mod http;
+pub mod http_relay;
+pub mod moto;
 pub mod node;
+mod process;
 pub mod redis_server;
 pub mod snapshot;
+pub mod softhsm;
 pub mod states;
 pub mod tls;
 pub mod tools;
 
+pub use bao::Bao;
 pub use client::{Client, Reply};
+pub use http_relay::{Behaviour, HttpRelay};
+pub use moto::Moto;
 pub use redis_server::{Builder, RedisServer};
 pub use snapshot::{Snapshot, StoredRecord};
 pub use states::{load_states, state_json, state_json_sized, state_name};

@@ -1,7 +1,18 @@
 //! Where the programs that the tests start lie on this machine. Installs nothing: that is the work
 //! of `cargo xtask test`, and every message about a missing program says so.
 
+use std::fs;
 use std::path::{Path, PathBuf};
+
+/// Folders below which distributions put libraries; the same as in `xtask`.
+const LIBRARIES: [&str; 6] = [
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
+    "/opt/homebrew/lib",
+    "/usr/local/lib",
+];
 
 /// Which server a test runs against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,6 +81,32 @@ pub fn on_path(program: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("{}", missing(program)))
 }
 
+/// A library that is loaded as a PKCS#11 module.
+pub(crate) fn library(name: &str) -> PathBuf {
+    LIBRARIES
+        .iter()
+        .flat_map(|folder| ["pkcs11", "softhsm", "."].map(|below| Path::new(folder).join(below)))
+        .map(|folder| folder.join(name))
+        .find(|candidate| candidate.is_file())
+        .unwrap_or_else(|| panic!("{}", missing(name)))
+}
+
+/// The folder with packages that are installed together, if it holds what their manifest says.
+pub(crate) fn packages(name: &str, manifest: &Path) -> PathBuf {
+    let folder = tools_folder().join(name);
+    let wanted = fs::read(manifest).expect("read the manifest");
+    let installed = fs::read(folder.join("installed")).unwrap_or_default();
+    let what = format!("the packages for {name}");
+    assert!(installed == wanted, "{}", missing(&what));
+    folder
+}
+
+/// The folder with the services that hold keys.
+pub(crate) fn services() -> PathBuf {
+    let manifests = workspace_root().join("crates/testing/services");
+    packages("services", &manifests.join("requirements.txt"))
+}
+
 pub(crate) fn missing(program: &str) -> String {
     format!("`{program}` is missing: run `cargo xtask test` once, it installs what the tests need")
 }
@@ -88,5 +125,17 @@ mod tests {
     #[should_panic(expected = "run `cargo xtask test` once")]
     fn says_how_to_get_a_missing_program() {
         let _ = on_path("no-such-program-anywhere");
+    }
+
+    #[test]
+    #[should_panic(expected = "run `cargo xtask test` once")]
+    fn says_how_to_get_a_missing_library() {
+        let _ = library("no-such-library.so");
+    }
+
+    #[test]
+    #[should_panic(expected = "run `cargo xtask test` once")]
+    fn says_how_to_get_packages_that_are_not_those_of_the_manifest() {
+        let _ = packages("python", &workspace_root().join("Cargo.toml"));
     }
 }

