@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use waxseal_core::{Format, Mode, Sealer};
-use waxseal_keys::{Custodians, FilePlace, LiveOptions, LiveRing};
+use waxseal_keys::{Custodians, FilePlace, LiveOptions, LiveRing, variables};
 use waxseal_sessions::{OnRefused, Options, StateManager};
 use waxseal_stores::{RecordPattern, RecordStore, RedisOptions, RedisStore, StoreUrl};
 use waxseal_sweep::Stop;
@@ -85,7 +85,7 @@ async fn connect(url: &str) -> Result<Arc<dyn RecordStore>, Box<dyn Error>> {
 }
 
 async fn open_ring(path: &str) -> Result<LiveRing, Box<dyn Error>> {
-    let custodian = Custodians::open("env:", &|name| std::env::var(name).ok())?;
+    let custodian = Custodians::open("env:", &variables(|name| std::env::var(name).ok()))?;
     let now_ms = || {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))

@@ -9,7 +9,7 @@ mod keyring;
 mod proxy;
 
 pub(crate) use keyring::{
-    ConfigureArgs, ForgetArgs, InitArgs, KeyringCommand, ReceiptCommand, SettingsArgs,
+    ConfigureArgs, ForgetArgs, InitArgs, KeyringCommand, ReceiptCommand, RewrapArgs, SettingsArgs,
 };
 pub(crate) use proxy::{ProxyArgs, SharingArg};
 
@@ -70,6 +70,10 @@ pub(crate) struct Common {
         help_heading = "Common options"
     )]
     pub(crate) keyring: Option<String>,
+    /// Start although no custodian of the keyring can be reached, with the keys that this machine keeps
+    /// under offline_key of waxseal.toml
+    #[arg(long, global = true, help_heading = "Common options")]
+    pub(crate) allow_offline: bool,
     /// What is logged to stderr
     #[arg(
         long,

@@ -11,13 +11,14 @@ use crate::error::Failure;
 
 /// The file that is read from the working directory when there is one.
 const DEFAULT: &str = "waxseal.toml";
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "environment",
     "mode",
     "store",
     "keyring",
     "custodian",
     "keyring_copy",
+    "offline_key",
     "user_keys",
     "protect",
 ];
@@ -44,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) custodian: Vec<String>,
     /// Where this machine keeps its last good copy.
     pub(crate) keyring_copy: Option<PathBuf>,
+    /// The key of this machine under which it keeps the keyring's keys for a start without custodians.
+    pub(crate) offline_key: Option<String>,
     /// The store of users' keys.
     pub(crate) user_keys: Option<String>,
     #[serde(default)]

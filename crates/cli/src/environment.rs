@@ -1,5 +1,10 @@
-//! The environment variables that Waxseal reads, from the process and from `.env` in the working
-//! directory (which never overrides the process).
+//! The environment variables that Waxseal reads: from the process, and from `.env` in the working
+//! directory (which never overrides the process). A secret may lie in a file instead: in the one
+//! that `NAME_FILE` names, or among the credentials that the service manager gives. Which variables
+//! there are is decided here; what they mean is not.
+
+mod dotenv;
+mod secret_file;
 
 use std::collections::HashMap;
 use std::env;
@@ -7,8 +12,11 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use waxseal_core::Mode;
+use zeroize::Zeroizing;
 
 use crate::error::Failure;
+
+use dotenv::DotEnv;
 
 /// The sealing key: 64 hexadecimal characters.
 const KEY: &str = "REDIS_ENCRYPTION_KEY";
@@ -16,64 +24,58 @@ const KEY: &str = "REDIS_ENCRYPTION_KEY";
 const PREVIOUS_KEYS: &str = "REDIS_ENCRYPTION_PREVIOUS_KEYS";
 /// The mode: `true` or `on`, `false` or `off`, `required`.
 const ENABLE: &str = "ENABLE_REDIS_ENCRYPTION";
-/// The store.
+/// The store; its URL may hold a password.
 const URL: &str = "REDIS_URL";
+/// Secrets that every command knows, in the order in which they are shown.
+const SECRETS: [&str; 3] = [KEY, PREVIOUS_KEYS, URL];
+/// Where the service manager puts the credentials of a service.
+const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 /// Where this machine keeps the last good copy of a keyring: the first that is set.
 const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
 const XDG_STATE_HOME: &str = "XDG_STATE_HOME";
 const HOME: &str = "HOME";
-/// Every variable that the file may set, for looking them up.
-const ALL: [&str; 4] = [KEY, PREVIOUS_KEYS, ENABLE, URL];
 
 /// The file that is read beside the process's environment.
 pub(crate) const FILE: &str = ".env";
 
+/// Where a value was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The variable, in the process's environment.
+    Process,
+    /// The variable, in `.env`.
+    DotEnv,
+    /// The file that the variable with `_FILE` behind its name names.
+    File,
+    /// A credential of the service manager's.
+    Credential,
+}
+
+/// A value, and where it was found.
+struct Found {
+    value: Zeroizing<String>,
+    source: Source,
+}
+
 /// What the environment says. Holds keys: it has no `Debug`.
 #[derive(Default)]
 pub(crate) struct Environment {
-    values: HashMap<&'static str, String>,
-    /// Which of them came from the file.
-    pub(crate) from_file: Vec<&'static str>,
+    values: HashMap<&'static str, Found>,
 }
 
 impl Environment {
     pub(crate) fn read() -> Result<Self, Failure> {
+        let file = DotEnv::read(Path::new(FILE))?;
         let mut this = Self::default();
-        this.read_file(Path::new(FILE))?;
-        for name in ALL {
-            match env::var(name) {
-                Ok(value) => {
-                    this.values.insert(name, value);
-                    this.from_file.retain(|read| *read != name);
-                }
-                Err(env::VarError::NotPresent) => {}
-                Err(env::VarError::NotUnicode(_)) => {
-                    return Err(Failure::usage(format!("{name} is not valid UTF-8")));
-                }
+        if let Some(mode) = look_up(ENABLE, &file)? {
+            this.values.insert(ENABLE, mode);
+        }
+        for name in SECRETS {
+            if let Some(found) = find_secret(name, &file)? {
+                this.values.insert(name, found);
             }
         }
         Ok(this)
-    }
-
-    fn read_file(&mut self, path: &Path) -> Result<(), Failure> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            Err(_) => return Err(Failure::usage(format!("{FILE} cannot be read"))),
-        };
-        for (line, number) in text.trim_start_matches('\u{feff}').lines().zip(1..) {
-            let Some(name) = ALL.into_iter().find(|name| is_about(line, name)) else {
-                continue;
-            };
-            // The error would quote the line, which may hold a key.
-            let value = value(line).ok_or_else(|| {
-                Failure::usage(format!("{FILE} cannot be read: line {number} is malformed"))
-                    .hint(format!("it reads {name}=value"))
-            })?;
-            self.values.insert(name, value);
-            self.from_file.push(name);
-        }
-        Ok(())
     }
 
     pub(crate) fn key(&self) -> Option<&str> {
@@ -92,16 +94,39 @@ impl Environment {
         }
     }
 
-    /// Any other variable, for a custodian that names it.
-    pub(crate) fn variable(&self, name: &str) -> Option<String> {
-        if ALL.contains(&name) {
-            return self.get(name).map(str::to_owned);
+    pub(crate) fn url(&self) -> Option<&str> {
+        self.get(URL)
+    }
+
+    /// The secret of this name, for a custodian that asks for it: from the variable, from the file
+    /// that `NAME_FILE` names, or from the service manager's credentials. One that is in none of
+    /// them is `None`; one that is there and cannot be used is a failure.
+    pub(crate) fn secret(&self, name: &str) -> Result<Option<Zeroizing<String>>, Failure> {
+        if name == ENABLE || SECRETS.contains(&name) {
+            let value = self.get(name);
+            return Ok(value.map(|value| Zeroizing::new(value.to_owned())));
         }
-        env::var(name).ok().or_else(|| {
-            let text = std::fs::read_to_string(FILE).ok()?;
-            let mut lines = text.lines().filter(|line| is_about(line, name));
-            value(lines.next_back()?)
-        })
+        // Read anew each time: other secrets of the application's are not kept in memory.
+        let file = DotEnv::read(Path::new(FILE))?;
+        Ok(find_secret(name, &file)?.map(|found| found.value))
+    }
+
+    /// The same without the reason why there is none.
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
+        self.secret(name).ok()?.map(|value| value.to_string())
+    }
+
+    /// Where each of the secrets was found that every command knows.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = (&'static str, Source)> {
+        SECRETS
+            .into_iter()
+            .filter_map(|name| Some((name, self.values.get(name)?.source)))
+    }
+
+    /// Whether anything was found in `.env`.
+    pub(crate) fn uses_file(&self) -> bool {
+        let mut found = self.values.values();
+        found.any(|found| found.source == Source::DotEnv)
     }
 
     /// The folder for what this machine keeps for itself: the service manager's, else the user's.
@@ -117,36 +142,63 @@ impl Environment {
             .or_else(|| Some(folder(HOME)?.join(".local/state/waxseal")))
     }
 
-    pub(crate) fn url(&self) -> Option<&str> {
-        self.get(URL)
-    }
-
-    /// A variable that is set to nothing is not set.
     fn get(&self, name: &str) -> Option<&str> {
-        self.values
-            .get(name)
-            .map(|value| value.trim())
-            .filter(|value| !value.is_empty())
+        Some(self.values.get(name)?.value.trim())
     }
 }
 
-/// Whether a line is meant to set this variable. Other lines are the application's own, in whatever
-/// dialect its reader of such files accepts.
-fn is_about(line: &str, name: &str) -> bool {
-    let line = line.trim_start();
-    let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
-    line.strip_prefix(name)
-        .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'))
+/// A variable, from the process, else from `.env`. One that is set to nothing is not set, and hides
+/// what the file says.
+fn look_up(name: &str, file: &DotEnv) -> Result<Option<Found>, Failure> {
+    let found = match env::var(name) {
+        Ok(value) => Some((Zeroizing::new(value), Source::Process)),
+        Err(env::VarError::NotPresent) => file.get(name)?.map(|value| (value, Source::DotEnv)),
+        Err(env::VarError::NotUnicode(_)) => {
+            return Err(Failure::usage(format!("{name} is not valid UTF-8")));
+        }
+    };
+    Ok(found
+        .filter(|(value, _)| !value.trim().is_empty())
+        .map(|(value, source)| Found { value, source }))
 }
 
-/// The value that a line sets. Quotes and comments have their meaning; a dollar sign stands for
-/// itself, as it does for Node: passwords hold it.
-fn value(line: &str) -> Option<String> {
-    let literal = if line.contains('\'') {
-        line.to_owned()
-    } else {
-        line.replace('$', "\\$")
+/// A secret, from the first place that has it.
+fn find_secret(name: &str, file: &DotEnv) -> Result<Option<Found>, Failure> {
+    let naming = format!("{name}_FILE");
+    match (look_up(name, file)?, look_up(&naming, file)?) {
+        (Some(_), Some(_)) => Err(Failure::usage(format!("{name} and {naming} are both set"))
+            .hint("remove one of them: only one can be meant")),
+        (Some(found), None) => Ok(Some(found)),
+        (None, Some(path)) => {
+            let path = Path::new(path.value.trim());
+            let value =
+                secret_file::read(path).map_err(|unusable| unusable.failure(&naming, path))?;
+            Ok(Some(Found {
+                value,
+                source: Source::File,
+            }))
+        }
+        (None, None) => credential(name),
+    }
+}
+
+/// A credential that the service manager gives under the name of the variable, if there is one.
+fn credential(name: &str) -> Result<Option<Found>, Failure> {
+    let Some(folder) = env::var_os(CREDENTIALS_DIRECTORY).filter(|folder| !folder.is_empty())
+    else {
+        return Ok(None);
     };
-    let (_, value) = dotenvy::from_read_iter(literal.as_bytes()).next()?.ok()?;
-    Some(value)
+    if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        // It is no name of a variable, and shall not lead out of the folder.
+        return Ok(None);
+    }
+    let path = Path::new(&folder).join(name);
+    match secret_file::read(&path) {
+        Ok(value) => Ok(Some(Found {
+            value,
+            source: Source::Credential,
+        })),
+        Err(secret_file::Unusable::Unreadable(ErrorKind::NotFound)) => Ok(None),
+        Err(unusable) => Err(unusable.failure(CREDENTIALS_DIRECTORY, &path)),
+    }
 }

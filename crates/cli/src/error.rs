@@ -80,6 +80,12 @@ impl Failure {
         self
     }
 
+    /// The same failure, with what it is about named before it.
+    pub(crate) fn named(mut self, what: &str) -> Self {
+        self.text = format!("{what}: {}", self.text);
+        self
+    }
+
     pub(crate) fn text(&self) -> &str {
         &self.text
     }

@@ -7,6 +7,7 @@ mod commands;
 mod config;
 mod environment;
 mod error;
+mod hardening;
 mod logging;
 mod output;
 mod progress;
@@ -20,6 +21,7 @@ use clap::Parser;
 use crate::args::Cli;
 
 fn main() -> ExitCode {
+    let core_dumps = hardening::forbid_core_dumps();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         }
     };
     logging::start(&cli.common);
+    hardening::begin(&core_dumps, &cli.command);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

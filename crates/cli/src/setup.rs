@@ -19,12 +19,13 @@ use crate::environment::Environment;
 use crate::error::{Failure, no_key};
 use crate::output;
 
+mod offline;
 mod protected;
 mod ring;
 mod upkeep;
 
 pub(crate) use protected::Protected;
-pub(crate) use ring::{OpenRing, RingSetup, now_ms};
+pub(crate) use ring::{OpenRing, RingSetup, now_ms, variables};
 
 use protected::protected;
 
@@ -32,7 +33,7 @@ const DEFAULT_STORE: &str = "redis://127.0.0.1:6379";
 
 /// Everything that was configured, checked.
 pub(crate) struct Setup {
-    pub(crate) environment: Environment,
+    pub(crate) environment: Arc<Environment>,
     pub(crate) config: Config,
     pub(crate) url: StoreUrl,
     pub(crate) mode: Mode,
@@ -87,7 +88,7 @@ impl Setup {
         let url = Self::url(common, &environment, &config)?;
         let protected = protected(&common.protect, &config, ring_setup.is_some())?;
         Ok(Self {
-            environment,
+            environment: Arc::new(environment),
             config,
             url,
             mode,

@@ -1,38 +1,95 @@
 //! Custodians: who holds the key-encryption key, and wraps and unwraps data keys with it. Where the
 //! wrapped bytes are kept is not known here.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use waxseal_core::{KeyError, SecretKey, WrappingKey};
+use waxseal_core::SecretKey;
+use zeroize::Zeroizing;
 
 use crate::error::CustodianError;
 
+#[cfg(feature = "awskms")]
+mod awskms;
+#[cfg(any(feature = "pkcs11", feature = "vault"))]
+mod bound;
 mod file;
+mod local;
+mod open;
+#[cfg(feature = "pkcs11")]
+mod pkcs11;
+mod several;
+#[cfg(feature = "vault")]
+mod vault;
+
+#[cfg(feature = "awskms")]
+pub use awskms::AwsKmsCustodian;
+pub(crate) use local::secret;
+pub use local::{DEFAULT_VARIABLE, LocalCustodian};
+#[cfg(feature = "pkcs11")]
+pub use pkcs11::{Pkcs11Custodian, Pkcs11Uri};
+pub use several::Custodians;
+pub(crate) use several::{Source, harmless};
+#[cfg(feature = "vault")]
+pub use vault::VaultCustodian;
 
 /// Holds a key-encryption key.
 ///
 /// The contract, beyond what each method says:
 ///
 /// - What was wrapped for one context is unwrapped for no other.
-/// - A custodian that cannot be reached answers [`CustodianError::Unavailable`] within a bounded time.
-/// - No error holds a key or a part of one.
+/// - A custodian that cannot be reached answers [`CustodianError::Unavailable`] within a bounded time,
+///   and is asked anew the next time.
+/// - What it was not made for, or what was changed, is [`CustodianError::Refused`] and never taken for
+///   an outage.
+/// - Opening one asks nobody: that it cannot be reached shows when it is used.
+/// - No error holds a key or a part of one, nor a text of the service that could.
 #[async_trait]
 pub trait Custodian: Send + Sync {
-    /// Where it is, as it stands in the document: holds no secret.
+    /// Where it is, as it stands in the document: the same on every machine, and holds no secret.
     fn url(&self) -> &str;
 
     /// Wraps a data key for a context.
     async fn wrap(&self, key: &SecretKey, context: &Context<'_>)
-    -> Result<Vec<u8>, CustodianError>;
+    -> Result<Wrapped, CustodianError>;
 
     /// Unwraps what was wrapped for this context.
     async fn unwrap(
         &self,
-        wrapped: &[u8],
+        wrapped: &Wrapped,
         context: &Context<'_>,
     ) -> Result<SecretKey, CustodianError>;
+
+    /// Wraps anew, under its newest key, what it wrapped once for this context; where the service can
+    /// do that by itself, the data key does not leave it.
+    async fn rewrap(
+        &self,
+        wrapped: &Wrapped,
+        context: &Context<'_>,
+    ) -> Result<Wrapped, CustodianError> {
+        let key = self.unwrap(wrapped, context).await?;
+        self.wrap(&key, context).await
+    }
+}
+
+/// What a custodian made of a data key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wrapped {
+    /// How, where the custodian has more ways than one; stands in the document.
+    pub mechanism: Option<String>,
+    /// The wrapped key.
+    pub bytes: Vec<u8>,
+}
+
+impl Wrapped {
+    /// By a custodian with one way of wrapping.
+    #[must_use]
+    pub fn bytes(bytes: Vec<u8>) -> Self {
+        Self {
+            mechanism: None,
+            bytes,
+        }
+    }
 }
 
 /// What a data key is wrapped for: it opens nowhere else.
@@ -60,111 +117,13 @@ impl Context<'_> {
     }
 }
 
-/// A custodian whose key-encryption key is in this process: from a variable of the environment
-/// (`env:NAME`) or from a file (`file:PATH`).
-pub struct LocalCustodian {
-    url: String,
-    key: WrappingKey,
-}
+/// Reads a variable that a custodian needs: its secret, its PIN, the address of its service. Whoever
+/// opens custodians decides where variables come from; an error says in words why one that is set cannot
+/// be read. Asked again whenever the custodian logs in anew.
+pub type Variables =
+    Arc<dyn Fn(&str) -> Result<Option<Zeroizing<String>>, String> + Send + Sync>;
 
-impl LocalCustodian {
-    /// The custodian of this URL with this secret.
-    pub fn new(url: impl Into<String>, secret: &SecretKey) -> Result<Self, KeyError> {
-        Ok(Self {
-            url: url.into(),
-            key: WrappingKey::of_secret(secret)?,
-        })
-    }
-}
-
-#[async_trait]
-impl Custodian for LocalCustodian {
-    fn url(&self) -> &str {
-        &self.url
-    }
-
-    async fn wrap(
-        &self,
-        key: &SecretKey,
-        context: &Context<'_>,
-    ) -> Result<Vec<u8>, CustodianError> {
-        Ok(self.key.wrap(key, &context.to_bytes())?)
-    }
-
-    async fn unwrap(
-        &self,
-        wrapped: &[u8],
-        context: &Context<'_>,
-    ) -> Result<SecretKey, CustodianError> {
-        let key = self.key.unwrap(wrapped, &context.to_bytes());
-        key.ok_or_else(|| CustodianError::Refused {
-            custodian: self.url.clone(),
-        })
-    }
-}
-
-/// The variable that `env:` means.
-pub const DEFAULT_VARIABLE: &str = "REDIS_ENCRYPTION_KEY";
-
-/// The custodians that this process can reach, by their URLs.
-#[derive(Clone, Default)]
-pub struct Custodians(HashMap<String, Arc<dyn Custodian>>);
-
-impl Custodians {
-    /// Adds one.
-    #[must_use]
-    pub fn with(mut self, custodian: Arc<dyn Custodian>) -> Self {
-        self.0.insert(custodian.url().to_owned(), custodian);
-        self
-    }
-
-    /// Opens the custodian of a URL. `variable` gives variables of the environment: only the caller
-    /// reads them.
-    ///
-    /// `env:` is `env:REDIS_ENCRYPTION_KEY`; `file:PATH` holds a key as 64 hexadecimal characters, and
-    /// is refused where others than its owner can read it.
-    pub fn open(
-        url: &str,
-        variable: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Arc<dyn Custodian>, CustodianError> {
-        let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
-        let (url, secret) = match scheme {
-            "env" => {
-                let name = if rest.is_empty() {
-                    DEFAULT_VARIABLE
-                } else {
-                    rest
-                };
-                let value = variable(name).filter(|value| !value.trim().is_empty());
-                let value =
-                    zeroize::Zeroizing::new(value.ok_or_else(|| CustodianError::NotSet {
-                        variable: name.to_owned(),
-                    })?);
-                let secret =
-                    SecretKey::from_hex(&value).map_err(|error| CustodianError::Secret {
-                        custodian: format!("env:{name}"),
-                        error,
-                    })?;
-                (format!("env:{name}"), secret)
-            }
-            "file" => {
-                let path = rest.strip_prefix("//").unwrap_or(rest);
-                (format!("file:{path}"), file::read(path)?)
-            }
-            _ => return Err(CustodianError::Scheme),
-        };
-        Ok(Arc::new(LocalCustodian::new(url, &secret)?))
-    }
-
-    /// The custodian of a URL, if it is known.
-    #[must_use]
-    pub fn get(&self, url: &str) -> Option<&Arc<dyn Custodian>> {
-        self.0.get(url)
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
+/// Variables from a function that simply has them or not, such as `|name| std::env::var(name).ok()`.
+pub fn variables(read: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Variables {
+    Arc::new(move |name| Ok(read(name).map(Zeroizing::new)))
 }

@@ -7,7 +7,7 @@ use base64_simd::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use waxseal_core::KeyId;
 
-use crate::custodian::Context;
+use crate::custodian::{Context, Wrapped};
 use crate::error::DocumentError;
 use crate::settings::Settings;
 use crate::state::KeyState;
@@ -81,8 +81,29 @@ pub struct Entry {
 pub struct Wrap {
     /// The custodian's URL.
     pub custodian: String,
+    /// How, where the custodian has more ways than one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mechanism: Option<String>,
     /// What it made of the key.
     pub wrapped: Bytes,
+}
+
+impl Wrap {
+    pub(crate) fn new(custodian: &str, wrapped: Wrapped) -> Self {
+        Self {
+            custodian: custodian.to_owned(),
+            mechanism: wrapped.mechanism,
+            wrapped: Bytes(wrapped.bytes),
+        }
+    }
+
+    /// As its custodian takes it.
+    pub(crate) fn to_wrapped(&self) -> Wrapped {
+        Wrapped {
+            mechanism: self.mechanism.clone(),
+            bytes: self.wrapped.0.clone(),
+        }
+    }
 }
 
 /// Records that a process protects under the ring: no key is given up before these were looked at.

@@ -13,6 +13,7 @@ mod document;
 mod error;
 mod lease;
 mod live;
+mod offline;
 mod place;
 mod receipt;
 mod reports;
@@ -22,15 +23,24 @@ mod settings;
 mod state;
 mod users;
 
-pub use custodian::{Context, Custodian, Custodians, DEFAULT_VARIABLE, LocalCustodian};
+#[cfg(feature = "awskms")]
+pub use custodian::AwsKmsCustodian;
+#[cfg(feature = "vault")]
+pub use custodian::VaultCustodian;
+pub use custodian::{
+    Context, Custodian, Custodians, DEFAULT_VARIABLE, LocalCustodian, Variables, Wrapped, variables,
+};
+#[cfg(feature = "pkcs11")]
+pub use custodian::{Pkcs11Custodian, Pkcs11Uri};
 pub use document::{Bytes, Entry, Erasure, Territory, Wrap};
 pub use error::{ChangeError, CustodianError, DocumentError, PlaceError, RingError};
 pub use lease::{Candidate, Look};
 pub use live::{Change, LiveOptions, LiveRing, Trouble};
+pub use offline::Offline;
 pub use place::{FilePlace, MemoryPlace, Paper, Place};
 pub use receipt::{Receipt, ReceiptError};
 pub use reports::{Report, Reports};
-pub use ring::Ring;
+pub use ring::{Rewrap, Ring};
 pub use settings::Settings;
 pub use state::KeyState;
 pub use users::{

@@ -12,12 +12,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 use waxseal_core::{KeyId, SharedKeyring};
 
 use crate::copy::LastGood;
 use crate::custodian::Custodians;
-use crate::error::RingError;
+use crate::error::{CustodianError, RingError};
 use crate::place::{Paper, Place};
 use crate::ring::Ring;
 use crate::rotation;
@@ -168,6 +168,7 @@ impl LiveRing {
         {
             return Err(error);
         }
+        this.0.keep_offline().await;
         follow::spawn(Arc::downgrade(&this.0));
         Ok(this)
     }
@@ -243,6 +244,12 @@ impl LiveRing {
         let pending = rotation::next_to_seal(&ring)?;
         let watched = self.0.moment().since.saturating_sub(since);
         (pending.id == id).then(|| Duration::from_millis(watched))
+    }
+
+    /// Asks each custodian of the ring whether it still unwraps it: those that are not configured here
+    /// answer [`CustodianError::NotConfigured`].
+    pub async fn ask_custodians(&self) -> Vec<(String, Result<(), CustodianError>)> {
+        self.ring().ask_each(&self.0.custodians).await
     }
 
     /// Looks at the document now. Of several who ask at the same time, one looks for all.
@@ -481,6 +488,11 @@ async fn last_good(
     };
     match Ring::open(&bytes, &location, environment, custodians, None).await {
         Ok(ring) => Some((ring, bytes)),
+        // The document in the place needs the same custodians, and tells.
+        Err(RingError::Custodian(error)) => {
+            debug!("the last good copy does not open: {error}");
+            None
+        }
         Err(error) => {
             warn!("the last good copy is of no use: {error}");
             None

@@ -4,18 +4,23 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use waxseal_core::{
     DataKey, KeyId, KeyRole, KeyedHash, Keyring, KeyringError, NameMask, SecretKey, SigningKey,
 };
 use zeroize::Zeroizing;
 
-use crate::custodian::{Context, Custodian, Custodians};
+use crate::custodian::{Context, Custodian, Custodians, Source, harmless};
 use crate::document::{Bytes, Document, Entry, Erasure, FORMAT, Territory, Wrap};
 use crate::error::{CustodianError, DocumentError, RingError};
 use crate::settings::Settings;
 use crate::state::KeyState;
 
 mod change;
+mod wraps;
+
+pub use wraps::Rewrap;
+pub(crate) use wraps::Secrets;
 
 /// What the ring's own secret is wrapped as.
 const NAMES: &str = "names";
@@ -23,6 +28,8 @@ const MAC: &str = "waxseal keyring authentication v1";
 const PROOF: &str = "waxseal keyring proof v1";
 const USERS: &str = "waxseal user names v1";
 const RECEIPTS: &str = "waxseal receipts v1";
+/// How many keys are unwrapped at the same time.
+const AT_ONCE: usize = 8;
 
 /// A keyring document, opened.
 #[derive(Clone)]
@@ -34,8 +41,6 @@ pub struct Ring {
 
 /// What is made of the ring's own secret.
 struct Names {
-    /// Wrapped as it was, to see whether it is still the same.
-    wraps: Vec<Wrap>,
     mac: KeyedHash,
     users: KeyedHash,
     mask: NameMask,
@@ -90,7 +95,7 @@ impl Ring {
             erased: Vec::new(),
             mac: None,
         };
-        let names = Arc::new(Names::of(&secret, document.names.clone())?);
+        let names = Arc::new(Names::of(&secret)?);
         let mut this = Self {
             document,
             names,
@@ -116,12 +121,24 @@ impl Ring {
         Ok(this)
     }
 
-    /// Opens a document. Keys that `known` holds already are not unwrapped again.
+    /// Opens a document. Keys that `known` holds already are not unwrapped again: who has a ring does not
+    /// need its custodians for a document that only wraps the same keys otherwise.
     pub async fn open(
         bytes: &[u8],
         location: &str,
         environment: &str,
         custodians: &Custodians,
+        known: Option<&Self>,
+    ) -> Result<Self, RingError> {
+        let source = custodians.unwrapping();
+        Self::open_from(bytes, location, environment, &source, known).await
+    }
+
+    pub(crate) async fn open_from(
+        bytes: &[u8],
+        location: &str,
+        environment: &str,
+        source: &dyn Source,
         known: Option<&Self>,
     ) -> Result<Self, RingError> {
         let refused = |error| RingError::Document {
@@ -140,28 +157,31 @@ impl Ring {
                 expected: environment.to_owned(),
             });
         }
+        // The ring's own secret stays for its whole life.
         let known = known.filter(|known| known.document.ring == document.ring);
-        let names = match known.filter(|known| known.names.wraps == document.names) {
+        let names = match known {
             Some(known) => known.names.clone(),
             None => {
-                let context = document.context(NAMES);
-                let secret = unwrap(&document.names, custodians, &context).await?;
-                Arc::new(Names::of(&secret, document.names.clone())?)
+                let secret = source
+                    .unwrap(&document.names, &document.context(NAMES))
+                    .await?;
+                Arc::new(Names::of(&secret)?)
             }
         };
+        let mut unknown = Vec::new();
         let mut keys = HashMap::with_capacity(document.keys.len());
-        for entry in document.keys.iter().filter(|entry| !entry.wraps.is_empty()) {
-            let prepared = match known.and_then(|known| known.keys.get(&entry.id)) {
-                Some(prepared) => prepared.clone(),
-                None => {
-                    let id = entry.id.to_string();
-                    let context = document.context(&id);
-                    let key = unwrap(&entry.wraps, custodians, &context).await?;
-                    Arc::new(Prepared::new(entry.id, &key)?)
-                }
-            };
-            keys.insert(entry.id, prepared);
+        for entry in document.keys.iter().filter(|it| !it.wraps.is_empty()) {
+            match known.and_then(|known| known.keys.get(&entry.id)) {
+                Some(prepared) => drop(keys.insert(entry.id, prepared.clone())),
+                None => unknown.push(Prepared::unwrapped(entry, &document, source)),
+            }
         }
+        // The first answer has shown who can be reached: now several are asked for at a time.
+        let mut unknown = stream::iter(unknown).buffer_unordered(AT_ONCE);
+        while let Some((id, prepared)) = unknown.try_next().await? {
+            keys.insert(id, prepared);
+        }
+        drop(unknown);
         let ring = Self {
             document,
             names,
@@ -413,9 +433,8 @@ impl Ring {
 }
 
 impl Names {
-    fn of(secret: &SecretKey, wraps: Vec<Wrap>) -> Result<Self, RingError> {
+    fn of(secret: &SecretKey) -> Result<Self, RingError> {
         Ok(Self {
-            wraps,
             mac: KeyedHash::of_key(secret, MAC),
             users: KeyedHash::of_key(secret, USERS),
             mask: NameMask::of_key(secret),
@@ -425,6 +444,16 @@ impl Names {
 }
 
 impl Prepared {
+    async fn unwrapped(
+        entry: &Entry,
+        document: &Document,
+        source: &dyn Source,
+    ) -> Result<(KeyId, Arc<Self>), RingError> {
+        let id = entry.id.to_string();
+        let key = source.unwrap(&entry.wraps, &document.context(&id)).await?;
+        Ok((entry.id, Arc::new(Self::new(entry.id, &key)?)))
+    }
+
     fn new(id: KeyId, key: &SecretKey) -> Result<Self, RingError> {
         Ok(Self {
             data: Arc::new(DataKey::with_id(id, key)?),
@@ -438,40 +467,8 @@ async fn wrap(
     key: &SecretKey,
     context: &Context<'_>,
 ) -> Result<Wrap, CustodianError> {
-    Ok(Wrap {
-        custodian: custodian.url().to_owned(),
-        wrapped: Bytes(custodian.wrap(key, context).await?),
-    })
-}
-
-/// Any custodian that answers is enough. Of several that fail, the first one's error is told.
-async fn unwrap(
-    wraps: &[Wrap],
-    custodians: &Custodians,
-    context: &Context<'_>,
-) -> Result<SecretKey, CustodianError> {
-    let mut trouble = None;
-    for wrap in wraps {
-        let Some(custodian) = custodians.get(&wrap.custodian) else {
-            trouble = trouble.or_else(|| {
-                Some(CustodianError::Refused {
-                    custodian: harmless(&wrap.custodian),
-                })
-            });
-            continue;
-        };
-        match custodian.unwrap(&wrap.wrapped.0, context).await {
-            Ok(key) => return Ok(key),
-            Err(error) => trouble = trouble.or(Some(error)),
-        }
-    }
-    Err(trouble.unwrap_or(CustodianError::Scheme))
-}
-
-/// A text of a document that nobody vouches for, as it may be shown.
-fn harmless(text: &str) -> String {
-    let shown = |letter: &char| !letter.is_control();
-    text.chars().filter(shown).take(100).collect()
+    let wrapped = custodian.wrap(key, context).await?;
+    Ok(Wrap::new(custodian.url(), wrapped))
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

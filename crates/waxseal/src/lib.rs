@@ -45,7 +45,7 @@
 //! use std::sync::Arc;
 //! use std::time::{SystemTime, UNIX_EPOCH};
 //!
-//! use waxseal::keys::{CacheBounds, Custodians, FilePlace, LiveOptions, LiveRing, UserKeys};
+//! use waxseal::keys::{CacheBounds, Custodians, FilePlace, LiveOptions, LiveRing, UserKeys, variables};
 //! use waxseal::upkeep::{Realm, RecordUserKeys, Upkeep};
 //! use waxseal::sweep::Stop;
 //! use waxseal::{Format, Mode, Options, RecordPattern, RedisOptions, RedisStore, Sealer, StateManager, StoreUrl};
@@ -56,7 +56,7 @@
 //! let store = Arc::new(RedisStore::connect(&url, RedisOptions::default()).await?);
 //!
 //! // Made once by `waxseal keyring init`. The ring follows its document from here on.
-//! let custodian = Custodians::open("env:", &|name| std::env::var(name).ok())?;
+//! let custodian = Custodians::open("env:", &variables(|name| std::env::var(name).ok()))?;
 //! let ring = LiveRing::open(
 //!     Arc::new(FilePlace::new("/etc/waxseal/keyring.json")),
 //!     Custodians::default().with(custodian),

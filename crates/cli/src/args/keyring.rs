@@ -65,6 +65,12 @@ pub(crate) enum KeyringCommand {
         #[arg(long, value_name = "PATH")]
         from: Option<PathBuf>,
     },
+    /// Wrap the keys of the keyring by other custodians; values are untouched. Without --to, --add and
+    /// --remove: anew by the present ones, under their newest keys
+    #[command(after_help = "Examples:\n  waxseal keyring rewrap\n  \
+        waxseal keyring rewrap --to 'pkcs11:token=waxseal;object=ring' --create-key\n  \
+        waxseal keyring rewrap --add vault:transit/waxseal --remove env:REDIS_ENCRYPTION_KEY")]
+    Rewrap(RewrapArgs),
     /// Change when keys are exchanged, for all processes
     #[command(after_help = "Example:\n  waxseal keyring configure --rotate-every 30d")]
     Configure(ConfigureArgs),
@@ -83,12 +89,35 @@ pub(crate) enum KeyringCommand {
 pub(crate) struct InitArgs {
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,
+    /// Who wraps its keys; can be repeated [default: custodian of waxseal.toml, else
+    /// env:REDIS_ENCRYPTION_KEY]
+    #[arg(long, value_name = "URL")]
+    pub(crate) custodian: Vec<String>,
+    /// Make the key of a pkcs11: custodian in its token first: AES-256, not extractable
+    #[arg(long)]
+    pub(crate) create_key: bool,
     /// Succeed where there is a keyring already
     #[arg(long)]
     pub(crate) if_missing: bool,
     /// Do not look at the store: begin with a new key, whatever it is sealed under
     #[arg(long)]
     pub(crate) fresh: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct RewrapArgs {
+    /// The custodian that shall wrap the keys, and no other; can be repeated
+    #[arg(long, value_name = "URL", conflicts_with_all = ["add", "remove"])]
+    pub(crate) to: Vec<String>,
+    /// A custodian that shall wrap them as well; can be repeated
+    #[arg(long, value_name = "URL")]
+    pub(crate) add: Vec<String>,
+    /// A custodian that shall wrap them no more; can be repeated. The last one stays
+    #[arg(long, value_name = "URL")]
+    pub(crate) remove: Vec<String>,
+    /// Make the key of a new pkcs11: custodian in its token first: AES-256, not extractable
+    #[arg(long)]
+    pub(crate) create_key: bool,
 }
 
 #[derive(Args)]

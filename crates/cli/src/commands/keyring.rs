@@ -5,6 +5,7 @@ mod audit;
 mod change;
 mod init;
 mod restore;
+mod rewrap;
 mod status;
 
 use serde::Serialize;
@@ -31,6 +32,7 @@ pub(crate) async fn run(common: &Common, command: &KeyringCommand) -> Result<End
     match command {
         KeyringCommand::Init(args) => return init::run(&setup, args).await,
         KeyringCommand::Restore { from } => return restore::run(&setup, from.as_deref()).await,
+        KeyringCommand::Rewrap(args) => return rewrap::run(&mut setup, args).await,
         KeyringCommand::Configure(args)
             if args.settings == SettingsArgs::default() && !args.at_once =>
         {
@@ -44,7 +46,9 @@ pub(crate) async fn run(common: &Common, command: &KeyringCommand) -> Result<End
         _ => setup.open_ring_alone(false).await?,
     }
     match command {
-        KeyringCommand::Init(_) | KeyringCommand::Restore { .. } => Ok(Ended::Done),
+        KeyringCommand::Init(_) | KeyringCommand::Restore { .. } | KeyringCommand::Rewrap(_) => {
+            Ok(Ended::Done)
+        }
         KeyringCommand::Status => status::run(&setup).await,
         KeyringCommand::Add => change::add(&setup).await,
         KeyringCommand::Promote { id, now } => change::promote(&setup, *id, *now).await,

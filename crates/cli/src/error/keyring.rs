@@ -58,16 +58,40 @@ fn of_custodian(error: &RingError, cause: &CustodianError) -> Failure {
     match cause {
         CustodianError::Refused { .. } => Failure::failed(error).hint(
             "nothing was changed; the custodian's secret is not the one that this keyring was made \
-             with (by default REDIS_ENCRYPTION_KEY), or it is not configured here",
+             with (by default REDIS_ENCRYPTION_KEY), or the keyring is of another environment",
         ),
+        CustodianError::NotConfigured { .. } => Failure::failed(error).hint(
+            "nothing was changed; name it as custodian in waxseal.toml (waxseal doctor tells those of \
+             the keyring)",
+        ),
+        CustodianError::Unavailable { .. } => Failure::failed(error).passing().hint(AWAY),
+        CustodianError::Several(_) => {
+            let failure = Failure::failed(error).hint(AWAY);
+            match cause.is_passing() {
+                true => failure.passing(),
+                false => failure,
+            }
+        }
         other => other.clone().into(),
     }
 }
+
+/// What helps where no custodian answers.
+const AWAY: &str = "nothing was changed, and processes that run go on; bring one of them back, or start \
+    with --allow-offline where offline_key is configured";
 
 impl From<CustodianError> for Failure {
     fn from(error: CustodianError) -> Self {
         let hint = match &error {
             CustodianError::Scheme => "for example custodian = \"env:REDIS_ENCRYPTION_KEY\"",
+            CustodianError::NotBuilt { feature } => {
+                let hint = format!("build it with cargo build --release --features {feature}");
+                return Self::usage(&error).hint(hint);
+            }
+            CustodianError::Url { .. } => {
+                "docs/custodians tells what the URL of each kind of custodian looks like"
+            }
+            CustodianError::Variable { .. } => "docs/secrets.md tells where secrets may come from",
             CustodianError::NotSet { .. } => {
                 "set it to the secret that the keyring was made with; for a new keyring waxseal key \
                  generate makes one"
@@ -79,10 +103,30 @@ impl From<CustodianError> for Failure {
                 "custodian in waxseal.toml names the file; waxseal key generate --file makes one"
             }
             CustodianError::Readable { .. } => "chmod 600 makes it readable for its owner only",
-            CustodianError::Unavailable { .. } => {
+            CustodianError::NoKey { .. } => {
+                "nothing was changed; make the key (in a token: --create-key), or name the one that is \
+                 there: docs/custodians tells how"
+            }
+            CustodianError::KeyExists { .. } => {
+                "it was not touched; to use it, leave --create-key out"
+            }
+            CustodianError::Pin { .. } => {
+                "the PIN was not tried again, so that the token is not locked: log in once by hand \
+                 (pkcs11-tool --login --list-objects) with the right one, and set that"
+            }
+            CustodianError::Denied { .. } => {
                 return Self::failed(&error).hint(
-                    "nothing was changed; configure it on this machine, or wait until it is back",
+                    "nothing was changed; give this process the rights that docs/custodians lists, or \
+                     credentials that have not expired",
                 );
+            }
+            CustodianError::Unavailable { .. } => {
+                return Self::failed(&error).passing().hint(
+                    "nothing was changed; bring it back, or run this where it can be reached",
+                );
+            }
+            CustodianError::NotConfigured { .. } => {
+                "name it as custodian in waxseal.toml, or run this on a machine that has it"
             }
             _ => return Self::failed(&error),
         };
@@ -120,6 +164,10 @@ impl From<ChangeError> for Failure {
                 "waxseal keyring add, then waxseal keyring promote with the id of the new key, then \
                  the same command again"
             }
+            ChangeError::LastCustodian(_) => {
+                "nothing was changed; waxseal keyring rewrap --to moves the keyring to another one"
+            }
+            ChangeError::NoCustodian(_) => "waxseal keyring status lists those that it has",
             ChangeError::Fenced => {
                 "let it do its work; waxseal keyring status shows where it stands"
             }

@@ -7,11 +7,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use waxseal_core::fingerprint;
 use waxseal_keys::{
     CacheBounds, Custodian, CustodianError, Custodians, DEFAULT_VARIABLE, FilePlace, LiveOptions,
-    LiveRing, Place, UserKeys,
+    LiveRing, Place, UserKeys, Variables,
 };
 use waxseal_stores::{RecordStore, RedisOptions, RedisStore, StoreUrl, UrlError};
 use waxseal_upkeep::{RecordPlace, RecordUserKeys};
 
+use super::offline::OfflineSetup;
 use super::{Setup, open_store};
 use crate::args::Common;
 use crate::config::Config;
@@ -30,12 +31,15 @@ const USERS_AWAY: &str = "check user_keys in waxseal.toml, and that the server r
 static WARNED: Once = Once::new();
 
 /// What was configured about a keyring.
+#[derive(Clone)]
 pub(crate) struct RingSetup {
     pub(crate) url: StoreUrl,
     pub(crate) environment: String,
     /// Where the last good copy of this machine is kept.
     pub(crate) copy: Option<PathBuf>,
     custodians: Vec<String>,
+    /// What a start without any custodian needs, where that was provided for.
+    offline: Option<OfflineSetup>,
     /// The store of users' keys, where it is not that of the records.
     pub(super) users: Option<StoreUrl>,
 }
@@ -61,12 +65,12 @@ impl RingSetup {
                 ("custodian", !config.custodian.is_empty()),
                 ("keyring_copy", config.keyring_copy.is_some()),
                 ("user_keys", config.user_keys.is_some()),
+                ("offline_key", config.offline_key.is_some()),
+                ("--allow-offline", common.allow_offline),
             ];
             return match left_over.into_iter().find(|(_, is_set)| *is_set) {
-                Some((word, _)) => Err(Failure::usage(format!(
-                    "{word} is configured, and no keyring"
-                ))
-                .hint("name one, for example keyring = \"file:/etc/waxseal/keyring.json\"")),
+                Some((word, _)) => Err(Failure::usage(format!("{word} is given, and no keyring"))
+                    .hint("name one, for example keyring = \"file:/etc/waxseal/keyring.json\"")),
                 None => Ok(None),
             };
         };
@@ -92,6 +96,7 @@ impl RingSetup {
             Some(Environment::state_folder()?.join(name))
         });
         Ok(Some(Self {
+            offline: OfflineSetup::read(common, config, copy.as_deref())?,
             custodians: match &config.custodian[..] {
                 [] => vec![format!("env:{DEFAULT_VARIABLE}")],
                 configured => configured.to_vec(),
@@ -114,33 +119,60 @@ impl RingSetup {
         })
     }
 
+    /// The same with these custodians, where any are named.
+    pub(crate) fn with_custodians(&self, named: &[String]) -> Self {
+        let mut this = self.clone();
+        if !named.is_empty() {
+            this.custodians = named.to_vec();
+        }
+        this
+    }
+
+    /// The same with these custodians beside those that are configured.
+    pub(crate) fn and_custodians(&self, more: &[String]) -> Self {
+        let mut this = self.clone();
+        for url in more {
+            if !this.custodians.contains(url) {
+                this.custodians.push(url.clone());
+            }
+        }
+        this
+    }
+
+    /// The custodians, as they are configured: with what is this machine's alone.
+    pub(crate) fn urls(&self) -> &[String] {
+        &self.custodians
+    }
+
     /// All custodians that are configured: for wrapping.
     pub(crate) fn all_custodians(
         &self,
-        environment: &Environment,
+        environment: &Arc<Environment>,
     ) -> Result<Vec<Arc<dyn Custodian>>, Failure> {
-        let variable = |name: &str| environment.variable(name);
-        let custodian = |url: &String| Custodians::open(url, &variable).map_err(Failure::from);
+        let variables = variables(environment);
+        let custodian = |url: &String| Custodians::open(url, &variables).map_err(Failure::from);
         self.custodians.iter().map(custodian).collect()
     }
 
-    /// Those of the configured custodians that this machine can reach: any one that unwraps is
-    /// enough.
-    pub(crate) fn custodians(&self, environment: &Environment) -> Result<Custodians, Failure> {
-        let variable = |name: &str| environment.variable(name);
-        let mut reachable = Custodians::default();
+    /// Those of the configured custodians that this machine can use: any one that unwraps is enough.
+    pub(crate) fn custodians(&self, environment: &Arc<Environment>) -> Result<Custodians, Failure> {
+        let variables = variables(environment);
+        let mut usable = Custodians::default();
         let mut trouble = Vec::new();
         for url in &self.custodians {
-            match Custodians::open(url, &variable) {
-                Ok(custodian) => reachable = reachable.with(custodian),
+            match Custodians::open(url, &variables) {
+                Ok(custodian) => usable = usable.with(custodian),
                 Err(error) => trouble.push(error),
             }
         }
         // What is there and wrong says more than what is not there.
         trouble.sort_by_key(|error| matches!(error, CustodianError::NotSet { .. }));
         match trouble.into_iter().next() {
-            Some(error) if reachable.is_empty() => Err(error.into()),
-            _ => Ok(reachable),
+            Some(error) if usable.is_empty() => Err(error.into()),
+            _ => Ok(match &self.offline {
+                Some(offline) => usable.with_offline(offline.open(&variables)?),
+                None => usable,
+            }),
         }
     }
 
@@ -165,10 +197,19 @@ impl RingSetup {
     /// Opens the keyring.
     pub(crate) async fn open(
         &self,
-        environment: &Environment,
+        environment: &Arc<Environment>,
         opens_compromised: bool,
     ) -> Result<LiveRing, Failure> {
         let custodians = self.custodians(environment)?;
+        self.open_with(custodians, opens_compromised).await
+    }
+
+    /// The same, with these custodians.
+    pub(crate) async fn open_with(
+        &self,
+        custodians: Custodians,
+        opens_compromised: bool,
+    ) -> Result<LiveRing, Failure> {
         let options = self.options(opens_compromised);
         Ok(LiveRing::open(self.place()?, custodians, options).await?)
     }
@@ -266,6 +307,12 @@ impl Setup {
         url.is_none_or(|url| *url == self.url)
             .then(|| users.store.clone())
     }
+}
+
+/// What custodians need of the environment.
+pub(crate) fn variables(environment: &Arc<Environment>) -> Variables {
+    let environment = environment.clone();
+    Arc::new(move |name| Ok(environment.variable(name).map(zeroize::Zeroizing::new)))
 }
 
 fn url(text: &str) -> Result<StoreUrl, Failure> {

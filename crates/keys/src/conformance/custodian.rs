@@ -2,7 +2,7 @@
 
 use waxseal_core::SecretKey;
 
-use crate::custodian::{Context, Custodian};
+use crate::custodian::{Context, Custodian, Wrapped};
 use crate::error::CustodianError;
 
 /// Runs the suite. `secrets` are texts that no error may hold, such as the custodian's own key.
@@ -30,6 +30,7 @@ pub async fn custodian(custodian: &dyn Custodian, secrets: &[&str]) {
     assert!(back.expose_bytes() == key.expose_bytes(), "and once more");
     let bytes = key.expose_bytes();
     let holds = wrapped
+        .bytes
         .windows(8)
         .any(|window| bytes.windows(8).any(|part| part == window));
     assert!(!holds, "what is wrapped does not show the key");
@@ -37,16 +38,35 @@ pub async fn custodian(custodian: &dyn Custodian, secrets: &[&str]) {
     for context in others(&context) {
         shown.push(refusal(custodian, &wrapped, &context, "another context").await);
     }
-    for len in 0..wrapped.len() {
-        shown.push(refusal(custodian, &wrapped[..len], &context, "a part").await);
+    for len in 0..wrapped.bytes.len() {
+        let mut part = wrapped.clone();
+        part.bytes.truncate(len);
+        shown.push(refusal(custodian, &part, &context, "a part").await);
     }
-    for place in 0..wrapped.len() {
+    for place in 0..wrapped.bytes.len() {
         let mut flipped = wrapped.clone();
-        flipped[place] ^= 1;
+        flipped.bytes[place] ^= 1;
         shown.push(refusal(custodian, &flipped, &context, "a flipped bit").await);
     }
-    let longer = [&wrapped[..], &[0]].concat();
+    let mut longer = wrapped.clone();
+    longer.bytes.push(0);
     shown.push(refusal(custodian, &longer, &context, "one byte more").await);
+    let mut otherwise = wrapped.clone();
+    otherwise.mechanism = Some("by magic".to_owned());
+    if wrapped.mechanism.is_some() {
+        shown.push(refusal(custodian, &otherwise, &context, "another mechanism").await);
+    }
+    let anew = custodian.rewrap(&wrapped, &context).await.unwrap();
+    let back = custodian.unwrap(&anew, &context).await.unwrap();
+    assert!(
+        back.expose_bytes() == key.expose_bytes(),
+        "what was wrapped anew comes back"
+    );
+    let back = custodian.unwrap(&wrapped, &context).await.unwrap();
+    assert!(
+        back.expose_bytes() == key.expose_bytes(),
+        "and what was wrapped before still does"
+    );
     for text in shown {
         for secret in secrets.iter().copied().chain([hex.as_str()]) {
             // A part of one would be too much already.
@@ -85,7 +105,7 @@ fn others<'a>(context: &Context<'a>) -> [Context<'a>; 5] {
 
 async fn refusal(
     custodian: &dyn Custodian,
-    wrapped: &[u8],
+    wrapped: &Wrapped,
     context: &Context<'_>,
     what: &str,
 ) -> String {

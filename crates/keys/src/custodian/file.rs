@@ -14,7 +14,17 @@ const MOST: u64 = 4096;
 /// Rights of the group and of others.
 const OTHERS: u32 = 0o077;
 
+/// A key in a file: 64 hexadecimal characters.
 pub(super) fn read(path: &str) -> Result<SecretKey, CustodianError> {
+    let text = read_text(path)?;
+    SecretKey::from_hex(&text).map_err(|error| CustodianError::Secret {
+        custodian: format!("file:{path}"),
+        error,
+    })
+}
+
+/// A secret text in a file, as it is.
+pub(super) fn read_text(path: &str) -> Result<Zeroizing<String>, CustodianError> {
     let unreadable = |error: std::io::Error| CustodianError::File {
         path: path.to_owned(),
         error: error.kind(),
@@ -32,8 +42,5 @@ pub(super) fn read(path: &str) -> Result<SecretKey, CustodianError> {
     file.take(MOST)
         .read_to_string(&mut text)
         .map_err(unreadable)?;
-    SecretKey::from_hex(&text).map_err(|error| CustodianError::Secret {
-        custodian: format!("file:{path}"),
-        error,
-    })
+    Ok(text)
 }

@@ -11,7 +11,7 @@ use crate::document::Territory;
 use crate::error::{ChangeError, CustodianError, RingError};
 use crate::place::Paper;
 use crate::reports::pause;
-use crate::ring::Ring;
+use crate::ring::{Rewrap, Ring};
 use crate::settings::Settings;
 use crate::state::KeyState;
 
@@ -45,6 +45,8 @@ pub enum Change {
     Enrol(Vec<Territory>),
     /// Records that are protected no more.
     Release(Territory),
+    /// Other custodians wrap the keys. Those that are added must be among this process's.
+    Rewrap(Rewrap),
     /// Other settings.
     Settings {
         /// Which.
@@ -129,6 +131,9 @@ impl LiveRing {
             Change::Erase(user) => ring.with_erasure(user, now),
             Change::Enrol(territories) => return Ok(ring.with_territories(territories)),
             Change::Release(territory) => return Ok(ring.without_territory(territory)),
+            Change::Rewrap(rewrap) => {
+                return ring.with_rewrap(rewrap, &self.0.custodians).await;
+            }
             Change::Settings { settings, at_once } => {
                 let longer = ring.longer_times_until().is_some_and(|until| until > now);
                 if ring.settings() == settings && !(*at_once && longer) {

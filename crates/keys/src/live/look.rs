@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tracing::{error, info, warn};
 
 use super::{Inner, Known, Moment, keyring, lock, open};
+use crate::custodian::{Source, harmless};
 use crate::error::RingError;
 use crate::place::Paper;
 use crate::ring::Ring;
@@ -138,8 +139,23 @@ impl Inner {
     ) -> Result<(), RingError> {
         self.adopt(ring, bytes)?;
         self.note_confirmed(asked);
+        self.warn_if_stranded();
         self.keep_copy().await;
         Ok(())
+    }
+
+    /// Says so where the ring went over to custodians that this process was not told of.
+    fn warn_if_stranded(&self) {
+        let ring = self.known().ring.clone();
+        if ring.custodians().any(|url| self.custodians.get(url).is_some()) {
+            return;
+        }
+        let custodians: Vec<_> = ring.custodians().map(harmless).collect();
+        warn!(
+            "the keyring is wrapped by {} now, and none of these is configured here: this process goes \
+             on, and would not start again",
+            custodians.join(", ")
+        );
     }
 
     /// Knows this ring from now on.
@@ -203,7 +219,30 @@ impl Inner {
         Ok(Seen::InOrder)
     }
 
+    /// Keeps the keys under a key of this machine, where one was named for that.
+    pub(super) async fn keep_offline(&self) {
+        let Some(offline) = self.custodians.offline() else {
+            return;
+        };
+        let ring = self.known().ring.clone();
+        let source = self.custodians.unwrapping();
+        let wrapped = ring.wrapped();
+        for (key, wraps) in &wrapped {
+            let context = ring.context(key);
+            // A key that this process made itself was never unwrapped.
+            if !offline.has(&context)
+                && let Err(error) = source.unwrap(wraps, &context).await
+            {
+                warn!("a key of the keyring is not kept for a start without custodians: {error}");
+                break;
+            }
+        }
+        let contexts: Vec<_> = wrapped.iter().map(|(key, _)| ring.context(key)).collect();
+        offline.keep(&contexts).await;
+    }
+
     pub(super) async fn keep_copy(&self) {
+        self.keep_offline().await;
         let Some(copy) = &self.copy else { return };
         if let Err(error) = copy.keep(&self.known().bytes).await {
             warn!("the last good copy of the keyring cannot be kept: {error}");

@@ -119,11 +119,7 @@ impl Place for FilePlace {
 
 /// The lock's file. It belongs to whom the ring belongs to, whoever came first.
 fn open_lock(file: &Path, ring: &Path) -> io::Result<File> {
-    let folder = file.parent().filter(|folder| *folder != Path::new(""));
-    if let Some(folder) = folder {
-        let mut builder = DirBuilder::new();
-        builder.recursive(true).mode(0o700).create(folder)?;
-    }
+    make_folder(file)?;
     let lock = OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -150,6 +146,21 @@ fn read(file: &Path) -> io::Result<Option<Vec<u8>>> {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// Writes a file of its own whole or not at all, to the disk; its folder is made where it is missing.
+pub(crate) fn write_file(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    make_folder(file)?;
+    write(file, bytes, true)
+}
+
+/// Makes the folder of a file where it is missing: for its owner alone.
+fn make_folder(file: &Path) -> io::Result<()> {
+    let folder = file.parent().filter(|folder| *folder != Path::new(""));
+    match folder {
+        Some(folder) => DirBuilder::new().recursive(true).mode(0o700).create(folder),
+        None => Ok(()),
     }
 }
 

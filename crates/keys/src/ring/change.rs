@@ -223,7 +223,7 @@ impl Ring {
     }
 
     /// The same ring, one version on. Its authentication code is still to be made.
-    fn next(&self) -> Self {
+    pub(super) fn next(&self) -> Self {
         let mut next = self.clone();
         next.document.version = self.document.version.saturating_add(1);
         next

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use waxseal_core::SecretKey;
 use waxseal_keys::{
-    CustodianError, Custodians, FilePlace, MemoryPlace, MemoryUserKeys, conformance,
+    CustodianError, Custodians, FilePlace, MemoryPlace, MemoryUserKeys, Variables, conformance,
 };
+use zeroize::Zeroizing;
 
 use crate::rings::SECRET;
 
@@ -44,8 +45,7 @@ async fn the_place_of_users_keys_in_memory_keeps_the_contract() {
 
 #[tokio::test]
 async fn the_custodian_of_the_environment_keeps_the_contract() {
-    let variable = |name: &str| (name == "REDIS_ENCRYPTION_KEY").then(|| SECRET.to_owned());
-    let custodian = Custodians::open("env:", &variable).unwrap();
+    let custodian = Custodians::open("env:", &one("REDIS_ENCRYPTION_KEY", SECRET)).unwrap();
     assert_eq!(custodian.url(), "env:REDIS_ENCRYPTION_KEY");
     conformance::custodian(&*custodian, &[SECRET]).await;
 }
@@ -63,25 +63,37 @@ async fn the_custodian_in_a_file_keeps_the_contract_and_refuses_a_file_that_othe
     };
     for mode in [0o640, 0o604, 0o620] {
         allow(mode);
-        let error = Custodians::open(&url, &|_| None).err().unwrap();
+        let error = Custodians::open(&url, &none()).err().unwrap();
         assert!(matches!(error, CustodianError::Readable { mode: found, .. } if found == mode));
     }
     allow(0o600);
-    let custodian = Custodians::open(&url, &|_| None).unwrap();
+    let custodian = Custodians::open(&url, &none()).unwrap();
     conformance::custodian(&*custodian, &[&secret.expose_hex()]).await;
 }
 
 #[test]
 fn a_custodian_without_a_usable_secret_is_not_opened_and_shows_nothing_of_it() {
-    let short = |_: &str| Some(SECRET[..60].to_owned());
+    let short = one("KEK", &SECRET[..60]);
     let error = Custodians::open("env:KEK", &short).err().unwrap();
     assert!(matches!(error, CustodianError::Secret { .. }));
     assert!(!format!("{error} {error:?}").contains(&SECRET[..8]));
-    let error = Custodians::open("env:KEK", &|_| Some(" ".to_owned()))
-        .err()
-        .unwrap();
+    let error = Custodians::open("env:KEK", &one("KEK", " ")).err().unwrap();
     let variable = "KEK".to_owned();
     assert_eq!(error, CustodianError::NotSet { variable });
-    let error = Custodians::open("ftp://host/key", &|_| None).err();
+    let error = Custodians::open("ftp://host/key", &none()).err();
     assert_eq!(error, Some(CustodianError::Scheme));
+    let locked: Variables = Arc::new(|_| Err("its file can be read by others".to_owned()));
+    let error = Custodians::open("env:KEK", &locked).err().unwrap();
+    assert!(matches!(error, CustodianError::Variable { .. }), "{error}");
+}
+
+/// No variable is set.
+fn none() -> Variables {
+    Arc::new(|_| Ok(None))
+}
+
+/// One variable is.
+fn one(name: &str, value: &str) -> Variables {
+    let (name, value) = (name.to_owned(), value.to_owned());
+    Arc::new(move |asked| Ok((asked == name).then(|| Zeroizing::new(value.clone()))))
 }

@@ -1,6 +1,7 @@
 //! What the crate promises: documents, states, custodians, live rings, users' keys.
 
 mod conformance;
+mod custody;
 mod documents;
 mod live;
 mod lost_write;

@@ -1,5 +1,6 @@
 //! Checks of this machine and of what is configured on it.
 
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Instant;
@@ -7,7 +8,8 @@ use std::time::Instant;
 use waxseal_core::{Binding, Mode};
 
 use super::Findings;
-use crate::environment;
+use crate::environment::{self, Source};
+use crate::hardening::{self, Lockable};
 use crate::setup::Setup;
 
 /// A key that only opens may be forgotten; more than this many are a sign of it.
@@ -22,6 +24,44 @@ pub(super) fn check(findings: &mut Findings) {
         let advice = "sealing works and is slower; use a machine with AES instructions";
         findings.warn("cpu", "no AES instructions", advice);
     }
+    if hardening::is_without_core_dumps() {
+        findings.ok("core dumps", "off");
+    } else {
+        let advice = "keys could get into a core file: set the limit of core files to 0";
+        findings.warn("core dumps", "they cannot be switched off", advice);
+    }
+    check_memory(findings);
+}
+
+/// Whether keys can get to a disk with memory that is swapped out.
+fn check_memory(findings: &mut Findings) {
+    const CHECK: &str = "memory";
+    let limit = match hardening::lockable() {
+        Lockable::All => {
+            findings.ok(CHECK, "can be locked: proxy and keeper do so");
+            return;
+        }
+        Lockable::Bytes(limit) => format!("the limit here is {} KiB", limit / 1024),
+    };
+    if has_swap() {
+        findings.warn(
+            CHECK,
+            format!("cannot be locked ({limit}), and this machine swaps"),
+            "keys can get to a disk: LimitMEMLOCK=infinity, docker --ulimit memlock=-1, or \
+             encrypted swap",
+        );
+    } else {
+        findings.ok(
+            CHECK,
+            format!("cannot be locked ({limit}); this machine has no swap"),
+        );
+    }
+}
+
+/// Whether this machine has swap, or may have.
+fn has_swap() -> bool {
+    // One line of headings, then one for each.
+    fs::read_to_string("/proc/swaps").map_or(true, |swaps| swaps.lines().count() > 1)
 }
 
 pub(super) fn check_configuration(setup: &Setup, findings: &mut Findings) {
@@ -37,9 +77,7 @@ pub(super) fn check_configuration(setup: &Setup, findings: &mut Findings) {
     if let Some(name) = &setup.config.environment {
         findings.ok("environment", name.clone());
     }
-    if !setup.environment.from_file.is_empty() {
-        check_permissions(Path::new(environment::FILE), true, findings);
-    }
+    check_sources(setup, findings);
     check_keys(setup, findings);
     match setup.mode {
         Mode::Off => findings.warn(
@@ -52,6 +90,24 @@ pub(super) fn check_configuration(setup: &Setup, findings: &mut Findings) {
     }
     let patterns: Vec<_> = setup.protected.iter().map(|p| p.pattern.as_str()).collect();
     findings.ok("protected", patterns.join(", "));
+}
+
+/// Where the secrets come from that every command knows.
+fn check_sources(setup: &Setup, findings: &mut Findings) {
+    let sources: Vec<_> = setup.environment.sources().collect();
+    if !sources.is_empty() {
+        let found = sources.iter().map(|(name, source)| match source {
+            Source::Process => format!("{name} from the environment"),
+            Source::DotEnv => format!("{name} from {}", environment::FILE),
+            Source::File => format!("{name} from the file of {name}_FILE"),
+            Source::Credential => format!("{name} from the service manager"),
+        });
+        findings.ok("secrets", found.collect::<Vec<_>>().join(", "));
+    }
+    if setup.environment.uses_file() {
+        let secret = sources.iter().any(|(_, source)| *source == Source::DotEnv);
+        check_permissions(Path::new(environment::FILE), secret, findings);
+    }
 }
 
 fn check_keys(setup: &Setup, findings: &mut Findings) {
@@ -107,7 +163,7 @@ fn check_speed(setup: &Setup, findings: &mut Findings) {
 }
 
 fn check_permissions(path: &Path, secret: bool, findings: &mut Findings) {
-    let Ok(metadata) = std::fs::metadata(path) else {
+    let Ok(metadata) = fs::metadata(path) else {
         return;
     };
     let mode = metadata.permissions().mode() & 0o777;

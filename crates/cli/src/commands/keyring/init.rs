@@ -9,13 +9,14 @@ use waxseal_sessions::{Canary, CanaryState, GuardError};
 use waxseal_stores::RecordStore;
 use waxseal_sweep::{Audit, Class, Keys, Position, Stop, Sweep, SweepOptions};
 
+use super::rewrap::create_keys;
 use super::tell;
 use crate::args::InitArgs;
 use crate::error::{Ended, Failure};
 use crate::setup::{RingSetup, Setup, now_ms};
 
 pub(super) async fn run(setup: &Setup, args: &InitArgs) -> Result<Ended, Failure> {
-    let configured = setup.ring_setup()?;
+    let configured = &setup.ring_setup()?.with_custodians(&args.custodian);
     let settings = args.settings.over(Settings::default()).checked();
     let settings = settings.map_err(RingError::from)?;
     // In this order: whoever makes a ring at this moment writes it before its copy.
@@ -41,6 +42,9 @@ pub(super) async fn run(setup: &Setup, args: &InitArgs) -> Result<Ended, Failure
         ));
     }
     let custodians = configured.all_custodians(&setup.environment)?;
+    if args.create_key {
+        create_keys(setup, configured.urls()).await?;
+    }
     let adopted = if args.fresh {
         Vec::new()
     } else {

@@ -1,0 +1,97 @@
+//! `keyring rewrap`: the keys of the keyring under other custodians, or anew under the present ones.
+//! Values are untouched.
+
+use waxseal_keys::{Change, Custodian, Custodians, Pkcs11Custodian, Rewrap};
+
+use super::tell;
+use crate::args::RewrapArgs;
+use crate::error::{Ended, Failure};
+use crate::output;
+use crate::setup::{Setup, variables};
+
+pub(super) async fn run(setup: &mut Setup, args: &RewrapArgs) -> Result<Ended, Failure> {
+    let added = if args.to.is_empty() {
+        &args.add
+    } else {
+        &args.to
+    };
+    if args.create_key {
+        create_keys(setup, added).await?;
+    }
+    let configured = setup.ring_setup()?.and_custodians(added);
+    let variables = variables(&setup.environment);
+    // As they stand in the document: without what is this machine's alone.
+    let opened = added.iter().map(|url| Custodians::open(url, &variables));
+    let opened = opened.collect::<Result<Vec<_>, _>>()?;
+    let custodians = opened
+        .iter()
+        .cloned()
+        .fold(configured.custodians(&setup.environment)?, Custodians::with);
+    let rewrap = Rewrap {
+        add: opened.iter().map(|it| it.url().to_owned()).collect(),
+        remove: args.remove.iter().map(|url| written_out(url)).collect(),
+        only: !args.to.is_empty(),
+        anew: args.to.is_empty() && args.add.is_empty() && args.remove.is_empty(),
+    };
+    let live = configured.open_with(custodians, false).await?;
+    let before = live.ring();
+    let ring = live.change(&Change::Rewrap(rewrap)).await?;
+    let now: Vec<_> = ring.custodians().map(output::harmless).collect();
+    if ring.version() == before.version() {
+        let done = format!("the keyring is wrapped by {} already", now.join(", "));
+        return tell(setup, &ring, &done, "");
+    }
+    let done = format!(
+        "the keyring is wrapped by {} now (version {})",
+        now.join(", "),
+        ring.version()
+    );
+    let gone: Vec<_> = before
+        .custodians()
+        .filter(|url| ring.custodians().all(|other| other != *url))
+        .map(output::harmless)
+        .collect();
+    let named = "name what wraps it now as custodian in waxseal.toml on every machine";
+    let next = if added.is_empty() && gone.is_empty() {
+        String::new()
+    } else if gone.is_empty() {
+        named.to_owned()
+    } else {
+        format!(
+            "{named}; older copies of the keyring (backups, \
+             copies of other machines until they look again) still open with {}: where that is known to \
+             others, waxseal keyring add makes a key that it never wrapped",
+            gone.join(", ")
+        )
+    };
+    tell(setup, &ring, &done, &next)
+}
+
+/// A custodian's URL as the document has it.
+fn written_out(url: &str) -> String {
+    match url {
+        "env:" => format!("env:{}", waxseal_keys::DEFAULT_VARIABLE),
+        _ => match url.strip_prefix("file://") {
+            Some(path) => format!("file:{path}"),
+            None => waxseal_keys::Pkcs11Uri::parse(url)
+                .map_or_else(|_| url.to_owned(), |uri| uri.to_string()),
+        },
+    }
+}
+
+/// Makes the keys of those custodians that let them be made from here.
+pub(super) async fn create_keys(setup: &Setup, urls: &[String]) -> Result<(), Failure> {
+    let tokens: Vec<_> = urls.iter().filter(|it| it.starts_with("pkcs11:")).collect();
+    if tokens.is_empty() {
+        return Err(Failure::usage(
+            "--create-key makes the key of a pkcs11: custodian, and none is named",
+        )
+        .hint("docs/custodians tells how keys of the other kinds are made"));
+    }
+    for url in tokens {
+        let custodian = Pkcs11Custodian::open(url, &variables(&setup.environment))?;
+        custodian.create_key().await?;
+        output::say(&format!("waxseal: made the key of {}", custodian.url()));
+    }
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! What an error of AWS KMS means for us, told by its code ("Common Error Types" and the errors of each
+//! operation, AWS KMS API Reference). None of its texts is passed on: they name accounts, roles and keys.
+
+use std::error::Error;
+
+use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_kms::config::http::HttpResponse;
+
+/// Why an operation did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// What it was given is not what this key made for this context.
+    Refused,
+    /// It answers, and will go on answering so.
+    Denied(&'static str),
+    /// It may pass by itself.
+    Passing(String),
+}
+
+/// Codes about what was given.
+const REFUSED: &[&str] = &[
+    "InvalidCiphertextException",
+    "IncorrectKeyException",
+    "ValidationException",
+];
+
+/// Codes that somebody has to do something about. Those with words of ours are told apart by none but
+/// their readers.
+const DENIED: &[(&str, &str)] = &[
+    ("AccessDeniedException", "AccessDeniedException"),
+    ("NotAuthorized", "NotAuthorized"),
+    ("OptInRequired", "OptInRequired"),
+    ("DisabledException", "the key is disabled"),
+    ("KMSInvalidStateException", "the key's state does not allow it"),
+    ("NotFoundException", "there is no such key"),
+    ("InvalidArnException", "there is no such key"),
+    ("InvalidKeyUsageException", "the key is not one that encrypts"),
+    ("InvalidGrantTokenException", "InvalidGrantTokenException"),
+    ("UnsupportedOperationException", "UnsupportedOperationException"),
+    ("ExpiredTokenException", "the credentials have expired"),
+    ("ExpiredToken", "the credentials have expired"),
+    ("UnrecognizedClientException", "the credentials are not valid"),
+    ("InvalidClientTokenId", "the credentials are not valid"),
+    ("InvalidSignatureException", "the credentials are not valid"),
+    ("SignatureDoesNotMatch", "the credentials are not valid"),
+    ("IncompleteSignatureException", "the credentials are not valid"),
+    ("IncompleteSignature", "the credentials are not valid"),
+    ("MissingAuthenticationTokenException", "the credentials are not valid"),
+    ("MissingAuthenticationToken", "the credentials are not valid"),
+    ("AuthFailure", "the credentials are not valid"),
+    ("RequestExpired", "the clock of this machine is wrong"),
+    ("RequestTimeTooSkewed", "the clock of this machine is wrong"),
+];
+
+/// Codes of a service that is not well, or busy.
+const PASSING: &[(&str, &str)] = &[
+    ("ThrottlingException", "rate-limited"),
+    ("Throttling", "rate-limited"),
+    ("ThrottledException", "rate-limited"),
+    ("RequestThrottled", "rate-limited"),
+    ("TooManyRequestsException", "rate-limited"),
+    ("LimitExceededException", "rate-limited"),
+    ("SlowDown", "rate-limited"),
+    ("KMSInternalException", "an internal error of the service"),
+    ("InternalFailure", "an internal error of the service"),
+    ("InternalServerError", "an internal error of the service"),
+    ("DependencyTimeoutException", "the service timed out"),
+    ("KeyUnavailableException", "the key is not available now"),
+    ("ServiceUnavailable", "the service is unavailable"),
+    ("ServiceUnavailableException", "the service is unavailable"),
+];
+
+/// The cause of an error of the SDK.
+pub(super) fn cause<E>(error: SdkError<E, HttpResponse>) -> Cause
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    match &error {
+        SdkError::TimeoutError(_) => passing("no answer in time"),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => passing("no answer in time"),
+        SdkError::DispatchFailure(failure) if failure.is_io() => passing("no connection"),
+        SdkError::ServiceError(answer) => {
+            of_answer(answer.err().code(), answer.raw().status().as_u16())
+        }
+        SdkError::ResponseError(_) => passing("answers something that cannot be read"),
+        _ => of_credentials(&error),
+    }
+}
+
+fn of_answer(code: Option<&str>, status: u16) -> Cause {
+    let code = code.unwrap_or_default();
+    let in_words = |table: &'static [(&str, &'static str)]| {
+        let row = table.iter().find(|(name, _)| *name == code);
+        row.map(|(_, words)| *words)
+    };
+    if REFUSED.contains(&code) {
+        return Cause::Refused;
+    }
+    if let Some(words) = in_words(DENIED) {
+        return Cause::Denied(words);
+    }
+    if let Some(words) = in_words(PASSING) {
+        return passing(words);
+    }
+    // Not an answer of KMS, or one that this program does not know: somebody in between, or a service
+    // that is not well. Nothing says that it lasts.
+    match status {
+        429 => passing("rate-limited"),
+        _ => Cause::Passing(format!("answers something that cannot be read ({status})")),
+    }
+}
+
+/// Nothing was sent. Where there are no credentials, waiting does not help; where the service that gives
+/// them did not answer, it may.
+fn of_credentials(error: &(dyn Error + 'static)) -> Cause {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        // The SDK's type for it is in a crate of its own, which has nothing else that is needed here;
+        // its text is fixed.
+        match error.to_string().as_str() {
+            NOT_LOADED => return Cause::Denied("there are no credentials"),
+            NOT_VALID => return Cause::Denied("the configuration of the credentials is not valid"),
+            FAILED => return passing("the credentials cannot be had"),
+            _ => next = error.source(),
+        }
+    }
+    passing("the request cannot be sent")
+}
+
+const NOT_LOADED: &str = "the credential provider was not enabled";
+const NOT_VALID: &str = "the credentials provider was not properly configured";
+const FAILED: &str = "an error occurred while loading credentials";
+
+fn passing(words: &str) -> Cause {
+    Cause::Passing(words.to_owned())
+}

@@ -1,0 +1,100 @@
+//! A custodian whose key-encryption key is in this process: from a variable of the environment
+//! (`env:NAME`) or from a file (`file:PATH`).
+
+use async_trait::async_trait;
+use waxseal_core::{KeyError, SecretKey, WrappingKey};
+
+use super::{Context, Custodian, Variables, Wrapped, file};
+use crate::error::CustodianError;
+
+/// The variable that `env:` means.
+pub const DEFAULT_VARIABLE: &str = "REDIS_ENCRYPTION_KEY";
+
+/// A custodian whose key-encryption key is in this process.
+pub struct LocalCustodian {
+    url: String,
+    key: WrappingKey,
+}
+
+impl LocalCustodian {
+    /// The custodian of this URL with this secret.
+    pub fn new(url: impl Into<String>, secret: &SecretKey) -> Result<Self, KeyError> {
+        Ok(Self {
+            url: url.into(),
+            key: WrappingKey::of_secret(secret)?,
+        })
+    }
+
+    /// The one of a URL, `env:NAME` or `file:PATH`.
+    pub(super) fn open(url: &str, variables: &Variables) -> Result<Self, CustodianError> {
+        let (url, secret) = secret(url, variables)?;
+        Ok(Self::new(url, &secret)?)
+    }
+}
+
+/// The secret that a URL, `env:NAME` or `file:PATH`, stands for, and the URL written out.
+pub(crate) fn secret(
+    url: &str,
+    variables: &Variables,
+) -> Result<(String, SecretKey), CustodianError> {
+    match url.split_once(':') {
+        Some(("env", name)) => {
+            let name = if name.is_empty() {
+                DEFAULT_VARIABLE
+            } else {
+                name
+            };
+            let value = variable(name, variables)?.ok_or_else(|| CustodianError::NotSet {
+                variable: name.to_owned(),
+            })?;
+            let custodian = format!("env:{name}");
+            match SecretKey::from_hex(&value) {
+                Ok(secret) => Ok((custodian, secret)),
+                Err(error) => Err(CustodianError::Secret { custodian, error }),
+            }
+        }
+        Some(("file", path)) => {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            Ok((format!("file:{path}"), file::read(path)?))
+        }
+        _ => Err(CustodianError::Scheme),
+    }
+}
+
+/// A variable that is set to something.
+pub(super) fn variable(
+    name: &str,
+    variables: &Variables,
+) -> Result<Option<zeroize::Zeroizing<String>>, CustodianError> {
+    let value = variables(name).map_err(|cause| CustodianError::Variable {
+        variable: name.to_owned(),
+        cause,
+    })?;
+    Ok(value.filter(|value| !value.trim().is_empty()))
+}
+
+#[async_trait]
+impl Custodian for LocalCustodian {
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    async fn wrap(
+        &self,
+        key: &SecretKey,
+        context: &Context<'_>,
+    ) -> Result<Wrapped, CustodianError> {
+        Ok(Wrapped::bytes(self.key.wrap(key, &context.to_bytes())?))
+    }
+
+    async fn unwrap(
+        &self,
+        wrapped: &Wrapped,
+        context: &Context<'_>,
+    ) -> Result<SecretKey, CustodianError> {
+        let key = self.key.unwrap(&wrapped.bytes, &context.to_bytes());
+        key.ok_or_else(|| CustodianError::Refused {
+            custodian: self.url.clone(),
+        })
+    }
+}

@@ -1,0 +1,161 @@
+//! A custodian whose key-encryption key is in a hardware security module, reached through PKCS#11
+//! (OASIS, versions 2.40 to 3.2): the key is never seen here, only what the module makes of data keys.
+//!
+//! Modules are libraries of vendors, written in C, which may block for as long as they like. Each
+//! custodian therefore has one thread and one session of its own, and whoever asks waits for an answer
+//! for a bounded time.
+
+use std::sync::Mutex;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::oneshot;
+use waxseal_core::SecretKey;
+
+use super::{Context, Custodian, Variables, Wrapped};
+use crate::error::CustodianError;
+use crate::live::lock;
+
+mod failure;
+mod mechanism;
+mod module;
+mod token;
+mod uri;
+
+pub use uri::Pkcs11Uri;
+
+use token::Token;
+
+/// How long a module may take for an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Something that the thread shall do with its token.
+type Job = Box<dyn FnOnce(&mut Token) + Send>;
+
+/// A key in a hardware security module.
+pub struct Pkcs11Custodian {
+    url: String,
+    /// The thread ends when this is dropped.
+    jobs: Mutex<mpsc::Sender<Job>>,
+}
+
+impl Pkcs11Custodian {
+    /// The custodian of a PKCS#11 URI (RFC 7512). The module is loaded, and the PIN asked for, when it is
+    /// used.
+    ///
+    /// Where the URI does not say so, `PKCS11_MODULE_PATH` names the module and `PKCS11_PIN` holds the
+    /// PIN.
+    pub fn open(url: &str, variables: &Variables) -> Result<Self, CustodianError> {
+        let uri = Pkcs11Uri::parse(url)?;
+        let url = uri.to_string();
+        let (jobs, waiting) = mpsc::channel::<Job>();
+        let mut token = Token::new(uri, variables.clone())?;
+        let thread = thread::Builder::new().name("pkcs11".to_owned());
+        let spawned = thread.spawn(move || {
+            for job in waiting {
+                job(&mut token);
+            }
+        });
+        if spawned.is_err() {
+            return Err(unavailable(&url, "the system gives no thread for it"));
+        }
+        Ok(Self {
+            url,
+            jobs: Mutex::new(jobs),
+        })
+    }
+
+    /// Makes the key in the token: AES-256, which cannot be extracted. Refused where there is one of this
+    /// name already.
+    pub async fn create_key(&self) -> Result<(), CustodianError> {
+        self.ask(Token::create_key).await
+    }
+
+    /// Has the thread do something, and waits for its answer.
+    async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Token) -> Result<T, CustodianError> + Send + 'static,
+    ) -> Result<T, CustodianError> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |token| {
+            // Whoever asked may have given up: a token that was slow does not do old work.
+            if !answer.is_closed() {
+                let _ = answer.send(work(token));
+            }
+        });
+        if lock(&self.jobs).send(job).is_err() {
+            return Err(unavailable(&self.url, "its thread has ended"));
+        }
+        match tokio::time::timeout(PATIENCE, answered).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(unavailable(&self.url, "its thread has ended")),
+            Err(_) => {
+                let cause = format!("no answer within {} s", PATIENCE.as_secs());
+                Err(unavailable(&self.url, &cause))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Custodian for Pkcs11Custodian {
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    async fn wrap(
+        &self,
+        key: &SecretKey,
+        context: &Context<'_>,
+    ) -> Result<Wrapped, CustodianError> {
+        let key = SecretKey::from_bytes(key.expose_bytes())?;
+        let context = Owned::of(context);
+        self.ask(move |token| token.wrap(&key, &context.borrow()))
+            .await
+    }
+
+    async fn unwrap(
+        &self,
+        wrapped: &Wrapped,
+        context: &Context<'_>,
+    ) -> Result<SecretKey, CustodianError> {
+        let wrapped = wrapped.clone();
+        let context = Owned::of(context);
+        self.ask(move |token| token.unwrap(&wrapped, &context.borrow()))
+            .await
+    }
+}
+
+/// A context that goes to another thread.
+struct Owned {
+    environment: String,
+    ring: String,
+    key: String,
+}
+
+impl Owned {
+    fn of(context: &Context<'_>) -> Self {
+        Self {
+            environment: context.environment.to_owned(),
+            ring: context.ring.to_owned(),
+            key: context.key.to_owned(),
+        }
+    }
+
+    fn borrow(&self) -> Context<'_> {
+        Context {
+            environment: &self.environment,
+            ring: &self.ring,
+            key: &self.key,
+        }
+    }
+}
+
+fn unavailable(url: &str, cause: &str) -> CustodianError {
+    CustodianError::Unavailable {
+        custodian: url.to_owned(),
+        cause: cause.to_owned(),
+    }
+}

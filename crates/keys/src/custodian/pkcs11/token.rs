@@ -1,0 +1,396 @@
+//! A token and one session with it: found by its URI, logged in, and connected anew after it was pulled
+//! or restarted. A PIN is given once: a token that does not take it is not asked again.
+
+use std::path::PathBuf;
+
+use cryptoki::context::Pkcs11;
+use cryptoki::error::{Error, RvError};
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
+use cryptoki::session::{Session, UserType};
+use cryptoki::slot::{Slot, TokenInfo};
+use cryptoki::types::AuthPin;
+use tracing::{debug, warn};
+use waxseal_core::{KeyId, SecretKey};
+use zeroize::Zeroizing;
+
+use super::super::local::variable;
+use super::super::{Context, Variables, Wrapped, file};
+use super::failure::{Meaning, meaning, words};
+use super::mechanism::Way;
+use super::module::Module;
+use super::uri::{Pkcs11Uri, PinSource};
+use super::unavailable;
+use crate::error::CustodianError;
+
+/// Where the URI names no module.
+const MODULE: &str = "PKCS11_MODULE_PATH";
+/// Where the URI names no source of the PIN.
+const PIN: &str = "PKCS11_PIN";
+
+/// A token, as this process uses it.
+pub(super) struct Token {
+    uri: Pkcs11Uri,
+    url: String,
+    module: Module,
+    variables: Variables,
+    /// A PIN that the token did not take.
+    refused: Option<Zeroizing<String>>,
+    connected: Option<Connected>,
+}
+
+/// A session, logged in, with the key.
+struct Connected {
+    session: Session,
+    slot: Slot,
+    key: ObjectHandle,
+    way: Way,
+}
+
+/// Why something that was asked of a token did not work.
+enum Trouble {
+    Module(Error),
+    Custodian(CustodianError),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Module(error)
+    }
+}
+
+impl From<CustodianError> for Trouble {
+    fn from(error: CustodianError) -> Self {
+        Self::Custodian(error)
+    }
+}
+
+impl Token {
+    pub(super) fn new(uri: Pkcs11Uri, variables: Variables) -> Result<Self, CustodianError> {
+        let path = match &uri.module {
+            Some(path) => path.clone(),
+            None => variable(MODULE, &variables)?
+                .ok_or_else(|| CustodianError::NotSet {
+                    variable: MODULE.to_owned(),
+                })?
+                .trim()
+                .to_owned(),
+        };
+        Ok(Self {
+            url: uri.to_string(),
+            uri,
+            module: Module::at(&PathBuf::from(path)),
+            variables,
+            refused: None,
+            connected: None,
+        })
+    }
+
+    pub(super) fn wrap(
+        &mut self,
+        key: &SecretKey,
+        context: &Context<'_>,
+    ) -> Result<Wrapped, CustodianError> {
+        self.with_key("wrap", |connected| {
+            let Connected { session, way, .. } = connected;
+            Ok(way.wrap(session, connected.key, key, context)?)
+        })
+    }
+
+    pub(super) fn unwrap(
+        &mut self,
+        wrapped: &Wrapped,
+        context: &Context<'_>,
+    ) -> Result<SecretKey, CustodianError> {
+        let refused = || CustodianError::Refused {
+            custodian: self.url.clone(),
+        };
+        let way = wrapped.mechanism.as_deref().and_then(Way::parse);
+        let way = way.ok_or_else(refused)?;
+        let refused = refused();
+        let key = self.with_key("unwrap", |connected| {
+            let Connected { session, key, .. } = connected;
+            Ok(way.unwrap(session, *key, &wrapped.bytes, context)?)
+        })?;
+        key.ok_or(refused)
+    }
+
+    /// Makes the key that the URI names.
+    pub(super) fn create_key(&mut self) -> Result<(), CustodianError> {
+        let made = self.make_key();
+        made.map_err(|trouble| self.told(trouble, "create a key"))
+    }
+
+    fn make_key(&mut self) -> Result<(), Trouble> {
+        // The session of this thread, if there is one, only reads; the login counts for both.
+        let module = self.module.clone();
+        let in_use = module.in_use()?;
+        let context = in_use.context().ok_or(Error::NotSupported)?;
+        let (slot, info) = self.find_slot(context)?;
+        let session = context.open_rw_session(slot)?;
+        self.login(&session, &info)?;
+        let way = self.way(context, slot)?;
+        if !self.find_keys(&session)?.is_empty() {
+            let custodian = self.url.clone();
+            return Err(CustodianError::KeyExists { custodian }.into());
+        }
+        let mut template = vec![
+            Attribute::Class(ObjectClass::SECRET_KEY),
+            Attribute::KeyType(KeyType::AES),
+            Attribute::ValueLen(32u64.try_into().map_err(Error::from)?),
+            Attribute::Token(true),
+            Attribute::Private(true),
+            Attribute::Sensitive(true),
+            Attribute::Extractable(false),
+        ];
+        template.extend(way.rights());
+        let id = match self.uri.value("id") {
+            Some(id) => id.to_vec(),
+            None => KeyId::random().to_u32().to_be_bytes().to_vec(),
+        };
+        template.push(Attribute::Id(id));
+        let label = self.uri.value("object").unwrap_or(b"waxseal");
+        template.push(Attribute::Label(label.to_vec()));
+        session.generate_key(&Mechanism::AesKeyGen, &template)?;
+        Ok(())
+    }
+
+    /// Does something with the key; once more where the token was pulled or restarted since the last
+    /// time.
+    fn with_key<T>(
+        &mut self,
+        operation: &'static str,
+        work: impl Fn(&Connected) -> Result<T, Trouble>,
+    ) -> Result<T, CustodianError> {
+        let mut again = true;
+        loop {
+            let trouble = match self.once(&work) {
+                Ok(done) => return Ok(done),
+                Err(trouble) => trouble,
+            };
+            let found = match &trouble {
+                Trouble::Module(error) => meaning(error),
+                Trouble::Custodian(_) => Meaning::Denied,
+            };
+            let is_gone = match found {
+                Meaning::Lost | Meaning::Uninitialized => true,
+                // A module that says no more than "failed": does the token still answer?
+                Meaning::Bad | Meaning::Other => !self.is_well(),
+                Meaning::Denied => false,
+            };
+            if is_gone {
+                self.connected = None;
+                // What stays after a connection anew lies deeper.
+                if found == Meaning::Uninitialized || !again {
+                    self.module.end();
+                }
+            }
+            if !(is_gone && again) {
+                return Err(match (found, is_gone, operation) {
+                    (Meaning::Bad, false, "unwrap") => CustodianError::Refused {
+                        custodian: self.url.clone(),
+                    },
+                    _ => self.told(trouble, operation),
+                });
+            }
+            debug!("the token of {} is connected anew", self.url);
+            again = false;
+        }
+    }
+
+    fn once<T>(&mut self, work: impl Fn(&Connected) -> Result<T, Trouble>) -> Result<T, Trouble> {
+        let module = self.module.clone();
+        let in_use = module.in_use()?;
+        let context = in_use.context().ok_or(Error::NotSupported)?;
+        let connected = match self.connected.take() {
+            Some(connected) => connected,
+            None => self.connect(context)?,
+        };
+        work(self.connected.insert(connected))
+    }
+
+    /// Whether the token still answers, and is still the same.
+    fn is_well(&self) -> bool {
+        let Some(connected) = &self.connected else {
+            return false;
+        };
+        let Ok(in_use) = self.module.in_use() else {
+            return false;
+        };
+        let info = in_use
+            .context()
+            .and_then(|context| context.get_token_info(connected.slot).ok());
+        info.is_some_and(|info| self.is_meant(&info))
+            && connected.session.get_session_info().is_ok()
+            && self
+                .find_keys(&connected.session)
+                .is_ok_and(|keys| keys == [connected.key])
+    }
+
+    fn connect(&mut self, context: &Pkcs11) -> Result<Connected, Trouble> {
+        let (slot, info) = self.find_slot(context)?;
+        let session = context.open_ro_session(slot)?;
+        self.login(&session, &info)?;
+        let way = self.way(context, slot)?;
+        let key = match self.find_keys(&session)?[..] {
+            [key] => key,
+            [] => return Err(self.no_key("its token holds no such key")),
+            _ => return Err(self.no_key("its token holds several such keys")),
+        };
+        self.warn_if_extractable(&session, key);
+        Ok(Connected {
+            session,
+            slot,
+            key,
+            way,
+        })
+    }
+
+    /// The slot with the token that is meant.
+    fn find_slot(&self, context: &Pkcs11) -> Result<(Slot, TokenInfo), Trouble> {
+        let mut found = Vec::new();
+        for slot in context.get_slots_with_token()? {
+            if self.uri.slot().is_some_and(|asked| asked != slot.id()) {
+                continue;
+            }
+            // One that was pulled a moment ago is none.
+            let Ok(info) = context.get_token_info(slot) else {
+                continue;
+            };
+            let slot_info = context.get_slot_info(slot);
+            let described = slot_info.is_ok_and(|slot| {
+                self.uri.allows("slot-description", slot.slot_description())
+            });
+            if info.token_initialized() && self.is_meant(&info) && described {
+                found.push((slot, info));
+            }
+        }
+        match found.len() {
+            1 => Ok(found.remove(0)),
+            0 => Err(unavailable(&self.url, "there is no such token").into()),
+            _ => Err(self.no_key("several tokens are of this name")),
+        }
+    }
+
+    fn is_meant(&self, info: &TokenInfo) -> bool {
+        self.uri.allows("token", info.label())
+            && self.uri.allows("manufacturer", info.manufacturer_id())
+            && self.uri.allows("model", info.model())
+            && self.uri.allows("serial", info.serial_number())
+    }
+
+    /// Logs in. A PIN that could bring the token nearer to its lock is not tried.
+    fn login(&mut self, session: &Session, info: &TokenInfo) -> Result<(), Trouble> {
+        if !info.login_required() {
+            return Ok(());
+        }
+        let wrong = |cause| {
+            let custodian = self.url.clone();
+            Trouble::Custodian(CustodianError::Pin { custodian, cause })
+        };
+        let pin = self.pin()?;
+        if self.refused.as_ref() == Some(&pin) {
+            return Err(wrong("it is wrong"));
+        }
+        if info.user_pin_locked() {
+            return Err(wrong("it is locked"));
+        }
+        if info.user_pin_final_try() {
+            return Err(wrong("one more wrong PIN would lock it"));
+        }
+        if info.user_pin_count_low() {
+            return Err(wrong("a wrong one was given since the last login"));
+        }
+        let given = AuthPin::from(pin.to_string());
+        match session.login(UserType::User, Some(&given)) {
+            Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
+            Err(Error::Pkcs11(
+                RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange,
+                _,
+            )) => {
+                let error = wrong("it is wrong");
+                self.refused = Some(pin);
+                Err(error)
+            }
+            Err(Error::Pkcs11(RvError::PinLocked, _)) => Err(wrong("it is locked")),
+            Err(Error::Pkcs11(RvError::PinExpired, _)) => Err(wrong("it has expired")),
+            Err(Error::Pkcs11(RvError::UserPinNotInitialized, _)) => {
+                Err(wrong("the token has none yet"))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn pin(&self) -> Result<Zeroizing<String>, CustodianError> {
+        let not_set = |variable: &str| CustodianError::NotSet {
+            variable: variable.to_owned(),
+        };
+        let pin = match &self.uri.pin {
+            Some(PinSource::File(path)) => file::read_text(path)?,
+            Some(PinSource::Variable(name)) => {
+                variable(name, &self.variables)?.ok_or_else(|| not_set(name))?
+            }
+            None => variable(PIN, &self.variables)?.ok_or_else(|| not_set(PIN))?,
+        };
+        Ok(Zeroizing::new(
+            pin.trim_end_matches(['\n', '\r']).to_owned(),
+        ))
+    }
+
+    fn way(&self, context: &Pkcs11, slot: Slot) -> Result<Way, Trouble> {
+        let way = Way::of_token(context, slot)?;
+        way.ok_or_else(|| {
+            self.no_key("its token has neither CKM_AES_GCM nor CKM_AES_KEY_WRAP_PAD")
+        })
+    }
+
+    fn find_keys(&self, session: &Session) -> Result<Vec<ObjectHandle>, Error> {
+        let mut template = vec![
+            Attribute::Class(ObjectClass::SECRET_KEY),
+            Attribute::KeyType(KeyType::AES),
+        ];
+        if let Some(label) = self.uri.value("object") {
+            template.push(Attribute::Label(label.to_vec()));
+        }
+        if let Some(id) = self.uri.value("id") {
+            template.push(Attribute::Id(id.to_vec()));
+        }
+        session.find_objects(&template)
+    }
+
+    /// A key that others put there may not be what a custodian's should be.
+    fn warn_if_extractable(&self, session: &Session, key: ObjectHandle) {
+        let asked = [AttributeType::Extractable, AttributeType::Sensitive];
+        let Ok(found) = session.get_attributes(key, &asked) else {
+            return;
+        };
+        let is_loose = found.contains(&Attribute::Extractable(true))
+            || found.contains(&Attribute::Sensitive(false));
+        if is_loose {
+            warn!(
+                "the key of {} can be taken out of its token: let waxseal make one (--create-key)",
+                self.url
+            );
+        }
+    }
+
+    fn no_key(&self, cause: &'static str) -> Trouble {
+        let custodian = self.url.clone();
+        Trouble::Custodian(CustodianError::NoKey { custodian, cause })
+    }
+
+    /// A trouble as it is told.
+    fn told(&self, trouble: Trouble, operation: &'static str) -> CustodianError {
+        match trouble {
+            Trouble::Custodian(error) => error,
+            Trouble::Module(error) if meaning(&error) == Meaning::Denied => {
+                CustodianError::Denied {
+                    custodian: self.url.clone(),
+                    operation,
+                    cause: words(&error),
+                }
+            }
+            Trouble::Module(error) => unavailable(&self.url, &words(&error)),
+        }
+    }
+}

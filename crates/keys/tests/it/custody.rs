@@ -1,0 +1,113 @@
+//! Rings with several custodians, some of which fail; rings that go over to others; starts without any.
+
+mod offline;
+mod rewrapping;
+mod several;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use waxseal_core::SecretKey;
+use waxseal_keys::{
+    Change, Context, Custodian, CustodianError, Custodians, LiveRing, LocalCustodian, MemoryPlace,
+    Ring, Settings, Wrapped,
+};
+
+use crate::rings::NOW;
+
+/// A custodian that works, is counted, and fails on demand.
+struct Fickle {
+    inner: LocalCustodian,
+    failure: Mutex<Option<CustodianError>>,
+    calls: AtomicU64,
+}
+
+impl Fickle {
+    fn new(url: &str) -> Arc<Self> {
+        let secret = SecretKey::generate().unwrap();
+        Arc::new(Self {
+            inner: LocalCustodian::new(url, &secret).unwrap(),
+            failure: Mutex::default(),
+            calls: AtomicU64::new(0),
+        })
+    }
+
+    fn fail(&self, error: Option<CustodianError>) {
+        *self.failure.lock().unwrap() = error;
+    }
+
+    /// From now on it cannot be reached.
+    fn go_down(&self) {
+        let custodian = self.url().to_owned();
+        self.fail(Some(CustodianError::Unavailable {
+            custodian,
+            cause: "it is down".to_owned(),
+        }));
+    }
+
+    fn come_back(&self) {
+        self.fail(None);
+    }
+
+    fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    fn answer(&self) -> Result<(), CustodianError> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        self.failure.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+}
+
+#[async_trait]
+impl Custodian for Fickle {
+    fn url(&self) -> &str {
+        self.inner.url()
+    }
+
+    async fn wrap(
+        &self,
+        key: &SecretKey,
+        context: &Context<'_>,
+    ) -> Result<Wrapped, CustodianError> {
+        self.answer()?;
+        self.inner.wrap(key, context).await
+    }
+
+    async fn unwrap(
+        &self,
+        wrapped: &Wrapped,
+        context: &Context<'_>,
+    ) -> Result<SecretKey, CustodianError> {
+        self.answer()?;
+        self.inner.unwrap(wrapped, context).await
+    }
+}
+
+fn all(custodians: &[&Arc<Fickle>]) -> Custodians {
+    let custodians = custodians.iter().map(|it| (*it).clone());
+    custodians.fold(Custodians::default(), |all, it| all.with(it))
+}
+
+/// A ring in a place of its own, wrapped by these, with more keys than one.
+async fn place_with_ring(custodians: &[&Arc<Fickle>]) -> Arc<MemoryPlace> {
+    let wrapping: Vec<Arc<dyn Custodian>> = custodians
+        .iter()
+        .map(|it| (*it).clone() as Arc<dyn Custodian>)
+        .collect();
+    let ring = Ring::create("test", Settings::default(), &wrapping, &[], NOW).await;
+    let ring = ring.unwrap();
+    let place = Arc::new(MemoryPlace::default());
+    let options = crate::rings::options(&crate::rings::Clock::at(NOW));
+    let live = LiveRing::create(place.clone(), &ring, all(custodians), options);
+    let live = live.await.unwrap();
+    for _ in 0..3 {
+        let instead_of = live.ring().sealing().id;
+        let ring = live.change(&Change::Add { instead_of }).await.unwrap();
+        let id = waxseal_keys::rotation::next_to_seal(&ring).unwrap().id;
+        let at_once = true;
+        live.change(&Change::Promote { id, at_once }).await.unwrap();
+    }
+    place
+}
