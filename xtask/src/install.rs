@@ -28,8 +28,6 @@ pub(crate) fn everything() -> Result<(), String> {
         &system::PYTHON,
         &system::SOFTHSM,
         &system::PKCS11_TOOL,
-        &system::P11_KIT,
-        &system::P11_KIT_CLIENT,
     ];
     if !packages::NODE.is_installed() {
         programs.push(&system::NPM);

@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 use crate::error::Failure;
 
 use dotenv::DotEnv;
+pub(crate) use secret_file::hint as secret_file_hint;
 
 /// The sealing key: 64 hexadecimal characters.
 const KEY: &str = "REDIS_ENCRYPTION_KEY";
@@ -111,11 +112,6 @@ impl Environment {
         Ok(find_secret(name, &file)?.map(|found| found.value))
     }
 
-    /// The same without the reason why there is none.
-    pub(crate) fn variable(&self, name: &str) -> Option<String> {
-        self.secret(name).ok()?.map(|value| value.to_string())
-    }
-
     /// Where each of the secrets was found that every command knows.
     pub(crate) fn sources(&self) -> impl Iterator<Item = (&'static str, Source)> {
         SECRETS
@@ -172,7 +168,7 @@ fn find_secret(name: &str, file: &DotEnv) -> Result<Option<Found>, Failure> {
         (None, Some(path)) => {
             let path = Path::new(path.value.trim());
             let value =
-                secret_file::read(path).map_err(|unusable| unusable.failure(&naming, path))?;
+                secret_file::read(path).map_err(|it| secret_file::failure(it, &naming, path))?;
             Ok(Some(Found {
                 value,
                 source: Source::File,
@@ -199,6 +195,6 @@ fn credential(name: &str) -> Result<Option<Found>, Failure> {
             source: Source::Credential,
         })),
         Err(secret_file::Unusable::Unreadable(ErrorKind::NotFound)) => Ok(None),
-        Err(unusable) => Err(unusable.failure(CREDENTIALS_DIRECTORY, &path)),
+        Err(unusable) => Err(secret_file::failure(unusable, CREDENTIALS_DIRECTORY, &path)),
     }
 }

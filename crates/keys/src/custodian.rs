@@ -120,8 +120,7 @@ impl Context<'_> {
 /// Reads a variable that a custodian needs: its secret, its PIN, the address of its service. Whoever
 /// opens custodians decides where variables come from; an error says in words why one that is set cannot
 /// be read. Asked again whenever the custodian logs in anew.
-pub type Variables =
-    Arc<dyn Fn(&str) -> Result<Option<Zeroizing<String>>, String> + Send + Sync>;
+pub type Variables = Arc<dyn Fn(&str) -> Result<Option<Zeroizing<String>>, String> + Send + Sync>;
 
 /// Variables from a function that simply has them or not, such as `|name| std::env::var(name).ok()`.
 pub fn variables(read: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Variables {

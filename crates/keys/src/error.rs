@@ -1,10 +1,9 @@
 //! What can go wrong with keys, by culprit: the custodian, the place where the document lies, the
 //! document itself, the operator's request. No text holds a key, a user or a document.
 
-use std::io;
-
 use waxseal_core::{KeyError, KeyId, KeyringError};
 
+use crate::secret_file::Unusable;
 use crate::state::KeyState;
 
 /// Why a custodian did not wrap or unwrap.
@@ -50,21 +49,13 @@ pub enum CustodianError {
         /// Why.
         error: KeyError,
     },
-    /// The file cannot be read.
-    #[error("the custodian's file {path} cannot be read: {error}")]
+    /// The file of a secret cannot be used.
+    #[error("the custodian's file {path} {error}")]
     File {
         /// The file.
         path: String,
-        /// What the system says.
-        error: io::ErrorKind,
-    },
-    /// The file can be read by others.
-    #[error("the custodian's file {path} can be read by others than its owner (mode {mode:03o})")]
-    Readable {
-        /// The file.
-        path: String,
-        /// Its mode.
-        mode: u32,
+        /// What is the matter with it.
+        error: Unusable,
     },
     /// It cannot be reached, or does not answer in time.
     #[error("the custodian {custodian} cannot be reached: {cause}")]

@@ -19,6 +19,7 @@ mod receipt;
 mod reports;
 mod ring;
 pub mod rotation;
+pub mod secret_file;
 mod settings;
 mod state;
 mod users;

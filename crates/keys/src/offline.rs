@@ -118,7 +118,9 @@ impl Offline {
 
     /// Whether a key is kept.
     pub(crate) fn has(&self, context: &Context<'_>) -> bool {
-        lock(&self.kept).keys.contains_key(&hex(&context.to_bytes()))
+        lock(&self.kept)
+            .keys
+            .contains_key(&hex(&context.to_bytes()))
     }
 
     /// Writes what is kept for these contexts and no others: a key that was destroyed must be gone from

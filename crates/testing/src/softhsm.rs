@@ -11,9 +11,9 @@ use tempfile::TempDir;
 
 use crate::tools::{library, on_path};
 
-mod remote;
+mod fickle;
 
-pub use remote::Remote;
+pub use fickle::{Fickle, Mood};
 
 /// An initialised token with a random PIN. Dropping it removes it with everything in it.
 #[derive(Debug)]

@@ -1,13 +1,10 @@
-//! Programs and libraries that the operating system's own package manager has. Asks it without
+//! Programs that the operating system's own package manager has. Asks it without
 //! questions and as root; does not know what they are for.
-
-use std::path::{Path, PathBuf};
 
 use crate::run::{command, on_path, output, run};
 
 /// A program of the operating system and the package that holds it, for each package manager.
 pub(super) struct SystemTool {
-    /// Its name; of a library that programs load, the name of the file.
     program: &'static str,
     packages: [&'static str; MANAGERS.len()],
 }
@@ -97,33 +94,6 @@ pub(super) const PKCS11_TOOL: SystemTool = SystemTool {
     program: "pkcs11-tool",
     packages: ["opensc", "opensc", "opensc", "opensc", "opensc"],
 };
-/// Serves a token over a socket.
-pub(super) const P11_KIT: SystemTool = SystemTool {
-    program: "p11-kit",
-    packages: ["p11-kit", "p11-kit", "p11-kit", "p11-kit", "p11-kit"],
-};
-/// The other end of that socket; where it is a package of its own, the serving itself is in there.
-pub(super) const P11_KIT_CLIENT: SystemTool = SystemTool {
-    program: "p11-kit-client.so",
-    packages: [
-        "p11-kit-modules",
-        "p11-kit-server",
-        "p11-kit-server",
-        "p11-kit",
-        "p11-kit",
-    ],
-};
-
-/// Folders below which distributions put libraries; the same as in `waxseal-testing`.
-const LIBRARIES: [&str; 6] = [
-    "/usr/lib",
-    "/usr/lib64",
-    "/usr/lib/x86_64-linux-gnu",
-    "/usr/lib/aarch64-linux-gnu",
-    "/opt/homebrew/lib",
-    "/usr/local/lib",
-];
-
 /// Installs those of these programs that are missing, all in one go.
 pub(super) fn provide(wanted: &[&SystemTool]) -> Result<(), String> {
     let missing: Vec<&SystemTool> = wanted
@@ -178,18 +148,9 @@ impl SystemTool {
         match self.program {
             // A module and no program: `PATH` says nothing about it.
             "python3 -m pip" => output(command("python3", &["-m", "pip", "--version"])).is_some(),
-            library if Path::new(library).extension().is_some() => has_module(library),
             program => on_path(program),
         }
     }
-}
-
-/// Whether some folder for PKCS#11 modules has this library.
-fn has_module(library: &str) -> bool {
-    LIBRARIES
-        .iter()
-        .map(|folder| PathBuf::from(folder).join("pkcs11").join(library))
-        .any(|file| file.is_file())
 }
 
 impl Manager {
@@ -209,16 +170,6 @@ impl Manager {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_library_is_looked_for_where_modules_lie_and_not_on_the_path() {
-        assert!(!has_module("no-such-module.so"));
-        let tool = SystemTool {
-            program: "no-such-module.so",
-            packages: ["x"; MANAGERS.len()],
-        };
-        assert!(!tool.is_there());
-    }
 
     #[test]
     fn packages_are_installed_without_questions_and_as_root() {

@@ -1,11 +1,16 @@
 //! How keyrings fail, with what to do about it at three in the morning.
 
+use std::io::ErrorKind;
+
 use waxseal_keys::{
     ChangeError, CustodianError, DocumentError, PlaceError, RingError, UserKeyError,
 };
+use waxseal_keys::secret_file::Unusable;
 use waxseal_upkeep::UpkeepError;
 
 use super::Failure;
+use crate::environment::secret_file_hint;
+use crate::output;
 
 impl From<RingError> for Failure {
     fn from(error: RingError) -> Self {
@@ -60,10 +65,7 @@ fn of_custodian(error: &RingError, cause: &CustodianError) -> Failure {
             "nothing was changed; the custodian's secret is not the one that this keyring was made \
              with (by default REDIS_ENCRYPTION_KEY), or the keyring is of another environment",
         ),
-        CustodianError::NotConfigured { .. } => Failure::failed(error).hint(
-            "nothing was changed; name it as custodian in waxseal.toml (waxseal doctor tells those of \
-             the keyring)",
-        ),
+        CustodianError::NotConfigured { .. } => Failure::failed(error).hint(ELSEWHERE),
         CustodianError::Unavailable { .. } => Failure::failed(error).passing().hint(AWAY),
         CustodianError::Several(_) => {
             let failure = Failure::failed(error).hint(AWAY);
@@ -76,6 +78,9 @@ fn of_custodian(error: &RingError, cause: &CustodianError) -> Failure {
     }
 }
 
+/// What helps where a custodian of the ring is not one of this machine.
+const ELSEWHERE: &str = "nothing was changed; configure it on this machine (custodian in waxseal.toml, and \
+    what it needs of the environment), or run this where it is";
 /// What helps where no custodian answers.
 const AWAY: &str = "nothing was changed, and processes that run go on; bring one of them back, or start \
     with --allow-offline where offline_key is configured";
@@ -99,10 +104,14 @@ impl From<CustodianError> for Failure {
             CustodianError::Secret { .. } => {
                 "it holds 64 hexadecimal characters: waxseal key generate makes them"
             }
-            CustodianError::File { .. } => {
-                "custodian in waxseal.toml names the file; waxseal key generate --file makes one"
+            CustodianError::File {
+                error: Unusable::Unreadable(ErrorKind::NotFound),
+                ..
+            } => "waxseal.toml or a URL names the file; waxseal key generate --file makes one",
+            CustodianError::File { path, error: cause } => {
+                let hint = secret_file_hint(*cause, &output::harmless(path));
+                return Self::usage(&error).hint(hint);
             }
-            CustodianError::Readable { .. } => "chmod 600 makes it readable for its owner only",
             CustodianError::NoKey { .. } => {
                 "nothing was changed; make the key (in a token: --create-key), or name the one that is \
                  there: docs/custodians tells how"
@@ -126,7 +135,7 @@ impl From<CustodianError> for Failure {
                 );
             }
             CustodianError::NotConfigured { .. } => {
-                "name it as custodian in waxseal.toml, or run this on a machine that has it"
+                return Self::failed(&error).hint(ELSEWHERE);
             }
             _ => return Self::failed(&error),
         };

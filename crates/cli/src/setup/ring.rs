@@ -312,7 +312,10 @@ impl Setup {
 /// What custodians need of the environment.
 pub(crate) fn variables(environment: &Arc<Environment>) -> Variables {
     let environment = environment.clone();
-    Arc::new(move |name| Ok(environment.variable(name).map(zeroize::Zeroizing::new)))
+    Arc::new(move |name| {
+        let secret = environment.secret(name);
+        secret.map_err(|failure| failure.text().to_owned())
+    })
 }
 
 fn url(text: &str) -> Result<StoreUrl, Failure> {

@@ -80,8 +80,7 @@ impl AwsKmsCustodian {
         access_key_id: &str,
         secret_access_key: &str,
     ) -> Self {
-        let credentials =
-            Credentials::new(access_key_id, secret_access_key, None, None, "waxseal");
+        let credentials = Credentials::new(access_key_id, secret_access_key, None, None, "waxseal");
         self.stand_in = Some((endpoint.to_owned(), credentials));
         self
     }
@@ -110,9 +109,7 @@ impl AwsKmsCustodian {
         operation: &'static str,
         request: impl AsyncFnOnce(&Client) -> Result<T, Cause>,
     ) -> Result<T, CustodianError> {
-        let answered = async {
-            request(self.client.get_or_init(|| self.client()).await).await
-        };
+        let answered = async { request(self.client.get_or_init(|| self.client()).await).await };
         // The SDK's own bounds leave out what it reads before the first request.
         let answer = tokio::time::timeout(PATIENCE, answered).await;
         let cause = match answer {
@@ -251,6 +248,8 @@ fn taken(blob: Option<Blob>) -> Result<Vec<u8>, Cause> {
     let bytes = blob.map(Blob::into_inner).unwrap_or_default();
     match bytes.len() {
         1..=MOST => Ok(bytes),
-        _ => Err(Cause::Passing("answers without what was asked for".to_owned())),
+        _ => Err(Cause::Passing(
+            "answers without what was asked for".to_owned(),
+        )),
     }
 }

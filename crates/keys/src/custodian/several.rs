@@ -113,7 +113,8 @@ impl Unwrapping<'_> {
 
     /// Says once that custodians failed where another one helped: the ring hangs on fewer than it should.
     fn tell_of_others(&self, errors: &[CustodianError]) {
-        let is_here = |error: &&CustodianError| !matches!(error, CustodianError::NotConfigured { .. });
+        let is_here =
+            |error: &&CustodianError| !matches!(error, CustodianError::NotConfigured { .. });
         let Some(error) = errors.iter().find(is_here) else {
             return;
         };

@@ -148,9 +148,8 @@ impl LiveRing {
     fn wrapping(&self, ring: &Ring) -> Result<Vec<Arc<dyn Custodian>>, RingError> {
         let custodian = |url: &str| {
             let custodian = self.0.custodians.get(url).cloned();
-            custodian.ok_or_else(|| CustodianError::Unavailable {
+            custodian.ok_or_else(|| CustodianError::NotConfigured {
                 custodian: url.to_owned(),
-                cause: "it is not configured for this process".to_owned(),
             })
         };
         Ok(ring.custodians().map(custodian).collect::<Result<_, _>>()?)

@@ -147,7 +147,10 @@ impl Inner {
     /// Says so where the ring went over to custodians that this process was not told of.
     fn warn_if_stranded(&self) {
         let ring = self.known().ring.clone();
-        if ring.custodians().any(|url| self.custodians.get(url).is_some()) {
+        if ring
+            .custodians()
+            .any(|url| self.custodians.get(url).is_some())
+        {
             return;
         }
         let custodians: Vec<_> = ring.custodians().map(harmless).collect();

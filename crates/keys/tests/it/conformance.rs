@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use waxseal_core::SecretKey;
+use waxseal_keys::secret_file::{Exposed, Unusable};
 use waxseal_keys::{
     CustodianError, Custodians, FilePlace, MemoryPlace, MemoryUserKeys, Variables, conformance,
 };
@@ -61,10 +62,19 @@ async fn the_custodian_in_a_file_keeps_the_contract_and_refuses_a_file_that_othe
         let permissions = std::fs::Permissions::from_mode(mode);
         std::fs::set_permissions(&path, permissions).unwrap();
     };
-    for mode in [0o640, 0o604, 0o620] {
+    for (mode, to) in [
+        (0o640, Exposed::Group),
+        (0o604, Exposed::Everybody),
+        (0o620, Exposed::WritingGroup),
+    ] {
         allow(mode);
         let error = Custodians::open(&url, &none()).err().unwrap();
-        assert!(matches!(error, CustodianError::Readable { mode: found, .. } if found == mode));
+        let exposed = Unusable::Exposed {
+            to,
+            mode,
+            own: true,
+        };
+        assert!(matches!(error, CustodianError::File { error, .. } if error == exposed));
     }
     allow(0o600);
     let custodian = Custodians::open(&url, &none()).unwrap();

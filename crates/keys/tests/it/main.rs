@@ -5,7 +5,11 @@ mod custody;
 mod documents;
 mod live;
 mod lost_write;
+#[cfg(feature = "pkcs11")]
+mod pkcs11;
 mod places;
 mod rings;
 mod simulation;
 mod states;
+#[cfg(any(feature = "awskms", feature = "pkcs11"))]
+mod talk;

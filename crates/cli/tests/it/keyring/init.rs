@@ -273,7 +273,7 @@ fn a_file_can_hold_the_secret_and_any_custodian_that_is_here_is_enough() {
     // A new key must be wrapped by all of them.
     let output = one
         .ring(&["add"])
-        .failed(2, "the custodian env:KEK cannot be reached");
+        .failed(2, "the custodian env:KEK is not configured here");
     assert!(
         output.stderr.contains("configure it on this machine"),
         "{}",
@@ -281,7 +281,7 @@ fn a_file_can_hold_the_secret_and_any_custodian_that_is_here_is_enough() {
     );
     let path = one.program.path("kek");
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).unwrap();
-    let output = one.ring(&["status"]).failed(64, "can be read by others");
+    let output = one.ring(&["status"]).failed(64, "is open to every user (mode 644)");
     assert!(
         output.stderr.contains("hint: chmod 600"),
         "{}",

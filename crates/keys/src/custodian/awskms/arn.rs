@@ -57,8 +57,14 @@ mod tests {
                 "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
                 "eu-central-1",
             ),
-            ("arn:aws-cn:kms:cn-north-1:111122223333:alias/waxseal/a_b", "cn-north-1"),
-            ("arn:aws-us-gov:kms:us-gov-west-1:111122223333:key/mrk-12ab", "us-gov-west-1"),
+            (
+                "arn:aws-cn:kms:cn-north-1:111122223333:alias/waxseal/a_b",
+                "cn-north-1",
+            ),
+            (
+                "arn:aws-us-gov:kms:us-gov-west-1:111122223333:key/mrk-12ab",
+                "us-gov-west-1",
+            ),
         ] {
             assert_eq!(region(arn), Ok(expected));
         }

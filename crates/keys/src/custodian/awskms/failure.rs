@@ -3,8 +3,8 @@
 
 use std::error::Error;
 
-use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::config::http::HttpResponse;
+use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 
 /// Why an operation did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,22 +31,43 @@ const DENIED: &[(&str, &str)] = &[
     ("NotAuthorized", "NotAuthorized"),
     ("OptInRequired", "OptInRequired"),
     ("DisabledException", "the key is disabled"),
-    ("KMSInvalidStateException", "the key's state does not allow it"),
+    (
+        "KMSInvalidStateException",
+        "the key's state does not allow it",
+    ),
     ("NotFoundException", "there is no such key"),
     ("InvalidArnException", "there is no such key"),
-    ("InvalidKeyUsageException", "the key is not one that encrypts"),
+    (
+        "InvalidKeyUsageException",
+        "the key is not one that encrypts",
+    ),
     ("InvalidGrantTokenException", "InvalidGrantTokenException"),
-    ("UnsupportedOperationException", "UnsupportedOperationException"),
+    (
+        "UnsupportedOperationException",
+        "UnsupportedOperationException",
+    ),
     ("ExpiredTokenException", "the credentials have expired"),
     ("ExpiredToken", "the credentials have expired"),
-    ("UnrecognizedClientException", "the credentials are not valid"),
+    (
+        "UnrecognizedClientException",
+        "the credentials are not valid",
+    ),
     ("InvalidClientTokenId", "the credentials are not valid"),
     ("InvalidSignatureException", "the credentials are not valid"),
     ("SignatureDoesNotMatch", "the credentials are not valid"),
-    ("IncompleteSignatureException", "the credentials are not valid"),
+    (
+        "IncompleteSignatureException",
+        "the credentials are not valid",
+    ),
     ("IncompleteSignature", "the credentials are not valid"),
-    ("MissingAuthenticationTokenException", "the credentials are not valid"),
-    ("MissingAuthenticationToken", "the credentials are not valid"),
+    (
+        "MissingAuthenticationTokenException",
+        "the credentials are not valid",
+    ),
+    (
+        "MissingAuthenticationToken",
+        "the credentials are not valid",
+    ),
     ("AuthFailure", "the credentials are not valid"),
     ("RequestExpired", "the clock of this machine is wrong"),
     ("RequestTimeTooSkewed", "the clock of this machine is wrong"),

@@ -2,6 +2,8 @@
 //! associated data. Else AES key wrap with padding (RFC 5649), which knows no associated data: what is
 //! wrapped then holds the context itself (`bound`).
 
+use std::ffi::c_ulong;
+
 use cryptoki::context::Pkcs11;
 use cryptoki::error::Error;
 use cryptoki::mechanism::aead::GcmParams;
@@ -17,7 +19,7 @@ use super::super::bound::{BOUND_LEN, bind, unbind};
 use super::super::{Context, Wrapped};
 
 const NONCE_LEN: usize = 12;
-const TAG_BITS: u64 = 128;
+const TAG_BITS: c_ulong = 128;
 /// A nonce, the key, a tag.
 const GCM_LEN: usize = NONCE_LEN + 32 + 16;
 /// What is wrapped, and 8 bytes more.
@@ -64,13 +66,16 @@ impl Way {
     }
 
     /// What a key that wraps in this way must be allowed to do, and no more.
-    pub(super) fn rights(self) -> [Attribute; 4] {
+    pub(super) fn rights(self) -> [Attribute; 7] {
         let is_gcm = self == Self::Gcm;
         [
             Attribute::Encrypt(is_gcm),
             Attribute::Decrypt(is_gcm),
             Attribute::Wrap(!is_gcm),
             Attribute::Unwrap(!is_gcm),
+            Attribute::Sign(false),
+            Attribute::Verify(false),
+            Attribute::Derive(false),
         ]
     }
 
@@ -121,7 +126,7 @@ fn gcm_wrap(
     rand::rng().fill_bytes(&mut nonce);
     let bound = context.to_bytes();
     let sealed = {
-        let params = GcmParams::new(&mut nonce, &bound, TAG_BITS.try_into()?)?;
+        let params = GcmParams::new(&mut nonce, &bound, TAG_BITS.into())?;
         let mechanism = Mechanism::AesGcm(params);
         session.encrypt(&mechanism, wrapping, key.expose_bytes())?
     };
@@ -139,7 +144,7 @@ fn gcm_unwrap(
         return Ok(None);
     };
     let (mut nonce, bound) = (*nonce, context.to_bytes());
-    let params = GcmParams::new(&mut nonce, &bound, TAG_BITS.try_into()?)?;
+    let params = GcmParams::new(&mut nonce, &bound, TAG_BITS.into())?;
     let plain = session.decrypt(&Mechanism::AesGcm(params), wrapping, sealed)?;
     let plain = Zeroizing::new(plain);
     let bytes: Option<&[u8; 32]> = plain.as_slice().try_into().ok();

@@ -1,6 +1,7 @@
 //! A token and one session with it: found by its URI, logged in, and connected anew after it was pulled
 //! or restarted. A PIN is given once: a token that does not take it is not asked again.
 
+use std::ffi::c_ulong;
 use std::path::PathBuf;
 
 use cryptoki::context::Pkcs11;
@@ -19,10 +20,12 @@ use super::super::{Context, Variables, Wrapped, file};
 use super::failure::{Meaning, meaning, words};
 use super::mechanism::Way;
 use super::module::Module;
-use super::uri::{Pkcs11Uri, PinSource};
 use super::unavailable;
+use super::uri::{PinSource, Pkcs11Uri};
 use crate::error::CustodianError;
 
+/// Length of the key in bytes: AES-256.
+const KEY_LEN: c_ulong = 32;
 /// Where the URI names no module.
 const MODULE: &str = "PKCS11_MODULE_PATH";
 /// Where the URI names no source of the PIN.
@@ -137,7 +140,7 @@ impl Token {
         let mut template = vec![
             Attribute::Class(ObjectClass::SECRET_KEY),
             Attribute::KeyType(KeyType::AES),
-            Attribute::ValueLen(32u64.try_into().map_err(Error::from)?),
+            Attribute::ValueLen(KEY_LEN.into()),
             Attribute::Token(true),
             Attribute::Private(true),
             Attribute::Sensitive(true),
@@ -170,6 +173,8 @@ impl Token {
             };
             let found = match &trouble {
                 Trouble::Module(error) => meaning(error),
+                // Some modules see only tokens that were there when they began.
+                Trouble::Custodian(CustodianError::Unavailable { .. }) => Meaning::Uninitialized,
                 Trouble::Custodian(_) => Meaning::Denied,
             };
             let is_gone = match found {
@@ -258,9 +263,8 @@ impl Token {
                 continue;
             };
             let slot_info = context.get_slot_info(slot);
-            let described = slot_info.is_ok_and(|slot| {
-                self.uri.allows("slot-description", slot.slot_description())
-            });
+            let described = slot_info
+                .is_ok_and(|slot| self.uri.allows("slot-description", slot.slot_description()));
             if info.token_initialized() && self.is_meant(&info) && described {
                 found.push((slot, info));
             }
@@ -339,9 +343,7 @@ impl Token {
 
     fn way(&self, context: &Pkcs11, slot: Slot) -> Result<Way, Trouble> {
         let way = Way::of_token(context, slot)?;
-        way.ok_or_else(|| {
-            self.no_key("its token has neither CKM_AES_GCM nor CKM_AES_KEY_WRAP_PAD")
-        })
+        way.ok_or_else(|| self.no_key("its token has neither CKM_AES_GCM nor CKM_AES_KEY_WRAP_PAD"))
     }
 
     fn find_keys(&self, session: &Session) -> Result<Vec<ObjectHandle>, Error> {

@@ -63,7 +63,9 @@ impl Pkcs11Uri {
             this.way(attribute)?;
         }
         if this.value("object").is_none() && this.value("id").is_none() {
-            return Err(malformed("it names no key: object=NAME or id=%01… is missing"));
+            return Err(malformed(
+                "it names no key: object=NAME or id=%01… is missing",
+            ));
         }
         if this.value("type").is_some_and(|it| it != b"secret-key") {
             return Err(malformed("type can only be secret-key"));
@@ -200,10 +202,7 @@ fn unescape(text: &str) -> Option<Vec<u8>> {
 
 /// Somebody else's text in a message.
 fn shown(text: &str) -> String {
-    text.chars()
-        .filter(|c| !c.is_control())
-        .take(40)
-        .collect()
+    text.chars().filter(|c| !c.is_control()).take(40).collect()
 }
 
 fn malformed(cause: &str) -> CustodianError {
@@ -245,7 +244,8 @@ mod tests {
 
     #[test]
     fn tells_the_way_of_this_machine_and_does_not_write_it_out() {
-        let uri = Pkcs11Uri::parse("pkcs11:object=k?pin-source=env:PIN&module-path=/a%20b.so").unwrap();
+        let uri =
+            Pkcs11Uri::parse("pkcs11:object=k?pin-source=env:PIN&module-path=/a%20b.so").unwrap();
         assert_eq!(uri.module.as_deref(), Some("/a b.so"));
         assert_eq!(uri.pin, Some(PinSource::Variable("PIN".to_owned())));
         assert_eq!(uri.to_string(), "pkcs11:object=k");
@@ -256,7 +256,10 @@ mod tests {
     #[test]
     fn refuses_a_pin_and_whatever_it_does_not_know_and_repeats_no_value() {
         let text = cause("pkcs11:object=k?pin-value=123456");
-        assert!(text.contains("pin-source") && !text.contains("123456"), "{text}");
+        assert!(
+            text.contains("pin-source") && !text.contains("123456"),
+            "{text}"
+        );
         assert!(cause("pkcs11:token=t").contains("names no key"));
         assert!(cause("pkcs11:objekt=k").contains("unknown attribute objekt"));
         assert!(cause("pkcs11:object=k?x-y=1").contains("unknown attribute x-y"));

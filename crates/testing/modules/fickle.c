@@ -1,0 +1,145 @@
+/* A PKCS#11 module in front of another one, WAXSEAL_FICKLE_MODULE, that fails as hardware does. Before
+ * each call it reads what the file WAXSEAL_FICKLE_MOOD says:
+ *
+ *   well        every call goes through
+ *   gone        the device was removed: nothing works, and there is no slot
+ *   hang        calls are not answered until the mood changes
+ *   restart     once: the module behind begins anew, so that sessions and logins are lost
+ *   busy        the device has no resources left
+ *   no-wrap     the key may not encrypt; no-unwrap: it may not decrypt
+ *   garbage     what is decrypted comes back as other bytes, one short
+ *
+ * The types are those of the standard, written out, since no header of it is part of a C compiler. */
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef unsigned long ulong_t;
+typedef ulong_t (*call_t)();
+
+enum {
+    OK = 0x0,
+    DEVICE_MEMORY = 0x31,
+    DEVICE_REMOVED = 0x32,
+    KEY_FUNCTION_NOT_PERMITTED = 0x68,
+    GENERAL_ERROR = 0x5,
+};
+/* Where the calls stand in the list of version 2.x. */
+enum {
+    INITIALIZE = 0, FINALIZE = 1, GET_SLOT_LIST = 4, GET_TOKEN_INFO = 6, OPEN_SESSION = 12,
+    GET_SESSION_INFO = 15, FIND_OBJECTS_INIT = 26, ENCRYPT_INIT = 29, DECRYPT_INIT = 33, DECRYPT = 34,
+    CALLS = 68
+};
+
+struct list {
+    unsigned char version[2];
+    call_t calls[CALLS];
+};
+
+static struct list *behind;
+static struct list ours;
+static void *arguments;
+
+static void mood(char *word, size_t size) {
+    word[0] = 0;
+    FILE *file = fopen(getenv("WAXSEAL_FICKLE_MOOD"), "r");
+    if (!file) return;
+    if (fgets(word, (int)size, file)) word[strcspn(word, "\n")] = 0;
+    fclose(file);
+}
+
+/* What becomes of a call, before it is made. */
+static ulong_t judge(void) {
+    char word[32];
+    for (mood(word, sizeof word); !strcmp(word, "hang"); mood(word, sizeof word)) usleep(20000);
+    if (!strcmp(word, "gone")) return DEVICE_REMOVED;
+    if (!strcmp(word, "busy")) return DEVICE_MEMORY;
+    if (!strcmp(word, "restart")) {
+        FILE *file = fopen(getenv("WAXSEAL_FICKLE_MOOD"), "w");
+        if (file) fputs("well\n", file), fclose(file);
+        behind->calls[FINALIZE](NULL);
+        behind->calls[INITIALIZE](arguments);
+    }
+    return OK;
+}
+
+static int is(const char *asked) {
+    char word[32];
+    mood(word, sizeof word);
+    return !strcmp(word, asked);
+}
+
+#define JUDGE() do { ulong_t code = judge(); if (code) return code; } while (0)
+
+static ulong_t initialize(void *with) {
+    arguments = with;
+    return behind->calls[INITIALIZE](with);
+}
+
+static ulong_t get_slot_list(unsigned char present, ulong_t *slots, ulong_t *count) {
+    if (is("gone")) { *count = 0; return OK; }
+    JUDGE();
+    return behind->calls[GET_SLOT_LIST](present, slots, count);
+}
+
+static ulong_t get_token_info(ulong_t slot, void *info) {
+    JUDGE();
+    return behind->calls[GET_TOKEN_INFO](slot, info);
+}
+
+static ulong_t open_session(ulong_t slot, ulong_t flags, void *app, void *notify, ulong_t *session) {
+    JUDGE();
+    return behind->calls[OPEN_SESSION](slot, flags, app, notify, session);
+}
+
+static ulong_t get_session_info(ulong_t session, void *info) {
+    JUDGE();
+    return behind->calls[GET_SESSION_INFO](session, info);
+}
+
+static ulong_t find_objects_init(ulong_t session, void *template, ulong_t count) {
+    JUDGE();
+    return behind->calls[FIND_OBJECTS_INIT](session, template, count);
+}
+
+static ulong_t encrypt_init(ulong_t session, void *mechanism, ulong_t key) {
+    JUDGE();
+    if (is("no-wrap")) return KEY_FUNCTION_NOT_PERMITTED;
+    return behind->calls[ENCRYPT_INIT](session, mechanism, key);
+}
+
+static ulong_t decrypt_init(ulong_t session, void *mechanism, ulong_t key) {
+    JUDGE();
+    if (is("no-unwrap")) return KEY_FUNCTION_NOT_PERMITTED;
+    return behind->calls[DECRYPT_INIT](session, mechanism, key);
+}
+
+static ulong_t decrypt(ulong_t session, void *in, ulong_t in_len, unsigned char *out, ulong_t *out_len) {
+    ulong_t code = behind->calls[DECRYPT](session, in, in_len, out, out_len);
+    if (!code && out && *out_len && is("garbage")) memset(out, 0x5a, --*out_len);
+    return code;
+}
+
+ulong_t C_GetFunctionList(struct list **list) {
+    if (!behind) {
+        void *module = dlopen(getenv("WAXSEAL_FICKLE_MODULE"), RTLD_NOW);
+        if (!module) return GENERAL_ERROR;
+        ulong_t (*get)(struct list **) = (ulong_t (*)(struct list **))dlsym(module, "C_GetFunctionList");
+        if (!get || get(&behind)) return GENERAL_ERROR;
+        ours = *behind;
+        ours.calls[INITIALIZE] = (call_t)initialize;
+        ours.calls[GET_SLOT_LIST] = (call_t)get_slot_list;
+        ours.calls[GET_TOKEN_INFO] = (call_t)get_token_info;
+        ours.calls[OPEN_SESSION] = (call_t)open_session;
+        ours.calls[GET_SESSION_INFO] = (call_t)get_session_info;
+        ours.calls[FIND_OBJECTS_INIT] = (call_t)find_objects_init;
+        ours.calls[ENCRYPT_INIT] = (call_t)encrypt_init;
+        ours.calls[DECRYPT_INIT] = (call_t)decrypt_init;
+        ours.calls[DECRYPT] = (call_t)decrypt;
+    }
+    *list = &ours;
+    return OK;
+}

@@ -1,0 +1,108 @@
+//! A token that fails as hardware does: a small module in C in front of SoftHSM's, which reads its mood
+//! from a file before each call.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::{Token, failure};
+use crate::tools::{on_path, workspace_root};
+
+/// How a token feels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    /// All is well.
+    Well,
+    /// It was pulled out.
+    Gone,
+    /// It does not answer.
+    Hang,
+    /// It restarts at the next call: sessions and logins are lost.
+    Restart,
+    /// It has no resources left.
+    Busy,
+    /// Its key may not encrypt.
+    NoWrap,
+    /// Its key may not decrypt.
+    NoUnwrap,
+    /// What it decrypts is something else.
+    Garbage,
+}
+
+/// A module that is built for a [`Token`], which must live as long.
+#[derive(Debug)]
+pub struct Fickle {
+    folder: TempDir,
+    behind: PathBuf,
+}
+
+impl Fickle {
+    /// Builds the module, which feels well.
+    ///
+    /// # Panics
+    ///
+    /// When there is no C compiler, or it fails.
+    #[must_use]
+    pub fn new(token: &Token) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("waxseal-fickle-")
+            .tempdir()
+            .expect("make a folder for the module");
+        let source = workspace_root().join("crates/testing/modules/fickle.c");
+        let mut compiler = Command::new(on_path("cc"));
+        compiler.args(["-shared", "-fPIC", "-O1", "-w", "-o"]);
+        compiler.arg(folder.path().join("fickle.so")).arg(source);
+        let output = compiler.arg("-ldl").output().expect("run the C compiler");
+        assert!(output.status.success(), "{}", failure(&output));
+        let this = Self {
+            folder,
+            behind: token.module(),
+        };
+        this.feel(Mood::Well);
+        this
+    }
+
+    /// The library to load instead of [`Token::module`].
+    #[must_use]
+    pub fn module(&self) -> PathBuf {
+        self.folder.path().join("fickle.so")
+    }
+
+    /// What a program that loads it needs in its environment, beside [`Token::env`].
+    #[must_use]
+    pub fn env(&self) -> Vec<(String, String)> {
+        let shown = |path: &Path| path.display().to_string();
+        vec![
+            ("WAXSEAL_FICKLE_MODULE".to_owned(), shown(&self.behind)),
+            ("WAXSEAL_FICKLE_MOOD".to_owned(), shown(&self.mood())),
+        ]
+    }
+
+    /// Feels like this from the next call on.
+    ///
+    /// # Panics
+    ///
+    /// When the mood cannot be written.
+    pub fn feel(&self, mood: Mood) {
+        let word = match mood {
+            Mood::Well => "well",
+            Mood::Gone => "gone",
+            Mood::Hang => "hang",
+            Mood::Restart => "restart",
+            Mood::Busy => "busy",
+            Mood::NoWrap => "no-wrap",
+            Mood::NoUnwrap => "no-unwrap",
+            Mood::Garbage => "garbage",
+        };
+        // Never seen half written.
+        let next = self.folder.path().join("next");
+        fs::write(&next, word).expect("write the mood");
+        fs::rename(next, self.mood()).expect("change the mood");
+    }
+
+    fn mood(&self) -> PathBuf {
+        self.folder.path().join("mood")
+    }
+}
