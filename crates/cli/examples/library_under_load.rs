@@ -2,8 +2,8 @@
 //! them back, and takes part in the upkeep of the keyring, until its stdin is closed. Fails if a single
 //! read or write does.
 //!
-//! `library_under_load STORE_URL RING_FILE OWN_PREFIX`, with the custodian's secret in
-//! `REDIS_ENCRYPTION_KEY`. Prints `ready`, and at the end how much it did.
+//! `library_under_load STORE_URL RING_FILE OWN_PREFIX [CUSTODIAN…]`, with what the custodians need in the
+//! environment. Prints `ready`, and at the end how much it did.
 
 use std::error::Error;
 use std::io::Read;
@@ -25,11 +25,11 @@ const SHARED: usize = 10;
 #[expect(clippy::print_stdout, reason = "what the test reads")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [url, ring, own] = words.as_slice() else {
-        return Err("STORE_URL RING_FILE OWN_PREFIX".into());
+    let [url, ring, own, custodians @ ..] = words.as_slice() else {
+        return Err("STORE_URL RING_FILE OWN_PREFIX [CUSTODIAN…]".into());
     };
     let store = connect(url).await?;
-    let ring = open_ring(ring).await?;
+    let ring = open_ring(ring, custodians).await?;
     let sealer = Sealer::new(ring.keyring(), Mode::Required, Format::Sealed);
     let options = Options::default()
         .ring(ring.clone())
@@ -84,8 +84,14 @@ async fn connect(url: &str) -> Result<Arc<dyn RecordStore>, Box<dyn Error>> {
     Ok(Arc::new(store))
 }
 
-async fn open_ring(path: &str) -> Result<LiveRing, Box<dyn Error>> {
-    let custodian = Custodians::open("env:", &variables(|name| std::env::var(name).ok()))?;
+async fn open_ring(path: &str, urls: &[String]) -> Result<LiveRing, Box<dyn Error>> {
+    let variables = variables(|name| std::env::var(name).ok());
+    let default = ["env:".to_owned()];
+    let urls = if urls.is_empty() { &default } else { urls };
+    let mut custodians = Custodians::default();
+    for url in urls {
+        custodians = custodians.with(Custodians::open(url, &variables)?);
+    }
     let now_ms = || {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
@@ -97,6 +103,5 @@ async fn open_ring(path: &str) -> Result<LiveRing, Box<dyn Error>> {
         now_ms: Arc::new(now_ms),
     };
     let place = Arc::new(FilePlace::new(path));
-    let custodians = Custodians::default().with(custodian);
     Ok(LiveRing::open(place, custodians, options).await?)
 }

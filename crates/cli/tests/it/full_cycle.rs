@@ -1,17 +1,14 @@
 //! A rotation of ninety days in seconds, under constant load from four processes: two proxies and two
 //! that use the library. Not one read may fail.
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
+use std::io::Write;
+use std::thread;
 
 use serde_json::Value;
-use waxseal_testing::{Client, RedisServer};
+use waxseal_testing::RedisServer;
 
-use crate::program::{KEY, Program, wait_until};
+use crate::load::{Application, Library};
+use crate::program::{Program, wait_until};
 use crate::proxy::Proxy;
 
 const CONFIG: &str = "environment = \"tests\"\nkeyring = \"file:ring.json\"\n\
@@ -28,96 +25,6 @@ const COMPRESSED: [&str; 8] = [
     "4s",
 ];
 
-/// A process that uses the library under load.
-struct Library {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    stdout: BufReader<std::process::ChildStdout>,
-}
-
-impl Library {
-    fn start(program: &Program, server: &RedisServer, own: &str) -> Self {
-        let mut child = Command::new(example("library_under_load"))
-            .arg(server.url())
-            .arg(program.path("ring.json"))
-            .arg(own)
-            .env("REDIS_ENCRYPTION_KEY", KEY)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        assert_eq!(line, "ready\n");
-        Self {
-            stdin: child.stdin.take(),
-            child,
-            stdout,
-        }
-    }
-
-    /// Ends it; it fails if one of its reads or writes did.
-    fn end(mut self) -> String {
-        drop(self.stdin.take());
-        let mut said = String::new();
-        self.stdout.read_line(&mut said).unwrap();
-        assert!(self.child.wait().unwrap().success(), "{said}");
-        said
-    }
-}
-
-impl Drop for Library {
-    fn drop(&mut self) {
-        // It may have ended long ago.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// An application behind a proxy.
-struct Application {
-    stop: Arc<AtomicBool>,
-    rounds: Arc<AtomicU64>,
-    thread: JoinHandle<()>,
-}
-
-impl Application {
-    fn start(port: u16, own: &'static str) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let rounds = Arc::new(AtomicU64::new(0));
-        let (told, count) = (stop.clone(), rounds.clone());
-        let thread = thread::spawn(move || {
-            let mut client = Client::connect(port).unwrap();
-            while !told.load(Ordering::Relaxed) {
-                let round = count.load(Ordering::Relaxed);
-                for index in 0..40 {
-                    let (name, value) = (format!("wa:{own}{index}"), round.to_string());
-                    let set = client.cmd(&["SET", &name, &value, "EX", "3600"]);
-                    assert_eq!(set.to_text(), "OK");
-                    assert_eq!(client.cmd(&["GET", &name]).to_text(), value);
-                }
-                for index in 0..10 {
-                    let read = client.cmd(&["GET", &format!("wa:shared{index}")]);
-                    assert_eq!(read.error(), None);
-                }
-                count.fetch_add(1, Ordering::Relaxed);
-            }
-        });
-        Self {
-            stop,
-            rounds,
-            thread,
-        }
-    }
-
-    fn end(self) -> u64 {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().expect("no read and no write failed");
-        self.rounds.load(Ordering::Relaxed)
-    }
-}
-
 #[test]
 fn a_full_cycle_of_a_key_happens_by_itself_and_no_read_fails() {
     let server = RedisServer::start();
@@ -126,7 +33,7 @@ fn a_full_cycle_of_a_key_happens_by_itself_and_no_read_fails() {
     let first = key_in(&status(), "sealing").unwrap();
 
     let proxies = [0, 1].map(|_| Proxy::start_as(&program, &server, &[]));
-    let libraries = ["one", "two"].map(|own| Library::start(&program, &server, own));
+    let libraries = ["one", "two"].map(|own| Library::start(&program, &server, own, &[]));
     let applications = [
         Application::start(proxies[0].port(), "three"),
         Application::start(proxies[1].port(), "four"),
@@ -213,21 +120,6 @@ fn state_of(status: &Value, id: &str) -> String {
     let mut keys = status["keys"].as_array().unwrap().iter();
     let key = keys.find(|key| key["id"] == id).unwrap();
     key["state"].as_str().unwrap().to_owned()
-}
-
-/// An example of this package: built along with its tests.
-fn example(name: &str) -> PathBuf {
-    let mut path = std::env::current_exe().unwrap();
-    path.pop();
-    if path.ends_with("deps") {
-        path.pop();
-    }
-    let path = path.join("examples").join(name);
-    assert!(
-        path.exists(),
-        "{name} is missing: run cargo test for the whole package once"
-    );
-    path
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod audit;
 mod configuration;
+mod custody;
 mod decrypt;
 mod demo;
 mod doctor;
@@ -13,6 +14,7 @@ mod full_cycle;
 mod hardening;
 mod key;
 mod keyring;
+mod load;
 mod manual;
 mod migrate;
 mod program;

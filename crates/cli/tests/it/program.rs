@@ -34,6 +34,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// The binary, with the folder and the environment that it runs in.
+#[derive(Clone)]
 pub(crate) struct Program {
     folder: Arc<TempDir>,
     variables: BTreeMap<String, String>,
@@ -65,6 +66,11 @@ impl Program {
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.variables.insert(name.to_owned(), value.to_owned());
         self
+    }
+
+    /// What it finds in its environment.
+    pub(crate) fn variables(&self) -> &BTreeMap<String, String> {
+        &self.variables
     }
 
     pub(crate) fn without(mut self, name: &str) -> Self {
@@ -200,6 +206,11 @@ impl Running {
 
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
+    }
+
+    /// What it has said on stderr so far.
+    pub(crate) fn said(&self) -> String {
+        self.stderr.so_far()
     }
 
     /// Waits until it has said something on stderr.

@@ -92,6 +92,11 @@ impl Proxy {
         Client::connect(self.port()).expect("the proxy accepts connections")
     }
 
+    /// What it has written to its log so far.
+    pub(crate) fn said(&self) -> String {
+        self.running.said()
+    }
+
     /// The process, to look at it from outside.
     pub(crate) fn pid(&self) -> u32 {
         self.running.pid()

@@ -1,5 +1,7 @@
 //! What the crate promises: documents, states, custodians, live rings, users' keys.
 
+#[cfg(feature = "awskms")]
+mod awskms;
 mod conformance;
 mod custody;
 mod documents;

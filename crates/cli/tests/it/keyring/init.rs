@@ -281,7 +281,9 @@ fn a_file_can_hold_the_secret_and_any_custodian_that_is_here_is_enough() {
     );
     let path = one.program.path("kek");
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).unwrap();
-    let output = one.ring(&["status"]).failed(64, "is open to every user (mode 644)");
+    let output = one
+        .ring(&["status"])
+        .failed(64, "is open to every user (mode 644)");
     assert!(
         output.stderr.contains("hint: chmod 600"),
         "{}",

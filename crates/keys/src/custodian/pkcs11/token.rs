@@ -3,6 +3,8 @@
 
 use std::ffi::c_ulong;
 use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
 
 use cryptoki::context::Pkcs11;
 use cryptoki::error::{Error, RvError};
@@ -26,6 +28,13 @@ use crate::error::CustodianError;
 
 /// Length of the key in bytes: AES-256.
 const KEY_LEN: c_ulong = 32;
+/// Before a token that is gone is looked for again. Some are away for a moment while another process
+/// uses them.
+const PAUSES: [Duration; 3] = [
+    Duration::ZERO,
+    Duration::from_millis(50),
+    Duration::from_millis(400),
+];
 /// Where the URI names no module.
 const MODULE: &str = "PKCS11_MODULE_PATH";
 /// Where the URI names no source of the PIN.
@@ -158,14 +167,13 @@ impl Token {
         Ok(())
     }
 
-    /// Does something with the key; once more where the token was pulled or restarted since the last
-    /// time.
+    /// Does something with the key; again where the token was pulled or restarted since the last time.
     fn with_key<T>(
         &mut self,
         operation: &'static str,
         work: impl Fn(&Connected) -> Result<T, Trouble>,
     ) -> Result<T, CustodianError> {
-        let mut again = true;
+        let mut pauses = PAUSES.into_iter();
         loop {
             let trouble = match self.once(&work) {
                 Ok(done) => return Ok(done),
@@ -183,23 +191,24 @@ impl Token {
                 Meaning::Bad | Meaning::Other => !self.is_well(),
                 Meaning::Denied => false,
             };
+            let pause = pauses.next().filter(|_| is_gone);
             if is_gone {
                 self.connected = None;
                 // What stays after a connection anew lies deeper.
-                if found == Meaning::Uninitialized || !again {
+                if found == Meaning::Uninitialized || pause.is_none() {
                     self.module.end();
                 }
             }
-            if !(is_gone && again) {
+            let Some(pause) = pause else {
                 return Err(match (found, is_gone, operation) {
                     (Meaning::Bad, false, "unwrap") => CustodianError::Refused {
                         custodian: self.url.clone(),
                     },
                     _ => self.told(trouble, operation),
                 });
-            }
+            };
+            thread::sleep(pause);
             debug!("the token of {} is connected anew", self.url);
-            again = false;
         }
     }
 

@@ -1,0 +1,253 @@
+//! Custodians that are away, lose their login or get a wrong PIN: what runs goes on, what starts says what
+//! is missing.
+
+use std::fs;
+
+use waxseal_testing::softhsm::{Fickle, Mood};
+
+use super::{HSM, QUICK, World, configured};
+use crate::program::{Program, wait_until};
+use crate::proxy::Proxy;
+
+/// The same machine, whose token fails on demand.
+fn fickle(world: &World) -> (Program, Fickle) {
+    let fickle = Fickle::new(&world.token);
+    let folder = world.program.folder().display().to_string();
+    // In the same folder: another machine would not have its keyring.
+    let mut program =
+        Program::at(&world.server).env("STATE_DIRECTORY", &format!("{folder}/state-of-the-other"));
+    for (name, value) in world.token.env().into_iter().chain(fickle.env()) {
+        program = program.env(&name, &value);
+    }
+    let program = program
+        .env("PKCS11_MODULE_PATH", fickle.module().to_str().unwrap())
+        .env("PKCS11_PIN", world.token.pin());
+    (here(program, world, &[HSM], ""), fickle)
+}
+
+/// A machine that uses the keyring of the world.
+fn here(program: Program, world: &World, custodians: &[&str], more: &str) -> Program {
+    let program = configured(program, custodians, more);
+    let config = fs::read_to_string(program.path("waxseal.toml")).unwrap();
+    let ring = format!("file:{}", world.program.path("ring.json").display());
+    program.file("waxseal.toml", &config.replace("file:ring.json", &ring))
+}
+
+#[test]
+fn a_proxy_that_has_its_keyring_goes_on_whatever_the_token_does() {
+    let world = World::sealed_by_the_token();
+    let (program, fickle) = fickle(&world);
+    let proxy = Proxy::start_as(&program, &world.server, &[]);
+    let mut client = proxy.client();
+    let mut works = |round: usize| {
+        let (name, value) = (format!("wa:{round}"), format!("{{\"n\":{round}}}"));
+        assert_eq!(client.cmd(&["SET", &name, &value]).to_text(), "OK");
+        assert_eq!(client.cmd(&["GET", "wa:0"]).to_text(), "{\"n\":0}");
+    };
+    works(0);
+    let troubles = || proxy.said().matches("the last good keyring").count();
+    let moods = [
+        Mood::Gone,
+        Mood::Busy,
+        Mood::NoUnwrap,
+        Mood::Garbage,
+        Mood::Hang,
+    ];
+    for (round, mood) in moods.into_iter().enumerate() {
+        let before = troubles();
+        fickle.feel(mood);
+        // Another process changes the keyring meanwhile: a key that only the token can unwrap.
+        let id = add(&world);
+        wait_until(|| {
+            works(round);
+            troubles() > before
+        });
+        fickle.feel(Mood::Well);
+        // When the token is back, the proxy gets to know the key by itself.
+        wait_until(|| {
+            works(round);
+            let stored = world.server.client().cmd(&["GET", &format!("wa:{round}")]);
+            names_key(&stored.bytes().unwrap(), &id)
+        });
+    }
+    // A restart shows nowhere: it is connected anew.
+    let before = troubles();
+    fickle.feel(Mood::Restart);
+    let id = add(&world);
+    wait_until(|| {
+        works(9);
+        let stored = world.server.client().cmd(&["GET", "wa:9"]);
+        names_key(&stored.bytes().unwrap(), &id)
+    });
+    assert_eq!(troubles(), before, "{}", proxy.said());
+    let output = proxy.stop();
+    world.assert_tells_no_pin(&output);
+}
+
+/// Adds a key; returns its id.
+#[track_caller]
+fn add(world: &World) -> String {
+    let ids = || {
+        let status = world.run(&["keyring", "status", "--json"]).done().json();
+        let keys = status["keys"].as_array().unwrap().clone();
+        let ids = keys.iter().map(|key| key["id"].as_str().unwrap().to_owned());
+        ids.collect::<Vec<_>>()
+    };
+    let before = ids();
+    world.run(&["keyring", "add"]).done();
+    // It may seal by now: a proxy leads the rotation.
+    let new = ids().into_iter().find(|id| !before.contains(id));
+    new.expect("there is a new key")
+}
+
+/// Whether a sealed value names this key in its header.
+fn names_key(value: &[u8], id: &str) -> bool {
+    let id = u32::from_str_radix(id, 16).unwrap().to_be_bytes();
+    value
+        .get(..16)
+        .is_some_and(|header| header.windows(4).any(|part| part == id))
+}
+
+#[test]
+fn one_of_two_custodians_is_enough_to_start_and_none_is_not() {
+    let world = World::new(&[HSM, "file:kek"]);
+    world.run(&["key", "generate", "--file", "kek"]).done();
+    let words = [&["keyring", "init", "--create-key"], &QUICK[..]].concat();
+    world.run(&words).done();
+    world
+        .program
+        .run_with(&["put", "wa:1"], b"{\"n\":1}")
+        .done();
+
+    let (program, fickle) = fickle(&world);
+    let kek = world.program.path("kek").display().to_string();
+    let both = [HSM, "file:kek"];
+    let program = here(program, &world, &both, "");
+    fs::copy(&kek, program.path("kek")).unwrap();
+    fickle.feel(Mood::Gone);
+    let output = program.run(&["get", "wa:1"]).done();
+    assert_eq!(output.text().trim(), "{\"n\":1}");
+    assert!(
+        output
+            .stderr
+            .contains("another custodian opens the keyring"),
+        "{}",
+        output.stderr
+    );
+    // A new key must be wrapped by all of them: otherwise it hangs on one alone.
+    let output = program
+        .run(&["keyring", "add"])
+        .failed(2, "cannot be reached");
+    assert!(
+        output.stderr.contains("nothing was changed"),
+        "{}",
+        output.stderr
+    );
+
+    let alone = here(program, &world, &[HSM], "");
+    let output = alone.run(&["get", "wa:1"]);
+    let output = output.failed(2, "no custodian of the keyring opens it");
+    assert!(
+        output.stderr.contains("--allow-offline"),
+        "{}",
+        output.stderr
+    );
+    assert!(output.stdout.is_empty());
+    fickle.feel(Mood::Well);
+    alone.run(&["get", "wa:1"]).done();
+}
+
+#[test]
+fn a_start_without_any_custodian_is_a_decision() {
+    let world = World::sealed_by_the_token();
+    world
+        .program
+        .run_with(&["put", "wa:1"], b"{\"n\":1}")
+        .done();
+    let (program, fickle) = fickle(&world);
+    let get = |program: &Program, flags: &[&str]| program.run(&[flags, &["get", "wa:1"]].concat());
+
+    // Not provided for.
+    get(&program, &["--allow-offline"]).failed(64, "--allow-offline needs offline_key");
+    // Provided for; the keys are kept from the next start with a custodian on.
+    program
+        .run(&["key", "generate", "--file", "offline.key"])
+        .done();
+    let program = here(
+        program,
+        &world,
+        &[HSM],
+        "offline_key = \"file:offline.key\"\n",
+    );
+    fickle.feel(Mood::Gone);
+    get(&program, &["--allow-offline"]).failed(2, "no custodian of the keyring opens it");
+    fickle.feel(Mood::Well);
+    get(&program, &[]).done();
+
+    fickle.feel(Mood::Gone);
+    get(&program, &[]).failed(2, "no custodian of the keyring opens it");
+    let output = get(&program, &["--allow-offline"]).done();
+    assert_eq!(output.text().trim(), "{\"n\":1}");
+    assert!(
+        output.stderr.contains("STARTING OFFLINE"),
+        "{}",
+        output.stderr
+    );
+    // A proxy as well; it goes on when the token is back.
+    let proxy = Proxy::start_as(&program, &world.server, &["--allow-offline"]);
+    assert_eq!(proxy.client().cmd(&["GET", "wa:1"]).to_text(), "{\"n\":1}");
+    fickle.feel(Mood::Well);
+    let id = add(&world);
+    world.run(&["keyring", "promote", &id, "--now"]).done();
+    wait_until(|| {
+        let set = proxy.client().cmd(&["SET", "wa:2", "{\"n\":2}"]);
+        assert_eq!(set.to_text(), "OK");
+        let stored = world.server.client().cmd(&["GET", "wa:2"]).bytes().unwrap();
+        names_key(&stored, &id)
+    });
+    proxy.stop();
+
+    // The keys lie there under the key of this machine: another one opens nothing.
+    program
+        .run(&["key", "generate", "--file", "another.key"])
+        .done();
+    let program = here(
+        program,
+        &world,
+        &[HSM],
+        "offline_key = \"file:another.key\"\n",
+    );
+    fickle.feel(Mood::Gone);
+    get(&program, &["--allow-offline"]).failed(2, "no custodian of the keyring opens it");
+}
+
+#[test]
+fn a_wrong_pin_ends_with_the_status_that_is_not_tried_again() {
+    let world = World::sealed_by_the_token();
+    let wrong = world.program.env("PKCS11_PIN", "00000000");
+    let output = wrong.run(&["keyring", "status"]);
+    let output = output.failed(64, "does not take the PIN: it is wrong");
+    assert!(
+        output.stderr.contains("pkcs11-tool --login"),
+        "{}",
+        output.stderr
+    );
+    assert!(!output.stderr.contains("00000000"), "{}", output.stderr);
+    assert!(world.token.has_seen_a_wrong_pin());
+    for words in [
+        &["keyring", "status"][..],
+        &["proxy", "--listen", "127.0.0.1:0"],
+    ] {
+        let output = wrong.run(words);
+        output.failed(64, "a wrong one was given since the last login");
+    }
+    let doctor = wrong.run(&["doctor"]);
+    assert!(
+        doctor.text().contains("does not take the PIN"),
+        "{}",
+        doctor.text()
+    );
+    world.token.unlock();
+    let right = wrong.env("PKCS11_PIN", world.token.pin());
+    right.run(&["keyring", "status"]).done();
+}
