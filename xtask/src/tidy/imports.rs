@@ -101,12 +101,20 @@ const ROWS: &[Row] = &[
 ];
 
 /// Crates from outside that exactly one of ours may import.
-const ONLY: [(&str, &str); 9] = [
+const ONLY: [(&str, &str); 16] = [
     ("aws-lc-rs", "core"),
     ("aes-gcm", "core"),
     ("xaes-256-gcm", "core"),
     ("redis", "stores"),
     ("redb", "stores"),
+    // Who holds keys, and what backups of them are made of.
+    ("cryptoki", "keys"),
+    ("aws-config", "keys"),
+    ("aws-sdk-kms", "keys"),
+    ("reqwest", "keys"),
+    ("age", "keys"),
+    ("bech32", "keys"),
+    ("vsss-rs", "keys"),
     // The errors of actix-session's trait are `anyhow` errors; nobody else needs them.
     ("anyhow", "sessions"),
     ("clap", "cli"),
