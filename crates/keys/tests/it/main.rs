@@ -9,3 +9,5 @@ mod places;
 mod rings;
 mod simulation;
 mod states;
+#[cfg(feature = "vault")]
+mod vault;
