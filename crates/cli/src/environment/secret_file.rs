@@ -13,7 +13,9 @@ pub(super) fn failure(unusable: Unusable, variable: &str, path: &Path) -> Failur
     let named = shown(path);
     let shown = named.as_deref().unwrap_or("the file");
     let text = match (unusable, &named) {
-        (Unusable::Unreadable(ErrorKind::NotFound), Some(path)) => format!("there is no file {path}"),
+        (Unusable::Unreadable(ErrorKind::NotFound), Some(path)) => {
+            format!("there is no file {path}")
+        }
         (Unusable::Unreadable(ErrorKind::NotFound), None) => "there is no such file".to_owned(),
         (unusable, _) => format!("{shown} {unusable}"),
     };

@@ -2,10 +2,10 @@
 
 use std::io::ErrorKind;
 
+use waxseal_keys::secret_file::Unusable;
 use waxseal_keys::{
     ChangeError, CustodianError, DocumentError, PlaceError, RingError, UserKeyError,
 };
-use waxseal_keys::secret_file::Unusable;
 use waxseal_upkeep::UpkeepError;
 
 use super::Failure;

@@ -15,3 +15,5 @@ mod simulation;
 mod states;
 #[cfg(any(feature = "awskms", feature = "pkcs11"))]
 mod talk;
+#[cfg(feature = "vault")]
+mod vault;

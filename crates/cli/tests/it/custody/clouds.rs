@@ -1,9 +1,15 @@
 //! Custodians that are services, from nothing to a sealed record that opens.
 
-use waxseal_testing::{Behaviour, HttpRelay, Moto, RedisServer};
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::json;
+#[cfg(feature = "awskms")]
+use waxseal_testing::Moto;
+use waxseal_testing::{Bao, Behaviour, HttpRelay, RedisServer};
 
 use super::{QUICK, custodians, machine};
 use crate::program::Program;
+use crate::proxy::Proxy;
 
 /// Makes a keyring, seals a record, opens it again, and moves the keys to the newest key-encryption key.
 #[track_caller]
@@ -50,4 +56,65 @@ fn aws_kms_from_nothing_to_sealed_and_through_an_outage() {
     );
     relay.behave(Behaviour::Pass);
     program.run(&["get", "wa:1"]).done();
+}
+
+#[test]
+fn a_vault_from_nothing_to_sealed_and_through_an_outage() {
+    let (bao, server) = (Bao::start(), RedisServer::start());
+    bao.enable_transit();
+    bao.create_transit_key("waxseal");
+    // No more than docs/custodians/vault.md gives a proxy, and rewrap for the operator.
+    let rules = ["encrypt", "decrypt", "rewrap"].map(|operation| {
+        format!("path \"transit/{operation}/waxseal\" {{ capabilities = [\"update\"] }}\n")
+    });
+    bao.write_policy("waxseal", &rules.concat());
+    let (role_id, secret_id) = bao.enable_approle("waxseal", "waxseal", "1h");
+    let relay = HttpRelay::start(bao.port());
+    let url = "vault:transit/waxseal";
+    let program = machine(&server, &[url])
+        .file("secret-id", &secret_id)
+        .env("VAULT_ADDR", &relay.url())
+        .env("VAULT_ROLE_ID", &role_id)
+        .env("VAULT_SECRET_ID_FILE", "secret-id");
+    let mode = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(program.path("secret-id"), mode).unwrap();
+    from_nothing_to_sealed(&program, url);
+
+    let proxy = Proxy::start_as(&program, &server, &[]);
+    relay.behave(Behaviour::Stall);
+    let set = proxy.client().cmd(&["SET", "wa:2", "{\"n\":2}"]);
+    assert_eq!(set.to_text(), "OK");
+    assert_eq!(proxy.client().cmd(&["GET", "wa:1"]).to_text(), "{\"n\":1}");
+    let output = program.run(&["get", "wa:1"]);
+    let output = output.failed(2, "cannot be reached: no answer in time");
+    assert!(
+        output.stderr.contains("--allow-offline"),
+        "{}",
+        output.stderr
+    );
+    relay.behave(Behaviour::matching("/transit/decrypt/", 403, "{}"));
+    let output = program.run(&["get", "wa:1"]);
+    let output = output.failed(2, "denies unwrap: permission denied");
+    assert!(
+        output.stderr.contains("docs/custodians"),
+        "{}",
+        output.stderr
+    );
+    relay.behave(Behaviour::Pass);
+    program.run(&["get", "wa:2"]).done();
+    proxy.stop();
+
+    // The key-encryption key is rotated, and the keys come under its newest version.
+    bao.rotate_transit_key("waxseal");
+    program.run(&["keyring", "rewrap"]).done();
+    let newest = json!({"min_decryption_version": 2});
+    bao.api("POST", "transit/keys/waxseal/config", &newest);
+    program.run(&["get", "wa:2"]).done();
+    for output in [
+        program.run(&["keyring", "status"]),
+        program.run(&["doctor"]),
+    ] {
+        let told = format!("{}{}", output.text(), output.stderr);
+        assert!(!told.contains(&secret_id), "a secret shows: {told}");
+    }
 }

@@ -90,7 +90,9 @@ fn add(world: &World) -> String {
     let ids = || {
         let status = world.run(&["keyring", "status", "--json"]).done().json();
         let keys = status["keys"].as_array().unwrap().clone();
-        let ids = keys.iter().map(|key| key["id"].as_str().unwrap().to_owned());
+        let ids = keys
+            .iter()
+            .map(|key| key["id"].as_str().unwrap().to_owned());
         ids.collect::<Vec<_>>()
     };
     let before = ids();

@@ -1,0 +1,136 @@
+//! The answers of Vault and OpenBao, as far as they are needed. They are read from a buffer that is
+//! wiped, and nothing is copied out of it here.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::failure::Cause;
+
+/// A lease that is longer is renewed as if it were so long: no clock runs over.
+const LONGEST: u64 = 365 * 24 * 60 * 60;
+
+/// The body of an answer.
+pub(super) struct Answer(pub(super) Zeroizing<Vec<u8>>);
+
+#[derive(Deserialize)]
+struct Body<'a> {
+    #[serde(borrow)]
+    data: Option<Data<'a>>,
+    #[serde(borrow)]
+    auth: Option<Auth<'a>>,
+}
+
+/// Of the transit engine, or about a token.
+#[derive(Deserialize)]
+struct Data<'a> {
+    ciphertext: Option<&'a str>,
+    plaintext: Option<&'a str>,
+    ttl: Option<u64>,
+    #[serde(default)]
+    renewable: bool,
+}
+
+/// A token, from a login or a renewal.
+#[derive(Deserialize)]
+pub(super) struct Auth<'a> {
+    /// The token.
+    pub(super) client_token: &'a str,
+    lease_duration: u64,
+    renewable: bool,
+}
+
+impl Auth<'_> {
+    /// For how long the token lives, if it can be renewed and has an end.
+    pub(super) fn lease(&self) -> Option<Duration> {
+        lease(self.lease_duration, self.renewable)
+    }
+}
+
+impl Answer {
+    /// What transit encrypted.
+    pub(super) fn ciphertext(&self) -> Result<&str, Cause> {
+        let data = self.body()?.data;
+        data.and_then(|data| data.ciphertext)
+            .ok_or(Cause::UNREADABLE)
+    }
+
+    /// What transit decrypted, in Base64.
+    pub(super) fn plaintext(&self) -> Result<&str, Cause> {
+        let data = self.body()?.data;
+        data.and_then(|data| data.plaintext)
+            .ok_or(Cause::UNREADABLE)
+    }
+
+    /// What a login or a renewal gave.
+    pub(super) fn auth(&self) -> Result<Auth<'_>, Cause> {
+        let auth = self.body()?.auth.ok_or(Cause::UNREADABLE)?;
+        // A login that waits for a second factor has an empty one.
+        if auth.client_token.is_empty() {
+            return Err(Cause::UNREADABLE);
+        }
+        Ok(auth)
+    }
+
+    /// How long a token that was looked up still lives, if it can be renewed and has an end.
+    pub(super) fn looked_up(&self) -> Result<Option<Duration>, Cause> {
+        let data = self.body()?.data.ok_or(Cause::UNREADABLE)?;
+        Ok(lease(data.ttl.unwrap_or_default(), data.renewable))
+    }
+
+    fn body(&self) -> Result<Body<'_>, Cause> {
+        serde_json::from_slice(&self.0).map_err(|_| Cause::UNREADABLE)
+    }
+}
+
+fn lease(seconds: u64, renewable: bool) -> Option<Duration> {
+    (renewable && seconds > 0).then(|| Duration::from_secs(seconds.min(LONGEST)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(text: &str) -> Answer {
+        Answer(Zeroizing::new(text.as_bytes().to_vec()))
+    }
+
+    #[test]
+    fn a_lease_counts_where_it_ends_and_can_be_renewed() {
+        for (seconds, renewable, expected) in [
+            (60, true, Some(60)),
+            (u64::MAX, true, Some(LONGEST)),
+            (0, true, None),
+            (60, false, None),
+        ] {
+            let auth = answer(&format!(
+                r#"{{"auth":{{"client_token":"t","lease_duration":{seconds},"renewable":{renewable}}}}}"#
+            ));
+            let expected = expected.map(Duration::from_secs);
+            assert_eq!(auth.auth().ok().unwrap().lease(), expected);
+            let data = format!(r#"{{"data":{{"ttl":{seconds},"renewable":{renewable}}}}}"#);
+            assert_eq!(answer(&data).looked_up(), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_or_no_json_cannot_be_read() {
+        for text in [
+            "",
+            "null",
+            "[]",
+            "{}",
+            "<html>",
+            r#"{"data":null,"auth":null}"#,
+            r#"{"data":{"ciphertext":5}}"#,
+            r#"{"auth":{"client_token":"","lease_duration":1,"renewable":true}}"#,
+            "\u{feff}{}",
+        ] {
+            let answer = answer(text);
+            assert_eq!(answer.ciphertext(), Err(Cause::UNREADABLE), "{text}");
+            assert_eq!(answer.plaintext(), Err(Cause::UNREADABLE), "{text}");
+            assert_eq!(answer.auth().err(), Some(Cause::UNREADABLE), "{text}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Keeps a token alive for as long as it is in use: renews it at half of its time, and logs in anew where
+//! that does not help. Nobody waits for this.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
+use tracing::warn;
+
+use super::failure::Cause;
+use super::login::{Term, Token};
+use super::session::{Session, soon};
+
+/// Between two renewals at least.
+const LEAST: Duration = Duration::from_millis(250);
+/// Until a token is looked up again that could not be.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+/// Starts to, in a task that ends with the use of the token, or with its session.
+pub(super) fn start(session: &Arc<Session>, token: &Arc<Token>, ended: oneshot::Receiver<()>) {
+    if !matches!(token.term, Term::Fixed) {
+        tokio::spawn(keep(Arc::downgrade(session), token.clone(), ended));
+    }
+}
+
+/// When a token ends, as far as it is known.
+struct Lease {
+    /// The longest that it ever was.
+    whole: Duration,
+    until: Instant,
+}
+
+impl Lease {
+    fn new(lease: Duration) -> Self {
+        Self {
+            whole: lease,
+            until: Instant::now() + lease,
+        }
+    }
+
+    fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+
+    /// Takes what a renewal gave; false where it gave so little that the token nears its last end.
+    fn extend(&mut self, lease: Duration) -> bool {
+        let whole = self.whole.max(lease);
+        *self = Self {
+            whole,
+            ..Self::new(lease)
+        };
+        lease >= whole / 2
+    }
+}
+
+async fn keep(session: Weak<Session>, token: Arc<Token>, mut ended: oneshot::Receiver<()>) {
+    let Some(mut lease) = first_lease(&session, &token, &mut ended).await else {
+        return;
+    };
+    let mut told = false;
+    loop {
+        // Half of it, and half of the rest for as long as the service cannot be reached.
+        if !paused((lease.left() / 2).max(LEAST), &mut ended).await {
+            return;
+        }
+        let Some(session) = session.upgrade() else {
+            return;
+        };
+        match session.renew(&token).await {
+            Ok(Term::Renewable(more)) if lease.extend(more) => continue,
+            Err(Cause::Passing(_)) if !lease.left().is_zero() => continue,
+            _ => {}
+        }
+        // Where that fails as well, whoever asks next tries it again.
+        match session.enter(Some(&token), soon()).await {
+            Ok(None) if !lease.left().is_zero() => {
+                if !told {
+                    warn!(
+                        "the token of the custodian {} ends soon: its variable holds no other one",
+                        session.custodian
+                    );
+                }
+                told = true;
+            }
+            Ok(_) => return,
+            Err(error) => {
+                warn!("{error}");
+                return;
+            }
+        }
+    }
+}
+
+/// The lease of a token that has one. One that may not be looked up is used for as long as it is taken.
+async fn first_lease(
+    session: &Weak<Session>,
+    token: &Arc<Token>,
+    ended: &mut oneshot::Receiver<()>,
+) -> Option<Lease> {
+    let mut term = token.term;
+    loop {
+        match term {
+            Term::Renewable(lease) => return Some(Lease::new(lease)),
+            Term::Fixed => return None,
+            Term::Unknown => {}
+        }
+        let looked_up = session.upgrade()?.look_up(token).await;
+        match looked_up {
+            Ok(found) => term = found,
+            Err(Cause::Passing(_)) if paused(LOOK_AGAIN, ended).await => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Waits; false where meanwhile the token went out of use.
+async fn paused(pause: Duration, ended: &mut oneshot::Receiver<()>) -> bool {
+    tokio::select! {
+        () = sleep(pause) => true,
+        _ = ended => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_runs_out_and_is_extended_until_renewals_give_too_little() {
+        let mut lease = Lease::new(Duration::from_secs(60));
+        tokio::time::advance(Duration::from_secs(40)).await;
+        assert_eq!(lease.left(), Duration::from_secs(20));
+        assert!(lease.extend(Duration::from_secs(60)));
+        assert_eq!(lease.left(), Duration::from_secs(60));
+        assert!(lease.extend(Duration::from_secs(100)));
+        assert!(lease.extend(Duration::from_secs(50)));
+        assert!(!lease.extend(Duration::from_secs(49)));
+        assert_eq!(lease.left(), Duration::from_secs(49));
+        tokio::time::advance(Duration::from_secs(80)).await;
+        assert_eq!(lease.left(), Duration::ZERO);
+    }
+}

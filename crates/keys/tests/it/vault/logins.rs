@@ -1,0 +1,171 @@
+//! Ways to get a token.
+
+use futures_util::future::join_all;
+use serde_json::json;
+use waxseal_keys::{CustodianError, conformance};
+use waxseal_testing::{Bao, Behaviour, HttpRelay};
+
+use super::{Set, bao, is_denied, works, wrap_error};
+
+/// A server that gives tokens to an AppRole.
+fn with_role(bao: &Bao, ttl: &str) -> Set {
+    let (role, secret) = bao.enable_approle("wax", "wax", ttl);
+    Set::of(&[
+        ("VAULT_ADDR", &bao.address()),
+        ("VAULT_ROLE_ID", &role),
+        ("VAULT_SECRET_ID", &secret),
+    ])
+}
+
+/// What the service answers to a login with a token of its own.
+fn login_answer(token: &str) -> String {
+    json!({"auth": {"client_token": token, "lease_duration": 3600, "renewable": true}}).to_string()
+}
+
+#[tokio::test]
+async fn an_approle_logs_in_by_itself() {
+    let bao = bao();
+    let set = with_role(&bao, "1h");
+    let secret = set.get("VAULT_SECRET_ID");
+    conformance::custodian(&*set.open(), &[&secret]).await;
+    // Also where another way is set as well.
+    set.put("VAULT_TOKEN", "no-token");
+    set.put("VAULT_AUTH", "approle");
+    works(&*set.open()).await;
+    // Where it is mounted elsewhere.
+    set.put("VAULT_AUTH_MOUNT", "team/roles");
+    let error = wrap_error(&*set.open()).await;
+    let words = "it does not take the credentials, or nothing is mounted for them";
+    assert!(is_denied(&error, "login", words), "{error}");
+    bao.api("POST", "sys/auth/team/roles", &json!({"type": "approle"}));
+    let role = json!({"token_policies": ["wax"], "role_id": "wax-role"});
+    bao.api("POST", "auth/team/roles/role/wax", &role);
+    let secret = bao.api("POST", "auth/team/roles/role/wax/secret-id", &json!({}));
+    set.put("VAULT_ROLE_ID", "wax-role");
+    set.put(
+        "VAULT_SECRET_ID",
+        secret["data"]["secret_id"].as_str().unwrap(),
+    );
+    works(&*set.open()).await;
+}
+
+#[tokio::test]
+async fn a_wrong_secret_is_denied_and_the_right_one_taken_when_it_comes() {
+    let bao = bao();
+    let set = with_role(&bao, "1h");
+    let secret = set.get("VAULT_SECRET_ID");
+    set.put("VAULT_SECRET_ID", "a-secret-\"\\-of-nobody");
+    let custodian = set.open();
+    let error = wrap_error(&*custodian).await;
+    set.harmless(&error);
+    assert!(
+        is_denied(&error, "login", "it does not take the credentials"),
+        "{error}"
+    );
+    set.put("VAULT_SECRET_ID", &format!(" {secret}\n"));
+    works(&*custodian).await;
+}
+
+#[tokio::test]
+async fn a_service_account_of_kubernetes_logs_in_with_its_file() {
+    let bao = bao();
+    let relay = HttpRelay::start(bao.port());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let set = Set::of(&[
+        ("VAULT_ADDR", &relay.url()),
+        ("VAULT_K8S_ROLE", "wax"),
+        ("VAULT_K8S_TOKEN_PATH", file.path().to_str().unwrap()),
+    ]);
+    let custodian = set.open();
+    // OpenBao would ask the interface of Kubernetes, which is not here: the relay answers in its place,
+    // to exactly what is expected.
+    let token = bao.create_token(&["wax"], "1h");
+    let expected = r#"{"role":"wax","jwt":"first.jwt"}"#;
+    relay.behave(Behaviour::matching(expected, 200, &login_answer(&token)));
+    std::fs::write(file.path(), "first.jwt\n").unwrap();
+    works(&*custodian).await;
+    assert_eq!(relay.failed(), 1);
+    // The file is read anew.
+    bao.revoke_token(&token);
+    std::fs::write(file.path(), "second.jwt").unwrap();
+    let token = bao.create_token(&["wax"], "1h");
+    let expected = r#"{"role":"wax","jwt":"second.jwt"}"#;
+    relay.behave(Behaviour::matching(expected, 200, &login_answer(&token)));
+    works(&*custodian).await;
+    assert_eq!(relay.failed(), 1);
+    // By default where Kubernetes mounts it.
+    bao.revoke_token(&token);
+    let token = bao.create_token(&["wax"], "1h");
+    let path = "POST /v1/auth/kubernetes/login ";
+    relay.behave(Behaviour::matching(path, 200, &login_answer(&token)));
+    works(&*custodian).await;
+    bao.revoke_token(&token);
+    drop(file);
+    let error = wrap_error(&*custodian).await;
+    assert!(matches!(error, CustodianError::File { .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_ask_at_a_time_log_in_once() {
+    let bao = bao();
+    let relay = HttpRelay::start(bao.port());
+    let set = with_role(&bao, "1h").through(&relay);
+    let custodian = set.open();
+    for _ in 0..2 {
+        let token = bao.create_token(&["wax"], "1h");
+        relay.behave(Behaviour::matching(
+            "/approle/login",
+            200,
+            &login_answer(&token),
+        ));
+        join_all((0..16).map(|_| works(&*custodian))).await;
+        assert_eq!(relay.failed(), 1);
+        bao.revoke_token(&token);
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_answers_something_else_is_an_outage() {
+    let bao = bao();
+    let relay = HttpRelay::start(bao.port());
+    let custodian = with_role(&bao, "1h").through(&relay).open();
+    for body in ["{}", "null", "<html>", &login_answer("")] {
+        relay.behave(Behaviour::matching("/approle/login", 200, body));
+        assert!(wrap_error(&*custodian).await.is_passing(), "{body}");
+    }
+    relay.behave(Behaviour::matching("/approle/login", 500, ""));
+    assert!(wrap_error(&*custodian).await.is_passing());
+    relay.behave(Behaviour::Pass);
+    works(&*custodian).await;
+}
+
+#[tokio::test]
+async fn what_a_login_needs_is_asked_for_at_the_opening() {
+    let address = ("VAULT_ADDR", "https://vault.example");
+    for (set, variable) in [
+        (&[("VAULT_TOKEN", "t")][..], "VAULT_ADDR"),
+        (&[address], "VAULT_TOKEN"),
+        (&[address, ("VAULT_TOKEN", " \n")], "VAULT_TOKEN"),
+        (&[address, ("VAULT_AUTH", "token")], "VAULT_TOKEN"),
+        (&[address, ("VAULT_AUTH", "approle")], "VAULT_ROLE_ID"),
+        (&[address, ("VAULT_ROLE_ID", "a")], "VAULT_SECRET_ID"),
+        (&[address, ("VAULT_AUTH", "kubernetes")], "VAULT_K8S_ROLE"),
+    ] {
+        let error = Set::of(set).try_open().err().unwrap();
+        let expected = CustodianError::NotSet {
+            variable: variable.to_owned(),
+        };
+        assert_eq!(error, expected);
+    }
+    for (name, value) in [
+        ("VAULT_AUTH", "ldap"),
+        ("VAULT_AUTH_MOUNT", "../sys"),
+        ("VAULT_TOKEN", "two words"),
+    ] {
+        let set = Set::of(&[address, ("VAULT_TOKEN", "a-token")]);
+        set.put(name, value);
+        let error = set.try_open().err().unwrap();
+        set.harmless(&error);
+        assert!(matches!(error, CustodianError::Variable { variable, .. } if variable == name));
+    }
+}
