@@ -96,7 +96,12 @@ impl From<CustodianError> for Failure {
             CustodianError::Url { .. } => {
                 "docs/custodians tells what the URL of each kind of custodian looks like"
             }
-            CustodianError::Variable { .. } => "docs/secrets.md tells where secrets may come from",
+            CustodianError::Variable { .. } => {
+                "docs/custodians tells what it takes, docs/secrets.md where secrets may come from"
+            }
+            CustodianError::NotSet { variable } if is_of_service(variable) => {
+                "docs/custodians tells which variables this kind of custodian needs"
+            }
             CustodianError::NotSet { .. } => {
                 "set it to the secret that the keyring was made with; for a new keyring waxseal key \
                  generate makes one"
@@ -141,6 +146,13 @@ impl From<CustodianError> for Failure {
         };
         Self::usage(&error).hint(hint)
     }
+}
+
+/// Whether a variable is about a token or a service, and holds no key.
+fn is_of_service(variable: &str) -> bool {
+    ["PKCS11_", "VAULT_", "BAO_"]
+        .iter()
+        .any(|start| variable.starts_with(start))
 }
 
 impl From<PlaceError> for Failure {
