@@ -23,7 +23,8 @@ pub(crate) use proxy::{ProxyArgs, SharingArg};
 )]
 #[command(
     after_help = "Environment: REDIS_ENCRYPTION_KEY, REDIS_ENCRYPTION_PREVIOUS_KEYS, \
-    ENABLE_REDIS_ENCRYPTION, REDIS_URL (also read from .env in the working directory).\n\
+    ENABLE_REDIS_ENCRYPTION, REDIS_URL (also read from .env in the working directory). A secret NAME \
+    may also be in the file that NAME_FILE names, or in a file of that name in CREDENTIALS_DIRECTORY.\n\
     Exit status: 0 done, 1 findings, 2 failed, 64 usage or configuration."
 )]
 pub(crate) struct Cli {

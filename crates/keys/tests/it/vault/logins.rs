@@ -1,8 +1,12 @@
 //! Ways to get a token.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64_simd::URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
 use serde_json::json;
 use waxseal_keys::{CustodianError, conformance};
+use waxseal_testing::tls::Certificates;
 use waxseal_testing::{Bao, Behaviour, HttpRelay};
 
 use super::{Set, bao, is_denied, works, wrap_error};
@@ -103,6 +107,89 @@ async fn a_service_account_of_kubernetes_logs_in_with_its_file() {
     drop(file);
     let error = wrap_error(&*custodian).await;
     assert!(matches!(error, CustodianError::File { .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_account_is_taken_by_a_server_that_asks_kubernetes_about_it() {
+    let bao = bao();
+    let token_file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(token_file.path(), service_account("waxseal")).unwrap();
+    // The one question that the server asks of Kubernetes: whether this token is in order.
+    let review = json!({
+        "kind": "TokenReview",
+        "apiVersion": "authentication.k8s.io/v1",
+        "status": {
+            "authenticated": true,
+            "user": { "username": "system:serviceaccount:default:waxseal", "uid": "u1" }
+        }
+    });
+    let kubernetes = HttpRelay::start(bao.port());
+    kubernetes.behave(Behaviour::status(201, &review.to_string()));
+    let folder = tempfile::tempdir().unwrap();
+    let certificates = Certificates::create_in(folder.path());
+    let authority = std::fs::read_to_string(certificates.ca()).unwrap();
+    bao.api("POST", "sys/auth/k8s", &json!({"type": "kubernetes"}));
+    let config = json!({
+        "kubernetes_host": kubernetes.url(),
+        "kubernetes_ca_cert": authority,
+        "token_reviewer_jwt": "reviewer",
+        "disable_local_ca_jwt": true
+    });
+    bao.api("POST", "auth/k8s/config", &config);
+    let role = json!({
+        "bound_service_account_names": ["waxseal"],
+        "bound_service_account_namespaces": ["default"],
+        "token_policies": ["wax"]
+    });
+    bao.api("POST", "auth/k8s/role/wax", &role);
+    let set = Set::of(&[
+        ("VAULT_ADDR", &bao.address()),
+        ("VAULT_AUTH_MOUNT", "k8s"),
+        ("VAULT_K8S_ROLE", "wax"),
+        ("VAULT_K8S_TOKEN_PATH", token_file.path().to_str().unwrap()),
+    ]);
+    works(&*set.open()).await;
+    assert_eq!(kubernetes.requests(), 1);
+
+    // Another account is not let in.
+    std::fs::write(token_file.path(), service_account("somebody")).unwrap();
+    let error = wrap_error(&*set.open()).await;
+    let denied = matches!(
+        error,
+        CustodianError::Denied {
+            operation: "login",
+            ..
+        }
+    );
+    assert!(denied, "{error}");
+}
+
+/// The token of a service account, as Kubernetes mounts it into a pod. Nobody here checks its signature.
+fn service_account(name: &str) -> String {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let header = json!({"alg": "RS256", "kid": "test"});
+    let claims = json!({
+        "iss": "https://kubernetes.default.svc",
+        "sub": format!("system:serviceaccount:default:{name}"),
+        "iat": now,
+        "nbf": now,
+        "exp": now + 3600,
+        "kubernetes.io": {
+            "namespace": "default",
+            "serviceaccount": { "name": name, "uid": "u1" }
+        }
+    });
+    let parts = [
+        header.to_string(),
+        claims.to_string(),
+        "signature".repeat(20),
+    ];
+    parts
+        .map(|part| URL_SAFE_NO_PAD.encode_to_string(part))
+        .join(".")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 use waxseal_keys::CustodianError;
+use waxseal_keys::secret_file::Unusable;
 use waxseal_testing::{Bao, Certificates};
 
 use super::{Set, bao, is_denied, is_unavailable, with_key, works, wrap_error};
@@ -55,7 +56,13 @@ async fn a_certificate_is_shown_whose_key_nobody_else_reads() {
     allow(&key, 0o640);
     let error = set.try_open().err().unwrap();
     assert!(
-        matches!(error, CustodianError::Readable { mode: 0o640, .. }),
+        matches!(
+            error,
+            CustodianError::File {
+                error: Unusable::Exposed { mode: 0o640, .. },
+                ..
+            }
+        ),
         "{error}"
     );
     allow(&key, 0o600);
