@@ -1,5 +1,7 @@
 //! What the crate promises: documents, states, custodians, live rings, users' keys.
 
+#[cfg(feature = "backup")]
+mod backup;
 mod conformance;
 mod custody;
 mod documents;
