@@ -7,7 +7,6 @@ use std::sync::Arc;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use waxseal_core::{
     DataKey, KeyId, KeyRole, KeyedHash, Keyring, KeyringError, NameMask, SecretKey, SigningKey,
-    fingerprint,
 };
 use zeroize::Zeroizing;
 
@@ -18,6 +17,7 @@ use crate::settings::Settings;
 use crate::state::KeyState;
 
 mod change;
+mod check_value;
 mod wraps;
 
 pub use wraps::Rewrap;
@@ -30,7 +30,6 @@ const MAC: &str = "waxseal keyring authentication v1";
 const PROOF: &str = "waxseal keyring proof v1";
 const USERS: &str = "waxseal user names v1";
 const RECEIPTS: &str = "waxseal receipts v1";
-const CHECK_VALUE: &str = "waxseal keyring check value v1";
 /// How many keys are unwrapped at the same time.
 const AT_ONCE: usize = 8;
 
@@ -224,19 +223,6 @@ impl Ring {
     #[must_use]
     pub fn fence(&self) -> u64 {
         self.document.fence
-    }
-
-    /// A short name of this document and its keys, for people to compare: 16 hexadecimal characters.
-    ///
-    /// It is a hash of the authentication code, which is made with the ring's own secret over the
-    /// document and a proof of each key: the same for the same document and keys alone, and of no use
-    /// to somebody who would guess a key.
-    #[must_use]
-    pub fn check_value(&self) -> String {
-        let mac = self.document.mac.as_ref().map_or(&[][..], |mac| &mac.0);
-        let mut value = fingerprint(CHECK_VALUE, mac);
-        value.truncate(16);
-        value
     }
 
     /// How its keys are exchanged.

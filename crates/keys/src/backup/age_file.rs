@@ -69,6 +69,11 @@ impl Identities {
         }
     }
 
+    /// Adds these.
+    pub fn extend(&mut self, more: Self) {
+        self.0.extend(more.0);
+    }
+
     /// The identity with these secret bytes.
     pub(super) fn of_bytes(bytes: &SecretKey) -> Result<Identity, BackupError> {
         // Never grown: that would leave a copy where it was.

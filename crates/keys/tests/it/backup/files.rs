@@ -34,7 +34,10 @@ async fn what_was_sealed_before_opens_under_other_custodians() {
     let file = backup().await.seal(&recipients(&[&identity])).unwrap();
     let opened = Backup::open(file.as_bytes(), &identities(&identity)).await;
     let custodian = another_custodian();
-    let wrapped = opened.unwrap().wrapped_by(&[custodian.clone()]).await;
+    let wrapped = opened
+        .unwrap()
+        .wrapped_by(std::slice::from_ref(&custodian))
+        .await;
     let wrapped = wrapped.unwrap();
     assert_eq!(wrapped.version(), old.version() + 1);
     assert_eq!(wrapped.custodians().collect::<Vec<_>>(), [custodian.url()]);
