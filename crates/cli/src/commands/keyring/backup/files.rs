@@ -111,3 +111,34 @@ fn exists(path: &Path) -> Failure {
     let text = format!("{} exists: a backup overwrites nothing", path.display());
     Failure::failed(text).hint("nothing was written; give another path")
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn files_are_written_all_or_none() {
+        let folder = TempDir::new().unwrap();
+        let (made, there) = (folder.path().join("made"), folder.path().join("there"));
+        fs::write(&there, "mine").unwrap();
+        let mut files = NewFiles::default();
+        files.folder(&made).unwrap();
+        files.write(&made.join("a"), "a").unwrap();
+        assert!(files.write(&there, "b").is_err());
+        drop(files);
+        assert!(!made.exists());
+        assert_eq!(fs::read_to_string(&there).unwrap(), "mine");
+        // A folder that was there stays, with what is in it.
+        let mut files = NewFiles::default();
+        files.folder(folder.path()).unwrap();
+        files.write(&folder.path().join("a"), "a").unwrap();
+        drop(files);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let mut files = NewFiles::default();
+        files.write(&folder.path().join("a"), "a").unwrap();
+        assert_eq!(files.keep().len(), 1);
+        assert_eq!(fs::read_to_string(folder.path().join("a")).unwrap(), "a");
+    }
+}
