@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+mod backup;
 mod keyring;
 mod proxy;
 
+pub(crate) use backup::{ExportArgs, ImportArgs, OpeningArgs, RehearseArgs};
 pub(crate) use keyring::{
     ConfigureArgs, ForgetArgs, InitArgs, KeyringCommand, ReceiptCommand, RewrapArgs, SettingsArgs,
 };

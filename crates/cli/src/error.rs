@@ -9,6 +9,7 @@ use waxseal_sessions::{GuardError, StateError};
 use waxseal_stores::{PatternError, StoreError, UrlError};
 use waxseal_sweep::SweepError;
 
+mod backup;
 mod keyring;
 
 /// The end of a command that did not fail.

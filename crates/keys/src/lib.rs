@@ -5,6 +5,8 @@
 //! Values are not seen here, and no database: a document and the keys of users lie in places that
 //! others implement ([`Place`], [`UserKeyPlace`]). What rotation decides is carried out above.
 
+#[cfg(feature = "backup")]
+mod backup;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod copy;
@@ -24,6 +26,10 @@ mod settings;
 mod state;
 mod users;
 
+#[cfg(feature = "backup")]
+pub use backup::{
+    About, Backup, BackupError, Identities, MOST_BYTES, MOST_SHARES, Recipients, Share, Split,
+};
 #[cfg(feature = "awskms")]
 pub use custodian::AwsKmsCustodian;
 #[cfg(feature = "vault")]

@@ -17,13 +17,15 @@ use crate::settings::Settings;
 use crate::state::KeyState;
 
 mod change;
+mod check_value;
 mod wraps;
 
 pub use wraps::Rewrap;
+#[cfg(feature = "backup")]
 pub(crate) use wraps::Secrets;
 
 /// What the ring's own secret is wrapped as.
-const NAMES: &str = "names";
+pub(crate) const NAMES: &str = "names";
 const MAC: &str = "waxseal keyring authentication v1";
 const PROOF: &str = "waxseal keyring proof v1";
 const USERS: &str = "waxseal user names v1";

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use waxseal_core::KeyId;
 
+use super::backup::{ExportArgs, ImportArgs, RehearseArgs};
+
 #[derive(Subcommand)]
 pub(crate) enum KeyringCommand {
     /// Make a keyring where there is none. Keys of the environment that the store is sealed under
@@ -65,6 +67,25 @@ pub(crate) enum KeyringCommand {
         #[arg(long, value_name = "PATH")]
         from: Option<PathBuf>,
     },
+    /// Write a backup of the keyring with its keys: to age recipients, or in shares of which some open it
+    #[command(
+        after_help = "Examples:\n  waxseal keyring export keyring.age --recipient age1…\n  \
+        waxseal keyring export keyring.age --recipients-file recipients.txt\n  \
+        waxseal keyring export --shares 3-of-5 --out backup"
+    )]
+    Export(ExportArgs),
+    /// Make the keyring of a backup where there is none, wrapped by the custodians of this machine
+    #[command(
+        after_help = "Examples:\n  waxseal keyring import keyring.age --identity identity.txt\n  \
+        waxseal keyring import backup.age --share share-1.txt --share share-2.txt --share share-5.txt"
+    )]
+    Import(ImportArgs),
+    /// Open a backup and tell what is in it. Writes nothing, needs no custodian and no keyring
+    #[command(
+        after_help = "Examples:\n  waxseal keyring rehearse keyring.age --identity identity.txt\n  \
+        waxseal keyring rehearse backup.age --share share-1.txt --share share-2.txt --share share-5.txt"
+    )]
+    Rehearse(RehearseArgs),
     /// Wrap the keys of the keyring by other custodians; values are untouched. Without --to, --add and
     /// --remove: anew by the present ones, under their newest keys
     #[command(after_help = "Examples:\n  waxseal keyring rewrap\n  \

@@ -2,6 +2,7 @@
 //! What is allowed is decided in `waxseal-keys`.
 
 mod audit;
+mod backup;
 mod change;
 mod init;
 mod restore;
@@ -28,11 +29,15 @@ struct Told<'a> {
 
 pub(crate) async fn run(common: &Common, command: &KeyringCommand) -> Result<Ended, Failure> {
     let mut setup = Setup::read(common)?;
+    if let KeyringCommand::Rehearse(args) = command {
+        return backup::rehearse(&setup, common, args).await;
+    }
     setup.ring_setup()?;
     match command {
         KeyringCommand::Init(args) => return init::run(&setup, args).await,
         KeyringCommand::Restore { from } => return restore::run(&setup, from.as_deref()).await,
         KeyringCommand::Rewrap(args) => return rewrap::run(&mut setup, args).await,
+        KeyringCommand::Import(args) => return backup::import(&setup, args).await,
         KeyringCommand::Configure(args)
             if args.settings == SettingsArgs::default() && !args.at_once =>
         {
@@ -46,9 +51,12 @@ pub(crate) async fn run(common: &Common, command: &KeyringCommand) -> Result<End
         _ => setup.open_ring_alone(false).await?,
     }
     match command {
-        KeyringCommand::Init(_) | KeyringCommand::Restore { .. } | KeyringCommand::Rewrap(_) => {
-            Ok(Ended::Done)
-        }
+        KeyringCommand::Init(_)
+        | KeyringCommand::Restore { .. }
+        | KeyringCommand::Rewrap(_)
+        | KeyringCommand::Import(_)
+        | KeyringCommand::Rehearse(_) => Ok(Ended::Done),
+        KeyringCommand::Export(args) => backup::export(&setup, args).await,
         KeyringCommand::Status => status::run(&setup).await,
         KeyringCommand::Add => change::add(&setup).await,
         KeyringCommand::Promote { id, now } => change::promote(&setup, *id, *now).await,

@@ -1,6 +1,7 @@
 //! Keyrings from the command line: in a file and in a server, made, changed, lost and put back. No
 //! output holds a wrapped key.
 
+mod backup;
 mod changes;
 mod doctor;
 mod init;

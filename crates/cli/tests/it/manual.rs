@@ -5,7 +5,7 @@ use std::fs;
 use crate::program::Program;
 
 /// Every command, by the words that are typed.
-const COMMANDS: [&[&str]; 30] = [
+const COMMANDS: [&[&str]; 33] = [
     &["demo"],
     &["key", "generate"],
     &["seal"],
@@ -28,6 +28,9 @@ const COMMANDS: [&[&str]; 30] = [
     &["keyring", "destroy"],
     &["keyring", "compromise"],
     &["keyring", "restore"],
+    &["keyring", "export"],
+    &["keyring", "import"],
+    &["keyring", "rehearse"],
     &["keyring", "configure"],
     &["keyring", "release"],
     &["keeper"],

@@ -4,18 +4,24 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+#[cfg(feature = "backup")]
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
+#[cfg(feature = "backup")]
 use waxseal_core::SecretKey;
 
 use super::{AT_ONCE, NAMES, Ring, wrap};
 use crate::custodian::{Context, Custodian, Custodians, Source};
+#[cfg(feature = "backup")]
+use crate::document::Document;
 use crate::document::Wrap;
 use crate::error::{ChangeError, CustodianError, RingError};
 
 /// The secrets of a ring as they are: by what each is wrapped as, `names` or the key's id.
+#[cfg(feature = "backup")]
 pub(crate) struct Secrets(pub(crate) BTreeMap<String, SecretKey>);
 
+#[cfg(feature = "backup")]
 #[async_trait]
 impl Source for Secrets {
     async fn unwrap(
@@ -83,7 +89,14 @@ impl Ring {
         answers
     }
 
+    /// The document: for a backup.
+    #[cfg(feature = "backup")]
+    pub(crate) fn document(&self) -> &Document {
+        &self.document
+    }
+
     /// Takes all keys out: for a backup.
+    #[cfg(feature = "backup")]
     pub(crate) async fn secrets(&self, custodians: &Custodians) -> Result<Secrets, RingError> {
         let source = custodians.unwrapping();
         let mut secrets = BTreeMap::new();
@@ -96,6 +109,7 @@ impl Ring {
         Ok(Secrets(secrets))
     }
 
+    #[cfg(feature = "backup")]
     async fn secret(
         &self,
         (key, wraps): (String, &[Wrap]),
@@ -106,6 +120,7 @@ impl Ring {
     }
 
     /// The ring with these keys wrapped by these custodians and no others.
+    #[cfg(feature = "backup")]
     pub(crate) async fn wrapped_by(
         &self,
         secrets: &Secrets,

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "awskms")]
 mod awskms;
+#[cfg(feature = "backup")]
+mod backup;
 mod conformance;
 mod custody;
 mod documents;

@@ -16,6 +16,8 @@ struct Status<'a> {
     environment: &'a str,
     ring: &'a str,
     version: u64,
+    /// What stands on a backup of this version as well.
+    check_value: String,
     receipt_key: String,
     custodians: Vec<&'a str>,
     settings: Settings,
@@ -147,6 +149,7 @@ fn status<'a>(
         environment: ring.environment(),
         ring: ring.id(),
         version: ring.version(),
+        check_value: ring.check_value(),
         receipt_key: ring.receipt_key(),
         custodians: ring.custodians().collect(),
         settings: Settings {
@@ -250,6 +253,7 @@ fn print(status: &Status<'_>) -> Result<(), Failure> {
             "ring",
             format!("{}, version {}", status.ring, status.version),
         ),
+        ("check value", status.check_value.clone()),
         ("custodians", status.custodians.join(", ")),
         ("receipt key", status.receipt_key.clone()),
         (

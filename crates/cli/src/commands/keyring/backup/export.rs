@@ -1,0 +1,178 @@
+//! `keyring export`: writes a backup. The keys leave their custodians for this, so it leaves a trace in
+//! the log.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use waxseal_keys::{About, Backup, BackupError, Recipients, Split};
+
+use super::files::{NewFiles, check_free};
+use crate::args::ExportArgs;
+use crate::error::{Ended, Failure};
+use crate::output;
+use crate::setup::{Setup, now_ms};
+
+/// For programs.
+#[derive(Serialize)]
+struct Exported<'a> {
+    ring: &'a str,
+    environment: &'a str,
+    version: u64,
+    check_value: String,
+    backup: String,
+    files: &'a [String],
+    next: &'a str,
+}
+
+/// What shall be written.
+enum Wanted<'a> {
+    ToRecipients(&'a Path, Recipients),
+    InShares(&'a Path, Split),
+}
+
+pub(in super::super) async fn run(setup: &Setup, args: &ExportArgs) -> Result<Ended, Failure> {
+    let wanted = wanted(args)?;
+    let mut targets = wanted.paths().into_iter();
+    targets.try_for_each(|path| check_free(&path))?;
+    let live = &setup.opened_ring()?.ring;
+    if let Some(trouble) = live.trouble() {
+        output::complain("warning", &trouble.error.to_string());
+        output::advise("what is exported is the newest keyring that this machine knows");
+    }
+    let custodians = setup.ring_setup()?.custodians(&setup.environment)?;
+    let backup = Backup::of(&live.ring(), &custodians).await?;
+    let ring = backup.ring();
+    tracing::warn!(
+        "the keys of the keyring {} (version {}) were taken out of its custodians for a backup",
+        ring.id(),
+        ring.version()
+    );
+    let mut files = NewFiles::default();
+    let id = match &wanted {
+        Wanted::ToRecipients(path, recipients) => {
+            let file = backup.seal(recipients)?;
+            files.write(path, &file)?;
+            Backup::id(file.as_bytes())?
+        }
+        Wanted::InShares(folder, split) => write_shares(&mut files, folder, &backup, *split)?,
+    };
+    let (files, next) = (files.keep(), wanted.next());
+    if setup.json {
+        output::json(&Exported {
+            ring: ring.id(),
+            environment: ring.environment(),
+            version: ring.version(),
+            check_value: ring.check_value(),
+            backup: id,
+            files: &files,
+            next: &next,
+        })?;
+        return Ok(Ended::Done);
+    }
+    output::line(format!(
+        "backup {id} of the keyring {}, version {}, environment \"{}\"",
+        ring.id(),
+        ring.version(),
+        output::harmless(ring.environment())
+    ))?;
+    output::line(format!("check value {}", ring.check_value()))?;
+    for file in &files {
+        output::line(format!("wrote {file}"))?;
+    }
+    output::line(format!("next: {next}"))?;
+    Ok(Ended::Done)
+}
+
+fn wanted(args: &ExportArgs) -> Result<Wanted<'_>, Failure> {
+    if let (Some(split), Some(out)) = (args.shares, &args.out) {
+        return Ok(Wanted::InShares(out, split));
+    }
+    let Some(file) = &args.file else {
+        return Err(Failure::usage("no file to write is named"));
+    };
+    let mut recipients = Recipients::default();
+    let mut number = 0;
+    for text in &args.recipient {
+        number += 1;
+        recipients.add(text, format!("--recipient number {number}"))?;
+    }
+    for path in &args.recipients_file {
+        let shown = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::usage(format!("{shown} cannot be read: {error}"))
+                .hint("--recipients-file names a file with a public age key in each line")
+        })?;
+        let added = recipients.add_lines(&text);
+        added.map_err(|error| Failure::from(error).named(&shown))?;
+    }
+    if args.recipient.is_empty() && args.recipients_file.is_empty() {
+        return Err(BackupError::NoRecipient.into());
+    }
+    Ok(Wanted::ToRecipients(file, recipients))
+}
+
+/// Writes the backup and its shares; gives what names the backup.
+fn write_shares(
+    files: &mut NewFiles,
+    folder: &Path,
+    backup: &Backup,
+    split: Split,
+) -> Result<String, Failure> {
+    let (file, shares) = backup.split(split)?;
+    let ring = backup.ring();
+    let now = output::point_in_time(now_ms());
+    let about = About {
+        ring: ring.id().to_owned(),
+        environment: ring.environment().to_owned(),
+        date: now.get(..10).unwrap_or(&now).to_owned(),
+        check_value: ring.check_value(),
+    };
+    files.folder(folder)?;
+    files.write(&backup_in(folder), &file)?;
+    for share in &shares {
+        files.write(&share_in(folder, share.number()), &share.sheet(&about))?;
+    }
+    Ok(Backup::id(file.as_bytes())?)
+}
+
+fn backup_in(folder: &Path) -> PathBuf {
+    folder.join("backup.age")
+}
+
+fn share_in(folder: &Path, number: u8) -> PathBuf {
+    folder.join(format!("share-{number}.txt"))
+}
+
+impl Wanted<'_> {
+    fn paths(&self) -> Vec<PathBuf> {
+        match self {
+            Self::ToRecipients(path, _) => vec![path.to_path_buf()],
+            Self::InShares(folder, split) => {
+                let shares = (1..=split.of()).map(|number| share_in(folder, number));
+                std::iter::once(backup_in(folder)).chain(shares).collect()
+            }
+        }
+    }
+
+    fn next(&self) -> String {
+        match self {
+            Self::ToRecipients(path, _) => format!(
+                "waxseal keyring rehearse {} --identity PATH, where the identity is kept; keep the file \
+                 in two places, and the identity in neither",
+                path.display()
+            ),
+            Self::InShares(folder, split) => {
+                let shares = (1..=split.needed()).map(|number| {
+                    let path = share_in(folder, number);
+                    format!(" --share {}", path.display())
+                });
+                format!(
+                    "waxseal keyring rehearse {}{}; then print each share, give each sheet to another \
+                     person, keep backup.age in two places, and remove the shares from this machine",
+                    backup_in(folder).display(),
+                    shares.collect::<String>()
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! `keyring rehearse`: opens a backup and tells what is in it, and whether it fits the store. Nothing is
+//! written, here or there.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use waxseal_core::{Format, Mode, Sealer};
+use waxseal_keys::{Backup, Ring};
+use waxseal_sessions::{Canary, CanaryState, GuardError};
+use waxseal_stores::StoreUrl;
+
+use super::{Opened, open};
+use crate::args::{Common, RehearseArgs};
+use crate::error::{Ended, Failure};
+use crate::output;
+use crate::setup::Setup;
+
+/// For programs.
+#[derive(Serialize)]
+struct Rehearsed<'a> {
+    backup: &'a str,
+    ring: &'a str,
+    environment: &'a str,
+    version: u64,
+    keys: usize,
+    sealing: String,
+    check_value: String,
+    store: Option<Store>,
+}
+
+/// What the store says about the keys.
+#[derive(Serialize)]
+struct Store {
+    canary: Fits,
+    text: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Fits {
+    Opens,
+    Absent,
+    Differs,
+    Unknown,
+}
+
+pub(in super::super) async fn run(
+    setup: &Setup,
+    common: &Common,
+    args: &RehearseArgs,
+) -> Result<Ended, Failure> {
+    let Opened { backup, id } = open(&args.opening).await?;
+    let ring = backup.ring();
+    let is_named =
+        common.store.is_some() || setup.environment.url().is_some() || setup.config.store.is_some();
+    let store = match is_named {
+        true => Some(ask(setup, &backup).await?),
+        false => None,
+    };
+    let fits = store.as_ref().map(|store| store.canary);
+    let rehearsed = Rehearsed {
+        backup: &id,
+        ring: ring.id(),
+        environment: ring.environment(),
+        version: ring.version(),
+        keys: present(ring),
+        sealing: ring.sealing().id.to_string(),
+        check_value: ring.check_value(),
+        store,
+    };
+    match setup.json {
+        true => output::json(&rehearsed)?,
+        false => print(&rehearsed)?,
+    }
+    if fits == Some(Fits::Differs) {
+        return Err(Failure::failed("the backup opens, and its keys do not open this store").hint(
+            "check --store; where it is the right one, its keys were exchanged since: make a new backup \
+             with waxseal keyring export",
+        ));
+    }
+    Ok(Ended::Done)
+}
+
+fn present(ring: &Ring) -> usize {
+    let keys = ring.keys().iter();
+    keys.filter(|key| !key.wraps.is_empty()).count()
+}
+
+/// Whether the store's canary opens with the keys of the backup.
+async fn ask(setup: &Setup, backup: &Backup) -> Result<Store, Failure> {
+    let told = |canary, text: String| Ok(Store { canary, text });
+    if let StoreUrl::File(_) = &setup.url {
+        let text = "not asked: an embedded store is not opened without writing to it";
+        return told(Fits::Unknown, text.to_owned());
+    }
+    let store = match setup.open_store().await {
+        Ok(store) => store,
+        Err(failure) => return told(Fits::Unknown, format!("not asked: {}", failure.text())),
+    };
+    let (location, keyring) = (store.location(), Arc::new(backup.ring().keyring()?));
+    let sealer = Sealer::new(keyring, Mode::On, Format::Sealed);
+    match Canary::of(store).check(&sealer, &[]).await {
+        Ok(CanaryState::Opens(key)) => {
+            let text = format!("the canary of {location} opens under key {key}");
+            told(Fits::Opens, text)
+        }
+        Ok(CanaryState::Created | CanaryState::Absent) => {
+            told(Fits::Absent, format!("{location} has no canary yet"))
+        }
+        // The key is there, and marked as known to others.
+        Err(GuardError::Compromised(key)) => {
+            let text = format!("the canary of {location} is under key {key}, which is compromised");
+            told(Fits::Opens, text)
+        }
+        Err(GuardError::WrongKey | GuardError::NoKey) => {
+            let text = format!("the canary of {location} does not open with these keys");
+            told(Fits::Differs, text)
+        }
+        Err(error) => told(Fits::Unknown, format!("not asked: {error}")),
+    }
+}
+
+fn print(rehearsed: &Rehearsed<'_>) -> Result<(), Failure> {
+    let (keys, sealing) = (rehearsed.keys, &rehearsed.sealing);
+    let store = rehearsed.store.as_ref().map(|store| store.text.as_str());
+    for (word, text) in [
+        ("backup", format!("{} opens", rehearsed.backup)),
+        ("ring", rehearsed.ring.to_owned()),
+        ("environment", output::harmless(rehearsed.environment)),
+        ("version", rehearsed.version.to_string()),
+        ("keys", format!("{keys}; key {sealing} seals")),
+        ("check value", rehearsed.check_value.clone()),
+        ("store", store.unwrap_or("none is configured").to_owned()),
+    ] {
+        output::line(format!("{word:<13} {text}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! What is sealed in a backup: the keyring document and its keys as they are, in JSON. How it is sealed
+//! is not known here.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use base64_simd::URL_SAFE_NO_PAD;
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use waxseal_core::SecretKey;
+use zeroize::Zeroizing;
+
+use super::BackupError;
+use crate::document::Document;
+use crate::ring::Secrets;
+
+const FORMAT: u32 = 1;
+/// A key's line: its id, 43 characters, quotes.
+const KEY_BYTES: usize = 96;
+
+#[derive(Serialize)]
+struct Written<'a> {
+    format: u32,
+    document: &'a Document,
+    keys: Keys<'a>,
+}
+
+struct Keys<'a>(&'a Secrets);
+
+impl Serialize for Keys<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.0.iter().map(|(name, key)| (name, Exposed(key))))
+    }
+}
+
+struct Exposed<'a>(&'a SecretKey);
+
+impl Serialize for Exposed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = URL_SAFE_NO_PAD.encode_to_string(self.0.expose_bytes());
+        serializer.serialize_str(&Zeroizing::new(text))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Read {
+    #[serde(rename = "format")]
+    _format: u32,
+    document: Document,
+    keys: ReadKeys,
+}
+
+struct ReadKeys(BTreeMap<String, SecretKey>);
+
+impl<'de> Deserialize<'de> for ReadKeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Each;
+        impl<'de> Visitor<'de> for Each {
+            type Value = ReadKeys;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("keys")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ReadKeys, A::Error> {
+                let mut keys = BTreeMap::new();
+                while let Some((name, key)) = map.next_entry::<String, ReadKey>()? {
+                    if keys.insert(name, key.0).is_some() {
+                        return Err(A::Error::custom("a key is there twice"));
+                    }
+                }
+                Ok(ReadKeys(keys))
+            }
+        }
+        deserializer.deserialize_map(Each)
+    }
+}
+
+struct ReadKey(SecretKey);
+
+impl<'de> Deserialize<'de> for ReadKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = ReadKey;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<ReadKey, E> {
+                // No error tells anything of the text.
+                let no_key = || E::custom("no key");
+                let bytes = URL_SAFE_NO_PAD.decode_to_vec(text.as_bytes());
+                let bytes = Zeroizing::new(bytes.map_err(|_| no_key())?);
+                let bytes = <&[u8; 32]>::try_from(&bytes[..]).map_err(|_| no_key())?;
+                SecretKey::from_bytes(bytes)
+                    .map(ReadKey)
+                    .map_err(|_| no_key())
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+/// The document as it stands with its keys.
+pub(super) fn write(
+    document: &Document,
+    keys: &Secrets,
+) -> Result<Zeroizing<Vec<u8>>, BackupError> {
+    let body = document.authenticated().len();
+    let capacity = body.saturating_add(keys.0.len().saturating_mul(KEY_BYTES));
+    // Never grown: that would leave a copy where it was.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(capacity.saturating_add(1024)));
+    let written = Written {
+        format: FORMAT,
+        document,
+        keys: Keys(keys),
+    };
+    serde_json::to_writer(&mut *bytes, &written).map_err(|_| BackupError::Sealing)?;
+    Ok(bytes)
+}
+
+pub(super) fn read(bytes: &[u8]) -> Result<(Document, Secrets), BackupError> {
+    #[derive(Deserialize)]
+    struct Head {
+        format: u32,
+    }
+    let form = |error: serde_json::Error| BackupError::Payload {
+        line: error.line(),
+        column: error.column(),
+    };
+    // A newer format may look different in every other part.
+    let head: Head = serde_json::from_slice(bytes).map_err(form)?;
+    if head.format != FORMAT {
+        return Err(BackupError::Format(head.format));
+    }
+    let read: Read = serde_json::from_slice(bytes).map_err(form)?;
+    Ok((read.document, Secrets(read.keys.0)))
+}
