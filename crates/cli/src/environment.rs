@@ -146,7 +146,7 @@ impl Environment {
 /// The text of a file that holds a secret, and that somebody named with this flag. One that others can
 /// read is refused.
 pub(crate) fn read_secret(flag: &str, path: &Path) -> Result<Zeroizing<String>, Failure> {
-    secret_file::read(path).map_err(|unusable| unusable.failure(flag, path))
+    secret_file::read(path).map_err(|unusable| secret_file::failure(unusable, flag, path))
 }
 
 /// A variable, from the process, else from `.env`. One that is set to nothing is not set, and hides

@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn finds_the_root_of_the_workspace() {
-        let manifest = std::fs::read_to_string(workspace_root().join("Cargo.toml")).unwrap();
+        let manifest = fs::read_to_string(workspace_root().join("Cargo.toml")).unwrap();
         assert!(manifest.contains("[workspace]"));
     }
 
