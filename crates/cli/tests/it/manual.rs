@@ -5,7 +5,7 @@ use std::fs;
 use crate::program::Program;
 
 /// Every command, by the words that are typed.
-const COMMANDS: [&[&str]; 33] = [
+const COMMANDS: [&[&str]; 34] = [
     &["demo"],
     &["key", "generate"],
     &["seal"],
@@ -28,6 +28,7 @@ const COMMANDS: [&[&str]; 33] = [
     &["keyring", "destroy"],
     &["keyring", "compromise"],
     &["keyring", "restore"],
+    &["keyring", "rewrap"],
     &["keyring", "export"],
     &["keyring", "import"],
     &["keyring", "rehearse"],
