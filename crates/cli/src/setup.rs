@@ -25,7 +25,7 @@ mod ring;
 mod upkeep;
 
 pub(crate) use protected::Protected;
-pub(crate) use ring::{OpenRing, RingSetup, now_ms, variables};
+pub(crate) use ring::{OpenRing, RingSetup, is_absent, now_ms, variables};
 
 use protected::protected;
 

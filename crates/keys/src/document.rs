@@ -12,6 +12,8 @@ use crate::error::DocumentError;
 use crate::settings::Settings;
 use crate::state::KeyState;
 
+/// The most custodians of one key.
+const MOST_WRAPS: usize = 16;
 /// The only format that this version knows.
 pub(crate) const FORMAT: u32 = 1;
 
@@ -104,6 +106,12 @@ impl Wrap {
             bytes: self.wrapped.0.clone(),
         }
     }
+}
+
+/// Whether these are by different custodians, and not many.
+fn are_of_few(wraps: &[Wrap]) -> bool {
+    let mut seen = HashSet::new();
+    wraps.len() <= MOST_WRAPS && wraps.iter().all(|wrap| seen.insert(&wrap.custodian))
 }
 
 /// Records that a process protects under the ring: no key is given up before these were looked at.
@@ -237,6 +245,12 @@ impl Document {
         }
         if self.names.is_empty() || self.mac.is_none() {
             return inconsistent("it has no secret or no authentication code");
+        }
+        // Custodians are asked before the authentication code can be checked: whoever wrote this must not
+        // decide how often.
+        let of_keys = self.keys.iter().map(|key| &key.wraps[..]);
+        if !of_keys.chain([&self.names[..]]).all(are_of_few) {
+            return inconsistent("a key is wrapped twice by one custodian, or by too many");
         }
         if self.environment.is_empty() || self.ring.is_empty() {
             return inconsistent("it names no environment or no ring");

@@ -123,13 +123,25 @@ fn several(errors: &[CustodianError]) -> String {
 }
 
 impl CustodianError {
+    /// Whether a token did not take its PIN: nothing may try again by itself.
+    #[must_use]
+    pub fn is_about_pin(&self) -> bool {
+        match self {
+            Self::Pin { .. } => true,
+            Self::Several(errors) => errors.iter().any(Self::is_about_pin),
+            _ => false,
+        }
+    }
+
     /// Whether it may pass by itself.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Unavailable { .. } => true,
-            // One that comes back is enough.
-            Self::Several(errors) => errors.iter().any(Self::is_passing),
+            // One that comes back is enough; but each attempt would cost a token another PIN.
+            Self::Several(errors) => {
+                errors.iter().any(Self::is_passing) && !errors.iter().any(Self::is_about_pin)
+            }
             _ => false,
         }
     }

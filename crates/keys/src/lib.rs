@@ -47,7 +47,7 @@ pub use offline::Offline;
 pub use place::{FilePlace, MemoryPlace, Paper, Place};
 pub use receipt::{Receipt, ReceiptError};
 pub use reports::{Report, Reports};
-pub use ring::{Rewrap, Ring};
+pub use ring::{Rewrap, Ring, try_out};
 pub use settings::Settings;
 pub use state::KeyState;
 pub use users::{

@@ -10,7 +10,7 @@ use waxseal_core::{
 };
 use zeroize::Zeroizing;
 
-use crate::custodian::{Context, Custodian, Custodians, Source, harmless};
+use crate::custodian::{Context, Custodian, Custodians, Source, Wrapped, harmless};
 use crate::document::{Bytes, Document, Entry, Erasure, FORMAT, Territory, Wrap};
 use crate::error::{CustodianError, DocumentError, RingError};
 use crate::settings::Settings;
@@ -464,13 +464,44 @@ impl Prepared {
     }
 }
 
+/// A key, wrapped, and seen to come out again: what a custodian made may be all that is left of the key
+/// one day.
 async fn wrap(
     custodian: &dyn Custodian,
     key: &SecretKey,
     context: &Context<'_>,
 ) -> Result<Wrap, CustodianError> {
     let wrapped = custodian.wrap(key, context).await?;
+    prove(custodian, &wrapped, key, context).await?;
     Ok(Wrap::new(custodian.url(), wrapped))
+}
+
+/// Whether a custodian wraps and unwraps: for one that no ring has used yet. What it made is forgotten.
+pub async fn try_out(custodian: &dyn Custodian, environment: &str) -> Result<(), CustodianError> {
+    let context = Context {
+        environment,
+        ring: "trial",
+        key: "trial",
+    };
+    wrap(custodian, &SecretKey::generate()?, &context)
+        .await
+        .map(drop)
+}
+
+/// Whether this key comes out.
+async fn prove(
+    custodian: &dyn Custodian,
+    wrapped: &Wrapped,
+    key: &SecretKey,
+    context: &Context<'_>,
+) -> Result<(), CustodianError> {
+    let back = custodian.unwrap(wrapped, context).await?;
+    match back.expose_bytes() == key.expose_bytes() {
+        true => Ok(()),
+        false => Err(CustodianError::Refused {
+            custodian: custodian.url().to_owned(),
+        }),
+    }
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -9,6 +9,8 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
+/// No path is longer.
+const LONGEST: usize = 4096;
 /// Secrets are short; whoever names another file by mistake shall not have it read whole.
 const MOST: u64 = 64 * 1024;
 
@@ -70,6 +72,16 @@ pub fn read(path: &Path) -> Result<Zeroizing<String>, Unusable> {
         return Err(Unusable::Empty);
     }
     Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// The path as it may be told. Whoever puts the secret itself where its file should be named shall not
+/// read it in a log.
+pub(crate) fn shown(path: &str) -> String {
+    let is_path = (path.starts_with('/') || Path::new(path).exists())
+        && path.len() <= LONGEST
+        && !path.chars().any(char::is_control);
+    let hidden = "(not shown: it is no path)";
+    if is_path { path } else { hidden }.to_owned()
 }
 
 fn check(metadata: &Metadata) -> Result<(), Unusable> {

@@ -8,6 +8,8 @@
  *   busy        the device has no resources left
  *   no-wrap     the key may not encrypt; no-unwrap: it may not decrypt
  *   garbage     what is decrypted comes back as other bytes, one short
+ *   no-login    every login fails, with a code that says nothing
+ *   mute        the values of objects are not shown
  *
  * The types are those of the standard, written out, since no header of it is part of a C compiler. */
 
@@ -26,11 +28,12 @@ enum {
     DEVICE_REMOVED = 0x32,
     KEY_FUNCTION_NOT_PERMITTED = 0x68,
     GENERAL_ERROR = 0x5,
+    ATTRIBUTE_SENSITIVE = 0x11,
 };
 /* Where the calls stand in the list of version 2.x. */
 enum {
     INITIALIZE = 0, FINALIZE = 1, GET_SLOT_LIST = 4, GET_TOKEN_INFO = 6, OPEN_SESSION = 12,
-    GET_SESSION_INFO = 15, FIND_OBJECTS_INIT = 26, ENCRYPT_INIT = 29, DECRYPT_INIT = 33, DECRYPT = 34,
+    GET_SESSION_INFO = 15, LOGIN = 18, GET_ATTRIBUTE_VALUE = 24, FIND_OBJECTS_INIT = 26, ENCRYPT_INIT = 29, DECRYPT_INIT = 33, DECRYPT = 34,
     CALLS = 68
 };
 
@@ -100,6 +103,31 @@ static ulong_t get_session_info(ulong_t session, void *info) {
     return behind->calls[GET_SESSION_INFO](session, info);
 }
 
+static ulong_t login(ulong_t session, ulong_t user, void *pin, ulong_t pin_len) {
+    JUDGE();
+    if (is("no-login")) return GENERAL_ERROR;
+    return behind->calls[LOGIN](session, user, pin, pin_len);
+}
+
+struct attribute {
+    ulong_t type;
+    void *value;
+    ulong_t len;
+};
+enum { VALUE = 0x11 };
+
+static ulong_t get_attribute_value(ulong_t session, ulong_t object, struct attribute *all, ulong_t count) {
+    JUDGE();
+    ulong_t code = behind->calls[GET_ATTRIBUTE_VALUE](session, object, all, count);
+    if (!is("mute")) return code;
+    for (ulong_t index = 0; index < count; index++) {
+        if (all[index].type != VALUE) continue;
+        all[index].len = (ulong_t)-1;
+        code = ATTRIBUTE_SENSITIVE;
+    }
+    return code;
+}
+
 static ulong_t find_objects_init(ulong_t session, void *template, ulong_t count) {
     JUDGE();
     return behind->calls[FIND_OBJECTS_INIT](session, template, count);
@@ -135,6 +163,8 @@ ulong_t C_GetFunctionList(struct list **list) {
         ours.calls[GET_TOKEN_INFO] = (call_t)get_token_info;
         ours.calls[OPEN_SESSION] = (call_t)open_session;
         ours.calls[GET_SESSION_INFO] = (call_t)get_session_info;
+        ours.calls[LOGIN] = (call_t)login;
+        ours.calls[GET_ATTRIBUTE_VALUE] = (call_t)get_attribute_value;
         ours.calls[FIND_OBJECTS_INIT] = (call_t)find_objects_init;
         ours.calls[ENCRYPT_INIT] = (call_t)encrypt_init;
         ours.calls[DECRYPT_INIT] = (call_t)decrypt_init;

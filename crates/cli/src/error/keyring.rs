@@ -67,6 +67,7 @@ fn of_custodian(error: &RingError, cause: &CustodianError) -> Failure {
         ),
         CustodianError::NotConfigured { .. } => Failure::failed(error).hint(ELSEWHERE),
         CustodianError::Unavailable { .. } => Failure::failed(error).passing().hint(AWAY),
+        CustodianError::Several(_) if cause.is_about_pin() => Failure::usage(error).hint(PIN),
         CustodianError::Several(_) => {
             let failure = Failure::failed(error).hint(AWAY);
             match cause.is_passing() {
@@ -81,6 +82,9 @@ fn of_custodian(error: &RingError, cause: &CustodianError) -> Failure {
 /// What helps where a custodian of the ring is not one of this machine.
 const ELSEWHERE: &str = "nothing was changed; configure it on this machine (custodian in waxseal.toml, and \
     what it needs of the environment), or run this where it is";
+/// What helps where a token does not take its PIN.
+const PIN: &str = "the PIN was not tried again, so that the token is not locked: log in once by hand \
+    (pkcs11-tool --login --list-objects) with the right one, and set that";
 /// What helps where no custodian answers.
 const AWAY: &str = "nothing was changed, and processes that run go on; bring one of them back, or start \
     with --allow-offline where offline_key is configured";
@@ -118,16 +122,13 @@ impl From<CustodianError> for Failure {
                 return Self::usage(&error).hint(hint);
             }
             CustodianError::NoKey { .. } => {
-                "nothing was changed; make the key (in a token: --create-key), or name the one that is \
-                 there: docs/custodians tells how"
+                "nothing was changed; make the key (in a token: --create-key), or name the module and the \
+                 key that are there: docs/custodians tells how"
             }
             CustodianError::KeyExists { .. } => {
                 "it was not touched; to use it, leave --create-key out"
             }
-            CustodianError::Pin { .. } => {
-                "the PIN was not tried again, so that the token is not locked: log in once by hand \
-                 (pkcs11-tool --login --list-objects) with the right one, and set that"
-            }
+            CustodianError::Pin { .. } => PIN,
             CustodianError::Denied { .. } => {
                 return Self::failed(&error).hint(
                     "nothing was changed; give this process the rights that docs/custodians lists, or \

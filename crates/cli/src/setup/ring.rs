@@ -1,10 +1,11 @@
 //! The keyring of this process: what was configured about it, and how it is opened.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use waxseal_core::fingerprint;
+use waxseal_keys::secret_file::Unusable;
 use waxseal_keys::{
     CacheBounds, Custodian, CustodianError, Custodians, DEFAULT_VARIABLE, FilePlace, LiveOptions,
     LiveRing, Place, UserKeys, Variables,
@@ -38,6 +39,9 @@ pub(crate) struct RingSetup {
     /// Where the last good copy of this machine is kept.
     pub(crate) copy: Option<PathBuf>,
     custodians: Vec<String>,
+    /// Those that are open, for whoever opens the keyring again and again until it can be had: each has a
+    /// login, or a thread.
+    usable: Arc<Mutex<Option<Custodians>>>,
     /// What a start without any custodian needs, where that was provided for.
     offline: Option<OfflineSetup>,
     /// The store of users' keys, where it is not that of the records.
@@ -69,8 +73,10 @@ impl RingSetup {
                 ("--allow-offline", common.allow_offline),
             ];
             return match left_over.into_iter().find(|(_, is_set)| *is_set) {
-                Some((word, _)) => Err(Failure::usage(format!("{word} is given, and no keyring"))
-                    .hint("name one, for example keyring = \"file:/etc/waxseal/keyring.json\"")),
+                Some((word, _)) => Err(Failure::usage(format!(
+                    "{word} is configured, and no keyring"
+                ))
+                .hint("name one, for example keyring = \"file:/etc/waxseal/keyring.json\"")),
                 None => Ok(None),
             };
         };
@@ -101,6 +107,7 @@ impl RingSetup {
                 [] => vec![format!("env:{DEFAULT_VARIABLE}")],
                 configured => configured.to_vec(),
             },
+            usable: Arc::default(),
             url,
             environment,
             copy,
@@ -124,6 +131,7 @@ impl RingSetup {
         let mut this = self.clone();
         if !named.is_empty() {
             this.custodians = named.to_vec();
+            this.usable = Arc::default();
         }
         this
     }
@@ -134,6 +142,7 @@ impl RingSetup {
         for url in more {
             if !this.custodians.contains(url) {
                 this.custodians.push(url.clone());
+                this.usable = Arc::default();
             }
         }
         this
@@ -156,24 +165,44 @@ impl RingSetup {
 
     /// Those of the configured custodians that this machine can use: any one that unwraps is enough.
     pub(crate) fn custodians(&self, environment: &Arc<Environment>) -> Result<Custodians, Failure> {
+        let mut known = self.usable.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(usable) = &*known {
+            return Ok(usable.clone());
+        }
         let variables = variables(environment);
         let mut usable = Custodians::default();
         let mut trouble = Vec::new();
-        for url in &self.custodians {
-            match Custodians::open(url, &variables) {
+        for opened in self.open_each(environment) {
+            match opened {
                 Ok(custodian) => usable = usable.with(custodian),
                 Err(error) => trouble.push(error),
             }
         }
         // What is there and wrong says more than what is not there.
-        trouble.sort_by_key(|error| matches!(error, CustodianError::NotSet { .. }));
-        match trouble.into_iter().next() {
-            Some(error) if usable.is_empty() => Err(error.into()),
-            _ => Ok(match &self.offline {
-                Some(offline) => usable.with_offline(offline.open(&variables)?),
-                None => usable,
-            }),
+        trouble.sort_by_key(is_absent);
+        if usable.is_empty()
+            && let Some(error) = trouble.first()
+        {
+            return Err(error.clone().into());
         }
+        for error in trouble.iter().filter(|error| !is_absent(error)) {
+            tracing::warn!("a custodian cannot be used: {error}");
+        }
+        if let Some(offline) = &self.offline {
+            usable = usable.with_offline(offline.open(&variables)?);
+        }
+        *known = Some(usable.clone());
+        Ok(usable)
+    }
+
+    /// Each custodian that is configured, opened; nobody is asked.
+    pub(crate) fn open_each(
+        &self,
+        environment: &Arc<Environment>,
+    ) -> Vec<Result<Arc<dyn Custodian>, CustodianError>> {
+        let variables = variables(environment);
+        let open = |url: &String| Custodians::open(url, &variables);
+        self.custodians.iter().map(open).collect()
     }
 
     pub(crate) fn options(&self, opens_compromised: bool) -> LiveOptions {
@@ -306,6 +335,17 @@ impl Setup {
         let url = self.ring_setup.as_ref()?.users.as_ref();
         url.is_none_or(|url| *url == self.url)
             .then(|| users.store.clone())
+    }
+}
+
+/// Whether a custodian is simply not on this machine, as where others are enough.
+pub(crate) fn is_absent(error: &CustodianError) -> bool {
+    match error {
+        CustodianError::NotSet { .. } => true,
+        CustodianError::File { error, .. } => {
+            *error == Unusable::Unreadable(std::io::ErrorKind::NotFound)
+        }
+        _ => false,
     }
 }
 

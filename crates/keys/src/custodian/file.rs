@@ -20,7 +20,7 @@ pub(super) fn read(path: &str) -> Result<SecretKey, CustodianError> {
 /// A secret text in a file, without one line end behind it.
 pub(super) fn read_text(path: &str) -> Result<Zeroizing<String>, CustodianError> {
     secret_file::read(Path::new(path)).map_err(|error| CustodianError::File {
-        path: path.to_owned(),
+        path: secret_file::shown(path),
         error,
     })
 }

@@ -5,8 +5,9 @@
 //! custodian therefore has one thread and one session of its own, and whoever asks waits for an answer
 //! for a bounded time.
 
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -31,6 +32,11 @@ use token::Token;
 /// How long a module may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How many questions may wait for the module.
+const WAITING: usize = 64;
+/// How long its end may take. A process that ended in the middle of a call could crash.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// Something that the thread shall do with its token.
 type Job = Box<dyn FnOnce(&mut Token) + Send>;
 
@@ -38,7 +44,11 @@ type Job = Box<dyn FnOnce(&mut Token) + Send>;
 pub struct Pkcs11Custodian {
     url: String,
     /// The thread ends when this is dropped.
-    jobs: Mutex<mpsc::Sender<Job>>,
+    jobs: Mutex<Option<mpsc::SyncSender<Job>>>,
+    /// Tells the thread that nobody waits any more.
+    dropped: Arc<AtomicBool>,
+    /// Closed when the thread has ended.
+    ended: Mutex<mpsc::Receiver<()>>,
 }
 
 impl Pkcs11Custodian {
@@ -50,20 +60,26 @@ impl Pkcs11Custodian {
     pub fn open(url: &str, variables: &Variables) -> Result<Self, CustodianError> {
         let uri = Pkcs11Uri::parse(url)?;
         let url = uri.to_string();
-        let (jobs, waiting) = mpsc::channel::<Job>();
-        let mut token = Token::new(uri, variables.clone())?;
+        let (jobs, waiting) = mpsc::sync_channel::<Job>(WAITING);
+        let (ends, ended) = mpsc::channel();
+        let dropped = Arc::new(AtomicBool::new(false));
+        let mut token = Token::new(uri, variables.clone(), dropped.clone())?;
         let thread = thread::Builder::new().name("pkcs11".to_owned());
         let spawned = thread.spawn(move || {
             for job in waiting {
                 job(&mut token);
             }
+            drop(token);
+            drop(ends);
         });
         if spawned.is_err() {
             return Err(unavailable(&url, "the system gives no thread for it"));
         }
         Ok(Self {
             url,
-            jobs: Mutex::new(jobs),
+            jobs: Mutex::new(Some(jobs)),
+            dropped,
+            ended: Mutex::new(ended),
         })
     }
 
@@ -85,8 +101,21 @@ impl Pkcs11Custodian {
                 let _ = answer.send(work(token));
             }
         });
-        if lock(&self.jobs).send(job).is_err() {
-            return Err(unavailable(&self.url, "its thread has ended"));
+        let sent = match &*lock(&self.jobs) {
+            Some(jobs) => jobs.try_send(job),
+            None => return Err(unavailable(&self.url, "its thread has ended")),
+        };
+        match sent {
+            Ok(()) => {}
+            Err(mpsc::TrySendError::Full(_)) => {
+                return Err(unavailable(
+                    &self.url,
+                    "it has not answered earlier questions",
+                ));
+            }
+            Err(mpsc::TrySendError::Disconnected(_)) => {
+                return Err(unavailable(&self.url, "its thread has ended"));
+            }
         }
         match tokio::time::timeout(PATIENCE, answered).await {
             Ok(Ok(answer)) => answer,
@@ -96,6 +125,15 @@ impl Pkcs11Custodian {
                 Err(unavailable(&self.url, &cause))
             }
         }
+    }
+}
+
+impl Drop for Pkcs11Custodian {
+    fn drop(&mut self) {
+        self.dropped.store(true, Ordering::Relaxed);
+        drop(lock(&self.jobs).take());
+        // A module that hangs is left behind.
+        let _ = lock(&self.ended).recv_timeout(FAREWELL);
     }
 }
 

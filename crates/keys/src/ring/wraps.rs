@@ -1,7 +1,7 @@
 //! The wraps of a ring: its keys taken out as they are, and wrapped by other custodians. The keys
 //! themselves and their states stay.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 #[cfg(feature = "backup")]
@@ -10,7 +10,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 #[cfg(feature = "backup")]
 use waxseal_core::SecretKey;
 
-use super::{AT_ONCE, NAMES, Ring, wrap};
+use super::{AT_ONCE, NAMES, Ring, prove, wrap};
 use crate::custodian::{Context, Custodian, Custodians, Source};
 #[cfg(feature = "backup")]
 use crate::document::Document;
@@ -95,6 +95,24 @@ impl Ring {
         &self.document
     }
 
+    /// Keys that are not wrapped by each custodian that wraps any of them, with those that they lack: one that
+    /// came back from a lost write may have the custodians of before.
+    #[must_use]
+    pub fn unevenly_wrapped(&self) -> Vec<(String, Vec<String>)> {
+        let wrapped = self.wrapped();
+        let urls = |wraps: &[Wrap]| -> BTreeSet<String> {
+            wraps.iter().map(|wrap| wrap.custodian.clone()).collect()
+        };
+        let all: BTreeSet<_> = wrapped.iter().flat_map(|(_, wraps)| urls(wraps)).collect();
+        let lacking = wrapped.into_iter().map(|(key, wraps)| {
+            let lacking = all.difference(&urls(wraps)).cloned().collect();
+            (key, lacking)
+        });
+        lacking
+            .filter(|(_, lacking): &(_, Vec<String>)| !lacking.is_empty())
+            .collect()
+    }
+
     /// Takes all keys out: for a backup.
     #[cfg(feature = "backup")]
     pub(crate) async fn secrets(&self, custodians: &Custodians) -> Result<Secrets, RingError> {
@@ -137,27 +155,25 @@ impl Ring {
         Ok(self.with_wraps(wraps))
     }
 
-    /// The ring with other wraps. Before a custodian is given up, each key is shown to come out of one
-    /// that stays. `None` where nothing is left to change.
+    /// The ring with other wraps. Each new wrap is seen to open before it counts, and each key to come out
+    /// of one that stays before another is given up. `None` where nothing is left to change.
     pub(crate) async fn with_rewrap(
         &self,
         change: &Rewrap,
         custodians: &Custodians,
     ) -> Result<Option<Self>, RingError> {
-        let Some(added) = self.added(change)? else {
+        self.check_removed(change)?;
+        let of_ring: Vec<&str> = self.custodians().collect();
+        let plan = |(key, wraps)| Ok((key, Plan::of(wraps, change, &of_ring)?));
+        let plans = self.wrapped().into_iter().map(plan);
+        let plans = plans.collect::<Result<Vec<_>, ChangeError>>()?;
+        if !plans.iter().any(|(_, plan)| plan.changes()) {
             return Ok(None);
-        };
-        let added = added.into_iter().map(|url| {
-            let custodian = custodians.get(url).cloned();
-            custodian.ok_or_else(|| CustodianError::NotConfigured {
-                custodian: url.to_owned(),
-            })
-        });
-        let added: Vec<Arc<dyn Custodian>> = added.collect::<Result<_, _>>()?;
+        }
         let source = custodians.unwrapping();
-        let wrapped = self.wrapped().into_iter();
-        let asked: Vec<_> = wrapped
-            .map(|it| self.rewrapped(it, change, &added, (custodians, &source)))
+        let asked: Vec<_> = plans
+            .into_iter()
+            .map(|(key, plan)| self.rewrapped(key, plan, (custodians, &source)))
             .collect();
         let mut asked = stream::iter(asked).buffer_unordered(AT_ONCE);
         let mut wraps = Wraps::new();
@@ -168,52 +184,43 @@ impl Ring {
         Ok(Some(self.with_wraps(wraps)))
     }
 
+    /// Whether each custodian that shall go is one that wraps something.
+    fn check_removed(&self, change: &Rewrap) -> Result<(), ChangeError> {
+        let wrapped = self.wrapped();
+        let all = wrapped.iter().flat_map(|(_, wraps)| wraps.iter());
+        let all: Vec<&str> = all.map(|wrap| wrap.custodian.as_str()).collect();
+        let mut removed = change.remove.iter();
+        match removed.find(|url| !all.contains(&url.as_str())) {
+            Some(unknown) => Err(ChangeError::NoCustodian(unknown.clone())),
+            None => Ok(()),
+        }
+    }
+
     /// One key with its wraps as they shall be.
     async fn rewrapped(
         &self,
-        (key, wraps): (String, &[Wrap]),
-        change: &Rewrap,
-        added: &[Arc<dyn Custodian>],
+        key: String,
+        plan: Plan<'_>,
         (custodians, source): (&Custodians, &dyn Source),
     ) -> Result<(String, Vec<Wrap>), CustodianError> {
         let context = self.context(&key);
-        let mut next = Vec::new();
-        for kept in wraps.iter().filter(|it| !change.removes(&it.custodian)) {
-            next.push(match change.anew {
-                true => anew(kept, custodians, &context).await?,
+        let mut next: Vec<Wrap> = Vec::new();
+        if !plan.anew && plan.added.is_empty() {
+            next.extend(plan.kept.into_iter().cloned());
+            check(&next, custodians, &context).await?;
+            return Ok((key, next));
+        }
+        let secret = source.unwrap(plan.wraps, &context).await?;
+        for kept in plan.kept {
+            next.push(match plan.anew {
+                true => anew(kept, &secret, custodians, &context).await?,
                 false => kept.clone(),
             });
         }
-        if !added.is_empty() {
-            let secret = source.unwrap(wraps, &context).await?;
-            for custodian in added {
-                next.push(wrap(&**custodian, &secret, &context).await?);
-            }
+        for url in plan.added {
+            next.push(wrap(configured(custodians, url)?, &secret, &context).await?);
         }
-        check(&next, custodians, &context).await?;
         Ok((key, next))
-    }
-
-    /// The custodians that a change adds; `None` where it changes nothing.
-    fn added<'a>(&self, change: &'a Rewrap) -> Result<Option<Vec<&'a str>>, ChangeError> {
-        let present: Vec<&str> = self.custodians().collect();
-        let is_present = |url: &str| present.contains(&url);
-        let mut removed = change.remove.iter();
-        if let Some(unknown) = removed.find(|url| !is_present(url)) {
-            return Err(ChangeError::NoCustodian(unknown.clone()));
-        }
-        let added = change.add.iter().map(String::as_str);
-        let added: Vec<&str> = added
-            .filter(|url| !is_present(url) && !change.removes(url))
-            .collect();
-        let stays = |url: &&&str| !change.removes(url);
-        if added.is_empty() && !present.iter().any(|url| stays(&url)) {
-            let last = present.last().copied().unwrap_or_default();
-            return Err(ChangeError::LastCustodian(last.to_owned()));
-        }
-        let removes = present.iter().any(|url| change.removes(url));
-        let changes = removes || change.anew || !added.is_empty();
-        Ok(changes.then_some(added))
     }
 
     fn with_wraps(&self, mut wraps: Wraps) -> Self {
@@ -227,18 +234,67 @@ impl Ring {
     }
 }
 
+/// What becomes of the wraps of one key. Not every key need have the same ones: a key that came back from a
+/// lost write may still have those of before.
+struct Plan<'a> {
+    wraps: &'a [Wrap],
+    kept: Vec<&'a Wrap>,
+    /// Whether these are wrapped anew.
+    anew: bool,
+    added: Vec<&'a str>,
+}
+
+impl<'a> Plan<'a> {
+    fn of(wraps: &'a [Wrap], change: &'a Rewrap, of_ring: &[&'a str]) -> Result<Self, ChangeError> {
+        let kept = wraps.iter().filter(|it| !change.removes(&it.custodian));
+        let kept: Vec<&Wrap> = kept.collect();
+        let asked = change.add.iter().map(String::as_str);
+        let lacking = of_ring.iter().copied().filter(|_| change.anew);
+        let mut added: Vec<&str> = Vec::new();
+        for url in asked.chain(lacking) {
+            let is_there = kept.iter().any(|it| it.custodian == url) || added.contains(&url);
+            if !is_there && !change.removes(url) {
+                added.push(url);
+            }
+        }
+        if kept.is_empty() && added.is_empty() {
+            let last = wraps.last().map(|it| it.custodian.clone());
+            return Err(ChangeError::LastCustodian(last.unwrap_or_default()));
+        }
+        Ok(Self {
+            wraps,
+            kept,
+            anew: change.anew,
+            added,
+        })
+    }
+
+    fn changes(&self) -> bool {
+        self.anew || self.kept.len() < self.wraps.len() || !self.added.is_empty()
+    }
+}
+
+fn configured<'c>(
+    custodians: &'c Custodians,
+    url: &str,
+) -> Result<&'c dyn Custodian, CustodianError> {
+    let custodian = custodians.get(url).map(|it| &**it);
+    custodian.ok_or_else(|| CustodianError::NotConfigured {
+        custodian: url.to_owned(),
+    })
+}
+
+/// A wrap under its custodian's newest key, from which the same key comes out.
 async fn anew(
     wrap: &Wrap,
+    secret: &SecretKey,
     custodians: &Custodians,
     context: &Context<'_>,
 ) -> Result<Wrap, CustodianError> {
-    let url = &wrap.custodian;
-    let custodian = custodians.get(url);
-    let custodian = custodian.ok_or_else(|| CustodianError::NotConfigured {
-        custodian: url.clone(),
-    })?;
+    let custodian = configured(custodians, &wrap.custodian)?;
     let wrapped = custodian.rewrap(&wrap.to_wrapped(), context).await?;
-    Ok(Wrap::new(url, wrapped))
+    prove(custodian, &wrapped, secret, context).await?;
+    Ok(Wrap::new(&wrap.custodian, wrapped))
 }
 
 /// Whether a key really comes out of what is about to be all that is left of it; never out of the keys

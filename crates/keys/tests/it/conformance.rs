@@ -97,6 +97,26 @@ fn a_custodian_without_a_usable_secret_is_not_opened_and_shows_nothing_of_it() {
     assert!(matches!(error, CustodianError::Variable { .. }), "{error}");
 }
 
+#[test]
+fn a_secret_where_a_path_should_be_is_not_told() {
+    for path in [
+        SECRET,
+        "-----BEGIN PRIVATE KEY-----\nMIIE",
+        "eyJhbGciOiJSUzI1NiJ9.e30.c2ln",
+    ] {
+        let error = Custodians::open(&format!("file:{path}"), &none())
+            .err()
+            .unwrap();
+        let told = format!("{error} {error:?}");
+        assert!(!told.contains(&path[..12]), "{told}");
+        assert!(matches!(error, CustodianError::File { .. }), "{told}");
+    }
+    let error = Custodians::open("file:/nowhere/key", &none())
+        .err()
+        .unwrap();
+    assert!(error.to_string().contains("/nowhere/key"), "{error}");
+}
+
 /// No variable is set.
 fn none() -> Variables {
     Arc::new(|_| Ok(None))

@@ -4,7 +4,7 @@ mod offline;
 mod rewrapping;
 mod several;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -21,6 +21,8 @@ struct Fickle {
     inner: LocalCustodian,
     failure: Mutex<Option<CustodianError>>,
     calls: AtomicU64,
+    /// Whether what it wraps is damaged.
+    spoils: AtomicBool,
 }
 
 impl Fickle {
@@ -30,6 +32,7 @@ impl Fickle {
             inner: LocalCustodian::new(url, &secret).unwrap(),
             failure: Mutex::default(),
             calls: AtomicU64::new(0),
+            spoils: AtomicBool::new(false),
         })
     }
 
@@ -48,6 +51,11 @@ impl Fickle {
 
     fn come_back(&self) {
         self.fail(None);
+    }
+
+    /// Whether what it wraps from now on does not open.
+    fn spoil(&self, spoils: bool) {
+        self.spoils.store(spoils, Ordering::SeqCst);
     }
 
     fn calls(&self) -> u64 {
@@ -72,7 +80,11 @@ impl Custodian for Fickle {
         context: &Context<'_>,
     ) -> Result<Wrapped, CustodianError> {
         self.answer()?;
-        self.inner.wrap(key, context).await
+        let mut wrapped = self.inner.wrap(key, context).await?;
+        if self.spoils.load(Ordering::SeqCst) {
+            wrapped.bytes.reverse();
+        }
+        Ok(wrapped)
     }
 
     async fn unwrap(

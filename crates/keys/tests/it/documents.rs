@@ -182,3 +182,34 @@ async fn no_refusal_shows_a_part_of_a_wrapped_key_or_of_the_secret() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_key_has_few_custodians_and_each_once() {
+    let mut document: serde_json::Value = serde_json::from_slice(&vector("good")).unwrap();
+    for pointer in ["/names", "/keys/0/wraps"] {
+        let good = document.pointer(pointer).unwrap().clone();
+        let one = good[0].clone();
+        let many = (0..17).map(|index| {
+            let mut wrap = one.clone();
+            wrap["custodian"] = format!("env:{index}").into();
+            wrap
+        });
+        for wraps in [vec![one.clone(), one.clone()], many.collect()] {
+            *document.pointer_mut(pointer).unwrap() = wraps.into();
+            let error = open(&serde_json::to_vec(&document).unwrap())
+                .await
+                .err()
+                .unwrap();
+            let inconsistent = matches!(
+                error,
+                RingError::Document {
+                    error: DocumentError::Inconsistent(_),
+                    ..
+                }
+            );
+            assert!(inconsistent, "{error}");
+        }
+        *document.pointer_mut(pointer).unwrap() = good;
+    }
+    open(&serde_json::to_vec(&document).unwrap()).await.unwrap();
+}

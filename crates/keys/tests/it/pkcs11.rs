@@ -215,9 +215,65 @@ fn a_device_that_is_busy_denies_or_answers_garbage_is_told_apart() {
     }
 }
 
+#[test]
+fn a_login_that_fails_for_no_reason_is_not_repeated_either() {
+    let token = Token::new("waxseal");
+    drop(wrapped(&variables(&token)));
+    let fickle = Fickle::new(&token);
+    fickle.feel(Mood::NoLogin);
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("calls");
+    // The calls are logged in front of the module that fails.
+    let mut spied = with(
+        variables(&token),
+        "PKCS11_MODULE_PATH",
+        token.spy().to_str().unwrap(),
+    );
+    spied.extend(token.spy_env(&log));
+    spied.extend(fickle.env());
+    let spied = with(spied, "PKCS11SPY", fickle.module().to_str().unwrap());
+    let mut talk = Talk::start(&[URL], &spied);
+    for _ in 0..3 {
+        let said = talk.say("wrap");
+        assert!(said.contains("does not take the PIN: "), "{said}");
+    }
+    let log = fs::read_to_string(&log).unwrap();
+    assert_eq!(log.matches(": C_Login\n").count(), 1);
+}
+
+#[test]
+fn a_token_that_shows_no_values_is_told_and_not_taken_for_damage() {
+    let token = Token::new("waxseal").without_mechanisms(&["CKM_AES_GCM"]);
+    let (_token, fickle, mut talk) = fickle_of(token);
+    fickle.feel(Mood::Mute);
+    let said = talk.say("unwrap");
+    assert!(said.contains("denies unwrap: "), "{said}");
+    fickle.feel(Mood::Well);
+    assert_eq!(talk.say("unwrap"), "ok");
+}
+
+#[test]
+fn a_token_that_is_missing_does_not_disturb_another_one_on_the_same_module() {
+    let token = Token::new("waxseal");
+    let right = variables(&token);
+    drop(wrapped(&right));
+    // The module begins anew at each look for the second one; the numbers of the first one's session
+    // mean nothing after that.
+    let mut talk = Talk::start(&[URL, "pkcs11:token=elsewhere;object=ring"], &right);
+    for _ in 0..5 {
+        let said = talk.say("wrap");
+        assert!(said.starts_with("ok | error: "), "{said}");
+        assert!(said.contains("there is no such token"), "{said}");
+        assert!(talk.say("unwrap").starts_with("ok | "));
+    }
+}
+
 /// A token that fails on demand, and a process that has wrapped something by it.
 fn fickle() -> (Token, Fickle, Talk) {
-    let token = Token::new("waxseal");
+    fickle_of(Token::new("waxseal"))
+}
+
+fn fickle_of(token: Token) -> (Token, Fickle, Talk) {
     let fickle = Fickle::new(&token);
     let module = fickle.module();
     let mut variables = with(

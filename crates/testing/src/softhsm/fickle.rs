@@ -29,6 +29,10 @@ pub enum Mood {
     NoUnwrap,
     /// What it decrypts is something else.
     Garbage,
+    /// Every login fails, with a code that says nothing.
+    NoLogin,
+    /// It shows the values of no objects.
+    Mute,
 }
 
 /// A module that is built for a [`Token`], which must live as long.
@@ -95,6 +99,8 @@ impl Fickle {
             Mood::NoWrap => "no-wrap",
             Mood::NoUnwrap => "no-unwrap",
             Mood::Garbage => "garbage",
+            Mood::NoLogin => "no-login",
+            Mood::Mute => "mute",
         };
         // Never seen half written.
         let next = self.folder.path().join("next");

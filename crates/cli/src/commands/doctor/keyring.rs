@@ -1,13 +1,16 @@
 //! Checks of the keyring: that it opens, how old its key is, who turns it, and that the servers that
 //! it and the keys of users lie in keep what they are given.
 
-use waxseal_keys::{CustodianError, LiveRing};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use waxseal_keys::{Custodian, CustodianError, LiveRing};
 use waxseal_stores::{RecordStore, StoreUrl};
 
 use super::Findings;
 use crate::error::Failure;
 use crate::output::{harmless, point_in_time, span};
-use crate::setup::{RingSetup, Setup, open_store};
+use crate::setup::{RingSetup, Setup, is_absent, open_store};
 
 /// A process that has not reported for so many looks is not counted.
 const SILENT: u64 = 10;
@@ -33,6 +36,7 @@ pub(super) async fn check(setup: &mut Setup, findings: &mut Findings) {
         return;
     };
     check_ring(&opened.ring, findings).await;
+    check_custodians(setup, configured, &opened.ring, findings).await;
     if let Some(users) = &opened.users {
         check_server("user keys", &*users.store, findings).await;
     }
@@ -53,7 +57,6 @@ async fn check_ring(live: &LiveRing, findings: &mut Findings) {
         }
         None => findings.ok("keyring", found),
     }
-    check_custodians(live, findings).await;
     let sealing = ring.sealing();
     let age = now.saturating_sub(sealing.created);
     let found = format!("key {} seals, {} old", sealing.id, span(age));
@@ -75,16 +78,64 @@ async fn check_ring(live: &LiveRing, findings: &mut Findings) {
 }
 
 /// Each custodian is asked: one that fails unnoticed is missed on the day when it is the only one.
-async fn check_custodians(live: &LiveRing, findings: &mut Findings) {
+async fn check_custodians(
+    setup: &Setup,
+    configured: &RingSetup,
+    live: &LiveRing,
+    findings: &mut Findings,
+) {
+    let mut here: HashMap<String, Arc<dyn Custodian>> = HashMap::new();
+    let mut cannot_be_used = false;
+    for opened in configured.open_each(&setup.environment) {
+        match opened {
+            Ok(custodian) => {
+                here.insert(custodian.url().to_owned(), custodian);
+            }
+            Err(error) => {
+                cannot_be_used = true;
+                let is_absent = is_absent(&error);
+                let failure = Failure::from(error);
+                match is_absent {
+                    true => findings.warn(
+                        "custodian",
+                        failure.text(),
+                        failure.advice().unwrap_or_default(),
+                    ),
+                    false => findings.failure("custodian", &failure),
+                }
+            }
+        }
+    }
     for (url, answer) in live.ask_custodians().await {
+        here.remove(&url);
         let url = harmless(&url);
         match answer {
             Ok(()) => findings.ok("custodian", format!("{url} opens the keyring")),
+            // Which of them it is was told above, if it is one of those.
+            Err(CustodianError::NotConfigured { .. }) if cannot_be_used => {}
             Err(CustodianError::NotConfigured { .. }) => {
                 findings.ok("custodian", format!("{url} is not configured here"));
             }
             Err(error) => findings.failure("custodian", &Failure::from(error)),
         }
+    }
+    for custodian in here.values() {
+        let url = harmless(custodian.url());
+        match waxseal_keys::try_out(&**custodian, &configured.environment).await {
+            Ok(()) => {
+                let found = format!("{url} can be used, and wraps nothing of the keyring yet");
+                findings.ok("custodian", found);
+            }
+            Err(error) => findings.failure("custodian", &Failure::from(error)),
+        }
+    }
+    for (key, lacking) in live.ring().unevenly_wrapped() {
+        let lacking: Vec<_> = lacking.iter().map(|url| harmless(url)).collect();
+        findings.problem(
+            "custodian",
+            format!("key {key} is not wrapped by {}", lacking.join(", ")),
+            "waxseal keyring rewrap, without anything else, wraps it by all of them",
+        );
     }
 }
 

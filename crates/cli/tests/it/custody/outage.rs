@@ -2,6 +2,7 @@
 //! is missing.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use waxseal_testing::softhsm::{Fickle, Mood};
 
@@ -252,4 +253,77 @@ fn a_wrong_pin_ends_with_the_status_that_is_not_tried_again() {
     world.token.unlock();
     let right = wrong.env("PKCS11_PIN", world.token.pin());
     right.run(&["keyring", "status"]).done();
+}
+
+#[test]
+fn a_wrong_pin_beside_a_custodian_that_is_away_is_not_tried_again_either() {
+    let world = World::new(&[HSM, "file:kek"]);
+    world.run(&["key", "generate", "--file", "kek"]).done();
+    let words = [&["keyring", "init", "--create-key"], &QUICK[..]].concat();
+    world.run(&words).done();
+    // Another machine has the token alone, and a wrong PIN.
+    let (program, _fickle) = fickle(&world);
+    let wrong = program.env("PKCS11_PIN", "00000000");
+    for words in [
+        &["keyring", "status"][..],
+        &["proxy", "--listen", "127.0.0.1:0"],
+    ] {
+        let output = wrong.run(words).failed(64, "does not take the PIN: ");
+        assert!(
+            output.stderr.contains("pkcs11-tool --login"),
+            "{}",
+            output.stderr
+        );
+    }
+}
+
+#[test]
+fn a_custodian_that_cannot_be_used_is_told_though_another_one_can() {
+    let world = World::new(&[HSM, "file:kek"]);
+    world.run(&["key", "generate", "--file", "kek"]).done();
+    let words = ["keyring", "init", "--custodian", HSM, "--create-key"];
+    world.run(&[&words[..], &QUICK[..]].concat()).done();
+    let doctor = world.run(&["doctor"]);
+    let text = doctor.text();
+    assert!(
+        text.contains("file:kek can be used, and wraps nothing of the keyring yet"),
+        "{text}"
+    );
+
+    world
+        .run(&["keyring", "rewrap", "--add", "file:kek"])
+        .done();
+    let mode = fs::Permissions::from_mode(0o644);
+    fs::set_permissions(world.program.path("kek"), mode).unwrap();
+    let output = world.run(&["keyring", "status"]).done();
+    assert!(
+        output.stderr.contains("a custodian cannot be used: "),
+        "{}",
+        output.stderr
+    );
+    let doctor = world.run(&["doctor"]).with_status(1);
+    assert!(
+        doctor.text().contains("is open to every user"),
+        "{}",
+        doctor.text()
+    );
+    fs::remove_file(world.program.path("kek")).unwrap();
+    // Simply not there: others are enough, and it is said without alarm.
+    let output = world.run(&["keyring", "status"]).done();
+    assert!(
+        !output.stderr.contains("cannot be used"),
+        "{}",
+        output.stderr
+    );
+    assert!(world.run(&["doctor"]).text().contains("warning  custodian"));
+}
+
+#[test]
+fn a_module_that_is_none_is_a_matter_of_configuration() {
+    let world = World::sealed_by_the_token();
+    let wrong = world
+        .program
+        .env("PKCS11_MODULE_PATH", "/nowhere/module.so");
+    let output = wrong.run(&["keyring", "status"]);
+    output.failed(64, "the module cannot be loaded");
 }

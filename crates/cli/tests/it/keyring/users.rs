@@ -374,8 +374,12 @@ fn what_the_configuration_cannot_mean_is_refused() {
             "custodian is a word, or a list of words",
         ),
         (
+            format!("{ring}custodian = \"gcpkms:x\"\n"),
+            "a custodian URL starts with env:, file:, pkcs11:, awskms: or vault:",
+        ),
+        (
             format!("{ring}custodian = \"vault:x\"\n"),
-            "a custodian URL starts with env: or file:",
+            "the custodian URL vault:… is malformed",
         ),
         ("keyrin = \"file:x\"\n".to_owned(), "did you mean keyring?"),
         (

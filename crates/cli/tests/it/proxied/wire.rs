@@ -148,7 +148,12 @@ impl Wire {
 
     fn more(&mut self) -> io::Result<()> {
         let mut chunk = [0; 64 * 1024];
-        match self.read(&mut chunk)? {
+        let read = match self.read(&mut chunk) {
+            // A signal came, as when the machine was suspended.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            read => read?,
+        };
+        match read {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             len => {
                 self.came.extend_from_slice(&chunk[..len]);

@@ -50,6 +50,7 @@ pub(super) fn meaning(error: &Error) -> Meaning {
         | RvError::GeneralError
         | RvError::FunctionFailed => Meaning::Bad,
         RvError::KeyFunctionNotPermitted
+        | RvError::AttributeSensitive
         | RvError::ActionProhibited
         | RvError::KeyTypeInconsistent
         | RvError::WrappingKeyTypeInconsistent
@@ -61,6 +62,41 @@ pub(super) fn meaning(error: &Error) -> Meaning {
     }
 }
 
+/// What a return code of the login means. A login that failed is never repeated by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AtLogin {
+    /// The session or the token was gone: the PIN was not looked at.
+    Lost,
+    /// The device is not well.
+    Unwell,
+    /// The PIN, or something that cannot be told from it.
+    Refused,
+}
+
+pub(super) fn at_login(error: &Error) -> AtLogin {
+    let Error::Pkcs11(code, _) = error else {
+        return AtLogin::Refused;
+    };
+    match code {
+        RvError::SessionHandleInvalid
+        | RvError::SessionClosed
+        | RvError::DeviceRemoved
+        | RvError::TokenNotPresent
+        | RvError::SlotIdInvalid
+        | RvError::CryptokiNotInitialized => AtLogin::Lost,
+        RvError::DeviceError | RvError::DeviceMemory | RvError::HostMemory => AtLogin::Unwell,
+        _ => AtLogin::Refused,
+    }
+}
+
+/// Whether there is no module, or none that can be used: waiting does not help.
+pub(super) fn is_no_module(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::LibraryLoading(_) | Error::MissingSymbol(_) | Error::NullFunctionPointer
+    )
+}
+
 /// The return code in words of the standard: it names nothing of anybody.
 pub(super) fn words(error: &Error) -> String {
     match error {
@@ -68,10 +104,7 @@ pub(super) fn words(error: &Error) -> String {
             format!("{function}: code {code:#x}")
         }
         Error::Pkcs11(code, function) => format!("{function}: {code:?}"),
-        Error::LibraryLoading(_) => "the module cannot be loaded".to_owned(),
-        Error::MissingSymbol(_) | Error::NullFunctionPointer | Error::NotSupported => {
-            "the module lacks a function that is needed".to_owned()
-        }
+        Error::NotSupported => "the module lacks a function that is needed".to_owned(),
         _ => "the module answers something that makes no sense".to_owned(),
     }
 }

@@ -4,8 +4,8 @@
 
 use std::ffi::c_ulong;
 
-use cryptoki::context::Pkcs11;
-use cryptoki::error::Error;
+use cryptoki::context::{Function, Pkcs11};
+use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::aead::GcmParams;
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
@@ -179,12 +179,16 @@ fn padded_unwrap(
     let value = session.get_attributes(object, &[AttributeType::Value]);
     session.destroy_object(object)?;
     let mut values = value?;
-    let key = values.iter().find_map(|value| match value {
-        Attribute::Value(bytes) => unbind(bytes, context),
+    let shown = values.iter().find_map(|value| match value {
+        Attribute::Value(bytes) => Some(unbind(bytes, context)),
         _ => None,
     });
     wipe(&mut values);
-    Ok(key)
+    // The token unwrapped it and keeps it to itself, as some do in FIPS mode.
+    shown.ok_or(Error::Pkcs11(
+        RvError::AttributeSensitive,
+        Function::GetAttributeValue,
+    ))
 }
 
 /// An object that lives as long as the session at most and may be read: it is on its way.

@@ -18,7 +18,15 @@ struct Loaded {
     path: PathBuf,
     /// Held for reading during each call, for writing while the module begins anew: nothing may be under
     /// way then.
-    context: RwLock<Option<Pkcs11>>,
+    state: RwLock<State>,
+}
+
+#[derive(Default)]
+struct State {
+    context: Option<Pkcs11>,
+    /// Grows each time the module begins. Numbers of sessions and keys from an earlier time may be those
+    /// of others by now.
+    generation: u64,
 }
 
 /// The modules that were ever asked for.
@@ -28,11 +36,15 @@ fn modules() -> &'static Mutex<HashMap<PathBuf, Module>> {
 }
 
 /// A module in use: it does not begin anew meanwhile.
-pub(super) struct InUse<'a>(RwLockReadGuard<'a, Option<Pkcs11>>);
+pub(super) struct InUse<'a>(RwLockReadGuard<'a, State>);
 
 impl InUse<'_> {
     pub(super) fn context(&self) -> Option<&Pkcs11> {
-        self.0.as_ref()
+        self.0.context.as_ref()
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.0.generation
     }
 }
 
@@ -43,7 +55,7 @@ impl Module {
         let module = modules.entry(path.to_owned()).or_insert_with(|| {
             Self(Arc::new(Loaded {
                 path: path.to_owned(),
-                context: RwLock::new(None),
+                state: RwLock::default(),
             }))
         });
         module.clone()
@@ -51,28 +63,34 @@ impl Module {
 
     /// The module, loaded and initialised.
     pub(super) fn in_use(&self) -> Result<InUse<'_>, Error> {
-        let context = &self.0.context;
+        let state = &self.0.state;
         loop {
-            let read = context.read().unwrap_or_else(PoisonError::into_inner);
-            if read.is_some() {
+            let read = state.read().unwrap_or_else(PoisonError::into_inner);
+            if read.context.is_some() {
                 return Ok(InUse(read));
             }
             drop(read);
-            let mut write = context.write().unwrap_or_else(PoisonError::into_inner);
-            if write.is_none() {
-                *write = Some(begin(&self.0.path)?);
+            let mut write = state.write().unwrap_or_else(PoisonError::into_inner);
+            if write.context.is_none() {
+                write.context = Some(begin(&self.0.path)?);
+                write.generation += 1;
             }
         }
+    }
+
+    /// The module, if it is initialised: for giving back what was had of it.
+    pub(super) fn in_use_already(&self) -> InUse<'_> {
+        InUse(self.0.state.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Ends the module, to begin anew with the next use: after the hardware behind it was restarted, or
     /// where it says that nobody initialised it. Where others are in the middle of a call, nothing
     /// happens: they will see for themselves.
     pub(super) fn end(&self) {
-        let Ok(mut context) = self.0.context.try_write() else {
+        let Ok(mut state) = self.0.state.try_write() else {
             return;
         };
-        if let Some(context) = context.take() {
+        if let Some(context) = state.context.take() {
             // It may have ended by itself.
             let _ = context.finalize();
         }

@@ -3,6 +3,8 @@
 
 use std::ffi::c_ulong;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -19,7 +21,7 @@ use zeroize::Zeroizing;
 
 use super::super::local::variable;
 use super::super::{Context, Variables, Wrapped, file};
-use super::failure::{Meaning, meaning, words};
+use super::failure::{AtLogin, Meaning, at_login, is_no_module, meaning, words};
 use super::mechanism::Way;
 use super::module::Module;
 use super::unavailable;
@@ -49,10 +51,14 @@ pub(super) struct Token {
     /// A PIN that the token did not take.
     refused: Option<Zeroizing<String>>,
     connected: Option<Connected>,
+    /// Whether nobody waits for this token any more.
+    dropped: Arc<AtomicBool>,
 }
 
 /// A session, logged in, with the key.
 struct Connected {
+    /// The time of the module that all of it is from.
+    generation: u64,
     session: Session,
     slot: Slot,
     key: ObjectHandle,
@@ -63,6 +69,8 @@ struct Connected {
 enum Trouble {
     Module(Error),
     Custodian(CustodianError),
+    /// At the login, which is not tried again.
+    Login(CustodianError),
 }
 
 impl From<Error> for Trouble {
@@ -78,7 +86,11 @@ impl From<CustodianError> for Trouble {
 }
 
 impl Token {
-    pub(super) fn new(uri: Pkcs11Uri, variables: Variables) -> Result<Self, CustodianError> {
+    pub(super) fn new(
+        uri: Pkcs11Uri,
+        variables: Variables,
+        dropped: Arc<AtomicBool>,
+    ) -> Result<Self, CustodianError> {
         let path = match &uri.module {
             Some(path) => path.clone(),
             None => variable(MODULE, &variables)?
@@ -95,6 +107,7 @@ impl Token {
             variables,
             refused: None,
             connected: None,
+            dropped,
         })
     }
 
@@ -183,7 +196,7 @@ impl Token {
                 Trouble::Module(error) => meaning(error),
                 // Some modules see only tokens that were there when they began.
                 Trouble::Custodian(CustodianError::Unavailable { .. }) => Meaning::Uninitialized,
-                Trouble::Custodian(_) => Meaning::Denied,
+                Trouble::Custodian(_) | Trouble::Login(_) => Meaning::Denied,
             };
             let is_gone = match found {
                 Meaning::Lost | Meaning::Uninitialized => true,
@@ -191,9 +204,9 @@ impl Token {
                 Meaning::Bad | Meaning::Other => !self.is_well(),
                 Meaning::Denied => false,
             };
-            let pause = pauses.next().filter(|_| is_gone);
+            let pause = pauses.next().filter(|_| is_gone && !self.is_dropped());
             if is_gone {
-                self.connected = None;
+                self.disconnect();
                 // What stays after a connection anew lies deeper.
                 if found == Meaning::Uninitialized || pause.is_none() {
                     self.module.end();
@@ -217,10 +230,26 @@ impl Token {
         let in_use = module.in_use()?;
         let context = in_use.context().ok_or(Error::NotSupported)?;
         let connected = match self.connected.take() {
-            Some(connected) => connected,
-            None => self.connect(context)?,
+            Some(connected) if connected.generation == in_use.generation() => connected,
+            of_before => {
+                forget(of_before);
+                self.connect(context, in_use.generation())?
+            }
         };
         work(self.connected.insert(connected))
+    }
+
+    /// Gives the session back, if it is still ours.
+    fn disconnect(&mut self) {
+        let Some(connected) = self.connected.take() else {
+            return;
+        };
+        let in_use = self.module.in_use_already();
+        if in_use.context().is_some() && in_use.generation() == connected.generation {
+            drop(connected);
+        } else {
+            forget(Some(connected));
+        }
     }
 
     /// Whether the token still answers, and is still the same.
@@ -228,9 +257,10 @@ impl Token {
         let Some(connected) = &self.connected else {
             return false;
         };
-        let Ok(in_use) = self.module.in_use() else {
+        let in_use = self.module.in_use_already();
+        if in_use.generation() != connected.generation {
             return false;
-        };
+        }
         let info = in_use
             .context()
             .and_then(|context| context.get_token_info(connected.slot).ok());
@@ -241,7 +271,7 @@ impl Token {
                 .is_ok_and(|keys| keys == [connected.key])
     }
 
-    fn connect(&mut self, context: &Pkcs11) -> Result<Connected, Trouble> {
+    fn connect(&mut self, context: &Pkcs11, generation: u64) -> Result<Connected, Trouble> {
         let (slot, info) = self.find_slot(context)?;
         let session = context.open_ro_session(slot)?;
         self.login(&session, &info)?;
@@ -253,6 +283,7 @@ impl Token {
         };
         self.warn_if_extractable(&session, key);
         Ok(Connected {
+            generation,
             session,
             slot,
             key,
@@ -330,7 +361,15 @@ impl Token {
             Err(Error::Pkcs11(RvError::UserPinNotInitialized, _)) => {
                 Err(wrong("the token has none yet"))
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(match at_login(&error) {
+                AtLogin::Lost => error.into(),
+                AtLogin::Unwell => Trouble::Login(unavailable(&self.url, &words(&error))),
+                // Whatever it means, it may have counted as a wrong PIN.
+                AtLogin::Refused => {
+                    self.refused = Some(pin);
+                    wrong("it refuses the login")
+                }
+            }),
         }
     }
 
@@ -385,6 +424,10 @@ impl Token {
         }
     }
 
+    fn is_dropped(&self) -> bool {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
     fn no_key(&self, cause: &'static str) -> Trouble {
         let custodian = self.url.clone();
         Trouble::Custodian(CustodianError::NoKey { custodian, cause })
@@ -393,7 +436,11 @@ impl Token {
     /// A trouble as it is told.
     fn told(&self, trouble: Trouble, operation: &'static str) -> CustodianError {
         match trouble {
-            Trouble::Custodian(error) => error,
+            Trouble::Custodian(error) | Trouble::Login(error) => error,
+            Trouble::Module(error) if is_no_module(&error) => CustodianError::NoKey {
+                custodian: self.url.clone(),
+                cause: "the module cannot be loaded",
+            },
             Trouble::Module(error) if meaning(&error) == Meaning::Denied => {
                 CustodianError::Denied {
                     custodian: self.url.clone(),
@@ -403,5 +450,19 @@ impl Token {
             }
             Trouble::Module(error) => unavailable(&self.url, &words(&error)),
         }
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.disconnect();
+    }
+}
+
+/// Lets go of a session of an earlier time without closing it: its number may be that of another one by
+/// now.
+fn forget(connected: Option<Connected>) {
+    if let Some(connected) = connected {
+        std::mem::forget(connected.session);
     }
 }

@@ -12,7 +12,7 @@ use rustls::{ClientConfig, RootCertStore};
 use super::settings::{Service, not_set, read, unfit};
 use crate::custodian::{Variables, file};
 use crate::error::CustodianError;
-use crate::secret_file::Unusable;
+use crate::secret_file::{Unusable, shown};
 
 const AUTHORITY: &str = "VAULT_CACERT";
 const CERTIFICATE: &str = "VAULT_CLIENT_CERT";
@@ -78,7 +78,7 @@ fn identity(
 
 fn certificates(variable: &str, path: &str) -> Result<Certificates, CustodianError> {
     let pem = fs::read(path).map_err(|error| CustodianError::File {
-        path: path.to_owned(),
+        path: shown(path),
         error: Unusable::Unreadable(error.kind()),
     })?;
     let found: Result<Certificates, _> = CertificateDer::pem_slice_iter(&pem).collect();

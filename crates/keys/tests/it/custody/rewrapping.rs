@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use waxseal_keys::{
-    Change, ChangeError, CustodianError, LiveRing, MemoryPlace, Paper, Place, Rewrap, RingError,
+    Change, ChangeError, Custodian, CustodianError, LiveRing, MemoryPlace, Paper, Place, Rewrap,
+    Ring, RingError, Settings,
 };
 
 use super::{Fickle, all, place_with_ring};
@@ -199,7 +200,7 @@ async fn two_operators_at_once_end_in_one_of_both_and_in_a_ring_that_opens() {
         }
         let holder = every
             .into_iter()
-            .find(|it| left[0] == waxseal_keys::Custodian::url(&***it));
+            .find(|it| left[0] == Custodian::url(&***it));
         let opened = open(&place, &[holder.unwrap()]).await;
         assert_eq!(opened.ring().keys().len(), 4);
     }
@@ -224,4 +225,79 @@ async fn a_process_without_the_new_custodian_keeps_its_ring_where_it_cannot_take
     assert_eq!(running.ring().version(), known, "the last good ring stays");
     assert!(running.trouble().is_some());
     assert_eq!(document(&place).await, live.ring().to_bytes());
+}
+
+#[tokio::test]
+async fn a_key_that_came_back_under_old_custodians_is_brought_over_as_well() {
+    let (old, new) = (Fickle::new("env:OLD"), Fickle::new("env:NEW"));
+    let place = place_with_ring(&[&old]).await;
+    let first = open(&place, &[&old, &new]).await;
+    let before = document(&place).await;
+    let instead_of = first.ring().sealing().id;
+    first.change(&Change::Add { instead_of }).await.unwrap();
+    // The place loses that write, and another machine moves what is there.
+    let now = document(&place).await;
+    assert!(
+        place
+            .replace(&Paper::Ring, Some(&now), &before)
+            .await
+            .unwrap()
+    );
+    let second = open(&place, &[&old, &new]).await;
+    second.change(&to(&["env:NEW"])).await.unwrap();
+    // The first one gives back what it lacks: a key that only the old one wraps.
+    first.refresh().await.unwrap();
+    second.refresh().await.unwrap();
+    assert_eq!(custodians(&second), ["env:NEW"]);
+    let lacking = second.ring().unevenly_wrapped();
+    assert!(
+        lacking.iter().any(|(_, urls)| *urls == ["env:NEW"]),
+        "{lacking:?}"
+    );
+
+    second.change(&to(&["env:NEW"])).await.unwrap();
+    assert_eq!(second.ring().unevenly_wrapped(), []);
+    open(&place, &[&new]).await;
+    // Without anything else, rewrap wraps each key by all that wrap any.
+    second.change(&add(&["env:OLD"])).await.unwrap();
+    second
+        .change(&Change::Rewrap(Rewrap {
+            anew: true,
+            ..Rewrap::default()
+        }))
+        .await
+        .unwrap();
+    assert_eq!(second.ring().unevenly_wrapped(), []);
+}
+
+#[tokio::test]
+async fn a_custodian_whose_wraps_do_not_open_gets_no_key() {
+    let (good, bad) = (Fickle::new("env:GOOD"), Fickle::new("env:BAD"));
+    let place = place_with_ring(&[&good]).await;
+    let live = open(&place, &[&good, &bad]).await;
+    let before = document(&place).await;
+    bad.spoil(true);
+    for change in [add(&["env:BAD"]), to(&["env:BAD"])] {
+        let error = live.change(&change).await.err().unwrap();
+        assert!(
+            matches!(error, RingError::Custodian(CustodianError::Refused { .. })),
+            "{error}"
+        );
+    }
+    assert_eq!(document(&place).await, before);
+    bad.spoil(false);
+    live.change(&add(&["env:BAD"])).await.unwrap();
+    let changed = document(&place).await;
+    // Also where it wraps anew what it had.
+    bad.spoil(true);
+    let anew = Change::Rewrap(Rewrap {
+        anew: true,
+        ..Rewrap::default()
+    });
+    assert!(live.change(&anew).await.is_err());
+    assert_eq!(document(&place).await, changed);
+    // And where there is no ring yet.
+    let wrapping: [Arc<dyn Custodian>; 1] = [bad.clone()];
+    let made = Ring::create("test", Settings::default(), &wrapping, &[], NOW).await;
+    assert!(made.is_err());
 }

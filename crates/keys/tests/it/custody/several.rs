@@ -78,7 +78,11 @@ async fn a_process_asks_its_custodian_at_the_start_and_for_new_keys_and_never_el
     let instead_of = other.ring().sealing().id;
     other.change(&Change::Add { instead_of }).await.unwrap();
     live.refresh().await.unwrap();
-    assert_eq!(one.calls() - before, 2, "one wrapped it, one unwrapped it");
+    assert_eq!(
+        one.calls() - before,
+        3,
+        "one wrapped it and saw it come out, one unwrapped it"
+    );
 }
 
 #[tokio::test]
