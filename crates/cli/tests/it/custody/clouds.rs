@@ -42,9 +42,14 @@ fn aws_kms_from_nothing_to_sealed_and_through_an_outage() {
     let program = program.env("AWS_ENDPOINT_URL", &relay.url());
     from_nothing_to_sealed(&program, &url);
 
+    let proxy = Proxy::start_as(&program, &server, &[]);
     relay.behave(Behaviour::Down);
+    let set = proxy.client().cmd(&["SET", "wa:2", "{\"n\":2}"]);
+    assert_eq!(set.to_text(), "OK");
+    assert_eq!(proxy.client().cmd(&["GET", "wa:1"]).to_text(), "{\"n\":1}");
     let output = program.run(&["get", "wa:1"]);
     output.failed(2, "cannot be reached");
+    proxy.stop();
     let body = "{\"__type\":\"ExpiredTokenException\",\"message\":\"ana\"}";
     relay.behave(Behaviour::status(400, body));
     let output = program.run(&["get", "wa:1"]);
