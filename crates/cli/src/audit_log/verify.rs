@@ -198,11 +198,11 @@ impl Walk {
         let (Some(broken), Some(last)) = (&mut self.verdict.broken, &self.last) else {
             return;
         };
-        let goes_on = whole.seq == last.seq + 1 && whole.prev == last.mac;
+        let goes_on = whole.seq == last.seq.saturating_add(1) && whole.prev == last.mac;
         match broken.kind {
             Kind::Removed if goes_on => {
                 broken.kind = Kind::Reordered;
-                broken.text = format!("entry {} stands further below", last.seq + 1);
+                broken.text = format!("entry {} stands further below", last.seq.saturating_add(1));
             }
             Kind::Changed | Kind::Reordered if goes_on && self.since == 1 => {
                 broken.kind = Kind::Inserted;
@@ -266,7 +266,7 @@ impl Walk {
 
 /// Why an entry does not follow this one, if it does not.
 fn out_of_place(last: &Last, whole: &Whole) -> Option<(Kind, String)> {
-    let next = last.seq + 1;
+    let next = last.seq.saturating_add(1);
     if whole.seq > next {
         let entries = match whole.seq - next {
             1 => format!("entry {next} is"),

@@ -2,8 +2,7 @@
 //! about. Users, values and whole record names stay out.
 
 use crate::args::{
-    DecryptArgs, ExportArgs, ImportArgs, InitArgs, KeyringCommand, MigrateArgs, OpeningArgs,
-    RewrapArgs, RotateArgs,
+    DecryptArgs, ExportArgs, KeyringCommand, MigrateArgs, OpeningArgs, RewrapArgs, RotateArgs,
 };
 use crate::audit_log::Act;
 use crate::setup::Setup;
@@ -17,7 +16,10 @@ pub(crate) fn keyring(setup: &Setup, command: &KeyringCommand) -> Option<Act> {
         |action, id: &dyn ToString| Some(Act::new(action, &id.to_string()).with("ring", ring?));
     match command {
         KeyringCommand::Status => None,
-        KeyringCommand::Init(args) => Some(init(ring?, args)),
+        KeyringCommand::Init(args) => {
+            let act = of_ring("keyring_init")?.with("fresh", args.fresh);
+            Some(act.with("custodians", wrapping(setup, &args.custodian)?))
+        }
         KeyringCommand::Add => of_ring("keyring_add"),
         KeyringCommand::Promote { id, now } => {
             Some(of_key("keyring_promote", id)?.with("now", *now))
@@ -31,7 +33,10 @@ pub(crate) fn keyring(setup: &Setup, command: &KeyringCommand) -> Option<Act> {
             Some(of_ring("keyring_restore")?.with("from_elsewhere", from.is_some()))
         }
         KeyringCommand::Export(args) => Some(export(ring?, args)),
-        KeyringCommand::Import(args) => Some(import(ring?, args)),
+        KeyringCommand::Import(args) => {
+            let act = of_ring("keyring_import")?.with("opened_with", opened_with(&args.opening));
+            Some(act.with("custodians", wrapping(setup, &args.custodian)?))
+        }
         KeyringCommand::Rehearse(args) => {
             let backup = Act::new("keyring_rehearse", "a backup");
             Some(backup.with("opened_with", opened_with(&args.opening)))
@@ -74,22 +79,12 @@ fn sweep(action: &'static str, setup: &Setup) -> Act {
     Act::new(action, &all.join(", ")).with("store", setup.url.location())
 }
 
-fn init(ring: &str, args: &InitArgs) -> Act {
-    let act = Act::new("keyring_init", ring).with("custodians", custodians(&args.custodian));
-    act.with("fresh", args.fresh)
-}
-
 fn export(ring: &str, args: &ExportArgs) -> Act {
     let to = match &args.shares {
         Some(split) => format!("{}-of-{} shares", split.needed(), split.of()),
         None => "recipients".to_owned(),
     };
     Act::new("keyring_export", ring).with("to", to)
-}
-
-fn import(ring: &str, args: &ImportArgs) -> Act {
-    let act = Act::new("keyring_import", ring).with("custodians", custodians(&args.custodian));
-    act.with("opened_with", opened_with(&args.opening))
 }
 
 fn rewrap(ring: &str, args: &RewrapArgs) -> Act {
@@ -103,6 +98,12 @@ fn opened_with(args: &OpeningArgs) -> String {
         0 => "an identity".to_owned(),
         shares => format!("{shares} shares"),
     }
+}
+
+/// Who wraps the keys: those that were named, else those that are configured.
+fn wrapping(setup: &Setup, named: &[String]) -> Option<String> {
+    let configured = setup.ring_setup().ok()?.with_custodians(named);
+    Some(custodians(configured.urls()))
 }
 
 /// Custodians without what may stand behind their names, such as a PIN, or before a host.

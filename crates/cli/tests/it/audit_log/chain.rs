@@ -47,7 +47,7 @@ fn what_somebody_did_to_the_lines_is_found_and_named() {
     let program = with_entries();
     assert_whole(&program, 5);
     let broken = after(&program, |lines| {
-        lines[2] = lines[2].replace("\"put\"", "\"get\"")
+        lines[2] = lines[2].replace("\"put\"", "\"get\"");
     });
     assert_broken(&broken, "changed", 3);
     let broken = after(&program, |lines| lines[2].replace_range(0..1, "x"));
@@ -69,6 +69,23 @@ fn what_somebody_did_to_the_lines_is_found_and_named() {
     assert_broken(&broken, "inserted", 4);
     let broken = after(&program, Vec::clear);
     assert_eq!(broken["kind"], "cut_off");
+}
+
+#[test]
+fn the_example_of_the_documentation_is_whole() {
+    let page = include_str!("../../../../../docs/audit-log.md");
+    let lines = page.lines().filter(|line| line.starts_with("{\"seq\":"));
+    let text: String = lines.map(|line| format!("{line}\n")).collect();
+    let key = page.lines().find(|line| line.len() == 64).unwrap();
+    let program = Program::new()
+        .env("EXAMPLE", key)
+        .file("audit.jsonl", &text);
+    let words = ["audit-log", "verify", "audit.jsonl", "--key", "env:EXAMPLE"];
+    let told = program.run(&words).done().text();
+    assert!(told.starts_with("whole: 4 entries"), "{told}");
+    for line in told.lines().take(2) {
+        assert!(page.contains(line), "{line}");
+    }
 }
 
 #[test]

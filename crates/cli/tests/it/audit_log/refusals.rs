@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{CONFIG, TRAIL_KEY, log, recording};
+use super::{TRAIL_KEY, log, recording};
 use crate::program::Program;
 use crate::records::{NAME, STATE, get};
 use waxseal_testing::RedisServer;
@@ -50,14 +50,10 @@ fn what_cannot_be_recorded_is_not_done() {
 
 #[test]
 fn a_full_disk_refuses_and_leaves_a_chain_that_goes_on() {
-    let program = Program::with_file()
-        .env("TRAIL_KEY", TRAIL_KEY)
-        .file("waxseal.toml", CONFIG);
-    // An entry of about 600 bytes does not fit any more behind so many.
-    program.run_with(&["put", "wa:1"], STATE.as_bytes()).done();
     let server = RedisServer::start();
     let program = recording(&server, "");
     program.run_with(&["put", NAME], STATE.as_bytes()).done();
+    // An entry has more bytes than are left of this block then.
     while log(&program).len() % 1024 < 700 {
         program.run(&["get", NAME]).done();
     }
