@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use tracing::info;
 use waxseal_core::{Binding, Mode, OpenError, Shape};
-use waxseal_stores::{Expiry, RecordName, RecordStore, Slot, StoreError};
+use waxseal_stores::{Expiry, RecordName, Slot, StoreError};
 
 use crate::args::{GetArgs, PutArgs};
 use crate::audit_log::Act;
 use crate::commands::value::read_value;
 use crate::error::{Ended, Failure};
 use crate::output;
-use crate::setup::Setup;
+use crate::setup::{Protected, Setup};
 
 pub(crate) async fn get(setup: &Setup, args: &GetArgs) -> Result<Ended, Failure> {
     let protected = setup.protected(&args.name)?;
@@ -50,6 +50,23 @@ pub(crate) async fn put(setup: &Setup, args: &PutArgs) -> Result<Ended, Failure>
     let protected = setup.protected(&args.name)?;
     setup.keyring()?;
     let value = read_value()?;
+    let prefix = protected.pattern.prefix();
+    let shown = setup.mask().show(prefix, args.name.as_bytes());
+    let act = Some(Act::new("put", &shown));
+    let work = async {
+        write(setup, args, protected, &value).await?;
+        info!(record = %shown, "a record was written by an operator");
+        Ok(Ended::Done)
+    };
+    setup.trail.recorded(act, work).await
+}
+
+async fn write(
+    setup: &Setup,
+    args: &PutArgs,
+    protected: &Protected,
+    value: &[u8],
+) -> Result<(), Failure> {
     let store = setup.open_store().await?;
     setup.check_key_and_mark(&store).await?;
     let name = RecordName::from(args.name.as_str());
@@ -57,34 +74,15 @@ pub(crate) async fn put(setup: &Setup, args: &PutArgs) -> Result<Ended, Failure>
         Some(field) => Slot::Field(field.clone().into_bytes()),
         None => Slot::Whole,
     };
-    let shown = setup
-        .mask()
-        .show(protected.pattern.prefix(), name.as_bytes());
-    let work = async {
-        write(setup, args, (&*store, &name, &slot), &value).await?;
-        info!(record = %shown, "a record was written by an operator");
-        Ok(Ended::Done)
-    };
-    let act = Some(Act::new("put", &shown));
-    setup.trail.recorded(act, work).await
-}
-
-async fn write(
-    setup: &Setup,
-    args: &PutArgs,
-    (store, name, slot): (&dyn RecordStore, &RecordName, &Slot),
-    value: &[u8],
-) -> Result<(), Failure> {
-    let protected = setup.protected(&args.name)?;
     let sealer = setup
         .record_sealer(protected, Mode::On, name.as_bytes(), true)
         .await?;
-    let stored = sealer.seal(value, binding(name, slot))?;
+    let stored = sealer.seal(value, binding(&name, &slot))?;
     let expiry = args
         .ttl
         .map_or(Expiry::Keep, |ttl| Expiry::After(Duration::from_secs(ttl)));
     store
-        .put(name, slot, &stored, expiry)
+        .put(&name, &slot, &stored, expiry)
         .await
         .map_err(of_another_type)
 }

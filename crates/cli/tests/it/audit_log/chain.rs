@@ -76,7 +76,10 @@ fn the_example_of_the_documentation_is_whole() {
     let page = include_str!("../../../../../docs/audit-log.md");
     let lines = page.lines().filter(|line| line.starts_with("{\"seq\":"));
     let text: String = lines.map(|line| format!("{line}\n")).collect();
-    let key = page.lines().find(|line| line.len() == 64).unwrap();
+    let key = page
+        .lines()
+        .find(|line| line.len() == 64 && line.chars().all(|it| it.is_ascii_hexdigit()))
+        .unwrap();
     let program = Program::new()
         .env("EXAMPLE", key)
         .file("audit.jsonl", &text);

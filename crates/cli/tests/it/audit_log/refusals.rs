@@ -70,6 +70,20 @@ fn a_full_disk_refuses_and_leaves_a_chain_that_goes_on() {
 }
 
 #[test]
+fn a_process_that_holds_the_lock_is_not_waited_for_for_ever() {
+    let server = RedisServer::start();
+    let program = recording(&server, "");
+    program.run_with(&["put", NAME], STATE.as_bytes()).done();
+    let state = fs::File::open(program.path("audit.jsonl.state")).unwrap();
+    state.lock().unwrap();
+    let output = program.run(&["get", NAME]);
+    let output = output.failed(2, "another process holds the audit log ");
+    assert_eq!(output.text(), "");
+    state.unlock().unwrap();
+    program.run(&["get", NAME]).done();
+}
+
+#[test]
 fn a_configuration_that_says_half_is_wrong_usage() {
     let program = Program::with_file().env("TRAIL_KEY", TRAIL_KEY);
     let key = "audit_log_key = \"env:TRAIL_KEY\"\n";
