@@ -6,6 +6,7 @@ mod actor;
 mod entry;
 mod file;
 mod modes;
+mod show;
 mod syslog;
 mod verify;
 
@@ -25,6 +26,7 @@ use crate::output;
 pub(crate) use entry::{Act, Codes};
 pub(crate) use file::{state_of, state_seq};
 pub(crate) use modes::Service;
+pub(crate) use show::each;
 pub(crate) use verify::{Expected, Kind, Verdict, verify};
 
 use actor::Actor;

@@ -25,4 +25,23 @@ pub(crate) enum AuditLogCommand {
         #[arg(long)]
         syslog: bool,
     },
+    /// Print the entries for people; --json prints them as they are
+    #[command(
+        after_help = "Examples:\n  waxseal audit-log show --since 2026-11-28\n  \
+        waxseal audit-log show --action get --json"
+    )]
+    Show {
+        /// The files, in the order in which they were written [default: audit_log of waxseal.toml]
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// The key of the audit log: env:NAME or file:PATH [default: audit_log_key of waxseal.toml]
+        #[arg(long, value_name = "URL")]
+        key: Option<String>,
+        /// Only from this time on, in UTC: 2026-11-28 or 2026-11-28T05:15:00Z
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// Only entries of this action
+        #[arg(long, value_name = "WORD")]
+        action: Option<String>,
+    },
 }

@@ -1,41 +1,73 @@
-//! `audit-log verify`: whether the audit log is whole. Needs its key, and neither store nor keyring.
+//! `audit-log verify` and `show`: whether the audit log is whole, and what is in it. Needs its key, and
+//! neither store nor keyring.
+
+mod show;
 
 use std::path::PathBuf;
 
 use crate::args::{AuditLogCommand, Common};
-use crate::audit_log::{self, Expected, Kind, Target, Verdict, state_of, state_seq};
+use crate::audit_log::{self, Codes, Expected, Kind, Target, Verdict, state_of, state_seq};
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::error::{Ended, Failure};
 use crate::output;
 
+use show::Wanted;
+
 pub(crate) fn run(common: &Common, command: &AuditLogCommand) -> Result<Ended, Failure> {
-    let AuditLogCommand::Verify {
-        files,
-        key,
-        expect_last,
-        syslog,
-    } = command;
     let config = Config::read(common.config.as_deref())?;
+    match command {
+        AuditLogCommand::Verify {
+            files,
+            key,
+            expect_last,
+            syslog,
+        } => {
+            let codes = codes(key.as_deref(), &config)?;
+            let noted = expect_last.as_deref().map(noted).transpose()?;
+            let files = named(files, &config)?;
+            verify(&files, &codes, *syslog, noted, common.json)
+        }
+        AuditLogCommand::Show {
+            files,
+            key,
+            since,
+            action,
+        } => {
+            let codes = codes(key.as_deref(), &config)?;
+            let (since, action) = (since.as_deref(), action.as_deref());
+            let wanted = Wanted { since, action };
+            show::run(&named(files, &config)?, &codes, &wanted, common.json)
+        }
+    }
+}
+
+fn codes(key: Option<&str>, config: &Config) -> Result<Codes, Failure> {
     let (key, named_by) = match (key, &config.audit_log_key) {
         (Some(key), _) => (key, "--key"),
-        (None, Some(key)) => (key, "audit_log_key"),
+        (None, Some(key)) => (key.as_str(), "audit_log_key"),
         (None, None) => {
             return Err(Failure::usage("the key of the audit log is not known")
                 .hint("name it with --key, or as audit_log_key in waxseal.toml"));
         }
     };
-    let codes = audit_log::codes(key, &Environment::read()?, named_by)?;
-    let files = named(files, &config)?;
-    let mut expected = Vec::new();
-    if let Some(text) = expect_last {
-        expected.push(noted(text)?);
-    }
-    // What was written last is known here, where this machine wrote it.
-    if let Some((seq, mac)) = files.last().and_then(|it| state_seq(&state_of(it), &codes)) {
+    audit_log::codes(key, &Environment::read()?, named_by)
+}
+
+fn verify(
+    files: &[PathBuf],
+    codes: &Codes,
+    of_syslog: bool,
+    noted: Option<Expected>,
+    as_json: bool,
+) -> Result<Ended, Failure> {
+    let mut expected: Vec<_> = noted.into_iter().collect();
+    // What was written last is known here, where this machine wrote it. It is looked at first: entries
+    // that are written meanwhile are no fault.
+    if let Some((seq, mac)) = files.last().and_then(|it| state_seq(&state_of(it), codes)) {
         expected.extend([Expected::Seq(seq), Expected::Mac(mac)]);
     }
-    let verdict = audit_log::verify(&files, &codes, *syslog, &expected);
+    let verdict = audit_log::verify(files, codes, of_syslog, &expected);
     let verdict = verdict.map_err(|(path, error)| {
         Failure::failed(format!("{} cannot be read: {error}", path.display()))
             .hint("name the files of the audit log, the oldest first")
@@ -46,7 +78,7 @@ pub(crate) fn run(common: &Common, command: &AuditLogCommand) -> Result<Ended, F
                 .hint("check --key or audit_log_key: it is the key that the log was written with"),
         );
     }
-    match common.json {
+    match as_json {
         true => output::json(&verdict)?,
         false => print(&verdict, files.len())?,
     }

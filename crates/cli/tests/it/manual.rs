@@ -5,7 +5,7 @@ use std::fs;
 use crate::program::Program;
 
 /// Every command, by the words that are typed.
-const COMMANDS: [&[&str]; 35] = [
+const COMMANDS: [&[&str]; 36] = [
     &["demo"],
     &["key", "generate"],
     &["seal"],
@@ -18,6 +18,7 @@ const COMMANDS: [&[&str]; 35] = [
     &["decrypt"],
     &["audit"],
     &["audit-log", "verify"],
+    &["audit-log", "show"],
     &["quarantine", "list"],
     &["quarantine", "restore"],
     &["quarantine", "drop"],

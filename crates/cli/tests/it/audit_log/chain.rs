@@ -175,6 +175,33 @@ fn another_key_is_told_from_a_broken_chain() {
 }
 
 #[test]
+fn entries_are_shown_by_time_and_action() {
+    let program = with_entries();
+    let show = |more: &[&str]| program.run(&[&["audit-log", "show"], more].concat());
+    let text = show(&[]).done().text();
+    assert_eq!(text.lines().count(), 5);
+    let first = &entries(&program)[0];
+    let (at, host) = (
+        first["at"].as_str().unwrap(),
+        first["host"].as_str().unwrap(),
+    );
+    assert!(
+        text.starts_with(&format!("     1  {at}  {host}  ")),
+        "{text}"
+    );
+    assert!(text.contains("  put begun  wa:#"), "{text}");
+    let shown = show(&["--action", "put", "--json", "--since", "2020-01-01"]).done();
+    assert_eq!(shown.json().as_array().unwrap()[..], entries(&program)[1..]);
+    assert_eq!(show(&["--since", "2999-01-01T00:00:00Z"]).done().text(), "");
+    show(&["--since", "yesterday"]).failed(64, "--since takes a time in UTC\nhint: ");
+    show(&["nothing"]).failed(2, "nothing: ");
+    let changed = log(&program).replacen("\"put\"", "\"get\"", 1);
+    fs::write(program.path("audit.jsonl"), changed).unwrap();
+    let output = show(&[]).failed(1, "audit.jsonl, line 2 is not as this key would have it");
+    assert_eq!(output.text().lines().count(), 4);
+}
+
+#[test]
 fn a_renamed_file_is_carried_on_in_a_new_one() {
     let program = with_entries();
     fs::rename(program.path("audit.jsonl"), program.path("audit.jsonl.1")).unwrap();
