@@ -25,7 +25,7 @@ pub(crate) enum AuditLogCommand {
         #[arg(long)]
         syslog: bool,
     },
-    /// Print the entries for people; --json prints them as they are
+    /// Print the entries for people, or with --json for programs
     #[command(
         after_help = "Examples:\n  waxseal audit-log show --since 2026-11-28\n  \
         waxseal audit-log show --action get --json"
