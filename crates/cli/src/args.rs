@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+mod audit_log;
 mod backup;
 mod keyring;
 mod proxy;
 
+pub(crate) use audit_log::AuditLogCommand;
 pub(crate) use backup::{ExportArgs, ImportArgs, OpeningArgs, RehearseArgs};
 pub(crate) use keyring::{
     ConfigureArgs, ForgetArgs, InitArgs, KeyringCommand, ReceiptCommand, RewrapArgs, SettingsArgs,
@@ -180,6 +182,9 @@ pub(crate) enum Command {
     /// Count what is sealed and what is not; writes nothing
     #[command(after_help = "Examples:\n  waxseal audit\n  waxseal audit --require-clean --json")]
     Audit(AuditArgs),
+    /// The audit log: who did what with keys and records
+    #[command(subcommand)]
+    AuditLog(AuditLogCommand),
     /// Values that were moved aside because they could not be opened
     #[command(subcommand)]
     Quarantine(QuarantineCommand),

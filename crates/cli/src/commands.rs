@@ -1,6 +1,7 @@
 //! The commands, one module each.
 
 mod audit;
+mod audit_log;
 mod canary;
 mod demo;
 mod doctor;
@@ -15,6 +16,7 @@ mod proxy;
 mod quarantine;
 mod receipt;
 mod record;
+mod recorded;
 mod sweep;
 mod value;
 
@@ -36,14 +38,31 @@ pub(crate) async fn run(cli: Cli) -> Result<Ended, Failure> {
         Command::Get(args) => record::get(&Setup::open(&common).await?, &args).await,
         Command::Put(args) => record::put(&Setup::open(&common).await?, &args).await,
         Command::Inspect(args) => inspect::run(&Setup::open(&common).await?, &args).await,
-        Command::Migrate(args) => sweep::migrate(Setup::open(&common).await?, &args).await,
-        Command::Rotate(args) => sweep::rotate(Setup::read(&common)?, &args).await,
-        Command::Decrypt(args) => sweep::decrypt(Setup::open(&common).await?, &args).await,
+        Command::Migrate(args) => {
+            let setup = Setup::open(&common).await?;
+            let (trail, act) = (setup.trail.clone(), recorded::migrate(&setup, &args));
+            trail.recorded(act, sweep::migrate(setup, &args)).await
+        }
+        Command::Rotate(args) => {
+            let setup = Setup::read(&common)?;
+            let (trail, act) = (setup.trail.clone(), recorded::rotate(&setup, &args));
+            trail.recorded(act, sweep::rotate(setup, &args)).await
+        }
+        Command::Decrypt(args) => {
+            let setup = Setup::open(&common).await?;
+            let (trail, act) = (setup.trail.clone(), recorded::decrypt(&setup, &args));
+            trail.recorded(act, sweep::decrypt(setup, &args)).await
+        }
         Command::Proxy(args) => proxy::run(Setup::read(&common)?, &common, &args).await,
         Command::Audit(args) => audit::run(&Setup::open(&common).await?, &args).await,
+        Command::AuditLog(command) => audit_log::run(&common, &command),
         Command::Keyring(command) => keyring::run(&common, &command).await,
         Command::Keeper => keeper::run(Setup::read(&common)?).await,
-        Command::Forget(args) => forget::run(&Setup::open(&common).await?, &args).await,
+        Command::Forget(args) => {
+            let setup = Setup::open(&common).await?;
+            let act = recorded::forget(&setup, args.yes);
+            setup.trail.recorded(act, forget::run(&setup, &args)).await
+        }
         Command::Receipt(command) => receipt::run(&common, &command).await,
         Command::Quarantine(command) => {
             quarantine::run(&Setup::open(&common).await?, &command).await

@@ -11,7 +11,7 @@ use crate::error::Failure;
 
 /// The file that is read from the working directory when there is one.
 const DEFAULT: &str = "waxseal.toml";
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 12] = [
     "environment",
     "mode",
     "store",
@@ -20,6 +20,9 @@ const KEYS: [&str; 9] = [
     "keyring_copy",
     "offline_key",
     "user_keys",
+    "audit_log",
+    "audit_log_key",
+    "audit_log_required",
     "protect",
 ];
 const PROTECT_KEYS: [&str; 6] = [
@@ -49,6 +52,12 @@ pub(crate) struct Config {
     pub(crate) offline_key: Option<String>,
     /// The store of users' keys.
     pub(crate) user_keys: Option<String>,
+    /// Where it is recorded who did what: `file:PATH` or `syslog:`.
+    pub(crate) audit_log: Option<String>,
+    /// The key that chains its entries: `env:NAME` or `file:PATH`.
+    pub(crate) audit_log_key: Option<String>,
+    /// Whether what cannot be recorded is refused.
+    pub(crate) audit_log_required: Option<bool>,
     #[serde(default)]
     pub(crate) protect: Vec<Protect>,
     #[serde(skip)]

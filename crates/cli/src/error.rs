@@ -106,6 +106,15 @@ impl Failure {
         self.passing
     }
 
+    /// What kind of failure it is, without its words.
+    pub(crate) fn class(&self) -> &'static str {
+        match self.kind {
+            Kind::Usage => "usage",
+            Kind::Failed if self.passing => "unavailable",
+            Kind::Failed => "failed",
+        }
+    }
+
     /// Says what went wrong, and gives the exit status.
     pub(crate) fn report(&self) -> ExitCode {
         crate::output::complain("error", &self.text);

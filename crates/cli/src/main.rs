@@ -2,6 +2,7 @@
 //! status.
 
 mod args;
+mod audit_log;
 mod checkpoint;
 mod commands;
 mod config;

@@ -14,6 +14,7 @@ use waxseal_stores::{
 use waxseal_sweep::Keys;
 
 use crate::args::{Common, FormatArg};
+use crate::audit_log::Trail;
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::error::{Failure, no_key};
@@ -43,6 +44,8 @@ pub(crate) struct Setup {
     opened: Option<OpenRing>,
     pub(crate) protected: Vec<Protected>,
     pub(crate) json: bool,
+    /// Where it is recorded who did what.
+    pub(crate) trail: Arc<Trail>,
 }
 
 impl From<FormatArg> for Format {
@@ -87,8 +90,10 @@ impl Setup {
         };
         let url = Self::url(common, &environment, &config)?;
         let protected = protected(&common.protect, &config, ring_setup.is_some())?;
+        let environment = Arc::new(environment);
+        let trail = Arc::new(Trail::read(&config, &environment)?);
         Ok(Self {
-            environment: Arc::new(environment),
+            environment,
             config,
             url,
             mode,
@@ -97,6 +102,7 @@ impl Setup {
             opened: None,
             protected,
             json: common.json,
+            trail,
         })
     }
 

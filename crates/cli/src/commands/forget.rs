@@ -34,6 +34,9 @@ pub(crate) async fn run(setup: &Setup, args: &ForgetArgs) -> Result<Ended, Failu
     setup.warn_of_other_user_keys();
     let user = args.user.as_encoded_bytes();
     let receipt = forget(user, live, Some(&users.keys), &realms).await?;
+    setup.trail.note("user_hash", receipt.user.clone());
+    setup.trail.note("erasure", receipt.erasure);
+    setup.trail.note("records_deleted", receipt.records_deleted);
     // A program and an auditor take the same.
     output::json(&receipt).map_err(|failure| {
         let text = failure.text();

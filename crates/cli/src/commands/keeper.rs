@@ -7,6 +7,7 @@ use tokio::time::sleep;
 use waxseal_sweep::Stop;
 use waxseal_upkeep::Upkeep;
 
+use crate::audit_log::Service;
 use crate::error::{Ended, Failure};
 use crate::output;
 use crate::setup::Setup;
@@ -17,6 +18,11 @@ const RETRY: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(mut setup: Setup) -> Result<Ended, Failure> {
     setup.ring_setup()?;
+    setup.trail.tell_mode(&Service {
+        what: "keeper",
+        store: &setup.url.location(),
+        mode: &setup.mode.to_string(),
+    })?;
     let stop = stop_on_signal()?;
     let Some(upkeep) = begin(&mut setup, &stop).await? else {
         return Ok(Ended::Done);

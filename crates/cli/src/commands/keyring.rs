@@ -13,6 +13,7 @@ use serde::Serialize;
 use waxseal_keys::Ring;
 
 use crate::args::{Common, KeyringCommand, SettingsArgs};
+use crate::commands::recorded;
 use crate::error::{Ended, Failure};
 use crate::output;
 use crate::setup::Setup;
@@ -28,7 +29,16 @@ struct Told<'a> {
 }
 
 pub(crate) async fn run(common: &Common, command: &KeyringCommand) -> Result<Ended, Failure> {
-    let mut setup = Setup::read(common)?;
+    let setup = Setup::read(common)?;
+    let (trail, act) = (setup.trail.clone(), recorded::keyring(&setup, command));
+    trail.recorded(act, carry_out(setup, common, command)).await
+}
+
+async fn carry_out(
+    mut setup: Setup,
+    common: &Common,
+    command: &KeyringCommand,
+) -> Result<Ended, Failure> {
     if let KeyringCommand::Rehearse(args) = command {
         return backup::rehearse(&setup, common, args).await;
     }
@@ -70,6 +80,9 @@ pub(crate) async fn run(common: &Common, command: &KeyringCommand) -> Result<End
 
 /// Prints what happened and what comes next.
 fn tell(setup: &Setup, ring: &Ring, done: &str, next: &str) -> Result<Ended, Failure> {
+    setup.trail.note("ring", ring.id());
+    setup.trail.note("version", ring.version());
+    setup.trail.note("sealing", ring.sealing().id.to_string());
     if setup.json {
         output::json(&Told {
             ring: ring.id(),

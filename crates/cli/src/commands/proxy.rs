@@ -17,6 +17,7 @@ use waxseal_stores::{RedisUrl, StoreUrl};
 use waxseal_sweep::Stop;
 
 use crate::args::{Common, ProxyArgs, SharingArg};
+use crate::audit_log::Service;
 use crate::error::{Ended, Failure, no_key};
 use crate::output;
 use crate::setup::Setup;
@@ -51,6 +52,11 @@ pub(crate) async fn run(
         .iter()
         .map(|text| listener(text, args.unix_mode));
     let listen = listen.collect::<Result<Vec<_>, _>>()?;
+    setup.trail.tell_mode(&Service {
+        what: "proxy",
+        store: &setup.url.location(),
+        mode: &setup.mode.to_string(),
+    })?;
     let mut stop = std::pin::pin!(signals::told_to_stop());
 
     let admin = match &args.admin {

@@ -5,6 +5,7 @@ use waxseal_sessions::quarantine::{self, Entry, Restored};
 use waxseal_stores::{Clock, RecordStore};
 
 use crate::args::QuarantineCommand;
+use crate::audit_log::Act;
 use crate::error::{Ended, Failure};
 use crate::output;
 use crate::setup::Setup;
@@ -26,17 +27,8 @@ pub(crate) async fn run(setup: &Setup, command: &QuarantineCommand) -> Result<En
         QuarantineCommand::List => list(setup, &*store).await,
         QuarantineCommand::Restore { id } => {
             let entry = find(&*store, id).await?;
-            let failure =
-                match quarantine::restore(&*store, &entry, Clock::system().now_ms()).await? {
-                    Restored::Done => {
-                        output::say(&format!("waxseal: {id} is back in its record"));
-                        return Ok(Ended::Done);
-                    }
-                    Restored::Occupied => "there is a new record of that name: not overwritten",
-                    Restored::Expired => "its record would have expired by now: left in quarantine",
-                    Restored::Gone => "it is no longer in quarantine",
-                };
-            Err(Failure::failed(format!("{id}: {failure}")))
+            let act = act(setup, "quarantine_restore", &entry);
+            setup.trail.recorded(act, restore(&*store, &entry)).await
         }
         QuarantineCommand::Drop { id, yes } => {
             let entry = find(&*store, id).await?;
@@ -44,11 +36,41 @@ pub(crate) async fn run(setup: &Setup, command: &QuarantineCommand) -> Result<En
                 return Err(Failure::usage(format!("{id} would be deleted for good"))
                     .hint("confirm with --yes"));
             }
-            quarantine::discard(&*store, &entry).await?;
-            output::say(&format!("waxseal: {id} is deleted"));
-            Ok(Ended::Done)
+            let work = async {
+                quarantine::discard(&*store, &entry).await?;
+                output::say(&format!("waxseal: {id} is deleted"));
+                Ok(Ended::Done)
+            };
+            let act = act(setup, "quarantine_drop", &entry);
+            setup.trail.recorded(act, work).await
         }
     }
+}
+
+fn act(setup: &Setup, action: &'static str, entry: &Entry) -> Option<Act> {
+    Some(Act::new(action, &shown(setup, entry)).with("id", entry.id.clone()))
+}
+
+async fn restore(store: &dyn RecordStore, entry: &Entry) -> Result<Ended, Failure> {
+    let id = &entry.id;
+    let failure = match quarantine::restore(store, entry, Clock::system().now_ms()).await? {
+        Restored::Done => {
+            output::say(&format!("waxseal: {id} is back in its record"));
+            return Ok(Ended::Done);
+        }
+        Restored::Occupied => "there is a new record of that name: not overwritten",
+        Restored::Expired => "its record would have expired by now: left in quarantine",
+        Restored::Gone => "it is no longer in quarantine",
+    };
+    Err(Failure::failed(format!("{id}: {failure}")))
+}
+
+/// The record of a value, without its name.
+fn shown(setup: &Setup, entry: &Entry) -> String {
+    let name = entry.record.as_bytes();
+    let protected = setup.protected.iter().find(|p| p.pattern.matches(name));
+    let prefix = protected.map_or("", |p| p.pattern.prefix());
+    setup.mask().show(prefix, name)
 }
 
 async fn list(setup: &Setup, store: &dyn RecordStore) -> Result<Ended, Failure> {

@@ -7,10 +7,11 @@ use waxseal_core::{Binding, Mode, OpenError, Shape};
 use waxseal_stores::{Expiry, RecordName, Slot, StoreError};
 
 use crate::args::{GetArgs, PutArgs};
+use crate::audit_log::Act;
 use crate::commands::value::read_value;
 use crate::error::{Ended, Failure};
 use crate::output;
-use crate::setup::Setup;
+use crate::setup::{Protected, Setup};
 
 pub(crate) async fn get(setup: &Setup, args: &GetArgs) -> Result<Ended, Failure> {
     let protected = setup.protected(&args.name)?;
@@ -36,6 +37,7 @@ pub(crate) async fn get(setup: &Setup, args: &GetArgs) -> Result<Ended, Failure>
         .await?;
     let opened = sealer.open(&stored, binding(&name, &slot));
     let opened = opened.map_err(|error| of_value(setup, error, &stored))?;
+    setup.trail.tell(&Act::new("get", &shown))?;
     info!(record = %shown, "a record was opened for an operator");
     output::bytes(opened.as_ref().map_or(&[], |opened| &opened.value))?;
     if output::is_for_a_person() {
@@ -48,6 +50,23 @@ pub(crate) async fn put(setup: &Setup, args: &PutArgs) -> Result<Ended, Failure>
     let protected = setup.protected(&args.name)?;
     setup.keyring()?;
     let value = read_value()?;
+    let prefix = protected.pattern.prefix();
+    let shown = setup.mask().show(prefix, args.name.as_bytes());
+    let act = Some(Act::new("put", &shown));
+    let work = async {
+        write(setup, args, protected, &value).await?;
+        info!(record = %shown, "a record was written by an operator");
+        Ok(Ended::Done)
+    };
+    setup.trail.recorded(act, work).await
+}
+
+async fn write(
+    setup: &Setup,
+    args: &PutArgs,
+    protected: &Protected,
+    value: &[u8],
+) -> Result<(), Failure> {
     let store = setup.open_store().await?;
     setup.check_key_and_mark(&store).await?;
     let name = RecordName::from(args.name.as_str());
@@ -58,19 +77,14 @@ pub(crate) async fn put(setup: &Setup, args: &PutArgs) -> Result<Ended, Failure>
     let sealer = setup
         .record_sealer(protected, Mode::On, name.as_bytes(), true)
         .await?;
-    let stored = sealer.seal(&value, binding(&name, &slot))?;
+    let stored = sealer.seal(value, binding(&name, &slot))?;
     let expiry = args
         .ttl
         .map_or(Expiry::Keep, |ttl| Expiry::After(Duration::from_secs(ttl)));
     store
         .put(&name, &slot, &stored, expiry)
         .await
-        .map_err(of_another_type)?;
-    let shown = setup
-        .mask()
-        .show(protected.pattern.prefix(), name.as_bytes());
-    info!(record = %shown, "a record was written by an operator");
-    Ok(Ended::Done)
+        .map_err(of_another_type)
 }
 
 /// The binding of an envelope in this place.

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use waxseal_core::{Binding, Mode, PlainValues, Sealer};
 
 use crate::args::{OpenArgs, PlaceArgs, SealArgs};
+use crate::audit_log::Act;
 use crate::error::{Ended, Failure};
 use crate::output;
 use crate::setup::Setup;
@@ -40,8 +41,21 @@ pub(crate) async fn open(setup: &Setup, args: &OpenArgs) -> Result<Ended, Failur
         Ok(opened) if opened.as_ref().is_none_or(|o| o.form.key().is_some()) => Ok(opened),
         other => sealer.open(text, binding(&args.place)).or(other),
     }?;
+    setup
+        .trail
+        .tell(&Act::new("open", &shown(setup, &args.place)))?;
     output::bytes(opened.as_ref().map_or(&[], |opened| &opened.value))?;
     Ok(Ended::Done)
+}
+
+/// The record that an envelope is said to be of, without its name.
+fn shown(setup: &Setup, place: &PlaceArgs) -> String {
+    let Some(name) = &place.record else {
+        return "a value of no named record".to_owned();
+    };
+    let protected = setup.protected(name);
+    let prefix = protected.map_or("", |it| it.pattern.prefix());
+    setup.mask().show(prefix, name.as_bytes())
 }
 
 /// All of stdin.

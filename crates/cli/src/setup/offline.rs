@@ -57,6 +57,11 @@ impl OfflineSetup {
         }))
     }
 
+    /// Whether this process may start without custodians.
+    pub(super) fn starts(&self) -> bool {
+        self.starts
+    }
+
     pub(super) fn open(&self, variables: &Variables) -> Result<Arc<Offline>, Failure> {
         let opened = Offline::open(&self.path, &self.key, variables, self.starts);
         let opened = opened.map_err(|error| Failure::from(error).named("offline_key"))?;

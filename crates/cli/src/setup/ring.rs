@@ -282,6 +282,9 @@ impl Setup {
         // Opened again by who waits for it: an embedded store is open once.
         self.opened = None;
         if let Some(setup) = &self.ring_setup {
+            if setup.offline.as_ref().is_some_and(OfflineSetup::starts) {
+                self.trail.tell_offline(&setup.url.location())?;
+            }
             let ring = setup.open(&self.environment, opens_compromised).await?;
             self.opened = Some(OpenRing { ring, users: None });
         }

@@ -3,6 +3,7 @@
 //! tested there.
 
 mod audit;
+mod audit_log;
 mod configuration;
 mod custody;
 mod decrypt;

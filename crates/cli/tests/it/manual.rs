@@ -5,7 +5,7 @@ use std::fs;
 use crate::program::Program;
 
 /// Every command, by the words that are typed.
-const COMMANDS: [&[&str]; 34] = [
+const COMMANDS: [&[&str]; 36] = [
     &["demo"],
     &["key", "generate"],
     &["seal"],
@@ -17,6 +17,8 @@ const COMMANDS: [&[&str]; 34] = [
     &["rotate"],
     &["decrypt"],
     &["audit"],
+    &["audit-log", "verify"],
+    &["audit-log", "show"],
     &["quarantine", "list"],
     &["quarantine", "restore"],
     &["quarantine", "drop"],

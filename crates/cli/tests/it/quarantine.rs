@@ -13,7 +13,7 @@ use crate::program::{KEY, Program};
 use crate::records::{NAME, STATE, get, put, sealed};
 
 /// A server where the application met a damaged state, and what that held.
-fn one_moved_aside() -> (RedisServer, Vec<u8>) {
+pub(crate) fn one_moved_aside() -> (RedisServer, Vec<u8>) {
     let server = RedisServer::start();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let stored = runtime.block_on(meet_a_damaged_state(&server));
@@ -42,7 +42,7 @@ async fn meet_a_damaged_state(server: &RedisServer) -> Vec<u8> {
 }
 
 /// The id of the only value in quarantine.
-fn the_id(program: &Program) -> String {
+pub(crate) fn the_id(program: &Program) -> String {
     let rows = program.run(&["quarantine", "list", "--json"]).done().json();
     let [row] = &rows.as_array().unwrap()[..] else {
         panic!("{rows}");

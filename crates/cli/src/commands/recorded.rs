@@ -1,0 +1,148 @@
+//! What the audit log says about each command that changes keys or records: its word, and what it is
+//! about. Users, values and whole record names stay out.
+
+use crate::args::{
+    DecryptArgs, ExportArgs, KeyringCommand, MigrateArgs, OpeningArgs, RewrapArgs, RotateArgs,
+};
+use crate::audit_log::Act;
+use crate::setup::Setup;
+
+/// The changes of a keyring, and backups. What only looks is not recorded.
+pub(crate) fn keyring(setup: &Setup, command: &KeyringCommand) -> Option<Act> {
+    let ring = setup.ring_setup().ok().map(|it| it.url.location());
+    let ring = ring.as_deref();
+    let of_ring = |action: &'static str| Some(Act::new(action, ring?));
+    let of_key =
+        |action, id: &dyn ToString| Some(Act::new(action, &id.to_string()).with("ring", ring?));
+    match command {
+        KeyringCommand::Status => None,
+        KeyringCommand::Init(args) => {
+            let act = of_ring("keyring_init")?.with("fresh", args.fresh);
+            Some(act.with("custodians", wrapping(setup, &args.custodian)?))
+        }
+        KeyringCommand::Add => of_ring("keyring_add"),
+        KeyringCommand::Promote { id, now } => {
+            Some(of_key("keyring_promote", id)?.with("now", *now))
+        }
+        KeyringCommand::Archive { id } => of_key("keyring_archive", id),
+        KeyringCommand::Destroy { id, force } => {
+            Some(of_key("keyring_destroy", id)?.with("force", *force))
+        }
+        KeyringCommand::Compromise { id } => of_key("keyring_compromise", id),
+        KeyringCommand::Restore { from } => {
+            Some(of_ring("keyring_restore")?.with("from_elsewhere", from.is_some()))
+        }
+        KeyringCommand::Export(args) => Some(export(ring?, args)),
+        KeyringCommand::Import(args) => {
+            let act = of_ring("keyring_import")?.with("opened_with", opened_with(&args.opening));
+            Some(act.with("custodians", wrapping(setup, &args.custodian)?))
+        }
+        KeyringCommand::Rehearse(args) => {
+            let backup = Act::new("keyring_rehearse", "a backup");
+            Some(backup.with("opened_with", opened_with(&args.opening)))
+        }
+        KeyringCommand::Rewrap(args) => Some(rewrap(ring?, args)),
+        KeyringCommand::Configure(args) => {
+            Some(of_ring("keyring_configure")?.with("at_once", args.at_once))
+        }
+        KeyringCommand::Release { records } => {
+            Some(Act::new("keyring_release", &pattern(records)).with("ring", ring?))
+        }
+    }
+}
+
+pub(crate) fn migrate(setup: &Setup, args: &MigrateArgs) -> Option<Act> {
+    (!args.sweep.dry_run).then(|| sweep("migrate", setup))
+}
+
+pub(crate) fn rotate(setup: &Setup, args: &RotateArgs) -> Option<Act> {
+    let act = || sweep("rotate", setup).with("open_compromised", args.open_compromised);
+    (!args.sweep.dry_run).then(act)
+}
+
+pub(crate) fn decrypt(setup: &Setup, args: &DecryptArgs) -> Option<Act> {
+    // Without the confirmation nothing is begun.
+    (!args.sweep.dry_run && args.yes).then(|| sweep("decrypt", setup))
+}
+
+/// The user is not named: the receipt and the entry of the end hold the same keyed hash.
+pub(crate) fn forget(setup: &Setup, is_confirmed: bool) -> Option<Act> {
+    is_confirmed.then(|| Act::new("forget", "a user").with("store", setup.url.location()))
+}
+
+fn sweep(action: &'static str, setup: &Setup) -> Act {
+    let all = setup
+        .protected
+        .iter()
+        .map(|it| pattern(it.pattern.as_str()));
+    let all: Vec<_> = all.collect();
+    Act::new(action, &all.join(", ")).with("store", setup.url.location())
+}
+
+fn export(ring: &str, args: &ExportArgs) -> Act {
+    let to = match &args.shares {
+        Some(split) => format!("{}-of-{} shares", split.needed(), split.of()),
+        None => "recipients".to_owned(),
+    };
+    Act::new("keyring_export", ring).with("to", to)
+}
+
+fn rewrap(ring: &str, args: &RewrapArgs) -> Act {
+    let act = Act::new("keyring_rewrap", ring).with("to", custodians(&args.to));
+    let act = act.with("add", custodians(&args.add));
+    act.with("remove", custodians(&args.remove))
+}
+
+fn opened_with(args: &OpeningArgs) -> String {
+    match args.share.len() {
+        0 => "an identity".to_owned(),
+        shares => format!("{shares} shares"),
+    }
+}
+
+/// Who wraps the keys: those that were named, else those that are configured.
+fn wrapping(setup: &Setup, named: &[String]) -> Option<String> {
+    let configured = setup.ring_setup().ok()?.with_custodians(named);
+    Some(custodians(configured.urls()))
+}
+
+/// Custodians without what may stand behind their names, such as a PIN, or before a host.
+fn custodians(urls: &[String]) -> String {
+    let shown = |url: &String| {
+        let url = url.split(['?', '#']).next().unwrap_or_default();
+        let scheme = url.split(':').next().unwrap_or_default();
+        let has_pin = url.to_ascii_lowercase().contains("pin");
+        match url.contains('@') || has_pin {
+            true => format!("{scheme}:…"),
+            false => url.to_owned(),
+        }
+    };
+    urls.iter().map(shown).collect::<Vec<_>>().join(", ")
+}
+
+/// A pattern, unless it is the whole name of a record.
+fn pattern(text: &str) -> String {
+    match text.contains(['*', '{', '?', '[']) {
+        true => text.to_owned(),
+        false => "one record".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_pins_nor_whole_names_are_told() {
+        let urls = [
+            "pkcs11:token=a?pin-value=1234",
+            "pkcs11:pin-value=1234",
+            "vault:u:p@h",
+            "env:K",
+        ];
+        let told = custodians(&urls.map(str::to_owned));
+        assert_eq!(told, "pkcs11:token=a, pkcs11:…, vault:…, env:K");
+        assert_eq!(pattern("wa:*"), "wa:*");
+        assert_eq!(pattern("wa:5215512345678"), "one record");
+    }
+}
