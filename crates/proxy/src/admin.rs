@@ -1,5 +1,5 @@
 //! The admin address, for whoever looks after the process: `/healthz` says that it lives, `/readyz`
-//! whether a client that came now would be served.
+//! whether a client that came now would be served, `/metrics` what was counted, where anything is.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,9 +9,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+use crate::meters::Meters;
 use crate::net::listener::ListenError;
 use crate::net::upstream::Upstream;
 
@@ -44,6 +47,7 @@ pub struct StageSetter(Arc<Shown>);
 struct Shown {
     stage: AtomicU8,
     upstream: Arc<Upstream>,
+    meters: Option<Arc<Meters>>,
 }
 
 impl StageSetter {
@@ -55,7 +59,11 @@ impl StageSetter {
 
 impl Admin {
     /// Opens the address.
-    pub async fn open(at: &str, upstream: Arc<Upstream>) -> Result<Self, ListenError> {
+    pub async fn open(
+        at: &str,
+        upstream: Arc<Upstream>,
+        meters: Option<Arc<Meters>>,
+    ) -> Result<Self, ListenError> {
         let failed = |error| ListenError::Address {
             at: at.to_owned(),
             error,
@@ -65,6 +73,7 @@ impl Admin {
         let shown = Arc::new(Shown {
             stage: AtomicU8::new(Stage::Starting as u8),
             upstream,
+            meters,
         });
         Ok(Self {
             listener,
@@ -87,11 +96,27 @@ impl Admin {
 
     /// Answers until it is dropped.
     pub async fn run(self) -> std::io::Result<()> {
-        let router = Router::new()
+        let mut router = Router::new()
             .route("/healthz", get(async || "ok\n"))
-            .route("/readyz", get(ready))
-            .with_state(self.shown);
-        axum::serve(self.listener, router).await
+            .route("/readyz", get(ready));
+        if self.shown.meters.is_some() {
+            router = router.route("/metrics", get(metrics));
+        }
+        axum::serve(self.listener, router.with_state(self.shown)).await
+    }
+}
+
+/// How Prometheus calls its text format.
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+async fn metrics(State(shown): State<Arc<Shown>>) -> Response {
+    let (status, _) = ready(State(shown.clone())).await;
+    if let Some(meters) = &shown.meters {
+        meters.traffic.ready(status == StatusCode::OK);
+    }
+    match waxseal_metrics::render() {
+        Some(text) => ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
     }
 }
 

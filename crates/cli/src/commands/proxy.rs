@@ -10,14 +10,16 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use waxseal_core::{Mode, Sealer};
 use waxseal_proxy::{
-    Address, Admin, BrokenValue, Entrance, Limits, Listen, ListenError, ListenTls, Protection,
-    Proxy, Report, Settings, Sharing, Stage, StageSetter, TlsError, Upstream, UpstreamTls,
+    Address, Admin, BrokenValue, Entrance, Limits, Listen, ListenError, ListenTls, Meters,
+    Protection, Proxy, Report, Settings, Sharing, Stage, StageSetter, TlsError, Upstream,
+    UpstreamTls,
 };
 use waxseal_stores::{RedisUrl, StoreUrl};
 use waxseal_sweep::Stop;
 
 use crate::args::{Common, ProxyArgs, SharingArg};
 use crate::error::{Ended, Failure, no_key};
+use crate::metering;
 use crate::output;
 use crate::setup::Setup;
 use crate::signals;
@@ -53,10 +55,16 @@ pub(crate) async fn run(
     let listen = listen.collect::<Result<Vec<_>, _>>()?;
     let mut stop = std::pin::pin!(signals::told_to_stop());
 
-    let admin = match &args.admin {
-        Some(at) => Some(open_admin(at, upstream.clone()).await?),
-        None => None,
-    };
+    // Before anything makes a handle; where nobody can ask, nothing is counted.
+    let mut meters = None;
+    let mut admin = None;
+    if let Some(at) = &args.admin {
+        metering::begin()?;
+        let names = setup.protected.iter().map(|it| it.name.as_str());
+        let counting = Arc::new(Meters::new(names));
+        meters = Some(counting.clone());
+        admin = Some(open_admin(at, upstream.clone(), counting).await?);
+    }
     let stage = |stage| {
         if let Some(admin) = &admin {
             admin.stage.set(stage);
@@ -66,7 +74,7 @@ pub(crate) async fn run(
         told = &mut stop => return told.map(|()| Ended::Done),
         checked = wait_for_store(&mut setup) => checked?,
     }
-    let proxy = Proxy::open(settings(&setup, args, upstream, listen)?)
+    let proxy = Proxy::open(settings(&setup, args, upstream, listen, meters)?)
         .await
         .map_err(listen_failure)?;
     let upkeep = Upkept::begin(&setup).await?;
@@ -135,6 +143,7 @@ fn settings(
     args: &ProxyArgs,
     upstream: Arc<Upstream>,
     listen: Vec<Listen>,
+    meters: Option<Arc<Meters>>,
 ) -> Result<Settings, Failure> {
     let limits = Limits {
         value: args.max_value,
@@ -144,6 +153,10 @@ fn settings(
         stalled: Duration::from_secs(args.max_stall),
         ..Limits::default()
     };
+    let mut protection = protection(setup)?;
+    if let Some(meters) = meters {
+        protection = protection.meters(meters);
+    }
     let processors = available_parallelism().map_or(1, usize::from);
     let certificate = args.tls_cert.clone().zip(args.tls_key.clone());
     Ok(Settings {
@@ -164,7 +177,7 @@ fn settings(
             .workers
             .map_or((processors / 2).clamp(1, MOST_WORKERS), usize::from),
         limits,
-        protection: Arc::new(protection(setup)?),
+        protection: Arc::new(protection),
         report: reporter(),
         grace: Duration::from_secs(args.grace),
     })
@@ -271,8 +284,13 @@ impl Drop for RunningAdmin {
     }
 }
 
-async fn open_admin(at: &str, upstream: Arc<Upstream>) -> Result<RunningAdmin, Failure> {
-    let admin = Admin::open(at, upstream).await.map_err(listen_failure)?;
+async fn open_admin(
+    at: &str,
+    upstream: Arc<Upstream>,
+    meters: Arc<Meters>,
+) -> Result<RunningAdmin, Failure> {
+    let admin = Admin::open(at, upstream, Some(meters)).await;
+    let admin = admin.map_err(listen_failure)?;
     output::say(&format!("waxseal: admin on {}", admin.address()));
     let stage = admin.stage();
     let task = tokio::spawn(async move {
