@@ -42,7 +42,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Ended, Failure> {
         Command::Proxy(args) => proxy::run(Setup::read(&common)?, &common, &args).await,
         Command::Audit(args) => audit::run(&Setup::open(&common).await?, &args).await,
         Command::Keyring(command) => keyring::run(&common, &command).await,
-        Command::Keeper => keeper::run(Setup::read(&common)?).await,
+        Command::Keeper(args) => keeper::run(Setup::read(&common)?, &args).await,
         Command::Forget(args) => forget::run(&Setup::open(&common).await?, &args).await,
         Command::Receipt(command) => receipt::run(&common, &command).await,
         Command::Quarantine(command) => {

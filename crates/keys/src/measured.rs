@@ -1,10 +1,15 @@
 //! What became of values, in the words of metrics: the results of a sealer on one side, words without
-//! any name or id on the other. Counts nothing itself.
+//! any name or id on the other; and the state of a ring. Counts nothing itself.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use waxseal_core::{Form, OpenError, Opened, SealError, Sealer, Shape, fingerprint};
-use waxseal_metrics::{Format, Opening, Sealing};
+use waxseal_metrics::{Format, Opening, RingMetrics, RingState, Sealing, before_render};
+
+use crate::live::LiveRing;
+use crate::rotation::{self, Facts, Step};
+use crate::state::KeyState;
 
 /// What a key is called in metrics: the beginning of a fingerprint of its id, never the id, which is in
 /// each value.
@@ -13,6 +18,48 @@ pub fn key_name(id: u32) -> String {
     let mut name = fingerprint("waxseal key id in metrics", &id.to_be_bytes());
     name.truncate(8);
     name
+}
+
+/// Tells the state of a ring whenever metrics are shown, until the process ends.
+pub fn follow(ring: &LiveRing) {
+    let (ring, metrics) = (ring.clone(), RingMetrics::new());
+    before_render(move || metrics.set(&state(&ring)));
+}
+
+/// What a ring is like at this moment.
+#[must_use]
+pub fn state(live: &LiveRing) -> RingState {
+    let (ring, now_ms) = (live.ring(), live.now_ms());
+    let facts = Facts {
+        now_ms,
+        pending_watched: live.pending_watched(),
+        ..Facts::default()
+    };
+    let outlook = rotation::outlook(&ring, &facts);
+    // What retires keys hangs on audits, which this process may not have made.
+    let is_exchange = |step: &Step| matches!(step, Step::Add(_) | Step::Promote(_));
+    let due = outlook.due.iter().any(is_exchange).then_some(now_ms);
+    let mut coming = outlook.coming.iter();
+    let at = due.or_else(|| Some(coming.find(|(step, _)| is_exchange(step))?.1));
+    let states = KeyState::ALL.map(|state| (word(state), ring.in_state(state).count()));
+    RingState {
+        version: ring.version(),
+        sealing_age: Duration::from_millis(now_ms.saturating_sub(ring.sealing().changed)),
+        next_step: at.map(|at| Duration::from_millis(at.saturating_sub(now_ms))),
+        keys: states.into(),
+        trouble: live.trouble().is_some(),
+    }
+}
+
+fn word(state: KeyState) -> &'static str {
+    match state {
+        KeyState::Pending => "pending",
+        KeyState::Sealing => "sealing",
+        KeyState::Opening => "opening",
+        KeyState::Archived => "archived",
+        KeyState::Destroyed => "destroyed",
+        KeyState::Compromised => "compromised",
+    }
 }
 
 /// What came of a value that this sealer was to seal.

@@ -7,11 +7,15 @@ mod made;
 mod names;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
+mod ring;
+mod sweeps;
 mod traffic;
 mod values;
 
 pub use metrics::{Counter, Gauge, Histogram};
 pub use names::{Allowed, Kind, Label, Metric, TABLE};
+pub use ring::{CacheMetrics, RingMetrics, RingState, custodian_called};
+pub use sweeps::{SweepMetrics, Verdicts, quarantined};
 pub use traffic::{Cut, Side, SideMetrics, TrafficMetrics, UpstreamError};
 pub use values::{Format, KeyName, Opening, Sealing, ValueMetrics};
 

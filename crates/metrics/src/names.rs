@@ -62,6 +62,21 @@ const SIDE: Label = Label {
     values: Allowed::These(&["client", "upstream"]),
 };
 
+const SCHEME: Label = Label {
+    name: "scheme",
+    values: Allowed::These(&["env", "file", "pkcs11", "awskms", "vault", "other"]),
+};
+
+const OPERATION: Label = Label {
+    name: "operation",
+    values: Allowed::These(&["wrap", "unwrap", "rewrap"]),
+};
+
+const TASK: Label = Label {
+    name: "task",
+    values: Allowed::These(&["migrate", "rotate", "decrypt", "audit", "other"]),
+};
+
 /// From one microsecond to ten milliseconds.
 const OF_VALUES: &[f64] = &[
     0.000_001, 0.000_002, 0.000_005, 0.000_010, 0.000_020, 0.000_050, 0.000_100, 0.000_200,
@@ -307,6 +322,154 @@ pub(crate) static READY: Metric = Metric {
     ..NONE
 };
 
+pub(crate) static KEYRING_VERSION: Metric = Metric {
+    name: "waxseal_keyring_version",
+    kind: Kind::Gauge,
+    unit: "number",
+    help: "Version of the keyring document that is in use.",
+    question: "Do all processes use the same keyring?",
+    ..NONE
+};
+
+pub(crate) static KEYRING_SEALING_AGE: Metric = Metric {
+    name: "waxseal_keyring_sealing_key_age_seconds",
+    kind: Kind::Gauge,
+    unit: "seconds",
+    help: "For how long the sealing key has sealed.",
+    question: "Are keys exchanged as often as they should be?",
+    ..NONE
+};
+
+pub(crate) static KEYRING_NEXT_STEP: Metric = Metric {
+    name: "waxseal_keyring_next_step_seconds",
+    kind: Kind::Gauge,
+    unit: "seconds",
+    help: "Until the next step of the exchange of the sealing key, a new key published or the pending one sealing, by the times of the keyring; 0 when it is due, +Inf when none is to come.",
+    question: "When is the next exchange, and is one overdue?",
+    ..NONE
+};
+
+pub(crate) static KEYRING_KEYS: Metric = Metric {
+    name: "waxseal_keyring_keys",
+    kind: Kind::Gauge,
+    unit: "keys",
+    help: "Keys of the keyring by their state.",
+    question: "Are old keys retired, and is one compromised?",
+    labels: &[Label {
+        name: "state",
+        values: Allowed::These(&[
+            "pending",
+            "sealing",
+            "opening",
+            "archived",
+            "destroyed",
+            "compromised",
+        ]),
+    }],
+    ..NONE
+};
+
+pub(crate) static KEYRING_TROUBLE: Metric = Metric {
+    name: "waxseal_keyring_trouble",
+    kind: Kind::Gauge,
+    unit: "0 or 1",
+    help: "Whether something is wrong with the keyring document, so that the last good one is in use.",
+    question: "Does this process learn of new keys?",
+    ..NONE
+};
+
+pub(crate) static CUSTODIAN_CALLS: Metric = Metric {
+    name: "waxseal_custodian_calls_total",
+    unit: "calls",
+    help: "Calls of custodians that wrap and unwrap keys. None is made on the way of a value.",
+    question: "Is the key service away, or does it deny us something?",
+    labels: &[
+        SCHEME,
+        OPERATION,
+        Label {
+            name: "outcome",
+            values: Allowed::These(&["ok", "unavailable", "refused", "denied", "other"]),
+        },
+    ],
+    ..NONE
+};
+
+pub(crate) static CUSTODIAN_CALL_DURATION: Metric = Metric {
+    name: "waxseal_custodian_call_duration_seconds",
+    kind: Kind::Histogram,
+    unit: "seconds",
+    help: "How long a call of a custodian took, whatever came of it.",
+    question: "Is the key service slow?",
+    labels: &[SCHEME, OPERATION],
+    buckets: &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0],
+};
+
+pub(crate) static USER_KEY_CACHE_ENTRIES: Metric = Metric {
+    name: "waxseal_user_key_cache_entries",
+    kind: Kind::Gauge,
+    unit: "users",
+    help: "Users whose key, or whose having none, is in the cache.",
+    question: "Is the cache full?",
+    ..NONE
+};
+
+pub(crate) static USER_KEY_CACHE_LOOKUPS: Metric = Metric {
+    name: "waxseal_user_key_cache_lookups_total",
+    unit: "lookups",
+    help: "Lookups in the cache of users' keys.",
+    question: "How often must the store be asked for a user's key?",
+    labels: &[Label {
+        name: "result",
+        values: Allowed::These(&["hit", "miss"]),
+    }],
+    ..NONE
+};
+
+pub(crate) static SWEEP_RECORDS: Metric = Metric {
+    name: "waxseal_sweep_records_total",
+    unit: "values",
+    help: "Values that passes over the store are done with, by what became of them; records for `skipped`. For an audit, `done` is never written.",
+    question: "Does a pass get on, and what does it find?",
+    labels: &[
+        TASK,
+        Label {
+            name: "verdict",
+            values: Allowed::These(&[
+                "done", "already", "empty", "erased", "raced", "failed", "skipped",
+            ]),
+        },
+    ],
+    ..NONE
+};
+
+pub(crate) static SWEEP_PROGRESS: Metric = Metric {
+    name: "waxseal_sweep_progress_ratio",
+    kind: Kind::Gauge,
+    unit: "0 to 1",
+    help: "How much of the store the newest pass has gone through; 1 after its end.",
+    question: "How long will a pass take?",
+    labels: &[TASK],
+    ..NONE
+};
+
+pub(crate) static SWEEP_LAST_RUN: Metric = Metric {
+    name: "waxseal_sweep_last_run_timestamp_seconds",
+    kind: Kind::Gauge,
+    unit: "seconds since the Unix epoch",
+    help: "When a pass of this process went to its end last; 0 before the first did.",
+    question: "When were the records looked at last?",
+    labels: &[TASK],
+    ..NONE
+};
+
+pub(crate) static QUARANTINED_VALUES: Metric = Metric {
+    name: "waxseal_quarantined_values_total",
+    unit: "values",
+    help: "Values that the library moved aside because they could not be opened.",
+    question: "Is data being damaged?",
+    ..NONE
+};
+
 /// All of them.
 pub static TABLE: &[&Metric] = &[
     &SEALS,
@@ -325,6 +488,19 @@ pub static TABLE: &[&Metric] = &[
     &RECEIVED_BYTES,
     &SENT_BYTES,
     &READY,
+    &KEYRING_VERSION,
+    &KEYRING_SEALING_AGE,
+    &KEYRING_NEXT_STEP,
+    &KEYRING_KEYS,
+    &KEYRING_TROUBLE,
+    &CUSTODIAN_CALLS,
+    &CUSTODIAN_CALL_DURATION,
+    &USER_KEY_CACHE_ENTRIES,
+    &USER_KEY_CACHE_LOOKUPS,
+    &SWEEP_RECORDS,
+    &SWEEP_PROGRESS,
+    &SWEEP_LAST_RUN,
+    &QUARANTINED_VALUES,
 ];
 
 impl Metric {

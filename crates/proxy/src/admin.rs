@@ -46,7 +46,8 @@ pub struct StageSetter(Arc<Shown>);
 
 struct Shown {
     stage: AtomicU8,
-    upstream: Arc<Upstream>,
+    /// `None` for a process that serves no clients: it is never ready for them.
+    upstream: Option<Arc<Upstream>>,
     meters: Option<Arc<Meters>>,
 }
 
@@ -62,6 +63,19 @@ impl Admin {
     pub async fn open(
         at: &str,
         upstream: Arc<Upstream>,
+        meters: Option<Arc<Meters>>,
+    ) -> Result<Self, ListenError> {
+        Self::open_at(at, Some(upstream), meters).await
+    }
+
+    /// Opens the address of a process that serves no clients: tells that it lives, and what it counts.
+    pub async fn without_clients(at: &str) -> Result<Self, ListenError> {
+        Self::open_at(at, None, None).await
+    }
+
+    async fn open_at(
+        at: &str,
+        upstream: Option<Arc<Upstream>>,
         meters: Option<Arc<Meters>>,
     ) -> Result<Self, ListenError> {
         let failed = |error| ListenError::Address {
@@ -96,10 +110,12 @@ impl Admin {
 
     /// Answers until it is dropped.
     pub async fn run(self) -> std::io::Result<()> {
-        let mut router = Router::new()
-            .route("/healthz", get(async || "ok\n"))
-            .route("/readyz", get(ready));
-        if self.shown.meters.is_some() {
+        let mut router = Router::new().route("/healthz", get(async || "ok\n"));
+        let has_clients = self.shown.upstream.is_some();
+        if has_clients {
+            router = router.route("/readyz", get(ready));
+        }
+        if !has_clients || self.shown.meters.is_some() {
             router = router.route("/metrics", get(metrics));
         }
         axum::serve(self.listener, router.with_state(self.shown)).await
@@ -110,8 +126,8 @@ impl Admin {
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 async fn metrics(State(shown): State<Arc<Shown>>) -> Response {
-    let (status, _) = ready(State(shown.clone())).await;
     if let Some(meters) = &shown.meters {
+        let (status, _) = ready(State(shown.clone())).await;
         meters.traffic.ready(status == StatusCode::OK);
     }
     match waxseal_metrics::render() {
@@ -124,10 +140,17 @@ async fn ready(State(shown): State<Arc<Shown>>) -> (StatusCode, String) {
     let no = |why: &str| (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"));
     match shown.stage.load(Ordering::Relaxed) {
         0 => no("starting: the key is not yet checked against the store"),
-        1 => match shown.upstream.check(PATIENCE).await {
+        1 => match check(shown.upstream.as_deref()).await {
             Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
             Err(why) => no(&format!("the store cannot be used: {why}")),
         },
         _ => no("draining"),
+    }
+}
+
+async fn check(upstream: Option<&Upstream>) -> Result<(), &'static str> {
+    match upstream {
+        Some(upstream) => upstream.check(PATIENCE).await,
+        None => Err("this process has none"),
     }
 }

@@ -44,12 +44,22 @@ const ROWS: &[Row] = &[
     },
     Row {
         short: "sessions",
-        ours: &["waxseal-core", "waxseal-keys", "waxseal-stores"],
+        ours: &[
+            "waxseal-core",
+            "waxseal-keys",
+            "waxseal-metrics",
+            "waxseal-stores",
+        ],
         never: &[],
     },
     Row {
         short: "sweep",
-        ours: &["waxseal-core", "waxseal-keys", "waxseal-stores"],
+        ours: &[
+            "waxseal-core",
+            "waxseal-keys",
+            "waxseal-metrics",
+            "waxseal-stores",
+        ],
         never: &[],
     },
     Row {

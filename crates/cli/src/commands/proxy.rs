@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use waxseal_core::{Mode, Sealer};
+use waxseal_keys::measured;
 use waxseal_proxy::{
     Address, Admin, BrokenValue, Entrance, Limits, Listen, ListenError, ListenTls, Meters,
     Protection, Proxy, Report, Settings, Sharing, Stage, StageSetter, TlsError, Upstream,
@@ -77,6 +78,9 @@ pub(crate) async fn run(
     let proxy = Proxy::open(settings(&setup, args, upstream, listen, meters)?)
         .await
         .map_err(listen_failure)?;
+    if let (Ok(opened), Some(_)) = (setup.opened_ring(), &args.admin) {
+        measured::follow(&opened.ring);
+    }
     let upkeep = Upkept::begin(&setup).await?;
     for address in proxy.addresses() {
         output::say(&format!("waxseal: listening on {address}"));

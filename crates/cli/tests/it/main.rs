@@ -16,6 +16,7 @@ mod key;
 mod keyring;
 mod load;
 mod manual;
+mod metrics;
 mod migrate;
 mod program;
 mod proxied;
