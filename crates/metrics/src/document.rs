@@ -60,7 +60,7 @@ const OPENING: &str = "\
 Written by `cargo xtask docs` from the table of the crate `metrics` (`crates/metrics/src/names.rs`). What
 is not here is not counted.
 
-With `--admin HOST:PORT` the proxy answers `GET /metrics` there in Prometheus' text format; without it
+With `--admin HOST:PORT` the proxy and the keeper answer `GET /metrics` there in Prometheus' text format; without it
 nothing is counted, and nothing is spent on counting. The library counts through the
 [`metrics`](https://docs.rs/metrics) facade: install any recorder before the first `StateManager` is made.
 
