@@ -103,8 +103,11 @@ impl Counting {
     }
 }
 
+/// Labels and what they are.
+type Selected = &'static [(&'static str, &'static str)];
+
 /// What the load makes of each counter: the name behind `waxseal_`, labels that select, the sum.
-const OF_THE_LOAD: [(&str, &[(&str, &str)], f64); 23] = [
+const OF_THE_LOAD: [(&str, Selected, f64); 23] = [
     (
         "seals_total",
         &[("result", "ok"), ("format", "sealed")],
