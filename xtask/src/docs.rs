@@ -10,7 +10,10 @@ use crate::run::workspace_root;
 /// Where a document lies, and who writes it.
 type Document = (&'static str, fn() -> String);
 
-const DOCUMENTS: [Document; 1] = [("docs/command-policy.md", waxseal_policy::document::markdown)];
+const DOCUMENTS: [Document; 2] = [
+    ("docs/command-policy.md", waxseal_policy::document::markdown),
+    ("docs/metrics.md", waxseal_metrics::document::markdown),
+];
 
 /// The chore itself.
 pub(crate) fn write(arguments: &[String]) -> Result<(), Failure> {

@@ -28,6 +28,7 @@ pub(crate) fn everything() -> Result<(), String> {
         &system::PYTHON,
         &system::SOFTHSM,
         &system::PKCS11_TOOL,
+        &system::PROMTOOL,
     ];
     if !packages::NODE.is_installed() {
         programs.push(&system::NPM);

@@ -193,7 +193,7 @@ pub(crate) enum Command {
     Keyring(KeyringCommand),
     /// Rotation and upkeep of the keyring, for applications that use the library
     #[command(after_help = "Example:\n  waxseal keeper --config /etc/waxseal/waxseal.toml")]
-    Keeper,
+    Keeper(KeeperArgs),
     /// Erase a user: the user's key and records; prints a signed receipt
     #[command(after_help = "Example:\n  waxseal forget 5215512345678 --yes > receipt.json")]
     Forget(ForgetArgs),
@@ -238,6 +238,13 @@ pub(crate) enum KeyCommand {
 }
 
 /// The place that an envelope is bound to.
+#[derive(Args)]
+pub(crate) struct KeeperArgs {
+    /// Where /healthz and /metrics are answered: HOST:PORT
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) admin: Option<String>,
+}
+
 #[derive(Args)]
 pub(crate) struct PlaceArgs {
     /// The record that the envelope is bound to

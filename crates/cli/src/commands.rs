@@ -57,7 +57,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Ended, Failure> {
         Command::Audit(args) => audit::run(&Setup::open(&common).await?, &args).await,
         Command::AuditLog(command) => audit_log::run(&common, &command),
         Command::Keyring(command) => keyring::run(&common, &command).await,
-        Command::Keeper => keeper::run(Setup::read(&common)?).await,
+        Command::Keeper(args) => keeper::run(Setup::read(&common)?, &args).await,
         Command::Forget(args) => {
             let setup = Setup::open(&common).await?;
             let act = recorded::forget(&setup, args.yes);

@@ -39,7 +39,7 @@ pub(crate) fn begin(core_dumps: &CoreDumps, command: &Command) {
         Ok(()) => tracing::debug!("core dumps are off"),
         Err(error) => tracing::warn!("core dumps cannot be switched off: {error}"),
     }
-    if matches!(command, Command::Proxy(_) | Command::Keeper) {
+    if matches!(command, Command::Proxy(_) | Command::Keeper(_)) {
         lock_memory();
     }
 }

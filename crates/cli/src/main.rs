@@ -10,6 +10,7 @@ mod environment;
 mod error;
 mod hardening;
 mod logging;
+mod metering;
 mod output;
 mod progress;
 mod setup;

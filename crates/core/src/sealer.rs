@@ -201,6 +201,14 @@ impl Sealer {
         self.keyring.as_ref().map(SharedKeyring::current)
     }
 
+    /// The key of the keyring that seals at this moment, if there is one.
+    #[inline]
+    #[must_use]
+    pub fn sealing_id(&self) -> Option<KeyId> {
+        let ring = self.keyring.as_ref()?.glance();
+        Some(ring.sealing_id())
+    }
+
     /// The bytes to store for a value: sealed when the mode seals, else the value itself.
     pub fn to_store<'v>(
         &self,

@@ -15,6 +15,7 @@ mod awskms;
 mod bound;
 mod file;
 mod local;
+mod measured;
 mod open;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;

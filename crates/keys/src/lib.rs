@@ -15,6 +15,7 @@ mod document;
 mod error;
 mod lease;
 mod live;
+pub mod measured;
 mod offline;
 mod place;
 mod receipt;

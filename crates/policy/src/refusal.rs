@@ -62,6 +62,23 @@ pub enum DataKind {
 }
 
 impl Reason {
+    /// The reason as one word, for counting.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::ComputesOnValue => "computes_on_value",
+            Self::ComparesValue => "compares_value",
+            Self::MovesValue => "moves_value",
+            Self::RunsCode => "runs_code",
+            Self::NotYetSealed(_) => "not_yet_sealed",
+            Self::FieldsElsewhere => "fields_elsewhere",
+            Self::QuotesRequest => "quotes_request",
+            Self::UnknownCommand => "unknown_command",
+            Self::UnforeseenForm => "unforeseen_form",
+            Self::Replication => "replication",
+        }
+    }
+
     /// The cause, as the continuation of a command's name.
     #[must_use]
     pub fn cause(self) -> &'static str {

@@ -1,5 +1,5 @@
 //! The admin address, for whoever looks after the process: `/healthz` says that it lives, `/readyz`
-//! whether a client that came now would be served.
+//! whether a client that came now would be served, `/metrics` what was counted, where anything is.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,9 +9,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+use crate::meters::Meters;
 use crate::net::listener::ListenError;
 use crate::net::upstream::Upstream;
 
@@ -43,7 +46,9 @@ pub struct StageSetter(Arc<Shown>);
 
 struct Shown {
     stage: AtomicU8,
-    upstream: Arc<Upstream>,
+    /// `None` for a process that serves no clients: it is never ready for them.
+    upstream: Option<Arc<Upstream>>,
+    meters: Option<Arc<Meters>>,
 }
 
 impl StageSetter {
@@ -55,7 +60,24 @@ impl StageSetter {
 
 impl Admin {
     /// Opens the address.
-    pub async fn open(at: &str, upstream: Arc<Upstream>) -> Result<Self, ListenError> {
+    pub async fn open(
+        at: &str,
+        upstream: Arc<Upstream>,
+        meters: Option<Arc<Meters>>,
+    ) -> Result<Self, ListenError> {
+        Self::open_at(at, Some(upstream), meters).await
+    }
+
+    /// Opens the address of a process that serves no clients: tells that it lives, and what it counts.
+    pub async fn without_clients(at: &str) -> Result<Self, ListenError> {
+        Self::open_at(at, None, None).await
+    }
+
+    async fn open_at(
+        at: &str,
+        upstream: Option<Arc<Upstream>>,
+        meters: Option<Arc<Meters>>,
+    ) -> Result<Self, ListenError> {
         let failed = |error| ListenError::Address {
             at: at.to_owned(),
             error,
@@ -65,6 +87,7 @@ impl Admin {
         let shown = Arc::new(Shown {
             stage: AtomicU8::new(Stage::Starting as u8),
             upstream,
+            meters,
         });
         Ok(Self {
             listener,
@@ -87,11 +110,29 @@ impl Admin {
 
     /// Answers until it is dropped.
     pub async fn run(self) -> std::io::Result<()> {
-        let router = Router::new()
-            .route("/healthz", get(async || "ok\n"))
-            .route("/readyz", get(ready))
-            .with_state(self.shown);
-        axum::serve(self.listener, router).await
+        let mut router = Router::new().route("/healthz", get(async || "ok\n"));
+        let has_clients = self.shown.upstream.is_some();
+        if has_clients {
+            router = router.route("/readyz", get(ready));
+        }
+        if !has_clients || self.shown.meters.is_some() {
+            router = router.route("/metrics", get(metrics));
+        }
+        axum::serve(self.listener, router.with_state(self.shown)).await
+    }
+}
+
+/// How Prometheus calls its text format.
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+async fn metrics(State(shown): State<Arc<Shown>>) -> Response {
+    if let Some(meters) = &shown.meters {
+        let (status, _) = ready(State(shown.clone())).await;
+        meters.traffic.ready(status == StatusCode::OK);
+    }
+    match waxseal_metrics::render() {
+        Some(text) => ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
     }
 }
 
@@ -99,10 +140,17 @@ async fn ready(State(shown): State<Arc<Shown>>) -> (StatusCode, String) {
     let no = |why: &str| (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"));
     match shown.stage.load(Ordering::Relaxed) {
         0 => no("starting: the key is not yet checked against the store"),
-        1 => match shown.upstream.check(PATIENCE).await {
+        1 => match check(shown.upstream.as_deref()).await {
             Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
             Err(why) => no(&format!("the store cannot be used: {why}")),
         },
         _ => no("draining"),
+    }
+}
+
+async fn check(upstream: Option<&Upstream>) -> Result<(), &'static str> {
+    match upstream {
+        Some(upstream) => upstream.check(PATIENCE).await,
+        None => Err("this process has none"),
     }
 }

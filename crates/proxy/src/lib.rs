@@ -10,6 +10,7 @@ mod answers;
 mod connection;
 mod keys;
 mod limits;
+mod meters;
 mod net;
 mod open;
 mod pending;
@@ -24,6 +25,7 @@ pub use connection::{
 };
 pub use keys::{Fetched, Wanted};
 pub use limits::Limits;
+pub use meters::Meters;
 pub use net::listener::{Listen, ListenError, ListenTls};
 pub use net::upstream::{Address, TlsError, Upstream, UpstreamTls};
 pub use pending::Protocol;

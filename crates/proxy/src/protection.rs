@@ -1,11 +1,14 @@
 //! What is protected and how: the patterns, one sealer for each, and where keys come from that are not
 //! at hand.
 
+use std::sync::Arc;
+
 use waxseal_core::{NameMask, Sealer};
 use waxseal_keys::{LiveRing, UserKeys};
 use waxseal_policy::{PatternId, ProtectedNames, RecordPattern};
 
 use crate::keys::InVain;
+use crate::meters::Meters;
 
 /// The protected records and what seals them.
 pub struct Protection {
@@ -17,6 +20,7 @@ pub struct Protection {
     /// For each pattern, whether its records are under keys of single users.
     per_user: Vec<bool>,
     in_vain: InVain,
+    meters: Option<Arc<Meters>>,
 }
 
 /// A pattern whose records cannot be under keys of single users: it names no user.
@@ -38,6 +42,7 @@ impl Protection {
             ring: None,
             users: None,
             in_vain: InVain::default(),
+            meters: None,
         }
     }
 
@@ -69,6 +74,13 @@ impl Protection {
         Ok(self)
     }
 
+    /// The same, counted by these meters, whose names are of the same patterns.
+    #[must_use]
+    pub fn meters(mut self, meters: Arc<Meters>) -> Self {
+        self.meters = Some(meters);
+        self
+    }
+
     /// The patterns.
     #[must_use]
     pub fn names(&self) -> &ProtectedNames {
@@ -84,6 +96,12 @@ impl Protection {
     #[inline]
     pub(crate) fn follows_keys(&self) -> bool {
         self.ring.is_some() || self.users.is_some()
+    }
+
+    /// What is counted with, if anything is.
+    #[inline]
+    pub(crate) fn metered(&self) -> Option<&Arc<Meters>> {
+        self.meters.as_ref()
     }
 
     /// The ring that is followed.

@@ -8,12 +8,15 @@ use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
+use waxseal_metrics::{Cut, UpstreamError};
 
 use crate::answers;
 use crate::connection::Report;
 use crate::limits::Limits;
+use crate::meters::Meters;
 use crate::net::listener::{Incoming, Listen, ListenError, ListenTls, Listener};
-use crate::net::upstream::Upstream;
+use crate::net::socket::Socket;
+use crate::net::upstream::{Upstream, kind};
 use crate::net::worker::{Handle, Order};
 use crate::protection::Protection;
 
@@ -69,11 +72,39 @@ pub(crate) struct Shares {
     pub(crate) report: Report,
 }
 
+impl Shares {
+    /// Connects to the server.
+    pub(crate) async fn connect(&self) -> std::io::Result<Socket> {
+        let connected = self.upstream.connect(self.limits.connect).await;
+        if let Err(error) = &connected {
+            self.failed(kind(error));
+        }
+        let counted = self.protection.metered();
+        let counted = counted.map(|meters| meters.traffic.upstream.clone());
+        connected.map(|stream| Socket::new(stream, counted))
+    }
+
+    /// A connection to the server did not come about, or ended.
+    pub(crate) fn failed(&self, error: UpstreamError) {
+        if let Some(meters) = self.protection.metered() {
+            meters.traffic.failed(error);
+        }
+    }
+
+    /// A client's connection is ended.
+    pub(crate) fn cut(&self, cut: Cut) {
+        if let Some(meters) = self.protection.metered() {
+            meters.traffic.cut(cut);
+        }
+    }
+}
+
 /// A proxy that listens.
 pub struct Proxy {
     listeners: Vec<Listener>,
     workers: Vec<Handle>,
     connections: usize,
+    meters: Option<Arc<Meters>>,
     grace: Duration,
 }
 
@@ -91,6 +122,7 @@ impl Proxy {
         for listen in &settings.listen {
             listeners.push(Listener::open(listen, settings.listen_tls.as_ref()).await?);
         }
+        let meters = settings.protection.metered().cloned();
         let shares = Arc::new(Shares {
             upstream: settings.upstream,
             sharing: settings.sharing,
@@ -110,6 +142,7 @@ impl Proxy {
             listeners,
             workers,
             connections: settings.limits.connections,
+            meters,
             grace: settings.grace,
         })
     }
@@ -143,7 +176,7 @@ impl Proxy {
             });
         }
         tokio::select! {
-            () = hand_out(incoming, &self.workers, self.connections) => {}
+            () = hand_out(incoming, &self.workers, self.connections, self.meters.as_deref()) => {}
             () = stop => {}
         }
         // Closes the listeners: whoever comes now goes elsewhere.
@@ -165,11 +198,19 @@ impl Proxy {
 }
 
 /// Gives each client to the worker that has the fewest.
-async fn hand_out(mut incoming: Receiver<Incoming>, workers: &[Handle], most: usize) {
+async fn hand_out(
+    mut incoming: Receiver<Incoming>,
+    workers: &[Handle],
+    most: usize,
+    meters: Option<&Meters>,
+) {
     while let Some(client) = incoming.recv().await {
         let clients: usize = workers.iter().map(Handle::load).sum();
         if clients >= most {
             client.turn_away(answers::TOO_MANY);
+            if let Some(meters) = meters {
+                meters.traffic.turned_away();
+            }
             continue;
         }
         if let Some(worker) = workers.iter().min_by_key(|worker| worker.load()) {

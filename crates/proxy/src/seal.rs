@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use waxseal_core::{Binding, SealError, UserKey};
+use waxseal_keys::measured;
+use waxseal_metrics::ValueMetrics;
 use waxseal_policy::{Place, RequestChange, ValueSlot};
 use waxseal_resp::{write_bulk, write_request_head};
 
@@ -149,15 +151,21 @@ impl Request<'_> {
         };
         let sealer = protection.sealer(pattern).ok_or(SealError::NoKey)?;
         let value = argument(slot.argument);
+        let meters = protection.metered().map(|meters| &meters.values);
+        let since = meters.and_then(ValueMetrics::sealing_begins);
         let stored = if !protection.is_per_user(pattern) || !sealer.mode().seals() {
-            sealer.to_store(value, binding)?
+            sealer.to_store(value, binding)
         } else {
             // Never under another key instead.
             let key = keys.get(slot.argument).ok_or(SealError::NoKey)?;
             let sealer = sealer.clone().for_user(key.clone());
-            Cow::Owned(sealer.seal(value, binding)?)
+            sealer.seal(value, binding).map(Cow::Owned)
         };
-        then(&stored);
+        if let Some(meters) = meters {
+            meters.sealing_took(since);
+            meters.sealed(measured::sealing(&stored, sealer));
+        }
+        then(&stored?);
         Ok(())
     }
 }

@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use waxseal_core::{Binding, KeyId, OpenError, SealError, Sealer, Shape, UserKey};
-use waxseal_keys::{Cached, LiveRing, UserKeyError, UserKeys};
+use waxseal_keys::{Cached, LiveRing, UserKeyError, UserKeys, measured};
+use waxseal_metrics::{Opening, Sealing, ValueMetrics};
 use waxseal_stores::{RecordName, RecordPattern};
 
 use crate::error::StateError;
@@ -18,6 +19,13 @@ pub(crate) struct RecordSealer {
     users: Option<UserKeys>,
     /// Names the user where users have keys.
     pattern: RecordPattern,
+    counted: ValueMetrics,
+}
+
+/// What came of opening a value, and how it is counted if it stays so.
+struct Attempt {
+    result: Result<Option<Vec<u8>>, OpenError>,
+    opening: Option<Opening>,
 }
 
 impl RecordSealer {
@@ -27,11 +35,13 @@ impl RecordSealer {
         users: Option<UserKeys>,
         pattern: RecordPattern,
     ) -> Self {
+        let counted = ValueMetrics::new([pattern.as_str()], measured::key_name);
         Self {
             sealer,
             ring,
             users,
             pattern,
+            counted,
         }
     }
 
@@ -42,6 +52,7 @@ impl RecordSealer {
         value: &'v [u8],
     ) -> Result<Cow<'v, [u8]>, StateError> {
         if !self.sealer.mode().seals() {
+            self.counted.sealed(Sealing::Left);
             return Ok(Cow::Borrowed(value));
         }
         if let Some(ring) = &self.ring
@@ -50,15 +61,20 @@ impl RecordSealer {
             ring.confirm().await?;
         }
         let binding = Binding::record(name.as_bytes());
-        let envelope = match self.user(name) {
+        let of_user = match self.user(name) {
             Some((users, user)) => {
                 let key = users.read_or_create(&[user]).await?.pop();
                 let key = key.ok_or(SealError::NoKey)?;
-                self.sealer.clone().for_user(key).seal(value, binding)?
+                Some(self.sealer.clone().for_user(key))
             }
-            None => self.sealer.seal(value, binding)?,
+            None => None,
         };
-        Ok(Cow::Owned(envelope))
+        let since = self.counted.sealing_begins();
+        let sealer = of_user.as_ref().unwrap_or(&self.sealer);
+        let sealed = sealer.seal(value, binding).map(Cow::Owned);
+        self.counted.sealing_took(since);
+        self.counted.sealed(measured::sealing(&sealed, sealer));
+        Ok(sealed?)
     }
 
     /// Opens stored bytes (`None`: there are none). The outer error is one of looking for the key.
@@ -67,15 +83,24 @@ impl RecordSealer {
         name: &RecordName,
         stored: &[u8],
     ) -> Result<Result<Option<Vec<u8>>, OpenError>, StateError> {
+        let attempt = self.attempt(name, stored).await?;
+        if let Some(opening) = attempt.opening {
+            self.counted.opened(opening, 0, 1);
+        }
+        Ok(attempt.result)
+    }
+
+    /// The last of the attempts that a value takes.
+    async fn attempt(&self, name: &RecordName, stored: &[u8]) -> Result<Attempt, StateError> {
         let header = Shape::of_header(stored);
         let of_user = header.filter(|header| header.flags.per_user_key());
         if let (Some(header), Some((users, user))) = (of_user, self.user(name)) {
             let key = find(users, user, header.key).await?;
             let sealer = key.map(|key| self.sealer.clone().for_user(key));
-            return Ok(open(sealer.as_ref().unwrap_or(&self.sealer), name, stored));
+            return Ok(self.once(sealer.as_ref().unwrap_or(&self.sealer), name, stored));
         }
-        let opened = open(&self.sealer, name, stored);
-        let (Some(ring), Err(error)) = (&self.ring, &opened) else {
+        let opened = self.once(&self.sealer, name, stored);
+        let (Some(ring), Err(error)) = (&self.ring, &opened.result) else {
             return Ok(opened);
         };
         let learned = match error {
@@ -89,9 +114,19 @@ impl RecordSealer {
             _ => false,
         };
         if learned {
-            return Ok(open(&self.sealer, name, stored));
+            return Ok(self.once(&self.sealer, name, stored));
         }
         Ok(opened)
+    }
+
+    fn once(&self, sealer: &Sealer, name: &RecordName, stored: &[u8]) -> Attempt {
+        let since = self.counted.opening_begins();
+        let opened = sealer.open(stored, Binding::record(name.as_bytes()));
+        self.counted.opening_took(since);
+        Attempt {
+            opening: measured::opening(stored, &opened),
+            result: opened.map(|opened| opened.map(|it| it.value.into_owned())),
+        }
     }
 
     fn user<'a>(&'a self, name: &'a RecordName) -> Option<(&'a UserKeys, &'a [u8])> {
@@ -112,9 +147,4 @@ async fn find(
         Cached::Unknown => users.read(&[user]).await?,
     };
     Ok(found.pop().flatten())
-}
-
-fn open(sealer: &Sealer, name: &RecordName, stored: &[u8]) -> Result<Option<Vec<u8>>, OpenError> {
-    let opened = sealer.open(stored, Binding::record(name.as_bytes()))?;
-    Ok(opened.map(|opened| opened.value.into_owned()))
 }

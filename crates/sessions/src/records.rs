@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 use waxseal_core::{NameMask, OpenError, Sealer};
+use waxseal_metrics::Counter;
 use waxseal_stores::{
     Change, Expiry, Lifetime, Outcome, RecordName, RecordPattern, RecordStore, Slot,
 };
@@ -32,6 +33,7 @@ pub struct SealedRecords {
     window: Window,
     /// Whether the key is known to be the right one. Without that nothing is moved aside.
     key_checked: bool,
+    quarantined: Counter,
 }
 
 /// What a record held: the stored bytes, and the value that they opened to (empty: none, or none
@@ -97,6 +99,7 @@ impl SealedRecords {
             mask,
             window: Window::default(),
             key_checked,
+            quarantined: waxseal_metrics::quarantined(),
         })
     }
 
@@ -278,6 +281,7 @@ impl SealedRecords {
         let (store, mask) = (&*self.store, &self.mask);
         match quarantine::move_aside(store, mask, name, stored, &error.to_string(), when).await {
             Ok(true) => {
+                self.quarantined.increment(1);
                 warn!(%record, "moved to quarantine");
                 Ok(Some(Ok(None)))
             }

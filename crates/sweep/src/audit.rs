@@ -42,6 +42,10 @@ impl Audit {
 }
 
 impl Task for Audit {
+    fn name(&self) -> &'static str {
+        "audit"
+    }
+
     fn judge(&self, value: &Value<'_>) -> Result<Verdict, SealError> {
         if let Some(header) = Shape::of_header(value.stored)
             && !self.deep

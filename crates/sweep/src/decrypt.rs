@@ -18,6 +18,10 @@ impl Decrypt {
 }
 
 impl Task for Decrypt {
+    fn name(&self) -> &'static str {
+        "decrypt"
+    }
+
     fn judge(&self, value: &Value<'_>) -> Result<Verdict, SealError> {
         Ok(match value.open(&value.sealer(&self.0)) {
             Ok((_, Class::Plain)) => Verdict::Keep(Class::Plain),

@@ -19,6 +19,10 @@ impl Migrate {
 }
 
 impl Task for Migrate {
+    fn name(&self) -> &'static str {
+        "migrate"
+    }
+
     fn judge(&self, value: &Value<'_>) -> Result<Verdict, SealError> {
         let sealer = value.sealer(&self.0);
         let (plain, class) = match value.open(&sealer) {

@@ -18,6 +18,10 @@ impl Rotate {
 }
 
 impl Task for Rotate {
+    fn name(&self) -> &'static str {
+        "rotate"
+    }
+
     fn judge(&self, value: &Value<'_>) -> Result<Verdict, SealError> {
         let sealer = value.sealer(&self.0);
         match sealer.reseal(value.stored, value.binding()) {

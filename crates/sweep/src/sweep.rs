@@ -11,6 +11,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 use waxseal_core::{KeyError, NameMask, SealError};
 use waxseal_keys::{RingError, UserKeyError};
+use waxseal_metrics::{SweepMetrics, Verdicts};
 use waxseal_stores::{Cursor, Page, RecordPattern, RecordStore, StoreError};
 
 use crate::batch::{Workbench, Yield, count};
@@ -18,7 +19,7 @@ use crate::keys::Keys;
 use crate::options::{Position, Stop, SweepOptions};
 use crate::pace::{Pace, pause};
 use crate::seen::Seen;
-use crate::tally::Finding;
+use crate::tally::{Finding, Tally};
 use crate::task::Task;
 
 /// Batches at work at the same time: while one waits for the store, another is judged.
@@ -230,6 +231,7 @@ impl Sweep {
         stop: &Stop,
         watch: &mut (dyn FnMut(Event<'_>) + Send),
     ) -> Result<bool, SweepError> {
+        let counted = SweepMetrics::new(self.task.name());
         let mut batches = Batches::new();
         let mut scan = Some(Cursor::from_text(position.cursor.clone()));
         let mut seen = Seen::default();
@@ -265,6 +267,9 @@ impl Sweep {
                 trouble = graver(trouble, error);
             }
             if !gap {
+                let examined = position.examined.saturating_add(ended.examined);
+                let part = examined as f64 / records.max(1) as f64;
+                counted.went_on(verdicts(&ended.result.tally), part);
                 settle(position, ended, watch);
                 watch(Event::Progress {
                     position,
@@ -274,6 +279,9 @@ impl Sweep {
             } else if !self.options.dry_run {
                 position.carry(ended.result.tally.done);
             }
+        }
+        if trouble.is_none() && position.finished {
+            counted.ended();
         }
         trouble.map_or(Ok(position.finished), Err)
     }
@@ -343,6 +351,18 @@ impl Future for Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+fn verdicts(tally: &Tally) -> Verdicts {
+    Verdicts {
+        done: tally.done,
+        already: tally.already,
+        empty: tally.empty,
+        erased: tally.erased,
+        raced: tally.raced,
+        failed: tally.failed,
+        skipped: tally.skipped(),
     }
 }
 

@@ -16,6 +16,11 @@ pub trait Task: Send + Sync {
     /// The verdict on one value. An error stops the whole pass: it concerns every value alike.
     fn judge(&self, value: &Value<'_>) -> Result<Verdict, SealError>;
 
+    /// What it is called where passes are counted: a word of the table of metrics.
+    fn name(&self) -> &'static str {
+        "other"
+    }
+
     /// Whether it seals values: then users who have no key get one.
     fn seals(&self) -> bool {
         false

@@ -94,6 +94,18 @@ pub(super) const PKCS11_TOOL: SystemTool = SystemTool {
     program: "pkcs11-tool",
     packages: ["opensc", "opensc", "opensc", "opensc", "opensc"],
 };
+/// Checks alert rules. It comes with the server of its name, which is not run.
+pub(super) const PROMTOOL: SystemTool = SystemTool {
+    program: "promtool",
+    packages: [
+        "prometheus",
+        "golang-github-prometheus",
+        "prometheus",
+        "prometheus",
+        "prometheus",
+    ],
+};
+
 /// Installs those of these programs that are missing, all in one go.
 pub(super) fn provide(wanted: &[&SystemTool]) -> Result<(), String> {
     let missing: Vec<&SystemTool> = wanted

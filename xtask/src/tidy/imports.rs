@@ -27,8 +27,13 @@ const ROWS: &[Row] = &[
         never: &["tokio", "redis", "redb", "aws-lc-rs", "aes-gcm", "tracing"],
     },
     Row {
+        short: "metrics",
+        ours: &[],
+        never: &["tokio", "redis", "redb", "aws-lc-rs", "aes-gcm", "tracing"],
+    },
+    Row {
         short: "keys",
-        ours: &["waxseal-core"],
+        ours: &["waxseal-core", "waxseal-metrics"],
         never: &["redis", "redb", "aws-lc-rs", "aes-gcm", "dotenvy"],
     },
     Row {
@@ -39,12 +44,22 @@ const ROWS: &[Row] = &[
     },
     Row {
         short: "sessions",
-        ours: &["waxseal-core", "waxseal-keys", "waxseal-stores"],
+        ours: &[
+            "waxseal-core",
+            "waxseal-keys",
+            "waxseal-metrics",
+            "waxseal-stores",
+        ],
         never: &[],
     },
     Row {
         short: "sweep",
-        ours: &["waxseal-core", "waxseal-keys", "waxseal-stores"],
+        ours: &[
+            "waxseal-core",
+            "waxseal-keys",
+            "waxseal-metrics",
+            "waxseal-stores",
+        ],
         never: &[],
     },
     Row {
@@ -74,6 +89,7 @@ const ROWS: &[Row] = &[
         ours: &[
             "waxseal-core",
             "waxseal-keys",
+            "waxseal-metrics",
             "waxseal-resp",
             "waxseal-policy",
         ],
@@ -85,6 +101,7 @@ const ROWS: &[Row] = &[
             "waxseal",
             "waxseal-core",
             "waxseal-keys",
+            "waxseal-metrics",
             "waxseal-proxy",
             "waxseal-stores",
             "waxseal-sessions",
@@ -101,7 +118,7 @@ const ROWS: &[Row] = &[
 ];
 
 /// Crates from outside that exactly one of ours may import.
-const ONLY: [(&str, &str); 16] = [
+const ONLY: [(&str, &str); 18] = [
     ("aws-lc-rs", "core"),
     ("aes-gcm", "core"),
     ("xaes-256-gcm", "core"),
@@ -117,6 +134,8 @@ const ONLY: [(&str, &str); 16] = [
     ("vsss-rs", "keys"),
     // The errors of actix-session's trait are `anyhow` errors; nobody else needs them.
     ("anyhow", "sessions"),
+    ("metrics", "metrics"),
+    ("metrics-exporter-prometheus", "metrics"),
     ("clap", "cli"),
     ("clap_complete", "cli"),
     ("clap_mangen", "cli"),

@@ -33,10 +33,12 @@ pub(crate) enum Side {
     Waxseal,
     /// `waxseal proxy --upstream own`.
     WaxsealOwn,
+    /// The first again, counting: with `--admin`.
+    WaxsealMetrics,
 }
 
 impl Side {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::NoProxy,
         Self::HaProxy,
         Self::Twemproxy,
@@ -44,6 +46,7 @@ impl Side {
         Self::EnvoyRedis,
         Self::Waxseal,
         Self::WaxsealOwn,
+        Self::WaxsealMetrics,
     ];
 
     /// The side on the command line.
@@ -56,12 +59,16 @@ impl Side {
             Self::EnvoyRedis => "envoy-redis",
             Self::Waxseal => "waxseal",
             Self::WaxsealOwn => "waxseal-own",
+            Self::WaxsealMetrics => "waxseal-metrics",
         }
     }
 
     /// Whether Redis must hold something else than the client sent.
     fn seals(self) -> bool {
-        matches!(self, Self::Waxseal | Self::WaxsealOwn)
+        matches!(
+            self,
+            Self::Waxseal | Self::WaxsealOwn | Self::WaxsealMetrics
+        )
     }
 }
 
@@ -75,6 +82,7 @@ impl fmt::Display for Side {
             Self::EnvoyRedis => "Envoy, Redis",
             Self::Waxseal => "Waxseal, auto",
             Self::WaxsealOwn => "Waxseal, own",
+            Self::WaxsealMetrics => "Waxseal, metrics",
         })
     }
 }
@@ -103,7 +111,9 @@ impl Running {
                     process: None,
                 });
             }
-            Side::Waxseal | Side::WaxsealOwn => env!("CARGO_BIN_EXE_waxseal").into(),
+            Side::Waxseal | Side::WaxsealOwn | Side::WaxsealMetrics => {
+                env!("CARGO_BIN_EXE_waxseal").into()
+            }
             _ => peers::program(side)?,
         };
         let mut last = String::new();
@@ -188,8 +198,12 @@ fn start_waxseal(
         Side::WaxsealOwn => "own",
         _ => "auto",
     };
+    command.arg("proxy");
+    if side == Side::WaxsealMetrics {
+        command.args(["--admin", "127.0.0.1:0"]);
+    }
     command
-        .args(["proxy", "--listen", "127.0.0.1:0"])
+        .args(["--listen", "127.0.0.1:0"])
         .args(["--store", &format!("redis://127.0.0.1:{redis_port}")])
         .args(["--protect", PATTERN, "--format", "sealed"])
         .args(["--upstream", upstream])

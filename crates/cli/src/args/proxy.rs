@@ -15,7 +15,7 @@ pub(crate) struct ProxyArgs {
     /// leaves it]
     #[arg(long, value_name = "MODE", value_parser = octal)]
     pub(crate) unix_mode: Option<u32>,
-    /// Where /healthz and /readyz are answered: HOST:PORT
+    /// Where /healthz, /readyz and /metrics are answered: HOST:PORT
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) admin: Option<String>,
     /// How values of protected records are written [default: as waxseal.toml says, else classic]

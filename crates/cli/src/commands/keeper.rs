@@ -3,12 +3,17 @@
 
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
+use waxseal_keys::measured;
+use waxseal_proxy::Admin;
 use waxseal_sweep::Stop;
 use waxseal_upkeep::Upkeep;
 
+use crate::args::KeeperArgs;
 use crate::audit_log::Service;
 use crate::error::{Ended, Failure};
+use crate::metering;
 use crate::output;
 use crate::setup::Setup;
 use crate::signals::stop_on_signal;
@@ -16,23 +21,52 @@ use crate::signals::stop_on_signal;
 /// Between two attempts to reach keyring and store at start.
 const RETRY: Duration = Duration::from_secs(1);
 
-pub(crate) async fn run(mut setup: Setup) -> Result<Ended, Failure> {
+pub(crate) async fn run(mut setup: Setup, args: &KeeperArgs) -> Result<Ended, Failure> {
     setup.ring_setup()?;
     setup.trail.tell_mode(&Service {
         what: "keeper",
         store: &setup.url.location(),
         mode: &setup.mode.to_string(),
     })?;
+    // Before anything makes a handle; where nobody can ask, nothing is counted.
+    let _admin = match &args.admin {
+        Some(at) => Some(open_admin(at).await?),
+        None => None,
+    };
     let stop = stop_on_signal()?;
     let Some(upkeep) = begin(&mut setup, &stop).await? else {
         return Ok(Ended::Done);
     };
+    measured::follow(upkeep.ring());
     output::say(&format!(
         "waxseal: keeping the keyring at {}",
         upkeep.ring().location()
     ));
     upkeep.run(&stop).await;
     Ok(Ended::Done)
+}
+
+/// The admin address, until it is dropped.
+struct RunningAdmin(JoinHandle<()>);
+
+impl Drop for RunningAdmin {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn open_admin(at: &str) -> Result<RunningAdmin, Failure> {
+    metering::begin()?;
+    let admin = Admin::without_clients(at).await.map_err(|error| {
+        Failure::failed(&error)
+            .hint("stop whoever listens there, or take another address with --admin")
+    })?;
+    output::say(&format!("waxseal: admin on {}", admin.address()));
+    Ok(RunningAdmin(tokio::spawn(async move {
+        if let Err(error) = admin.run().await {
+            tracing::error!("the admin address has ended: {error}");
+        }
+    })))
 }
 
 /// Waits until keyring and store can be reached; `None` where it is told to stop before.

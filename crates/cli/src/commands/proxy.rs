@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use waxseal_core::{Mode, Sealer};
+use waxseal_keys::measured;
 use waxseal_proxy::{
-    Address, Admin, BrokenValue, Entrance, Limits, Listen, ListenError, ListenTls, Protection,
-    Proxy, Report, Settings, Sharing, Stage, StageSetter, TlsError, Upstream, UpstreamTls,
+    Address, Admin, BrokenValue, Entrance, Limits, Listen, ListenError, ListenTls, Meters,
+    Protection, Proxy, Report, Settings, Sharing, Stage, StageSetter, TlsError, Upstream,
+    UpstreamTls,
 };
 use waxseal_stores::{RedisUrl, StoreUrl};
 use waxseal_sweep::Stop;
@@ -19,6 +21,7 @@ use waxseal_sweep::Stop;
 use crate::args::{Common, ProxyArgs, SharingArg};
 use crate::audit_log::Service;
 use crate::error::{Ended, Failure, no_key};
+use crate::metering;
 use crate::output;
 use crate::setup::Setup;
 use crate::signals;
@@ -59,10 +62,16 @@ pub(crate) async fn run(
     })?;
     let mut stop = std::pin::pin!(signals::told_to_stop());
 
-    let admin = match &args.admin {
-        Some(at) => Some(open_admin(at, upstream.clone()).await?),
-        None => None,
-    };
+    // Before anything makes a handle; where nobody can ask, nothing is counted.
+    let mut meters = None;
+    let mut admin = None;
+    if let Some(at) = &args.admin {
+        metering::begin()?;
+        let names = setup.protected.iter().map(|it| it.name.as_str());
+        let counting = Arc::new(Meters::new(names));
+        meters = Some(counting.clone());
+        admin = Some(open_admin(at, upstream.clone(), counting).await?);
+    }
     let stage = |stage| {
         if let Some(admin) = &admin {
             admin.stage.set(stage);
@@ -72,9 +81,12 @@ pub(crate) async fn run(
         told = &mut stop => return told.map(|()| Ended::Done),
         checked = wait_for_store(&mut setup) => checked?,
     }
-    let proxy = Proxy::open(settings(&setup, args, upstream, listen)?)
+    let proxy = Proxy::open(settings(&setup, args, upstream, listen, meters)?)
         .await
         .map_err(listen_failure)?;
+    if let (Ok(opened), Some(_)) = (setup.opened_ring(), &args.admin) {
+        measured::follow(&opened.ring);
+    }
     let upkeep = Upkept::begin(&setup).await?;
     for address in proxy.addresses() {
         output::say(&format!("waxseal: listening on {address}"));
@@ -90,20 +102,22 @@ pub(crate) async fn run(
         })
         .await;
     upkeep.end().await;
-    if ended.cut > 0 {
-        let connections = if ended.cut == 1 {
-            "1 connection was".to_owned()
-        } else {
-            format!("{} connections were", ended.cut)
-        };
-        let text = format!(
-            "{connections} cut: something was still under way after {} s",
-            args.grace
-        );
-        output::complain("warning", &text);
-        return Ok(Ended::Findings);
-    }
-    Ok(Ended::Done)
+    Ok(told(ended.cut, args))
+}
+
+/// Tells of connections that had to be cut.
+fn told(cut: usize, args: &ProxyArgs) -> Ended {
+    let connections = match cut {
+        0 => return Ended::Done,
+        1 => "1 connection was".to_owned(),
+        cut => format!("{cut} connections were"),
+    };
+    let text = format!(
+        "{connections} cut: something was still under way after {} s",
+        args.grace
+    );
+    output::complain("warning", &text);
+    Ended::Findings
 }
 
 /// What must be so before anything is opened.
@@ -141,6 +155,7 @@ fn settings(
     args: &ProxyArgs,
     upstream: Arc<Upstream>,
     listen: Vec<Listen>,
+    meters: Option<Arc<Meters>>,
 ) -> Result<Settings, Failure> {
     let limits = Limits {
         value: args.max_value,
@@ -150,6 +165,10 @@ fn settings(
         stalled: Duration::from_secs(args.max_stall),
         ..Limits::default()
     };
+    let mut protection = protection(setup)?;
+    if let Some(meters) = meters {
+        protection = protection.meters(meters);
+    }
     let processors = available_parallelism().map_or(1, usize::from);
     let certificate = args.tls_cert.clone().zip(args.tls_key.clone());
     Ok(Settings {
@@ -170,7 +189,7 @@ fn settings(
             .workers
             .map_or((processors / 2).clamp(1, MOST_WORKERS), usize::from),
         limits,
-        protection: Arc::new(protection(setup)?),
+        protection: Arc::new(protection),
         report: reporter(),
         grace: Duration::from_secs(args.grace),
     })
@@ -277,8 +296,13 @@ impl Drop for RunningAdmin {
     }
 }
 
-async fn open_admin(at: &str, upstream: Arc<Upstream>) -> Result<RunningAdmin, Failure> {
-    let admin = Admin::open(at, upstream).await.map_err(listen_failure)?;
+async fn open_admin(
+    at: &str,
+    upstream: Arc<Upstream>,
+    meters: Arc<Meters>,
+) -> Result<RunningAdmin, Failure> {
+    let admin = Admin::open(at, upstream, Some(meters)).await;
+    let admin = admin.map_err(listen_failure)?;
     output::say(&format!("waxseal: admin on {}", admin.address()));
     let stage = admin.stage();
     let task = tokio::spawn(async move {

@@ -6,6 +6,7 @@ mod changes;
 mod doctor;
 mod init;
 mod lost;
+mod metrics;
 mod settings;
 mod status;
 mod upkeep;

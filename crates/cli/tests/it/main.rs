@@ -2,6 +2,7 @@
 //! environment, against real servers and embedded files. What the libraries beneath promise is
 //! tested there.
 
+mod alerts;
 mod audit;
 mod audit_log;
 mod configuration;
@@ -17,6 +18,7 @@ mod key;
 mod keyring;
 mod load;
 mod manual;
+mod metrics;
 mod migrate;
 mod program;
 mod proxied;

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use tracing::warn;
 use waxseal_core::SecretKey;
 
+use super::measured::Measured;
 use super::{Context, Custodian};
 use crate::document::Wrap;
 use crate::error::CustodianError;
@@ -28,7 +29,8 @@ impl Custodians {
     /// Adds one.
     #[must_use]
     pub fn with(mut self, custodian: Arc<dyn Custodian>) -> Self {
-        self.open.insert(custodian.url().to_owned(), custodian);
+        let url = custodian.url().to_owned();
+        self.open.insert(url, Arc::new(Measured(custodian)));
         self
     }
 

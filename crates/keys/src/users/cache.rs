@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use waxseal_core::UserKey;
+use waxseal_metrics::CacheMetrics;
 
 use super::Cached;
 
@@ -38,6 +39,7 @@ type Entries = HashMap<Vec<u8>, (Kept, Instant)>;
 pub(super) struct Cache {
     bounds: CacheBounds,
     generations: Mutex<Generations>,
+    counted: CacheMetrics,
 }
 
 #[derive(Default)]
@@ -48,15 +50,28 @@ struct Generations {
     swept: Option<Instant>,
 }
 
+impl Generations {
+    fn users(&self) -> usize {
+        self.young.len().saturating_add(self.old.len())
+    }
+}
+
 impl Cache {
     pub(super) fn new(bounds: CacheBounds) -> Self {
         Self {
             bounds,
             generations: Mutex::default(),
+            counted: CacheMetrics::new(),
         }
     }
 
     pub(super) fn get(&self, user: &[u8]) -> Cached {
+        let cached = self.find(user);
+        self.counted.looked_up(!matches!(cached, Cached::Unknown));
+        cached
+    }
+
+    fn find(&self, user: &[u8]) -> Cached {
         self.with(|generations| {
             if let Some((kept, since)) = generations.young.get_mut(user) {
                 return self.fresh(kept, *since);
@@ -87,6 +102,7 @@ impl Cache {
         self.with(|generations| {
             generations.old.remove(user);
             self.insert(generations, user.to_vec(), kept, asked);
+            self.counted.holds(generations.users());
         });
     }
 
@@ -94,6 +110,7 @@ impl Cache {
         self.with(|generations| {
             generations.young.remove(user);
             generations.old.remove(user);
+            self.counted.holds(generations.users());
         });
     }
 

@@ -54,7 +54,7 @@ impl Connection {
     ) -> Option<Vec<u8>> {
         let arguments = self.scanner.arguments(rest);
         let passes = self.talk.passes(&arguments, self.scanner.announced());
-        (!passes).then(|| answer(self.talk.command(&arguments)))
+        (!passes).then(|| answer(self.talk.command(&arguments).unwrap_or("this command")))
     }
 
     /// Lets a request go by that is not held: to the server, or nowhere with an error.
@@ -66,6 +66,10 @@ impl Connection {
         upstream: &mut Vec<u8>,
     ) -> Result<usize, Next> {
         let forward = refusal.is_none();
+        if !forward {
+            let command = self.talk.command(&self.scanner.arguments(rest));
+            self.talk.count_refusal(command, "too_large");
+        }
         if forward && route != Route::Own {
             self.scanner.reset();
             return Err(Next::Own);
@@ -132,9 +136,7 @@ impl Talk {
             )
     }
 
-    fn command(&self, arguments: &Arguments<'_>) -> &'static str {
-        decide(self.protection.names(), arguments)
-            .command
-            .unwrap_or("this command")
+    fn command(&self, arguments: &Arguments<'_>) -> Option<&'static str> {
+        decide(self.protection.names(), arguments).command
     }
 }

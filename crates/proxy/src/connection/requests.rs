@@ -172,11 +172,13 @@ impl Talk {
             return One::Again(next);
         }
         if self.monitoring && !matches!(effect, Effect::Reset | Effect::Quit) {
+            self.count_refusal(command, "monitoring");
             self.answer(&answers::refused_while_monitoring(), client);
             return One::Done;
         }
         if self.cannot_be_followed(effect) {
             self.answering = Answering::On;
+            self.count_refusal(command, "without_replies");
             self.answer(&answers::refused_without_replies(name), client);
             self.closing = true;
             return One::Done;
@@ -186,10 +188,12 @@ impl Talk {
             Effect::Exec | Effect::Discard | Effect::Reset | Effect::Quit
         );
         if !ends && !self.has_room_in_transaction(0) {
+            self.count_refusal(command, "transaction_too_large");
             self.refuse(&answers::transaction_too_large(), client);
             return One::Done;
         }
         if self.transaction.is_some() && effects_cut_a_transaction(effect) {
+            self.count_refusal(command, "in_transaction");
             self.refuse(&answers::refused_in_transaction(name), client);
             return One::Done;
         }
@@ -199,6 +203,7 @@ impl Talk {
                 Ready::Yes(ready) => keys = ready,
                 Ready::NotYet => return One::Again(Next::Keys),
                 Ready::Never(answer) => {
+                    self.count_refusal(command, "keys_out_of_reach");
                     self.refuse(&answer, client);
                     return One::Done;
                 }
@@ -231,10 +236,14 @@ impl Talk {
                 self.sent(name, Shape::AsItIs);
             }
             Action::Forward => self.forward_with_effect(request, name, effect, upstream, client),
-            Action::Refuse(refusal) => self.refuse(&answers::refused(&refusal), client),
+            Action::Refuse(refusal) => {
+                self.count_refusal(refusal.command, refusal.reason.word());
+                self.refuse(&answers::refused(&refusal), client);
+            }
             Action::Transform(transform) => {
                 let shape = Shape::of(transform.reply, request.arguments);
                 if !self.has_room_in_transaction(shape.weight()) {
+                    self.count_refusal(Some(name), "transaction_too_large");
                     self.refuse(&answers::transaction_too_large(), client);
                     return;
                 }
@@ -244,6 +253,7 @@ impl Talk {
                         self.sent(name, shape);
                     }
                     Err(error) => {
+                        self.count_refusal(Some(name), "not_sealed");
                         self.refuse(&answers::not_sealed(name, &error), client);
                     }
                 }
@@ -308,6 +318,13 @@ impl Talk {
     pub(super) fn refuse(&mut self, answer: &[u8], client: &mut Vec<u8>) {
         self.note_refusal();
         self.answer(answer, client);
+    }
+
+    /// Counts a request that is not sent. The command is one of the table, or none.
+    pub(super) fn count_refusal(&self, command: Option<&'static str>, reason: &'static str) {
+        if let Some(meters) = self.protection.metered() {
+            meters.traffic.refused(command, reason);
+        }
     }
 
     fn note_refusal(&mut self) {

@@ -6,6 +6,8 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use waxseal_metrics::UpstreamError;
+
 use self::end::HalfRequest;
 use self::keys::Fetches;
 use self::way::Way;
@@ -118,9 +120,11 @@ impl From<Closed> for Over {
 /// Serves one client to its end.
 pub(crate) async fn serve(worker: &Rc<Worker>, incoming: Incoming) {
     let limits = worker.settings.limits;
-    let Some(socket) = incoming.into_socket(limits.half_request).await else {
+    let Some(stream) = incoming.into_stream(limits.half_request).await else {
         return;
     };
+    let counted = worker.settings.protection.metered();
+    let socket = Socket::new(stream, counted.map(|it| it.traffic.clients.clone()));
     let shared = Rc::new(Shared {
         id: worker.next_id(),
         state: RefCell::new(State {
@@ -257,6 +261,7 @@ impl Client {
         }
         let limits = self.worker.settings.limits;
         let Ok(wrote) = socket::write(&mut own.socket, &mut own.outgoing, cx) else {
+            self.worker.settings.failed(UpstreamError::Closed);
             self.bereft = true;
             return true;
         };
@@ -271,6 +276,7 @@ impl Client {
         let came = match socket::read(&mut own.socket, &mut scratch, cx) {
             Poll::Pending => return wrote,
             Poll::Ready(0) => {
+                worker.settings.failed(UpstreamError::Closed);
                 self.bereft = true;
                 return true;
             }
@@ -308,6 +314,10 @@ impl Client {
     /// The server sent what nothing explains: the connection ends.
     fn unexplained(&mut self, error: Unexplained) {
         tracing::warn!("closing a connection: {error}");
+        self.worker.settings.failed(match error {
+            Unexplained::Entrance => UpstreamError::Entrance,
+            Unexplained::NoReply(_) | Unexplained::Pairing => UpstreamError::Unexplained,
+        });
         let outgoing = &mut self.shared.state.borrow_mut().outgoing;
         if error == Unexplained::Entrance && outgoing.is_empty() {
             let answer = answers::unreachable(&error.to_string());

@@ -1,12 +1,9 @@
 //! The end of a client's socket, after everything for the client has been written to it.
 
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
-
-use tokio::io::AsyncWrite;
 
 use super::socket::{self, Socket};
 use super::worker::Worker;
@@ -23,7 +20,7 @@ pub(crate) async fn say_farewell(mut socket: Socket, worker: &Rc<Worker>) {
     let mut taken = 0;
     let reading = poll_fn(|cx| {
         if !shut {
-            match Pin::new(&mut socket).poll_shutdown(cx) {
+            match socket::shut(&mut socket, cx) {
                 Poll::Ready(Ok(())) => shut = true,
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
                 Poll::Pending => return Poll::Pending,

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use tokio::time::{Instant, Sleep, sleep};
+use waxseal_metrics::{Cut, UpstreamError};
 use waxseal_resp::ReplyScanner;
 
 use super::buffer::{Outgoing, Waiting};
@@ -212,7 +213,7 @@ async fn drive(lane: Rc<Lane>, worker: Rc<Worker>) {
         why: "the connection to it ended in a way that was not foreseen",
     };
     let settings = &worker.settings;
-    end.why = match settings.upstream.connect(settings.limits.connect).await {
+    end.why = match settings.connect().await {
         Err(error) => cause(&error),
         Ok(socket) => {
             let greeting = lane.greet(&settings.upstream.entrance);
@@ -226,7 +227,13 @@ async fn drive(lane: Rc<Lane>, worker: Rc<Worker>) {
                 patience: None,
                 behind: false,
             };
-            traffic.await
+            let why = traffic.await;
+            settings.failed(match why {
+                DESYNCHRONISED => UpstreamError::Unexplained,
+                REFUSED => UpstreamError::Entrance,
+                _ => UpstreamError::Closed,
+            });
+            why
         }
     };
 }
@@ -254,6 +261,8 @@ struct Patience {
 
 /// What the server is at fault for, or we.
 const DESYNCHRONISED: &str = "the server sent what no request explains";
+/// The operator is.
+const REFUSED: &str = "the server refuses the user, password or database of the store's URL";
 
 impl Future for Traffic {
     type Output = &'static str;
@@ -329,6 +338,7 @@ impl Traffic {
             let unread = patience.client.unread();
             if unread.saturating_add(PROGRESS) > patience.unread {
                 patience.client.cut_off();
+                self.worker.settings.cut(Cut::NotReading);
                 self.lane.state.borrow_mut().held_up_by = None;
                 cx.waker().wake_by_ref();
                 break;
@@ -378,7 +388,7 @@ fn deal(
         let push = state.turns.is_empty() && rest.first() == Some(&b'>');
         if ours || push {
             if *greeting > 0 && scanner.is_at_start() && matches!(rest.first(), Some(b'-' | b'!')) {
-                return Err("the server refuses the user, password or database of the store's URL");
+                return Err(REFUSED);
             }
             let scanned = scanner.scan(rest).map_err(|_| DESYNCHRONISED)?;
             *used += scanned.used;

@@ -11,7 +11,7 @@ use rustls::server::WebPkiClientVerifier;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::TlsAcceptor;
 
-use super::socket::{Socket, set_up};
+use super::socket::{Stream, set_up};
 use super::upstream::{TlsError, certificates, private_key};
 
 /// Clients that may wait to be accepted.
@@ -157,7 +157,7 @@ impl Drop for Open {
 impl Incoming {
     /// The socket on the event loop of this thread, after the TLS handshake. `None` where there is
     /// none any more.
-    pub(crate) async fn into_socket(self, limit: Duration) -> Option<Socket> {
+    pub(crate) async fn into_stream(self, limit: Duration) -> Option<Box<dyn Stream>> {
         match self.socket {
             Accepted::Unix(socket) => Some(Box::new(UnixStream::from_std(socket).ok()?)),
             Accepted::Tcp(socket) => {

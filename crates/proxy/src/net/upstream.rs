@@ -13,9 +13,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use waxseal_metrics::UpstreamError;
 use waxseal_resp::ReplyScanner;
 
-use super::socket::{Socket, set_up};
+use super::socket::{Stream, set_up};
 use crate::connection::Entrance;
 
 /// Where the server is.
@@ -116,13 +117,13 @@ impl Upstream {
     }
 
     /// Connects, without a word to the server yet.
-    pub(crate) async fn connect(&self, limit: Duration) -> io::Result<Socket> {
+    pub(crate) async fn connect(&self, limit: Duration) -> io::Result<Box<dyn Stream>> {
         timeout(limit, self.connect_slowly())
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    async fn connect_slowly(&self) -> io::Result<Socket> {
+    async fn connect_slowly(&self) -> io::Result<Box<dyn Stream>> {
         match &self.address {
             Address::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),
             Address::Tcp { host, port } => {
@@ -213,6 +214,19 @@ pub(crate) fn cause(error: &io::Error) -> &'static str {
         }
         io::ErrorKind::InvalidData => "TLS fails: certificate or protocol",
         _ => "the connection fails",
+    }
+}
+
+/// The same, to be counted.
+pub(crate) fn kind(error: &io::Error) -> UpstreamError {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => UpstreamError::Refused,
+        io::ErrorKind::TimedOut => UpstreamError::Timeout,
+        io::ErrorKind::NotFound => UpstreamError::Missing,
+        io::ErrorKind::PermissionDenied => UpstreamError::Permission,
+        io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => UpstreamError::BrokenOff,
+        io::ErrorKind::InvalidData => UpstreamError::Tls,
+        _ => UpstreamError::Other,
     }
 }
 

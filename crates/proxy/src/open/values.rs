@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use waxseal_core::{Binding, OpenError, Sealer, Shape, UserKey};
 use waxseal_keys::Cached;
+use waxseal_metrics::ValueMetrics;
 use waxseal_policy::PatternId;
 
 use crate::answers::{self, Culprit};
 use crate::keys::{Found, Side, Wanted};
+use crate::meters::Openings;
 use crate::pending::{Name, Place};
 use crate::protection::Protection;
 
@@ -52,6 +54,7 @@ pub(crate) struct Values<'a> {
     /// Keys that are not at hand: where there are any, the reply must be opened again.
     wanted: Option<Box<Wanted>>,
     broken: Vec<Broken>,
+    openings: Openings,
     /// Users' keys that were at hand. Another time they may not be.
     used: Vec<(Name, Arc<UserKey>)>,
     /// The record of the last value and its user's sealer: the next value is often of the same.
@@ -69,6 +72,7 @@ impl<'a> Values<'a> {
             fetched,
             wanted: None,
             broken: Vec::new(),
+            openings: Openings::default(),
             used: Vec::new(),
             last: None,
         }
@@ -81,7 +85,12 @@ impl<'a> Values<'a> {
     /// What is wanted, if anything is, or else the values that did not open.
     pub(crate) fn finish(self) -> Result<Vec<Broken>, Box<Wanted>> {
         match self.wanted {
-            None => Ok(self.broken),
+            None => {
+                if let Some(meters) = self.protection.metered() {
+                    self.openings.count(meters);
+                }
+                Ok(self.broken)
+            }
             Some(mut wanted) => {
                 wanted.keep(self.used);
                 Err(wanted)
@@ -105,11 +114,17 @@ impl<'a> Values<'a> {
             let refused = OpenError::Refused;
             return Err(answers::broken(command, &refused, Culprit::Environment));
         };
+        let meters = self.protection.metered().map(|meters| &meters.values);
+        let since = meters.and_then(ValueMetrics::opening_begins);
         let opened = if self.protection.is_per_user(spot.pattern) {
             self.of_user(sealer, spot).open(stored, binding)
         } else {
             sealer.open(stored, binding)
         };
+        if let Some(meters) = meters {
+            meters.opening_took(since);
+            self.openings.note(stored, &opened, spot.pattern);
+        }
         let error = match opened {
             Ok(Some(opened)) => return Ok(opened.value),
             // An empty value is an empty value.

@@ -17,6 +17,7 @@ mod actix;
 mod guards;
 mod logs;
 mod manager;
+mod metrics;
 mod outage;
 mod quarantine;
 mod rings;

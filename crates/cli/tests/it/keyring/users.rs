@@ -11,7 +11,7 @@ const CONFIG: &str = "[[protect]]\nname = \"States\"\nrecords = \"wa:{user}\"\np
 /// The user of the record that the tests use.
 const USER: &str = "5215512345678";
 
-fn world(lies: Lies) -> World {
+pub(super) fn world(lies: Lies) -> World {
     let world = World::with(lies, CONFIG);
     world.init();
     world

@@ -7,6 +7,8 @@ use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep, sleep};
 
+use waxseal_metrics::Cut;
+
 use super::Client;
 use super::way::Way;
 use crate::connection::Next;
@@ -61,6 +63,7 @@ impl Client {
         }
         let half_sent = in_a_request && self.next == Next::More;
         if half_sent && !self.finished && !self.bereft && self.is_too_slow(cx) {
+            self.worker.settings.cut(Cut::HalfRequest);
             return Poll::Ready(());
         }
         Poll::Pending

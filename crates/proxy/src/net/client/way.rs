@@ -66,7 +66,6 @@ impl Client {
             lane.detach(&self.shared);
         }
         let settings = self.worker.settings.clone();
-        let limit = settings.limits.connect;
         let spare = self
             .worker
             .spare(self.shared.state.borrow().connection.protocol());
@@ -76,7 +75,7 @@ impl Client {
             {
                 return Ok((socket, false));
             }
-            Ok((settings.upstream.connect(limit).await?, true))
+            Ok((settings.connect().await?, true))
         }));
     }
 

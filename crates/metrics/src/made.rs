@@ -1,0 +1,104 @@
+//! Makes handles: a metric of the table and its labels become a handle of the recorder that is installed
+//! at that moment. What is counted is not known here.
+
+use std::sync::OnceLock;
+
+use metrics::{
+    Counter, Gauge, Histogram, Key, Label, Level, Metadata, SharedString, with_recorder,
+};
+
+use crate::names::{Kind, Metric};
+
+const METADATA: Metadata<'static> = Metadata::new("waxseal", Level::INFO, None);
+
+/// The values of a metric's labels, in the order of the table.
+pub(crate) type Words<'a> = &'a [&'a str];
+
+fn key(metric: &Metric, words: Words<'_>) -> Key {
+    let labels = metric.labels.iter().zip(words);
+    let labels = labels.map(|(label, word)| Label::new(label.name, (*word).to_owned()));
+    Key::from_parts(metric.name, labels.collect::<Vec<_>>())
+}
+
+/// A handle of a counter.
+pub(crate) fn counter(metric: &'static Metric, words: Words<'_>) -> Counter {
+    describe(metric);
+    with_recorder(|recorder| recorder.register_counter(&key(metric, words), &METADATA))
+}
+
+/// A handle of a gauge.
+pub(crate) fn gauge(metric: &'static Metric, words: Words<'_>) -> Gauge {
+    describe(metric);
+    with_recorder(|recorder| recorder.register_gauge(&key(metric, words), &METADATA))
+}
+
+/// A handle of a histogram.
+pub(crate) fn histogram(metric: &'static Metric, words: Words<'_>) -> Histogram {
+    describe(metric);
+    with_recorder(|recorder| recorder.register_histogram(&key(metric, words), &METADATA))
+}
+
+fn describe(metric: &'static Metric) {
+    let help = SharedString::const_str(metric.help);
+    with_recorder(|recorder| match metric.kind {
+        Kind::Counter => recorder.describe_counter(metric.name.into(), None, help),
+        Kind::Gauge => recorder.describe_gauge(metric.name.into(), None, help),
+        Kind::Histogram => recorder.describe_histogram(metric.name.into(), None, help),
+    });
+}
+
+/// Keys that one process tells apart. A ring can hold a thousand, and each is a series for ever.
+const MOST_KEYS: usize = 64;
+
+/// A counter for each key of a ring, made when the key is first seen; found again without a lock.
+pub(crate) struct ByKey {
+    make: Box<dyn Fn(&str) -> Counter + Send + Sync>,
+    slots: [OnceLock<(u32, Counter)>; MOST_KEYS],
+    others: OnceLock<Counter>,
+}
+
+impl ByKey {
+    pub(crate) fn new(make: impl Fn(&str) -> Counter + Send + Sync + 'static) -> Self {
+        Self {
+            make: Box::new(make),
+            slots: [const { OnceLock::new() }; MOST_KEYS],
+            others: OnceLock::new(),
+        }
+    }
+
+    /// The counter of a key. Keys beyond what is told apart have one together.
+    #[inline]
+    pub(crate) fn of(&self, key: u32, name: impl Fn(u32) -> String) -> &Counter {
+        for slot in &self.slots {
+            let (other, counter) = slot.get_or_init(|| (key, (self.make)(&name(key))));
+            if *other == key {
+                return counter;
+            }
+        }
+        self.others.get_or_init(|| (self.make)("other"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_key_has_one_counter_and_those_beyond_the_bound_one_together() {
+        let made = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let seen = made.clone();
+        let by_key = ByKey::new(move |name| {
+            seen.lock().unwrap().push(name.to_owned());
+            Counter::noop()
+        });
+        for _ in 0..3 {
+            for key in 0..100 {
+                by_key.of(key, |key| format!("k{key}"));
+            }
+        }
+        let made = made.lock().unwrap();
+        assert_eq!(made.len(), MOST_KEYS + 1);
+        assert_eq!((made[0].as_str(), made[63].as_str()), ("k0", "k63"));
+        assert_eq!(made[64], "other");
+    }
+}

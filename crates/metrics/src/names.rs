@@ -1,0 +1,555 @@
+//! The table: every metric that Waxseal has, with its labels and what they can be. What is not in it is
+//! neither counted nor shown; `docs/metrics.md` is written from it.
+
+/// What a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows, while the process lives.
+    Counter,
+    /// How it is now.
+    Gauge,
+    /// How often a duration was at most so long.
+    Histogram,
+}
+
+/// One metric.
+#[derive(Debug)]
+pub struct Metric {
+    /// Its name, which ends with its unit.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// What its numbers are of.
+    pub unit: &'static str,
+    /// What it tells.
+    pub help: &'static str,
+    /// What somebody who operates Waxseal asks that it answers.
+    pub question: &'static str,
+    /// Its labels, in order.
+    pub labels: &'static [Label],
+    /// The upper bounds of a histogram's buckets, in its unit.
+    pub buckets: &'static [f64],
+}
+
+/// A label, and what it can be.
+#[derive(Debug)]
+pub struct Label {
+    /// Its name.
+    pub name: &'static str,
+    /// What it can be.
+    pub values: Allowed,
+}
+
+/// What a label can be.
+#[derive(Debug)]
+pub enum Allowed {
+    /// One of these words.
+    These(&'static [&'static str]),
+    /// Other words as well, of a number that is bounded as it says here.
+    Bounded(&'static str),
+}
+
+/// What a label of keys can be: never a key's id.
+const KEY: Label = Label {
+    name: "key",
+    values: Allowed::Bounded(
+        "8 hexadecimal characters of the fingerprint of a key's id; `user` for all keys of users together, `none` without a key, `unknown` for keys that the ring does not hold, `other` for keys beyond the first 64 that this process saw",
+    ),
+};
+
+const SIDE: Label = Label {
+    name: "side",
+    values: Allowed::These(&["client", "upstream"]),
+};
+
+const SCHEME: Label = Label {
+    name: "scheme",
+    values: Allowed::These(&["env", "file", "pkcs11", "awskms", "vault", "other"]),
+};
+
+const OPERATION: Label = Label {
+    name: "operation",
+    values: Allowed::These(&["wrap", "unwrap", "rewrap"]),
+};
+
+const TASK: Label = Label {
+    name: "task",
+    values: Allowed::These(&["migrate", "rotate", "decrypt", "audit", "other"]),
+};
+
+/// From one microsecond to ten milliseconds.
+const OF_VALUES: &[f64] = &[
+    0.000_001, 0.000_002, 0.000_005, 0.000_010, 0.000_020, 0.000_050, 0.000_100, 0.000_200,
+    0.000_500, 0.001, 0.010,
+];
+
+const NONE: Metric = Metric {
+    name: "",
+    kind: Kind::Counter,
+    unit: "",
+    help: "",
+    question: "",
+    labels: &[],
+    buckets: &[],
+};
+
+pub(crate) static SEALS: Metric = Metric {
+    name: "waxseal_seals_total",
+    unit: "values",
+    help: "Values that were to be sealed. `left` are those that mode off stores as they are.",
+    question: "Is everything that is written sealed, in which format and under which key?",
+    labels: &[
+        Label {
+            name: "result",
+            values: Allowed::These(&[
+                "ok",
+                "left",
+                "no_key",
+                "key_exhausted",
+                "too_long",
+                "erased",
+                "other",
+            ]),
+        },
+        Label {
+            name: "format",
+            values: Allowed::These(&["classic", "sealed", "plain"]),
+        },
+        KEY,
+    ],
+    ..NONE
+};
+
+pub(crate) static OPENS: Metric = Metric {
+    name: "waxseal_opens_total",
+    unit: "values",
+    help: "Stored values that were to be opened. Plain values that were accepted are result ok, format plain.",
+    question: "Do values fail to open, and why? Is an old key still needed? Is anything still plain?",
+    labels: &[
+        Label {
+            name: "result",
+            values: Allowed::These(&[
+                "ok",
+                "refused",
+                "unknown_key",
+                "compromised",
+                "plaintext",
+                "malformed",
+                "erased",
+                "other",
+            ]),
+        },
+        Label {
+            name: "format",
+            values: Allowed::These(&["classic", "sealed", "plain", "unknown"]),
+        },
+        KEY,
+    ],
+    ..NONE
+};
+
+pub(crate) static PLAIN_VALUES: Metric = Metric {
+    name: "waxseal_plain_values_total",
+    unit: "values",
+    help: "Plain values that were read from protected records, whether mode accepted or refused them.",
+    question: "Which records are not migrated yet? Does somebody write past the proxy?",
+    labels: &[Label {
+        name: "pattern",
+        values: Allowed::Bounded("the configured name of the protected pattern, or the pattern"),
+    }],
+    ..NONE
+};
+
+pub(crate) static SEAL_DURATION: Metric = Metric {
+    name: "waxseal_seal_duration_seconds",
+    kind: Kind::Histogram,
+    unit: "seconds",
+    help: "How long sealing a value took. Sampled: every 16th value of each thread.",
+    question: "What does sealing cost a request?",
+    buckets: OF_VALUES,
+    ..NONE
+};
+
+pub(crate) static OPEN_DURATION: Metric = Metric {
+    name: "waxseal_open_duration_seconds",
+    kind: Kind::Histogram,
+    unit: "seconds",
+    help: "How long opening a value took. Sampled: every 16th value of each thread.",
+    question: "What does opening cost a request?",
+    buckets: OF_VALUES,
+    ..NONE
+};
+
+pub(crate) static REFUSED_COMMANDS: Metric = Metric {
+    name: "waxseal_refused_commands_total",
+    unit: "requests",
+    help: "Requests that the proxy answered with an error instead of sending them.",
+    question: "Which commands does an application use that cannot work on protected records?",
+    labels: &[
+        Label {
+            name: "command",
+            values: Allowed::Bounded(
+                "a command of docs/command-policy.md, `xgroup|create` for a subcommand; else `other`",
+            ),
+        },
+        Label {
+            name: "reason",
+            values: Allowed::These(&[
+                "computes_on_value",
+                "compares_value",
+                "moves_value",
+                "runs_code",
+                "not_yet_sealed",
+                "fields_elsewhere",
+                "quotes_request",
+                "unknown_command",
+                "unforeseen_form",
+                "replication",
+                "monitoring",
+                "without_replies",
+                "in_transaction",
+                "transaction_too_large",
+                "too_large",
+                "not_sealed",
+                "keys_out_of_reach",
+            ]),
+        },
+    ],
+    ..NONE
+};
+
+pub(crate) static CLIENT_CONNECTIONS: Metric = Metric {
+    name: "waxseal_client_connections",
+    kind: Kind::Gauge,
+    unit: "connections",
+    help: "Connections of clients that are open.",
+    question: "How near is the bound on connections?",
+    ..NONE
+};
+
+pub(crate) static CLIENT_CONNECTIONS_OPENED: Metric = Metric {
+    name: "waxseal_client_connections_opened_total",
+    unit: "connections",
+    help: "Connections of clients that were taken, with TLS after the handshake.",
+    question: "Do clients connect anew for each request?",
+    ..NONE
+};
+
+pub(crate) static CLIENT_CONNECTIONS_TURNED_AWAY: Metric = Metric {
+    name: "waxseal_client_connections_turned_away_total",
+    unit: "connections",
+    help: "Connections of clients that were turned away because there were too many.",
+    question: "Is --max-connections too small?",
+    ..NONE
+};
+
+pub(crate) static CLIENT_CONNECTIONS_CUT: Metric = Metric {
+    name: "waxseal_client_connections_cut_total",
+    unit: "connections",
+    help: "Connections of clients that the proxy ended: half a request that did not go on, replies that were not read and held up others.",
+    question: "Do clients hang, or does somebody try to hold connections?",
+    labels: &[Label {
+        name: "cause",
+        values: Allowed::These(&["half_request", "not_reading"]),
+    }],
+    ..NONE
+};
+
+pub(crate) static UPSTREAM_CONNECTIONS: Metric = Metric {
+    name: "waxseal_upstream_connections",
+    kind: Kind::Gauge,
+    unit: "connections",
+    help: "Connections to the server that are open, shared ones and clients' own.",
+    question: "How many of the server's maxclients does the proxy take?",
+    ..NONE
+};
+
+pub(crate) static UPSTREAM_CONNECTIONS_OPENED: Metric = Metric {
+    name: "waxseal_upstream_connections_opened_total",
+    unit: "connections",
+    help: "Connections to the server that came about.",
+    question: "Does the proxy lose its connections to the server?",
+    ..NONE
+};
+
+pub(crate) static UPSTREAM_ERRORS: Metric = Metric {
+    name: "waxseal_upstream_errors_total",
+    unit: "errors",
+    help: "Connections to the server that did not come about, or ended other than by their client.",
+    question: "Is the server away, or does something between it and the proxy break?",
+    labels: &[Label {
+        name: "kind",
+        values: Allowed::These(&[
+            "refused",
+            "timeout",
+            "missing",
+            "permission",
+            "broken_off",
+            "tls",
+            "other",
+            "closed",
+            "entrance",
+            "unexplained",
+        ]),
+    }],
+    ..NONE
+};
+
+pub(crate) static RECEIVED_BYTES: Metric = Metric {
+    name: "waxseal_received_bytes_total",
+    unit: "bytes",
+    help: "Bytes that came from clients, and from the server; without what TLS adds.",
+    question: "How much traffic is there, and how much longer does sealing make it?",
+    labels: &[SIDE],
+    ..NONE
+};
+
+pub(crate) static SENT_BYTES: Metric = Metric {
+    name: "waxseal_sent_bytes_total",
+    unit: "bytes",
+    help: "Bytes that went to clients, and to the server; without what TLS adds.",
+    question: "How much traffic is there, and how much longer does sealing make it?",
+    labels: &[SIDE],
+    ..NONE
+};
+
+pub(crate) static READY: Metric = Metric {
+    name: "waxseal_ready",
+    kind: Kind::Gauge,
+    unit: "0 or 1",
+    help: "Whether a client that came now would be served, as /readyz answers; found out when asked.",
+    question: "Should clients be sent here?",
+    ..NONE
+};
+
+pub(crate) static KEYRING_VERSION: Metric = Metric {
+    name: "waxseal_keyring_version",
+    kind: Kind::Gauge,
+    unit: "number",
+    help: "Version of the keyring document that is in use.",
+    question: "Do all processes use the same keyring?",
+    ..NONE
+};
+
+pub(crate) static KEYRING_SEALING_AGE: Metric = Metric {
+    name: "waxseal_keyring_sealing_key_age_seconds",
+    kind: Kind::Gauge,
+    unit: "seconds",
+    help: "For how long the sealing key has sealed.",
+    question: "Are keys exchanged as often as they should be?",
+    ..NONE
+};
+
+pub(crate) static KEYRING_NEXT_STEP: Metric = Metric {
+    name: "waxseal_keyring_next_step_seconds",
+    kind: Kind::Gauge,
+    unit: "seconds",
+    help: "Until the next step of the exchange of the sealing key, a new key published or the pending one sealing, by the times of the keyring; 0 when it is due, +Inf when none is to come.",
+    question: "When is the next exchange, and is one overdue?",
+    ..NONE
+};
+
+pub(crate) static KEYRING_KEYS: Metric = Metric {
+    name: "waxseal_keyring_keys",
+    kind: Kind::Gauge,
+    unit: "keys",
+    help: "Keys of the keyring by their state.",
+    question: "Are old keys retired, and is one compromised?",
+    labels: &[Label {
+        name: "state",
+        values: Allowed::These(&[
+            "pending",
+            "sealing",
+            "opening",
+            "archived",
+            "destroyed",
+            "compromised",
+        ]),
+    }],
+    ..NONE
+};
+
+pub(crate) static KEYRING_TROUBLE: Metric = Metric {
+    name: "waxseal_keyring_trouble",
+    kind: Kind::Gauge,
+    unit: "0 or 1",
+    help: "Whether something is wrong with the keyring document, so that the last good one is in use.",
+    question: "Does this process learn of new keys?",
+    ..NONE
+};
+
+pub(crate) static CUSTODIAN_CALLS: Metric = Metric {
+    name: "waxseal_custodian_calls_total",
+    unit: "calls",
+    help: "Calls of custodians that wrap and unwrap keys. None is made on the way of a value.",
+    question: "Is the key service away, or does it deny us something?",
+    labels: &[
+        SCHEME,
+        OPERATION,
+        Label {
+            name: "outcome",
+            values: Allowed::These(&["ok", "unavailable", "refused", "denied", "other"]),
+        },
+    ],
+    ..NONE
+};
+
+pub(crate) static CUSTODIAN_CALL_DURATION: Metric = Metric {
+    name: "waxseal_custodian_call_duration_seconds",
+    kind: Kind::Histogram,
+    unit: "seconds",
+    help: "How long a call of a custodian took, whatever came of it.",
+    question: "Is the key service slow?",
+    labels: &[SCHEME, OPERATION],
+    buckets: &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0],
+};
+
+pub(crate) static USER_KEY_CACHE_ENTRIES: Metric = Metric {
+    name: "waxseal_user_key_cache_entries",
+    kind: Kind::Gauge,
+    unit: "users",
+    help: "Users whose key, or whose having none, is in the cache.",
+    question: "Is the cache full?",
+    ..NONE
+};
+
+pub(crate) static USER_KEY_CACHE_LOOKUPS: Metric = Metric {
+    name: "waxseal_user_key_cache_lookups_total",
+    unit: "lookups",
+    help: "Lookups in the cache of users' keys.",
+    question: "How often must the store be asked for a user's key?",
+    labels: &[Label {
+        name: "result",
+        values: Allowed::These(&["hit", "miss"]),
+    }],
+    ..NONE
+};
+
+pub(crate) static SWEEP_RECORDS: Metric = Metric {
+    name: "waxseal_sweep_records_total",
+    unit: "values",
+    help: "Values that passes over the store are done with, by what became of them; records for `skipped`. For an audit, `done` is never written.",
+    question: "Does a pass get on, and what does it find?",
+    labels: &[
+        TASK,
+        Label {
+            name: "verdict",
+            values: Allowed::These(&[
+                "done", "already", "empty", "erased", "raced", "failed", "skipped",
+            ]),
+        },
+    ],
+    ..NONE
+};
+
+pub(crate) static SWEEP_PROGRESS: Metric = Metric {
+    name: "waxseal_sweep_progress_ratio",
+    kind: Kind::Gauge,
+    unit: "0 to 1",
+    help: "How much of the store the newest pass has gone through; 1 after its end.",
+    question: "How long will a pass take?",
+    labels: &[TASK],
+    ..NONE
+};
+
+pub(crate) static SWEEP_LAST_RUN: Metric = Metric {
+    name: "waxseal_sweep_last_run_timestamp_seconds",
+    kind: Kind::Gauge,
+    unit: "seconds since the Unix epoch",
+    help: "When a pass of this process went to its end last; 0 before the first did.",
+    question: "When were the records looked at last?",
+    labels: &[TASK],
+    ..NONE
+};
+
+pub(crate) static QUARANTINED_VALUES: Metric = Metric {
+    name: "waxseal_quarantined_values_total",
+    unit: "values",
+    help: "Values that the library moved aside because they could not be opened.",
+    question: "Is data being damaged?",
+    ..NONE
+};
+
+/// All of them.
+pub static TABLE: &[&Metric] = &[
+    &SEALS,
+    &OPENS,
+    &PLAIN_VALUES,
+    &SEAL_DURATION,
+    &OPEN_DURATION,
+    &REFUSED_COMMANDS,
+    &CLIENT_CONNECTIONS,
+    &CLIENT_CONNECTIONS_OPENED,
+    &CLIENT_CONNECTIONS_TURNED_AWAY,
+    &CLIENT_CONNECTIONS_CUT,
+    &UPSTREAM_CONNECTIONS,
+    &UPSTREAM_CONNECTIONS_OPENED,
+    &UPSTREAM_ERRORS,
+    &RECEIVED_BYTES,
+    &SENT_BYTES,
+    &READY,
+    &KEYRING_VERSION,
+    &KEYRING_SEALING_AGE,
+    &KEYRING_NEXT_STEP,
+    &KEYRING_KEYS,
+    &KEYRING_TROUBLE,
+    &CUSTODIAN_CALLS,
+    &CUSTODIAN_CALL_DURATION,
+    &USER_KEY_CACHE_ENTRIES,
+    &USER_KEY_CACHE_LOOKUPS,
+    &SWEEP_RECORDS,
+    &SWEEP_PROGRESS,
+    &SWEEP_LAST_RUN,
+    &QUARANTINED_VALUES,
+];
+
+impl Metric {
+    /// Whether one of its labels can be this word.
+    #[must_use]
+    pub fn allows(&self, label: &str, word: &str) -> bool {
+        let label = self.labels.iter().find(|it| it.name == label);
+        label.is_some_and(|label| match label.values {
+            Allowed::These(words) => words.contains(&word),
+            Allowed::Bounded(_) => true,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_as_prometheus_wants_them_and_each_is_there_once() {
+        let names: HashSet<_> = TABLE.iter().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), TABLE.len());
+        for metric in TABLE {
+            let name = metric.name;
+            let fine = |letter: char| letter.is_ascii_lowercase() || letter == '_';
+            assert!(
+                name.starts_with("waxseal_") && name.chars().all(fine),
+                "{name}"
+            );
+            assert_eq!(
+                name.ends_with("_total"),
+                metric.kind == Kind::Counter,
+                "{name}"
+            );
+            assert_eq!(
+                metric.kind == Kind::Histogram,
+                !metric.buckets.is_empty(),
+                "{name}"
+            );
+            assert!(metric.buckets.is_sorted(), "{name}");
+            for text in [metric.help, metric.question, metric.unit] {
+                assert!(!text.is_empty(), "{name}");
+            }
+            assert!(
+                metric.question.ends_with('?') && metric.help.ends_with('.'),
+                "{name}"
+            );
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Keys: the state of a keyring, who was asked to wrap and unwrap, and the cache of users' keys. Knows no
+//! key, no id and no user: numbers and the words of the table.
+
+use std::time::Duration;
+
+use metrics::{Counter, Gauge};
+
+use crate::made::{counter, gauge, histogram};
+use crate::names::{
+    CUSTODIAN_CALL_DURATION, CUSTODIAN_CALLS, KEYRING_KEYS, KEYRING_NEXT_STEP, KEYRING_SEALING_AGE,
+    KEYRING_TROUBLE, KEYRING_VERSION, USER_KEY_CACHE_ENTRIES, USER_KEY_CACHE_LOOKUPS,
+};
+
+/// What is known about a keyring at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RingState {
+    /// The version of its document.
+    pub version: u64,
+    /// For how long its sealing key has sealed.
+    pub sealing_age: Duration,
+    /// Until the next step of the exchange of its sealing key; `None` where none is to come.
+    pub next_step: Option<Duration>,
+    /// How many keys are in each state, by the word of the state.
+    pub keys: Vec<(&'static str, usize)>,
+    /// Whether something is wrong with the document.
+    pub trouble: bool,
+}
+
+/// Handles for the state of a keyring.
+pub struct RingMetrics {
+    version: Gauge,
+    sealing_age: Gauge,
+    next_step: Gauge,
+    trouble: Gauge,
+}
+
+impl RingMetrics {
+    /// The handles. Made once.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "it registers with the recorder")]
+    pub fn new() -> Self {
+        Self {
+            version: gauge(&KEYRING_VERSION, &[]),
+            sealing_age: gauge(&KEYRING_SEALING_AGE, &[]),
+            next_step: gauge(&KEYRING_NEXT_STEP, &[]),
+            trouble: gauge(&KEYRING_TROUBLE, &[]),
+        }
+    }
+
+    /// The keyring is like this now.
+    pub fn set(&self, state: &RingState) {
+        self.version.set(state.version as f64);
+        self.sealing_age.set(state.sealing_age.as_secs_f64());
+        let next = state.next_step;
+        self.next_step
+            .set(next.map_or(f64::INFINITY, |next| next.as_secs_f64()));
+        self.trouble.set(f64::from(u8::from(state.trouble)));
+        for (word, count) in &state.keys {
+            let count = u32::try_from(*count).unwrap_or(u32::MAX);
+            gauge(&KEYRING_KEYS, &[word]).set(f64::from(count));
+        }
+    }
+}
+
+/// The schemes of custodians' URLs.
+const SCHEMES: [&str; 5] = ["env", "file", "pkcs11", "awskms", "vault"];
+
+/// A custodian was asked for an operation (`wrap`, `unwrap`, `rewrap`), and this came of it. Asked for so
+/// rarely that no handle is kept.
+pub fn custodian_called(url: &str, operation: &'static str, outcome: &'static str, took: Duration) {
+    let scheme = url.split(':').next().unwrap_or_default();
+    let known = SCHEMES.iter().find(|known| **known == scheme);
+    let scheme = known.copied().unwrap_or("other");
+    counter(&CUSTODIAN_CALLS, &[scheme, operation, outcome]).increment(1);
+    histogram(&CUSTODIAN_CALL_DURATION, &[scheme, operation]).record(took.as_secs_f64());
+}
+
+/// Handles for a cache of users' keys.
+pub struct CacheMetrics {
+    hits: Counter,
+    misses: Counter,
+    entries: Gauge,
+}
+
+impl CacheMetrics {
+    /// The handles. Made once for each cache.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "it registers with the recorder")]
+    pub fn new() -> Self {
+        Self {
+            hits: counter(&USER_KEY_CACHE_LOOKUPS, &["hit"]),
+            misses: counter(&USER_KEY_CACHE_LOOKUPS, &["miss"]),
+            entries: gauge(&USER_KEY_CACHE_ENTRIES, &[]),
+        }
+    }
+
+    /// A user was looked up.
+    pub fn looked_up(&self, found: bool) {
+        let counter = if found { &self.hits } else { &self.misses };
+        counter.increment(1);
+    }
+
+    /// It holds so many users.
+    pub fn holds(&self, users: usize) {
+        self.entries
+            .set(f64::from(u32::try_from(users).unwrap_or(u32::MAX)));
+    }
+}

@@ -1,0 +1,252 @@
+//! Values: what was sealed and opened, with which result, format and key, and how long it took. Latencies
+//! are sampled: asking the clock twice would cost as much as everything else here together.
+
+use std::cell::Cell;
+use std::thread::LocalKey;
+use std::time::Instant;
+
+use metrics::{Counter, Histogram};
+
+use crate::made::{ByKey, counter, histogram};
+use crate::names::{OPEN_DURATION, OPENS, PLAIN_VALUES, SEAL_DURATION, SEALS};
+
+/// Of so many values of a thread, one is measured.
+const SAMPLED: u8 = 16;
+
+thread_local! {
+    static SEALED: Cell<u8> = const { Cell::new(0) };
+    static OPENED: Cell<u8> = const { Cell::new(0) };
+}
+
+/// The form of a stored value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// The classic format.
+    Classic,
+    /// The sealed format.
+    Sealed,
+}
+
+/// Tells a key's id by a short name that is not the id.
+pub type KeyName = fn(u32) -> String;
+
+/// What came of a value that was to be sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sealing {
+    /// Sealed, under this key of the ring.
+    Done(Format, u32),
+    /// Sealed, under a user's key.
+    OfUser,
+    /// Left as it is: the mode does not seal.
+    Left,
+    /// There is no key.
+    NoKey,
+    /// The key has sealed as many values as its format allows.
+    KeyExhausted,
+    /// Longer than the format can say.
+    TooLong,
+    /// The user was erased.
+    Erased,
+    /// None of these.
+    Other,
+}
+
+/// What came of a stored value that was to be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// Opened, with this key of the ring.
+    Done(Format, u32),
+    /// Opened, with a user's key.
+    OfUser,
+    /// It was plain, and may be.
+    Plain,
+    /// In the sealed format, under a key of the ring, and not opened by it.
+    Refused(u32),
+    /// The same under a user's key.
+    RefusedOfUser,
+    /// In another form, and not opened.
+    RefusedUnnamed,
+    /// Under a key that the ring does not hold.
+    UnknownKey,
+    /// Under a key of its user that is not there.
+    UnknownKeyOfUser,
+    /// Under a compromised key.
+    Compromised,
+    /// It was plain, and may not be.
+    Plaintext,
+    /// It starts like an envelope and is none.
+    Malformed,
+    /// Under a user's key that was destroyed.
+    Erased,
+    /// None of these.
+    Other,
+}
+
+const SEALINGS: [(Sealing, [&str; 3]); 7] = [
+    (Sealing::OfUser, ["ok", "sealed", "user"]),
+    (Sealing::Left, ["left", "plain", "none"]),
+    (Sealing::NoKey, ["no_key", "plain", "none"]),
+    (Sealing::KeyExhausted, ["key_exhausted", "classic", "none"]),
+    (Sealing::TooLong, ["too_long", "plain", "none"]),
+    (Sealing::Erased, ["erased", "sealed", "user"]),
+    (Sealing::Other, ["other", "plain", "none"]),
+];
+
+const OPENINGS: [(Opening, [&str; 3]); 11] = [
+    (Opening::OfUser, ["ok", "sealed", "user"]),
+    (Opening::Plain, ["ok", "plain", "none"]),
+    (Opening::RefusedOfUser, ["refused", "sealed", "user"]),
+    (Opening::RefusedUnnamed, ["refused", "unknown", "none"]),
+    (Opening::UnknownKey, ["unknown_key", "sealed", "unknown"]),
+    (Opening::UnknownKeyOfUser, ["unknown_key", "sealed", "user"]),
+    (Opening::Compromised, ["compromised", "unknown", "none"]),
+    (Opening::Plaintext, ["plaintext", "plain", "none"]),
+    (Opening::Malformed, ["malformed", "sealed", "none"]),
+    (Opening::Erased, ["erased", "sealed", "user"]),
+    (Opening::Other, ["other", "unknown", "none"]),
+];
+
+/// Handles for what becomes of values.
+pub struct ValueMetrics {
+    key_name: KeyName,
+    sealed: [ByKey; 2],
+    sealings: Vec<(Sealing, Counter)>,
+    opened: [ByKey; 2],
+    refused: ByKey,
+    openings: Vec<(Opening, Counter)>,
+    plain: Vec<Counter>,
+    sealing_took: Histogram,
+    opening_took: Histogram,
+}
+
+impl ValueMetrics {
+    /// For these patterns, by their configured names; `key_name` tells how keys are called.
+    #[must_use]
+    pub fn new<'p>(patterns: impl IntoIterator<Item = &'p str>, key_name: KeyName) -> Self {
+        let [classic, sealed] = ["classic", "sealed"].map(|format| {
+            let seals = ByKey::new(move |key| counter(&SEALS, &["ok", format, key]));
+            let opens = ByKey::new(move |key| counter(&OPENS, &["ok", format, key]));
+            (seals, opens)
+        });
+        let patterns = patterns.into_iter();
+        Self {
+            key_name,
+            sealed: [classic.0, sealed.0],
+            opened: [classic.1, sealed.1],
+            refused: ByKey::new(|key| counter(&OPENS, &["refused", "sealed", key])),
+            sealings: SEALINGS
+                .map(|(it, words)| (it, counter(&SEALS, &words)))
+                .into(),
+            openings: OPENINGS
+                .map(|(it, words)| (it, counter(&OPENS, &words)))
+                .into(),
+            plain: patterns
+                .map(|name| counter(&PLAIN_VALUES, &[name]))
+                .collect(),
+            sealing_took: histogram(&SEAL_DURATION, &[]),
+            opening_took: histogram(&OPEN_DURATION, &[]),
+        }
+    }
+
+    /// A value was to be sealed, and this came of it.
+    #[inline]
+    pub fn sealed(&self, sealing: Sealing) {
+        if let Sealing::Done(format, key) = sealing {
+            let [classic, sealed] = &self.sealed;
+            let by_key = if format == Format::Classic {
+                classic
+            } else {
+                sealed
+            };
+            by_key.of(key, self.key_name).increment(1);
+        } else if let Some((_, counter)) = self.sealings.iter().find(|(it, _)| *it == sealing) {
+            counter.increment(1);
+        }
+    }
+
+    /// So many values were to be opened, of the pattern at this place, and this came of each.
+    #[inline]
+    pub fn opened(&self, opening: Opening, pattern: usize, count: u64) {
+        match opening {
+            Opening::Done(format, key) => {
+                let [classic, sealed] = &self.opened;
+                let by_key = if format == Format::Classic {
+                    classic
+                } else {
+                    sealed
+                };
+                by_key.of(key, self.key_name).increment(count);
+            }
+            Opening::Refused(key) => self.refused.of(key, self.key_name).increment(count),
+            _ => {
+                if let Some((_, counter)) = self.openings.iter().find(|(it, _)| *it == opening) {
+                    counter.increment(count);
+                }
+                if matches!(opening, Opening::Plain | Opening::Plaintext)
+                    && let Some(plain) = self.plain.get(pattern)
+                {
+                    plain.increment(count);
+                }
+            }
+        }
+    }
+
+    /// When the sealing of a value begins: a moment, if this one is measured.
+    #[inline]
+    #[must_use]
+    pub fn sealing_begins(&self) -> Option<Instant> {
+        is_sampled(&SEALED).then(Instant::now)
+    }
+
+    /// The sealing that began then has ended.
+    #[inline]
+    pub fn sealing_took(&self, since: Option<Instant>) {
+        if let Some(since) = since {
+            self.sealing_took.record(since.elapsed().as_secs_f64());
+        }
+    }
+
+    /// When the opening of a value begins: a moment, if this one is measured.
+    #[inline]
+    #[must_use]
+    pub fn opening_begins(&self) -> Option<Instant> {
+        is_sampled(&OPENED).then(Instant::now)
+    }
+
+    /// The opening that began then has ended.
+    #[inline]
+    pub fn opening_took(&self, since: Option<Instant>) {
+        if let Some(since) = since {
+            self.opening_took.record(since.elapsed().as_secs_f64());
+        }
+    }
+}
+
+fn is_sampled(count: &'static LocalKey<Cell<u8>>) -> bool {
+    let before = count.get();
+    count.set((before + 1) % SAMPLED);
+    before == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_one_that_the_table_allows() {
+        let seals = SEALINGS.iter().map(|(_, words)| (&SEALS, words));
+        let opens = OPENINGS.iter().map(|(_, words)| (&OPENS, words));
+        for (metric, words) in seals.chain(opens) {
+            for (label, word) in metric.labels.iter().zip(words) {
+                assert!(metric.allows(label.name, word), "{} {word}", metric.name);
+            }
+        }
+    }
+
+    #[test]
+    fn one_of_sixteen_is_measured_beginning_with_the_first() {
+        let count = (0..160).filter(|_| is_sampled(&SEALED)).count();
+        assert_eq!(count, 10);
+        assert!(is_sampled(&SEALED) && !is_sampled(&SEALED));
+    }
+}

@@ -1,0 +1,60 @@
+//! What the crate promises, with the recorder that it can install. One test: a recorder is installed once
+//! in a process.
+
+#![cfg(feature = "prometheus")]
+
+use waxseal_metrics::{
+    Format, Opening, Sealing, TABLE, TrafficMetrics, ValueMetrics, before_render, prometheus,
+    render,
+};
+
+fn key_name(key: u32) -> String {
+    format!("name{key}")
+}
+
+#[test]
+fn nothing_is_counted_before_a_recorder_is_there_and_everything_afterwards() {
+    let early = ValueMetrics::new(["states"], key_name);
+    early.sealed(Sealing::Left);
+    assert_eq!(render(), None);
+
+    prometheus::install().unwrap();
+    assert!(prometheus::install().is_err());
+    early.sealed(Sealing::Left);
+    let traffic = TrafficMetrics::new();
+    let values = ValueMetrics::new(["states", "others"], key_name);
+    for _ in 0..32 {
+        let since = values.sealing_begins();
+        values.sealed(Sealing::Done(Format::Sealed, 7));
+        values.sealing_took(since);
+    }
+    values.opened(Opening::Plain, 1, 3);
+    traffic.clients.opened();
+    traffic.refused(None, "unknown_command");
+    before_render(move || traffic.ready(true));
+
+    prometheus::upkeep();
+    let text = render().unwrap();
+    for line in [
+        "waxseal_seals_total{result=\"ok\",format=\"sealed\",key=\"name7\"} 32",
+        "waxseal_seals_total{result=\"left\",format=\"plain\",key=\"none\"} 0",
+        "waxseal_opens_total{result=\"ok\",format=\"plain\",key=\"none\"} 3",
+        "waxseal_plain_values_total{pattern=\"others\"} 3",
+        "waxseal_plain_values_total{pattern=\"states\"} 0",
+        "waxseal_seal_duration_seconds_count 2",
+        "waxseal_client_connections 1",
+        "waxseal_client_connections_opened_total 1",
+        "waxseal_refused_commands_total{command=\"other\",reason=\"unknown_command\"} 1",
+        "waxseal_ready 1",
+    ] {
+        assert!(
+            text.lines().any(|other| other == line),
+            "{line} is not in\n{text}"
+        );
+    }
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    for name in types.filter_map(|rest| rest.split(' ').next()) {
+        assert!(TABLE.iter().any(|metric| metric.name == name), "{name}");
+        assert!(text.contains(&format!("# HELP {name} ")), "{name}");
+    }
+}

@@ -1,0 +1,84 @@
+//! What a proxy counts: values and traffic, through handles that are made once. A proxy without meters
+//! counts nothing and spends nothing on it.
+
+use waxseal_core::{OpenError, Opened};
+use waxseal_keys::measured;
+use waxseal_metrics::{Opening, TrafficMetrics, ValueMetrics};
+use waxseal_policy::PatternId;
+
+use smallvec::SmallVec;
+
+/// The meters of one proxy.
+pub struct Meters {
+    pub(crate) values: ValueMetrics,
+    pub(crate) traffic: TrafficMetrics,
+}
+
+impl Meters {
+    /// For a proxy that protects records of these names, in the order of its patterns. A recorder must
+    /// have been installed before.
+    #[must_use]
+    pub fn new<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
+        Self {
+            values: ValueMetrics::new(names, measured::key_name),
+            traffic: TrafficMetrics::new(),
+        }
+    }
+}
+
+/// What came of the values of one reply. Not counted before it is given: one that waits for keys is
+/// opened again.
+#[derive(Default)]
+pub(crate) struct Openings(SmallVec<[(Opening, PatternId, u64); 1]>);
+
+impl Openings {
+    pub(crate) fn note(
+        &mut self,
+        stored: &[u8],
+        opened: &Result<Option<Opened<'_>>, OpenError>,
+        pattern: PatternId,
+    ) {
+        let Some(opening) = measured::opening(stored, opened) else {
+            return;
+        };
+        match self.0.last_mut() {
+            Some((last, of, count)) if (*last, *of) == (opening, pattern) => {
+                *count = count.saturating_add(1);
+            }
+            _ => self.0.push((opening, pattern, 1)),
+        }
+    }
+
+    pub(crate) fn count(&self, meters: &Meters) {
+        for (opening, pattern, count) in &self.0 {
+            meters.values.opened(*opening, pattern.index(), *count);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use waxseal_metrics::TABLE;
+    use waxseal_policy::{DataKind, Reason};
+
+    #[test]
+    fn every_reason_of_the_policy_is_a_word_of_the_table() {
+        let name = "waxseal_refused_commands_total";
+        let metric = TABLE.iter().find(|metric| metric.name == name).unwrap();
+        for reason in [
+            Reason::ComputesOnValue,
+            Reason::ComparesValue,
+            Reason::MovesValue,
+            Reason::RunsCode,
+            Reason::NotYetSealed(DataKind::Sets),
+            Reason::FieldsElsewhere,
+            Reason::QuotesRequest,
+            Reason::UnknownCommand,
+            Reason::UnforeseenForm,
+            Reason::Replication,
+        ] {
+            assert!(metric.allows("reason", reason.word()), "{reason:?}");
+        }
+        assert!(!metric.allows("reason", "computes"));
+    }
+}
