@@ -51,9 +51,13 @@ mod tests {
             let path = root.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, text()).unwrap();
-            assert!(stale(root.path()).is_empty());
+        }
+        assert!(stale(root.path()).is_empty());
+        for (path, text) in DOCUMENTS {
+            let path = root.path().join(path);
             fs::write(&path, text() + "one line more\n").unwrap();
             assert_eq!(stale(root.path()).len(), 1);
+            fs::write(&path, text()).unwrap();
         }
     }
 }
