@@ -62,7 +62,7 @@ is not here is not counted.
 
 With `--admin HOST:PORT` the proxy and the keeper answer `GET /metrics` there in Prometheus' text format; without it
 nothing is counted, and nothing is spent on counting. The library counts through the
-[`metrics`](https://docs.rs/metrics) facade: install any recorder before the first `StateManager` is made.
+`metrics` facade: install any recorder before the first `StateManager` is made.
 
 No label holds a record name, a value, a user or the id of a key. A series is there from its first event
 on, or from the start with 0.
