@@ -30,6 +30,15 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), Failure> {
         "-D",
         "warnings",
     ]))?;
+    // As an application has the library that needs none of its features.
+    run(cargo(&[
+        "clippy",
+        "-p",
+        "waxseal-keys",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
     let mut tests = cargo(&["test", "--workspace", "--all-features"]);
     tests.args(wanted.for_cargo);
     run(tests)?;

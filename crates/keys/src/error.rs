@@ -33,7 +33,8 @@ pub enum CustodianError {
         /// Its name.
         variable: String,
     },
-    /// The variable of the environment, or the file that it names, cannot be read, or says something that does not serve.
+    /// The variable of the environment, or the file that it names, cannot be read, or says something that
+    /// does not serve.
     #[error("the custodian's variable {variable} cannot be used: {cause}")]
     Variable {
         /// Its name.

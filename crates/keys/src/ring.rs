@@ -10,9 +10,9 @@ use waxseal_core::{
 };
 use zeroize::Zeroizing;
 
-use crate::custodian::{Context, Custodian, Custodians, Source, Wrapped, harmless};
-use crate::document::{Bytes, Document, Entry, Erasure, FORMAT, Territory, Wrap};
-use crate::error::{CustodianError, DocumentError, RingError};
+use crate::custodian::{Context, Custodian, Custodians, Source, harmless};
+use crate::document::{Bytes, Document, Entry, Erasure, FORMAT, Territory};
+use crate::error::{DocumentError, RingError};
 use crate::settings::Settings;
 use crate::state::KeyState;
 
@@ -20,9 +20,10 @@ mod change;
 mod check_value;
 mod wraps;
 
-pub use wraps::Rewrap;
 #[cfg(feature = "backup")]
 pub(crate) use wraps::Secrets;
+use wraps::wrap;
+pub use wraps::{Rewrap, try_out};
 
 /// What the ring's own secret is wrapped as.
 pub(crate) const NAMES: &str = "names";
@@ -461,46 +462,6 @@ impl Prepared {
             data: Arc::new(DataKey::with_id(id, key)?),
             proof: Zeroizing::new(KeyedHash::of_key(key, PROOF).hash(&[])),
         })
-    }
-}
-
-/// A key, wrapped, and seen to come out again: what a custodian made may be all that is left of the key
-/// one day.
-async fn wrap(
-    custodian: &dyn Custodian,
-    key: &SecretKey,
-    context: &Context<'_>,
-) -> Result<Wrap, CustodianError> {
-    let wrapped = custodian.wrap(key, context).await?;
-    prove(custodian, &wrapped, key, context).await?;
-    Ok(Wrap::new(custodian.url(), wrapped))
-}
-
-/// Whether a custodian wraps and unwraps: for one that no ring has used yet. What it made is forgotten.
-pub async fn try_out(custodian: &dyn Custodian, environment: &str) -> Result<(), CustodianError> {
-    let context = Context {
-        environment,
-        ring: "trial",
-        key: "trial",
-    };
-    wrap(custodian, &SecretKey::generate()?, &context)
-        .await
-        .map(drop)
-}
-
-/// Whether this key comes out.
-async fn prove(
-    custodian: &dyn Custodian,
-    wrapped: &Wrapped,
-    key: &SecretKey,
-    context: &Context<'_>,
-) -> Result<(), CustodianError> {
-    let back = custodian.unwrap(wrapped, context).await?;
-    match back.expose_bytes() == key.expose_bytes() {
-        true => Ok(()),
-        false => Err(CustodianError::Refused {
-            custodian: custodian.url().to_owned(),
-        }),
     }
 }
 

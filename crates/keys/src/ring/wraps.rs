@@ -2,16 +2,16 @@
 //! themselves and their states stay.
 
 use std::collections::{BTreeMap, BTreeSet};
+#[cfg(feature = "backup")]
 use std::sync::Arc;
 
 #[cfg(feature = "backup")]
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
-#[cfg(feature = "backup")]
 use waxseal_core::SecretKey;
 
-use super::{AT_ONCE, NAMES, Ring, prove, wrap};
-use crate::custodian::{Context, Custodian, Custodians, Source};
+use super::{AT_ONCE, NAMES, Ring};
+use crate::custodian::{Context, Custodian, Custodians, Source, Wrapped};
 #[cfg(feature = "backup")]
 use crate::document::Document;
 use crate::document::Wrap;
@@ -306,4 +306,44 @@ async fn check(
 ) -> Result<(), CustodianError> {
     let alone = custodians.clone().without_offline();
     alone.unwrapping().unwrap(wraps, context).await.map(drop)
+}
+
+/// A key, wrapped, and seen to come out again: what a custodian made may be all that is left of the key
+/// one day.
+pub(super) async fn wrap(
+    custodian: &dyn Custodian,
+    key: &SecretKey,
+    context: &Context<'_>,
+) -> Result<Wrap, CustodianError> {
+    let wrapped = custodian.wrap(key, context).await?;
+    prove(custodian, &wrapped, key, context).await?;
+    Ok(Wrap::new(custodian.url(), wrapped))
+}
+
+/// Whether a custodian wraps and unwraps: for one that no ring has used yet. What it made is forgotten.
+pub async fn try_out(custodian: &dyn Custodian, environment: &str) -> Result<(), CustodianError> {
+    let context = Context {
+        environment,
+        ring: "trial",
+        key: "trial",
+    };
+    wrap(custodian, &SecretKey::generate()?, &context)
+        .await
+        .map(drop)
+}
+
+/// Whether this key comes out.
+async fn prove(
+    custodian: &dyn Custodian,
+    wrapped: &Wrapped,
+    key: &SecretKey,
+    context: &Context<'_>,
+) -> Result<(), CustodianError> {
+    let back = custodian.unwrap(wrapped, context).await?;
+    match back.expose_bytes() == key.expose_bytes() {
+        true => Ok(()),
+        false => Err(CustodianError::Refused {
+            custodian: custodian.url().to_owned(),
+        }),
+    }
 }
