@@ -1,5 +1,6 @@
 //! The keyring of this process: what was configured about it, and how it is opened.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -41,7 +42,7 @@ pub(crate) struct RingSetup {
     custodians: Vec<String>,
     /// Those that are open, for whoever opens the keyring again and again until it can be had: each has a
     /// login, or a thread.
-    usable: Arc<Mutex<Option<Custodians>>>,
+    open: Arc<Mutex<Opened>>,
     /// What a start without any custodian needs, where that was provided for.
     offline: Option<OfflineSetup>,
     /// The store of users' keys, where it is not that of the records.
@@ -60,6 +61,36 @@ pub(crate) struct OpenRing {
 pub(crate) struct Users {
     pub(crate) keys: UserKeys,
     pub(crate) store: Arc<dyn RecordStore>,
+}
+
+/// Custodians that were opened, by their URLs as configured, and what was told of others.
+#[derive(Default)]
+struct Opened {
+    custodians: HashMap<String, Arc<dyn Custodian>>,
+    told: Vec<CustodianError>,
+}
+
+impl Opened {
+    fn open(
+        &mut self,
+        url: &str,
+        variables: &Variables,
+    ) -> Result<Arc<dyn Custodian>, CustodianError> {
+        if let Some(custodian) = self.custodians.get(url) {
+            return Ok(custodian.clone());
+        }
+        let custodian = Custodians::open(url, variables)?;
+        self.custodians.insert(url.to_owned(), custodian.clone());
+        Ok(custodian)
+    }
+
+    /// Says once that one cannot be used.
+    fn tell(&mut self, error: CustodianError) {
+        if !self.told.contains(&error) {
+            tracing::warn!("a custodian cannot be used: {error}");
+            self.told.push(error);
+        }
+    }
 }
 
 impl RingSetup {
@@ -107,7 +138,7 @@ impl RingSetup {
                 [] => vec![format!("env:{DEFAULT_VARIABLE}")],
                 configured => configured.to_vec(),
             },
-            usable: Arc::default(),
+            open: Arc::default(),
             url,
             environment,
             copy,
@@ -131,7 +162,7 @@ impl RingSetup {
         let mut this = self.clone();
         if !named.is_empty() {
             this.custodians = named.to_vec();
-            this.usable = Arc::default();
+            this.open = Arc::default();
         }
         this
     }
@@ -142,7 +173,7 @@ impl RingSetup {
         for url in more {
             if !this.custodians.contains(url) {
                 this.custodians.push(url.clone());
-                this.usable = Arc::default();
+                this.open = Arc::default();
             }
         }
         this
@@ -165,15 +196,13 @@ impl RingSetup {
 
     /// Those of the configured custodians that this machine can use: any one that unwraps is enough.
     pub(crate) fn custodians(&self, environment: &Arc<Environment>) -> Result<Custodians, Failure> {
-        let mut known = self.usable.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(usable) = &*known {
-            return Ok(usable.clone());
-        }
         let variables = variables(environment);
+        let mut known = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let mut usable = Custodians::default();
         let mut trouble = Vec::new();
-        for opened in self.open_each(environment) {
-            match opened {
+        for url in &self.custodians {
+            // One that could not be opened may be there by now: a stick that was plugged in.
+            match known.open(url, &variables) {
                 Ok(custodian) => usable = usable.with(custodian),
                 Err(error) => trouble.push(error),
             }
@@ -185,14 +214,14 @@ impl RingSetup {
         {
             return Err(error.clone().into());
         }
-        for error in trouble.iter().filter(|error| !is_absent(error)) {
-            tracing::warn!("a custodian cannot be used: {error}");
-        }
-        if let Some(offline) = &self.offline {
-            usable = usable.with_offline(offline.open(&variables)?);
-        }
-        *known = Some(usable.clone());
-        Ok(usable)
+        trouble
+            .into_iter()
+            .filter(|error| !is_absent(error))
+            .for_each(|error| known.tell(error));
+        Ok(match &self.offline {
+            Some(offline) => usable.with_offline(offline.open(&variables)?),
+            None => usable,
+        })
     }
 
     /// Each custodian that is configured, opened; nobody is asked.

@@ -9,22 +9,11 @@ mod sealing;
 use waxseal_testing::RedisServer;
 use waxseal_testing::softhsm::Token;
 
+use crate::keyring::QUICK;
 use crate::program::{Output, Program};
 
 /// The custodian in a token.
 const HSM: &str = "pkcs11:token=waxseal;object=ring";
-/// Settings under which nothing happens by itself, and a change is seen at once.
-const QUICK: [&str; 8] = [
-    "--rotate-every",
-    "never",
-    "--propagation",
-    "400ms",
-    "--refresh",
-    "200ms",
-    "--rest",
-    "1h",
-];
-
 /// A token, a server, and a program on a machine of its own.
 struct World {
     token: Token,

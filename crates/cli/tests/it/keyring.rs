@@ -21,7 +21,7 @@ use crate::program::{Output, Program};
 
 /// Settings under which an operator can take a key through its life in a test, and nothing happens
 /// by itself.
-const QUICK: [&str; 8] = [
+pub(crate) const QUICK: [&str; 8] = [
     "--rotate-every",
     "never",
     "--propagation",
