@@ -327,3 +327,25 @@ fn a_module_that_is_none_is_a_matter_of_configuration() {
     let output = wrong.run(&["keyring", "status"]);
     output.failed(64, "the module cannot be loaded");
 }
+
+#[test]
+fn a_custodian_that_comes_while_a_process_waits_is_used() {
+    let world = World::new(&[HSM, "file:kek"]);
+    world.run(&["key", "generate", "--file", "kek"]).done();
+    let words = [&["keyring", "init", "--create-key"], &QUICK[..]].concat();
+    world.run(&words).done();
+    let (program, fickle) = fickle(&world);
+    let program = here(program, &world, &[HSM, "file:kek"], "");
+    fickle.feel(Mood::Gone);
+    let words = ["proxy", "--listen", "127.0.0.1:0", "--store"];
+    let url = world.server.url();
+    let mut waiting = program.start(&[&words[..], &[&url]].concat());
+    waiting.wait_until_it_says("waiting for the store before taking clients");
+    // The stick is plugged in.
+    let stick = program.path("stick");
+    fs::copy(world.program.path("kek"), &stick).unwrap();
+    fs::rename(stick, program.path("kek")).unwrap();
+    waiting.wait_until_it_says("waxseal: listening on ");
+    waiting.signal("TERM");
+    waiting.end().done();
+}
