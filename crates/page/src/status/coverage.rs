@@ -3,10 +3,11 @@
 use maud::{Markup, html};
 
 use super::{Coverage, PatternCoverage};
-use crate::chart::{Part, bar, legend};
+use crate::chart::{Part, bar, swatch};
 use crate::words::{percent, point_in_time, thousands};
 
-const LEGEND: [(&str, &str); 5] = [
+/// Forms, and the classes that colour them.
+const FORMS: [(&str, &str); 5] = [
     ("sealed", "sealed"),
     ("classic", "classic"),
     ("plain", "plain"),
@@ -39,58 +40,51 @@ pub(super) fn section(coverage: &Coverage) -> Markup {
             None => p class="soft" { "Not counted yet. " (coverage.note) },
         }
         @if coverage.counted_ms.is_some() {
-            (legend(&LEGEND))
-            div class="scroll" tabindex="0" role="region" aria-label="Values by pattern" {
-                table {
-                    caption { "Stored values by protected pattern" }
-                    thead {
-                        tr {
-                            th scope="col" { "pattern" }
-                            @for (label, _) in LEGEND { th scope="col" class="number" { (label) } }
-                            th scope="col" class="number" { "other types" }
+            ul class="list" { @for pattern in &coverage.patterns { (entry(pattern)) } }
+        }
+    }
+}
+
+fn entry(pattern: &PatternCoverage) -> Markup {
+    let counts = pattern.counts();
+    let total = pattern.total();
+    let part = |((label, class), value): ((&'static str, &'static str), u64)| Part {
+        label,
+        class,
+        value,
+    };
+    let parts: Vec<Part<'_>> = FORMS.into_iter().zip(counts).map(part).collect();
+    html! {
+        li data-pattern=(pattern.records) {
+            h3 { (pattern.name) " " code { (pattern.records) } }
+            (bar(&words(&parts, total), &parts))
+            dl class="row" {
+                @for part in &parts {
+                    div {
+                        dt { (swatch(part.class)) (part.label) }
+                        dd {
+                            span data-form=(part.class) { (thousands(part.value)) }
+                            @if part.value > 0 { " " span class="soft" { (percent(part.value, total)) } }
                         }
                     }
-                    tbody { @for pattern in &coverage.patterns { (row(pattern)) } }
+                }
+                div {
+                    dt { "records of other types" }
+                    dd { span data-form="other_types" { (thousands(pattern.other_types)) } }
                 }
             }
         }
     }
 }
 
-fn row(pattern: &PatternCoverage) -> Markup {
-    let counts = pattern.counts();
-    let total = pattern.total();
-    let parts: Vec<Part<'_>> = LEGEND
-        .iter()
-        .zip(counts)
-        .map(|((label, class), value)| Part {
-            label,
-            class,
-            value,
-        })
-        .collect();
-    let words: Vec<String> = parts
-        .iter()
-        .filter(|part| part.value > 0)
+/// What the bar shows, for who cannot see it.
+fn words(parts: &[Part<'_>], total: u64) -> String {
+    let there = parts.iter().filter(|part| part.value > 0);
+    let words: Vec<String> = there
         .map(|part| format!("{} {}", percent(part.value, total), part.label))
         .collect();
-    let words = match words.is_empty() {
+    match words.is_empty() {
         true => "no values".to_owned(),
         false => words.join(", "),
-    };
-    html! {
-        tr data-pattern=(pattern.records) {
-            th scope="row" class="wide" {
-                (pattern.name) " " code { (pattern.records) }
-                (bar(&words, &parts))
-            }
-            @for ((label, class), count) in LEGEND.iter().zip(counts) {
-                td class="number" data-form=(class) {
-                    (thousands(count))
-                    @if count > 0 { br; span class="soft" title=(label) { (percent(count, total)) } }
-                }
-            }
-            td class="number" data-form="other_types" { (thousands(pattern.other_types)) }
-        }
     }
 }
