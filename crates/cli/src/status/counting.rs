@@ -1,5 +1,6 @@
-//! Counts how records lie in the store, now and then, as `waxseal audit` does: slowly, so that nobody who
-//! uses the store feels it.
+//! Counts how records lie in the store, now and then, as `waxseal audit --deep` does: slowly, so that nobody
+//! who uses the store feels it. Each value is opened, so that what does not open is known before somebody
+//! needs it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -149,7 +150,7 @@ async fn count(shared: &Shared, setup: &Setup) -> Result<Counted, Failure> {
         let sweep = Sweep {
             store: store.clone(),
             pattern: protected.pattern.clone(),
-            task: Arc::new(Audit::new(setup.sealer(&protected, Mode::On), false)),
+            task: Arc::new(Audit::new(setup.sealer(&protected, Mode::On), true)),
             keys: setup.keys(&protected),
             mask: setup.mask(),
             options: SweepOptions {

@@ -28,6 +28,7 @@ mod record;
 mod records;
 mod rotate;
 mod secret_files;
+mod status_page;
 mod to_sealed;
 mod value;
 mod wrong_key;

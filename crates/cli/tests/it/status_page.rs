@@ -1,0 +1,212 @@
+//! The status page: its figures are those of the metrics and of the audit, its warnings come when
+//! something is wrong, and nobody sees it who may not. How it looks is `browser`'s.
+
+mod access;
+mod browser;
+mod warnings;
+
+use waxseal_core::Format;
+use waxseal_testing::RedisServer;
+
+use crate::metrics::{admin_as, metrics};
+use crate::program::{KEY, Program, wait_until};
+use crate::proxy::{PROTECTED_MARKER, Proxy};
+use crate::records::{put, sealed};
+
+/// A page as it was served.
+pub(crate) struct Page(String);
+
+impl Page {
+    #[track_caller]
+    pub(crate) fn of(port: u16) -> Self {
+        let (head, body) = admin_as(port, "/", "Host: localhost\r\n");
+        assert!(head.starts_with("http/1.1 200"), "{head}");
+        for secret in [PROTECTED_MARKER, "52155", KEY, &KEY[..8]] {
+            let text = body.replace(&own_id(), "");
+            assert!(!text.contains(secret), "{secret} shows in\n{body}");
+        }
+        Self(body)
+    }
+
+    /// The text right behind the first place that is marked so, from some place on.
+    pub(crate) fn text(&self, from: &str, mark: &str) -> String {
+        let (_, rest) = self
+            .0
+            .split_once(from)
+            .unwrap_or_else(|| panic!("no {from} in {}", self.0));
+        let (_, rest) = rest
+            .split_once(mark)
+            .unwrap_or_else(|| panic!("no {mark} in {rest}"));
+        let text = rest.split_once('>').unwrap().1.split('<').next().unwrap();
+        text.trim().to_owned()
+    }
+
+    /// A figure by its name, as a number.
+    pub(crate) fn figure(&self, name: &str) -> f64 {
+        number(&self.text("<main>", &format!("data-figure=\"{name}\"")))
+    }
+
+    /// How many values of a pattern lie so, once they were counted.
+    pub(crate) fn lying(&self, pattern: &str, form: &str) -> f64 {
+        let pattern = format!("data-pattern=\"{pattern}\"");
+        number(&self.text(&pattern, &format!("data-form=\"{form}\"")))
+    }
+
+    pub(crate) fn is_counted(&self) -> bool {
+        self.0.contains("data-pattern=")
+    }
+
+    pub(crate) fn warns(&self, alert: &str) -> bool {
+        self.0.contains(&format!("data-alert=\"{alert}\""))
+    }
+
+    pub(crate) fn has(&self, text: &str) -> bool {
+        self.0.contains(text)
+    }
+}
+
+fn number(text: &str) -> f64 {
+    let digits = text.replace(',', "");
+    digits
+        .parse()
+        .unwrap_or_else(|_| panic!("{text} is no number"))
+}
+
+/// The id of the usual key, which pages of processes without a keyring tell.
+fn own_id() -> String {
+    let key = waxseal_core::SecretKey::from_hex(KEY).unwrap();
+    key.id().to_string()
+}
+
+/// Records of every form under `wa:`.
+pub(crate) fn mixed(server: &RedisServer) {
+    let value = format!("{{\"v\":\"{PROTECTED_MARKER}\"}}");
+    let envelope = |format, name: &str| sealed(KEY, format, name, value.as_bytes());
+    for number in 0..7 {
+        let name = format!("wa:52155000{number}");
+        put(server, &name, &envelope(Format::Sealed, &name));
+    }
+    for number in 0..5 {
+        let name = format!("wa:52155001{number}");
+        put(server, &name, &envelope(Format::Classic, &name));
+    }
+    for number in 0..3 {
+        put(server, &format!("wa:52155002{number}"), value.as_bytes());
+    }
+    put(
+        server,
+        "wa:moved",
+        &envelope(Format::Sealed, "wa:521550000"),
+    );
+    put(server, "wa:empty", b"");
+    server.client().cmd(&["SADD", "wa:set", &value]);
+    server.client().cmd(&["HSET", "wa:hash", "a", &value]);
+}
+
+#[test]
+fn the_figures_of_the_page_are_those_of_the_metrics_and_of_the_audit() {
+    let redis = RedisServer::start();
+    mixed(&redis);
+    let program = Program::at(&redis);
+    let flags = [
+        "--protect",
+        "wa:*",
+        "--format",
+        "sealed",
+        "--count-every",
+        "1",
+    ];
+    let proxy = Proxy::start_as(&program, &redis, &flags);
+    let mut client = proxy.client();
+    let value = format!("{{\"v\":\"{PROTECTED_MARKER}\"}}");
+    for number in 0..20 {
+        let name = format!("wa:52155003{number}");
+        assert_eq!(client.cmd(&["SET", &name, &value]).to_text(), "OK");
+        assert_eq!(client.cmd(&["GET", &name]).to_text(), value);
+    }
+    client.cmd(&["GET", "wa:521550020"]);
+    client.cmd(&["GET", "wa:moved"]);
+    client.cmd(&["APPEND", "wa:521550020", "x"]);
+    let port = proxy.admin_port();
+    wait_until(|| {
+        let page = Page::of(port);
+        page.is_counted() && page.lying("wa:*", "sealed") == 27.0
+    });
+    let (page, counted) = (Page::of(port), metrics(port));
+    let sum = |name: &str, labels: &[(&str, &str)]| counted.sum(&format!("waxseal_{name}"), labels);
+    assert_eq!(
+        page.figure("sealed"),
+        sum("seals_total", &[("result", "ok")])
+    );
+    let plain = sum("opens_total", &[("result", "ok"), ("format", "plain")]);
+    let fine = sum("opens_total", &[("result", "ok")]);
+    assert_eq!((page.figure("opened"), plain), (fine - plain, 1.0));
+    assert_eq!(page.figure("not_opened"), sum("opens_total", &[]) - fine);
+    assert_eq!(page.figure("refused"), sum("refused_commands_total", &[]));
+    assert_eq!(page.figure("clients"), sum("client_connections", &[]));
+    assert_eq!(
+        (page.figure("sealed"), page.figure("not_opened")),
+        (20.0, 1.0)
+    );
+    assert!(page.has("APPEND") && page.has("computes on value"));
+
+    let audit = program
+        .run(&["audit", "--deep", "--protect", "wa:*", "--json"])
+        .done()
+        .json();
+    let audited = &audit["patterns"][0];
+    let of = |form: &str| page.lying("wa:*", form);
+    let told = |form: &str| sum("coverage_values", &[("form", form)]);
+    for (form, word) in [("plain", "plain"), ("unreadable", "unopenable")] {
+        assert_eq!(of(form), audited[word].as_f64().unwrap(), "{form}");
+        assert_eq!(of(form), told(form), "{form}");
+    }
+    // What an audit calls sealed is in either format.
+    assert_eq!(
+        of("sealed") + of("classic"),
+        audited["sealed"].as_f64().unwrap()
+    );
+    assert_eq!(
+        (of("sealed"), of("classic")),
+        (told("sealed"), told("classic"))
+    );
+    assert_eq!(of("other"), told("empty") + told("erased"));
+    assert_eq!(
+        of("other_types"),
+        audited["other_types"]["set"].as_f64().unwrap()
+    );
+    assert_eq!(
+        [
+            "sealed",
+            "classic",
+            "plain",
+            "unreadable",
+            "other",
+            "other_types"
+        ]
+        .map(of),
+        [27.0, 5.0, 4.0, 1.0, 1.0, 1.0]
+    );
+    let key = format!("data-key=\"{}\"", own_id());
+    assert_eq!(page.text(&key, "data-is=\"state\""), "sealing");
+    assert_eq!(page.text(&key, "data-is=\"values\""), "32");
+    assert!(page.warns("WaxsealPlainInStore") && page.warns("WaxsealValuesDoNotOpen"));
+    proxy.stop();
+}
+
+#[test]
+fn a_process_that_does_not_count_says_so() {
+    let redis = RedisServer::start();
+    mixed(&redis);
+    let proxy = Proxy::start(&redis, &["--protect", "wa:*", "--count-every", "0"]);
+    let page = Page::of(proxy.admin_port());
+    assert!(page.has("This process does not count") && !page.is_counted());
+    wait_until(|| Page::of(proxy.admin_port()).has("data-check=\"canary\""));
+    assert!(
+        redis
+            .command_counts()
+            .get("scan")
+            .is_none_or(|scans| *scans < 10)
+    );
+    proxy.stop();
+}

@@ -1,0 +1,108 @@
+//! What is wrong is told on the page, with what to do. What concerns keyrings is tested with them.
+
+use waxseal_core::Format;
+use waxseal_testing::RedisServer;
+
+use super::Page;
+use crate::program::{OTHER_KEY, Program, wait_until};
+use crate::proxy::Proxy;
+use crate::records::{STATE, put, sealed};
+
+#[test]
+fn a_server_that_dies_and_comes_back() {
+    let mut redis = RedisServer::start();
+    let proxy = Proxy::start(&redis, &["--protect", "wa:*"]);
+    let port = proxy.admin_port();
+    wait_until(|| Page::of(port).text("<main>", "data-figure=\"ready\"") == "yes");
+    assert!(!Page::of(port).warns("WaxsealNotReady"));
+    redis.kill();
+    wait_until(|| Page::of(port).warns("WaxsealNotReady"));
+    let page = Page::of(port);
+    assert!(
+        page.has("1 critical warning") && page.has("connection refused"),
+        "{}",
+        page.0
+    );
+    // Clients that try again and again.
+    for _ in 0..8 {
+        let _ = proxy.client().cmd(&["GET", "wa:1"]);
+    }
+    wait_until(|| Page::of(port).warns("WaxsealServerUnreachable"));
+    redis.restart();
+    wait_until(|| !Page::of(port).warns("WaxsealNotReady"));
+    proxy.stop();
+}
+
+#[test]
+fn a_proxy_that_waits_for_its_server_shows_so() {
+    let mut redis = RedisServer::start();
+    let url = redis.url();
+    redis.kill();
+    let words = [
+        "proxy",
+        "--protect",
+        "wa:*",
+        "--admin",
+        "127.0.0.1:0",
+        "--listen",
+        "127.0.0.1:0",
+        "--store",
+        &url,
+    ];
+    let mut running = Program::at(&redis).start(&words);
+    running.wait_until_it_says("waiting for the store before taking clients");
+    let said = running.said();
+    let (_, port) = said.split_once("waxseal: admin on 127.0.0.1:").unwrap();
+    let port = port.lines().next().unwrap().parse().unwrap();
+    wait_until(|| Page::of(port).warns("WaxsealNotReady"));
+    assert_eq!(Page::of(port).text("<main>", "data-figure=\"ready\""), "no");
+}
+
+#[test]
+fn a_value_that_somebody_has_tampered_with() {
+    let redis = RedisServer::start();
+    let proxy = Proxy::start(&redis, &["--protect", "wa:*", "--format", "sealed"]);
+    let mut client = proxy.client();
+    assert_eq!(client.cmd(&["SET", "wa:1", STATE]).to_text(), "OK");
+    let mut stored = redis.client().cmd(&["GET", "wa:1"]).bytes().unwrap();
+    *stored.last_mut().unwrap() ^= 1;
+    put(&redis, "wa:1", &stored);
+    assert!(!Page::of(proxy.admin_port()).warns("WaxsealValuesDoNotOpen"));
+    assert!(
+        client
+            .cmd(&["GET", "wa:1"])
+            .to_text()
+            .starts_with("SEALBROKEN")
+    );
+    let page = Page::of(proxy.admin_port());
+    assert!(page.warns("WaxsealValuesDoNotOpen") && page.has("waxseal inspect NAME"));
+    assert_eq!(page.figure("not_opened"), 1.0);
+    proxy.stop();
+}
+
+#[test]
+fn a_value_under_a_key_that_was_taken_away() {
+    let redis = RedisServer::start();
+    let proxy = Proxy::start(&redis, &["--protect", "wa:*"]);
+    put(
+        &redis,
+        "wa:1",
+        &sealed(OTHER_KEY, Format::Sealed, "wa:1", STATE.as_bytes()),
+    );
+    let answer = proxy.client().cmd(&["GET", "wa:1"]).to_text();
+    assert!(answer.starts_with("SEALNOKEY"), "{answer}");
+    let page = Page::of(proxy.admin_port());
+    assert!(page.warns("WaxsealKeyMissing") && page.has("REDIS_ENCRYPTION_PREVIOUS_KEYS"));
+    proxy.stop();
+}
+
+#[test]
+fn plain_values_that_are_read() {
+    let redis = RedisServer::start();
+    let proxy = Proxy::start(&redis, &["--protect", "wa:*", "--count-every", "0"]);
+    put(&redis, "wa:1", STATE.as_bytes());
+    assert_eq!(proxy.client().cmd(&["GET", "wa:1"]).to_text(), STATE);
+    let page = Page::of(proxy.admin_port());
+    assert!(page.warns("WaxsealPlainValues") && !page.warns("WaxsealPlainInStore"));
+    proxy.stop();
+}
