@@ -1,0 +1,112 @@
+//! Papers that a ring signs with Ed25519, so that an auditor can check them without any key of the ring.
+//! What they say is not known here: each kind has a label of its own, so that none passes for another.
+
+use base64_simd::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use waxseal_core::verify_signature;
+
+use crate::document::Bytes;
+use crate::ring::Ring;
+
+/// A signed paper. What is signed is `LABEL` and the paper without its signature, as JSON without white
+/// space, its members in the order of the type. The type must refuse members that it does not know, and
+/// consist of what JSON gives back as it was: texts, whole numbers, short decimals.
+pub trait Signed: Clone + Serialize + DeserializeOwned {
+    /// What tells this kind of paper from everything else that the key may sign. Ends with a line feed.
+    const LABEL: &'static str;
+    /// What it is called.
+    const CALLED: &'static str;
+
+    /// Whether the paper is of a kind that this version knows.
+    fn is_known(&self) -> bool;
+
+    /// What the signature is verified with.
+    fn public_key(&self) -> &Bytes;
+
+    /// The signature, once there is one.
+    fn signature(&self) -> Option<&Bytes>;
+
+    /// The same paper with these.
+    #[must_use]
+    fn with_signature(self, public_key: Bytes, signature: Option<Bytes>) -> Self;
+
+    /// The paper, signed with the ring's key.
+    #[must_use]
+    fn signed(self, ring: &Ring) -> Self {
+        let public = Bytes(ring.receipts().public().to_vec());
+        let bare = self.with_signature(public.clone(), None);
+        let signature = ring.receipts().sign(&message(&bare));
+        bare.with_signature(public, Some(Bytes(signature)))
+    }
+
+    /// Reads a paper and checks its signature; with `expected`, also that this key (base64url, as
+    /// `keyring status` tells it) made it.
+    fn verify(bytes: &[u8], expected: Option<&str>) -> Result<Self, SignedError> {
+        let paper: Self = serde_json::from_slice(bytes).map_err(|error| SignedError::Form {
+            called: Self::CALLED,
+            line: error.line(),
+            column: error.column(),
+        })?;
+        if !paper.is_known() {
+            return Err(SignedError::Kind);
+        }
+        let public = paper.public_key().clone();
+        let signature = paper.signature().ok_or(SignedError::Signature)?.0.clone();
+        let bare = paper.clone().with_signature(public.clone(), None);
+        if !verify_signature(&public.0, &message(&bare), &signature) {
+            return Err(SignedError::Signature);
+        }
+        if expected.is_some_and(|expected| expected.trim() != paper.signer()) {
+            return Err(SignedError::Signer);
+        }
+        Ok(paper)
+    }
+
+    /// The key that signed it, as `keyring status` tells it.
+    #[must_use]
+    fn signer(&self) -> String {
+        URL_SAFE_NO_PAD.encode_to_string(&self.public_key().0)
+    }
+}
+
+/// Why a signed paper is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignedError {
+    /// It is none.
+    #[error("it is no {called} (line {line}, column {column})")]
+    Form {
+        /// What it should have been.
+        called: &'static str,
+        /// Where it goes wrong, counted from 1.
+        line: usize,
+        /// Where in the line, counted from 1.
+        column: usize,
+    },
+    /// Its kind is unknown.
+    #[error("its kind is unknown to this version of waxseal")]
+    Kind,
+    /// It was changed, or its signature is of another.
+    #[error("its signature does not verify: it was changed")]
+    Signature,
+    /// It was signed by somebody else.
+    #[error("it was signed by another key than the expected one")]
+    Signer,
+}
+
+impl Ring {
+    /// What the signatures of its papers are verified with, base64url.
+    #[must_use]
+    pub fn receipt_key(&self) -> String {
+        URL_SAFE_NO_PAD.encode_to_string(self.receipts().public())
+    }
+}
+
+/// What is signed of a paper without its signature.
+fn message<P: Signed>(bare: &P) -> Vec<u8> {
+    let mut message = P::LABEL.as_bytes().to_vec();
+    // Texts and numbers only: writing them cannot fail.
+    message.extend(serde_json::to_vec(bare).unwrap_or_default());
+    message
+}
