@@ -5,6 +5,8 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use serde::Serialize;
 
+pub(crate) use waxseal_page::words::{point_in_time, span, thousands};
+
 use crate::error::Failure;
 
 /// Prints one line of a result.
@@ -61,55 +63,13 @@ pub(crate) fn bar(share: f64, width: usize) -> String {
     format!("{}{}", "█".repeat(full), "░".repeat(width - full))
 }
 
-/// A number with its thousands apart.
-pub(crate) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A point in time (milliseconds since the Unix epoch) as people and programs read it (RFC 3339).
-pub(crate) fn point_in_time(ms: u64) -> String {
-    i64::try_from(ms / 1000)
-        .ok()
-        .and_then(|seconds| time::OffsetDateTime::from_unix_timestamp(seconds).ok())
-        .and_then(|time| {
-            time.format(&time::format_description::well_known::Rfc3339)
-                .ok()
-        })
-        .unwrap_or_else(|| format!("{ms} ms"))
-}
-
-/// A span of time (in milliseconds), roughly: in the largest unit of which there are at least two.
-pub(crate) fn span(ms: u64) -> String {
-    match ms {
-        0..2_000 => format!("{ms} ms"),
-        2_000..120_000 => format!("{} s", ms / 1_000),
-        120_000..7_200_000 => format!("{} min", ms / 60_000),
-        7_200_000..172_800_000 => format!("{} h", ms / 3_600_000),
-        _ => format!("{} d", ms / 86_400_000),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn numbers_times_and_bars_are_readable() {
-        assert_eq!(thousands(0), "0");
-        assert_eq!(thousands(999), "999");
-        assert_eq!(thousands(1_234_567), "1,234,567");
-        assert_eq!(point_in_time(1_763_386_800_000), "2025-11-17T13:40:00Z");
+    fn bars_and_texts_of_others_are_readable() {
         assert_eq!(bar(0.5, 4), "██░░");
         assert_eq!(harmless("a\u{1b}[31mb\n"), "a?[31mb?");
-        let spans = [500, 60_000, 7_199_999, 7_200_000, 7_776_000_000].map(span);
-        assert_eq!(spans, ["500 ms", "60 s", "119 min", "2 h", "90 d"]);
     }
 }

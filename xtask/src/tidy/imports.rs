@@ -32,6 +32,11 @@ const ROWS: &[Row] = &[
         never: &["tokio", "redis", "redb", "aws-lc-rs", "aes-gcm", "tracing"],
     },
     Row {
+        short: "page",
+        ours: &[],
+        never: &["tokio", "redis", "redb", "aws-lc-rs", "aes-gcm", "tracing"],
+    },
+    Row {
         short: "keys",
         ours: &["waxseal-core", "waxseal-metrics"],
         never: &["redis", "redb", "aws-lc-rs", "aes-gcm", "dotenvy"],
@@ -90,6 +95,7 @@ const ROWS: &[Row] = &[
             "waxseal-core",
             "waxseal-keys",
             "waxseal-metrics",
+            "waxseal-page",
             "waxseal-resp",
             "waxseal-policy",
         ],
@@ -102,6 +108,7 @@ const ROWS: &[Row] = &[
             "waxseal-core",
             "waxseal-keys",
             "waxseal-metrics",
+            "waxseal-page",
             "waxseal-proxy",
             "waxseal-stores",
             "waxseal-sessions",
@@ -118,7 +125,7 @@ const ROWS: &[Row] = &[
 ];
 
 /// Crates from outside that exactly one of ours may import.
-const ONLY: [(&str, &str); 18] = [
+const ONLY: [(&str, &str); 19] = [
     ("aws-lc-rs", "core"),
     ("aes-gcm", "core"),
     ("xaes-256-gcm", "core"),
@@ -136,6 +143,7 @@ const ONLY: [(&str, &str); 18] = [
     ("anyhow", "sessions"),
     ("metrics", "metrics"),
     ("metrics-exporter-prometheus", "metrics"),
+    ("maud", "page"),
     ("clap", "cli"),
     ("clap_complete", "cli"),
     ("clap_mangen", "cli"),
