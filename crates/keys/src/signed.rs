@@ -4,14 +4,15 @@
 use base64_simd::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use waxseal_core::verify_signature;
 
 use crate::document::Bytes;
 use crate::ring::Ring;
 
 /// A signed paper. What is signed is `LABEL` and the paper without its signature, as JSON without white
-/// space, its members in the order of the type. The type must refuse members that it does not know, and
-/// consist of what JSON gives back as it was: texts, whole numbers, short decimals.
+/// space, its members in the order of the type, which must consist of what JSON gives back as it was: texts,
+/// whole numbers, short decimals.
 pub trait Signed: Clone + Serialize + DeserializeOwned {
     /// What tells this kind of paper from everything else that the key may sign. Ends with a line feed.
     const LABEL: &'static str;
@@ -43,13 +44,19 @@ pub trait Signed: Clone + Serialize + DeserializeOwned {
     /// Reads a paper and checks its signature; with `expected`, also that this key (base64url, as
     /// `keyring status` tells it) made it.
     fn verify(bytes: &[u8], expected: Option<&str>) -> Result<Self, SignedError> {
-        let paper: Self = serde_json::from_slice(bytes).map_err(|error| SignedError::Form {
+        let form = |error: serde_json::Error| SignedError::Form {
             called: Self::CALLED,
             line: error.line(),
             column: error.column(),
-        })?;
+        };
+        let paper: Self = serde_json::from_slice(bytes).map_err(form)?;
         if !paper.is_known() {
             return Err(SignedError::Kind);
+        }
+        // What is not in the type would be covered by no signature.
+        let read: Value = serde_json::from_slice(bytes).map_err(form)?;
+        if serde_json::to_value(&paper).ok() != Some(read) {
+            return Err(SignedError::Signature);
         }
         let public = paper.public_key().clone();
         let signature = paper.signature().ok_or(SignedError::Signature)?.0.clone();

@@ -51,7 +51,7 @@ impl Expiries {
     }
 
     /// Adds the counts of another pass.
-    pub(crate) fn add(&mut self, other: &Self) {
+    pub fn add(&mut self, other: &Self) {
         while self.width < other.width {
             self.widen(wider(self.width));
         }

@@ -106,6 +106,16 @@ pub struct Group {
 }
 
 impl Group {
+    /// Adds those of another.
+    pub fn add(&mut self, other: &Self) {
+        self.values += other.values;
+        self.bytes += other.bytes;
+        self.forever += other.forever;
+        if let (Some(first), Some(last)) = (other.first_expiry, other.last_expiry) {
+            self.expires(first, last);
+        }
+    }
+
     fn expires(&mut self, first: u64, last: u64) {
         let earliest = self.first_expiry.map_or(first, |known| known.min(first));
         self.first_expiry = Some(earliest);
@@ -211,13 +221,7 @@ impl Tally {
             *self.skipped.entry(kind).or_default() += records;
         }
         for (of, group) in other.groups {
-            let sum = self.groups.entry(of).or_default();
-            sum.values += group.values;
-            sum.bytes += group.bytes;
-            sum.forever += group.forever;
-            if let (Some(first), Some(last)) = (group.first_expiry, group.last_expiry) {
-                sum.expires(first, last);
-            }
+            self.groups.entry(of).or_default().add(&group);
         }
         for (key, expiries) in other.expiries {
             self.expiries.entry(key).or_default().add(&expiries);

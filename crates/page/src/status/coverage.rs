@@ -38,20 +38,25 @@ pub(super) fn section(coverage: &Coverage) -> Markup {
             Some(at) => p class="soft" { "As counted at " (point_in_time(at)) ". " (coverage.note) },
             None => p class="soft" { "Not counted yet. " (coverage.note) },
         }
-        @if coverage.counted_ms.is_some() {
-            (legend(&LEGEND))
-            div class="scroll" tabindex="0" role="region" aria-label="Values by pattern" {
-                table {
-                    caption { "Stored values by protected pattern" }
-                    thead {
-                        tr {
-                            th scope="col" { "pattern" }
-                            @for (label, _) in LEGEND { th scope="col" class="number" { (label) } }
-                            th scope="col" class="number" { "other types" }
-                        }
+        @if coverage.counted_ms.is_some() { (table(&coverage.patterns)) }
+    }
+}
+
+/// How the values of each pattern lie, with bars and what their colours stand for.
+pub(crate) fn table(patterns: &[PatternCoverage]) -> Markup {
+    html! {
+        (legend(&LEGEND))
+        div class="scroll" tabindex="0" role="region" aria-label="Values by pattern" {
+            table {
+                caption { "Stored values by protected pattern" }
+                thead {
+                    tr {
+                        th scope="col" { "pattern" }
+                        @for (label, _) in LEGEND { th scope="col" class="number" { (label) } }
+                        th scope="col" class="number" { "other types" }
                     }
-                    tbody { @for pattern in &coverage.patterns { (row(pattern)) } }
                 }
+                tbody { @for pattern in patterns { (row(pattern)) } }
             }
         }
     }

@@ -52,7 +52,8 @@ fn row(key: &Key) -> Markup {
     }
 }
 
-fn share(values: u64, of: u64) -> Markup {
+/// A bar of the values under a key among all.
+pub(crate) fn share(values: u64, of: u64) -> Markup {
     let parts = [
         ("under this key", "classic", values),
         ("under others", "rest", of.saturating_sub(values)),
