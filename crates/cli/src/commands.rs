@@ -56,7 +56,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Ended, Failure> {
         }
         Command::Proxy(args) => proxy::run(Setup::read(&common)?, &common, &args).await,
         Command::Audit(args) => match &args.command {
-            Some(command) => audit::verify(&common, command).await,
+            Some(command) => audit::verify(&common, &args, command).await,
             None => {
                 let mut setup = Setup::read(&common)?;
                 audit::check(&setup, &args)?;

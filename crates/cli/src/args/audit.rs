@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 #[derive(Args)]
-#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct AuditArgs {
     #[command(subcommand)]
     pub(crate) command: Option<AuditCommand>,
@@ -27,6 +26,15 @@ pub(crate) struct AuditArgs {
     /// Slow down while the server lets another client wait longer than this (0: never)
     #[arg(long, value_name = "MS", default_value_t = 50)]
     pub(crate) max_latency: u64,
+}
+
+impl AuditArgs {
+    /// Whether anything was said about how to count. That cannot be left to the parser, which would
+    /// refuse the common options as well.
+    pub(crate) fn says_how_to_count(&self) -> bool {
+        let files = self.report.is_some() || self.html.is_some();
+        self.require_clean || self.deep || self.force || files
+    }
 }
 
 #[derive(Subcommand)]

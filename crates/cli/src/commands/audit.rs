@@ -21,7 +21,15 @@ use paper::Paper;
 use report::Pass;
 
 /// `audit verify`.
-pub(crate) async fn verify(common: &Common, command: &AuditCommand) -> Result<Ended, Failure> {
+pub(crate) async fn verify(
+    common: &Common,
+    args: &AuditArgs,
+    command: &AuditCommand,
+) -> Result<Ended, Failure> {
+    if args.says_how_to_count() {
+        return Err(Failure::usage("audit verify counts nothing")
+            .hint("leave the options before verify away: waxseal audit verify FILE"));
+    }
     verify::run(common, command).await
 }
 

@@ -22,9 +22,10 @@ pub(super) struct NewFile {
 /// Finds out before the work whether a file can be written there.
 pub(super) fn check(path: &Path, may_replace: bool) -> Result<(), Failure> {
     match fs::symlink_metadata(path) {
-        Ok(found) if found.is_dir() => {
-            let text = format!("{} is a folder", path.display());
-            return Err(Failure::usage(text).hint("name a file in it"));
+        // Not even on purpose: a name that is given anew would take a device's or a link's place.
+        Ok(found) if !found.is_file() => {
+            let text = format!("{} is no regular file", path.display());
+            return Err(Failure::usage(text).hint("name another one"));
         }
         Ok(_) if !may_replace => return Err(exists(path)),
         _ => {}
