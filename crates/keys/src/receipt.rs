@@ -61,15 +61,7 @@ impl Signed for Receipt {
         &self.public_key
     }
 
-    fn signature(&self) -> Option<&Bytes> {
-        self.signature.as_ref()
-    }
-
-    fn with_signature(self, public_key: Bytes, signature: Option<Bytes>) -> Self {
-        Self {
-            public_key,
-            signature,
-            ..self
-        }
+    fn seal(&mut self) -> (&mut Bytes, &mut Option<Bytes>) {
+        (&mut self.public_key, &mut self.signature)
     }
 }

@@ -25,20 +25,17 @@ pub trait Signed: Clone + Serialize + DeserializeOwned {
     /// What the signature is verified with.
     fn public_key(&self) -> &Bytes;
 
-    /// The signature, once there is one.
-    fn signature(&self) -> Option<&Bytes>;
-
-    /// The same paper with these.
-    #[must_use]
-    fn with_signature(self, public_key: Bytes, signature: Option<Bytes>) -> Self;
+    /// Where that and the signature stand. The latter is left out of the JSON where there is none.
+    fn seal(&mut self) -> (&mut Bytes, &mut Option<Bytes>);
 
     /// The paper, signed with the ring's key.
     #[must_use]
-    fn signed(self, ring: &Ring) -> Self {
+    fn signed(mut self, ring: &Ring) -> Self {
         let public = Bytes(ring.receipts().public().to_vec());
-        let bare = self.with_signature(public.clone(), None);
-        let signature = ring.receipts().sign(&message(&bare));
-        bare.with_signature(public, Some(Bytes(signature)))
+        (*self.seal().0, *self.seal().1) = (public, None);
+        let signature = ring.receipts().sign(&message(&self));
+        *self.seal().1 = Some(Bytes(signature));
+        self
     }
 
     /// Reads a paper and checks its signature; with `expected`, also that this key (base64url, as
@@ -58,10 +55,9 @@ pub trait Signed: Clone + Serialize + DeserializeOwned {
         if serde_json::to_value(&paper).ok() != Some(read) {
             return Err(SignedError::Signature);
         }
-        let public = paper.public_key().clone();
-        let signature = paper.signature().ok_or(SignedError::Signature)?.0.clone();
-        let bare = paper.clone().with_signature(public.clone(), None);
-        if !verify_signature(&public.0, &message(&bare), &signature) {
+        let mut bare = paper.clone();
+        let signature = bare.seal().1.take().ok_or(SignedError::Signature)?;
+        if !verify_signature(&paper.public_key().0, &message(&bare), &signature.0) {
             return Err(SignedError::Signature);
         }
         if expected.is_some_and(|expected| expected.trim() != paper.signer()) {

@@ -110,11 +110,11 @@ fn row(pattern: &Pattern) -> PatternCoverage {
     PatternCoverage {
         name: pattern.name.clone(),
         records: pattern.records.clone(),
-        sealed: counts.sealed - counts.classic.min(counts.sealed),
+        sealed: counts.sealed.saturating_sub(counts.classic),
         classic: counts.classic,
         plain: counts.plain,
         unreadable: counts.unopenable,
-        other: counts.empty + counts.erased,
+        other: counts.empty.saturating_add(counts.erased),
         other_types: counts.of_other_types(),
     }
 }

@@ -31,7 +31,10 @@ pub(super) fn section(keys: &[Key]) -> Markup {
 
 fn figure(key: &Key, expiries: &Expiries) -> Markup {
     let columns = columns(expiries);
-    let expiring: u64 = columns.values.iter().sum();
+    let expiring = columns
+        .values
+        .iter()
+        .fold(0, |sum: u64, it| sum.saturating_add(*it));
     let most = columns.values.iter().copied().max().unwrap_or(0);
     let title = format!("expiries-{}", key.id);
     let width = (columns.until_ms - columns.from_ms) / columns.values.len().max(1) as u64;
@@ -84,7 +87,7 @@ fn columns(expiries: &Expiries) -> Columns {
     };
     // The drawing begins when it was counted: how long nothing expires is to be seen as well.
     let from_ms = expiries.counted_ms.min(first) / width * width;
-    let stretches = (last - from_ms) / width + 1;
+    let stretches = ((last - from_ms) / width).saturating_add(1);
     let of_each = stretches.div_ceil(COLUMNS as u64).max(1);
     let column_ms = of_each.saturating_mul(width);
     let number = stretches.div_ceil(of_each);
@@ -92,7 +95,7 @@ fn columns(expiries: &Expiries) -> Columns {
     for stretch in &expiries.stretches {
         let at = usize::try_from((stretch.from_ms - from_ms) / column_ms).unwrap_or(usize::MAX);
         if let Some(column) = values.get_mut(at) {
-            *column += stretch.values;
+            *column = u64::saturating_add(*column, stretch.values);
         }
     }
     Columns {

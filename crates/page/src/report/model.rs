@@ -204,7 +204,9 @@ impl Counts {
     /// Records of types whose values cannot be sealed.
     #[must_use]
     pub fn of_other_types(&self) -> u64 {
-        self.other_types.values().sum()
+        self.other_types
+            .values()
+            .fold(0, |sum, records| sum.saturating_add(*records))
     }
 
     /// In percent of all values.

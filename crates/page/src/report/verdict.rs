@@ -24,6 +24,7 @@ fn records(number: u64) -> String {
 }
 
 const IS_ARE: [&str; 2] = ["is", "are"];
+const NEVER: [&str; 2] = ["never expires", "never expire"];
 
 /// The verdict, as short as a title.
 pub(super) fn headline(report: &Report) -> &'static str {
@@ -139,10 +140,7 @@ fn items(report: &Report) -> Vec<Item> {
             forever,
             (
                 "info",
-                format!(
-                    "{} under older keys and never expire.",
-                    values(forever, IS_ARE)
-                ),
+                format!("Under older keys {}.", values(forever, NEVER)),
                 "waxseal rotate",
                 "brings them under the sealing key.",
             ),

@@ -51,7 +51,7 @@ pub(super) fn shares(counts: &Counts) -> String {
         (part > 0).then(|| format!("{} {word}", percent(part, counts.total)))
     };
     let parts = [
-        of("sealed", counts.sealed - counts.classic),
+        of("sealed", counts.sealed.saturating_sub(counts.classic)),
         of("classic", counts.classic),
         of("plain", counts.plain),
         of("cannot be opened", counts.unopenable),
