@@ -1,5 +1,5 @@
 //! Gets what the tests need and this machine lacks: a Redis with its tools, Node.js, a PKCS#11 token
-//! with its tools, two more servers, the published clients and the key services, these under
+//! with its tools, a browser, two more servers, the published clients and the key services, these under
 //! `target/tools`. Does nothing, quickly, where everything is there already.
 
 mod packages;
@@ -29,6 +29,7 @@ pub(crate) fn everything() -> Result<(), String> {
         &system::SOFTHSM,
         &system::PKCS11_TOOL,
         &system::PROMTOOL,
+        &system::CHROMIUM,
     ];
     if !packages::NODE.is_installed() {
         programs.push(&system::NPM);

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+mod admin;
 mod audit;
 mod audit_log;
 mod backup;
 mod keyring;
 mod proxy;
 
+pub(crate) use admin::AdminArgs;
 pub(crate) use audit::{AuditArgs, AuditCommand};
 pub(crate) use audit_log::AuditLogCommand;
 pub(crate) use backup::{ExportArgs, ImportArgs, OpeningArgs, RehearseArgs};
@@ -245,9 +247,8 @@ pub(crate) enum KeyCommand {
 /// The place that an envelope is bound to.
 #[derive(Args)]
 pub(crate) struct KeeperArgs {
-    /// Where /healthz and /metrics are answered: HOST:PORT
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) admin: Option<String>,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
 }
 
 #[derive(Args)]

@@ -21,6 +21,9 @@ mod signed;
 mod sweep;
 mod value;
 
+pub(crate) use doctor::look_around;
+pub(crate) use keyring::{block_words, step_words};
+
 use crate::args::{Cli, Command};
 use crate::error::{Ended, Failure};
 use crate::setup::Setup;

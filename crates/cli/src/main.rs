@@ -1,6 +1,7 @@
 //! The binary `waxseal`: reads what was typed, runs the command, and turns its end into an exit
 //! status.
 
+mod admin;
 mod args;
 mod audit_log;
 mod checkpoint;
@@ -15,6 +16,7 @@ mod output;
 mod progress;
 mod setup;
 mod signals;
+mod status;
 
 use std::process::ExitCode;
 

@@ -2,19 +2,25 @@
 //! where things happen. Without a recorder a handle does nothing. Knows no key, no value, no record name
 //! and no user: whoever counts hands over words of the table, and numbers.
 
+mod coverage;
 pub mod document;
 mod made;
-mod names;
+pub mod names;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
 mod ring;
+#[cfg(feature = "prometheus")]
+mod snapshot;
 mod sweeps;
 mod traffic;
 mod values;
 
+pub use coverage::{CoverageMetrics, Lying};
 pub use metrics::{Counter, Gauge, Histogram};
 pub use names::{Allowed, Kind, Label, Metric, TABLE};
 pub use ring::{CacheMetrics, RingMetrics, RingState, custodian_called};
+#[cfg(feature = "prometheus")]
+pub use snapshot::{Series, Snapshot};
 pub use sweeps::{SweepMetrics, Verdicts, quarantined};
 pub use traffic::{Cut, Side, SideMetrics, TrafficMetrics, UpstreamError};
 pub use values::{Format, KeyName, Opening, Sealing, ValueMetrics};

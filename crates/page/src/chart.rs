@@ -61,15 +61,11 @@ fn widths(parts: &[Part<'_>]) -> Vec<f64> {
     parts.iter().map(width).collect()
 }
 
-/// What the colours of bars stand for.
+/// The colour of a class, beside its word.
 #[must_use]
-pub fn legend(labels: &[(&str, &str)]) -> Markup {
+pub fn swatch(class: &str) -> Markup {
     html! {
-        ul class="legend" aria-hidden="true" {
-            @for (label, class) in labels {
-                li { svg class="swatch" viewBox="0 0 10 10" { rect class=(class) width="10" height="10" {} } (label) }
-            }
-        }
+        svg class="swatch" viewBox="0 0 10 10" aria-hidden="true" { rect class=(class) width="10" height="10" {} }
     }
 }
 
@@ -125,7 +121,7 @@ pub fn plot(plot: &Plot<'_>) -> Markup {
                 }
             }
             div class="field" {
-                span class="top" aria-hidden="true" { ((plot.write)(top)) }
+                span class="top" aria-hidden="true" { @if highest > 0.0 { ((plot.write)(top)) } @else { "–" } }
                 svg viewBox={ "0 0 1000 " (HEIGHT) } preserveAspectRatio="none" role="img"
                     aria-label={ (plot.name) ". " (all.join(". ")) } {
                     path class="grid" d="M0 0.5H1000M0 50H1000M0 99.5H1000" {}

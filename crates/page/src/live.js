@@ -13,7 +13,9 @@
     var scrolled = place.querySelectorAll(".scroll");
     var lefts = Array.prototype.map.call(scrolled, function (it) { return it.scrollLeft; });
     var focused = Array.prototype.indexOf.call(scrolled, document.activeElement);
+    var open = Array.prototype.map.call(place.querySelectorAll("details"), function (it) { return it.open; });
     place.innerHTML = part.html;
+    place.querySelectorAll("details").forEach(function (it, index) { it.open = open[index] || false; });
     place.querySelectorAll(".scroll").forEach(function (it, index) {
       it.scrollLeft = lefts[index] || 0;
       if (index === focused) { it.focus({ preventScroll: true }); }

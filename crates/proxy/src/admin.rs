@@ -1,5 +1,9 @@
 //! The admin address, for whoever looks after the process: `/healthz` says that it lives, `/readyz`
-//! whether a client that came now would be served, `/metrics` what was counted, where anything is.
+//! whether a client that came now would be served, `/metrics` what was counted, where anything is; `/` is
+//! the status page for people.
+
+mod guard;
+mod page;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,6 +21,10 @@ use tokio::net::TcpListener;
 use crate::meters::Meters;
 use crate::net::listener::ListenError;
 use crate::net::upstream::Upstream;
+
+pub use guard::{Token, TokenTooShort};
+use page::Page;
+pub use page::Source;
 
 /// How long the store may take to answer before the proxy is not ready.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -38,6 +46,7 @@ pub struct Admin {
     listener: TcpListener,
     address: SocketAddr,
     shown: Arc<Shown>,
+    page: Option<Arc<Page>>,
 }
 
 /// Tells the admin address how far the proxy is.
@@ -93,7 +102,16 @@ impl Admin {
             listener,
             address,
             shown,
+            page: None,
         })
+    }
+
+    /// Shows a status page as well: to this machine, and to others only with the token. Where one is set,
+    /// this machine needs it too.
+    #[must_use]
+    pub fn page(mut self, source: Source, token: Option<Token>) -> Self {
+        self.page = Some(Page::new(source, self.address, token));
+        self
     }
 
     /// Where it listens, with the port that it got.
@@ -118,7 +136,14 @@ impl Admin {
         if !has_clients || self.shown.meters.is_some() {
             router = router.route("/metrics", get(metrics));
         }
-        axum::serve(self.listener, router.with_state(self.shown)).await
+        let mut router = router.with_state(self.shown);
+        if let Some(page) = self.page {
+            let pages = Router::new()
+                .route("/", get(page::show))
+                .route("/events", get(page::events));
+            router = router.merge(pages.with_state(page));
+        }
+        axum::serve(self.listener, router).await
     }
 }
 

@@ -106,6 +106,12 @@ pub(super) const PROMTOOL: SystemTool = SystemTool {
     ],
 };
 
+/// Shows the status page as people see it.
+pub(super) const CHROMIUM: SystemTool = SystemTool {
+    program: "chromium",
+    packages: ["chromium", "chromium", "chromium", "chromium", "chromium"],
+};
+
 /// Installs those of these programs that are missing, all in one go.
 pub(super) fn provide(wanted: &[&SystemTool]) -> Result<(), String> {
     let missing: Vec<&SystemTool> = wanted

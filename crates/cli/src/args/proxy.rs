@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::FormatArg;
+use super::{AdminArgs, FormatArg};
 
 #[derive(Args)]
 pub(crate) struct ProxyArgs {
@@ -15,9 +15,8 @@ pub(crate) struct ProxyArgs {
     /// leaves it]
     #[arg(long, value_name = "MODE", value_parser = octal)]
     pub(crate) unix_mode: Option<u32>,
-    /// Where /healthz, /readyz and /metrics are answered: HOST:PORT
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) admin: Option<String>,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
     /// How values of protected records are written [default: as waxseal.toml says, else classic]
     #[arg(long, value_enum)]
     pub(crate) format: Option<FormatArg>,

@@ -6,6 +6,7 @@ mod keyring;
 mod store;
 
 use serde::Serialize;
+use waxseal_page::status::Finding as Seen;
 
 use crate::args::Common;
 use crate::error::{Ended, Failure};
@@ -19,6 +20,16 @@ enum Grade {
     Ok,
     Warning,
     Problem,
+}
+
+impl Grade {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Problem => "problem",
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -78,7 +89,8 @@ pub(crate) async fn run(common: &Common) -> Result<Ended, Failure> {
     host::check(&mut findings);
     match Setup::read(common) {
         Ok(mut setup) => {
-            keyring::check(&mut setup, &mut findings).await;
+            keyring::open(&mut setup, &mut findings).await;
+            keyring::check(&setup, keyring::Ask::Custodians, &mut findings).await;
             host::check_configuration(&setup, &mut findings);
             store::check(&setup, &mut findings).await;
         }
@@ -102,12 +114,25 @@ pub(crate) async fn run(common: &Common) -> Result<Ended, Failure> {
     })
 }
 
-fn print(finding: &Finding) -> Result<(), Failure> {
-    let grade = match finding.grade {
-        Grade::Ok => "ok",
-        Grade::Warning => "warning",
-        Grade::Problem => "problem",
+/// The same from inside a process that has everything open, for its status page. Custodians are not
+/// asked: each question costs money or a try, and what runs needs none of them.
+pub(crate) async fn look_around(setup: &Setup) -> Vec<Seen> {
+    let mut findings = Findings::default();
+    host::check(&mut findings);
+    keyring::check(setup, keyring::Ask::Nobody, &mut findings).await;
+    host::check_configuration(setup, &mut findings);
+    store::check(setup, &mut findings).await;
+    let seen = |finding: Finding| Seen {
+        grade: finding.grade.word(),
+        check: finding.check.to_owned(),
+        found: finding.found,
+        advice: finding.advice,
     };
+    findings.0.into_iter().map(seen).collect()
+}
+
+fn print(finding: &Finding) -> Result<(), Failure> {
+    let grade = finding.grade.word();
     output::line(format!(
         "{grade:<8} {:<14} {}",
         finding.check, finding.found

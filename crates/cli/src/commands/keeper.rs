@@ -1,19 +1,18 @@
 //! `keeper`: the rotation and upkeep of a keyring as a process of its own, for applications that use
 //! the library.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use waxseal_keys::measured;
-use waxseal_proxy::Admin;
 use waxseal_sweep::Stop;
 use waxseal_upkeep::Upkeep;
 
+use crate::admin::RunningAdmin;
 use crate::args::KeeperArgs;
 use crate::audit_log::Service;
 use crate::error::{Ended, Failure};
-use crate::metering;
 use crate::output;
 use crate::setup::Setup;
 use crate::signals::stop_on_signal;
@@ -29,8 +28,8 @@ pub(crate) async fn run(mut setup: Setup, args: &KeeperArgs) -> Result<Ended, Fa
         mode: &setup.mode.to_string(),
     })?;
     // Before anything makes a handle; where nobody can ask, nothing is counted.
-    let _admin = match &args.admin {
-        Some(at) => Some(open_admin(at).await?),
+    let mut admin = match &args.admin.admin {
+        Some(at) => Some(RunningAdmin::of_keeper(at, &setup).await?),
         None => None,
     };
     let stop = stop_on_signal()?;
@@ -38,35 +37,15 @@ pub(crate) async fn run(mut setup: Setup, args: &KeeperArgs) -> Result<Ended, Fa
         return Ok(Ended::Done);
     };
     measured::follow(upkeep.ring());
+    if let Some(admin) = &mut admin {
+        admin.follow(&Arc::new(setup), &args.admin);
+    }
     output::say(&format!(
         "waxseal: keeping the keyring at {}",
         upkeep.ring().location()
     ));
     upkeep.run(&stop).await;
     Ok(Ended::Done)
-}
-
-/// The admin address, until it is dropped.
-struct RunningAdmin(JoinHandle<()>);
-
-impl Drop for RunningAdmin {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-async fn open_admin(at: &str) -> Result<RunningAdmin, Failure> {
-    metering::begin()?;
-    let admin = Admin::without_clients(at).await.map_err(|error| {
-        Failure::failed(&error)
-            .hint("stop whoever listens there, or take another address with --admin")
-    })?;
-    output::say(&format!("waxseal: admin on {}", admin.address()));
-    Ok(RunningAdmin(tokio::spawn(async move {
-        if let Err(error) = admin.run().await {
-            tracing::error!("the admin address has ended: {error}");
-        }
-    })))
 }
 
 /// Waits until keyring and store can be reached; `None` where it is told to stop before.

@@ -9,6 +9,8 @@ mod restore;
 mod rewrap;
 mod status;
 
+pub(crate) use status::{block_words, step_words};
+
 use serde::Serialize;
 use waxseal_keys::Ring;
 

@@ -11,17 +11,16 @@ use tokio::time::sleep;
 use waxseal_core::{Mode, Sealer};
 use waxseal_keys::measured;
 use waxseal_proxy::{
-    Address, Admin, BrokenValue, Entrance, Limits, Listen, ListenError, ListenTls, Meters,
-    Protection, Proxy, Report, Settings, Sharing, Stage, StageSetter, TlsError, Upstream,
-    UpstreamTls,
+    Address, BrokenValue, Entrance, Limits, Listen, ListenError, ListenTls, Meters, Protection,
+    Proxy, Report, Settings, Sharing, Stage, TlsError, Upstream, UpstreamTls,
 };
 use waxseal_stores::{RedisUrl, StoreUrl};
 use waxseal_sweep::Stop;
 
+use crate::admin::RunningAdmin;
 use crate::args::{Common, ProxyArgs, SharingArg};
 use crate::audit_log::Service;
 use crate::error::{Ended, Failure, no_key};
-use crate::metering;
 use crate::output;
 use crate::setup::Setup;
 use crate::signals;
@@ -63,20 +62,11 @@ pub(crate) async fn run(
     let mut stop = std::pin::pin!(signals::told_to_stop());
 
     // Before anything makes a handle; where nobody can ask, nothing is counted.
-    let mut meters = None;
-    let mut admin = None;
-    if let Some(at) = &args.admin {
-        metering::begin()?;
-        let names = setup.protected.iter().map(|it| it.name.as_str());
-        let counting = Arc::new(Meters::new(names));
-        meters = Some(counting.clone());
-        admin = Some(open_admin(at, upstream.clone(), counting).await?);
+    let (mut admin, mut meters) = (None, None);
+    if let Some(at) = &args.admin.admin {
+        let opened = RunningAdmin::of_proxy(at, &setup, upstream.clone()).await?;
+        (admin, meters) = (Some(opened.0), Some(opened.1));
     }
-    let stage = |stage| {
-        if let Some(admin) = &admin {
-            admin.stage.set(stage);
-        }
-    };
     tokio::select! {
         told = &mut stop => return told.map(|()| Ended::Done),
         checked = wait_for_store(&mut setup) => checked?,
@@ -84,9 +74,18 @@ pub(crate) async fn run(
     let proxy = Proxy::open(settings(&setup, args, upstream, listen, meters)?)
         .await
         .map_err(listen_failure)?;
-    if let (Ok(opened), Some(_)) = (setup.opened_ring(), &args.admin) {
-        measured::follow(&opened.ring);
+    let setup = Arc::new(setup);
+    if let Some(admin) = &mut admin {
+        if let Ok(opened) = setup.opened_ring() {
+            measured::follow(&opened.ring);
+        }
+        admin.follow(&setup, &args.admin);
     }
+    let stage = |stage| {
+        if let Some(admin) = &admin {
+            admin.stage(stage);
+        }
+    };
     let upkeep = Upkept::begin(&setup).await?;
     for address in proxy.addresses() {
         output::say(&format!("waxseal: listening on {address}"));
@@ -283,34 +282,6 @@ fn reporter() -> Report {
             broken.cause
         );
     })
-}
-
-struct RunningAdmin {
-    stage: StageSetter,
-    task: JoinHandle<()>,
-}
-
-impl Drop for RunningAdmin {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn open_admin(
-    at: &str,
-    upstream: Arc<Upstream>,
-    meters: Arc<Meters>,
-) -> Result<RunningAdmin, Failure> {
-    let admin = Admin::open(at, upstream, Some(meters)).await;
-    let admin = admin.map_err(listen_failure)?;
-    output::say(&format!("waxseal: admin on {}", admin.address()));
-    let stage = admin.stage();
-    let task = tokio::spawn(async move {
-        if let Err(error) = admin.run().await {
-            tracing::error!("the admin address has ended: {error}");
-        }
-    });
-    Ok(RunningAdmin { stage, task })
 }
 
 fn listener(text: &str, unix_mode: Option<u32>) -> Result<Listen, Failure> {

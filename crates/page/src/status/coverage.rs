@@ -3,10 +3,11 @@
 use maud::{Markup, html};
 
 use super::{Coverage, PatternCoverage};
-use crate::chart::{Part, bar, legend};
+use crate::chart::{Part, bar, swatch};
 use crate::words::{percent, point_in_time, thousands};
 
-const LEGEND: [(&str, &str); 5] = [
+/// Forms, and the classes that colour them.
+const FORMS: [(&str, &str); 5] = [
     ("sealed", "sealed"),
     ("classic", "classic"),
     ("plain", "plain"),
@@ -38,64 +39,57 @@ pub(super) fn section(coverage: &Coverage) -> Markup {
             Some(at) => p class="soft" { "As counted at " (point_in_time(at)) ". " (coverage.note) },
             None => p class="soft" { "Not counted yet. " (coverage.note) },
         }
-        @if coverage.counted_ms.is_some() { (table(&coverage.patterns)) }
+        @if coverage.counted_ms.is_some() { (list(&coverage.patterns)) }
     }
 }
 
-/// How the values of each pattern lie, with bars and what their colours stand for.
-pub(crate) fn table(patterns: &[PatternCoverage]) -> Markup {
+/// How the values of each pattern lie, as bars and figures.
+pub(crate) fn list(patterns: &[PatternCoverage]) -> Markup {
     html! {
-        (legend(&LEGEND))
-        div class="scroll" tabindex="0" role="region" aria-label="Values by pattern" {
-            table {
-                caption { "Stored values by protected pattern" }
-                thead {
-                    tr {
-                        th scope="col" { "pattern" }
-                        @for (label, _) in LEGEND { th scope="col" class="number" { (label) } }
-                        th scope="col" class="number" { "other types" }
-                    }
-                }
-                tbody { @for pattern in patterns { (row(pattern)) } }
-            }
-        }
+        ul class="list" { @for pattern in patterns { (entry(pattern)) } }
     }
 }
 
-fn row(pattern: &PatternCoverage) -> Markup {
+fn entry(pattern: &PatternCoverage) -> Markup {
     let counts = pattern.counts();
     let total = pattern.total();
-    let parts: Vec<Part<'_>> = LEGEND
-        .iter()
-        .zip(counts)
-        .map(|((label, class), value)| Part {
-            label,
-            class,
-            value,
-        })
-        .collect();
-    let words: Vec<String> = parts
-        .iter()
-        .filter(|part| part.value > 0)
-        .map(|part| format!("{} {}", percent(part.value, total), part.label))
-        .collect();
-    let words = match words.is_empty() {
-        true => "no values".to_owned(),
-        false => words.join(", "),
+    let part = |((label, class), value): ((&'static str, &'static str), u64)| Part {
+        label,
+        class,
+        value,
     };
+    let parts: Vec<Part<'_>> = FORMS.into_iter().zip(counts).map(part).collect();
     html! {
-        tr data-pattern=(pattern.records) {
-            th scope="row" class="wide" {
-                (pattern.name) " " code { (pattern.records) }
-                (bar(&words, &parts))
-            }
-            @for ((label, class), count) in LEGEND.iter().zip(counts) {
-                td class="number" data-form=(class) {
-                    (thousands(count))
-                    @if count > 0 { br; span class="soft" title=(label) { (percent(count, total)) } }
+        li data-pattern=(pattern.records) {
+            h3 { (pattern.name) " " code { (pattern.records) } }
+            (bar(&words(&parts, total), &parts))
+            dl class="row" {
+                @for part in &parts {
+                    div {
+                        dt { (swatch(part.class)) (part.label) }
+                        dd {
+                            span data-form=(part.class) { (thousands(part.value)) }
+                            @if part.value > 0 { " " span class="soft" { (percent(part.value, total)) } }
+                        }
+                    }
+                }
+                div {
+                    dt { "records of other types" }
+                    dd { span data-form="other_types" { (thousands(pattern.other_types)) } }
                 }
             }
-            td class="number" data-form="other_types" { (thousands(pattern.other_types)) }
         }
+    }
+}
+
+/// What the bar shows, for who cannot see it.
+fn words(parts: &[Part<'_>], total: u64) -> String {
+    let there = parts.iter().filter(|part| part.value > 0);
+    let words: Vec<String> = there
+        .map(|part| format!("{} {}", percent(part.value, total), part.label))
+        .collect();
+    match words.is_empty() {
+        true => "no values".to_owned(),
+        false => words.join(", "),
     }
 }

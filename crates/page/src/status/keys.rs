@@ -9,46 +9,47 @@ use crate::words::{percent, point_in_time, span, thousands};
 pub(super) fn section(keys: &Keys, now_ms: u64) -> Markup {
     html! {
         p class="soft" { (keys.source) }
-        @if !keys.keys.is_empty() {
-            div class="scroll" tabindex="0" role="region" aria-label="Keys" {
-                table {
-                    caption { "Keys; metrics call them by the name in brackets" }
-                    thead {
-                        tr {
-                            th scope="col" { "key" }
-                            th scope="col" { "state" }
-                            th scope="col" class="number" { "age" }
-                            th scope="col" class="number" { "values sealed" }
-                            th scope="col" { "share of stored values" }
-                            th scope="col" { "next" }
-                        }
-                    }
-                    tbody { @for key in &keys.keys { (row(key)) } }
-                }
-            }
-        }
+        ul class="list" { @for key in &keys.keys { (entry_of(key)) } }
         @if !keys.events.is_empty() { (time_line(&keys.events, now_ms)) }
     }
 }
 
-fn row(key: &Key) -> Markup {
+fn entry_of(key: &Key) -> Markup {
     html! {
-        tr data-key=(key.id) {
-            th scope="row" { span class="id" { (key.id) } " " span class="soft id" { "(" (key.metric_name) ")" } }
-            td data-is="state" { (key.state) }
-            td class="number" { @match key.age_ms { Some(age) => (span(age)), None => "–" } }
-            td class="number" { @match key.seals { Some(seals) => (thousands(seals)), None => "–" } }
-            td class="wide" {
-                @match key.values {
-                    Some((values, of)) => {
-                        (thousands(values)) ", " (percent(values, of))
-                        (share(values, of))
-                    }
-                    None => "not counted yet",
-                }
+        li data-key=(key.id) {
+            h3 {
+                span class="id" { (key.id) } " "
+                span class={ "words " (class_of(&key.state)) } data-is="state" { (key.state) } " "
+                span class="soft" { "in metrics " span class="id" { (key.metric_name) } }
             }
-            td { (key.next) }
+            dl class="row" {
+                div { dt { "age" } dd { @match key.age_ms { Some(age) => (span(age)), None => "–" } } }
+                div { dt { "values sealed" } dd { @match key.seals { Some(seals) => (thousands(seals)), None => "–" } } }
+                div class="wide" {
+                    dt { "stored values under it" }
+                    dd {
+                        @match key.values {
+                            Some((values, of)) => {
+                                span data-is="values" { (thousands(values)) } ", " (percent(values, of))
+                                (share(values, of))
+                            }
+                            None => "not counted yet",
+                        }
+                    }
+                }
+                div { dt { "next" } dd { (key.next) } }
+            }
         }
+    }
+}
+
+/// How a state is coloured.
+fn class_of(state: &str) -> &'static str {
+    match state {
+        "sealing" => "ok",
+        "compromised" => "problem",
+        "pending" => "info",
+        _ => "soft",
     }
 }
 

@@ -3,7 +3,7 @@
 
 use maud::{Markup, html};
 
-use super::{Doctor, Refused, Severity, Status, SweepRow, Traffic, headline, line};
+use super::{Doctor, Finding, Refused, Severity, Status, SweepRow, Traffic, headline, line};
 use crate::chart::{Plot, plot};
 use crate::words::{bytes, percent, point_in_time, rate, short_time, span, thousands};
 
@@ -92,7 +92,7 @@ pub(super) fn refused(refused: &[Refused]) -> Markup {
                 "These were answered with an error that says why, and reached no server. "
                 code { "docs/command-policy.md" } " tells of each command what works on protected records."
             }
-            div class="scroll" tabindex="0" role="region" aria-label="Refused commands" {
+            div class="scroll" tabindex="0" role="region" aria-label="Table of refused commands" {
                 table {
                     caption { "Requests refused, by command" }
                     thead {
@@ -119,7 +119,7 @@ pub(super) fn refused(refused: &[Refused]) -> Markup {
 pub(super) fn sweeps(sweeps: &[SweepRow]) -> Markup {
     html! {
         @if sweeps.is_empty() { p class="soft" { "None." } } @else {
-            div class="scroll" tabindex="0" role="region" aria-label="Sweeps" {
+            div class="scroll" tabindex="0" role="region" aria-label="Table of sweeps" {
                 table {
                     caption { "Passes over the records by this process; those of the command line tell of themselves" }
                     thead {
@@ -164,14 +164,21 @@ pub(super) fn doctor(doctor: Option<&Doctor>) -> Markup {
             "As found at " (point_in_time(doctor.looked_ms)) ". " code { "waxseal doctor" }
             " looks at once, and asks the custodians too."
         }
-        ul class="list" {
-            @for finding in &doctor.findings {
-                li data-check=(finding.check) data-grade=(finding.grade) {
-                    span class={ "words " (finding.grade) } { (finding.grade) } " "
-                    strong { (finding.check) } " " (finding.found)
-                    @if let Some(advice) = &finding.advice { p class="soft" { (advice) } }
-                }
-            }
+        @let (fine, wrong): (Vec<_>, Vec<_>) = doctor.findings.iter().partition(|it| it.grade == "ok");
+        ul class="list" { @for finding in wrong { (finding_entry(finding)) } }
+        details {
+            summary { (fine.len()) " checks are ok" }
+            ul class="list" { @for finding in fine { (finding_entry(finding)) } }
+        }
+    }
+}
+
+fn finding_entry(finding: &Finding) -> Markup {
+    html! {
+        li data-check=(finding.check) data-grade=(finding.grade) {
+            span class={ "words " (finding.grade) } { (finding.grade) } " "
+            strong { (finding.check) } " " (finding.found)
+            @if let Some(advice) = &finding.advice { p class="soft" { (advice) } }
         }
     }
 }

@@ -15,12 +15,25 @@ use crate::setup::{RingSetup, Setup, is_absent, open_store};
 /// A process that has not reported for so many looks is not counted.
 const SILENT: u64 = 10;
 
-pub(super) async fn check(setup: &mut Setup, findings: &mut Findings) {
+/// Whether each custodian is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ask {
+    Custodians,
+    Nobody,
+}
+
+/// Opens the keyring, where one is configured.
+pub(super) async fn open(setup: &mut Setup, findings: &mut Findings) {
+    if setup.follows_ring()
+        && let Err(failure) = setup.open_ring(false).await
+    {
+        findings.failure("keyring", &failure);
+    }
+}
+
+pub(super) async fn check(setup: &Setup, ask: Ask, findings: &mut Findings) {
     if !setup.follows_ring() {
         return;
-    }
-    if let Err(failure) = setup.open_ring(false).await {
-        findings.failure("keyring", &failure);
     }
     let Ok(configured) = setup.ring_setup() else {
         return;
@@ -36,7 +49,9 @@ pub(super) async fn check(setup: &mut Setup, findings: &mut Findings) {
         return;
     };
     check_ring(&opened.ring, findings).await;
-    check_custodians(setup, configured, &opened.ring, findings).await;
+    if ask == Ask::Custodians {
+        check_custodians(setup, configured, &opened.ring, findings).await;
+    }
     if let Some(users) = &opened.users {
         check_server("user keys", &*users.store, findings).await;
     }

@@ -79,6 +79,8 @@ struct Coming {
     step: &'static str,
     key: Option<String>,
     at: String,
+    #[serde(skip)]
+    words: String,
 }
 
 #[derive(Serialize)]
@@ -203,6 +205,7 @@ fn key(entry: &Entry, reports: &Reports, now: u64) -> Key {
 }
 
 fn coming(step: Step, at_ms: u64) -> Coming {
+    let words = step_words(step);
     let (step, key) = match step {
         Step::Add(_) => ("add", None),
         Step::Promote(id) => ("promote", Some(id)),
@@ -214,6 +217,7 @@ fn coming(step: Step, at_ms: u64) -> Coming {
         step,
         key: key.map(|id| id.to_string()),
         at: output::point_in_time(at_ms),
+        words,
     }
 }
 
@@ -226,17 +230,21 @@ fn blocked(block: &Block) -> Blocked {
     }
 }
 
-impl Coming {
-    fn words(&self) -> String {
-        let key = self.key.as_deref().unwrap_or_default();
-        match self.step {
-            "add" => "a new key is published".to_owned(),
-            "promote" => format!("key {key} seals"),
-            "sweep" => "values are brought under the sealing key and counted".to_owned(),
-            "archive" => format!("key {key} is archived"),
-            _ => format!("key {key} is destroyed"),
-        }
+/// A step in words.
+pub(crate) fn step_words(step: Step) -> String {
+    match step {
+        Step::Add(_) => "a new key is published".to_owned(),
+        Step::Promote(key) => format!("key {key} seals"),
+        Step::Sweep => "values are brought under the sealing key and counted".to_owned(),
+        Step::Archive(key) => format!("key {key} is archived"),
+        Step::Destroy(key) => format!("key {key} is destroyed"),
     }
+}
+
+/// What keeps a key from its next step, in words.
+pub(crate) fn block_words(block: &Block) -> String {
+    let Blocked { key, why } = blocked(block);
+    format!("key {key} is kept: {why}")
 }
 
 fn print(status: &Status<'_>) -> Result<(), Failure> {
@@ -334,10 +342,10 @@ fn print_steps(status: &Status<'_>) -> Result<(), Failure> {
         output::line("\nnext steps")?;
     }
     if let Some(due) = &status.due {
-        output::line(format!("due now               {}", due.words()))?;
+        output::line(format!("due now               {}", due.words))?;
     }
     for step in &status.next {
-        output::line(format!("{}  {}", step.at, step.words()))?;
+        output::line(format!("{}  {}", step.at, step.words))?;
     }
     for blocked in &status.blocked {
         output::line(format!("key {} is kept: {}", blocked.key, blocked.why))?;

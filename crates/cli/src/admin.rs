@@ -1,0 +1,105 @@
+//! The admin address of a process that runs on: opened before anything is counted, gone when it is
+//! dropped.
+
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+use waxseal_page::status::Process;
+use waxseal_proxy::{Admin, ListenError, Meters, Stage, StageSetter, Token, Upstream};
+
+use crate::args::AdminArgs;
+use crate::error::Failure;
+use crate::metering;
+use crate::output;
+use crate::setup::{Setup, now_ms};
+use crate::status::Watch;
+
+/// The token of the status page.
+const TOKEN: &str = "WAXSEAL_ADMIN_TOKEN";
+
+/// The address, and what its page shows.
+pub(crate) struct RunningAdmin {
+    stage: StageSetter,
+    watch: Watch,
+    task: JoinHandle<()>,
+}
+
+impl RunningAdmin {
+    /// Of a proxy; its meters count.
+    pub(crate) async fn of_proxy(
+        at: &str,
+        setup: &Setup,
+        upstream: Arc<Upstream>,
+    ) -> Result<(Self, Arc<Meters>), Failure> {
+        let token = token(setup)?;
+        metering::begin()?;
+        let names = setup.protected.iter().map(|it| it.name.as_str());
+        let meters = Arc::new(Meters::new(names));
+        let admin = Admin::open(at, upstream.clone(), Some(meters.clone())).await;
+        let watch = Watch::begin(process("proxy", setup), Some(upstream));
+        let this = Self::run(admin.map_err(listen_failure)?, watch, token);
+        Ok((this, meters))
+    }
+
+    /// Of a process without clients.
+    pub(crate) async fn of_keeper(at: &str, setup: &Setup) -> Result<Self, Failure> {
+        let token = token(setup)?;
+        metering::begin()?;
+        let admin = Admin::without_clients(at).await.map_err(listen_failure)?;
+        let watch = Watch::begin(process("keeper", setup), None);
+        Ok(Self::run(admin, watch, token))
+    }
+
+    fn run(admin: Admin, watch: Watch, token: Option<Token>) -> Self {
+        output::say(&format!("waxseal: admin on {}", admin.address()));
+        let stage = admin.stage();
+        let admin = admin.page(watch.source(), token);
+        let task = tokio::spawn(async move {
+            if let Err(error) = admin.run().await {
+                tracing::error!("the admin address has ended: {error}");
+            }
+        });
+        Self { stage, watch, task }
+    }
+
+    /// How far the process is.
+    pub(crate) fn stage(&self, stage: Stage) {
+        self.stage.set(stage);
+    }
+
+    /// Store and keys are open.
+    pub(crate) fn follow(&mut self, setup: &Arc<Setup>, args: &AdminArgs) {
+        self.watch.follow(setup, args.count_every());
+    }
+}
+
+impl Drop for RunningAdmin {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn token(setup: &Setup) -> Result<Option<Token>, Failure> {
+    let Some(text) = setup.environment.secret(TOKEN)? else {
+        return Ok(None);
+    };
+    let token = Token::new(text.trim()).map_err(|error| {
+        Failure::usage(format!("{TOKEN}: {error}")).hint("openssl rand -hex 32 makes one")
+    })?;
+    Ok(Some(token))
+}
+
+fn process(what: &str, setup: &Setup) -> Process {
+    Process {
+        what: what.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        store: setup.url.location(),
+        mode: setup.mode.to_string(),
+        environment: setup.config.environment.clone(),
+        started_ms: now_ms(),
+    }
+}
+
+fn listen_failure(error: ListenError) -> Failure {
+    Failure::failed(&error).hint("stop whoever listens there, or take another address with --admin")
+}

@@ -1,0 +1,26 @@
+//! What can be typed about the admin address of a process that runs on.
+
+use std::time::Duration;
+
+use clap::Args;
+
+/// Six hours.
+const COUNT_EVERY: u64 = 21_600;
+
+#[derive(Args)]
+pub(crate) struct AdminArgs {
+    /// Where /healthz, /readyz and /metrics are answered and / shows the status page: HOST:PORT. The
+    /// page is shown to this machine alone, unless WAXSEAL_ADMIN_TOKEN is set
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) admin: Option<String>,
+    /// How often the records of the store are counted for the status page, slowly; 0 is never
+    #[arg(long, value_name = "SECONDS", default_value_t = COUNT_EVERY, requires = "admin")]
+    count_every: u64,
+}
+
+impl AdminArgs {
+    /// How often records are counted, if ever.
+    pub(crate) fn count_every(&self) -> Option<Duration> {
+        (self.count_every > 0).then(|| Duration::from_secs(self.count_every))
+    }
+}

@@ -1,0 +1,86 @@
+// Looks at a status page as a person does, in Chromium: light and dark, wide and narrow, with and without
+// scripts, and while values go through the proxy. Prints what it saw as one JSON object. Arguments: host and
+// port of the proxy, the URL of the page, a folder for screenshots.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { createClient } from "redis";
+import { chromium } from "playwright-core";
+
+const [host, port, url, folder] = process.argv.slice(2);
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const seen = { loads: [], console: [], failed: [], hosts: [], violations: [], overflows: [], figures: {} };
+
+const flags = ["--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update",
+  "--disable-sync", "--no-first-run"];
+const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", chromiumSandbox: false, args: flags });
+
+/** A page in a context of its own, with everything noted that goes wrong. */
+async function open(options) {
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  page.on("console", (message) => {
+    if (["error", "warning"].includes(message.type())) seen.console.push(message.text());
+  });
+  page.on("pageerror", (error) => seen.console.push(String(error)));
+  page.on("requestfailed", (request) => {
+    // An open stream of events fails when its page is closed.
+    if (!request.url().endsWith("/events")) seen.failed.push(request.url());
+  });
+  page.on("request", (request) => {
+    const origin = new URL(request.url()).host;
+    if (!seen.hosts.includes(origin) && origin) seen.hosts.push(origin);
+  });
+  return page;
+}
+
+async function figure(page, name) {
+  return (await page.locator(`[data-figure=${name}]`).textContent()).trim();
+}
+
+const sizes = { wide: { width: 1280, height: 900 }, narrow: { width: 360, height: 780 } };
+for (const colorScheme of ["light", "dark"]) {
+  for (const [name, viewport] of Object.entries(sizes)) {
+    const page = await open({ colorScheme, viewport });
+    await page.goto(url, { waitUntil: "load" });
+    const took = await page.evaluate(() => performance.getEntriesByType("navigation")[0].loadEventStart);
+    seen.loads.push(took);
+    await page.screenshot({ path: join(folder, `status-${colorScheme}-${name}.png`), fullPage: true });
+    const size = await page.evaluate(() => [document.scrollingElement.scrollWidth, window.innerWidth]);
+    if (size[0] > size[1]) seen.overflows.push({ colorScheme, name, size });
+    // The page's policy keeps scripts of others out: this one comes in by the debugger.
+    await page.evaluate(axe);
+    const found = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
+    for (const it of found.violations) {
+      seen.violations.push({ colorScheme, name, id: it.id, nodes: it.nodes.map((node) => node.html.slice(0, 200)) });
+    }
+    seen.rules = (seen.rules ?? 0) + found.passes.length;
+    await page.context().close();
+  }
+}
+
+const still = await open({ javaScriptEnabled: false });
+await still.goto(url);
+seen.without_scripts = {
+  sections: await still.locator("section").count(),
+  sealed: await figure(still, "sealed"),
+  live: (await still.locator("#live").textContent()).trim(),
+};
+await still.context().close();
+
+// Live: what goes through the proxy arrives on an open page, and a selection of the reader's is left alone.
+const page = await open({});
+await page.goto(url);
+await page.waitForFunction(() => document.getElementById("live").textContent === "live");
+const before = await figure(page, "sealed");
+const client = await createClient({ socket: { host, port: Number(port) } }).connect();
+for (let index = 0; index < 25; index += 1) await client.set(`wa:live${index}`, "{}");
+await page.waitForFunction(
+  (text) => document.querySelector("[data-figure=sealed]").textContent.trim() !== text, before, { timeout: 20_000 });
+seen.live = { before, after: await figure(page, "sealed") };
+for (const place of await page.locator("[data-figure]").all()) {
+  seen.figures[await place.getAttribute("data-figure")] = (await place.textContent()).trim();
+}
+await client.close();
+await browser.close();
+console.log(JSON.stringify(seen));
