@@ -6,12 +6,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 mod admin;
+mod audit;
 mod audit_log;
 mod backup;
 mod keyring;
 mod proxy;
 
 pub(crate) use admin::AdminArgs;
+pub(crate) use audit::{AuditArgs, AuditCommand};
 pub(crate) use audit_log::AuditLogCommand;
 pub(crate) use backup::{ExportArgs, ImportArgs, OpeningArgs, RehearseArgs};
 pub(crate) use keyring::{
@@ -182,7 +184,10 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  waxseal decrypt --yes")]
     Decrypt(DecryptArgs),
     /// Count what is sealed and what is not; writes nothing
-    #[command(after_help = "Examples:\n  waxseal audit\n  waxseal audit --require-clean --json")]
+    #[command(
+        after_help = "Examples:\n  waxseal audit\n  waxseal audit --require-clean --json\n  \
+        waxseal audit --deep --report audit.json --html audit.html"
+    )]
     Audit(AuditArgs),
     /// The audit log: who did what with keys and records
     #[command(subcommand)]
@@ -354,19 +359,6 @@ pub(crate) struct DecryptArgs {
     /// Confirm that everything shall lie in plaintext
     #[arg(long)]
     pub(crate) yes: bool,
-}
-
-#[derive(Args)]
-pub(crate) struct AuditArgs {
-    /// Fail (exit status 1) if anything lies in plaintext
-    #[arg(long)]
-    pub(crate) require_clean: bool,
-    /// Open every value instead of trusting headers
-    #[arg(long)]
-    pub(crate) deep: bool,
-    /// Slow down while the server lets another client wait longer than this (0: never)
-    #[arg(long, value_name = "MS", default_value_t = 50)]
-    pub(crate) max_latency: u64,
 }
 
 #[derive(Subcommand)]

@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::environment::{Environment, read_secret};
 use crate::error::{Ended, Failure};
 use crate::output;
+use crate::setup::environment_name;
 
 pub(crate) use entry::{Act, Codes};
 pub(crate) use file::{state_of, state_seq};
@@ -64,8 +65,7 @@ struct Configured {
 
 impl Trail {
     pub(crate) fn read(config: &Config, environment: &Arc<Environment>) -> Result<Self, Failure> {
-        let name = config.environment.as_deref().map(str::trim);
-        let name = name.filter(|name| !name.is_empty()).unwrap_or("default");
+        let name = environment_name(config);
         Ok(Self {
             configured: configured(config)?,
             actor: Actor::of_this_process(name),

@@ -17,6 +17,7 @@ mod quarantine;
 mod receipt;
 mod record;
 mod recorded;
+mod signed;
 mod sweep;
 mod value;
 
@@ -57,7 +58,16 @@ pub(crate) async fn run(cli: Cli) -> Result<Ended, Failure> {
             trail.recorded(act, sweep::decrypt(setup, &args)).await
         }
         Command::Proxy(args) => proxy::run(Setup::read(&common)?, &common, &args).await,
-        Command::Audit(args) => audit::run(&Setup::open(&common).await?, &args).await,
+        Command::Audit(args) => match &args.command {
+            Some(command) => audit::verify(&common, &args, command).await,
+            None => {
+                let mut setup = Setup::read(&common)?;
+                audit::check(&setup, &args)?;
+                setup.open_ring(false).await?;
+                let act = recorded::audit(&setup, &args);
+                setup.trail.recorded(act, audit::run(&setup, &args)).await
+            }
+        },
         Command::AuditLog(command) => audit_log::run(&common, &command),
         Command::Keyring(command) => keyring::run(&common, &command).await,
         Command::Keeper(args) => keeper::run(Setup::read(&common)?, &args).await,

@@ -30,6 +30,8 @@ pub(crate) use ring::{OpenRing, RingSetup, is_absent, now_ms, variables};
 
 use protected::protected;
 
+/// The environment that is meant where none is named.
+const DEFAULT_ENVIRONMENT: &str = "default";
 const DEFAULT_STORE: &str = "redis://127.0.0.1:6379";
 
 /// Everything that was configured, checked.
@@ -249,6 +251,21 @@ impl Setup {
         role.map_or("unknown", KeyRole::as_str)
     }
 
+    /// The keys that are configured: those of the ring in its order, else those of the environment with
+    /// the sealing key first.
+    pub(crate) fn key_ids(&self) -> Vec<KeyId> {
+        match (&self.opened, &self.keyring) {
+            (Some(opened), _) => opened.ring.ring().keys().iter().map(|it| it.id).collect(),
+            (None, Some(keyring)) => keyring.usage().map(|it| it.id).collect(),
+            (None, None) => Vec::new(),
+        }
+    }
+
+    /// The name of the environment.
+    pub(crate) fn environment_name(&self) -> &str {
+        environment_name(&self.config)
+    }
+
     /// How record names are shown.
     pub(crate) fn mask(&self) -> NameMask {
         self.shared_keyring()
@@ -345,6 +362,13 @@ impl Setup {
             .filter(|protected| protected.plain == PlainValues::Json);
         json.map(|protected| protected.pattern.clone()).collect()
     }
+}
+
+/// The environment that a configuration names.
+pub(crate) fn environment_name(config: &Config) -> &str {
+    let name = config.environment.as_deref().map(str::trim);
+    name.filter(|name| !name.is_empty())
+        .unwrap_or(DEFAULT_ENVIRONMENT)
 }
 
 fn warn_of_password(elsewhere: &str) {

@@ -24,6 +24,7 @@ mod ring;
 pub mod rotation;
 pub mod secret_file;
 mod settings;
+mod signed;
 mod state;
 mod users;
 
@@ -46,10 +47,11 @@ pub use lease::{Candidate, Look};
 pub use live::{Change, LiveOptions, LiveRing, Trouble};
 pub use offline::Offline;
 pub use place::{FilePlace, MemoryPlace, Paper, Place};
-pub use receipt::{Receipt, ReceiptError};
+pub use receipt::Receipt;
 pub use reports::{Report, Reports};
 pub use ring::{Rewrap, Ring, try_out};
 pub use settings::Settings;
+pub use signed::{Signed, SignedError};
 pub use state::KeyState;
 pub use users::{
     CacheBounds, Cached, MemoryUserKeys, UserChange, UserKeyError, UserKeyPlace, UserKeys,

@@ -1,15 +1,11 @@
 //! Receipts: what was done when a user was erased, signed, so that an auditor can check it without any
 //! key of the ring. A receipt names the user by the keyed hash alone.
 
-use base64_simd::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use waxseal_core::verify_signature;
 
 use crate::document::Bytes;
-use crate::ring::Ring;
+use crate::signed::Signed;
 
-/// What is signed is told apart from everything else that the key may sign.
-const LABEL: &[u8] = b"waxseal receipt v1\n";
 /// The only kind of receipt there is.
 const KIND: &str = "erasure";
 
@@ -45,88 +41,27 @@ pub struct Receipt {
     pub signature: Option<Bytes>,
 }
 
-/// Why a receipt is not accepted.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReceiptError {
-    /// It is no receipt.
-    #[error("it is no receipt (line {line}, column {column})")]
-    Form {
-        /// Where it goes wrong, counted from 1.
-        line: usize,
-        /// Where in the line, counted from 1.
-        column: usize,
-    },
-    /// Its kind is unknown.
-    #[error("its kind is unknown to this version of waxseal")]
-    Kind,
-    /// It was changed, or its signature is of another.
-    #[error("its signature does not verify: it was changed")]
-    Signature,
-    /// It was signed by somebody else.
-    #[error("it was signed by another key than the expected one")]
-    Signer,
-}
-
 impl Receipt {
     /// The kind of all receipts there are.
     #[must_use]
     pub fn kind() -> String {
         KIND.to_owned()
     }
-
-    /// The receipt, signed with the ring's key.
-    #[must_use]
-    pub fn signed(mut self, ring: &Ring) -> Self {
-        self.public_key = Bytes(ring.receipts().public().to_vec());
-        self.signature = None;
-        let signature = ring.receipts().sign(&self.message());
-        self.signature = Some(Bytes(signature));
-        self
-    }
-
-    /// Reads a receipt and checks its signature; with `expected`, also that this key (base64url, as
-    /// `keyring status` tells it) made it.
-    pub fn verify(bytes: &[u8], expected: Option<&str>) -> Result<Self, ReceiptError> {
-        let receipt: Self = serde_json::from_slice(bytes).map_err(|error| ReceiptError::Form {
-            line: error.line(),
-            column: error.column(),
-        })?;
-        if receipt.receipt != KIND {
-            return Err(ReceiptError::Kind);
-        }
-        let signature = receipt.signature.as_ref().ok_or(ReceiptError::Signature)?;
-        if !verify_signature(&receipt.public_key.0, &receipt.message(), &signature.0) {
-            return Err(ReceiptError::Signature);
-        }
-        if expected.is_some_and(|expected| expected.trim() != receipt.signer()) {
-            return Err(ReceiptError::Signer);
-        }
-        Ok(receipt)
-    }
-
-    /// The key that signed it, as `keyring status` tells it.
-    #[must_use]
-    pub fn signer(&self) -> String {
-        URL_SAFE_NO_PAD.encode_to_string(&self.public_key.0)
-    }
-
-    fn message(&self) -> Vec<u8> {
-        let bare = Self {
-            signature: None,
-            ..self.clone()
-        };
-        let mut message = LABEL.to_vec();
-        // Strings and numbers only: writing them cannot fail.
-        message.extend(serde_json::to_vec(&bare).unwrap_or_default());
-        message
-    }
 }
 
-impl Ring {
-    /// What the signatures of its receipts are verified with, base64url.
-    #[must_use]
-    pub fn receipt_key(&self) -> String {
-        URL_SAFE_NO_PAD.encode_to_string(self.receipts().public())
+impl Signed for Receipt {
+    const LABEL: &'static str = "waxseal receipt v1\n";
+    const CALLED: &'static str = "receipt";
+
+    fn is_known(&self) -> bool {
+        self.receipt == KIND
+    }
+
+    fn public_key(&self) -> &Bytes {
+        &self.public_key
+    }
+
+    fn seal(&mut self) -> (&mut Bytes, &mut Option<Bytes>) {
+        (&mut self.public_key, &mut self.signature)
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod chart;
 pub mod document;
+pub mod report;
 pub mod status;
 pub mod words;
 

@@ -1,8 +1,8 @@
 //! The status page of one process: what it serves, whether all is sealed, under which keys, how fast,
 //! what comes next, and what is to be done.
 
-mod coverage;
-mod keys;
+pub(crate) mod coverage;
+pub(crate) mod keys;
 mod sections;
 
 use maud::{Markup, html};

@@ -20,9 +20,7 @@ impl Audit {
     }
 
     fn role(&self, class: Class) -> Option<KeyRole> {
-        let (Class::Classic(id) | Class::Sealed(id)) = class else {
-            return None;
-        };
+        let id = class.key()?;
         self.sealer.keyring().and_then(|ring| ring.role(id))
     }
 
@@ -63,8 +61,11 @@ impl Task for Audit {
         })
     }
 
-    /// Asked only of what is under an older key: "unused from about …".
+    /// Asked only of what is under a key that seals no more: "unused from about …".
     fn wants_lifetime(&self, class: Class) -> bool {
-        self.role(class) == Some(KeyRole::Opening)
+        matches!(
+            self.role(class),
+            Some(KeyRole::Opening | KeyRole::Archived | KeyRole::Compromised)
+        )
     }
 }

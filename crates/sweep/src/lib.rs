@@ -8,6 +8,7 @@
 mod audit;
 mod batch;
 mod decrypt;
+mod expiries;
 mod keys;
 mod migrate;
 mod options;
@@ -20,6 +21,7 @@ mod task;
 
 pub use audit::Audit;
 pub use decrypt::Decrypt;
+pub use expiries::Expiries;
 pub use keys::Keys;
 pub use migrate::Migrate;
 pub use options::{Position, Stop, SweepOptions};

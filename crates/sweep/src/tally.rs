@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use waxseal_core::{Form, Header, KeyId};
 use waxseal_stores::{Held, Lifetime, Slot};
 
+use crate::expiries::Expiries;
+
 /// What kind of stored value it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
@@ -28,6 +30,15 @@ pub enum Class {
 }
 
 impl Class {
+    /// The key of the ring that it is under.
+    #[must_use]
+    pub fn key(self) -> Option<KeyId> {
+        match self {
+            Self::Classic(id) | Self::Sealed(id) => Some(id),
+            _ => None,
+        }
+    }
+
     /// The class of a sealed value with this header.
     pub(crate) fn of_header(header: Header) -> Self {
         if header.flags.per_user_key() {
@@ -86,10 +97,30 @@ pub struct Group {
     pub values: u64,
     /// Their stored bytes.
     pub bytes: u64,
-    /// When the last record of them expires (milliseconds since the Unix epoch), as far as asked.
+    /// When the first record of them expires (milliseconds since the Unix epoch), as far as asked.
+    pub first_expiry: Option<u64>,
+    /// When the last one does.
     pub last_expiry: Option<u64>,
     /// How many of them are in records that do not expire, as far as asked.
     pub forever: u64,
+}
+
+impl Group {
+    /// Adds those of another.
+    pub fn add(&mut self, other: &Self) {
+        self.values += other.values;
+        self.bytes += other.bytes;
+        self.forever += other.forever;
+        if let (Some(first), Some(last)) = (other.first_expiry, other.last_expiry) {
+            self.expires(first, last);
+        }
+    }
+
+    fn expires(&mut self, first: u64, last: u64) {
+        let earliest = self.first_expiry.map_or(first, |known| known.min(first));
+        self.first_expiry = Some(earliest);
+        self.last_expiry = self.last_expiry.max(Some(last));
+    }
 }
 
 /// Something wrong with one value.
@@ -124,6 +155,9 @@ pub struct Tally {
     /// Values by class and type of record.
     #[serde(skip)]
     pub groups: BTreeMap<(Class, Sight), Group>,
+    /// When the values under a key expire, as far as asked.
+    #[serde(skip)]
+    pub expiries: BTreeMap<KeyId, Expiries>,
 }
 
 impl Tally {
@@ -161,7 +195,12 @@ impl Tally {
         match lifetime {
             Lifetime::Absent => {}
             Lifetime::Forever => group.forever += 1,
-            Lifetime::Until(time) => group.last_expiry = group.last_expiry.max(Some(time)),
+            Lifetime::Until(time) => {
+                group.expires(time, time);
+                if let Some(key) = class.key() {
+                    self.expiries.entry(key).or_default().count(time, 1);
+                }
+            }
         }
     }
 
@@ -182,11 +221,10 @@ impl Tally {
             *self.skipped.entry(kind).or_default() += records;
         }
         for (of, group) in other.groups {
-            let sum = self.groups.entry(of).or_default();
-            sum.values += group.values;
-            sum.bytes += group.bytes;
-            sum.forever += group.forever;
-            sum.last_expiry = sum.last_expiry.max(group.last_expiry);
+            self.groups.entry(of).or_default().add(&group);
+        }
+        for (key, expiries) in other.expiries {
+            self.expiries.entry(key).or_default().add(&expiries);
         }
     }
 }

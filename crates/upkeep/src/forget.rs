@@ -3,7 +3,7 @@
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use waxseal_keys::{Bytes, Change, LiveRing, Receipt, UserKeys};
+use waxseal_keys::{Bytes, Change, LiveRing, Receipt, Signed, UserKeys};
 use waxseal_stores::{Cursor, RecordName, RecordPattern, RecordStore};
 
 use crate::error::UpkeepError;

@@ -60,7 +60,7 @@ pub enum Told {
     /// Records were gone through: what was brought under the sealing key, and what an audit found then.
     Swept {
         /// The counts of the pass that resealed.
-        resealed: Tally,
+        resealed: Box<Tally>,
         /// What is under which key.
         audit: Audit,
     },
@@ -317,7 +317,10 @@ impl Upkeep {
                 );
                 self.ring.report_audit(&audit).await?;
                 seen.audit = Some(audit.clone());
-                told(&Told::Swept { resealed, audit });
+                told(&Told::Swept {
+                    resealed: Box::new(resealed),
+                    audit,
+                });
                 told(&Told::Done(step));
                 return Ok(());
             }

@@ -2,7 +2,8 @@
 //! about. Users, values and whole record names stay out.
 
 use crate::args::{
-    DecryptArgs, ExportArgs, KeyringCommand, MigrateArgs, OpeningArgs, RewrapArgs, RotateArgs,
+    AuditArgs, DecryptArgs, ExportArgs, KeyringCommand, MigrateArgs, OpeningArgs, RewrapArgs,
+    RotateArgs,
 };
 use crate::audit_log::Act;
 use crate::setup::Setup;
@@ -65,6 +66,12 @@ pub(crate) fn decrypt(setup: &Setup, args: &DecryptArgs) -> Option<Act> {
     (!args.sweep.dry_run && args.yes).then(|| sweep("decrypt", setup))
 }
 
+/// An audit only looks; a report of it is given to others.
+pub(crate) fn audit(setup: &Setup, args: &AuditArgs) -> Option<Act> {
+    let writes = args.report.is_some() || args.html.is_some();
+    writes.then(|| sweep("audit_report", setup).with("deep", args.deep))
+}
+
 /// The user is not named: the receipt and the entry of the end hold the same keyed hash.
 pub(crate) fn forget(setup: &Setup, is_confirmed: bool) -> Option<Act> {
     is_confirmed.then(|| Act::new("forget", "a user").with("store", setup.url.location()))
@@ -121,7 +128,7 @@ fn custodians(urls: &[String]) -> String {
 }
 
 /// A pattern, unless it is the whole name of a record.
-fn pattern(text: &str) -> String {
+pub(crate) fn pattern(text: &str) -> String {
     match text.contains(['*', '{', '?', '[']) {
         true => text.to_owned(),
         false => "one record".to_owned(),

@@ -15,15 +15,13 @@ use waxseal_stores::{RecordStore, RedisOptions, RedisStore, StoreUrl, UrlError};
 use waxseal_upkeep::{RecordPlace, RecordUserKeys};
 
 use super::offline::OfflineSetup;
-use super::{Setup, open_store};
+use super::{Setup, environment_name, open_store};
 use crate::args::Common;
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::error::Failure;
 use crate::output;
 
-/// The environment that is meant where none is named.
-const DEFAULT_ENVIRONMENT: &str = "default";
 /// What the name of a last good copy is made with.
 const COPY: &str = "waxseal keyring copy v1";
 
@@ -115,9 +113,7 @@ impl RingSetup {
         if common.keyring.is_some() && url.has_password() {
             super::warn_of_password("waxseal.toml");
         }
-        let environment = config.environment.as_deref().map(str::trim);
-        let environment = environment.filter(|name| !name.is_empty());
-        let environment = environment.unwrap_or(DEFAULT_ENVIRONMENT).to_owned();
+        let environment = environment_name(config).to_owned();
         let users = match &config.user_keys {
             Some(text) => Some(StoreUrl::parse(text)?),
             None => None,

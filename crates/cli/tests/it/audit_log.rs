@@ -282,6 +282,38 @@ fn an_erasure_is_recorded_under_the_hash_of_its_receipt() {
 }
 
 #[test]
+fn a_report_of_an_audit_is_recorded_and_an_audit_that_only_looks_is_not() {
+    let server = crate::records::server_with_states(3);
+    let program = recording(&server, RING);
+    program.run(&["keyring", "init"]).done();
+    let before = told(&program).len();
+    program.run(&["audit"]).done();
+    program
+        .run(&["audit", "--report", "nowhere/audit.json"])
+        .with_status(2);
+    assert_eq!(told(&program).len(), before);
+    let output = program
+        .run(&["audit", "--report", "audit.json", "--require-clean"])
+        .with_status(1);
+    assert!(output.stderr.contains("wrote audit.json"));
+    program.run(&["audit", "verify", "audit.json"]).done();
+    let expected = ["audit_report begun", "audit_report done"];
+    assert_eq!(told(&program)[before..], expected);
+    let entries = entries(&program);
+    let [begun, done] = &entries[before..] else {
+        panic!("two entries in {entries:?}");
+    };
+    assert_eq!(begun["target"], "wa:*");
+    assert_eq!(begun["details"]["deep"], false);
+    let details = &done["details"];
+    assert_eq!(
+        (&details["values"], &details["clean"]),
+        (&3.into(), &false.into())
+    );
+    assert_eq!(details["signed_by"].as_str().unwrap().len(), 43);
+}
+
+#[test]
 fn values_in_quarantine_are_recorded_when_they_are_moved_or_dropped() {
     let (server, _) = one_moved_aside();
     let program = recording(&server, "");

@@ -7,6 +7,7 @@ mod doctor;
 mod init;
 mod lost;
 mod metrics;
+mod report;
 mod settings;
 mod status;
 mod upkeep;

@@ -5,7 +5,7 @@ use std::fs;
 use crate::program::Program;
 
 /// Every command, by the words that are typed.
-const COMMANDS: [&[&str]; 36] = [
+const COMMANDS: [&[&str]; 37] = [
     &["demo"],
     &["key", "generate"],
     &["seal"],
@@ -17,6 +17,7 @@ const COMMANDS: [&[&str]; 36] = [
     &["rotate"],
     &["decrypt"],
     &["audit"],
+    &["audit", "verify"],
     &["audit-log", "verify"],
     &["audit-log", "show"],
     &["quarantine", "list"],

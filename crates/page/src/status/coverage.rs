@@ -39,9 +39,14 @@ pub(super) fn section(coverage: &Coverage) -> Markup {
             Some(at) => p class="soft" { "As counted at " (point_in_time(at)) ". " (coverage.note) },
             None => p class="soft" { "Not counted yet. " (coverage.note) },
         }
-        @if coverage.counted_ms.is_some() {
-            ul class="list" { @for pattern in &coverage.patterns { (entry(pattern)) } }
-        }
+        @if coverage.counted_ms.is_some() { (list(&coverage.patterns)) }
+    }
+}
+
+/// How the values of each pattern lie, as bars and figures.
+pub(crate) fn list(patterns: &[PatternCoverage]) -> Markup {
+    html! {
+        ul class="list" { @for pattern in patterns { (entry(pattern)) } }
     }
 }
 

@@ -53,7 +53,8 @@ fn class_of(state: &str) -> &'static str {
     }
 }
 
-fn share(values: u64, of: u64) -> Markup {
+/// A bar of the values under a key among all.
+pub(crate) fn share(values: u64, of: u64) -> Markup {
     let parts = [
         ("under this key", "classic", values),
         ("under others", "rest", of.saturating_sub(values)),

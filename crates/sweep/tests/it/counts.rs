@@ -181,10 +181,14 @@ async fn an_audit_counts_by_class_type_and_key_and_tells_when_an_older_key_is_do
     let expiring = Group {
         values: 1,
         bytes: old.len() as u64,
+        first_expiry: Some(FAR),
         last_expiry: Some(FAR),
         forever: 0,
     };
     assert_eq!(tally.groups[&(Class::Classic(id(B)), string)], expiring);
+    let expiries: Vec<_> = tally.expiries[&id(B)].stretches().collect();
+    assert_eq!(expiries, [(FAR - FAR % 60_000, 1)]);
+    assert_eq!(tally.expiries.len(), 1);
     // Of what is under the sealing key it is not asked.
     let current = tally.groups[&(Class::Sealed(id(A)), string)];
     assert_eq!((current.last_expiry, current.forever), (None, 0));

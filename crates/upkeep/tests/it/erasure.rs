@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use waxseal_core::{Format, Mode, OpenError, Sealer};
-use waxseal_keys::{Cached, Receipt, UserKeyError};
+use waxseal_keys::{Cached, Receipt, Signed, UserKeyError};
 use waxseal_sessions::{OnRefused, Options, StateError, StateManager};
 use waxseal_testing::RedisServer;
 use waxseal_upkeep::{UpkeepError, forget};

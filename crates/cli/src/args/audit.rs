@@ -1,0 +1,57 @@
+//! What can be typed about audits: `waxseal audit`, alone or with `verify`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+#[derive(Args)]
+pub(crate) struct AuditArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<AuditCommand>,
+    /// Fail (exit status 1) if anything lies in plaintext
+    #[arg(long)]
+    pub(crate) require_clean: bool,
+    /// Open every value instead of trusting headers
+    #[arg(long)]
+    pub(crate) deep: bool,
+    /// Write a report that is signed with the keyring's key to this file (JSON, mode 0600)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    /// Write the same as a page to this file; it holds the signed report where a keyring is configured
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Replace files that are there already
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Slow down while the server lets another client wait longer than this (0: never)
+    #[arg(long, value_name = "MS", default_value_t = 50)]
+    pub(crate) max_latency: u64,
+}
+
+impl AuditArgs {
+    /// Whether anything was said about how to count. That cannot be left to the parser, which would
+    /// refuse the common options as well.
+    pub(crate) fn says_how_to_count(&self) -> bool {
+        let files = self.report.is_some() || self.html.is_some();
+        self.require_clean || self.deep || self.force || files
+    }
+}
+
+#[derive(Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Check that a report is as it was signed, by whom, and that a page shows it
+    #[command(
+        after_help = "Examples:\n  waxseal audit verify audit.json --key 0kqX…\n  \
+        waxseal audit verify audit.html --json"
+    )]
+    Verify {
+        /// What --report or --html wrote; - is stdin
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// The key that must have signed it, as waxseal keyring status tells it [default: that of
+        /// the keyring, where one is configured]
+        // Every 64th key begins with a hyphen.
+        #[arg(long, value_name = "BASE64URL", allow_hyphen_values = true)]
+        key: Option<String>,
+    },
+}

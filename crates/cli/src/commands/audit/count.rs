@@ -1,0 +1,56 @@
+//! The passes of an audit: one for each protected pattern, and nothing is written.
+
+use std::sync::Arc;
+
+use waxseal_core::Mode;
+use waxseal_sweep::{Audit, Position, Sweep, SweepOptions, Tally};
+
+use crate::args::AuditArgs;
+use crate::commands::sweep::latency;
+use crate::error::Failure;
+use crate::progress::Progress;
+use crate::setup::{Protected, Setup};
+use crate::signals::stop_on_signal;
+
+/// Reading alone goes faster in larger batches than a sweep that writes.
+const BATCH: usize = 1_000;
+
+/// What lies under each protected pattern, in their order.
+pub(super) async fn count(setup: &Setup, args: &AuditArgs) -> Result<Vec<Tally>, Failure> {
+    let store = setup.open_store().await?;
+    setup.check_key(&store).await?;
+    let stop = stop_on_signal()?;
+    let mut tallies = Vec::new();
+    for protected in &setup.protected {
+        let sweep = Sweep {
+            store: store.clone(),
+            pattern: protected.pattern.clone(),
+            task: task(setup, protected, args),
+            keys: setup.keys(protected),
+            mask: setup.mask(),
+            options: SweepOptions {
+                dry_run: true,
+                batch: BATCH,
+                max_latency: latency(args.max_latency),
+                ..SweepOptions::default()
+            },
+        };
+        let mut progress = Progress::start(setup.json, 0);
+        let outcome = sweep
+            .run(Position::default(), &stop, &mut |event| {
+                progress.show(&event);
+            })
+            .await;
+        progress.end();
+        let report = outcome.map_err(|interrupted| Failure::from(interrupted.error))?;
+        if !report.complete {
+            return Err(Failure::failed("stopped by a signal before the end"));
+        }
+        tallies.push(report.position.counts());
+    }
+    Ok(tallies)
+}
+
+fn task(setup: &Setup, protected: &Protected, args: &AuditArgs) -> Arc<Audit> {
+    Arc::new(Audit::new(setup.sealer(protected, Mode::On), args.deep))
+}

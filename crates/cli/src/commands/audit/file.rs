@@ -1,0 +1,129 @@
+//! The files of a report: complete before they have their names, for their owner alone, and over another
+//! file only where that is asked for.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use crate::error::Failure;
+
+/// What the names of unfinished files begin with.
+const UNFINISHED: &str = ".waxseal-";
+
+/// A file that is complete, and has no name yet. Gone if it is dropped.
+pub(super) struct NewFile {
+    path: PathBuf,
+    file: NamedTempFile,
+    may_replace: bool,
+}
+
+/// Finds out before the work whether a file can be written there.
+pub(super) fn check(path: &Path, may_replace: bool) -> Result<(), Failure> {
+    match fs::symlink_metadata(path) {
+        // Not even on purpose: a name that is given anew would take a device's or a link's place.
+        Ok(found) if !found.is_file() => {
+            let text = format!("{} is no regular file", path.display());
+            return Err(Failure::usage(text).hint("name another one"));
+        }
+        Ok(_) if !may_replace => return Err(exists(path)),
+        _ => {}
+    }
+    match NamedTempFile::with_prefix_in(UNFINISHED, folder(path)) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(unwritten(path, &error)),
+    }
+}
+
+impl NewFile {
+    /// Writes it under a name that nobody looks for.
+    pub(super) fn write(path: &Path, content: &str, may_replace: bool) -> Result<Self, Failure> {
+        let write = || {
+            let mut file = NamedTempFile::with_prefix_in(UNFINISHED, folder(path))?;
+            file.write_all(content.as_bytes())?;
+            file.as_file().sync_all()?;
+            Ok(file)
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            file: write().map_err(|error| unwritten(path, &error))?,
+            may_replace,
+        })
+    }
+
+    /// Gives it its name, and tells that.
+    pub(super) fn keep(self) -> Result<String, Failure> {
+        let Self { path, file, .. } = self;
+        let kept = match self.may_replace {
+            true => file.persist(&path),
+            false => file.persist_noclobber(&path),
+        };
+        match kept {
+            Ok(_) => {}
+            Err(failed) if failed.error.kind() == ErrorKind::AlreadyExists => {
+                return Err(exists(&path));
+            }
+            Err(failed) => return Err(unwritten(&path, &failed.error)),
+        }
+        let synced = File::open(folder(&path)).and_then(|folder| folder.sync_all());
+        synced.map_err(|error| unwritten(&path, &error))?;
+        Ok(path.display().to_string())
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn exists(path: &Path) -> Failure {
+    let text = format!("{} exists: a report overwrites nothing", path.display());
+    Failure::failed(text).hint("nothing was written; give another path, or --force to replace it")
+}
+
+fn unwritten(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::failed(format!("{} cannot be written: {error}", path.display()))
+        .hint("name a place where this user may write")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn a_file_has_its_name_once_it_is_complete_and_is_its_owners_alone() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("report.json");
+        drop(NewFile::write(&path, "half", false).unwrap());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        let file = NewFile::write(&path, "whole", false).unwrap();
+        assert!(!path.exists());
+        file.keep().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "whole");
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_file_that_came_meanwhile_is_not_replaced() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("report.json");
+        check(&path, false).unwrap();
+        let file = NewFile::write(&path, "ours", false).unwrap();
+        fs::write(&path, "theirs").unwrap();
+        assert!(file.keep().unwrap_err().text().contains("exists"));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "theirs");
+        assert!(check(&path, false).is_err());
+        check(&path, true).unwrap();
+        NewFile::write(&path, "ours", true).unwrap().keep().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "ours");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,122 @@
+//! A report as text.
+
+use waxseal_page::report::{Counts, Group, Key, Report};
+use waxseal_page::words::percent;
+
+use crate::error::Failure;
+use crate::output::{self, thousands};
+
+const BAR: usize = 24;
+
+pub(super) fn print(report: &Report) -> Result<(), Failure> {
+    for pattern in &report.patterns {
+        output::line(format!(
+            "{} ({}): {}",
+            pattern.name,
+            pattern.records,
+            summary(&pattern.counts)
+        ))?;
+        if pattern.groups.len() > 1 {
+            output::line(format!("  {}", shares(&pattern.counts)))?;
+        }
+        for group in &pattern.groups {
+            print_group(group, pattern.counts.total)?;
+        }
+        for (kind, records) in &pattern.counts.other_types {
+            output::line(format!(
+                "  {} records of type {kind}: their values cannot be sealed",
+                thousands(*records)
+            ))?;
+        }
+    }
+    for key in report.keys.iter().filter(|key| is_old(key)) {
+        print_key(key, report.total.total)?;
+    }
+    Ok(())
+}
+
+/// What lies there, in one line.
+pub(super) fn summary(counts: &Counts) -> String {
+    format!(
+        "{} sealed, {} plain, {} cannot be opened",
+        thousands(counts.sealed),
+        thousands(counts.plain),
+        thousands(counts.unopenable)
+    )
+}
+
+/// The same in percent, without what there is nothing of.
+pub(super) fn shares(counts: &Counts) -> String {
+    let of = |word: &str, part: u64| {
+        (part > 0).then(|| format!("{} {word}", percent(part, counts.total)))
+    };
+    let parts = [
+        of("sealed", counts.sealed.saturating_sub(counts.classic)),
+        of("classic", counts.classic),
+        of("plain", counts.plain),
+        of("cannot be opened", counts.unopenable),
+        of("empty", counts.empty),
+        of("erased", counts.erased),
+    ];
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    match parts.is_empty() {
+        true => "no values".to_owned(),
+        false => parts.join(", "),
+    }
+}
+
+/// What becomes of the values under a key that seals no more.
+pub(super) fn end(key: &Key) -> String {
+    let lifetime = &key.lifetime;
+    match (&lifetime.unused_from, lifetime.without_expiry) {
+        (_, forever @ 1..) => format!(
+            "{} of them do not expire: waxseal rotate brings them under the sealing key",
+            thousands(forever)
+        ),
+        (Some(time), 0) => format!("unused from about {time}"),
+        (None, 0) => "unused soon".to_owned(),
+    }
+}
+
+/// Whether values are under it although it seals no more.
+pub(super) fn is_old(key: &Key) -> bool {
+    let states = ["opening", "archived", "compromised"];
+    key.values > 0 && states.contains(&key.state.as_str())
+}
+
+fn print_group(group: &Group, total: u64) -> Result<(), Failure> {
+    let key = match (&group.key, &group.key_state) {
+        (Some(key), Some(state)) => format!("key {key} ({state})"),
+        _ => String::new(),
+    };
+    let share = group.values as f64 / total.max(1) as f64;
+    let chart = if output::is_for_a_person() {
+        format!("  {}", output::bar(share, BAR))
+    } else {
+        String::new()
+    };
+    let text = format!(
+        "  {:<20} {key:<24} {:<7} {:>12} {:>5.1} %{chart}",
+        group.format,
+        group.kind,
+        thousands(group.values),
+        share * 100.0
+    );
+    output::line(text.trim_end())
+}
+
+fn print_key(key: &Key, total: u64) -> Result<(), Failure> {
+    output::line(format!(
+        "key {} ({}): {} values, {} of all",
+        key.id,
+        key.state,
+        thousands(key.values),
+        percent(key.values, total)
+    ))?;
+    if let (Some(first), Some(last)) = (&key.lifetime.first_expiry, &key.lifetime.last_expiry)
+        && first != last
+    {
+        output::line(format!("  the first of them expires at {first}"))?;
+    }
+    output::line(format!("  {}", end(key)))
+}

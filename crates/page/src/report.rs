@@ -1,0 +1,260 @@
+//! The report of an audit as a document of its own: for whoever has to judge it and has no Waxseal. It
+//! shows one structure, and carries it as signed JSON; whether the signature holds is not known here.
+
+mod expiries;
+mod model;
+mod tables;
+mod verdict;
+
+use maud::{Markup, PreEscaped, html};
+
+pub use model::{
+    Counts, Expiries, Group, KIND, Key, Lifetime, Pattern, Report, RingVersion, Shares, Stretch,
+    percent,
+};
+
+use crate::document::document;
+use crate::status::PatternCoverage;
+use crate::status::coverage;
+
+/// What stands before the JSON in a page.
+const BEFORE: &str = r#"<script type="application/json" id="waxseal-report">"#;
+const AFTER: &str = "</script>";
+
+/// A report as it was signed.
+#[derive(Clone, Copy, Debug)]
+pub struct Signature<'a> {
+    /// The public key of the signer, as `keyring status` tells it.
+    pub signer: &'a str,
+    /// The signed JSON, whole.
+    pub json: &'a str,
+}
+
+/// The whole page. The same report and signature make the same page, byte for byte: so a reader of the
+/// JSON can tell whether the page shows it.
+#[must_use]
+pub fn page(report: &Report, signature: Option<Signature<'_>>) -> String {
+    let title = format!("Waxseal audit – {}", verdict::headline(report));
+    let body = html! {
+        header {
+            h1 { "Waxseal audit" }
+            ul class="facts" {
+                li { "store " code { (report.store) } }
+                li { "environment " (report.environment) }
+                li { "counted " time datetime=(report.began) { (report.began) } " to "
+                    time datetime=(report.ended) { (report.ended) } }
+            }
+        }
+        main {
+            @for (id, name, part) in parts(report, signature) {
+                section aria-labelledby={ (id) "-name" } {
+                    h2 id={ (id) "-name" } { (name) }
+                    div id=(id) { (part) }
+                }
+            }
+        }
+        footer { p { "Waxseal " (report.waxseal) ". Record names and values are in no part of this file." } }
+        @if let Some(signature) = signature {
+            (PreEscaped(BEFORE)) (PreEscaped(escaped(signature.json))) (PreEscaped(AFTER))
+        }
+    };
+    document(&title, None, None, &body).into_string()
+}
+
+/// The JSON that a page carries, whatever the page shows.
+#[must_use]
+pub fn carried(page: &str) -> Option<&str> {
+    let (_, rest) = page.split_once(BEFORE)?;
+    rest.split_once(AFTER).map(|(json, _)| json)
+}
+
+/// JSON that ends no element and begins no comment. It says the same.
+fn escaped(json: &str) -> String {
+    // These stand in strings alone, where JSON takes them in other words as well.
+    json.replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('&', "\\u0026")
+}
+
+fn parts(
+    report: &Report,
+    signature: Option<Signature<'_>>,
+) -> Vec<(&'static str, &'static str, Markup)> {
+    let mut parts = vec![
+        ("verdict", "Verdict", verdict::section(report)),
+        ("todo", "What to do", verdict::advice(report)),
+        (
+            "coverage",
+            "How records lie",
+            coverage::list(&report.patterns.iter().map(row).collect::<Vec<_>>()),
+        ),
+    ];
+    if !report.keys.is_empty() {
+        parts.push(("keys", "Keys", tables::keys(report)));
+    }
+    if report.keys.iter().any(|key| key.expiries.is_some()) {
+        let part = expiries::section(&report.keys);
+        parts.push(("expiries", "When values under older keys expire", part));
+    }
+    if report.total.of_other_types() > 0 {
+        let part = tables::other_types(&report.patterns);
+        parts.push(("types", "Records that cannot be sealed", part));
+    }
+    parts.push(("groups", "By format, key and type", tables::groups(report)));
+    parts.push(("about", "About this report", about(report, signature)));
+    parts
+}
+
+fn row(pattern: &Pattern) -> PatternCoverage {
+    let counts = &pattern.counts;
+    PatternCoverage {
+        name: pattern.name.clone(),
+        records: pattern.records.clone(),
+        sealed: counts.sealed.saturating_sub(counts.classic),
+        classic: counts.classic,
+        plain: counts.plain,
+        unreadable: counts.unopenable,
+        other: counts.empty.saturating_add(counts.erased),
+        other_types: counts.of_other_types(),
+    }
+}
+
+fn about(report: &Report, signature: Option<Signature<'_>>) -> Markup {
+    html! {
+        ul class="list" {
+            li {
+                @match &report.keyring {
+                    Some(ring) => { "Keyring " span class="id" { (ring.ring) } ", version " (ring.version) "." },
+                    None => "Keys came from the environment of the process that counted, not from a keyring.",
+                }
+            }
+            li {
+                @if report.deep { "Every value was opened." }
+                @else {
+                    "Values in the sealed format were told by their headers and not opened; those in the "
+                    "classic format were."
+                }
+            }
+            li {
+                @match signature {
+                    Some(Signature { signer, .. }) => {
+                        "Signed with Ed25519 by the keyring's key " span class="id" { (signer) }
+                        ". To check it, and that this page shows what was signed: "
+                        code { "waxseal audit verify FILE --key " (signer) }
+                        ". Compare the key with one that you have from elsewhere: this page vouches for "
+                        "nothing itself."
+                    },
+                    None => "Not signed: nothing shows who made it, nor whether it was changed.",
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// With something of everything.
+    pub(crate) fn report() -> Report {
+        let counts = Counts {
+            total: 1_000,
+            sealed: 980,
+            classic: 30,
+            plain: 15,
+            unopenable: 5,
+            other_types: BTreeMap::from([("set".to_owned(), 2)]),
+            ..Counts::default()
+        };
+        let old = Key {
+            id: "91d2c3b4".to_owned(),
+            state: "opening".to_owned(),
+            values: 200,
+            percent: 20.0,
+            bytes: 40_000,
+            lifetime: Lifetime {
+                first_expiry: Some("2025-11-17T13:40:00Z".to_owned()),
+                last_expiry: Some("2025-11-18T13:40:00Z".to_owned()),
+                unused_from: None,
+                without_expiry: 4,
+            },
+            expiries: Some(Expiries {
+                counted_ms: 1_763_386_800_000,
+                width_ms: 3_600_000,
+                stretches: vec![
+                    Stretch {
+                        from_ms: 1_763_388_000_000,
+                        values: 150,
+                    },
+                    Stretch {
+                        from_ms: 1_763_470_800_000,
+                        values: 46,
+                    },
+                ],
+            }),
+        };
+        Report {
+            report: KIND.to_owned(),
+            waxseal: "0.1.0".to_owned(),
+            began: "2025-11-17T13:39:00Z".to_owned(),
+            ended: "2025-11-17T13:40:00Z".to_owned(),
+            environment: "tests & <more>".to_owned(),
+            store: "redis://127.0.0.1:6379".to_owned(),
+            deep: false,
+            clean: false,
+            keyring: None,
+            patterns: vec![Pattern {
+                name: "</script><b>".to_owned(),
+                records: "wa:*".to_owned(),
+                percent: counts.shares(),
+                groups: vec![Group {
+                    format: "sealed".to_owned(),
+                    key: Some("91d2c3b4".to_owned()),
+                    key_state: Some("opening".to_owned()),
+                    kind: "string".to_owned(),
+                    values: 200,
+                    percent: 20.0,
+                    bytes: 40_000,
+                    lifetime: old.lifetime.clone(),
+                }],
+                counts: counts.clone(),
+            }],
+            total: counts,
+            keys: vec![old],
+        }
+    }
+
+    #[test]
+    fn a_page_carries_its_json_whatever_is_in_it() {
+        let json = r#"{"name":"</script><!-- & é"}"#;
+        let signature = Signature {
+            signer: "abc",
+            json,
+        };
+        let page = page(&report(), Some(signature));
+        let carried = carried(&page).expect("it is there");
+        assert_eq!(
+            carried,
+            r#"{"name":"\u003c/script\u003e\u003c!-- \u0026 é"}"#
+        );
+        assert_eq!(page.matches("</script>").count(), 1, "{page}");
+        assert!(!page.contains("<b>"));
+        assert_eq!(super::carried(&super::page(&report(), None)), None);
+    }
+
+    #[test]
+    fn a_page_stands_alone_and_every_table_and_drawing_has_a_name() {
+        let page = page(&report(), None);
+        for from_elsewhere in ["http://", "https://", "<script", "@import", "url("] {
+            assert!(!page.contains(from_elsewhere), "{from_elsewhere}");
+        }
+        let count = |text: &str| page.matches(text).count();
+        assert_eq!(count("<table>"), count("<caption>"));
+        assert!(count("<table>") >= 4, "{page}");
+        let named = count("aria-label") + count("aria-labelledby") + count("aria-hidden");
+        assert!(count("<svg") <= named, "{page}");
+        assert!(count("prefers-color-scheme: dark") == 1 && count("@media print") == 1);
+    }
+}

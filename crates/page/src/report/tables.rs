@@ -1,0 +1,107 @@
+//! The tables of a report.
+
+use maud::{Markup, html};
+
+use super::{Key, Pattern, Report};
+use crate::status::keys::share;
+use crate::words::{percent, thousands};
+
+/// A table that scrolls by itself where it is wider than the page.
+fn table(caption: &str, columns: &[(&str, bool)], rows: &Markup) -> Markup {
+    html! {
+        div class="scroll" tabindex="0" role="region" aria-label=(caption) {
+            table {
+                caption { (caption) }
+                thead {
+                    tr {
+                        @for (name, is_number) in columns {
+                            th scope="col" class=[is_number.then_some("number")] { (name) }
+                        }
+                    }
+                }
+                tbody { (rows) }
+            }
+        }
+    }
+}
+
+pub(super) fn keys(report: &Report) -> Markup {
+    let columns = [
+        ("key", false),
+        ("state", false),
+        ("values", true),
+        ("share of all values", false),
+        ("first expiry", false),
+        ("last expiry", false),
+        ("without expiry", true),
+        ("unused from about", false),
+    ];
+    let rows = html! { @for key in &report.keys { (key_row(key, report.total.total)) } };
+    table("Values by key, over all patterns", &columns, &rows)
+}
+
+fn key_row(key: &Key, total: u64) -> Markup {
+    // Of a key that seals it was not asked.
+    let is_old = !matches!(key.state.as_str(), "sealing" | "pending" | "unknown");
+    let time = |time: &Option<String>| time.clone().unwrap_or_else(|| "–".to_owned());
+    let lifetime = &key.lifetime;
+    html! {
+        tr data-key=(key.id) {
+            th scope="row" { span class="id" { (key.id) } }
+            td { (key.state) }
+            td class="number" data-figure="values" { (thousands(key.values)) }
+            td class="wide" { (percent(key.values, total)) (share(key.values, total)) }
+            td { (time(&lifetime.first_expiry)) }
+            td { (time(&lifetime.last_expiry)) }
+            td class="number" { @if is_old { (thousands(lifetime.without_expiry)) } @else { "–" } }
+            td { (time(&lifetime.unused_from)) }
+        }
+    }
+}
+
+pub(super) fn groups(report: &Report) -> Markup {
+    let columns = [
+        ("pattern", false),
+        ("format", false),
+        ("key", false),
+        ("type", false),
+        ("values", true),
+        ("of the pattern", true),
+        ("bytes", true),
+    ];
+    let rows = html! {
+        @for pattern in &report.patterns {
+            @for group in &pattern.groups {
+                tr {
+                    th scope="row" { (pattern.name) }
+                    td { (group.format) }
+                    td {
+                        @if let Some(key) = &group.key { span class="id" { (key) } " " }
+                        @if let Some(state) = &group.key_state { "(" (state) ")" }
+                    }
+                    td { (group.kind) }
+                    td class="number" data-figure="group" { (thousands(group.values)) }
+                    td class="number" { (percent(group.values, pattern.counts.total)) }
+                    td class="number" { (thousands(group.bytes)) }
+                }
+            }
+        }
+    };
+    table("Values by format, key and type of record", &columns, &rows)
+}
+
+pub(super) fn other_types(patterns: &[Pattern]) -> Markup {
+    let rows = html! {
+        @for pattern in patterns {
+            @for (kind, records) in &pattern.counts.other_types {
+                tr {
+                    th scope="row" { (pattern.name) }
+                    td { (kind) }
+                    td class="number" data-figure="records" { (thousands(*records)) }
+                }
+            }
+        }
+    };
+    let columns = [("pattern", false), ("type", false), ("records", true)];
+    table("Records of types that cannot be sealed", &columns, &rows)
+}

@@ -1,0 +1,167 @@
+//! What a report comes to in a few words, and what is to be done about it.
+
+use maud::{Markup, html};
+
+use super::Report;
+use crate::words::{percent, thousands};
+
+/// A number of things: `1 value is`, `2 values are`.
+fn values(number: u64, verb: [&str; 2]) -> String {
+    match number {
+        1 => format!("1 value {}", verb[0]),
+        _ => format!("{} values {}", thousands(number), verb[1]),
+    }
+}
+
+fn records(number: u64) -> String {
+    match number {
+        1 => "1 record is of a type that cannot be sealed".to_owned(),
+        _ => format!(
+            "{} records are of types that cannot be sealed",
+            thousands(number)
+        ),
+    }
+}
+
+const IS_ARE: [&str; 2] = ["is", "are"];
+const NEVER: [&str; 2] = ["never expires", "never expire"];
+
+/// The verdict, as short as a title.
+pub(super) fn headline(report: &Report) -> &'static str {
+    match (report.clean, report.total.unopenable) {
+        (false, _) => "not clean",
+        (true, 1..) => "clean, and some values cannot be opened",
+        (true, 0) => "clean",
+    }
+}
+
+pub(super) fn section(report: &Report) -> Markup {
+    let total = &report.total;
+    let class = match (report.clean, total.unopenable + compromised(report)) {
+        (false, _) => "critical",
+        (true, 1..) => "warning",
+        (true, 0) => "ok",
+    };
+    let tiles = [
+        ("sealed", "sealed", total.sealed),
+        ("plain", "plain", total.plain),
+        ("unopenable", "cannot be opened", total.unopenable),
+    ];
+    html! {
+        p {
+            span class={ "words " (class) } data-clean=(report.clean) { (headline(report)) } " "
+            (values(total.plain, IS_ARE)) " plain; " (records(total.of_other_types())) "; "
+            (values(total.unopenable, ["cannot", "cannot"])) " be opened."
+        }
+        dl class="tiles" {
+            div { dt { "values" } dd data-figure="total" { (thousands(total.total)) } }
+            @for (id, label, number) in tiles {
+                div {
+                    dt { (label) }
+                    dd {
+                        span data-figure=(id) { (thousands(number)) }
+                        span class="small" { (percent(number, total.total)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What is to be done, the worst first.
+pub(super) fn advice(report: &Report) -> Markup {
+    let items = items(report);
+    html! {
+        @if items.is_empty() { p { "Nothing." } }
+        @else {
+            ul class="list" {
+                @for (class, what, command, then) in items {
+                    li {
+                        span class={ "words " (class) } { (class) } " " (what)
+                        @if !command.is_empty() { " " code { (command) } }
+                        " " (then)
+                    }
+                }
+            }
+        }
+    }
+}
+
+type Item = (&'static str, String, &'static str, &'static str);
+
+fn items(report: &Report) -> Vec<Item> {
+    let total = &report.total;
+    let forever = report.keys.iter().map(|key| key.lifetime.without_expiry);
+    let forever: u64 = forever.sum();
+    let candidates: [(u64, Item); 6] = [
+        (
+            total.plain,
+            (
+                "critical",
+                format!("{} plain.", values(total.plain, IS_ARE)),
+                "waxseal migrate",
+                "seals them, while applications go on.",
+            ),
+        ),
+        (
+            total.of_other_types(),
+            (
+                "critical",
+                format!("{}.", records(total.of_other_types())),
+                "",
+                "Keep their data in strings, hashes or lists, or under names that no pattern protects.",
+            ),
+        ),
+        (
+            total.unopenable,
+            (
+                "warning",
+                format!(
+                    "{} be opened.",
+                    values(total.unopenable, ["cannot", "cannot"])
+                ),
+                "waxseal audit --deep",
+                "names the records, masked; they are damaged, moved, or under a key that is not configured.",
+            ),
+        ),
+        (
+            compromised(report),
+            (
+                "warning",
+                format!(
+                    "{} under compromised keys.",
+                    values(compromised(report), IS_ARE)
+                ),
+                "waxseal rotate --open-compromised",
+                "brings them under the sealing key.",
+            ),
+        ),
+        (
+            forever,
+            (
+                "info",
+                format!("Under older keys {}.", values(forever, NEVER)),
+                "waxseal rotate",
+                "brings them under the sealing key.",
+            ),
+        ),
+        (
+            u64::from(!report.deep && total.sealed > total.classic),
+            (
+                "info",
+                "Values in the sealed format were not opened.".to_owned(),
+                "waxseal audit --deep",
+                "also finds those that are damaged or were moved.",
+            ),
+        ),
+    ];
+    let needed = candidates.into_iter().filter(|(number, _)| *number > 0);
+    needed.map(|(_, item)| item).collect()
+}
+
+/// Values under keys that others know.
+fn compromised(report: &Report) -> u64 {
+    let keys = report.keys.iter();
+    let compromised = keys.filter(|key| key.state == "compromised");
+    compromised.map(|key| key.values).sum()
+}
