@@ -5,6 +5,8 @@
 mod coverage;
 pub mod document;
 mod made;
+#[cfg(feature = "prometheus")]
+mod movement;
 pub mod names;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
@@ -17,6 +19,8 @@ mod values;
 
 pub use coverage::{CoverageMetrics, Lying};
 pub use metrics::{Counter, Gauge, Histogram};
+#[cfg(feature = "prometheus")]
+pub use movement::{Moved, Movement};
 pub use names::{Allowed, Kind, Label, Metric, TABLE};
 pub use ring::{CacheMetrics, RingMetrics, RingState, custodian_called};
 #[cfg(feature = "prometheus")]

@@ -24,6 +24,12 @@ impl Series {
         let found = self.labels.iter().find(|(label, _)| label == name);
         found.map_or("", |(_, word)| word)
     }
+
+    /// Whether it has the same labels as another one, in whatever order.
+    pub(crate) fn has_labels_of(&self, other: &Self) -> bool {
+        self.labels.len() == other.labels.len()
+            && other.labels.iter().all(|label| self.labels.contains(label))
+    }
 }
 
 impl Snapshot {
@@ -33,7 +39,9 @@ impl Snapshot {
         Some(Self::read(&crate::render()?))
     }
 
-    fn read(text: &str) -> Self {
+    /// Reads the text that another process of ours gave as its metrics; what is no sample is left out.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
         let mut this = Self::default();
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         for (name, series) in lines.filter_map(sample) {
@@ -89,7 +97,7 @@ impl Snapshot {
         upto
     }
 
-    fn named(&self, name: &str) -> &[Series] {
+    pub(crate) fn named(&self, name: &str) -> &[Series] {
         self.0.get(name).map_or(&[], Vec::as_slice)
     }
 }
