@@ -136,7 +136,8 @@ pub(crate) enum FormatArg {
 pub(crate) enum Command {
     /// Show the main job from nothing, with an embedded store in a temporary folder
     #[command(
-        after_help = "Examples:\n  waxseal demo\n  waxseal demo --store redis://127.0.0.1:6379"
+        after_help = "Examples:\n  waxseal demo\n  waxseal demo --store redis://127.0.0.1:6379\n  \
+        waxseal demo --proxy --store redis://127.0.0.1:6379"
     )]
     Demo(DemoArgs),
     /// Make keys
@@ -229,6 +230,12 @@ pub(crate) struct DemoArgs {
     /// How many conversation states
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(10..=1_000_000))]
     pub(crate) states: u64,
+    /// Show a proxy under load on the server of --store, with a rotation, and which metrics move
+    #[arg(long)]
+    pub(crate) proxy: bool,
+    /// How long the load runs, at least
+    #[arg(long, value_name = "N", default_value_t = 15, requires = "proxy", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) seconds: u64,
 }
 
 #[derive(Subcommand)]

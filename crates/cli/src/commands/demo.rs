@@ -2,6 +2,7 @@
 //! one of them damaged, the key rotated; with what it cost. Without `--store` in an embedded store
 //! in a temporary folder; on a server under names of its own, which are removed at the end.
 
+mod live;
 mod people;
 
 use std::sync::Arc;
@@ -36,6 +37,9 @@ struct Demo {
 }
 
 pub(crate) async fn run(common: &Common, args: &DemoArgs) -> Result<Ended, Failure> {
+    if args.proxy {
+        return live::run(common, args).await;
+    }
     let started = Instant::now();
     // Kept until the end: the folder goes with it.
     let folder;

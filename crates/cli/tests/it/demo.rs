@@ -96,3 +96,43 @@ fn without_its_server_it_says_so() {
     let output = Program::new().run(&["demo", "--store", "redis://127.0.0.1:1"]);
     output.failed(2, "cannot be reached: the connection is refused\nhint: ");
 }
+
+#[test]
+fn a_proxy_under_load_rotates_lists_every_metric_and_leaves_the_server_as_it_was() {
+    let server = server_with_states(20);
+    let before = server.snapshot();
+    let words = ["demo", "--proxy", "--seconds", "6", "--store"];
+    let output = Program::new().run(&[&words[..], &[&server.url()]].concat());
+    let output = output.done();
+    let text = output.text();
+    assert!(text.contains("failed or wrong: 0"), "{text}");
+    for metric in waxseal_metrics::TABLE {
+        let name = metric.name.trim_start_matches("waxseal_");
+        assert!(text.contains(&format!("  {name} ")), "{name} in {text}");
+    }
+    for moved in [
+        "seals_total",
+        "opens_total",
+        "plain_values_total",
+        "refused_commands_total",
+        "keyring_keys",
+    ] {
+        assert!(
+            text.contains(&format!("  moved  {moved} ")),
+            "{moved} in {text}"
+        );
+    }
+    assert_eq!(server.snapshot(), before);
+}
+
+#[test]
+fn a_proxy_on_a_database_that_is_sealed_already_is_refused() {
+    let server = server_with_states(5);
+    Program::at(&server).run(&["migrate"]).done();
+    let before = server.snapshot();
+    let output = Program::new().run(&["demo", "--proxy", "--store", &server.url()]);
+    output.failed(64, "error: this database is sealed already");
+    assert_eq!(server.snapshot(), before);
+    let output = Program::new().run(&["demo", "--proxy"]);
+    output.failed(64, "error: demo --proxy needs a Redis server");
+}

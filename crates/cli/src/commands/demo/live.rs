@@ -1,0 +1,267 @@
+//! `demo --proxy`: a proxy under load on a Redis server, with a rotation in the middle; and which metrics
+//! of the proxy moved. Writes names of its own, and removes them.
+
+mod child;
+mod wire;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use waxseal_metrics::names::KEYRING_KEYS;
+use waxseal_metrics::{Kind, Movement, Snapshot};
+use waxseal_stores::{Cursor, Expiry, RecordName, RecordPattern, RecordStore, Slot, StoreUrl};
+
+use self::child::Child;
+use self::wire::Wire;
+use super::{TTL, people, title, unique};
+use crate::args::{Common, DemoArgs};
+use crate::error::{Ended, Failure};
+use crate::output::{self, thousands};
+use crate::setup::open_store;
+use crate::signals::told_to_stop;
+
+/// What the proxy and Waxseal itself keep in a store under a name that is the same for all.
+const CANARY: &str = "waxseal:canary";
+const CLIENTS: u64 = 4;
+/// Requests that a client sends before it reads replies.
+const AT_ONCE: u64 = 16;
+const RECORDS: u64 = 400;
+/// How long a rotation may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Live {
+    store: Arc<dyn RecordStore>,
+    prefix: String,
+    seconds: u64,
+}
+
+/// What the clients did.
+#[derive(Default)]
+struct Load {
+    over: AtomicBool,
+    requests: AtomicU64,
+    failed: AtomicU64,
+}
+
+pub(super) async fn run(common: &Common, args: &DemoArgs) -> Result<Ended, Failure> {
+    let text = common.store.as_deref().unwrap_or_default();
+    if !matches!(StoreUrl::parse(text), Ok(StoreUrl::Redis(_))) {
+        return Err(Failure::usage("demo --proxy needs a Redis server")
+            .hint("for example waxseal demo --proxy --store redis://127.0.0.1:6379"));
+    }
+    let store = open_store(&StoreUrl::parse(text)?).await?;
+    let canary = RecordName::from(CANARY.to_owned());
+    if store.get(&canary, &Slot::Whole).await?.is_some() {
+        return Err(Failure::usage(
+            "this database is sealed already, under a key of somebody else's",
+        )
+        .hint("nothing was changed; give another one, for example with /15 behind the URL"));
+    }
+    let live = Live {
+        store,
+        prefix: format!("wa-demo-{}:", unique()),
+        seconds: args.seconds,
+    };
+    let folder = tempfile::Builder::new().prefix("waxseal-demo-").tempdir()?;
+    let mut child = None;
+    let shown = tokio::select! {
+        shown = live.show(text, folder.path(), &mut child) => shown,
+        stopped = told_to_stop() => stopped.and(Err(Failure::failed("stopped by a signal"))),
+    };
+    // It writes until it has ended.
+    let made_canary = match child {
+        Some(child) => child.end().await,
+        None => false,
+    };
+    let cleaned = live.clean_up(made_canary.then_some(&canary)).await;
+    let ended = shown?;
+    cleaned?;
+    Ok(ended)
+}
+
+impl Live {
+    async fn show(
+        &self,
+        url: &str,
+        folder: &std::path::Path,
+        running: &mut Option<Child>,
+    ) -> Result<Ended, Failure> {
+        title(1, "Plain records, then a proxy with a keyring of its own")?;
+        for index in 0..RECORDS {
+            let state = people::state(index);
+            self.store
+                .put(&self.name(index), &Slot::Whole, &state, Expiry::After(TTL))
+                .await?;
+        }
+        child::make_keyring(url, folder, &self.prefix).await?;
+        let child = running.insert(Child::start(url, folder)?);
+        child.wait().await?;
+        let at = child.admin().to_owned();
+        output::line(format!("  status page: http://{at}/"))?;
+        let mut movement = Movement::begin(&look(&at).await?);
+
+        title(2, "Load, refused commands, a value that was moved")?;
+        let load = Arc::new(Load::default());
+        let (mut clients, began) = (JoinSet::new(), Instant::now());
+        for number in 0..CLIENTS {
+            let (load, prefix) = (load.clone(), self.prefix.clone());
+            let proxy = child.address().to_owned();
+            clients.spawn(async move { load.run(&proxy, &prefix, number).await });
+        }
+        self.misuse(child.address()).await?;
+
+        title(3, "A rotation under load")?;
+        sleep(Duration::from_secs(1)).await;
+        child::run(url, folder, &["keyring", "add"]).await?;
+        let added = Instant::now();
+        let mut took = None;
+        while took.is_none() || began.elapsed() < Duration::from_secs(self.seconds) {
+            let now = look(&at).await?;
+            movement.note(&now);
+            let gone = [("state", "archived"), ("state", "destroyed")];
+            if took.is_none() && gone.iter().any(|it| now.sum(&KEYRING_KEYS, &[*it]) > 0.0) {
+                took = Some(added.elapsed());
+            }
+            if took.is_none() && added.elapsed() > PATIENCE {
+                return Err(Failure::failed("the rotation did not come to its end"));
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        load.over.store(true, Ordering::Relaxed);
+        while let Some(ended) = clients.join_next().await {
+            ended.map_err(Failure::failed)??;
+        }
+        let lasted = began.elapsed();
+        movement.note(&look(&at).await?);
+        let took = took.unwrap_or_default().as_secs_f64();
+        output::line(format!("  the old key was retired {took:.1} s after"))?;
+        let (requests, failed) = (
+            load.requests.load(Ordering::Relaxed),
+            load.failed.load(Ordering::Relaxed),
+        );
+        let rate = requests as f64 / lasted.as_secs_f64();
+        output::line(format!(
+            "  requests: {} ({}/s), failed or wrong: {failed}",
+            thousands(requests),
+            thousands(rate as u64)
+        ))?;
+        title(4, "Metrics of the proxy")?;
+        table(&movement)?;
+        Ok(if failed == 0 {
+            Ended::Done
+        } else {
+            Ended::Findings
+        })
+    }
+
+    fn name(&self, index: u64) -> RecordName {
+        RecordName::from(format!("{}{}", self.prefix, people::phone(index)))
+    }
+
+    /// What a proxy refuses, and what does not open.
+    async fn misuse(&self, proxy: &str) -> Result<(), Failure> {
+        let mut wire = Wire::connect(proxy).await?;
+        let (home, away) = (
+            format!("{}home", self.prefix),
+            format!("{}away", self.prefix),
+        );
+        let mut answers = Vec::new();
+        for words in [["APPEND", &home, "x"], ["INCRBY", &home, "1"]] {
+            wire.send(&words.map(str::as_bytes)).await?;
+            answers.push(wire.reply().await?);
+        }
+        wire.send(&[b"SET", home.as_bytes(), b"{}"]).await?;
+        wire.reply().await?;
+        // Past the proxy: the envelope of one record in another.
+        let home = RecordName::from(home);
+        let stored = self.store.get(&home, &Slot::Whole).await?;
+        let stored = stored.ok_or_else(|| Failure::failed("the record is gone"))?;
+        self.store
+            .put(
+                &RecordName::from(away.clone()),
+                &Slot::Whole,
+                &stored,
+                Expiry::After(TTL),
+            )
+            .await?;
+        wire.send(&[b"GET", away.as_bytes()]).await?;
+        answers.push(wire.reply().await?);
+        // A value that does not open would keep the old key in use.
+        self.store.delete(&RecordName::from(away)).await?;
+        for answer in answers {
+            let text = String::from_utf8_lossy(&answer).into_owned();
+            let word = text.split(' ').next().unwrap_or_default();
+            output::line(format!("  answered: {word}"))?;
+        }
+        Ok(())
+    }
+
+    async fn clean_up(&self, canary: Option<&RecordName>) -> Result<(), Failure> {
+        if let Some(canary) = canary {
+            self.store.delete(canary).await?;
+        }
+        let pattern = RecordPattern::parse(&format!("{}*", self.prefix))?;
+        let mut cursor = Some(Cursor::start());
+        while let Some(at) = cursor {
+            let page = self.store.scan(&pattern, &at, 1_000).await?;
+            for name in page.names {
+                self.store.delete(&name).await?;
+            }
+            cursor = page.next;
+        }
+        output::line("\nEverything that the demo wrote is removed.")
+    }
+}
+
+impl Load {
+    /// One client: reads what was plain before, writes it anew, and reads it again.
+    async fn run(&self, proxy: &str, prefix: &str, number: u64) -> Result<(), Failure> {
+        let mut wire = Wire::connect(proxy).await?;
+        let mut at = number * AT_ONCE;
+        while !self.over.load(Ordering::Relaxed) {
+            let indices = (at..at + AT_ONCE).map(|it| it % RECORDS);
+            for index in indices.clone() {
+                let (name, state) = (
+                    format!("{prefix}{}", people::phone(index)),
+                    people::state(index),
+                );
+                wire.send(&[b"GET", name.as_bytes()]).await?;
+                wire.send(&[b"SET", name.as_bytes(), &state]).await?;
+            }
+            for index in indices {
+                let (read, written) = (wire.reply().await?, wire.reply().await?);
+                let wrong = u64::from(read != people::state(index)) + u64::from(written != b"OK");
+                self.failed.fetch_add(wrong, Ordering::Relaxed);
+                self.requests.fetch_add(2, Ordering::Relaxed);
+            }
+            at += CLIENTS * AT_ONCE;
+            sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+}
+
+async fn look(admin: &str) -> Result<Snapshot, Failure> {
+    Ok(Snapshot::read(&wire::ask(admin, "/metrics").await?))
+}
+
+fn table(movement: &Movement) -> Result<(), Failure> {
+    for it in movement.metrics() {
+        let (from, to) = match it.metric.kind {
+            Kind::Gauge => (it.lowest, it.highest),
+            Kind::Counter | Kind::Histogram => (it.before, it.after),
+        };
+        let name = it.metric.name.trim_start_matches("waxseal_");
+        let kind = format!("{:?}", it.metric.kind).to_lowercase();
+        let moved = if it.moved { "moved" } else { "still" };
+        output::line(format!(
+            "  {moved}  {name:<40} {kind:<9} {from:.0} → {to:.0}"
+        ))?;
+    }
+    let still = movement.metrics().iter().filter(|it| !it.moved).count();
+    let all = movement.metrics().len();
+    output::line(format!("  {} of {all} metrics moved", all - still))
+}
