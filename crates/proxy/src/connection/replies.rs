@@ -207,7 +207,19 @@ impl Talk {
                 Some(_) => {}
             }
         }
+        let error = match fine {
+            true => None,
+            false => match error_word(rest) {
+                None => return Ok(None),
+                word => word,
+            },
+        };
         let pending = self.pending.pop_front().ok_or(Unexplained::Pairing)?;
+        if let (Some(word), Some(meters)) = (error, self.protection.metered())
+            && pending.answers_client()
+        {
+            meters.traffic.server_error(word);
+        }
         self.heavy = self.heavy.saturating_sub(pending.weight());
         let way = match &pending {
             Pending::Local(_) => return Err(Unexplained::Pairing),
@@ -376,6 +388,43 @@ impl Current {
             answers: None,
             fine: true,
         }
+    }
+}
+
+/// The first word of an error, as far as it can be one that is told apart. `None` when more of it must
+/// be seen.
+fn error_word(error: &[u8]) -> Option<&[u8]> {
+    let mut text = error.get(1..).unwrap_or_default();
+    if error.first() == Some(&b'!') {
+        // Its length comes first, in a line of its own.
+        let line = text.iter().take(LENGTH_LINE).position(|byte| *byte == b'\n');
+        text = match line {
+            Some(end) => text.get(end.saturating_add(1)..).unwrap_or_default(),
+            None if text.len() < LENGTH_LINE => return None,
+            None => return Some(b""),
+        };
+    }
+    let is_end = |byte: &u8| matches!(byte, b' ' | b'\r' | b'\n');
+    let word = text.get(..WORD.min(text.len())).unwrap_or_default();
+    match word.iter().position(is_end) {
+        Some(end) => word.get(..end),
+        None if word.len() < WORD => None,
+        None => Some(word),
+    }
+}
+
+/// No first word of an error that is told apart is as long as this.
+const WORD: usize = 16;
+/// No line with a length is as long as this.
+const LENGTH_LINE: usize = 32;
+
+impl Pending {
+    /// Whether a reply to it is one to what a client asked.
+    fn answers_client(&self) -> bool {
+        !matches!(
+            self,
+            Self::Swallow { .. } | Self::ExecRefused | Self::Local(_)
+        )
     }
 }
 
