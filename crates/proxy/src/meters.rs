@@ -3,9 +3,7 @@
 
 use waxseal_core::{OpenError, Opened};
 use waxseal_keys::measured;
-use waxseal_metrics::{
-    Counter, DecoyOpener, Opening, TrafficMetrics, ValueMetrics, decoys_opened,
-};
+use waxseal_metrics::{Counter, DecoyOpener, Opening, TrafficMetrics, ValueMetrics, decoys_opened};
 use waxseal_policy::PatternId;
 
 use smallvec::SmallVec;

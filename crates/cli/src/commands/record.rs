@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tracing::info;
+use tracing::{error, info};
 use waxseal_core::{Binding, Mode, OpenError, Shape};
 use waxseal_stores::{Expiry, RecordName, Slot, StoreError};
 
@@ -37,7 +37,15 @@ pub(crate) async fn get(setup: &Setup, args: &GetArgs) -> Result<Ended, Failure>
         .await?;
     let opened = sealer.open(&stored, binding(&name, &slot));
     let opened = opened.map_err(|error| of_value(setup, error, &stored))?;
-    setup.trail.tell(&Act::new("get", &shown))?;
+    let act = Act::new("get", &shown);
+    let is_decoy = opened.is_some() && setup.is_decoy(&args.name);
+    setup.trail.tell(&match is_decoy {
+        true => act.with("decoy", true),
+        false => act,
+    })?;
+    if is_decoy {
+        error!(record = %shown, command = "waxseal get", "a decoy was opened");
+    }
     info!(record = %shown, "a record was opened for an operator");
     output::bytes(opened.as_ref().map_or(&[], |opened| &opened.value))?;
     if output::is_for_a_person() {

@@ -11,7 +11,7 @@ use crate::output;
 use crate::setup::Setup;
 
 /// What Redis can hold at most.
-const LIMIT: u64 = 512 * 1024 * 1024;
+pub(super) const LIMIT: u64 = 512 * 1024 * 1024;
 
 pub(crate) async fn seal(setup: &Setup, args: &SealArgs) -> Result<Ended, Failure> {
     setup.confirm().await?;
@@ -62,12 +62,18 @@ fn shown(setup: &Setup, place: &PlaceArgs) -> String {
 pub(crate) fn read_value() -> Result<Vec<u8>, Failure> {
     let mut value = Vec::new();
     io::stdin().lock().take(LIMIT + 1).read_to_end(&mut value)?;
+    within_limit(&value)?;
+    Ok(value)
+}
+
+/// Whether Redis can hold it.
+pub(super) fn within_limit(value: &[u8]) -> Result<(), Failure> {
     if value.len() as u64 > LIMIT {
         return Err(Failure::failed(
             "the value is longer than the 512 MB that Redis can hold",
         ));
     }
-    Ok(value)
+    Ok(())
 }
 
 /// The sealer with the key of the user whom the record belongs to, where it is configured so.

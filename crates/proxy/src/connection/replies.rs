@@ -397,7 +397,10 @@ fn error_word(error: &[u8]) -> Option<&[u8]> {
     let mut text = error.get(1..).unwrap_or_default();
     if error.first() == Some(&b'!') {
         // Its length comes first, in a line of its own.
-        let line = text.iter().take(LENGTH_LINE).position(|byte| *byte == b'\n');
+        let line = text
+            .iter()
+            .take(LENGTH_LINE)
+            .position(|byte| *byte == b'\n');
         text = match line {
             Some(end) => text.get(end.saturating_add(1)..).unwrap_or_default(),
             None if text.len() < LENGTH_LINE => return None,
