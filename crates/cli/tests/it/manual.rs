@@ -5,7 +5,7 @@ use std::fs;
 use crate::program::Program;
 
 /// Every command, by the words that are typed.
-const COMMANDS: [&[&str]; 36] = [
+const COMMANDS: [&[&str]; 38] = [
     &["demo"],
     &["key", "generate"],
     &["seal"],
@@ -19,6 +19,8 @@ const COMMANDS: [&[&str]; 36] = [
     &["audit"],
     &["audit-log", "verify"],
     &["audit-log", "show"],
+    &["decoy", "plant"],
+    &["decoy", "list"],
     &["quarantine", "list"],
     &["quarantine", "restore"],
     &["quarantine", "drop"],

@@ -441,3 +441,28 @@ impl Shape {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_word_of_an_error_is_found_as_soon_as_it_is_whole() {
+        for (error, word, needs) in [
+            ("-OOM command not allowed\r\n", "OOM", 5),
+            ("-MASTERDOWN Link is down\r\n", "MASTERDOWN", 12),
+            ("-ERR\r\n", "ERR", 5),
+            ("-\r\n", "", 2),
+            ("!21\r\nWRONGTYPE of a kind xx\r\n", "WRONGTYPE", 15),
+            ("-ABCDEFGHIJKLMNOPQRSTUVWXYZ x\r\n", "ABCDEFGHIJKLMNOP", 17),
+        ] {
+            for len in 1..error.len() {
+                let found = error_word(&error.as_bytes()[..len]);
+                let expected = (len >= needs).then_some(word.as_bytes());
+                assert_eq!(found, expected, "{error:?} {len}");
+            }
+        }
+        let endless = format!("!{}", "9".repeat(100));
+        assert_eq!(error_word(endless.as_bytes()), Some(&b""[..]));
+    }
+}
