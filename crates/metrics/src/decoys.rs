@@ -15,7 +15,6 @@ pub enum DecoyOpener {
 }
 
 /// The counter of values of decoys that were opened this way. Made once.
-#[must_use]
 pub fn decoys_opened(by: DecoyOpener) -> Counter {
     counter(&DECOYS_OPENED, &[word(by)])
 }

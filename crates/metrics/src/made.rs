@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn each_key_has_one_counter_and_those_beyond_the_bound_one_together() {
-        let made = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let made = Arc::new(std::sync::Mutex::new(Vec::new()));
         let seen = made.clone();
         let by_key = ByKey::new(move |name| {
             seen.lock().unwrap().push(name.to_owned());

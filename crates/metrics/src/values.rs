@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use metrics::{Counter, Histogram};
 
 use crate::before_render;
-use crate::made::{ByKey, counter, gauge, histogram};
+use crate::made::{ByKey, Uses, counter, gauge, histogram};
 use crate::names::{KEY_LAST_USE, OPEN_DURATION, OPENS, PLAIN_VALUES, SEAL_DURATION, SEALS};
 
 /// Of so many values of a thread, one is measured.
@@ -159,7 +159,7 @@ impl ValueMetrics {
         before_render(move || {
             let now = SystemTime::now().duration_since(UNIX_EPOCH);
             let now = now.unwrap_or_default().as_secs_f64();
-            for key in uses.iter().flat_map(|uses| uses.take()) {
+            for key in uses.iter().flat_map(Uses::take) {
                 gauge(&KEY_LAST_USE, &[&name(key)]).set(now);
             }
         });
