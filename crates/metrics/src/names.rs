@@ -302,7 +302,7 @@ pub(crate) static SERVER_ERRORS: Metric = Metric {
 pub(crate) static DECOYS_OPENED: Metric = Metric {
     name: "waxseal_decoys_opened_total",
     unit: "values",
-    help: "Values of decoys, records that no application reads, that were opened. What `waxseal get` opens is in the log and in the audit log only: that process ends before it could be asked.",
+    help: "Values of decoys, records that no application reads, that were opened. What `waxseal get` and `open` open is in the log and in the audit log only: those processes end before they could be asked.",
     question: "Does somebody read records who should not?",
     labels: &[Label {
         name: "by",

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use waxseal_core::{Binding, Mode, PlainValues, Sealer};
 
 use crate::args::{OpenArgs, PlaceArgs, SealArgs};
-use crate::audit_log::Act;
+use crate::commands::record::tell_opened;
 use crate::error::{Ended, Failure};
 use crate::output;
 use crate::setup::Setup;
@@ -41,9 +41,9 @@ pub(crate) async fn open(setup: &Setup, args: &OpenArgs) -> Result<Ended, Failur
         Ok(opened) if opened.as_ref().is_none_or(|o| o.form.key().is_some()) => Ok(opened),
         other => sealer.open(text, binding(&args.place)).or(other),
     }?;
-    setup
-        .trail
-        .tell(&Act::new("open", &shown(setup, &args.place)))?;
+    let record = args.place.record.as_deref();
+    let is_decoy = opened.is_some() && record.is_some_and(|name| setup.is_decoy(name));
+    tell_opened(setup, "open", &shown(setup, &args.place), is_decoy)?;
     output::bytes(opened.as_ref().map_or(&[], |opened| &opened.value))?;
     Ok(Ended::Done)
 }

@@ -192,6 +192,18 @@ fn get_tells_the_log_and_the_audit_log_and_sweeps_tell_nobody() {
     assert_eq!(alarms(&plain.stderr), 0);
     let output = program.run(&["get", FIRST]).done();
     assert_eq!(alarms(&output.stderr), 1);
+    // What was taken out of the server is another matter, unless it is said to be of a decoy.
+    let stored = get(&redis, FIRST).unwrap();
+    for (name, expected) in [(FIRST, 1), ("wa:real", 0)] {
+        let stored = match expected {
+            0 => sealed(KEY, Format::Sealed, name, b"{}"),
+            _ => stored.clone(),
+        };
+        let output = program
+            .run_with(&["open", "--record", name], &stored)
+            .done();
+        assert_eq!(alarms(&output.stderr), expected, "{name}");
+    }
     let log = fs::read_to_string(program.path("audit.jsonl")).unwrap();
     assert!(!log.contains("491555"), "{log}");
     let entries = log.lines().map(|line| serde_json::from_str(line).unwrap());
@@ -210,6 +222,7 @@ fn get_tells_the_log_and_the_audit_log_and_sweeps_tell_nobody() {
     };
     assert_eq!(real["details"]["decoy"], Value::Null);
     assert_eq!(decoy["details"]["decoy"], true);
+    assert_eq!(of("open")[0]["details"]["decoy"], true);
 }
 
 #[test]
