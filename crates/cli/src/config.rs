@@ -11,7 +11,7 @@ use crate::error::Failure;
 
 /// The file that is read from the working directory when there is one.
 const DEFAULT: &str = "waxseal.toml";
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "environment",
     "mode",
     "store",
@@ -23,6 +23,7 @@ const KEYS: [&str; 12] = [
     "audit_log",
     "audit_log_key",
     "audit_log_required",
+    "decoys",
     "protect",
 ];
 const PROTECT_KEYS: [&str; 6] = [
@@ -58,6 +59,9 @@ pub(crate) struct Config {
     pub(crate) audit_log_key: Option<String>,
     /// Whether what cannot be recorded is refused.
     pub(crate) audit_log_required: Option<bool>,
+    /// Whole names of records that no application reads.
+    #[serde(default)]
+    pub(crate) decoys: Vec<String>,
     #[serde(default)]
     pub(crate) protect: Vec<Protect>,
     #[serde(skip)]

@@ -2,7 +2,7 @@
 //! one of them damaged, the key rotated; with what it cost. Without `--store` in an embedded store
 //! in a temporary folder; on a server under names of its own, which are removed at the end.
 
-mod people;
+pub(super) mod people;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

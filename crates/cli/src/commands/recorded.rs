@@ -72,6 +72,15 @@ pub(crate) fn audit(setup: &Setup, args: &AuditArgs) -> Option<Act> {
     writes.then(|| sweep("audit_report", setup).with("deep", args.deep))
 }
 
+/// The decoys are not named, not even masked: their number is told.
+pub(crate) fn decoy_plant(setup: &Setup) -> Act {
+    let target = match setup.decoys.len() {
+        1 => "1 decoy".to_owned(),
+        decoys => format!("{decoys} decoys"),
+    };
+    Act::new("decoy_plant", &target).with("store", setup.url.location())
+}
+
 /// The user is not named: the receipt and the entry of the end hold the same keyed hash.
 pub(crate) fn forget(setup: &Setup, is_confirmed: bool) -> Option<Act> {
     is_confirmed.then(|| Act::new("forget", "a user").with("store", setup.url.location()))

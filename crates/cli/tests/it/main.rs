@@ -7,6 +7,7 @@ mod audit;
 mod audit_log;
 mod configuration;
 mod custody;
+mod decoys;
 mod decrypt;
 mod demo;
 mod doctor;
