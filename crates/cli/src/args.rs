@@ -9,6 +9,7 @@ mod audit_log;
 mod backup;
 mod keyring;
 mod proxy;
+pub(crate) mod typed;
 
 pub(crate) use audit_log::AuditLogCommand;
 pub(crate) use backup::{ExportArgs, ImportArgs, OpeningArgs, RehearseArgs};

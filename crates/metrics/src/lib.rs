@@ -5,6 +5,8 @@
 pub mod document;
 mod made;
 mod names;
+#[cfg(feature = "opentelemetry")]
+pub mod opentelemetry;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
 mod ring;

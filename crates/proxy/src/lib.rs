@@ -19,7 +19,7 @@ mod proxy;
 mod seal;
 mod subscriptions;
 
-pub use admin::{Admin, Stage, StageSetter};
+pub use admin::{Admin, Readiness, Stage, StageSetter};
 pub use connection::{
     Answered, BrokenValue, Connection, Entrance, Identity, Next, Report, Route, Taken, Unexplained,
 };

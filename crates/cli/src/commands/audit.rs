@@ -122,7 +122,7 @@ fn summarize<'a>(setup: &Setup, protected: &'a Protected, counts: Tally) -> Patt
     };
     PatternReport {
         name: &protected.name,
-        records: protected.pattern.as_str(),
+        records: protected.pattern.shown(),
         total: counts.total,
         sealed: counts
             .count(|class| matches!(class, Class::Classic(_) | Class::Sealed(_) | Class::OfUser)),

@@ -6,14 +6,14 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use waxseal_keys::measured;
-use waxseal_proxy::Admin;
+use waxseal_proxy::{Admin, Readiness};
 use waxseal_sweep::Stop;
 use waxseal_upkeep::Upkeep;
 
 use crate::args::KeeperArgs;
 use crate::audit_log::Service;
 use crate::error::{Ended, Failure};
-use crate::metering;
+use crate::metering::Metering;
 use crate::output;
 use crate::setup::Setup;
 use crate::signals::stop_on_signal;
@@ -29,8 +29,11 @@ pub(crate) async fn run(mut setup: Setup, args: &KeeperArgs) -> Result<Ended, Fa
         mode: &setup.mode.to_string(),
     })?;
     // Before anything makes a handle; where nobody can ask, nothing is counted.
+    let metering = Metering::begin(&setup.environment, args.admin.is_some())?;
+    let readiness = Readiness::new(None, None);
+    let metering = metering.export(&readiness)?;
     let _admin = match &args.admin {
-        Some(at) => Some(open_admin(at).await?),
+        Some(at) => Some(open_admin(at, &readiness).await?),
         None => None,
     };
     let stop = stop_on_signal()?;
@@ -43,6 +46,7 @@ pub(crate) async fn run(mut setup: Setup, args: &KeeperArgs) -> Result<Ended, Fa
         upkeep.ring().location()
     ));
     upkeep.run(&stop).await;
+    metering.end().await;
     Ok(Ended::Done)
 }
 
@@ -55,9 +59,8 @@ impl Drop for RunningAdmin {
     }
 }
 
-async fn open_admin(at: &str) -> Result<RunningAdmin, Failure> {
-    metering::begin()?;
-    let admin = Admin::without_clients(at).await.map_err(|error| {
+async fn open_admin(at: &str, readiness: &Readiness) -> Result<RunningAdmin, Failure> {
+    let admin = Admin::open(at, readiness).await.map_err(|error| {
         Failure::failed(&error)
             .hint("stop whoever listens there, or take another address with --admin")
     })?;

@@ -12,7 +12,7 @@ use waxseal_core::{Mode, Sealer};
 use waxseal_keys::measured;
 use waxseal_proxy::{
     Address, Admin, BrokenValue, Entrance, Limits, Listen, ListenError, ListenTls, Meters,
-    Protection, Proxy, Report, Settings, Sharing, Stage, StageSetter, TlsError, Upstream,
+    Protection, Proxy, Readiness, Report, Settings, Sharing, Stage, TlsError, Upstream,
     UpstreamTls,
 };
 use waxseal_stores::{RedisUrl, StoreUrl};
@@ -21,7 +21,7 @@ use waxseal_sweep::Stop;
 use crate::args::{Common, ProxyArgs, SharingArg};
 use crate::audit_log::Service;
 use crate::error::{Ended, Failure, no_key};
-use crate::metering;
+use crate::metering::Metering;
 use crate::output;
 use crate::setup::Setup;
 use crate::signals;
@@ -63,20 +63,16 @@ pub(crate) async fn run(
     let mut stop = std::pin::pin!(signals::told_to_stop());
 
     // Before anything makes a handle; where nobody can ask, nothing is counted.
-    let mut meters = None;
-    let mut admin = None;
-    if let Some(at) = &args.admin {
-        metering::begin()?;
-        let names = setup.protected.iter().map(|it| it.name.as_str());
-        let counting = Arc::new(Meters::new(names));
-        meters = Some(counting.clone());
-        admin = Some(open_admin(at, upstream.clone(), counting).await?);
-    }
-    let stage = |stage| {
-        if let Some(admin) = &admin {
-            admin.stage.set(stage);
-        }
+    let metering = Metering::begin(&setup.environment, args.admin.is_some())?;
+    let names = setup.protected.iter().map(|it| it.name.as_str());
+    let meters = metering.is_on().then(|| Arc::new(Meters::new(names)));
+    let readiness = Readiness::new(Some(upstream.clone()), meters.clone());
+    let metering = metering.export(&readiness)?;
+    let _admin = match &args.admin {
+        Some(at) => Some(open_admin(at, &readiness).await?),
+        None => None,
     };
+    let stage = |stage| readiness.stage().set(stage);
     tokio::select! {
         told = &mut stop => return told.map(|()| Ended::Done),
         checked = wait_for_store(&mut setup) => checked?,
@@ -84,7 +80,7 @@ pub(crate) async fn run(
     let proxy = Proxy::open(settings(&setup, args, upstream, listen, meters)?)
         .await
         .map_err(listen_failure)?;
-    if let (Ok(opened), Some(_)) = (setup.opened_ring(), &args.admin) {
+    if let (Ok(opened), true) = (setup.opened_ring(), metering.is_on()) {
         measured::follow(&opened.ring);
     }
     let upkeep = Upkept::begin(&setup).await?;
@@ -102,6 +98,7 @@ pub(crate) async fn run(
         })
         .await;
     upkeep.end().await;
+    metering.end().await;
     Ok(told(ended.cut, args))
 }
 
@@ -286,7 +283,6 @@ fn reporter() -> Report {
 }
 
 struct RunningAdmin {
-    stage: StageSetter,
     task: JoinHandle<()>,
 }
 
@@ -296,21 +292,16 @@ impl Drop for RunningAdmin {
     }
 }
 
-async fn open_admin(
-    at: &str,
-    upstream: Arc<Upstream>,
-    meters: Arc<Meters>,
-) -> Result<RunningAdmin, Failure> {
-    let admin = Admin::open(at, upstream, Some(meters)).await;
+async fn open_admin(at: &str, readiness: &Readiness) -> Result<RunningAdmin, Failure> {
+    let admin = Admin::open(at, readiness).await;
     let admin = admin.map_err(listen_failure)?;
     output::say(&format!("waxseal: admin on {}", admin.address()));
-    let stage = admin.stage();
     let task = tokio::spawn(async move {
         if let Err(error) = admin.run().await {
             tracing::error!("the admin address has ended: {error}");
         }
     });
-    Ok(RunningAdmin { stage, task })
+    Ok(RunningAdmin { task })
 }
 
 fn listener(text: &str, unix_mode: Option<u32>) -> Result<Listen, Failure> {

@@ -20,6 +20,7 @@ mod load;
 mod manual;
 mod metrics;
 mod migrate;
+mod planted;
 mod program;
 mod proxied;
 mod proxy;
@@ -28,6 +29,8 @@ mod record;
 mod records;
 mod rotate;
 mod secret_files;
+#[cfg(feature = "opentelemetry")]
+mod telemetry;
 mod to_sealed;
 mod value;
 mod wrong_key;

@@ -5,7 +5,7 @@ use std::fs;
 use crate::program::Program;
 
 /// Every command, by the words that are typed.
-const COMMANDS: [&[&str]; 36] = [
+pub(crate) const COMMANDS: [&[&str]; 36] = [
     &["demo"],
     &["key", "generate"],
     &["seal"],
