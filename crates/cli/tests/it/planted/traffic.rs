@@ -107,7 +107,16 @@ fn clients(port: u16) {
             &["SADD", &format!("{hash}:set"), &value],
         ],
     );
-    // Refused, and not known.
+    refused(port);
+    logins(port);
+    transactions(port);
+    garbage(port);
+}
+
+/// Requests that a proxy refuses, or does not know.
+fn refused(port: u16) {
+    let (number, letters) = (wa(NUMBER), wa(LETTERS));
+    let (outside, list) = (format!("pw:{OUTSIDE}"), format!("sess:{SESSION}:list"));
     talk(
         port,
         &[
@@ -148,6 +157,12 @@ fn clients(port: u16) {
             &["MONITOR"],
         ],
     );
+}
+
+/// Passwords, right and wrong.
+fn logins(port: u16) {
+    let (number, letters, value) = (wa(NUMBER), wa(LETTERS), value());
+    let damaged = format!("{letters}:damaged");
     for auth in [
         &["AUTH", MAIN_PASSWORD][..],
         &["AUTH", TYPED],
@@ -165,21 +180,28 @@ fn clients(port: u16) {
                 auth,
                 &["SET", &number, &value],
                 &["GET", &letters],
-                &["GET", &broken[0]],
+                &["GET", &damaged],
             ],
         );
     }
+}
+
+/// Transactions, subscriptions, and what is too large.
+fn transactions(port: u16) {
+    let (number, letters, value) = (wa(NUMBER), wa(LETTERS), value());
+    let [damaged, moved] = ["damaged", "moved"].map(|kind| format!("{letters}:{kind}"));
+    let list = format!("sess:{SESSION}:list");
     talk(
         port,
         &[
             &["MULTI"],
             &["SET", &number, &value],
             &["APPEND", &number, VALUE],
-            &["GET", &broken[0]],
+            &["GET", &damaged],
             &["EXEC"],
             &["MULTI"],
             &["SET", &number, &value],
-            &["GET", &broken[1]],
+            &["GET", &moved],
             &["EXEC"],
             &["WATCH", &number],
             &["PUBLISH", &number, &value],
@@ -191,7 +213,6 @@ fn clients(port: u16) {
     );
     let large = value.repeat(5000);
     talk(port, &[&["SET", &number, &large], &["GET", &number]]);
-    garbage(port);
 }
 
 /// Bytes that are no request, each with something planted in it.

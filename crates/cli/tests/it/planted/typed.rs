@@ -82,10 +82,8 @@ fn no_flag_repeats_a_value_that_it_cannot_read() {
     watch.search_files(&program);
 }
 
-#[test]
-fn no_error_of_the_configuration_repeats_what_stands_there() {
-    let watch = Watch::new();
-    let program = Program::with_file().env("TRAIL", KEY);
+/// What `waxseal.toml` may hold by mistake.
+fn configurations() -> Vec<String> {
     let words = [
         "environment",
         "mode",
@@ -154,6 +152,14 @@ fn no_error_of_the_configuration_repeats_what_stands_there() {
             ));
         }
     }
+    texts
+}
+
+#[test]
+fn no_error_of_the_configuration_repeats_what_stands_there() {
+    let watch = Watch::new();
+    let program = Program::with_file().env("TRAIL", KEY);
+    let texts = configurations();
     let mut refused = 0;
     for text in &texts {
         let program = program.clone().file("waxseal.toml", text);
