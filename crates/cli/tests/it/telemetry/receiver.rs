@@ -11,7 +11,7 @@ use std::thread;
 use serde_json::Value;
 
 /// Name and labels, and the value.
-type Samples = BTreeMap<(String, BTreeMap<String, String>), f64>;
+pub(super) type Samples = BTreeMap<(String, BTreeMap<String, String>), f64>;
 
 /// Listens until the test ends.
 pub(super) struct Receiver {
