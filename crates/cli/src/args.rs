@@ -12,6 +12,7 @@ mod backup;
 mod decoy;
 mod keyring;
 mod proxy;
+pub(crate) mod typed;
 
 pub(crate) use admin::AdminArgs;
 pub(crate) use audit::{AuditArgs, AuditCommand};

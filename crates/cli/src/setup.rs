@@ -146,7 +146,7 @@ impl Setup {
         let format = Format::from(format);
         for protected in &mut self.protected {
             if protected.per_user && format == Format::Classic {
-                let records = protected.pattern.as_str();
+                let records = protected.pattern.shown();
                 return Err(Failure::usage(format!(
                     "\"{records}\" has per_user_keys: the classic format names no key"
                 )));

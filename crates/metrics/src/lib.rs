@@ -7,6 +7,8 @@ mod decoys;
 pub mod document;
 mod made;
 pub mod names;
+#[cfg(feature = "opentelemetry")]
+pub mod opentelemetry;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
 mod ring;

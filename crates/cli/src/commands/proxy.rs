@@ -10,8 +10,8 @@ use tokio::time::sleep;
 use waxseal_core::{Mode, Sealer};
 use waxseal_keys::measured;
 use waxseal_proxy::{
-    Address, Entrance, Limits, Listen, ListenError, ListenTls, Meters, Protection, Proxy, Settings,
-    Sharing, Stage, TlsError, Upstream, UpstreamTls,
+    Address, Entrance, Limits, Listen, ListenError, ListenTls, Meters, Protection, Proxy,
+    Readiness, Settings, Sharing, Stage, TlsError, Upstream, UpstreamTls,
 };
 use waxseal_stores::{RedisUrl, StoreUrl};
 use waxseal_sweep::Stop;
@@ -20,6 +20,7 @@ use crate::admin::RunningAdmin;
 use crate::args::{Common, ProxyArgs, SharingArg};
 use crate::audit_log::Service;
 use crate::error::{Ended, Failure, no_key};
+use crate::metering::Metering;
 use crate::output;
 use crate::setup::Setup;
 use crate::signals;
@@ -62,11 +63,16 @@ pub(crate) async fn run(
     let mut stop = std::pin::pin!(signals::told_to_stop());
 
     // Before anything makes a handle; where nobody can ask, nothing is counted.
-    let (mut admin, mut meters) = (None, None);
-    if let Some(at) = &args.admin.admin {
-        let opened = RunningAdmin::of_proxy(at, &setup, upstream.clone()).await?;
-        (admin, meters) = (Some(opened.0), Some(opened.1));
-    }
+    let metering = Metering::begin(&setup.environment, args.admin.admin.is_some())?;
+    let names = setup.protected.iter().map(|it| it.name.as_str());
+    let meters = metering.is_on().then(|| Arc::new(Meters::new(names)));
+    let readiness = Readiness::new(Some(upstream.clone()), meters.clone());
+    let metering = metering.export(&readiness)?;
+    let mut admin = match &args.admin.admin {
+        Some(at) => Some(RunningAdmin::of_proxy(at, &setup, upstream.clone(), &readiness).await?),
+        None => None,
+    };
+    let stage = |stage| readiness.stage().set(stage);
     tokio::select! {
         told = &mut stop => return told.map(|()| Ended::Done),
         checked = wait_for_store(&mut setup) => checked?,
@@ -74,18 +80,13 @@ pub(crate) async fn run(
     let proxy = Proxy::open(settings(&setup, args, upstream, listen, meters)?)
         .await
         .map_err(listen_failure)?;
+    if let (Ok(opened), true) = (setup.opened_ring(), metering.is_on()) {
+        measured::follow(&opened.ring);
+    }
     let setup = Arc::new(setup);
     if let Some(admin) = &mut admin {
-        if let Ok(opened) = setup.opened_ring() {
-            measured::follow(&opened.ring);
-        }
         admin.follow(&setup, &args.admin);
     }
-    let stage = |stage| {
-        if let Some(admin) = &admin {
-            admin.stage(stage);
-        }
-    };
     let upkeep = Upkept::begin(&setup).await?;
     for address in proxy.addresses() {
         output::say(&format!("waxseal: listening on {address}"));
@@ -101,6 +102,7 @@ pub(crate) async fn run(
         })
         .await;
     upkeep.end().await;
+    metering.end().await;
     Ok(told(ended.cut, args))
 }
 

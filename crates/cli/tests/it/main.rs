@@ -21,6 +21,7 @@ mod load;
 mod manual;
 mod metrics;
 mod migrate;
+mod planted;
 mod program;
 mod proxied;
 mod proxy;
@@ -30,6 +31,8 @@ mod records;
 mod rotate;
 mod secret_files;
 mod status_page;
+#[cfg(feature = "opentelemetry")]
+mod telemetry;
 mod to_sealed;
 mod value;
 mod wrong_key;

@@ -5,7 +5,7 @@ use std::fs;
 use crate::program::Program;
 
 /// Every command, by the words that are typed.
-const COMMANDS: [&[&str]; 39] = [
+pub(crate) const COMMANDS: [&[&str]; 39] = [
     &["demo"],
     &["key", "generate"],
     &["seal"],
