@@ -257,7 +257,7 @@ pub static CLIENT_CONNECTIONS_CUT: Metric = Metric {
     ..NONE
 };
 
-pub(crate) static CLIENT_TLS_FAILURES: Metric = Metric {
+pub static CLIENT_TLS_FAILURES: Metric = Metric {
     name: "waxseal_client_tls_failures_total",
     unit: "connections",
     help: "Connections of clients that ended before their TLS handshake did, or took too long for it. A probe that only connects is one.",
@@ -265,7 +265,7 @@ pub(crate) static CLIENT_TLS_FAILURES: Metric = Metric {
     ..NONE
 };
 
-pub(crate) static REPLIES_TOO_LARGE: Metric = Metric {
+pub static REPLIES_TOO_LARGE: Metric = Metric {
     name: "waxseal_replies_too_large_total",
     unit: "replies",
     help: "Replies with values of protected records that were longer than --max-value allows: the client got an error.",
@@ -273,7 +273,7 @@ pub(crate) static REPLIES_TOO_LARGE: Metric = Metric {
     ..NONE
 };
 
-pub(crate) static SERVER_ERRORS: Metric = Metric {
+pub static SERVER_ERRORS: Metric = Metric {
     name: "waxseal_server_errors_total",
     unit: "replies",
     help: "Error replies of the server to requests of clients, by their first word. Errors inside the reply to EXEC are not counted.",
@@ -301,7 +301,7 @@ pub(crate) static SERVER_ERRORS: Metric = Metric {
     ..NONE
 };
 
-pub(crate) static DECOYS_OPENED: Metric = Metric {
+pub static DECOYS_OPENED: Metric = Metric {
     name: "waxseal_decoys_opened_total",
     unit: "values",
     help: "Values of decoys, records that no application reads, that were opened. What `waxseal get` and `open` open is in the log and in the audit log only: those processes end before they could be asked.",
@@ -313,7 +313,7 @@ pub(crate) static DECOYS_OPENED: Metric = Metric {
     ..NONE
 };
 
-pub(crate) static KEY_LAST_USE: Metric = Metric {
+pub static KEY_LAST_USE: Metric = Metric {
     name: "waxseal_key_last_use_timestamp_seconds",
     kind: Kind::Gauge,
     unit: "seconds since the Unix epoch",

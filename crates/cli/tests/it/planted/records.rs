@@ -135,6 +135,7 @@ pub(super) fn everything(watch: &Watch) {
     machine(watch, &program);
     refusals(watch, &program, &redis);
     sweeps(watch, &program);
+    decoys(watch, &program);
     audit_log(watch, &program);
     watch.search_files(&program);
     gone(watch, redis);
@@ -331,6 +332,26 @@ fn sweeps(watch: &Watch, program: &Program) {
     watch
         .run(&rotated, &["decrypt", "--yes"])
         .with_status_of(&[0, 1]);
+}
+
+/// Decoys: as they are listed, planted and opened, and where their list is wrong.
+fn decoys(watch: &Watch, program: &Program) {
+    let with = |names: &str| {
+        let config = format!("decoys = [{names}]\n{CONFIG}");
+        program.clone().file("waxseal.toml", &config)
+    };
+    let name = format!("{}:decoy", wa(LETTERS));
+    let program = with(&format!("\"{name}\""));
+    watch.run(&program, &["decoy", "list"]).done();
+    watch.run(&program, &["decoy", "plant"]).done();
+    watch.run(&program, &["decoy", "list"]).done();
+    watch.run(&program, &["get", &name]).done();
+    watch.run(&program, &["doctor"]).with_status_of(&[0, 1]);
+    let uncovered = with(&format!("\"pw:{OUTSIDE}\""));
+    watch.run(&uncovered, &["decoy", "plant"]).with_status(64);
+    let malformed = with(&format!("\"{name}\", 7"));
+    watch.run(&malformed, &["decoy", "list"]).with_status(64);
+    with("");
 }
 
 fn audit_log(watch: &Watch, program: &Program) {

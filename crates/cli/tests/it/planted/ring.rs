@@ -79,11 +79,38 @@ pub(super) fn everything(watch: &Watch) {
     keys(watch, &program);
     custodians(watch, &program);
     backups(watch, &program);
+    reports(watch, &program);
     release(watch, &program, &redis);
     users(watch, &program);
     lost(watch, &program);
     compromised(watch, &program);
     watch.search_files(&program);
+}
+
+/// Reports of an audit, for auditors and for browsers, and what verifying them says.
+fn reports(watch: &Watch, program: &Program) {
+    let write = [
+        "audit",
+        "--deep",
+        "--report",
+        "report.json",
+        "--html",
+        "report.html",
+    ];
+    watch.once(program, &write, b"").with_status_of(&[0, 1]);
+    watch.once(program, &write, b"").with_status(2);
+    for file in ["report.json", "report.html"] {
+        watch.run(program, &["audit", "verify", file]).done();
+    }
+    let other = ["audit", "verify", "report.json", "--key", TYPED];
+    watch.run(program, &other).with_status_of(&[1, 64]);
+    // What somebody else wrote is not repeated.
+    let forged = program
+        .clone()
+        .file("shares", &format!("{{\"{}\": 1}}", value()));
+    watch
+        .run(&forged, &["audit", "verify", "shares"])
+        .with_status_of(&[1, 2]);
 }
 
 fn records(watch: &Watch, program: &Program) {

@@ -14,8 +14,8 @@ use super::secrets::{
     Search, TYPED, VALUE,
 };
 use super::{Watch, records, ring};
-use crate::metrics::admin;
-use crate::program::Program;
+use crate::metrics::admin_as;
+use crate::program::{Program, wait_until};
 use crate::proxy::Proxy;
 
 /// What the admin address answers, and what it does not.
@@ -29,7 +29,7 @@ fn pages(port: u16) -> Vec<(String, String)> {
     paths.push(format!("/{TYPED}?{NUMBER}"));
     let mut pages = Vec::new();
     while let Some(path) = paths.get(pages.len()).cloned() {
-        let (head, body) = admin(port, &path);
+        let (head, body) = admin_as(port, &path, "Host: localhost\r\n");
         for link in ["href=\"", "src=\"", "href='", "src='"] {
             let quote = link.chars().last().unwrap();
             let links = body.split(link).skip(1);
@@ -45,6 +45,18 @@ fn pages(port: u16) -> Vec<(String, String)> {
         assert!(pages.len() < MOST_PAGES, "{paths:?}");
     }
     pages
+}
+
+/// Waits until the status page has something in every part.
+#[track_caller]
+fn wait_for_page(port: u16) {
+    wait_until(|| {
+        let (head, page) = admin_as(port, "/", "Host: localhost\r\n");
+        assert!(head.starts_with("http/1.1 200"), "{head}");
+        ["data-check=", "data-pattern=", "data-key="]
+            .iter()
+            .all(|part| page.contains(part))
+    });
 }
 
 #[track_caller]
@@ -287,6 +299,7 @@ fn through(watch: &Watch, program: &Program, dress: &[&str], flags: &[&str]) {
     let proxy = Proxy::start_configured(program, &[dress, flags].concat());
     clients(proxy.port());
     search_process(&watch.search, proxy.pid());
+    wait_for_page(proxy.admin_port());
     search_admin(&watch.search, proxy.admin_port());
     let output = proxy.stop();
     assert!(
@@ -357,6 +370,7 @@ fn no_keeper_tells_what_it_keeps() {
         let pass = |text: &str| text.contains("sweep") || text.contains("seals");
         keeper.wait_until_stderr(|said| pass(said) || said.lines().count() > 2);
         search_process(&watch.search, keeper.pid());
+        wait_for_page(port.parse().unwrap());
         search_admin(&watch.search, port.parse().unwrap());
         keeper.signal("TERM");
         let output = keeper.end().done();
