@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 use waxseal_page::status::Process;
-use waxseal_proxy::{Admin, ListenError, Meters, Stage, StageSetter, Token, Upstream};
+use waxseal_proxy::{Admin, ListenError, Readiness, Token, Upstream};
 
 use crate::args::AdminArgs;
 use crate::error::Failure;
-use crate::metering;
 use crate::output;
 use crate::setup::{Setup, now_ms};
 use crate::status::Watch;
@@ -19,52 +18,45 @@ const TOKEN: &str = "WAXSEAL_ADMIN_TOKEN";
 
 /// The address, and what its page shows.
 pub(crate) struct RunningAdmin {
-    stage: StageSetter,
     watch: Watch,
     task: JoinHandle<()>,
 }
 
 impl RunningAdmin {
-    /// Of a proxy; its meters count.
+    /// Of a proxy.
     pub(crate) async fn of_proxy(
         at: &str,
         setup: &Setup,
         upstream: Arc<Upstream>,
-    ) -> Result<(Self, Arc<Meters>), Failure> {
+        readiness: &Readiness,
+    ) -> Result<Self, Failure> {
         let token = token(setup)?;
-        metering::begin()?;
-        let names = setup.protected.iter().map(|it| it.name.as_str());
-        let meters = Arc::new(Meters::new(names));
-        let admin = Admin::open(at, upstream.clone(), Some(meters.clone())).await;
+        let admin = Admin::open(at, readiness).await.map_err(listen_failure)?;
         let watch = Watch::begin(process("proxy", setup), Some(upstream));
-        let this = Self::run(admin.map_err(listen_failure)?, watch, token);
-        Ok((this, meters))
+        Ok(Self::run(admin, watch, token))
     }
 
     /// Of a process without clients.
-    pub(crate) async fn of_keeper(at: &str, setup: &Setup) -> Result<Self, Failure> {
+    pub(crate) async fn of_keeper(
+        at: &str,
+        setup: &Setup,
+        readiness: &Readiness,
+    ) -> Result<Self, Failure> {
         let token = token(setup)?;
-        metering::begin()?;
-        let admin = Admin::without_clients(at).await.map_err(listen_failure)?;
+        let admin = Admin::open(at, readiness).await.map_err(listen_failure)?;
         let watch = Watch::begin(process("keeper", setup), None);
         Ok(Self::run(admin, watch, token))
     }
 
     fn run(admin: Admin, watch: Watch, token: Option<Token>) -> Self {
         output::say(&format!("waxseal: admin on {}", admin.address()));
-        let stage = admin.stage();
         let admin = admin.page(watch.source(), token);
         let task = tokio::spawn(async move {
             if let Err(error) = admin.run().await {
                 tracing::error!("the admin address has ended: {error}");
             }
         });
-        Self { stage, watch, task }
-    }
-
-    /// How far the process is.
-    pub(crate) fn stage(&self, stage: Stage) {
-        self.stage.set(stage);
+        Self { watch, task }
     }
 
     /// Store and keys are open.

@@ -9,13 +9,16 @@ mod admin;
 mod audit;
 mod audit_log;
 mod backup;
+mod decoy;
 mod keyring;
 mod proxy;
+pub(crate) mod typed;
 
 pub(crate) use admin::AdminArgs;
 pub(crate) use audit::{AuditArgs, AuditCommand};
 pub(crate) use audit_log::AuditLogCommand;
 pub(crate) use backup::{ExportArgs, ImportArgs, OpeningArgs, RehearseArgs};
+pub(crate) use decoy::{DecoyCommand, PlantArgs};
 pub(crate) use keyring::{
     ConfigureArgs, ForgetArgs, InitArgs, KeyringCommand, ReceiptCommand, RewrapArgs, SettingsArgs,
 };
@@ -193,6 +196,9 @@ pub(crate) enum Command {
     /// The audit log: who did what with keys and records
     #[command(subcommand)]
     AuditLog(AuditLogCommand),
+    /// Decoys: records that no application reads, so that opening one raises an alarm
+    #[command(subcommand)]
+    Decoy(DecoyCommand),
     /// Values that were moved aside because they could not be opened
     #[command(subcommand)]
     Quarantine(QuarantineCommand),

@@ -218,11 +218,12 @@ pub(crate) fn codes(
     named_by: &str,
 ) -> Result<Codes, Failure> {
     let hex = match url.split_once(':') {
-        Some(("env", name)) if !name.is_empty() => environment.secret(name)?.ok_or_else(|| {
-            let name = output::harmless(name);
-            Failure::usage(format!("{named_by}: the variable {name} is not set"))
-                .hint("it holds the key of the audit log: waxseal key generate makes one")
-        })?,
+        Some(("env", name)) if waxseal_keys::is_variable(name) => {
+            environment.secret(name)?.ok_or_else(|| {
+                Failure::usage(format!("{named_by}: the variable {name} is not set"))
+                    .hint("it holds the key of the audit log: waxseal key generate makes one")
+            })?
+        }
         Some(("file", path)) if !path.is_empty() => {
             read_secret(named_by, path.strip_prefix("//").unwrap_or(path).as_ref())?
         }

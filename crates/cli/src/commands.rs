@@ -3,6 +3,7 @@
 mod audit;
 mod audit_log;
 mod canary;
+mod decoy;
 mod demo;
 mod doctor;
 mod due;
@@ -57,6 +58,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Ended, Failure> {
             let (trail, act) = (setup.trail.clone(), recorded::decrypt(&setup, &args));
             trail.recorded(act, sweep::decrypt(setup, &args)).await
         }
+        Command::Decoy(command) => decoy::run(&Setup::open(&common).await?, &command).await,
         Command::Proxy(args) => proxy::run(Setup::read(&common)?, &common, &args).await,
         Command::Audit(args) => match &args.command {
             Some(command) => audit::verify(&common, &args, command).await,

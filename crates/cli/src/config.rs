@@ -11,7 +11,9 @@ use crate::error::Failure;
 
 /// The file that is read from the working directory when there is one.
 const DEFAULT: &str = "waxseal.toml";
-const KEYS: [&str; 12] = [
+/// No word of the configuration is much longer.
+const LONG: usize = 12;
+const KEYS: [&str; 13] = [
     "environment",
     "mode",
     "store",
@@ -23,6 +25,7 @@ const KEYS: [&str; 12] = [
     "audit_log",
     "audit_log_key",
     "audit_log_required",
+    "decoys",
     "protect",
 ];
 const PROTECT_KEYS: [&str; 6] = [
@@ -58,6 +61,9 @@ pub(crate) struct Config {
     pub(crate) audit_log_key: Option<String>,
     /// Whether what cannot be recorded is refused.
     pub(crate) audit_log_required: Option<bool>,
+    /// Whole names of records that no application reads.
+    #[serde(default)]
+    pub(crate) decoys: Vec<String>,
     #[serde(default)]
     pub(crate) protect: Vec<Protect>,
     #[serde(skip)]
@@ -138,7 +144,24 @@ fn place(text: &str, error: &toml::de::Error) -> String {
         text.get(..span.start)
             .map_or(1, |before| before.matches('\n').count() + 1)
     });
-    format!("line {line}: {}", error.message().replace('\n', " "))
+    let message = error.message();
+    // What stands there in place of something else is repeated by these, and by no others.
+    let what = match message.strip_prefix("invalid ") {
+        Some(_) => match message.rsplit_once(", expected ") {
+            Some((_, expected)) => format!("wrong type of value, expected {expected}"),
+            None => "wrong value".to_owned(),
+        },
+        None => message.replace('\n', " "),
+    };
+    format!("line {line}: {what}")
+}
+
+/// The word that was written, where it is one that is misspelt: anything else may be a secret, or a
+/// user, in the wrong place.
+fn misspelt<'w>(word: &'w str, nearest: &str) -> &'w str {
+    let letters = word.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_');
+    let is_near = word.len() <= 2 * nearest.len().max(LONG);
+    if letters && is_near { word } else { "…" }
 }
 
 fn check(table: &Table, known: &[&str], place: &str) -> Result<(), String> {
@@ -152,8 +175,9 @@ fn check(table: &Table, known: &[&str], place: &str) -> Result<(), String> {
             .min_by_key(distance)
             .copied()
             .unwrap_or_default();
+        let shown = misspelt(key, nearest);
         return Err(format!(
-            "unknown key {place}{key}; did you mean {place}{nearest}?"
+            "unknown key {place}{shown}; did you mean {place}{nearest}?"
         ));
     }
     Ok(())
@@ -201,5 +225,23 @@ mod tests {
         let error = Config::parse("mode = \"on\"\nstore = \"redis://u:secret@h\" x\n").unwrap_err();
         assert!(error.starts_with("line 2:"), "{error}");
         assert!(!error.contains("secret"), "{error}");
+        for text in [
+            "audit_log_required = \"s3cret\"",
+            "[[protect]]\nrecords = \"wa:*\"\nper_user_keys = \"s3cret, expected s3cret\"",
+            "mode = [\"s3cret\"]",
+            "s3cret = 1",
+            "[[protect]]\ns3cret = 1",
+            "mode = \"s3cret\" s3cret",
+            "\"s3cret",
+            "s3cret = 1\ns3cret = 1",
+            "protect = [\"s3cret\"]",
+            "custodian = { s3cret = \"s3cret\" }",
+            "store = 0s3cret",
+        ] {
+            let error = Config::parse(text).unwrap_err();
+            assert!(!error.contains("s3cret"), "{error}");
+        }
+        let error = Config::parse("mode = \"on\"\naudit_log_required = \"yes\"").unwrap_err();
+        assert_eq!(error, "line 2: wrong type of value, expected a boolean");
     }
 }

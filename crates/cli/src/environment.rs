@@ -112,6 +112,14 @@ impl Environment {
         Ok(find_secret(name, &file)?.map(|found| found.value))
     }
 
+    /// Another program's variable, for who knows what it means.
+    #[cfg(feature = "opentelemetry")]
+    pub(crate) fn variable(&self, name: &str) -> Result<Option<String>, Failure> {
+        let file = DotEnv::read(Path::new(FILE))?;
+        let found = look_up(name, &file)?;
+        Ok(found.map(|found| found.value.trim().to_owned()))
+    }
+
     /// Where each of the secrets was found that every command knows.
     pub(crate) fn sources(&self) -> impl Iterator<Item = (&'static str, Source)> {
         SECRETS

@@ -28,15 +28,8 @@ fn main() -> ExitCode {
     let core_dumps = hardening::forbid_core_dumps();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version are asked for; anything else is wrong usage.
-            let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::from(64)
-            } else {
-                ExitCode::SUCCESS
-            };
-        }
+        // Help and version are asked for; anything else is wrong usage.
+        Err(error) => return args::typed::report(error),
     };
     logging::start(&cli.common);
     hardening::begin(&core_dumps, &cli.command);

@@ -1,17 +1,80 @@
-//! Counting, where somebody can ask for it: installs the recorder and keeps its memory bounded. What is
-//! counted is the business of the crates beneath.
+//! Counting, where somebody can ask for it: installs the recorder, keeps its memory bounded, and begins
+//! what sends the numbers. What is counted is the business of the crates beneath.
+
+#[cfg(feature = "opentelemetry")]
+mod collector;
+#[cfg(feature = "opentelemetry")]
+mod exporter;
 
 use std::time::Duration;
 
 use waxseal_metrics::prometheus;
+use waxseal_proxy::Readiness;
 
+use crate::environment::Environment;
 use crate::error::Failure;
 
 /// Between two times that samples are brought into their buckets.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// From here on everything is counted whose handles are made afterwards.
-pub(crate) fn begin() -> Result<(), Failure> {
+/// How this process counts.
+pub(crate) struct Metering {
+    is_on: bool,
+    #[cfg(feature = "opentelemetry")]
+    collector: Option<collector::Collector>,
+    #[cfg(feature = "opentelemetry")]
+    exporter: Option<exporter::Exporter>,
+}
+
+impl Metering {
+    /// From here on everything is counted whose handles are made afterwards, where it is asked for at an
+    /// address or the environment names a collector. Where nobody can ask, nothing is counted.
+    pub(crate) fn begin(environment: &Environment, has_admin: bool) -> Result<Self, Failure> {
+        #[cfg(feature = "opentelemetry")]
+        let collector = collector::Collector::of(environment)?;
+        #[cfg(feature = "opentelemetry")]
+        let is_on = has_admin || collector.is_some();
+        #[cfg(not(feature = "opentelemetry"))]
+        let (is_on, _) = (has_admin, environment);
+        if is_on {
+            count()?;
+        }
+        Ok(Self {
+            is_on,
+            #[cfg(feature = "opentelemetry")]
+            collector,
+            #[cfg(feature = "opentelemetry")]
+            exporter: None,
+        })
+    }
+
+    /// Whether anything is counted.
+    pub(crate) fn is_on(&self) -> bool {
+        self.is_on
+    }
+
+    /// Sends what is counted to the collector, if one is named.
+    #[cfg_attr(not(feature = "opentelemetry"), allow(clippy::unused_self, unused_mut))]
+    pub(crate) fn export(mut self, readiness: &Readiness) -> Result<Self, Failure> {
+        #[cfg(feature = "opentelemetry")]
+        if let Some(collector) = self.collector.take() {
+            self.exporter = Some(exporter::Exporter::begin(collector, readiness.clone())?);
+        }
+        #[cfg(not(feature = "opentelemetry"))]
+        let _ = readiness;
+        Ok(self)
+    }
+
+    /// Sends what is not sent yet.
+    pub(crate) async fn end(self) {
+        #[cfg(feature = "opentelemetry")]
+        if let Some(exporter) = self.exporter {
+            exporter.end().await;
+        }
+    }
+}
+
+fn count() -> Result<(), Failure> {
     prometheus::install().map_err(|error| Failure::failed(&error))?;
     tokio::spawn(async {
         let mut tick = tokio::time::interval(UPKEEP);

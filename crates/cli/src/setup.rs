@@ -20,11 +20,13 @@ use crate::environment::Environment;
 use crate::error::{Failure, no_key};
 use crate::output;
 
+mod decoys;
 mod offline;
 mod protected;
 mod ring;
 mod upkeep;
 
+pub(crate) use decoys::Decoy;
 pub(crate) use protected::Protected;
 pub(crate) use ring::{OpenRing, RingSetup, is_absent, now_ms, variables};
 
@@ -45,6 +47,8 @@ pub(crate) struct Setup {
     ring_setup: Option<RingSetup>,
     opened: Option<OpenRing>,
     pub(crate) protected: Vec<Protected>,
+    /// Records that no application reads.
+    pub(crate) decoys: Vec<Decoy>,
     pub(crate) json: bool,
     /// Where it is recorded who did what.
     pub(crate) trail: Arc<Trail>,
@@ -94,7 +98,7 @@ impl Setup {
         let protected = protected(&common.protect, &config, ring_setup.is_some())?;
         let environment = Arc::new(environment);
         let trail = Arc::new(Trail::read(&config, &environment)?);
-        Ok(Self {
+        let mut setup = Self {
             environment,
             config,
             url,
@@ -103,9 +107,12 @@ impl Setup {
             ring_setup,
             opened: None,
             protected,
+            decoys: Vec::new(),
             json: common.json,
             trail,
-        })
+        };
+        setup.decoys = setup.read_decoys()?;
+        Ok(setup)
     }
 
     fn url(
@@ -139,7 +146,7 @@ impl Setup {
         let format = Format::from(format);
         for protected in &mut self.protected {
             if protected.per_user && format == Format::Classic {
-                let records = protected.pattern.as_str();
+                let records = protected.pattern.shown();
                 return Err(Failure::usage(format!(
                     "\"{records}\" has per_user_keys: the classic format names no key"
                 )));

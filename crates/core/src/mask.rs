@@ -39,11 +39,9 @@ impl NameMask {
     pub fn show(&self, prefix: &str, name: &[u8]) -> String {
         let tag = hmac::sign(&self.0, name);
         let start = tag.as_ref().first_chunk().copied().unwrap_or_default();
-        let prefix = if name.starts_with(prefix.as_bytes()) {
-            prefix
-        } else {
-            ""
-        };
+        // A pattern of one name is all prefix.
+        let is_less = prefix.len() < name.len() && name.starts_with(prefix.as_bytes());
+        let prefix = if is_less { prefix } else { "" };
         format!("{prefix}#{:08x}", u32::from_be_bytes(start))
     }
 }
@@ -67,5 +65,7 @@ mod tests {
             shown,
             NameMask::of_key(&key).show("wa:", b"wa:5215512345679")
         );
+        let whole = NameMask::of_key(&key).show("wa:5215512345678", b"wa:5215512345678");
+        assert!(whole.starts_with('#'), "{whole}");
     }
 }

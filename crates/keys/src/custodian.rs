@@ -26,7 +26,7 @@ mod vault;
 #[cfg(feature = "awskms")]
 pub use awskms::AwsKmsCustodian;
 pub(crate) use local::secret;
-pub use local::{DEFAULT_VARIABLE, LocalCustodian};
+pub use local::{DEFAULT_VARIABLE, LocalCustodian, is_variable};
 #[cfg(feature = "pkcs11")]
 pub use pkcs11::{Pkcs11Custodian, Pkcs11Uri};
 pub use several::Custodians;

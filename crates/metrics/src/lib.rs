@@ -3,11 +3,14 @@
 //! and no user: whoever counts hands over words of the table, and numbers.
 
 mod coverage;
+mod decoys;
 pub mod document;
 mod made;
 #[cfg(feature = "prometheus")]
 mod movement;
 pub mod names;
+#[cfg(feature = "opentelemetry")]
+pub mod opentelemetry;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
 mod ring;
@@ -18,6 +21,7 @@ mod traffic;
 mod values;
 
 pub use coverage::{CoverageMetrics, Lying};
+pub use decoys::{DecoyOpener, decoys_opened};
 pub use metrics::{Counter, Gauge, Histogram};
 #[cfg(feature = "prometheus")]
 pub use movement::{Moved, Movement};

@@ -1,7 +1,8 @@
 //! Makes handles: a metric of the table and its labels become a handle of the recorder that is installed
 //! at that moment. What is counted is not known here.
 
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use metrics::{
     Counter, Gauge, Histogram, Key, Label, Level, Metadata, SharedString, with_recorder,
@@ -53,29 +54,60 @@ const MOST_KEYS: usize = 64;
 /// A counter for each key of a ring, made when the key is first seen; found again without a lock.
 pub(crate) struct ByKey {
     make: Box<dyn Fn(&str) -> Counter + Send + Sync>,
-    slots: [OnceLock<(u32, Counter)>; MOST_KEYS],
+    slots: Arc<[OnceLock<Slot>; MOST_KEYS]>,
     others: OnceLock<Counter>,
 }
+
+struct Slot {
+    key: u32,
+    counter: Counter,
+    /// Since the uses were last taken.
+    used: AtomicBool,
+}
+
+/// Which keys were used since that was last asked.
+pub(crate) struct Uses(Arc<[OnceLock<Slot>; MOST_KEYS]>);
 
 impl ByKey {
     pub(crate) fn new(make: impl Fn(&str) -> Counter + Send + Sync + 'static) -> Self {
         Self {
             make: Box::new(make),
-            slots: [const { OnceLock::new() }; MOST_KEYS],
+            slots: Arc::new([const { OnceLock::new() }; MOST_KEYS]),
             others: OnceLock::new(),
         }
     }
 
-    /// The counter of a key. Keys beyond what is told apart have one together.
+    /// The counter of a key, which is used. Keys beyond what is told apart have one together.
     #[inline]
     pub(crate) fn of(&self, key: u32, name: impl Fn(u32) -> String) -> &Counter {
-        for slot in &self.slots {
-            let (other, counter) = slot.get_or_init(|| (key, (self.make)(&name(key))));
-            if *other == key {
-                return counter;
+        for slot in &*self.slots {
+            let slot = slot.get_or_init(|| Slot {
+                key,
+                counter: (self.make)(&name(key)),
+                used: AtomicBool::new(false),
+            });
+            if slot.key == key {
+                // Mostly only read, so that threads do not take the line from each other.
+                if !slot.used.load(Ordering::Relaxed) {
+                    slot.used.store(true, Ordering::Relaxed);
+                }
+                return &slot.counter;
             }
         }
         self.others.get_or_init(|| (self.make)("other"))
+    }
+
+    pub(crate) fn uses(&self) -> Uses {
+        Uses(self.slots.clone())
+    }
+}
+
+impl Uses {
+    /// The keys that were used since this was last called.
+    pub(crate) fn take(&self) -> impl Iterator<Item = u32> {
+        let made = self.0.iter().map_while(OnceLock::get);
+        let used = made.filter(|slot| slot.used.swap(false, Ordering::Relaxed));
+        used.map(|slot| slot.key)
     }
 }
 
@@ -85,7 +117,7 @@ mod tests {
 
     #[test]
     fn each_key_has_one_counter_and_those_beyond_the_bound_one_together() {
-        let made = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let made = Arc::new(std::sync::Mutex::new(Vec::new()));
         let seen = made.clone();
         let by_key = ByKey::new(move |name| {
             seen.lock().unwrap().push(name.to_owned());
@@ -100,5 +132,19 @@ mod tests {
         assert_eq!(made.len(), MOST_KEYS + 1);
         assert_eq!((made[0].as_str(), made[63].as_str()), ("k0", "k63"));
         assert_eq!(made[64], "other");
+    }
+
+    #[test]
+    fn a_use_is_told_once() {
+        let by_key = ByKey::new(|_| Counter::noop());
+        let uses = by_key.uses();
+        assert_eq!(uses.take().count(), 0);
+        for key in [7, 9, 7] {
+            by_key.of(key, |key| format!("k{key}"));
+        }
+        assert_eq!(uses.take().collect::<Vec<_>>(), [7, 9]);
+        by_key.of(9, |key| format!("k{key}"));
+        assert_eq!(uses.take().collect::<Vec<_>>(), [9]);
+        assert_eq!(uses.take().count(), 0);
     }
 }

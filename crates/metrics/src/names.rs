@@ -248,11 +248,82 @@ pub static CLIENT_CONNECTIONS_TURNED_AWAY: Metric = Metric {
 pub static CLIENT_CONNECTIONS_CUT: Metric = Metric {
     name: "waxseal_client_connections_cut_total",
     unit: "connections",
-    help: "Connections of clients that the proxy ended: half a request that did not go on, replies that were not read and held up others.",
+    help: "Connections of clients that the proxy ended: half a request that did not go on, replies that were not read and held up others, something still under way at the end of the grace period (counted as the process ends: the log has it too).",
     question: "Do clients hang, or does somebody try to hold connections?",
     labels: &[Label {
         name: "cause",
-        values: Allowed::These(&["half_request", "not_reading"]),
+        values: Allowed::These(&["half_request", "not_reading", "stopping"]),
+    }],
+    ..NONE
+};
+
+pub static CLIENT_TLS_FAILURES: Metric = Metric {
+    name: "waxseal_client_tls_failures_total",
+    unit: "connections",
+    help: "Connections of clients that ended before their TLS handshake did, or took too long for it. A probe that only connects is one.",
+    question: "Does a client trust another authority, or show a certificate that is not accepted?",
+    ..NONE
+};
+
+pub static REPLIES_TOO_LARGE: Metric = Metric {
+    name: "waxseal_replies_too_large_total",
+    unit: "replies",
+    help: "Replies with values of protected records that were longer than --max-value allows: the client got an error.",
+    question: "Is --max-value too small, or is too much asked for at once?",
+    ..NONE
+};
+
+pub static SERVER_ERRORS: Metric = Metric {
+    name: "waxseal_server_errors_total",
+    unit: "replies",
+    help: "Error replies of the server to requests of clients, by their first word. Errors inside the reply to EXEC are not counted.",
+    question: "Is the store full, read-only, loading, or does it refuse what clients ask for?",
+    labels: &[Label {
+        name: "kind",
+        values: Allowed::These(&[
+            "oom",
+            "readonly",
+            "loading",
+            "busy",
+            "noauth",
+            "noperm",
+            "moved",
+            "ask",
+            "clusterdown",
+            "tryagain",
+            "misconf",
+            "masterdown",
+            "noreplicas",
+            "wrongtype",
+            "other",
+        ]),
+    }],
+    ..NONE
+};
+
+pub static DECOYS_OPENED: Metric = Metric {
+    name: "waxseal_decoys_opened_total",
+    unit: "values",
+    help: "Values of decoys, records that no application reads, that were opened. What `waxseal get` and `open` open is in the log and in the audit log only: those processes end before they could be asked.",
+    question: "Does somebody read records who should not?",
+    labels: &[Label {
+        name: "by",
+        values: Allowed::These(&["proxy", "library"]),
+    }],
+    ..NONE
+};
+
+pub static KEY_LAST_USE: Metric = Metric {
+    name: "waxseal_key_last_use_timestamp_seconds",
+    kind: Kind::Gauge,
+    unit: "seconds since the Unix epoch",
+    help: "When this proxy last sealed or opened a value with a key of the ring, as the first scrape after it saw it: late by less than the time between two scrapes. A key that this process has not used has no series.",
+    question: "Is an old key still in use?",
+    labels: &[Label {
+        name: "key",
+        values: Allowed::Bounded(
+            "8 hexadecimal characters of the fingerprint of a key's id, as in `waxseal_opens_total`; keys of users, and keys beyond the first 64 that this process saw, are not told",
+        ),
     }],
     ..NONE
 };
@@ -517,11 +588,16 @@ pub static TABLE: &[&Metric] = &[
     &PLAIN_VALUES,
     &SEAL_DURATION,
     &OPEN_DURATION,
+    &KEY_LAST_USE,
+    &DECOYS_OPENED,
     &REFUSED_COMMANDS,
     &CLIENT_CONNECTIONS,
     &CLIENT_CONNECTIONS_OPENED,
     &CLIENT_CONNECTIONS_TURNED_AWAY,
     &CLIENT_CONNECTIONS_CUT,
+    &CLIENT_TLS_FAILURES,
+    &REPLIES_TOO_LARGE,
+    &SERVER_ERRORS,
     &UPSTREAM_CONNECTIONS,
     &UPSTREAM_CONNECTIONS_OPENED,
     &UPSTREAM_ERRORS,

@@ -9,8 +9,9 @@ use metrics::{Counter, Gauge};
 use crate::made::{counter, gauge};
 use crate::names::{
     CLIENT_CONNECTIONS, CLIENT_CONNECTIONS_CUT, CLIENT_CONNECTIONS_OPENED,
-    CLIENT_CONNECTIONS_TURNED_AWAY, READY, RECEIVED_BYTES, REFUSED_COMMANDS, SENT_BYTES,
-    UPSTREAM_CONNECTIONS, UPSTREAM_CONNECTIONS_OPENED, UPSTREAM_ERRORS,
+    CLIENT_CONNECTIONS_TURNED_AWAY, CLIENT_TLS_FAILURES, READY, RECEIVED_BYTES, REFUSED_COMMANDS,
+    REPLIES_TOO_LARGE, SENT_BYTES, SERVER_ERRORS, UPSTREAM_CONNECTIONS,
+    UPSTREAM_CONNECTIONS_OPENED, UPSTREAM_ERRORS,
 };
 
 /// Whose connection it is.
@@ -29,7 +30,16 @@ pub enum Cut {
     HalfRequest,
     /// It did not read, and held up others.
     NotReading,
+    /// Something was under way on it when the grace period was over.
+    Stopping,
 }
+
+/// In the order of the variants.
+const CUTS: [(Cut, &str); 3] = [
+    (Cut::HalfRequest, "half_request"),
+    (Cut::NotReading, "not_reading"),
+    (Cut::Stopping, "stopping"),
+];
 
 /// Why a connection to the server did not come about, or ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +78,25 @@ const ERRORS: [(UpstreamError, &str); 10] = [
     (UpstreamError::Closed, "closed"),
     (UpstreamError::Entrance, "entrance"),
     (UpstreamError::Unexplained, "unexplained"),
+];
+
+/// Errors of the server that are told apart: their first word, and the word that they are counted
+/// under. Whatever else it says is `other`: a server, a module or a script can make up words.
+const SERVER_WORDS: [(&[u8], &str); 14] = [
+    (b"OOM", "oom"),
+    (b"READONLY", "readonly"),
+    (b"LOADING", "loading"),
+    (b"BUSY", "busy"),
+    (b"NOAUTH", "noauth"),
+    (b"NOPERM", "noperm"),
+    (b"MOVED", "moved"),
+    (b"ASK", "ask"),
+    (b"CLUSTERDOWN", "clusterdown"),
+    (b"TRYAGAIN", "tryagain"),
+    (b"MISCONF", "misconf"),
+    (b"MASTERDOWN", "masterdown"),
+    (b"NOREPLICAS", "noreplicas"),
+    (b"WRONGTYPE", "wrongtype"),
 ];
 
 /// Handles for the connections of one side.
@@ -127,9 +156,12 @@ pub struct TrafficMetrics {
     /// Connections to the server.
     pub upstream: Arc<SideMetrics>,
     turned_away: Counter,
-    half_request: Counter,
-    not_reading: Counter,
+    cuts: [(Cut, Counter); 3],
+    tls_failures: Counter,
+    too_large: Counter,
     errors: Vec<(UpstreamError, Counter)>,
+    server_errors: [(&'static [u8], Counter); 14],
+    other_server_errors: Counter,
     /// Refusals are rare, and there are thousands of ways to be refused.
     refused: Mutex<HashMap<(&'static str, &'static str), Counter>>,
     ready: Gauge,
@@ -145,9 +177,13 @@ impl TrafficMetrics {
             clients: Arc::new(SideMetrics::new(Side::Client)),
             upstream: Arc::new(SideMetrics::new(Side::Upstream)),
             turned_away: counter(&CLIENT_CONNECTIONS_TURNED_AWAY, &[]),
-            half_request: counter(&CLIENT_CONNECTIONS_CUT, &["half_request"]),
-            not_reading: counter(&CLIENT_CONNECTIONS_CUT, &["not_reading"]),
+            cuts: CUTS.map(|(cut, word)| (cut, counter(&CLIENT_CONNECTIONS_CUT, &[word]))),
+            tls_failures: counter(&CLIENT_TLS_FAILURES, &[]),
+            too_large: counter(&REPLIES_TOO_LARGE, &[]),
             errors: errors.into(),
+            server_errors: SERVER_WORDS
+                .map(|(first, word)| (first, counter(&SERVER_ERRORS, &[word]))),
+            other_server_errors: counter(&SERVER_ERRORS, &["other"]),
             refused: Mutex::default(),
             ready: gauge(&READY, &[]),
         }
@@ -160,10 +196,31 @@ impl TrafficMetrics {
 
     /// The proxy ended a client's connection.
     pub fn cut(&self, cut: Cut) {
-        match cut {
-            Cut::HalfRequest => self.half_request.increment(1),
-            Cut::NotReading => self.not_reading.increment(1),
+        self.cut_several(cut, 1);
+    }
+
+    /// The proxy ended so many connections of clients.
+    pub fn cut_several(&self, cut: Cut, count: usize) {
+        if let Some((_, counter)) = self.cuts.iter().find(|(it, _)| *it == cut) {
+            counter.increment(count as u64);
         }
+    }
+
+    /// A client's TLS handshake came to no good end.
+    pub fn tls_failed(&self) {
+        self.tls_failures.increment(1);
+    }
+
+    /// A reply with values was too large to be opened.
+    pub fn reply_too_large(&self) {
+        self.too_large.increment(1);
+    }
+
+    /// The server answered a client's request with an error that begins with this word.
+    pub fn server_error(&self, first: &[u8]) {
+        let known = self.server_errors.iter().find(|(word, _)| *word == first);
+        let counter = known.map_or(&self.other_server_errors, |(_, counter)| counter);
+        counter.increment(1);
     }
 
     /// A connection to the server did not come about, or ended.
@@ -202,8 +259,12 @@ mod tests {
         for (_, word) in ERRORS {
             assert!(UPSTREAM_ERRORS.allows("kind", word), "{word}");
         }
-        for word in ["half_request", "not_reading"] {
+        for (_, word) in CUTS {
             assert!(CLIENT_CONNECTIONS_CUT.allows("cause", word), "{word}");
+        }
+        for (first, word) in SERVER_WORDS {
+            assert!(SERVER_ERRORS.allows("kind", word), "{word}");
+            assert!(first.eq_ignore_ascii_case(word.as_bytes()), "{word}");
         }
     }
 }

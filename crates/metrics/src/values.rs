@@ -3,12 +3,13 @@
 
 use std::cell::Cell;
 use std::thread::LocalKey;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use metrics::{Counter, Histogram};
 
-use crate::made::{ByKey, counter, histogram};
-use crate::names::{OPEN_DURATION, OPENS, PLAIN_VALUES, SEAL_DURATION, SEALS};
+use crate::before_render;
+use crate::made::{ByKey, Uses, counter, gauge, histogram};
+use crate::names::{KEY_LAST_USE, OPEN_DURATION, OPENS, PLAIN_VALUES, SEAL_DURATION, SEALS};
 
 /// Of so many values of a thread, one is measured.
 const SAMPLED: u8 = 16;
@@ -146,6 +147,22 @@ impl ValueMetrics {
             sealing_took: histogram(&SEAL_DURATION, &[]),
             opening_took: histogram(&OPEN_DURATION, &[]),
         }
+    }
+
+    /// From here on, until the process ends, it is shown with the metrics when each key was last used.
+    /// A value costs no clock for that: it is noted that a key was used, and looked at when metrics are
+    /// shown.
+    pub fn tell_last_use(&self) {
+        let [sealed, opened] = [&self.sealed, &self.opened];
+        let uses: Vec<_> = sealed.iter().chain(opened).map(ByKey::uses).collect();
+        let name = self.key_name;
+        before_render(move || {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            let now = now.unwrap_or_default().as_secs_f64();
+            for key in uses.iter().flat_map(Uses::take) {
+                gauge(&KEY_LAST_USE, &[&name(key)]).set(now);
+            }
+        });
     }
 
     /// A value was to be sealed, and this came of it.

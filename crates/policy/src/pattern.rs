@@ -35,12 +35,20 @@ pub enum PatternError {
     Wildcards(String),
     /// It holds a character that only looks like a wildcard.
     #[error(
-        "the record pattern \"{0}\" holds {1}: only * and {{user}} have a meaning in a pattern"
+        "the record pattern {shown} holds {1}: only * and {{user}} have a meaning in a pattern", shown = shown(.0)
     )]
     Character(String, char),
     /// It shall mean Waxseal's own names, and does not start as they do.
-    #[error("the record pattern \"{0}\" does not start with waxseal:")]
+    #[error("the record pattern {shown} does not start with waxseal:", shown = shown(.0))]
     NotOwn(String),
+}
+
+/// A text that is no pattern, for an error. Without a wildcard it may be the whole name of a record.
+fn shown(text: &str) -> String {
+    match text.contains(['*', '{']) {
+        true => format!("\"{text}\""),
+        false => format!("of {} characters", text.chars().count()),
+    }
 }
 
 impl RecordPattern {
@@ -101,6 +109,15 @@ impl RecordPattern {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// The pattern for a report or a log: one that is the whole name of a record is not told.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        match self.wildcard {
+            Wildcard::None => "one record",
+            Wildcard::Any | Wildcard::User => &self.text,
+        }
     }
 
     /// The literal part before the wildcard: what may be shown of a name.

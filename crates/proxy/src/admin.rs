@@ -49,6 +49,10 @@ pub struct Admin {
     page: Option<Arc<Page>>,
 }
 
+/// Whether a client that came now would be served. The admin address tells it; so can others.
+#[derive(Clone)]
+pub struct Readiness(Arc<Shown>);
+
 /// Tells the admin address how far the proxy is.
 #[derive(Clone)]
 pub struct StageSetter(Arc<Shown>);
@@ -60,6 +64,32 @@ struct Shown {
     meters: Option<Arc<Meters>>,
 }
 
+impl Readiness {
+    /// Of a process that begins. Without an upstream it serves no clients.
+    #[must_use]
+    pub fn new(upstream: Option<Arc<Upstream>>, meters: Option<Arc<Meters>>) -> Self {
+        Self(Arc::new(Shown {
+            stage: AtomicU8::new(Stage::Starting as u8),
+            upstream,
+            meters,
+        }))
+    }
+
+    /// What tells it how far the proxy is.
+    #[must_use]
+    pub fn stage(&self) -> StageSetter {
+        StageSetter(self.0.clone())
+    }
+
+    /// Finds it out, for the metric.
+    pub async fn look(&self) {
+        if let Some(meters) = &self.0.meters {
+            let (status, _) = ready(State(self.0.clone())).await;
+            meters.traffic.ready(status == StatusCode::OK);
+        }
+    }
+}
+
 impl StageSetter {
     /// The proxy is at this stage.
     pub fn set(&self, stage: Stage) {
@@ -68,36 +98,16 @@ impl StageSetter {
 }
 
 impl Admin {
-    /// Opens the address.
-    pub async fn open(
-        at: &str,
-        upstream: Arc<Upstream>,
-        meters: Option<Arc<Meters>>,
-    ) -> Result<Self, ListenError> {
-        Self::open_at(at, Some(upstream), meters).await
-    }
-
-    /// Opens the address of a process that serves no clients: tells that it lives, and what it counts.
-    pub async fn without_clients(at: &str) -> Result<Self, ListenError> {
-        Self::open_at(at, None, None).await
-    }
-
-    async fn open_at(
-        at: &str,
-        upstream: Option<Arc<Upstream>>,
-        meters: Option<Arc<Meters>>,
-    ) -> Result<Self, ListenError> {
+    /// Opens the address of a process: tells that it lives, what it counts, and whether it is ready where
+    /// it serves clients.
+    pub async fn open(at: &str, readiness: &Readiness) -> Result<Self, ListenError> {
         let failed = |error| ListenError::Address {
             at: at.to_owned(),
             error,
         };
         let listener = TcpListener::bind(at).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let shown = Arc::new(Shown {
-            stage: AtomicU8::new(Stage::Starting as u8),
-            upstream,
-            meters,
-        });
+        let shown = readiness.0.clone();
         Ok(Self {
             listener,
             address,
@@ -118,12 +128,6 @@ impl Admin {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    /// What tells it how far the proxy is.
-    #[must_use]
-    pub fn stage(&self) -> StageSetter {
-        StageSetter(self.shown.clone())
     }
 
     /// Answers until it is dropped.
@@ -151,10 +155,7 @@ impl Admin {
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 async fn metrics(State(shown): State<Arc<Shown>>) -> Response {
-    if let Some(meters) = &shown.meters {
-        let (status, _) = ready(State(shown.clone())).await;
-        meters.traffic.ready(status == StatusCode::OK);
-    }
+    Readiness(shown).look().await;
     match waxseal_metrics::render() {
         Some(text) => ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),

@@ -14,6 +14,7 @@ use crate::protection::Protection;
 use crate::subscriptions::Subscriptions;
 
 mod effects;
+mod errors;
 mod keys;
 mod passing;
 mod replies;

@@ -8,6 +8,7 @@
 mod admin;
 mod answers;
 mod connection;
+mod decoys;
 mod keys;
 mod limits;
 mod meters;
@@ -19,10 +20,11 @@ mod proxy;
 mod seal;
 mod subscriptions;
 
-pub use admin::{Admin, Source, Stage, StageSetter, Token, TokenTooShort};
+pub use admin::{Admin, Readiness, Source, Stage, StageSetter, Token, TokenTooShort};
 pub use connection::{
     Answered, BrokenValue, Connection, Entrance, Identity, Next, Report, Route, Taken, Unexplained,
 };
+pub use decoys::{Alarm, OpenedDecoy};
 pub use keys::{Fetched, Wanted};
 pub use limits::Limits;
 pub use meters::Meters;

@@ -3,7 +3,7 @@
 
 use waxseal_core::{OpenError, Opened};
 use waxseal_keys::measured;
-use waxseal_metrics::{Opening, TrafficMetrics, ValueMetrics};
+use waxseal_metrics::{Counter, DecoyOpener, Opening, TrafficMetrics, ValueMetrics, decoys_opened};
 use waxseal_policy::PatternId;
 
 use smallvec::SmallVec;
@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 pub struct Meters {
     pub(crate) values: ValueMetrics,
     pub(crate) traffic: TrafficMetrics,
+    pub(crate) decoys: Counter,
 }
 
 impl Meters {
@@ -19,9 +20,12 @@ impl Meters {
     /// have been installed before.
     #[must_use]
     pub fn new<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
+        let values = ValueMetrics::new(names, measured::key_name);
+        values.tell_last_use();
         Self {
-            values: ValueMetrics::new(names, measured::key_name),
+            values,
             traffic: TrafficMetrics::new(),
+            decoys: decoys_opened(DecoyOpener::Proxy),
         }
     }
 }

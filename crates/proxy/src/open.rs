@@ -15,7 +15,7 @@ use crate::pending::{Name, Place, Shape};
 mod values;
 
 use values::Spot;
-pub(crate) use values::Values;
+pub(crate) use values::{Noted, Values};
 
 /// Why a reply is not what was expected.
 pub(crate) enum Failed {

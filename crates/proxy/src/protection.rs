@@ -7,6 +7,7 @@ use waxseal_core::{NameMask, Sealer};
 use waxseal_keys::{LiveRing, UserKeys};
 use waxseal_policy::{PatternId, ProtectedNames, RecordPattern};
 
+use crate::decoys::{Alarm, Decoys};
 use crate::keys::InVain;
 use crate::meters::Meters;
 
@@ -20,6 +21,7 @@ pub struct Protection {
     /// For each pattern, whether its records are under keys of single users.
     per_user: Vec<bool>,
     in_vain: InVain,
+    decoys: Option<Decoys>,
     meters: Option<Arc<Meters>>,
 }
 
@@ -42,6 +44,7 @@ impl Protection {
             ring: None,
             users: None,
             in_vain: InVain::default(),
+            decoys: None,
             meters: None,
         }
     }
@@ -74,6 +77,14 @@ impl Protection {
         Ok(self)
     }
 
+    /// The same with these records as decoys, by their whole names: `alarm` is told when the value of one
+    /// is opened for a client. One that no pattern means is never met.
+    #[must_use]
+    pub fn decoys(mut self, names: impl IntoIterator<Item = Vec<u8>>, alarm: Alarm) -> Self {
+        self.decoys = Decoys::new(names, alarm);
+        self
+    }
+
     /// The same, counted by these meters, whose names are of the same patterns.
     #[must_use]
     pub fn meters(mut self, meters: Arc<Meters>) -> Self {
@@ -96,6 +107,12 @@ impl Protection {
     #[inline]
     pub(crate) fn follows_keys(&self) -> bool {
         self.ring.is_some() || self.users.is_some()
+    }
+
+    /// The decoys, if there are any.
+    #[inline]
+    pub(crate) fn watched(&self) -> Option<&Decoys> {
+        self.decoys.as_ref()
     }
 
     /// What is counted with, if anything is.

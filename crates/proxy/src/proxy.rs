@@ -189,6 +189,9 @@ impl Proxy {
             sleep(LOOK).await;
         }
         let cut = self.workers.iter().map(Handle::load).sum();
+        if let Some(meters) = &self.meters {
+            meters.traffic.cut_several(Cut::Stopping, cut);
+        }
         for worker in self.workers {
             worker.order(Order::Stop);
             worker.join();

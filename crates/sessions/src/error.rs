@@ -89,6 +89,20 @@ pub enum GuardError {
     /// Keys of users were asked for where records belong to no user.
     #[error("web sessions belong to no user: keys of users need a StateManager")]
     Userless,
+    /// A decoy that could never be read: its name does not begin as records of this manager do.
+    #[error("the decoy {record} is under no protected pattern")]
+    ForeignDecoy {
+        /// The record: a keyed hash.
+        record: String,
+    },
+    /// More decoys than are told apart.
+    #[error("decoys names {count} records: at most {most}")]
+    TooManyDecoys {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        most: usize,
+    },
     /// The keys of users cannot be had.
     #[error(transparent)]
     Users(#[from] UserKeyError),

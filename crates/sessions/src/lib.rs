@@ -24,6 +24,7 @@
 #[cfg(feature = "actix-session")]
 mod actix;
 mod canary;
+mod decoys;
 mod error;
 mod manager;
 mod options;

@@ -40,6 +40,7 @@ pub struct Options {
     pub(crate) canary: Option<String>,
     pub(crate) ring: Option<LiveRing>,
     pub(crate) user_keys: Option<UserKeys>,
+    pub(crate) decoys: Vec<Vec<u8>>,
 }
 
 impl Default for Options {
@@ -54,6 +55,7 @@ impl Default for Options {
             canary: None,
             ring: None,
             user_keys: None,
+            decoys: Vec::new(),
         }
     }
 }
@@ -119,6 +121,15 @@ impl Options {
     #[must_use]
     pub fn user_keys(mut self, users: UserKeys) -> Self {
         self.user_keys = Some(users);
+        self
+    }
+
+    /// Decoys: records that the application never reads, by their whole names, each of them under the
+    /// prefix, at most 1,000. Reading the value of one is answered as ever, raises a line in the log at the
+    /// level of errors, and is counted in `waxseal_decoys_opened_total`. `waxseal decoy plant` writes them.
+    #[must_use]
+    pub fn decoys<N: Into<Vec<u8>>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.decoys = names.into_iter().map(Into::into).collect();
         self
     }
 

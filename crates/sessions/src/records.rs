@@ -12,6 +12,7 @@ use waxseal_stores::{
 };
 
 use crate::canary::{Canary, CanaryState, takes_no_writes};
+use crate::decoys::Decoys;
 use crate::error::{GuardError, StateError};
 use crate::options::{OnRefused, Options};
 use crate::quarantine;
@@ -34,6 +35,7 @@ pub struct SealedRecords {
     /// Whether the key is known to be the right one. Without that nothing is moved aside.
     key_checked: bool,
     quarantined: Counter,
+    decoys: Decoys,
 }
 
 /// What a record held: the stored bytes, and the value that they opened to (empty: none, or none
@@ -61,6 +63,10 @@ impl SealedRecords {
             "*"
         };
         let pattern = RecordPattern::parse(&format!("{}{wildcard}", options.prefix))?;
+        // One of its own where there is no key to derive one from.
+        let ring = sealer.keyring();
+        let mask = ring.map_or_else(NameMask::random, |ring| ring.name_mask().clone());
+        let decoys = Decoys::of(&options, &mask)?;
         let canary = match &options.canary {
             Some(name) => Canary::named(store.clone(), RecordName::from(name.as_str())),
             None => Canary::of(store.clone()),
@@ -88,9 +94,6 @@ impl SealedRecords {
         if !key_checked && options.on_refused == OnRefused::Quarantine && sealer.mode().seals() {
             warn!("no canary could be written to the store: quarantine is switched off");
         }
-        // One of its own where there is no key to derive one from.
-        let ring = sealer.keyring();
-        let mask = ring.map_or_else(NameMask::random, |ring| ring.name_mask().clone());
         let (ring, users) = (options.ring.clone(), options.user_keys.clone());
         Ok(Self {
             store,
@@ -100,6 +103,7 @@ impl SealedRecords {
             window: Window::default(),
             key_checked,
             quarantined: waxseal_metrics::quarantined(),
+            decoys,
         })
     }
 
@@ -130,6 +134,9 @@ impl SealedRecords {
             let error = match self.sealer.open(name, &stored).await? {
                 Ok(opened) => {
                     self.window.opened();
+                    if opened.is_some() && self.decoys.is_one(name.as_bytes()) {
+                        self.decoys.opened(|| self.shown(name));
+                    }
                     let value = opened.unwrap_or_default();
                     return Ok(Some(Found {
                         stored,

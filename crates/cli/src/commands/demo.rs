@@ -3,7 +3,7 @@
 //! in a temporary folder; on a server under names of its own, which are removed at the end.
 
 mod live;
-mod people;
+pub(super) mod people;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 use waxseal_keys::measured;
+use waxseal_proxy::Readiness;
 use waxseal_sweep::Stop;
 use waxseal_upkeep::Upkeep;
 
@@ -13,6 +14,7 @@ use crate::admin::RunningAdmin;
 use crate::args::KeeperArgs;
 use crate::audit_log::Service;
 use crate::error::{Ended, Failure};
+use crate::metering::Metering;
 use crate::output;
 use crate::setup::Setup;
 use crate::signals::stop_on_signal;
@@ -28,8 +30,11 @@ pub(crate) async fn run(mut setup: Setup, args: &KeeperArgs) -> Result<Ended, Fa
         mode: &setup.mode.to_string(),
     })?;
     // Before anything makes a handle; where nobody can ask, nothing is counted.
+    let metering = Metering::begin(&setup.environment, args.admin.admin.is_some())?;
+    let readiness = Readiness::new(None, None);
+    let metering = metering.export(&readiness)?;
     let mut admin = match &args.admin.admin {
-        Some(at) => Some(RunningAdmin::of_keeper(at, &setup).await?),
+        Some(at) => Some(RunningAdmin::of_keeper(at, &setup, &readiness).await?),
         None => None,
     };
     let stop = stop_on_signal()?;
@@ -45,6 +50,7 @@ pub(crate) async fn run(mut setup: Setup, args: &KeeperArgs) -> Result<Ended, Fa
         upkeep.ring().location()
     ));
     upkeep.run(&stop).await;
+    metering.end().await;
     Ok(Ended::Done)
 }
 

@@ -1,18 +1,17 @@
 //! `waxseal proxy`: from what was configured to a running proxy. Waits for the store, checks the key
 //! against it, and only then lets clients in.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::available_parallelism;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use waxseal_core::{Mode, Sealer};
 use waxseal_keys::measured;
 use waxseal_proxy::{
-    Address, BrokenValue, Entrance, Limits, Listen, ListenError, ListenTls, Meters, Protection,
-    Proxy, Report, Settings, Sharing, Stage, TlsError, Upstream, UpstreamTls,
+    Address, Entrance, Limits, Listen, ListenError, ListenTls, Meters, Protection, Proxy,
+    Readiness, Settings, Sharing, Stage, TlsError, Upstream, UpstreamTls,
 };
 use waxseal_stores::{RedisUrl, StoreUrl};
 use waxseal_sweep::Stop;
@@ -21,15 +20,17 @@ use crate::admin::RunningAdmin;
 use crate::args::{Common, ProxyArgs, SharingArg};
 use crate::audit_log::Service;
 use crate::error::{Ended, Failure, no_key};
+use crate::metering::Metering;
 use crate::output;
 use crate::setup::Setup;
 use crate::signals;
 
+mod reports;
+
+use reports::{alarm, reporter};
+
 /// Between two attempts to reach the store at start.
 const RETRY: Duration = Duration::from_secs(1);
-/// Lines about values that do not open: at most so many in a period.
-const LINES: u64 = 20;
-const PERIOD: Duration = Duration::from_secs(10);
 /// More threads than this do not make it faster: a Redis server has one. Half of the processors are
 /// left to it and to the applications: what fewer threads do together costs less.
 const MOST_WORKERS: usize = 4;
@@ -62,11 +63,16 @@ pub(crate) async fn run(
     let mut stop = std::pin::pin!(signals::told_to_stop());
 
     // Before anything makes a handle; where nobody can ask, nothing is counted.
-    let (mut admin, mut meters) = (None, None);
-    if let Some(at) = &args.admin.admin {
-        let opened = RunningAdmin::of_proxy(at, &setup, upstream.clone()).await?;
-        (admin, meters) = (Some(opened.0), Some(opened.1));
-    }
+    let metering = Metering::begin(&setup.environment, args.admin.admin.is_some())?;
+    let names = setup.protected.iter().map(|it| it.name.as_str());
+    let meters = metering.is_on().then(|| Arc::new(Meters::new(names)));
+    let readiness = Readiness::new(Some(upstream.clone()), meters.clone());
+    let metering = metering.export(&readiness)?;
+    let mut admin = match &args.admin.admin {
+        Some(at) => Some(RunningAdmin::of_proxy(at, &setup, upstream.clone(), &readiness).await?),
+        None => None,
+    };
+    let stage = |stage| readiness.stage().set(stage);
     tokio::select! {
         told = &mut stop => return told.map(|()| Ended::Done),
         checked = wait_for_store(&mut setup) => checked?,
@@ -74,18 +80,13 @@ pub(crate) async fn run(
     let proxy = Proxy::open(settings(&setup, args, upstream, listen, meters)?)
         .await
         .map_err(listen_failure)?;
+    if let (Ok(opened), true) = (setup.opened_ring(), metering.is_on()) {
+        measured::follow(&opened.ring);
+    }
     let setup = Arc::new(setup);
     if let Some(admin) = &mut admin {
-        if let Ok(opened) = setup.opened_ring() {
-            measured::follow(&opened.ring);
-        }
         admin.follow(&setup, &args.admin);
     }
-    let stage = |stage| {
-        if let Some(admin) = &admin {
-            admin.stage(stage);
-        }
-    };
     let upkeep = Upkept::begin(&setup).await?;
     for address in proxy.addresses() {
         output::say(&format!("waxseal: listening on {address}"));
@@ -101,6 +102,7 @@ pub(crate) async fn run(
         })
         .await;
     upkeep.end().await;
+    metering.end().await;
     Ok(told(ended.cut, args))
 }
 
@@ -128,7 +130,7 @@ fn check(setup: &Setup, common: &Common) -> Result<(), Failure> {
     if setup.mode != Mode::Off && !setup.has_keys() {
         return Err(no_key());
     }
-    Ok(())
+    setup.check_decoys()
 }
 
 fn protection(setup: &Setup) -> Result<Protection, Failure> {
@@ -136,7 +138,8 @@ fn protection(setup: &Setup) -> Result<Protection, Failure> {
         let sealer: Sealer = setup.sealer(protected, setup.mode);
         (protected.pattern.clone(), sealer)
     });
-    let protection = Protection::new(sealers.collect(), setup.mask());
+    let decoys = setup.decoys.iter().map(|it| it.name.as_bytes().to_vec());
+    let protection = Protection::new(sealers.collect(), setup.mask()).decoys(decoys, alarm());
     let Ok(opened) = setup.opened_ring() else {
         return Ok(protection);
     };
@@ -253,35 +256,6 @@ async fn reach(setup: &mut Setup) -> Result<(), Failure> {
     let store = setup.open_store().await?;
     setup.check_key_and_mark(&store).await?;
     Ok(())
-}
-
-/// Writes what does not open to the log, without letting a flood of it fill the disk.
-fn reporter() -> Report {
-    let window = Mutex::new((Instant::now(), 0u64));
-    let left_out = AtomicU64::new(0);
-    Arc::new(move |broken: &BrokenValue<'_>| {
-        {
-            let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
-            if window.0.elapsed() > PERIOD {
-                *window = (Instant::now(), 0);
-                let missing = left_out.swap(0, Ordering::Relaxed);
-                if missing > 0 {
-                    tracing::error!("{missing} more values were not opened in the last period");
-                }
-            }
-            window.1 += 1;
-            if window.1 > LINES {
-                left_out.fetch_add(1, Ordering::Relaxed);
-                return;
-            }
-        }
-        tracing::error!(
-            record = broken.shown,
-            command = broken.command,
-            "{}",
-            broken.cause
-        );
-    })
 }
 
 fn listener(text: &str, unix_mode: Option<u32>) -> Result<Listen, Failure> {

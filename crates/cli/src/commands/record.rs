@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tracing::info;
+use tracing::{error, info};
 use waxseal_core::{Binding, Mode, OpenError, Shape};
 use waxseal_stores::{Expiry, RecordName, Slot, StoreError};
 
@@ -37,7 +37,8 @@ pub(crate) async fn get(setup: &Setup, args: &GetArgs) -> Result<Ended, Failure>
         .await?;
     let opened = sealer.open(&stored, binding(&name, &slot));
     let opened = opened.map_err(|error| of_value(setup, error, &stored))?;
-    setup.trail.tell(&Act::new("get", &shown))?;
+    let is_decoy = opened.is_some() && setup.is_decoy(&args.name);
+    tell_opened(setup, "get", &shown, is_decoy)?;
     info!(record = %shown, "a record was opened for an operator");
     output::bytes(opened.as_ref().map_or(&[], |opened| &opened.value))?;
     if output::is_for_a_person() {
@@ -85,6 +86,23 @@ async fn write(
         .put(&name, &slot, &stored, expiry)
         .await
         .map_err(of_another_type)
+}
+
+/// Tells that a value was opened for an operator, before it is printed; and raises the alarm where it is
+/// that of a decoy.
+pub(super) fn tell_opened(
+    setup: &Setup,
+    action: &'static str,
+    shown: &str,
+    is_decoy: bool,
+) -> Result<(), Failure> {
+    let act = Act::new(action, shown);
+    if !is_decoy {
+        return setup.trail.tell(&act);
+    }
+    // First of all: what cannot be recorded is refused, and was tried all the same.
+    error!(record = %shown, command = %format!("waxseal {action}"), "a decoy was opened");
+    setup.trail.tell(&act.with("decoy", true))
 }
 
 /// The binding of an envelope in this place.

@@ -72,6 +72,15 @@ pub(crate) fn audit(setup: &Setup, args: &AuditArgs) -> Option<Act> {
     writes.then(|| sweep("audit_report", setup).with("deep", args.deep))
 }
 
+/// The decoys are not named, not even masked: their number is told.
+pub(crate) fn decoy_plant(setup: &Setup) -> Act {
+    let target = match setup.decoys.len() {
+        1 => "1 decoy".to_owned(),
+        decoys => format!("{decoys} decoys"),
+    };
+    Act::new("decoy_plant", &target).with("store", setup.url.location())
+}
+
 /// The user is not named: the receipt and the entry of the end hold the same keyed hash.
 pub(crate) fn forget(setup: &Setup, is_confirmed: bool) -> Option<Act> {
     is_confirmed.then(|| Act::new("forget", "a user").with("store", setup.url.location()))
@@ -117,11 +126,18 @@ fn wrapping(setup: &Setup, named: &[String]) -> Option<String> {
 fn custodians(urls: &[String]) -> String {
     let shown = |url: &String| {
         let url = url.split(['?', '#']).next().unwrap_or_default();
-        let scheme = url.split(':').next().unwrap_or_default();
         let has_pin = url.to_ascii_lowercase().contains("pin");
-        match url.contains('@') || has_pin {
-            true => format!("{scheme}:…"),
-            false => url.to_owned(),
+        // What is none of these, or none of a variable or a key, may be a secret in the wrong place.
+        let is_fine = match url.split_once(':') {
+            Some(("env", name)) => name.is_empty() || waxseal_keys::is_variable(name),
+            Some(("awskms", key)) => key.starts_with("arn:"),
+            Some(("file" | "pkcs11" | "vault", _)) => !url.contains('@') && !has_pin,
+            _ => return "…".to_owned(),
+        };
+        let scheme = url.split(':').next().unwrap_or_default();
+        match is_fine {
+            true => url.to_owned(),
+            false => format!("{scheme}:…"),
         }
     };
     urls.iter().map(shown).collect::<Vec<_>>().join(", ")
@@ -146,9 +162,16 @@ mod tests {
             "pkcs11:pin-value=1234",
             "vault:u:p@h",
             "env:K",
+            "env:0a5be2d94738",
+            "0a5be2d94738",
+            "0a5be2d94738:x",
+            "awskms:0a5be2d94738",
         ];
         let told = custodians(&urls.map(str::to_owned));
-        assert_eq!(told, "pkcs11:token=a, pkcs11:…, vault:…, env:K");
+        assert_eq!(
+            told,
+            "pkcs11:token=a, pkcs11:…, vault:…, env:K, env:…, …, …, awskms:…"
+        );
         assert_eq!(pattern("wa:*"), "wa:*");
         assert_eq!(pattern("wa:5215512345678"), "one record");
     }

@@ -163,7 +163,8 @@ impl<'a> Run<'a> {
         setup.keyring()?;
         let checkpoint = match &args.checkpoint {
             Some(path) => {
-                let pattern = |p: &Protected| format!("{} as {}", p.pattern.as_str(), p.format);
+                let mask = setup.mask();
+                let pattern = |p: &Protected| format!("{} as {}", p.told_apart(&mask), p.format);
                 let fresh = Checkpoint::new(
                     identity(setup, args, words)?,
                     setup.url.location(),
@@ -328,7 +329,7 @@ impl<'a> Run<'a> {
             .zip(&self.setup.protected)
             .map(|(pass, protected)| PatternSummary {
                 name: &protected.name,
-                records: protected.pattern.as_str(),
+                records: protected.pattern.shown(),
                 complete: pass.complete,
                 counts: pass.counts.clone(),
             });

@@ -5,13 +5,13 @@ use std::io::{self, Read};
 use waxseal_core::{Binding, Mode, PlainValues, Sealer};
 
 use crate::args::{OpenArgs, PlaceArgs, SealArgs};
-use crate::audit_log::Act;
+use crate::commands::record::tell_opened;
 use crate::error::{Ended, Failure};
 use crate::output;
 use crate::setup::Setup;
 
 /// What Redis can hold at most.
-const LIMIT: u64 = 512 * 1024 * 1024;
+pub(super) const LIMIT: u64 = 512 * 1024 * 1024;
 
 pub(crate) async fn seal(setup: &Setup, args: &SealArgs) -> Result<Ended, Failure> {
     setup.confirm().await?;
@@ -41,9 +41,9 @@ pub(crate) async fn open(setup: &Setup, args: &OpenArgs) -> Result<Ended, Failur
         Ok(opened) if opened.as_ref().is_none_or(|o| o.form.key().is_some()) => Ok(opened),
         other => sealer.open(text, binding(&args.place)).or(other),
     }?;
-    setup
-        .trail
-        .tell(&Act::new("open", &shown(setup, &args.place)))?;
+    let record = args.place.record.as_deref();
+    let is_decoy = opened.is_some() && record.is_some_and(|name| setup.is_decoy(name));
+    tell_opened(setup, "open", &shown(setup, &args.place), is_decoy)?;
     output::bytes(opened.as_ref().map_or(&[], |opened| &opened.value))?;
     Ok(Ended::Done)
 }
@@ -62,12 +62,18 @@ fn shown(setup: &Setup, place: &PlaceArgs) -> String {
 pub(crate) fn read_value() -> Result<Vec<u8>, Failure> {
     let mut value = Vec::new();
     io::stdin().lock().take(LIMIT + 1).read_to_end(&mut value)?;
+    within_limit(&value)?;
+    Ok(value)
+}
+
+/// Whether Redis can hold it.
+pub(super) fn within_limit(value: &[u8]) -> Result<(), Failure> {
     if value.len() as u64 > LIMIT {
         return Err(Failure::failed(
             "the value is longer than the 512 MB that Redis can hold",
         ));
     }
-    Ok(value)
+    Ok(())
 }
 
 /// The sealer with the key of the user whom the record belongs to, where it is configured so.

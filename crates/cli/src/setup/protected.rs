@@ -1,6 +1,6 @@
 //! Which records are protected and how: from flags and the configuration, checked.
 
-use waxseal_core::{Format, PlainValues};
+use waxseal_core::{Format, NameMask, PlainValues};
 use waxseal_stores::RecordPattern;
 
 use crate::config::{Config, Protect};
@@ -19,6 +19,18 @@ pub(crate) struct Protected {
     pub(crate) plain: PlainValues,
     /// Whether the values of each user are under a key of their own.
     pub(crate) per_user: bool,
+}
+
+impl Protected {
+    /// The pattern as a file of ours may hold it: one that is the whole name of a record without that
+    /// name, and still another than all others.
+    pub(crate) fn told_apart(&self, mask: &NameMask) -> String {
+        let text = self.pattern.as_str();
+        match self.pattern.shown() == text {
+            true => text.to_owned(),
+            false => mask.show("", text.as_bytes()),
+        }
+    }
 }
 
 /// The protected records: those that flags name, else those of the configuration.
@@ -70,7 +82,7 @@ fn from_pattern(text: &str) -> Result<Protected, Failure> {
         name: if states {
             DEFAULT_NAME.to_owned()
         } else {
-            text.to_owned()
+            pattern.shown().to_owned()
         },
         plain: if states {
             PlainValues::Json
@@ -110,8 +122,9 @@ fn from_config(protect: &Protect, has_ring: bool) -> Result<Protected, Failure> 
 
 /// Users' own keys need to know the user, a keyring that seals them, and a format that names its key.
 fn per_user(protected: &mut Protected, said: &Protect, has_ring: bool) -> Result<(), Failure> {
+    let shown = protected.pattern.shown().to_owned();
     let refused = |why: &str, hint: &str| {
-        let records = &said.records;
+        let records = &shown;
         Err(Failure::usage(format!("per_user_keys of \"{records}\": {why}")).hint(hint))
     };
     if !said.records.contains("{user}") {

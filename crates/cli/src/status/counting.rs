@@ -90,7 +90,7 @@ impl Counted {
                 Class::Plain | Class::Empty | Class::Erased | Class::Unopenable => {}
             }
         }
-        let records = protected.pattern.as_str().to_owned();
+        let records = protected.pattern.shown().to_owned();
         self.patterns
             .push((protected.name.clone(), records, lying(tally)));
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use waxseal_metrics::Snapshot;
 use waxseal_metrics::names::{
-    CLIENT_CONNECTIONS_TURNED_AWAY, CUSTODIAN_CALLS, KEYRING_TROUBLE, OPENS, PLAIN_VALUES,
-    QUARANTINED_VALUES, REFUSED_COMMANDS, SEALS, UPSTREAM_ERRORS,
+    CLIENT_CONNECTIONS_TURNED_AWAY, CUSTODIAN_CALLS, DECOYS_OPENED, KEYRING_TROUBLE, OPENS,
+    PLAIN_VALUES, QUARANTINED_VALUES, REFUSED_COMMANDS, SEALS, SERVER_ERRORS, UPSTREAM_ERRORS,
 };
 use waxseal_page::status::{Severity, Warning};
 use waxseal_page::words::{span, thousands};
@@ -110,6 +110,14 @@ fn server(known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
 
 fn clients(lately: &Lately<'_>) -> Vec<Warning> {
     let mut found = Vec::new();
+    if let Some(count) = lately.grew_by(&SERVER_ERRORS, "kind", &["oom", "misconf"]) {
+        found.push(critical(
+            "WaxsealStoreFull",
+            format!("The store has refused {count} writes within 10 minutes."),
+            "Its memory is full, or it cannot write to its disk: raise maxmemory, or see the server's log. \
+             What lies there is safe.",
+        ));
+    }
     let away = lately.grew(&CLIENT_CONNECTIONS_TURNED_AWAY, &[]);
     if away > 0.0 {
         found.push(warning(
@@ -140,6 +148,15 @@ fn clients(lately: &Lately<'_>) -> Vec<Warning> {
 
 fn values(known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
     let mut found = Vec::new();
+    let decoys = lately.grew(&DECOYS_OPENED, &[]);
+    if decoys > 0.0 {
+        found.push(critical(
+            "WaxsealDecoyOpened",
+            format!("Decoys were opened {} times within 10 minutes.", thousands(decoys as u64)),
+            "No application reads them: somebody looks through records. The log names the decoy and the \
+             command; look who else was connected then.",
+        ));
+    }
     if let Some(count) = lately.grew_by(&OPENS, "result", &["refused", "malformed"]) {
         found.push(critical(
             "WaxsealValuesDoNotOpen",

@@ -7,6 +7,7 @@ mod doctor;
 mod init;
 mod lost;
 mod metrics;
+mod page;
 mod report;
 mod settings;
 mod status;

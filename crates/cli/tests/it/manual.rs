@@ -5,7 +5,7 @@ use std::fs;
 use crate::program::Program;
 
 /// Every command, by the words that are typed.
-const COMMANDS: [&[&str]; 37] = [
+pub(crate) const COMMANDS: [&[&str]; 39] = [
     &["demo"],
     &["key", "generate"],
     &["seal"],
@@ -20,6 +20,8 @@ const COMMANDS: [&[&str]; 37] = [
     &["audit", "verify"],
     &["audit-log", "verify"],
     &["audit-log", "show"],
+    &["decoy", "plant"],
+    &["decoy", "list"],
     &["quarantine", "list"],
     &["quarantine", "restore"],
     &["quarantine", "drop"],

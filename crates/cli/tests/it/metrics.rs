@@ -14,7 +14,8 @@ use self::exposition::Exposition;
 use crate::program::{KEY, Program, wait_until};
 use crate::proxy::{PROTECTED_MARKER, Proxy};
 
-mod exposition;
+pub(crate) mod exposition;
+mod server;
 
 /// What the admin address answers: head and body.
 #[track_caller]
@@ -113,7 +114,7 @@ impl Counting {
 type Selected = &'static [(&'static str, &'static str)];
 
 /// What the load makes of each counter: the name behind `waxseal_`, labels that select, the sum.
-const OF_THE_LOAD: [(&str, Selected, f64); 23] = [
+const OF_THE_LOAD: [(&str, Selected, f64); 27] = [
     (
         "seals_total",
         &[("result", "ok"), ("format", "sealed")],
@@ -156,6 +157,10 @@ const OF_THE_LOAD: [(&str, Selected, f64); 23] = [
     ("upstream_connections", &[], 2.0),
     ("upstream_connections_opened_total", &[], 2.0),
     ("upstream_errors_total", &[], 0.0),
+    ("server_errors_total", &[], 0.0),
+    ("client_tls_failures_total", &[], 0.0),
+    ("replies_too_large_total", &[], 0.0),
+    ("decoys_opened_total", &[], 0.0),
     ("ready", &[], 1.0),
     ("keyring_version", &[], 0.0),
     ("quarantined_values_total", &[], 0.0),

@@ -43,8 +43,13 @@ impl Proxy {
     /// The same with a store of the test's choice.
     #[track_caller]
     pub(crate) fn start_at(program: &Program, url: &str, flags: &[&str]) -> Self {
+        Self::start_configured(program, &[&["--store", url], flags].concat())
+    }
+
+    /// The same, before the store that is configured.
+    #[track_caller]
+    pub(crate) fn start_configured(program: &Program, flags: &[&str]) -> Self {
         let mut words = vec!["proxy", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
-        words.extend(["--store", url]);
         words.extend(flags);
         let listeners = words.iter().filter(|word| **word == "--listen").count();
         let mut running = program.start(&words);

@@ -9,6 +9,8 @@ use crate::error::CustodianError;
 
 /// The variable that `env:` means.
 pub const DEFAULT_VARIABLE: &str = "REDIS_ENCRYPTION_KEY";
+/// No variable's name is as long as a key.
+const LONGEST_VARIABLE: usize = 40;
 
 /// A custodian whose key-encryption key is in this process.
 pub struct LocalCustodian {
@@ -32,6 +34,16 @@ impl LocalCustodian {
     }
 }
 
+/// Whether this can be the name of a variable. A key that was put in its place is none, so that no
+/// text repeats it.
+#[must_use]
+pub fn is_variable(name: &str) -> bool {
+    let fine = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    name.len() <= LONGEST_VARIABLE
+        && name.bytes().all(fine)
+        && name.starts_with(|first: char| !first.is_ascii_digit())
+}
+
 /// The secret that a URL, `env:NAME` or `file:PATH`, stands for, and the URL written out.
 pub(crate) fn secret(
     url: &str,
@@ -44,6 +56,13 @@ pub(crate) fn secret(
             } else {
                 name
             };
+            if !is_variable(name) {
+                return Err(CustodianError::Url {
+                    scheme: "env",
+                    cause: "behind env: stands the name of a variable, never the secret itself"
+                        .to_owned(),
+                });
+            }
             let value = variable(name, variables)?.ok_or_else(|| CustodianError::NotSet {
                 variable: name.to_owned(),
             })?;

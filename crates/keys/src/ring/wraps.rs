@@ -191,7 +191,7 @@ impl Ring {
         let all: Vec<&str> = all.map(|wrap| wrap.custodian.as_str()).collect();
         let mut removed = change.remove.iter();
         match removed.find(|url| !all.contains(&url.as_str())) {
-            Some(unknown) => Err(ChangeError::NoCustodian(unknown.clone())),
+            Some(unknown) => Err(ChangeError::NoCustodian(shown(unknown))),
             None => Ok(()),
         }
     }
@@ -345,5 +345,16 @@ async fn prove(
         false => Err(CustodianError::Refused {
             custodian: custodian.url().to_owned(),
         }),
+    }
+}
+
+/// A custodian that was named and is none of the ring's, for an error: it may hold a PIN, or be a secret.
+fn shown(url: &str) -> String {
+    match url.split_once(':') {
+        Some(("env", name)) if crate::is_variable(name) => url.to_owned(),
+        Some((scheme @ ("env" | "file" | "pkcs11" | "awskms" | "vault"), _)) => {
+            format!("{scheme}:…")
+        }
+        _ => "of such a URL".to_owned(),
     }
 }

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use waxseal_resp::{First, first_word};
 
+use super::errors::error_word;
 use super::values::is_queued;
 use super::{Answering, Connection, Labels, Talk};
 use crate::answers;
@@ -207,7 +208,19 @@ impl Talk {
                 Some(_) => {}
             }
         }
+        let error = match fine {
+            true => None,
+            false => match error_word(rest) {
+                None => return Ok(None),
+                word => word,
+            },
+        };
         let pending = self.pending.pop_front().ok_or(Unexplained::Pairing)?;
+        if let (Some(word), Some(meters)) = (error, self.protection.metered())
+            && pending.answers_client()
+        {
+            meters.traffic.server_error(word);
+        }
         self.heavy = self.heavy.saturating_sub(pending.weight());
         let way = match &pending {
             Pending::Local(_) => return Err(Unexplained::Pairing),
@@ -376,6 +389,16 @@ impl Current {
             answers: None,
             fine: true,
         }
+    }
+}
+
+impl Pending {
+    /// Whether a reply to it is one to what a client asked.
+    fn answers_client(&self) -> bool {
+        !matches!(
+            self,
+            Self::Swallow { .. } | Self::ExecRefused | Self::Local(_)
+        )
     }
 }
 

@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use super::replies::{Current, Way};
 use super::{BrokenValue, Talk, Unexplained};
 use crate::answers;
+use crate::decoys::OpenedDecoy;
 use crate::keys::{Found, Wanted};
-use crate::open::{Opener, Values};
+use crate::open::{Noted, Opener, Values};
 use crate::pending::{Pending, Shape};
 
 impl Talk {
@@ -30,6 +31,9 @@ impl Talk {
         match current.way {
             Way::Hold => {}
             Way::TooLarge => {
+                if let Some(meters) = self.protection.metered() {
+                    meters.traffic.reply_too_large();
+                }
                 let answer = answers::reply_too_large(command, self.limits.value);
                 client.extend_from_slice(&answer);
                 return Ok(None);
@@ -51,21 +55,35 @@ impl Talk {
             None => opener.transaction(whole, &self.queued, client),
         };
         opened.map_err(|_| Unexplained::Pairing)?;
-        let broken = match opener.values.finish() {
-            Ok(broken) => broken,
+        let noted = match opener.values.finish() {
+            Ok(noted) => noted,
             Err(wanted) => {
                 client.truncate(before);
                 return Ok(Some(wanted));
             }
         };
-        for (cause, pattern, name) in &broken {
+        self.tell(command, &noted);
+        Ok(None)
+    }
+
+    /// Tells of the values of a reply what an operator should know.
+    fn tell(&self, command: &'static str, noted: &Noted) {
+        for (cause, pattern, name) in &noted.broken {
             (self.report)(&BrokenValue {
                 command,
                 cause,
                 shown: self.protection.show(*pattern, name),
             });
         }
-        Ok(None)
+        let Some(decoys) = self.protection.watched() else {
+            return;
+        };
+        for met in noted.decoys.iter() {
+            (decoys.alarm)(&OpenedDecoy {
+                command: met.command,
+                shown: self.protection.show(met.pattern, &met.name),
+            });
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use self::keys::Fetches;
 use self::way::Way;
 use super::buffer::{Outgoing, Waiting};
 use super::farewell::say_farewell;
-use super::listener::Incoming;
+use super::listener::{Incoming, NoStream};
 use super::socket::{self, Closed, Socket};
 use super::upstream::cause;
 use super::worker::Worker;
@@ -120,10 +120,16 @@ impl From<Closed> for Over {
 /// Serves one client to its end.
 pub(crate) async fn serve(worker: &Rc<Worker>, incoming: Incoming) {
     let limits = worker.settings.limits;
-    let Some(stream) = incoming.into_stream(limits.half_request).await else {
-        return;
-    };
     let counted = worker.settings.protection.metered();
+    let stream = match incoming.into_stream(limits.half_request).await {
+        Ok(stream) => stream,
+        Err(why) => {
+            if let (NoStream::Tls, Some(meters)) = (why, counted) {
+                meters.traffic.tls_failed();
+            }
+            return;
+        }
+    };
     let socket = Socket::new(stream, counted.map(|it| it.traffic.clients.clone()));
     let shared = Rc::new(Shared {
         id: worker.next_id(),

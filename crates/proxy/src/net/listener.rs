@@ -65,6 +65,20 @@ pub(crate) struct Incoming {
     tls: Option<TlsAcceptor>,
 }
 
+/// Why a client that came in cannot be served.
+pub(crate) enum NoStream {
+    /// It is gone already.
+    Gone,
+    /// Its TLS handshake failed, or took too long.
+    Tls,
+}
+
+impl From<std::io::Error> for NoStream {
+    fn from(_: std::io::Error) -> Self {
+        Self::Gone
+    }
+}
+
 enum Accepted {
     Tcp(std::net::TcpStream),
     Unix(std::os::unix::net::UnixStream),
@@ -155,21 +169,19 @@ impl Drop for Open {
 }
 
 impl Incoming {
-    /// The socket on the event loop of this thread, after the TLS handshake. `None` where there is
-    /// none any more.
-    pub(crate) async fn into_stream(self, limit: Duration) -> Option<Box<dyn Stream>> {
+    /// The socket on the event loop of this thread, after the TLS handshake.
+    pub(crate) async fn into_stream(self, limit: Duration) -> Result<Box<dyn Stream>, NoStream> {
         match self.socket {
-            Accepted::Unix(socket) => Some(Box::new(UnixStream::from_std(socket).ok()?)),
+            Accepted::Unix(socket) => Ok(Box::new(UnixStream::from_std(socket)?)),
             Accepted::Tcp(socket) => {
-                let socket = TcpStream::from_std(socket).ok()?;
-                set_up(&socket).ok()?;
+                let socket = TcpStream::from_std(socket)?;
+                set_up(&socket)?;
                 match self.tls {
-                    None => Some(Box::new(socket)),
-                    Some(tls) => {
-                        let handshake = tokio::time::timeout(limit, tls.accept(socket));
-                        let socket = handshake.await.ok()?.ok()?;
-                        Some(Box::new(socket))
-                    }
+                    None => Ok(Box::new(socket)),
+                    Some(tls) => match tokio::time::timeout(limit, tls.accept(socket)).await {
+                        Ok(Ok(socket)) => Ok(Box::new(socket)),
+                        Ok(Err(_)) | Err(_) => Err(NoStream::Tls),
+                    },
                 }
             }
         }

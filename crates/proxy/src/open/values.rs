@@ -11,6 +11,7 @@ use waxseal_metrics::ValueMetrics;
 use waxseal_policy::PatternId;
 
 use crate::answers::{self, Culprit};
+use crate::decoys::MetDecoys;
 use crate::keys::{Found, Side, Wanted};
 use crate::meters::Openings;
 use crate::pending::{Name, Place};
@@ -46,6 +47,12 @@ impl<'p> Spot<'p> {
 /// A value that did not open: why, and its record.
 pub(crate) type Broken = (OpenError, PatternId, Name);
 
+/// What somebody is told of the values of a reply.
+pub(crate) struct Noted {
+    pub(crate) broken: Vec<Broken>,
+    pub(crate) decoys: MetDecoys,
+}
+
 /// Opens values.
 pub(crate) struct Values<'a> {
     protection: &'a Protection,
@@ -53,7 +60,7 @@ pub(crate) struct Values<'a> {
     fetched: Option<&'a HashMap<Box<[u8]>, Found>>,
     /// Keys that are not at hand: where there are any, the reply must be opened again.
     wanted: Option<Box<Wanted>>,
-    broken: Vec<Broken>,
+    noted: Noted,
     openings: Openings,
     /// Users' keys that were at hand. Another time they may not be.
     used: Vec<(Name, Arc<UserKey>)>,
@@ -71,7 +78,10 @@ impl<'a> Values<'a> {
             protection,
             fetched,
             wanted: None,
-            broken: Vec::new(),
+            noted: Noted {
+                broken: Vec::new(),
+                decoys: MetDecoys::default(),
+            },
             openings: Openings::default(),
             used: Vec::new(),
             last: None,
@@ -82,14 +92,15 @@ impl<'a> Values<'a> {
         self.protection
     }
 
-    /// What is wanted, if anything is, or else the values that did not open.
-    pub(crate) fn finish(self) -> Result<Vec<Broken>, Box<Wanted>> {
+    /// What is wanted, if anything is, or else the values that did not open and the decoys that did.
+    pub(crate) fn finish(self) -> Result<Noted, Box<Wanted>> {
         match self.wanted {
             None => {
                 if let Some(meters) = self.protection.metered() {
                     self.openings.count(meters);
+                    meters.decoys.increment(self.noted.decoys.values());
                 }
-                Ok(self.broken)
+                Ok(self.noted)
             }
             Some(mut wanted) => {
                 wanted.keep(self.used);
@@ -102,7 +113,7 @@ impl<'a> Values<'a> {
     /// is given as it is stored: the reply is not the client's.
     pub(crate) fn open<'s>(
         &mut self,
-        command: &str,
+        command: &'static str,
         stored: &'s [u8],
         spot: Spot<'_>,
     ) -> Result<Cow<'s, [u8]>, Vec<u8>> {
@@ -126,7 +137,14 @@ impl<'a> Values<'a> {
             self.openings.note(stored, &opened, spot.pattern);
         }
         let error = match opened {
-            Ok(Some(opened)) => return Ok(opened.value),
+            Ok(Some(opened)) => {
+                if let Some(decoys) = self.protection.watched()
+                    && decoys.is_one(spot.name)
+                {
+                    self.noted.decoys.note(command, spot.pattern, spot.name);
+                }
+                return Ok(opened.value);
+            }
             // An empty value is an empty value.
             Ok(None) => return Ok(Cow::Borrowed(stored)),
             Err(error) => error,
@@ -135,8 +153,8 @@ impl<'a> Values<'a> {
             return Ok(Cow::Borrowed(stored));
         }
         let culprit = self.culprit(stored, spot);
-        self.broken
-            .push((error, spot.pattern, Name::from_slice(spot.name)));
+        let name = Name::from_slice(spot.name);
+        self.noted.broken.push((error, spot.pattern, name));
         Err(answers::broken(command, &error, culprit))
     }
 

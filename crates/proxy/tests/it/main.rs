@@ -1,7 +1,9 @@
 //! The proxy's engine between two byte queues: no socket, no server, no clock. Only where clients share
-//! a lane, they do so with a real server.
+//! a lane, and at the end of a proxy, there is a real server.
 
 mod broken;
+mod decoys;
+mod ending;
 mod keyed;
 mod keys;
 mod lanes;

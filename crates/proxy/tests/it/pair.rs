@@ -133,6 +133,13 @@ pub(crate) fn assert_sent(sent: &[u8], lines: &[&str]) {
     }
 }
 
+/// The records `wa:*`, under the key.
+pub(crate) fn protection(mode: Mode) -> Protection {
+    let pattern = RecordPattern::parse("wa:*").unwrap();
+    let mask = NameMask::of_key(&SecretKey::from_bytes(&KEY).unwrap());
+    Protection::new(vec![(pattern, sealer(KEY, mode))], mask)
+}
+
 /// Both queues of one conversation.
 pub(crate) struct Pair {
     pub(crate) connection: Connection,
@@ -149,9 +156,10 @@ impl Pair {
     }
 
     pub(crate) fn with(mode: Mode, limits: Limits) -> Self {
-        let pattern = RecordPattern::parse("wa:*").unwrap();
-        let mask = NameMask::of_key(&SecretKey::from_bytes(&KEY).unwrap());
-        let protection = Protection::new(vec![(pattern, sealer(KEY, mode))], mask);
+        Self::over(protection(mode), limits)
+    }
+
+    pub(crate) fn over(protection: Protection, limits: Limits) -> Self {
         Self {
             connection: Connection::new(Arc::new(protection), limits, Arc::new(|_| {})),
             from_client: Vec::new(),

@@ -36,10 +36,14 @@ pub(super) fn phone(index: u64) -> String {
 
 /// A state in JSON, about 700 bytes long.
 pub(super) fn state(index: u64) -> Vec<u8> {
+    state_at(index, 1_763_386_800_000 + index * 977)
+}
+
+/// The same, of this time (milliseconds since the Unix epoch).
+pub(in crate::commands) fn state_at(index: u64, at: u64) -> Vec<u8> {
     let pick = |words: &[&'static str], by: u64| words[(index / by) as usize % words.len()];
     let (first, last, second) = (pick(&FIRST, 1), pick(&LAST, 8), pick(&LAST, 64));
     let (make, model) = CARS[index as usize % CARS.len()];
-    let at = 1_763_386_800_000 + index * 977;
     let state = json!({
         "status": pick(&STEPS, 2),
         "currentField": index % 12,

@@ -88,7 +88,7 @@ pub(super) fn check_configuration(setup: &Setup, findings: &mut Findings) {
         Mode::On => findings.ok("mode", "on: new values are sealed, plain ones still read"),
         Mode::Required => findings.ok("mode", "required: plain values are refused"),
     }
-    let patterns: Vec<_> = setup.protected.iter().map(|p| p.pattern.as_str()).collect();
+    let patterns: Vec<_> = setup.protected.iter().map(|p| p.pattern.shown()).collect();
     findings.ok("protected", patterns.join(", "));
 }
 

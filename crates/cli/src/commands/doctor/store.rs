@@ -10,6 +10,7 @@ use waxseal_sessions::CanaryState;
 use waxseal_stores::{Cursor, Held, RecordStore, Slot, Status, StoreUrl};
 
 use super::Findings;
+use crate::commands::decoy::{self, Form};
 use crate::commands::record::binding;
 use crate::error::Failure;
 use crate::output::thousands;
@@ -61,6 +62,41 @@ pub(super) async fn check(setup: &Setup, findings: &mut Findings) {
             findings.failure("records", &failure);
         }
     }
+    if let Err(failure) = check_decoys(setup, &*store, findings).await {
+        findings.failure("decoys", &failure);
+    }
+}
+
+/// A decoy that is not there raises no alarm, and one that is plain can be read from the server directly.
+async fn check_decoys(
+    setup: &Setup,
+    store: &dyn RecordStore,
+    findings: &mut Findings,
+) -> Result<(), Failure> {
+    let (mut sealed, mut plain, mut damaged, mut absent) = (0, 0, 0, 0);
+    for decoy in &setup.decoys {
+        match decoy::form(setup, store, decoy).await? {
+            Form::Sealed => sealed += 1,
+            Form::Plain => plain += 1,
+            Form::Damaged => damaged += 1,
+            Form::Absent => absent += 1,
+        }
+    }
+    let found = format!("{sealed} sealed, {plain} plain, {damaged} damaged, {absent} absent");
+    match (setup.decoys.len(), sealed) {
+        (0, _) => {}
+        (all, sealed) if sealed == all => findings.ok("decoys", found),
+        _ if absent > 0 => {
+            let advice = "waxseal decoy plant writes those that are absent; waxseal decoy list tells \
+                          which";
+            findings.warn("decoys", found, advice);
+        }
+        _ => {
+            let advice = "waxseal decoy list tells which; waxseal migrate seals what is plain";
+            findings.warn("decoys", found, advice);
+        }
+    }
+    Ok(())
 }
 
 fn check_settings(status: &Status, findings: &mut Findings) {

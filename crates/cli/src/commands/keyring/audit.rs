@@ -5,6 +5,7 @@ use waxseal_core::KeyId;
 use waxseal_keys::rotation::{Audit, Block};
 use waxseal_keys::{ChangeError, Entry, KeyState, Ring};
 
+use crate::commands::recorded::pattern;
 use crate::error::Failure;
 use crate::output::{self, thousands};
 use crate::setup::{Setup, now_ms};
@@ -88,7 +89,8 @@ pub(super) fn describe(block: &Block) -> String {
         Block::InUse { values, .. } => format!("{} values are under it", thousands(*values)),
         Block::Uncovered { territory, .. } => format!(
             "the records {} at {} were not looked at",
-            territory.records, territory.store
+            pattern(&territory.records),
+            territory.store
         ),
         Block::Unreadable { values, .. } => format!(
             "{} values do not open and do not name their key",

@@ -9,6 +9,7 @@ use waxseal_keys::{Change, ChangeError, KeyState, LiveRing, Ring, Territory};
 
 use super::{audit, tell};
 use crate::args::{Common, ConfigureArgs};
+use crate::commands::recorded;
 use crate::error::{Ended, Failure};
 use crate::output;
 use crate::setup::Setup;
@@ -175,16 +176,18 @@ pub(super) async fn release(
         store: setup.url.location(),
         records: records.to_owned(),
     };
+    let shown = recorded::pattern(records);
     if !live.ring().territories().contains(&territory) {
+        // It may have been a name, and not a pattern.
         return Err(Failure::failed(format!(
-            "the keyring does not know of records {records} at {}",
+            "the keyring does not know of records {shown} at {}",
             territory.store
         ))
         .hint("waxseal keyring status lists those that it knows"));
     }
     let ring = live.change(&Change::Release(territory.clone())).await?;
     let done = format!(
-        "the records {records} at {} are forgotten: no key is kept for them",
+        "the records {shown} at {} are forgotten: no key is kept for them",
         territory.store
     );
     let next = "a process that still protects them makes them known again";

@@ -5,6 +5,7 @@ use waxseal_keys::rotation::{self, Block, Facts, Outlook, Step};
 use waxseal_keys::{Entry, LiveRing, Reports, Ring, Territory};
 
 use super::audit::describe;
+use crate::commands::recorded::pattern;
 use crate::error::{Ended, Failure};
 use crate::output::{self, span, thousands};
 use crate::setup::Setup;
@@ -25,7 +26,7 @@ struct Status<'a> {
     longer_times: Option<LongerTimes>,
     keys: Vec<Key>,
     processes: Vec<Process>,
-    protects: &'a [Territory],
+    protects: Vec<Territory>,
     erased_users: usize,
     last_audit: Option<String>,
     due: Option<Coming>,
@@ -164,7 +165,7 @@ fn status<'a>(
         longer_times: longer_times(ring, now),
         keys: ring.keys().iter().map(|it| key(it, reports, now)).collect(),
         processes: processes.collect(),
-        protects: ring.territories(),
+        protects: ring.territories().iter().map(shown).collect(),
         erased_users: ring.erasures().len(),
         last_audit: reports
             .audit
@@ -331,7 +332,7 @@ fn print_users_of_it(status: &Status<'_>) -> Result<(), Failure> {
     if !status.protects.is_empty() {
         output::line("\nprotected records")?;
     }
-    for territory in status.protects {
+    for territory in &status.protects {
         output::line(format!("{}  at {}", territory.records, territory.store))?;
     }
     Ok(())
@@ -357,4 +358,12 @@ fn print_steps(status: &Status<'_>) -> Result<(), Failure> {
         )?;
     }
     Ok(())
+}
+
+/// Records as a report may tell them.
+fn shown(territory: &Territory) -> Territory {
+    Territory {
+        store: territory.store.clone(),
+        records: pattern(&territory.records),
+    }
 }

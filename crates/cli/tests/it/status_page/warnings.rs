@@ -106,3 +106,58 @@ fn plain_values_that_are_read() {
     assert!(page.warns("WaxsealPlainValues") && !page.warns("WaxsealPlainInStore"));
     proxy.stop();
 }
+
+#[test]
+fn a_store_that_is_full() {
+    let redis = RedisServer::start();
+    let proxy = Proxy::start(&redis, &["--protect", "wa:*"]);
+    let mut client = proxy.client();
+    assert_eq!(client.cmd(&["SET", "wa:1", STATE]).to_text(), "OK");
+    redis.client().cmd(&["CONFIG", "SET", "maxmemory", "1"]);
+    let answer = client.cmd(&["SET", "wa:2", STATE]).to_text();
+    assert!(answer.starts_with("OOM"), "{answer}");
+    let page = Page::of(proxy.admin_port());
+    assert!(page.warns("WaxsealStoreFull") && page.has("raise maxmemory"));
+    proxy.stop();
+}
+
+#[test]
+fn a_decoy_that_somebody_opens() {
+    let redis = RedisServer::start();
+    let config = "decoys = [\"wa:decoy\"]\n[[protect]]\nrecords = \"wa:*\"\n";
+    let program = Program::at(&redis).file("waxseal.toml", config);
+    program.run(&["decoy", "plant"]).done();
+    let proxy = Proxy::start_as(&program, &redis, &[]);
+    assert!(!Page::of(proxy.admin_port()).warns("WaxsealDecoyOpened"));
+    proxy.client().cmd(&["GET", "wa:decoy"]);
+    let page = Page::of(proxy.admin_port());
+    assert!(page.warns("WaxsealDecoyOpened") && !page.has("wa:decoy"));
+    proxy.stop();
+}
+
+/// Those that only Prometheus can see: a process that is gone, and processes that differ.
+const OF_OTHERS: [&str; 2] = ["WaxsealDown", "WaxsealKeyringsDiffer"];
+
+#[test]
+fn the_page_warns_of_whatever_an_alert_rule_is_about() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let read = |path: &str| std::fs::read_to_string(format!("{root}/{path}")).unwrap();
+    let (rules, source) = (
+        read("docs/run/alerts.yml"),
+        read("crates/cli/src/status/warnings.rs"),
+    );
+    let alerts = rules
+        .lines()
+        .filter_map(|it| it.trim().strip_prefix("- alert: "));
+    let alerts: Vec<&str> = alerts.collect();
+    assert!(alerts.len() > 10);
+    for alert in alerts.iter().filter(|alert| !OF_OTHERS.contains(alert)) {
+        assert!(
+            source.contains(&format!("\"{alert}\"")),
+            "no warning {alert}"
+        );
+    }
+    for word in source.split('"').filter(|it| it.starts_with("Waxseal")) {
+        assert!(alerts.contains(&word), "no alert rule {word}");
+    }
+}

@@ -1,0 +1,173 @@
+//! The collector that OpenTelemetry's own variables name: where it is, how often it is sent to, and what
+//! it wants to be told. No text repeats a value: headers are credentials, and so may a path be.
+
+use std::time::Duration;
+
+use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::environment::Environment;
+use crate::error::Failure;
+
+const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+const METRICS_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
+const HEADERS: [&str; 2] = [
+    "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+];
+const PROTOCOL: [&str; 2] = [
+    "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+];
+const INTERVAL: &str = "OTEL_METRIC_EXPORT_INTERVAL";
+const SERVICE: &str = "OTEL_SERVICE_NAME";
+/// What is sent: OTLP over HTTP, in JSON.
+const SPOKEN: &str = "http/json";
+/// The standard's own.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A collector.
+pub(super) struct Collector {
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) interval: Duration,
+    pub(super) service: String,
+}
+
+impl Collector {
+    /// The one that the environment names, if it does.
+    pub(super) fn of(environment: &Environment) -> Result<Option<Self>, Failure> {
+        let read = |name: &str| environment.variable(name);
+        let first = |names: [&'static str; 2]| -> Result<Option<(&'static str, String)>, Failure> {
+            for name in names {
+                if let Some(value) = read(name)? {
+                    return Ok(Some((name, value)));
+                }
+            }
+            Ok(None)
+        };
+        let url = match (read(METRICS_ENDPOINT)?, read(ENDPOINT)?) {
+            (Some(text), _) => url(METRICS_ENDPOINT, &text)?,
+            (None, Some(text)) => {
+                let text = format!("{}/v1/metrics", text.trim_end_matches('/'));
+                url(ENDPOINT, &text)?
+            }
+            (None, None) => return Ok(None),
+        };
+        if let Some((name, word)) = first(PROTOCOL)?
+            && word != SPOKEN
+        {
+            return Err(Failure::usage(format!("{name} can only be {SPOKEN} here"))
+                .hint("collectors take it at the same port as http/protobuf"));
+        }
+        let headers = match first(HEADERS)? {
+            Some((name, text)) => headers(name, &text)?,
+            None => HeaderMap::new(),
+        };
+        let interval = match read(INTERVAL)? {
+            Some(text) => interval(&text)?,
+            None => DEFAULT_INTERVAL,
+        };
+        let service = read(SERVICE)?.unwrap_or_else(|| "waxseal".to_owned());
+        Ok(Some(Self {
+            url,
+            headers,
+            interval,
+            service,
+        }))
+    }
+
+    /// The collector for a log: without what may be a credential.
+    pub(super) fn shown(&self) -> String {
+        let host = self.url.host_str().unwrap_or_default();
+        let port = self.url.port_or_known_default().unwrap_or_default();
+        format!("{}://{host}:{port}", self.url.scheme())
+    }
+}
+
+fn url(name: &str, text: &str) -> Result<Url, Failure> {
+    let url = Url::parse(text).ok();
+    let url = url.filter(|it| ["http", "https"].contains(&it.scheme()) && it.has_host());
+    url.ok_or_else(|| {
+        Failure::usage(format!("{name} is no URL of a collector"))
+            .hint("for example http://127.0.0.1:4318")
+    })
+}
+
+fn interval(text: &str) -> Result<Duration, Failure> {
+    match text.parse() {
+        Ok(ms @ 1_u64..) => Ok(Duration::from_millis(ms)),
+        _ => Err(
+            Failure::usage(format!("{INTERVAL} is no number of milliseconds"))
+                .hint("for example 60000: once a minute"),
+        ),
+    }
+}
+
+/// Reads `name=value,name=value`; values are percent-encoded where they must be.
+fn headers(name: &str, text: &str) -> Result<HeaderMap, Failure> {
+    let wrong = || {
+        Failure::usage(format!("{name} cannot be read"))
+            .hint("it reads NAME=VALUE,NAME=VALUE; what else a value holds is written as %20")
+    };
+    let mut headers = HeaderMap::new();
+    for pair in text.split(',').map(str::trim).filter(|it| !it.is_empty()) {
+        let (header, value) = pair.split_once('=').ok_or_else(wrong)?;
+        let header: HeaderName = header.trim().parse().map_err(|_| wrong())?;
+        let value = decoded(value.trim()).ok_or_else(wrong)?;
+        let mut value = HeaderValue::from_bytes(&value).map_err(|_| wrong())?;
+        value.set_sensitive(true);
+        headers.append(header, value);
+    }
+    Ok(headers)
+}
+
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => {
+                let digits = [bytes.next()?, bytes.next()?];
+                let digits = std::str::from_utf8(&digits).ok()?;
+                u8::from_str_radix(digits, 16).ok()?
+            }
+            other => other,
+        });
+    }
+    Some(decoded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_pairs_with_encoded_values() {
+        let read = headers("X", "authorization=Basic%20abc=, x-scope = a%2Cb ,").unwrap();
+        assert_eq!(read["authorization"], "Basic abc=");
+        assert_eq!(read["x-scope"], "a,b");
+        for text in [
+            "s3cret",
+            "a b=s3cret",
+            "a=s3cret%",
+            "a=s3cret%zz",
+            "a=s3cret%0a",
+        ] {
+            let failure = headers("X", text).unwrap_err();
+            assert!(!failure.text().contains("s3cret"), "{}", failure.text());
+        }
+    }
+
+    #[test]
+    fn a_collector_is_at_a_url_and_intervals_are_milliseconds() {
+        assert!(url("X", "http://127.0.0.1:4318/v1/metrics").is_ok());
+        for text in ["", "127.0.0.1:4318", "file:///x", "grpc://h"] {
+            assert!(url("X", text).is_err(), "{text}");
+        }
+        assert_eq!(interval("1500").unwrap(), Duration::from_millis(1500));
+        for text in ["", "0", "-1", "1s"] {
+            assert!(interval(text).is_err(), "{text}");
+        }
+    }
+}
