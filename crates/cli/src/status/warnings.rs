@@ -146,17 +146,21 @@ fn clients(lately: &Lately<'_>) -> Vec<Warning> {
     found
 }
 
-fn values(known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
-    let mut found = Vec::new();
-    let decoys = lately.grew(&DECOYS_OPENED, &[]);
-    if decoys > 0.0 {
-        found.push(critical(
+fn decoys(lately: &Lately<'_>) -> Option<Warning> {
+    let opened = lately.grew(&DECOYS_OPENED, &[]);
+    (opened > 0.0).then(|| {
+        critical(
             "WaxsealDecoyOpened",
-            format!("Decoys were opened {} times within 10 minutes.", thousands(decoys as u64)),
+            format!("Decoys were opened {} times within 10 minutes.", thousands(opened as u64)),
             "No application reads them: somebody looks through records. The log names the decoy and the \
              command; look who else was connected then.",
-        ));
-    }
+        )
+    })
+}
+
+fn values(known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
+    let mut found = Vec::new();
+    found.extend(decoys(lately));
     if let Some(count) = lately.grew_by(&OPENS, "result", &["refused", "malformed"]) {
         found.push(critical(
             "WaxsealValuesDoNotOpen",

@@ -2,6 +2,7 @@
 //! of the proxy moved. Writes names of its own, and removes them.
 
 mod child;
+mod misuse;
 mod wire;
 
 use std::sync::Arc;
@@ -23,8 +24,30 @@ use crate::output::{self, thousands};
 use crate::setup::open_store;
 use crate::signals::told_to_stop;
 
-/// What the proxy and Waxseal itself keep in a store under a name that is the same for all.
+/// What Waxseal itself keeps in a store, under names that are the same for all. While our canary lies there,
+/// no other keyring is let in: the keys of users beside it are ours.
 const CANARY: &str = "waxseal:canary";
+const USER_KEYS: &str = "waxseal:user:*";
+/// Metrics that do not move here, and why.
+const STILL: [(&str, &str); 5] = [
+    ("waxseal_client_tls_failures_total", "the demo has no TLS"),
+    (
+        "waxseal_upstream_errors_total",
+        "the server is not the demo's to break",
+    ),
+    (
+        "waxseal_ready",
+        "1 all the while; 0 when the server is away",
+    ),
+    (
+        "waxseal_keyring_trouble",
+        "0 all the while: nothing is wrong with the keyring",
+    ),
+    (
+        "waxseal_quarantined_values_total",
+        "the library moves values aside, a proxy does not",
+    ),
+];
 const CLIENTS: u64 = 4;
 /// Requests that a client sends before it reads replies.
 const AT_ONCE: u64 = 16;
@@ -53,8 +76,7 @@ pub(super) async fn run(common: &Common, args: &DemoArgs) -> Result<Ended, Failu
             .hint("for example waxseal demo --proxy --store redis://127.0.0.1:6379"));
     }
     let store = open_store(&StoreUrl::parse(text)?).await?;
-    let canary = RecordName::from(CANARY.to_owned());
-    if store.get(&canary, &Slot::Whole).await?.is_some() {
+    if is_sealed(&*store).await? {
         return Err(Failure::usage(
             "this database is sealed already, under a key of somebody else's",
         )
@@ -72,11 +94,10 @@ pub(super) async fn run(common: &Common, args: &DemoArgs) -> Result<Ended, Failu
         stopped = told_to_stop() => stopped.and(Err(Failure::failed("stopped by a signal"))),
     };
     // It writes until it has ended.
-    let made_canary = match child {
-        Some(child) => child.end().await,
-        None => false,
-    };
-    let cleaned = live.clean_up(made_canary.then_some(&canary)).await;
+    if let Some(child) = child {
+        child.end().await;
+    }
+    let cleaned = live.clean_up(folder.path()).await;
     let ended = shown?;
     cleaned?;
     Ok(ended)
@@ -103,7 +124,8 @@ impl Live {
         output::line(format!("  status page: http://{at}/"))?;
         let mut movement = Movement::begin(&look(&at).await?);
 
-        title(2, "Load, refused commands, a value that was moved")?;
+        child::run(url, folder, &["decoy", "plant"]).await?;
+        title(2, "Load, and what should not happen")?;
         let load = Arc::new(Load::default());
         let (mut clients, began) = (JoinSet::new(), Instant::now());
         for number in 0..CLIENTS {
@@ -111,7 +133,7 @@ impl Live {
             let proxy = child.address().to_owned();
             clients.spawn(async move { load.run(&proxy, &prefix, number).await });
         }
-        self.misuse(child.address()).await?;
+        misuse::all(self, child.address()).await?;
 
         title(3, "A rotation under load")?;
         sleep(Duration::from_secs(1)).await;
@@ -149,71 +171,66 @@ impl Live {
             thousands(rate as u64)
         ))?;
         title(4, "Metrics of the proxy")?;
-        table(&movement)?;
-        Ok(if failed == 0 {
-            Ended::Done
-        } else {
-            Ended::Findings
+        let all_moved = table(&movement)?;
+        Ok(match failed == 0 && all_moved {
+            true => Ended::Done,
+            false => Ended::Findings,
         })
     }
 
     fn name(&self, index: u64) -> RecordName {
-        RecordName::from(format!("{}{}", self.prefix, people::phone(index)))
+        RecordName::from(format!(
+            "{}{}{}",
+            self.prefix,
+            kind(index),
+            people::phone(index)
+        ))
     }
 
-    /// What a proxy refuses, and what does not open.
-    async fn misuse(&self, proxy: &str) -> Result<(), Failure> {
-        let mut wire = Wire::connect(proxy).await?;
-        let (home, away) = (
-            format!("{}home", self.prefix),
-            format!("{}away", self.prefix),
-        );
-        let mut answers = Vec::new();
-        for words in [["APPEND", &home, "x"], ["INCRBY", &home, "1"]] {
-            wire.send(&words.map(str::as_bytes)).await?;
-            answers.push(wire.reply().await?);
-        }
-        wire.send(&[b"SET", home.as_bytes(), b"{}"]).await?;
-        wire.reply().await?;
-        // Past the proxy: the envelope of one record in another.
-        let home = RecordName::from(home);
-        let stored = self.store.get(&home, &Slot::Whole).await?;
-        let stored = stored.ok_or_else(|| Failure::failed("the record is gone"))?;
-        self.store
-            .put(
-                &RecordName::from(away.clone()),
-                &Slot::Whole,
-                &stored,
-                Expiry::After(TTL),
-            )
+    async fn clean_up(&self, folder: &std::path::Path) -> Result<(), Failure> {
+        self.remove(&RecordPattern::parse(&format!("{}*", self.prefix))?)
             .await?;
-        wire.send(&[b"GET", away.as_bytes()]).await?;
-        answers.push(wire.reply().await?);
-        // A value that does not open would keep the old key in use.
-        self.store.delete(&RecordName::from(away)).await?;
-        for answer in answers {
-            let text = String::from_utf8_lossy(&answer).into_owned();
-            let word = text.split(' ').next().unwrap_or_default();
-            output::line(format!("  answered: {word}"))?;
+        // It is ours if it is under a key of our keyring, which nobody else has.
+        if child::made_canary(folder) {
+            self.remove(&RecordPattern::of_own(USER_KEYS)?).await?;
+            self.store
+                .delete(&RecordName::from(CANARY.to_owned()))
+                .await?;
         }
-        Ok(())
+        output::line("\nEverything that the demo wrote is removed.")
     }
 
-    async fn clean_up(&self, canary: Option<&RecordName>) -> Result<(), Failure> {
-        if let Some(canary) = canary {
-            self.store.delete(canary).await?;
-        }
-        let pattern = RecordPattern::parse(&format!("{}*", self.prefix))?;
+    async fn remove(&self, pattern: &RecordPattern) -> Result<(), Failure> {
         let mut cursor = Some(Cursor::start());
         while let Some(at) = cursor {
-            let page = self.store.scan(&pattern, &at, 1_000).await?;
+            let page = self.store.scan(pattern, &at, 1_000).await?;
             for name in page.names {
                 self.store.delete(&name).await?;
             }
             cursor = page.next;
         }
-        output::line("\nEverything that the demo wrote is removed.")
+        Ok(())
     }
+}
+
+/// Whether somebody else's sealed records are there.
+async fn is_sealed(store: &dyn RecordStore) -> Result<bool, Failure> {
+    let canary = RecordName::from(CANARY.to_owned());
+    let users = RecordPattern::of_own(USER_KEYS)?;
+    let mut cursor = Some(Cursor::start());
+    while let Some(at) = cursor {
+        let page = store.scan(&users, &at, 1_000).await?;
+        if !page.names.is_empty() {
+            return Ok(true);
+        }
+        cursor = page.next;
+    }
+    Ok(store.get(&canary, &Slot::Whole).await?.is_some())
+}
+
+/// Most records are under the ring, some under keys of their users.
+fn kind(index: u64) -> &'static str {
+    if index.is_multiple_of(8) { "u:" } else { "s:" }
 }
 
 impl Load {
@@ -225,7 +242,7 @@ impl Load {
             let indices = (at..at + AT_ONCE).map(|it| it % RECORDS);
             for index in indices.clone() {
                 let (name, state) = (
-                    format!("{prefix}{}", people::phone(index)),
+                    format!("{prefix}{}{}", kind(index), people::phone(index)),
                     people::state(index),
                 );
                 wire.send(&[b"GET", name.as_bytes()]).await?;
@@ -248,7 +265,9 @@ async fn look(admin: &str) -> Result<Snapshot, Failure> {
     Ok(Snapshot::read(&wire::ask(admin, "/metrics").await?))
 }
 
-fn table(movement: &Movement) -> Result<(), Failure> {
+/// Prints what each metric did; whether all moved that can.
+fn table(movement: &Movement) -> Result<bool, Failure> {
+    let mut all_moved = true;
     for it in movement.metrics() {
         let (from, to) = match it.metric.kind {
             Kind::Gauge => (it.lowest, it.highest),
@@ -256,12 +275,18 @@ fn table(movement: &Movement) -> Result<(), Failure> {
         };
         let name = it.metric.name.trim_start_matches("waxseal_");
         let kind = format!("{:?}", it.metric.kind).to_lowercase();
-        let moved = if it.moved { "moved" } else { "still" };
-        output::line(format!(
-            "  {moved}  {name:<40} {kind:<9} {from:.0} → {to:.0}"
-        ))?;
+        let why = STILL.iter().find(|(still, _)| *still == it.metric.name);
+        let (word, why) = match (it.moved, why) {
+            (true, _) => ("moved", ""),
+            (false, Some((_, why))) => ("still", *why),
+            (false, None) => ("STILL", "it should have moved"),
+        };
+        all_moved &= it.moved || !why.starts_with("it should");
+        let text = format!("  {word}  {name:<40} {kind:<9} {from:.0} → {to:.0}  {why}");
+        output::line(text.trim_end())?;
     }
     let still = movement.metrics().iter().filter(|it| !it.moved).count();
     let all = movement.metrics().len();
-    output::line(format!("  {} of {all} metrics moved", all - still))
+    output::line(format!("  {} of {all} metrics moved", all - still))?;
+    Ok(all_moved)
 }

@@ -15,6 +15,8 @@ use crate::error::Failure;
 const PATIENCE: Duration = Duration::from_secs(30);
 const SECRET: &str = "custodian-secret";
 const LOG: &str = "proxy.log";
+/// More clients than this are turned away.
+pub(super) const MOST_CLIENTS: usize = 12;
 
 /// The proxy. Killed when dropped.
 pub(super) struct Child {
@@ -31,8 +33,11 @@ pub(super) async fn make_keyring(url: &str, folder: &Path, prefix: &str) -> Resu
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     fs::set_permissions(folder.join(SECRET), private)?;
     let config = format!(
-        "keyring = \"file:keyring.json\"\n\n[[protect]]\nname = \"Demo\"\nrecords = \"{prefix}*\"\n\
-         format = \"sealed\"\nplain_values = \"json\"\n"
+        "keyring = \"file:keyring.json\"\ndecoys = [\"{prefix}s:decoy\"]\n\n\
+         [[protect]]\nname = \"States\"\nrecords = \"{prefix}s:*\"\nformat = \"sealed\"\n\
+         plain_values = \"json\"\n\n\
+         [[protect]]\nname = \"Users\"\nrecords = \"{prefix}u:{{user}}\"\nformat = \"sealed\"\n\
+         per_user_keys = true\nplain_values = \"json\"\n"
     );
     fs::write(folder.join("waxseal.toml"), config)?;
     let times = ["--propagation", "1s", "--refresh", "200ms", "--rest", "1s"];
@@ -67,10 +72,20 @@ fn command(url: &str, folder: &Path) -> Result<Command, Failure> {
     Ok(command)
 }
 
+/// Whether the proxy got so far as to check its key against the store: it leaves a canary then.
+pub(super) fn made_canary(folder: &Path) -> bool {
+    // It opens the address of clients afterwards only.
+    let said = fs::read_to_string(folder.join(LOG));
+    said.is_ok_and(|said| said.contains("waxseal: listening on "))
+}
+
 impl Child {
     pub(super) fn start(url: &str, folder: &Path) -> Result<Self, Failure> {
         let log = folder.join(LOG);
-        let words = "proxy --listen 127.0.0.1:0 --admin 127.0.0.1:0 --count-every 3";
+        let words = format!(
+            "proxy --listen 127.0.0.1:0 --admin 127.0.0.1:0 --count-every 1 --half-request 1 \
+             --max-value 64KiB --max-connections {MOST_CLIENTS}"
+        );
         let process = command(url, folder)?
             .args(words.split(' '))
             .stderr(fs::File::create(&log)?)
@@ -115,8 +130,8 @@ impl Child {
         &self.address
     }
 
-    /// Ends it; whether it got so far as to leave a canary.
-    pub(super) async fn end(mut self) -> bool {
+    /// Ends it.
+    pub(super) async fn end(mut self) {
         let pid = self.process.id().and_then(|id| Pid::from_raw(id as i32));
         if let Some(pid) = pid {
             // It may have ended by itself.
@@ -125,6 +140,5 @@ impl Child {
         if timeout(PATIENCE, self.process.wait()).await.is_err() {
             let _ = self.process.kill().await;
         }
-        !self.address.is_empty()
     }
 }

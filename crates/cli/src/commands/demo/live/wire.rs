@@ -24,6 +24,12 @@ impl Wire {
         Ok(self.0.write_all(&request).await?)
     }
 
+    /// Sends bytes as they are.
+    pub(super) async fn send_raw(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.0.write_all(bytes).await?;
+        Ok(self.0.flush().await?)
+    }
+
     /// Sends what waits, and reads one reply: its text, without its kind. Nothing is empty.
     pub(super) async fn reply(&mut self) -> Result<Vec<u8>, Failure> {
         self.0.flush().await?;
