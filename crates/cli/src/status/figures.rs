@@ -116,7 +116,7 @@ fn traffic(now: &Snapshot, known: &Known) -> Vec<Figure> {
             id: "ready",
             label: "Clients are served",
             text: if ready { "yes" } else { "no" }.to_owned(),
-            note: format!("{} connections to the server", thousands(upstream as u64)),
+            note: format!("connections to the server: {}", thousands(upstream as u64)),
         },
         Figure {
             id: "received",

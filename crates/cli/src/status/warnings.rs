@@ -99,7 +99,7 @@ fn server(known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
         found.push(critical(
             "WaxsealServerUnreachable",
             format!(
-                "{} connections to the server did not come about, or broke, within 10 minutes.",
+                "Connections to the server that did not come about, or broke, within 10 minutes: {}.",
                 thousands(broken as u64)
             ),
             "The metric waxseal_upstream_errors_total tells of what kind they are.",
@@ -113,7 +113,7 @@ fn clients(lately: &Lately<'_>) -> Vec<Warning> {
     if let Some(count) = lately.grew_by(&SERVER_ERRORS, "kind", &["oom", "misconf"]) {
         found.push(critical(
             "WaxsealStoreFull",
-            format!("The store has refused {count} writes within 10 minutes."),
+            format!("Writes that the store refused within 10 minutes: {count}."),
             "Its memory is full, or it cannot write to its disk: raise maxmemory, or see the server's log. \
              What lies there is safe.",
         ));
@@ -123,7 +123,7 @@ fn clients(lately: &Lately<'_>) -> Vec<Warning> {
         found.push(warning(
             "WaxsealClientsTurnedAway",
             format!(
-                "{} clients were turned away within 10 minutes.",
+                "Clients turned away within 10 minutes: {}.",
                 thousands(away as u64)
             ),
             "Raise --max-connections, and maxclients of the server with it.",
@@ -136,7 +136,7 @@ fn clients(lately: &Lately<'_>) -> Vec<Warning> {
             ..warning(
                 "WaxsealCommandsRefused",
                 format!(
-                    "{} requests were refused within 10 minutes.",
+                    "Requests refused within 10 minutes: {}.",
                     thousands(refused as u64)
                 ),
                 "They are listed under \"Refused commands\".",
@@ -151,7 +151,7 @@ fn decoys(lately: &Lately<'_>) -> Option<Warning> {
     (opened > 0.0).then(|| {
         critical(
             "WaxsealDecoyOpened",
-            format!("Decoys were opened {} times within 10 minutes.", thousands(opened as u64)),
+            format!("Decoys opened within 10 minutes: {}.", thousands(opened as u64)),
             "No application reads them: somebody looks through records. The log names the decoy and the \
              command; look who else was connected then.",
         )
@@ -164,7 +164,7 @@ fn values(known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
     if let Some(count) = lately.grew_by(&OPENS, "result", &["refused", "malformed"]) {
         found.push(critical(
             "WaxsealValuesDoNotOpen",
-            format!("{count} values did not open within 10 minutes."),
+            format!("Values that did not open within 10 minutes: {count}."),
             "They were damaged, moved from another record, or changed by somebody without the key. The \
              log names the records; waxseal inspect NAME says why.",
         ));
@@ -174,7 +174,7 @@ fn values(known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
     if let Some(count) = unknown.or(none) {
         found.push(critical(
             "WaxsealKeyMissing",
-            format!("{count} values need a key that this process does not have."),
+            format!("Values that need a key which this process does not have: {count}."),
             "Give it the key back: REDIS_ENCRYPTION_PREVIOUS_KEYS, or the keyring that the values were \
              sealed under. Nothing is lost while they lie there.",
         ));
@@ -182,21 +182,21 @@ fn values(known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
     if let Some(count) = lately.grew_by(&OPENS, "result", &["compromised"]) {
         found.push(warning(
             "WaxsealCompromisedKeyMet",
-            format!("{count} values are under a compromised key, and were not opened."),
+            format!("Values under a compromised key, which were not opened: {count}."),
             "waxseal rotate --open-compromised brings those under the sealing key that are genuine.",
         ));
     }
     if let Some(count) = lately.grew_by(&OPENS, "result", &["plaintext"]) {
         found.push(warning(
             "WaxsealPlainValues",
-            format!("{count} plain values were refused within 10 minutes."),
+            format!("Plain values refused within 10 minutes: {count}."),
             "waxseal migrate seals them; find out who writes past Waxseal.",
         ));
     } else if lately.grew(&PLAIN_VALUES, &[]) > 0.0 {
         let count = thousands(lately.grew(&PLAIN_VALUES, &[]) as u64);
         found.push(warning(
             "WaxsealPlainValues",
-            format!("{count} plain values were read within 10 minutes."),
+            format!("Plain values read within 10 minutes: {count}."),
             "waxseal migrate seals them; find out who writes past Waxseal.",
         ));
     }
@@ -204,7 +204,7 @@ fn values(known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
         found.push(warning(
             "WaxsealPlainInStore",
             format!(
-                "{} values of {pattern} lie in the store in clear.",
+                "Values of {pattern} that lie in the store in clear: {}.",
                 thousands(count)
             ),
             "waxseal migrate seals them while applications go on.",
@@ -215,7 +215,7 @@ fn values(known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
         found.push(warning(
             "WaxsealQuarantine",
             format!(
-                "{} values were moved to quarantine within 10 minutes.",
+                "Values moved to quarantine within 10 minutes: {}.",
                 thousands(aside as u64)
             ),
             "waxseal quarantine list tells which; restore brings them back once the key is there.",
@@ -254,7 +254,7 @@ fn keys(now: &Snapshot, known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
     if let Some(count) = failed {
         found.push(warning(
             "WaxsealCustodianFails",
-            format!("{count} calls of custodians failed within 10 minutes."),
+            format!("Calls of custodians that failed within 10 minutes: {count}."),
             "What runs goes on; a process that starts now may not. waxseal doctor asks each custodian.",
         ));
     }

@@ -167,7 +167,7 @@ pub(super) fn doctor(doctor: Option<&Doctor>) -> Markup {
         @let (fine, wrong): (Vec<_>, Vec<_>) = doctor.findings.iter().partition(|it| it.grade == "ok");
         ul class="list" { @for finding in wrong { (finding_entry(finding)) } }
         details {
-            summary { (fine.len()) " checks are ok" }
+            summary { "checks that are ok: " (fine.len()) }
             ul class="list" { @for finding in fine { (finding_entry(finding)) } }
         }
     }
