@@ -59,6 +59,11 @@ impl RunningAdmin {
         Self { watch, task }
     }
 
+    /// The process lets what is under way come to its end.
+    pub(crate) fn stopping(&self) {
+        self.watch.stopping();
+    }
+
     /// Store and keys are open.
     pub(crate) fn follow(&mut self, setup: &Arc<Setup>, args: &AdminArgs) {
         self.watch.follow(setup, args.count_every());

@@ -53,6 +53,8 @@ struct Known {
     server: Option<&'static str>,
     /// Whether everything is open that the process needs.
     started: bool,
+    /// Whether it takes no new clients any more.
+    stopping: bool,
     keys: KeysView,
     counted: Counted,
     doctor: Option<Doctor>,
@@ -74,6 +76,11 @@ impl Watch {
     pub(crate) fn source(&self) -> Source {
         let shared = self.shared.clone();
         Arc::new(move || shared.status())
+    }
+
+    /// The process lets what is under way come to its end.
+    pub(crate) fn stopping(&self) {
+        self.shared.known().stopping = true;
     }
 
     /// Goes on with the rest, once store and keys are open. Records are counted so often.

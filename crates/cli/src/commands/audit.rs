@@ -44,7 +44,9 @@ pub(crate) fn check(setup: &Setup, args: &AuditArgs) -> Result<(), Failure> {
              and --json need none, and are not signed",
         ));
     }
-    if args.report.is_some() && args.report == args.html {
+    if let (Some(report), Some(html)) = (&args.report, &args.html)
+        && file::is_same(report, html)
+    {
         return Err(Failure::usage("--report and --html name the same file")
             .hint("the page holds the signed report as well: --html alone is enough"));
     }

@@ -97,6 +97,9 @@ pub(crate) async fn run(
             // Where signals cannot be had, only killing ends the process.
             if stop.await.is_ok() {
                 stage(Stage::Draining);
+                if let Some(admin) = &admin {
+                    admin.stopping();
+                }
                 output::say("waxseal: stopping: letting requests under way come to their end");
             }
         })

@@ -98,7 +98,7 @@ fn traffic(now: &Snapshot, known: &Known) -> Vec<Figure> {
     let opened = now.sum(&CLIENT_CONNECTIONS_OPENED, &[]);
     let upstream = now.sum(&UPSTREAM_CONNECTIONS, &[]);
     let side = |metric: &Metric, side| bytes(now.sum(metric, &[("side", side)]));
-    let ready = known.started && known.server.is_none();
+    let ready = known.started && !known.stopping && known.server.is_none();
     vec![
         figure(
             "refused",

@@ -13,9 +13,9 @@ use waxseal_page::status::Traffic;
 /// Between two samples.
 pub(super) const EVERY: Duration = Duration::from_secs(5);
 const KEPT: Duration = Duration::from_secs(3600);
-/// Between two of the moments that are kept whole, and for how long.
+/// Between two of the moments that are kept whole, and how far back they reach at least.
 const MARK_EVERY: Duration = Duration::from_secs(60);
-const MARKS_KEPT: Duration = Duration::from_secs(660);
+const MARKS_REACH: Duration = Duration::from_secs(600);
 /// A line has no more points: a phone has no more pixels.
 const POINTS: usize = 180;
 
@@ -70,10 +70,11 @@ impl History {
         {
             self.marks.push_back((at, now));
         }
+        // The first goes when the next one reaches far enough: there is always one that does.
         while self
             .marks
-            .front()
-            .is_some_and(|(first, _)| at - *first > MARKS_KEPT)
+            .get(1)
+            .is_some_and(|(second, _)| at.saturating_duration_since(*second) >= MARKS_REACH)
         {
             self.marks.pop_front();
         }
@@ -180,6 +181,9 @@ mod tests {
         }
         assert_eq!(history.samples.len(), 721);
         assert!(history.marks.len() <= 12);
+        let oldest = history.marks.front().unwrap().0;
+        let newest = start + EVERY * 999;
+        assert!(newest - oldest >= MARKS_REACH);
         let traffic = history.traffic(true);
         let points = traffic.server.len();
         assert!((90..=POINTS).contains(&points), "{points}");

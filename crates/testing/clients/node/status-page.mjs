@@ -78,6 +78,15 @@ for (let index = 0; index < 25; index += 1) await client.set(`wa:live${index}`, 
 await page.waitForFunction(
   (text) => document.querySelector("[data-figure=sealed]").textContent.trim() !== text, before, { timeout: 20_000 });
 seen.live = { before, after: await figure(page, "sealed") };
+// While something is selected it stays; afterwards what came meanwhile is shown.
+await page.evaluate(() => document.getSelection().selectAllChildren(document.getElementById("headline")));
+for (let index = 0; index < 25; index += 1) await client.set(`wa:live${index}`, "{}");
+await page.waitForTimeout(5_000);
+const during = await figure(page, "sealed");
+await page.evaluate(() => document.getSelection().removeAllRanges());
+await page.waitForFunction(
+  (text) => document.querySelector("[data-figure=sealed]").textContent.trim() !== text, during, { timeout: 20_000 });
+seen.selection = { during, after: await figure(page, "sealed") };
 for (const place of await page.locator("[data-figure]").all()) {
   seen.figures[await place.getAttribute("data-figure")] = (await place.textContent()).trim();
 }

@@ -19,6 +19,17 @@ pub(super) struct NewFile {
     may_replace: bool,
 }
 
+/// Whether two paths mean one file, however they are written.
+pub(super) fn is_same(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| {
+        Some((
+            folder(path).canonicalize().ok()?,
+            path.file_name()?.to_owned(),
+        ))
+    };
+    one == other || place(one).is_some_and(|it| Some(it) == place(other))
+}
+
 /// Finds out before the work whether a file can be written there.
 pub(super) fn check(path: &Path, may_replace: bool) -> Result<(), Failure> {
     match fs::symlink_metadata(path) {

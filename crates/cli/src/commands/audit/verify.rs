@@ -91,6 +91,7 @@ pub(super) async fn run(common: &Common, command: &AuditCommand) -> Result<Ended
             "what was signed is what this command prints; waxseal {} also says whether the page shows it",
             harmless(&paper.audit.waxseal)
         ));
+        return Ok(Ended::Findings);
     }
     Ok(Ended::Done)
 }

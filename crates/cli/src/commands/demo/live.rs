@@ -24,10 +24,8 @@ use crate::output::{self, thousands};
 use crate::setup::open_store;
 use crate::signals::told_to_stop;
 
-/// What Waxseal itself keeps in a store, under names that are the same for all. While our canary lies there,
-/// no other keyring is let in: the keys of users beside it are ours.
+/// What Waxseal itself keeps in a store, under a name that is the same for all.
 const CANARY: &str = "waxseal:canary";
-const USER_KEYS: &str = "waxseal:user:*";
 /// Metrics that do not move here, and why.
 const STILL: [(&str, &str); 5] = [
     ("waxseal_client_tls_failures_total", "the demo has no TLS"),
@@ -76,7 +74,7 @@ pub(super) async fn run(common: &Common, args: &DemoArgs) -> Result<Ended, Failu
             .hint("for example waxseal demo --proxy --store redis://127.0.0.1:6379"));
     }
     let store = open_store(&StoreUrl::parse(text)?).await?;
-    if is_sealed(&*store).await? {
+    if store.get(&canary(), &Slot::Whole).await?.is_some() {
         return Err(Failure::usage(
             "this database is sealed already, under a key of somebody else's",
         )
@@ -97,7 +95,7 @@ pub(super) async fn run(common: &Common, args: &DemoArgs) -> Result<Ended, Failu
     if let Some(child) = child {
         child.end().await;
     }
-    let cleaned = live.clean_up(folder.path()).await;
+    let cleaned = live.clean_up(text, folder.path()).await;
     let ended = shown?;
     cleaned?;
     Ok(ended)
@@ -118,13 +116,14 @@ impl Live {
                 .await?;
         }
         child::make_keyring(url, folder, &self.prefix).await?;
+        // The proxy holds the file of users' keys while it runs.
+        child::run(url, folder, &["decoy", "plant"]).await?;
         let child = running.insert(Child::start(url, folder)?);
         child.wait().await?;
         let at = child.admin().to_owned();
         output::line(format!("  status page: http://{at}/"))?;
         let mut movement = Movement::begin(&look(&at).await?);
 
-        child::run(url, folder, &["decoy", "plant"]).await?;
         title(2, "Load, and what should not happen")?;
         let load = Arc::new(Load::default());
         let (mut clients, began) = (JoinSet::new(), Instant::now());
@@ -187,15 +186,14 @@ impl Live {
         ))
     }
 
-    async fn clean_up(&self, folder: &std::path::Path) -> Result<(), Failure> {
+    async fn clean_up(&self, url: &str, folder: &std::path::Path) -> Result<(), Failure> {
         self.remove(&RecordPattern::parse(&format!("{}*", self.prefix))?)
             .await?;
-        // It is ours if it is under a key of our keyring, which nobody else has.
-        if child::made_canary(folder) {
-            self.remove(&RecordPattern::of_own(USER_KEYS)?).await?;
-            self.store
-                .delete(&RecordName::from(CANARY.to_owned()))
-                .await?;
+        // Ours is under a key of our keyring, which nobody else has; one that takes its place stays.
+        if let Some(stored) = self.store.get(&canary(), &Slot::Whole).await?
+            && child::made_canary(url, folder).await?
+        {
+            self.store.delete_if_unchanged(&canary(), &stored).await?;
         }
         output::line("\nEverything that the demo wrote is removed.")
     }
@@ -213,19 +211,8 @@ impl Live {
     }
 }
 
-/// Whether somebody else's sealed records are there.
-async fn is_sealed(store: &dyn RecordStore) -> Result<bool, Failure> {
-    let canary = RecordName::from(CANARY.to_owned());
-    let users = RecordPattern::of_own(USER_KEYS)?;
-    let mut cursor = Some(Cursor::start());
-    while let Some(at) = cursor {
-        let page = store.scan(&users, &at, 1_000).await?;
-        if !page.names.is_empty() {
-            return Ok(true);
-        }
-        cursor = page.next;
-    }
-    Ok(store.get(&canary, &Slot::Whole).await?.is_some())
+fn canary() -> RecordName {
+    RecordName::from(CANARY.to_owned())
 }
 
 /// Most records are under the ring, some under keys of their users.

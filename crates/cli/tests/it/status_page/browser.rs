@@ -79,7 +79,11 @@ fn the_page_is_quick_accessible_readable_everywhere_and_live() {
     assert_eq!(seen["without_scripts"]["sealed"], seen["live"]["before"]);
     // What came by an event is what metrics tell at the same time.
     let sealed = metrics(port).sum("waxseal_seals_total", &[("result", "ok")]);
-    let shown = seen["live"]["after"].as_str().unwrap().replace(',', "");
+    assert_eq!(seen["selection"]["during"], seen["live"]["after"]);
+    let shown = seen["selection"]["after"]
+        .as_str()
+        .unwrap()
+        .replace(',', "");
     assert_eq!(shown.parse::<f64>().unwrap(), sealed);
     for name in ["light-wide", "light-narrow", "dark-wide", "dark-narrow"] {
         let picture = fs::read(folder.join(format!("status-{name}.png"))).unwrap();

@@ -33,7 +33,7 @@ pub(super) async fn make_keyring(url: &str, folder: &Path, prefix: &str) -> Resu
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     fs::set_permissions(folder.join(SECRET), private)?;
     let config = format!(
-        "keyring = \"file:keyring.json\"\ndecoys = [\"{prefix}s:decoy\"]\n\n\
+        "keyring = \"file:keyring.json\"\nuser_keys = \"file:users.waxseal\"\ndecoys = [\"{prefix}s:decoy\"]\n\n\
          [[protect]]\nname = \"States\"\nrecords = \"{prefix}s:*\"\nformat = \"sealed\"\n\
          plain_values = \"json\"\n\n\
          [[protect]]\nname = \"Users\"\nrecords = \"{prefix}u:{{user}}\"\nformat = \"sealed\"\n\
@@ -72,11 +72,21 @@ fn command(url: &str, folder: &Path) -> Result<Command, Failure> {
     Ok(command)
 }
 
-/// Whether the proxy got so far as to check its key against the store: it leaves a canary then.
-pub(super) fn made_canary(folder: &Path) -> bool {
-    // It opens the address of clients afterwards only.
-    let said = fs::read_to_string(folder.join(LOG));
-    said.is_ok_and(|said| said.contains("waxseal: listening on "))
+/// Whether the canary of the store opens under the keyring of the demo, as the doctor sees it.
+pub(super) async fn made_canary(url: &str, folder: &Path) -> Result<bool, Failure> {
+    let mut doctor = command(url, folder)?;
+    let output = doctor
+        .args(["doctor", "--json"])
+        .stdout(Stdio::piped())
+        .output()
+        .await?;
+    let findings: Vec<serde_json::Value> =
+        serde_json::from_slice(&output.stdout).map_err(Failure::failed)?;
+    let opens = |it: &serde_json::Value| {
+        let found = it["found"].as_str().unwrap_or_default();
+        it["check"] == "canary" && it["grade"] == "ok" && found.starts_with("opens under")
+    };
+    Ok(findings.iter().any(opens))
 }
 
 impl Child {
