@@ -248,7 +248,9 @@ fn a_report_verifies_by_itself_by_its_ring_and_by_the_key_that_is_given() {
         assert_eq!(told["signer"], key.as_str());
         assert_eq!(told["audit"], parsed(&json)["audit"]);
         let other = other_key(&key);
-        for key in [other.clone(), format!("-{}", &other[1..])] {
+        // A key may begin with a dash: then the second of these is the key itself.
+        let others = [other.clone(), format!("-{}", &other[1..])];
+        for key in others.into_iter().filter(|it| *it != key) {
             let words = ["audit", "verify", "-", "--key", &key, "--json"];
             let output = auditor.run_with(&words, content);
             let output = output.failed(1, "it was signed by another key than the expected one");
