@@ -3,7 +3,8 @@
 
 use std::fmt::Write as _;
 
-use crate::names::{Allowed, Kind, Label, TABLE};
+use crate::metric::{Allowed, Kind, Label};
+use crate::names::TABLE;
 
 /// The whole document, in Markdown.
 #[must_use]

@@ -6,6 +6,7 @@ mod coverage;
 mod decoys;
 pub mod document;
 mod made;
+mod metric;
 #[cfg(feature = "prometheus")]
 mod movement;
 pub mod names;
@@ -17,15 +18,18 @@ mod ring;
 #[cfg(feature = "prometheus")]
 mod snapshot;
 mod sweeps;
+#[cfg(feature = "prometheus")]
+mod text;
 mod traffic;
 mod values;
 
 pub use coverage::{CoverageMetrics, Lying};
 pub use decoys::{DecoyOpener, decoys_opened};
+pub use metric::{Allowed, Kind, Label, Metric};
 pub use metrics::{Counter, Gauge, Histogram};
 #[cfg(feature = "prometheus")]
 pub use movement::{Moved, Movement};
-pub use names::{Allowed, Kind, Label, Metric, TABLE};
+pub use names::TABLE;
 pub use ring::{CacheMetrics, RingMetrics, RingState, custodian_called};
 #[cfg(feature = "prometheus")]
 pub use snapshot::{Series, Snapshot};

@@ -8,7 +8,7 @@ use metrics::{
     Counter, Gauge, Histogram, Key, Label, Level, Metadata, SharedString, with_recorder,
 };
 
-use crate::names::{Kind, Metric};
+use crate::metric::{Kind, Metric};
 
 const METADATA: Metadata<'static> = Metadata::new("waxseal", Level::INFO, None);
 

@@ -1,7 +1,8 @@
 //! Which metrics moved while somebody looked on: each metric of the table, from its first reading to its
 //! last, of one process that lived all the while.
 
-use crate::names::{Kind, Metric, TABLE};
+use crate::metric::{Kind, Metric};
+use crate::names::TABLE;
 use crate::snapshot::{Series, Snapshot};
 
 /// Follows all metrics of the table through readings of one process.

@@ -3,7 +3,9 @@
 
 use serde_json::{Value, json};
 
-use crate::names::{Kind, Metric, TABLE};
+use crate::metric::{Kind, Metric};
+use crate::names::TABLE;
+use crate::text::{Sample, samples};
 
 /// The version of OTLP's numbers: all since the start of the process.
 const CUMULATIVE: u8 = 2;
@@ -30,7 +32,7 @@ pub fn export(origin: Origin<'_>) -> Option<String> {
 }
 
 fn body(text: &str, origin: Origin<'_>) -> String {
-    let samples: Vec<Sample<'_>> = text.lines().filter_map(Sample::read).collect();
+    let samples: Vec<Sample<'_>> = samples(text).collect();
     let metrics: Vec<Value> = TABLE
         .iter()
         .filter_map(|metric| metric_of(metric, &samples, origin))
@@ -47,39 +49,9 @@ fn body(text: &str, origin: Origin<'_>) -> String {
     .to_string()
 }
 
-/// One line of the text format.
-struct Sample<'t> {
-    name: &'t str,
-    labels: Vec<(&'t str, String)>,
-    value: &'t str,
-}
-
-impl<'t> Sample<'t> {
-    /// Reads a line; one that is a comment is `None`.
-    fn read(line: &'t str) -> Option<Self> {
-        let end = line.find(['{', ' ']).filter(|_| !line.starts_with('#'))?;
-        let (name, mut rest) = line.split_at_checked(end)?;
-        let mut labels = Vec::new();
-        if let Some(inner) = rest.strip_prefix('{') {
-            rest = inner;
-            while !rest.starts_with('}') {
-                let (label, quoted) = rest.split_once("=\"")?;
-                let (value, behind) = unquoted(quoted)?;
-                labels.push((label, value));
-                rest = behind.strip_prefix(',').unwrap_or(behind);
-            }
-            rest = rest.strip_prefix('}')?;
-        }
-        let value = rest.trim();
-        Some(Self {
-            name,
-            labels,
-            value,
-        })
-    }
-
+impl Sample<'_> {
     /// Its labels but for the bound of a bucket.
-    fn own(&self) -> impl Iterator<Item = &(&'t str, String)> {
+    fn own(&self) -> impl Iterator<Item = &(&str, String)> {
         self.labels.iter().filter(|(name, _)| *name != "le")
     }
 
@@ -96,22 +68,6 @@ impl<'t> Sample<'t> {
     /// A count. Numbers of 64 bits are texts in JSON.
     fn count(&self) -> u64 {
         self.value.parse().unwrap_or_default()
-    }
-}
-
-/// What a quoted value stands for, and what is behind it.
-fn unquoted(text: &str) -> Option<(String, &str)> {
-    let mut value = String::new();
-    let mut chars = text.char_indices();
-    loop {
-        match chars.next()?.1 {
-            '"' => return Some((value, chars.as_str())),
-            '\\' => match chars.next()?.1 {
-                'n' => value.push('\n'),
-                other => value.push(other),
-            },
-            other => value.push(other),
-        }
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::names::{Kind, TABLE};
+use crate::metric::Kind;
+use crate::names::TABLE;
 
 static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
 

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::names::{Kind, Metric};
+use crate::metric::{Kind, Metric};
+use crate::text::samples;
 
 /// Metrics at one moment.
 #[derive(Clone, Debug, Default)]
@@ -43,12 +44,17 @@ impl Snapshot {
     #[must_use]
     pub fn read(text: &str) -> Self {
         let mut this = Self::default();
-        let lines = text.lines().filter(|line| !line.starts_with('#'));
-        for (name, series) in lines.filter_map(sample) {
-            match this.0.get_mut(name) {
+        for sample in samples(text) {
+            let Ok(value) = sample.value.parse() else {
+                continue;
+            };
+            let labels = sample.labels.into_iter();
+            let labels = labels.map(|(name, word)| (name.to_owned(), word)).collect();
+            let series = Series { labels, value };
+            match this.0.get_mut(sample.name) {
                 Some(known) => known.push(series),
                 None => {
-                    this.0.insert(name.to_owned(), vec![series]);
+                    this.0.insert(sample.name.to_owned(), vec![series]);
                 }
             }
         }
@@ -100,39 +106,6 @@ impl Snapshot {
     pub(crate) fn named(&self, name: &str) -> &[Series] {
         self.0.get(name).map_or(&[], Vec::as_slice)
     }
-}
-
-/// One line: `name{label="word",…} 12`.
-fn sample(line: &str) -> Option<(&str, Series)> {
-    let (head, value) = line.rsplit_once(' ')?;
-    let value = value.parse().ok()?;
-    let (name, labels) = match head.split_once('{') {
-        Some((name, labels)) => (name, read_labels(labels)?),
-        None => (head, Vec::new()),
-    };
-    Some((name, Series { labels, value }))
-}
-
-fn read_labels(text: &str) -> Option<Vec<(String, String)>> {
-    let mut labels = Vec::new();
-    let mut rest = text;
-    while let Some((name, quoted)) = rest.split_once("=\"") {
-        let mut word = String::new();
-        let mut characters = quoted.char_indices();
-        let end = loop {
-            match characters.next()? {
-                (at, '"') => break at,
-                (_, '\\') => word.push(match characters.next()?.1 {
-                    'n' => '\n',
-                    other => other,
-                }),
-                (_, other) => word.push(other),
-            }
-        };
-        labels.push((name.to_owned(), word));
-        rest = quoted.get(end + 1..)?.trim_start_matches(',');
-    }
-    (rest == "}").then_some(labels)
 }
 
 #[cfg(test)]
