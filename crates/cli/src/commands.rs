@@ -22,6 +22,7 @@ mod signed;
 mod sweep;
 mod value;
 
+pub(crate) use audit::audit_of;
 pub(crate) use doctor::look_around;
 pub(crate) use keyring::{block_words, step_words};
 

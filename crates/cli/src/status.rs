@@ -28,6 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const KEYS_EVERY: Duration = Duration::from_secs(5);
 /// Between two looks of the doctor, which cost the store a few hundred reads.
 const DOCTOR_EVERY: Duration = Duration::from_secs(600);
+/// After the start, until this process is among those that report to the keyring.
 const DOCTOR_WAITS: Duration = Duration::from_secs(3);
 /// A doctor who takes longer waits for a store that does not answer.
 const DOCTOR_PATIENCE: Duration = Duration::from_secs(60);
@@ -159,12 +160,11 @@ async fn watch_keys(shared: Arc<Shared>, setup: Arc<Setup>) {
     loop {
         tick.tick().await;
         let view = KeysView::look(&setup).await;
-        shared.known().keys.replace(view);
+        shared.known().keys = view;
     }
 }
 
 async fn call_doctor(shared: Arc<Shared>, setup: Arc<Setup>) {
-    // The upkeep reports to the keyring first.
     sleep(DOCTOR_WAITS).await;
     loop {
         let looked_ms = now_ms();

@@ -16,6 +16,7 @@ use crate::error::{Ended, Failure};
 use crate::output;
 use crate::setup::{Setup, now_ms};
 
+pub(crate) use count::audit_of;
 use file::NewFile;
 use paper::Paper;
 use report::Pass;

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
-use waxseal_core::{KeyId, Mode};
+use waxseal_core::KeyId;
 use waxseal_metrics::{CoverageMetrics, Lying};
 use waxseal_page::status::{Coverage, PatternCoverage};
 use waxseal_page::words::span;
-use waxseal_sweep::{Audit, Class, Event, Position, Stop, Sweep, SweepOptions, Tally};
+use waxseal_sweep::{Class, Event, Position, Stop, SweepOptions, Tally};
 
 use super::Shared;
+use crate::commands::audit_of;
 use crate::error::Failure;
 use crate::setup::{Protected, Setup, now_ms};
 
@@ -147,19 +148,12 @@ async fn count(shared: &Shared, setup: &Setup) -> Result<Counted, Failure> {
     };
     let store = setup.open_store().await?;
     for protected in setup.all_protected()? {
-        let sweep = Sweep {
-            store: store.clone(),
-            pattern: protected.pattern.clone(),
-            task: Arc::new(Audit::new(setup.sealer(&protected, Mode::On), true)),
-            keys: setup.keys(&protected),
-            mask: setup.mask(),
-            options: SweepOptions {
-                dry_run: true,
-                max_rate: Some(RATE),
-                max_latency: Some(LATENCY),
-                ..SweepOptions::default()
-            },
+        let options = SweepOptions {
+            max_rate: Some(RATE),
+            max_latency: Some(LATENCY),
+            ..SweepOptions::default()
         };
+        let sweep = audit_of(setup, &store, &protected, true, options);
         let mut watch = |event: Event<'_>| {
             if let Event::Progress { position, .. } = event {
                 let examined = position.examined;

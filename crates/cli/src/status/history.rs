@@ -85,11 +85,12 @@ impl History {
         Some(self.due?.elapsed())
     }
 
-    /// How metrics were so long ago; as at the start of a process, where it is younger.
-    pub(super) fn before(&self, span: Duration) -> &Snapshot {
-        let old_enough = |(at, _): &&(Instant, Snapshot)| at.elapsed() >= span;
-        let mark = self.marks.iter().rev().find(old_enough);
-        mark.map_or(&self.nothing, |(_, snapshot)| snapshot)
+    /// How metrics were 10 minutes ago, or a little longer; as at the start of a process, where it is
+    /// younger.
+    pub(super) fn before(&self) -> &Snapshot {
+        let first = self.marks.front();
+        let first = first.filter(|(at, _)| at.elapsed() >= MARKS_REACH);
+        first.map_or(&self.nothing, |(_, snapshot)| snapshot)
     }
 
     /// The lines of the page.
@@ -195,7 +196,7 @@ mod tests {
     fn a_young_process_is_compared_with_its_start() {
         let mut history = History::default();
         history.note(Instant::now(), Snapshot::default(), None);
-        let before = history.before(Duration::from_secs(600));
+        let before = history.before();
         assert!(before.series(&SEALS).is_empty());
         assert_eq!(history.traffic(true).server, [None]);
     }

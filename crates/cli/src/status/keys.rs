@@ -42,10 +42,6 @@ impl KeysView {
         }
     }
 
-    pub(super) fn replace(&mut self, newer: Self) {
-        *self = newer;
-    }
-
     /// With the shares of what was counted.
     pub(super) fn shown(&self, counted: &Counted) -> Keys {
         let with_share = |(id, key): &(KeyId, Key)| Key {

@@ -1,8 +1,6 @@
 //! What is wrong with this process, in the words of the alert rules (`docs/run/alerts.yml`), with what to
 //! do. The rules look at all processes over time; this looks at one, at once.
 
-use std::time::Duration;
-
 use waxseal_metrics::Snapshot;
 use waxseal_metrics::names::{
     CLIENT_CONNECTIONS_TURNED_AWAY, CUSTODIAN_CALLS, DECOYS_OPENED, KEYRING_TROUBLE, OPENS,
@@ -13,8 +11,6 @@ use waxseal_page::words::{span, thousands};
 
 use super::Known;
 
-/// Things that happened so long ago are not told any more.
-const LATELY: Duration = Duration::from_secs(600);
 /// For connections to the server, as the rule has it.
 const BROKEN: f64 = 5.0;
 
@@ -22,7 +18,7 @@ const BROKEN: f64 = 5.0;
 pub(super) fn of(now: &Snapshot, known: &Known, has_clients: bool) -> Vec<Warning> {
     let lately = Lately {
         now,
-        before: known.history.before(LATELY),
+        before: known.history.before(),
     };
     let mut found = Vec::new();
     if has_clients {

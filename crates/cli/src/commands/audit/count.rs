@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use waxseal_core::Mode;
+use waxseal_stores::RecordStore;
 use waxseal_sweep::{Audit, Position, Sweep, SweepOptions, Tally};
 
 use crate::args::AuditArgs;
@@ -22,19 +23,12 @@ pub(super) async fn count(setup: &Setup, args: &AuditArgs) -> Result<Vec<Tally>,
     let stop = stop_on_signal()?;
     let mut tallies = Vec::new();
     for protected in &setup.protected {
-        let sweep = Sweep {
-            store: store.clone(),
-            pattern: protected.pattern.clone(),
-            task: task(setup, protected, args),
-            keys: setup.keys(protected),
-            mask: setup.mask(),
-            options: SweepOptions {
-                dry_run: true,
-                batch: BATCH,
-                max_latency: latency(args.max_latency),
-                ..SweepOptions::default()
-            },
+        let options = SweepOptions {
+            batch: BATCH,
+            max_latency: latency(args.max_latency),
+            ..SweepOptions::default()
         };
+        let sweep = audit_of(setup, &store, protected, args.deep, options);
         let mut progress = Progress::start(setup.json, 0);
         let outcome = sweep
             .run(Position::default(), &stop, &mut |event| {
@@ -51,6 +45,23 @@ pub(super) async fn count(setup: &Setup, args: &AuditArgs) -> Result<Vec<Tally>,
     Ok(tallies)
 }
 
-fn task(setup: &Setup, protected: &Protected, args: &AuditArgs) -> Arc<Audit> {
-    Arc::new(Audit::new(setup.sealer(protected, Mode::On), args.deep))
+/// The pass over the records of one pattern. It writes nothing, whatever the options say.
+pub(crate) fn audit_of(
+    setup: &Setup,
+    store: &Arc<dyn RecordStore>,
+    protected: &Protected,
+    deep: bool,
+    options: SweepOptions,
+) -> Sweep {
+    Sweep {
+        store: store.clone(),
+        pattern: protected.pattern.clone(),
+        task: Arc::new(Audit::new(setup.sealer(protected, Mode::On), deep)),
+        keys: setup.keys(protected),
+        mask: setup.mask(),
+        options: SweepOptions {
+            dry_run: true,
+            ..options
+        },
+    }
 }
