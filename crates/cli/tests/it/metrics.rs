@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use waxseal_core::SecretKey;
 use waxseal_metrics::TABLE;
+use waxseal_testing::tools::on_path;
 use waxseal_testing::{Client, RedisServer};
 
 use self::exposition::Exposition;
@@ -72,16 +73,14 @@ pub(crate) fn metrics(port: u16) -> Exposition {
     read
 }
 
-/// Prometheus' own judge, where there is one.
+/// Prometheus' own judge.
 fn promtool(text: &str) {
-    let mut command = Command::new("promtool");
+    let mut command = Command::new(on_path("promtool"));
     let started = command
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
         .spawn();
-    let Ok(mut child) = started else {
-        return;
-    };
+    let mut child = started.expect("start promtool");
     child
         .stdin
         .take()

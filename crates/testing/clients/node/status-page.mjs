@@ -1,9 +1,9 @@
 // Looks at a status page as a person does, in Chromium: light and dark, wide and narrow, with and without
 // scripts, and while values go through the proxy. Prints what it saw as one JSON object. Arguments: host and
 // port of the proxy, the URL of the page, a folder for screenshots.
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { createClient } from "redis";
 import { chromium } from "playwright-core";
 
@@ -13,7 +13,10 @@ const seen = { loads: [], console: [], failed: [], hosts: [], violations: [], ov
 
 const flags = ["--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update",
   "--disable-sync", "--no-first-run"];
-const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", chromiumSandbox: false, args: flags });
+const places = process.env.PATH.split(delimiter).map((folder) => join(folder, "chromium"));
+const executablePath = places.find(existsSync);
+if (!executablePath) throw new Error("chromium is missing: `cargo xtask tools` installs it");
+const browser = await chromium.launch({ executablePath, chromiumSandbox: false, args: flags });
 
 /** A page in a context of its own, with everything noted that goes wrong. */
 async function open(options) {
