@@ -1,6 +1,8 @@
 //! How values lie in the store, as they were counted last. Knows patterns by their configured names, and
 //! no record.
 
+use std::collections::BTreeMap;
+
 use metrics::Gauge;
 
 use crate::made::gauge;
@@ -25,6 +27,21 @@ pub struct Lying {
     pub other_type: u64,
 }
 
+impl Lying {
+    /// Each count, by the word of its form in the table.
+    fn forms(self) -> [(&'static str, u64); 7] {
+        [
+            ("sealed", self.sealed),
+            ("classic", self.classic),
+            ("plain", self.plain),
+            ("unreadable", self.unreadable),
+            ("empty", self.empty),
+            ("erased", self.erased),
+            ("other_type", self.other_type),
+        ]
+    }
+}
+
 /// Handles for what was counted.
 pub struct CoverageMetrics {
     counted: Gauge,
@@ -42,28 +59,29 @@ impl CoverageMetrics {
 
     /// A count that began then (milliseconds since the Unix epoch) has found this, by pattern.
     pub fn counted<'p>(&self, began_ms: u64, found: impl IntoIterator<Item = (&'p str, Lying)>) {
+        let mut all: BTreeMap<(&str, &str), u64> = BTreeMap::new();
         for (pattern, lying) in found {
-            let Lying {
-                sealed,
-                classic,
-                plain,
-                unreadable,
-                empty,
-                erased,
-                other_type,
-            } = lying;
-            for (form, count) in [
-                ("sealed", sealed),
-                ("classic", classic),
-                ("plain", plain),
-                ("unreadable", unreadable),
-                ("empty", empty),
-                ("erased", erased),
-                ("other_type", other_type),
-            ] {
-                gauge(&COVERAGE_VALUES, &[pattern, form]).set(count as f64);
+            for (form, count) in lying.forms() {
+                // Patterns may share a name: then they are one series.
+                *all.entry((pattern, form)).or_default() += count;
             }
         }
+        for ((pattern, form), count) in all {
+            gauge(&COVERAGE_VALUES, &[pattern, form]).set(count as f64);
+        }
         self.counted.set(began_ms as f64 / 1000.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_is_a_word_of_the_table() {
+        for (form, _) in Lying::default().forms() {
+            assert!(COVERAGE_VALUES.allows("form", form), "{form}");
+        }
+        assert!(!COVERAGE_VALUES.allows("form", "other"));
     }
 }

@@ -219,3 +219,25 @@ fn a_process_that_does_not_count_says_so() {
     );
     proxy.stop();
 }
+
+#[test]
+fn patterns_that_share_a_name_are_counted_together_in_metrics_and_each_on_the_page() {
+    let redis = RedisServer::start();
+    for name in ["wa:1", "wa:2", "sess:1"] {
+        put(&redis, name, b"{}");
+    }
+    let config = "[[protect]]\nname = \"States\"\nrecords = \"wa:*\"\n\
+                  [[protect]]\nname = \"States\"\nrecords = \"sess:*\"\n";
+    let program = Program::at(&redis).file("waxseal.toml", config);
+    let proxy = Proxy::start_as(&program, &redis, &["--count-every", "1"]);
+    let port = proxy.admin_port();
+    wait_until(|| Page::of(port).is_counted());
+    let page = Page::of(port);
+    assert_eq!(
+        ["wa:*", "sess:*"].map(|it| page.lying(it, "plain")),
+        [2.0, 1.0]
+    );
+    let plain = [("pattern", "States"), ("form", "plain")];
+    assert_eq!(metrics(port).sum("waxseal_coverage_values", &plain), 3.0);
+    proxy.stop();
+}
