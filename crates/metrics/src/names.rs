@@ -161,6 +161,9 @@ pub static REFUSED_COMMANDS: Metric = Metric {
                 "unknown_command",
                 "unforeseen_form",
                 "replication",
+                "writes_own_record",
+                "zero_byte",
+                "unknown_subcommand",
                 "monitoring",
                 "without_replies",
                 "in_transaction",
@@ -173,6 +176,28 @@ pub static REFUSED_COMMANDS: Metric = Metric {
     ],
     ..NONE
 };
+
+pub static SCRIPTS_FORWARDED: Metric = Metric {
+    name: "waxseal_scripts_forwarded_total",
+    unit: "requests",
+    help: "Scripts and functions that the proxy forwarded, because they name no protected record.",
+    question: "Could a script write plain values under names that it makes up?",
+    labels: &[Label {
+        name: "command",
+        values: Allowed::These(&SCRIPT_COMMANDS),
+    }],
+    ..NONE
+};
+
+/// Commands that run code on the server.
+pub(crate) const SCRIPT_COMMANDS: [&str; 6] = [
+    "eval",
+    "eval_ro",
+    "evalsha",
+    "evalsha_ro",
+    "fcall",
+    "fcall_ro",
+];
 
 pub static CLIENT_CONNECTIONS: Metric = Metric {
     name: "waxseal_client_connections",
@@ -545,6 +570,7 @@ pub static TABLE: &[&Metric] = &[
     &KEY_LAST_USE,
     &DECOYS_OPENED,
     &REFUSED_COMMANDS,
+    &SCRIPTS_FORWARDED,
     &CLIENT_CONNECTIONS,
     &CLIENT_CONNECTIONS_OPENED,
     &CLIENT_CONNECTIONS_TURNED_AWAY,

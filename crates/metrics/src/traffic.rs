@@ -10,8 +10,8 @@ use crate::made::{counter, gauge};
 use crate::names::{
     CLIENT_CONNECTIONS, CLIENT_CONNECTIONS_CUT, CLIENT_CONNECTIONS_OPENED,
     CLIENT_CONNECTIONS_TURNED_AWAY, CLIENT_TLS_FAILURES, READY, RECEIVED_BYTES, REFUSED_COMMANDS,
-    REPLIES_TOO_LARGE, SENT_BYTES, SERVER_ERRORS, UPSTREAM_CONNECTIONS,
-    UPSTREAM_CONNECTIONS_OPENED, UPSTREAM_ERRORS,
+    REPLIES_TOO_LARGE, SCRIPT_COMMANDS, SCRIPTS_FORWARDED, SENT_BYTES, SERVER_ERRORS,
+    UPSTREAM_CONNECTIONS, UPSTREAM_CONNECTIONS_OPENED, UPSTREAM_ERRORS,
 };
 
 /// Whose connection it is.
@@ -164,6 +164,7 @@ pub struct TrafficMetrics {
     other_server_errors: Counter,
     /// Refusals are rare, and there are thousands of ways to be refused.
     refused: Mutex<HashMap<(&'static str, &'static str), Counter>>,
+    scripts: [(&'static str, Counter); 6],
     ready: Gauge,
 }
 
@@ -185,6 +186,8 @@ impl TrafficMetrics {
                 .map(|(first, word)| (first, counter(&SERVER_ERRORS, &[word]))),
             other_server_errors: counter(&SERVER_ERRORS, &["other"]),
             refused: Mutex::default(),
+            scripts: SCRIPT_COMMANDS
+                .map(|command| (command, counter(&SCRIPTS_FORWARDED, &[command]))),
             ready: gauge(&READY, &[]),
         }
     }
@@ -238,6 +241,13 @@ impl TrafficMetrics {
         let counter = refused.entry((command, reason));
         let counter = counter.or_insert_with(|| counter_of(command, reason));
         counter.increment(1);
+    }
+
+    /// A script or function was forwarded.
+    pub fn script_forwarded(&self, command: &str) {
+        if let Some((_, counter)) = self.scripts.iter().find(|(it, _)| *it == command) {
+            counter.increment(1);
+        }
     }
 
     /// Whether a client that came now would be served.

@@ -1,11 +1,22 @@
-//! Single arguments, read as strictly as Redis reads them: words in any case, canonical decimal
-//! numbers. What an argument is for is not known here.
+//! Single arguments, read as Redis reads them: words in any case and up to a zero byte, canonical
+//! decimal numbers. What an argument is for is not known here.
 
-/// Whether the argument at this place is that word, in any case.
-pub(crate) fn is(arguments: &[&[u8]], at: usize, word: &str) -> bool {
-    arguments
-        .get(at)
-        .is_some_and(|argument| argument.eq_ignore_ascii_case(word.as_bytes()))
+/// The argument as far as a server compares it with a word: servers compare C strings, which end at
+/// a zero byte.
+pub(crate) fn word(argument: &[u8]) -> &[u8] {
+    let end = argument.iter().position(|byte| *byte == 0);
+    end.and_then(|end| argument.get(..end)).unwrap_or(argument)
+}
+
+/// Whether a server takes the argument at this place for that word.
+pub(crate) fn is(arguments: &[&[u8]], at: usize, expected: &str) -> bool {
+    arguments.get(at).is_some_and(|argument| {
+        let expected = expected.as_bytes();
+        // Most arguments differ in their first bytes: no zero byte is looked for in those.
+        let starts = argument.get(..expected.len());
+        starts.is_some_and(|start| start.eq_ignore_ascii_case(expected))
+            && argument.get(expected.len()).is_none_or(|next| *next == 0)
+    })
 }
 
 /// Whether the argument at this place is one of these words, in any case.
@@ -68,9 +79,16 @@ mod tests {
     }
 
     #[test]
-    fn words_are_told_in_any_case() {
+    fn words_are_compared_in_any_case_and_up_to_a_zero_byte() {
         assert!(is(&[b"kEePtTl"], 0, "KEEPTTL"));
+        assert!(is(&[b"keepttl\0"], 0, "KEEPTTL"));
+        assert!(is(&[b"KEEPTTL\0 and more"], 0, "KEEPTTL"));
+        assert!(!is(&[b"KEEP\0TTL"], 0, "KEEPTTL"));
         assert!(!is(&[b"KEEPTTL "], 0, "KEEPTTL"));
+        assert!(!is(&[b"KEEP"], 0, "KEEPTTL"));
         assert!(!is(&[], 0, "KEEPTTL"));
+        assert_eq!(word(b"on\0off"), b"on");
+        assert_eq!(word(b"on"), b"on");
+        assert_eq!(word(b"\0"), b"");
     }
 }

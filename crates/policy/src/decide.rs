@@ -1,12 +1,15 @@
 //! The decision about one request: finds the command's row, looks whether one of its record names is
 //! protected, and does as the row says. What single commands do with their values is in `form`.
 
-use crate::argument::is;
+use std::time::Duration;
+
+use crate::argument::word;
 use crate::decision::{Action, Decision, Effect};
-use crate::names::{Names, Standing, blocks};
+use crate::form::without_redirect;
+use crate::names::{Names, Standing};
 use crate::protected::{PatternId, ProtectedNames};
 use crate::refusal::{Reason, Refusal};
-use crate::table::{EffectRule, Row, Treatment, find};
+use crate::table::{Row, Treatment, find};
 
 /// Decides about one request. `arguments[0]` is the command word, in any case; a request without
 /// arguments is forwarded, as Redis ignores it.
@@ -20,39 +23,50 @@ pub fn decide(names: &ProtectedNames, arguments: &[&[u8]]) -> Decision {
         };
     }
     let Some(row) = find(arguments) else {
-        return Decision {
-            command: None,
-            action: unknown(names, arguments),
-            // Nobody knows whether it has a state.
-            effect: Effect::Connection,
-        };
+        return without_row(names, arguments);
     };
     Decision {
         command: Some(row.name),
         action: action(row, names, arguments),
-        effect: effect(row.effect, arguments),
+        effect: row.effect.of(arguments),
     }
 }
 
-/// Whether a request that begins with these arguments, and will have `total` of them, is certain to
-/// be forwarded as it comes, whatever follows: no name so far is protected, and none can follow. Then
-/// its effect, too, is the one that [`decide`] sees in the arguments so far.
+/// The decision about a request that begins with these arguments, and will have `total` of them, if it
+/// is certain already: it is forwarded as it comes, whatever follows. No name so far is protected, and
+/// none can follow.
 #[must_use]
-pub fn certainly_forwarded(
+pub fn decide_early(
     names: &ProtectedNames,
     arguments_so_far: &[&[u8]],
     total: usize,
-) -> bool {
+) -> Option<Decision> {
     if arguments_so_far.len() >= total {
-        return decide(names, arguments_so_far).action == Action::Forward;
+        let decision = decide(names, arguments_so_far);
+        return (decision.action == Action::Forward).then_some(decision);
     }
-    let Some(row) = find(arguments_so_far) else {
-        return false;
-    };
-    row.effect.is_fixed()
-        && !matches!(row.treatment, Treatment::RefuseAlways(_))
+    let row = find(arguments_so_far)?;
+    let effect = row.effect.early(total)?;
+    let by_names = matches!(
+        row.treatment,
+        Treatment::Pass | Treatment::Refuse(_) | Treatment::Form(_)
+    );
+    let certain = by_names
         && row.names.all_seen(arguments_so_far, total)
-        && met(row.names, names, arguments_so_far, total).is_none()
+        && matters(row, names, arguments_so_far, total).is_none();
+    certain.then_some(Decision {
+        command: Some(row.name),
+        action: Action::Forward,
+        effect,
+    })
+}
+
+/// How long a request is ready to wait on the server: `None` without end. Zero for a request that does
+/// not wait.
+#[must_use]
+pub fn longest_wait(arguments: &[&[u8]]) -> Option<Duration> {
+    let timeout = find(arguments).and_then(|row| row.effect.timeout());
+    timeout.map_or(Some(Duration::ZERO), |timeout| timeout.of(arguments))
 }
 
 fn action(row: &'static Row, names: &ProtectedNames, arguments: &[&[u8]]) -> Action {
@@ -62,14 +76,18 @@ fn action(row: &'static Row, names: &ProtectedNames, arguments: &[&[u8]]) -> Act
             reason,
         })
     };
-    if let Treatment::RefuseAlways(reason) = row.treatment {
-        return refuse(reason);
+    match row.treatment {
+        Treatment::RefuseAlways(reason) => return refuse(reason),
+        Treatment::WithoutRedirect => return without_redirect(arguments),
+        Treatment::Pass | Treatment::Form(_) | Treatment::Refuse(_) => {}
     }
-    let Some(met) = met(row.names, names, arguments, arguments.len()) else {
-        return Action::Forward;
+    let met = match matters(row, names, arguments, arguments.len()) {
+        None => return Action::Forward,
+        Some(Matter::ReadOnly) => return refuse(Reason::WritesOwnRecord),
+        Some(Matter::Protected(met)) => met,
     };
     match row.treatment {
-        Treatment::Pass => Action::Forward,
+        Treatment::Pass | Treatment::WithoutRedirect => Action::Forward,
         Treatment::Refuse(reason) | Treatment::RefuseAlways(reason) => refuse(reason),
         Treatment::Form(form) => form.apply(names, arguments, met).unwrap_or_else(refuse),
     }
@@ -79,42 +97,78 @@ fn action(row: &'static Row, names: &ProtectedNames, arguments: &[&[u8]]) -> Act
 /// pattern where it is only a glob that could mean one.
 pub(crate) type Met = (usize, Option<PatternId>);
 
-fn met(rule: Names, names: &ProtectedNames, arguments: &[&[u8]], total: usize) -> Option<Met> {
+/// What in a request matters to the policy.
+enum Matter {
+    /// A record of Waxseal's own that the request would write.
+    ReadOnly,
+    /// A protected name.
+    Protected(Met),
+}
+
+fn matters(row: &Row, names: &ProtectedNames, arguments: &[&[u8]], total: usize) -> Option<Matter> {
+    let rule: Names = row.names;
     let mut met = None;
+    let mut read_only = false;
     rule.any(arguments, total, |at, standing| {
         let Some(argument) = arguments.get(at) else {
             return false;
         };
-        met = match standing {
-            Standing::Name => names.find(argument).map(|pattern| (at, Some(pattern))),
-            Standing::Glob => names.may_mean(argument).then_some((at, None)),
-        };
-        met.is_some()
+        if standing == Standing::Name && !row.reads && names.is_read_only(argument) {
+            read_only = true;
+            return true;
+        }
+        if met.is_none() {
+            met = match standing {
+                Standing::Name => names.find(argument).map(|pattern| (at, Some(pattern))),
+                Standing::Glob => names.may_mean(argument).then_some((at, None)),
+            };
+        }
+        // Of a request that only reads, nothing else can matter.
+        row.reads && met.is_some()
     });
-    met
+    match (read_only, met) {
+        (true, _) => Some(Matter::ReadOnly),
+        (false, met) => met.map(Matter::Protected),
+    }
+}
+
+/// A command that the table does not have.
+fn without_row(names: &ProtectedNames, arguments: &[&[u8]]) -> Decision {
+    let refuse = |command, reason| Action::Refuse(Refusal { command, reason });
+    let container = find(arguments.get(..1).unwrap_or_default());
+    let words = arguments.get(..if container.is_some() { 2 } else { 1 });
+    let has_zero_byte = |argument: &&[u8]| word(argument).len() < argument.len();
+    let (action, effect) = if words.unwrap_or(arguments).iter().any(has_zero_byte) {
+        // Servers look commands up in a hash table: by all bytes, and then up to a zero byte. Which
+        // command that finds, if any, nobody else can tell.
+        (refuse(None, Reason::ZeroByte), Effect::None)
+    } else if container.is_some_and(|row| row.name == "client") {
+        // It could ask for anything about the connection: to be told of another server, for one.
+        let reason = Reason::UnknownSubcommand;
+        (refuse(Some("client"), reason), Effect::None)
+    } else {
+        // Nobody knows whether it has a state.
+        (unknown(names, arguments), Effect::Connection)
+    };
+    Decision {
+        command: None,
+        action,
+        effect,
+    }
 }
 
 /// A command without a row: it may do anything with any of its arguments.
 fn unknown(names: &ProtectedNames, arguments: &[&[u8]]) -> Action {
-    let mut rest = arguments.iter().skip(1);
-    if rest.any(|argument| names.find(argument).is_some()) {
-        return Action::Refuse(Refusal {
-            command: None,
-            reason: Reason::UnknownCommand,
-        });
-    }
-    Action::Forward
-}
-
-fn effect(rule: EffectRule, arguments: &[&[u8]]) -> Effect {
-    match rule {
-        EffectRule::Always(effect) => effect,
-        EffectRule::BlockingWithBlock if blocks(arguments) => Effect::Blocking,
-        EffectRule::BlockingWithBlock => Effect::None,
-        EffectRule::ReplyMode if arguments.len() != 3 => Effect::Connection,
-        EffectRule::ReplyMode if is(arguments, 2, "ON") => Effect::ReplyOn,
-        EffectRule::ReplyMode if is(arguments, 2, "OFF") => Effect::ReplyOff,
-        EffectRule::ReplyMode if is(arguments, 2, "SKIP") => Effect::ReplySkip,
-        EffectRule::ReplyMode => Effect::Connection,
-    }
+    let rest = || arguments.iter().skip(1);
+    let reason = if rest().any(|argument| names.is_read_only(argument)) {
+        Reason::WritesOwnRecord
+    } else if rest().any(|argument| names.find(argument).is_some()) {
+        Reason::UnknownCommand
+    } else {
+        return Action::Forward;
+    };
+    Action::Refuse(Refusal {
+        command: None,
+        reason,
+    })
 }

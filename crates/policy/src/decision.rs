@@ -46,6 +46,13 @@ pub enum RequestChange {
     None,
     /// These arguments are values: each is sealed in its place, everything else goes as it came.
     Seal(SmallVec<[ValueSlot; 2]>),
+    /// These arguments are replaced by this word; everything else goes as it came.
+    Reword {
+        /// The arguments, in order.
+        arguments: SmallVec<[usize; 2]>,
+        /// What is sent in their place.
+        word: &'static str,
+    },
     /// Another request is sent instead: this word, then these arguments of the original.
     Replace {
         /// The command word.
@@ -84,8 +91,18 @@ pub enum ReplyShape {
     Value(Place),
     /// An array (or null) whose elements are all values of this record.
     Elements(Place),
-    /// An array whose element *i* is a value of this place or null; or none of ours.
-    Each(Vec<Option<Place>>),
+    /// An array with an element for each argument behind the command word: the value of the record of
+    /// that name, or null. Of names that are not protected it is none of ours.
+    EachName,
+    /// An array with an element for each of these arguments: the value of that field, or null.
+    EachField {
+        /// The pattern that means the record.
+        pattern: PatternId,
+        /// The argument that is the record's name.
+        name: usize,
+        /// The arguments that are fields.
+        fields: Range<usize>,
+    },
     /// Field, value, field, value: as a flat array, as a map, or as an array of pairs. The fields
     /// are in the reply.
     Fields {
@@ -126,12 +143,14 @@ pub enum ReplyShape {
     },
 }
 
-/// What a request does to the connection it comes over. Everything but [`Effect::None`] and
-/// [`Effect::Label`] needs an upstream connection of its own.
+/// What a request does to the connection it comes over, if the server accepts it. Everything but
+/// [`Effect::None`], [`Effect::Script`] and [`Effect::Label`] needs a dedicated upstream connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
     /// Nothing: any connection would do.
     None,
+    /// Nothing, but it runs code on the server, which may name records that the request does not.
+    Script,
     /// It may hold up the connection for long.
     Blocking,
     /// MULTI.
@@ -170,6 +189,9 @@ pub enum Effect {
     Label,
     /// Anything else that asks for or changes the state of the connection itself.
     Connection,
+    /// A command with one of the effects above, in a form that servers refuse, such as
+    /// `DISCARD now`: only its reply tells what it did.
+    Malformed,
 }
 
 /// What is subscribed to.

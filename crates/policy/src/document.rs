@@ -32,7 +32,8 @@ row for each command and subcommand of Redis 6.2, 7.0 and 8, and of Valkey 9.
 
 A record is protected when its name matches one of the patterns of the policy. What follows is said of
 requests that name at least one protected record; **all others are forwarded as they are**. Names that
-begin with `waxseal:` are Waxseal's own and match no pattern.
+begin with `waxseal:` are Waxseal's own and match no pattern: what only reads them is forwarded, what
+would write one is refused (`--allow-own-writes` lets it pass).
 
 - **Sealed, opened**: exactly the values change, in their places. Of several names, some protected and
   some not, each is treated as it needs to be.
@@ -43,7 +44,10 @@ begin with `waxseal:` are Waxseal's own and match no pattern.
   where a number belongs) is refused, because a value could go out in clear. Where no argument can be a
   value, a wrong number of arguments is left to the server to refuse.
 - A command without a row, such as those of loadable modules, is refused if any of its arguments is a
-  protected name, and forwarded otherwise.
+  protected name, and forwarded otherwise. A subcommand of CLIENT without a row is answered as servers
+  answer an unknown one.
+- Words are compared as servers compare them: in any case, and up to a zero byte. A zero byte in the
+  command word itself, or in a subcommand, is refused.
 
 The column *connection* says which commands need an upstream connection of their own, because they ask
 for or change the state of the connection, or may hold it up. A command without a row needs one, too.
@@ -52,7 +56,7 @@ for or change the state of the connection, or may hold it up. A command without 
 
 ";
 
-const REASONS: [Reason; 17] = [
+const REASONS: [Reason; 20] = [
     Reason::ComputesOnValue,
     Reason::ComparesValue,
     Reason::MovesValue,
@@ -70,6 +74,9 @@ const REASONS: [Reason; 17] = [
     Reason::UnknownCommand,
     Reason::UnforeseenForm,
     Reason::Replication,
+    Reason::WritesOwnRecord,
+    Reason::ZeroByte,
+    Reason::UnknownSubcommand,
 ];
 
 const CHAPTERS: [(Group, &str); 17] = [
@@ -152,8 +159,8 @@ fn line(text: &mut String, cells: &[String]) {
 fn rank(row: &Row) -> u8 {
     match (row.treatment, row.names) {
         (Treatment::Form(_), _) => 0,
-        (Treatment::Pass, Names::None) => 3,
-        (Treatment::Pass, _) => 1,
+        (Treatment::Pass | Treatment::WithoutRedirect, Names::None) => 3,
+        (Treatment::Pass | Treatment::WithoutRedirect, _) => 1,
         (Treatment::Refuse(_) | Treatment::RefuseAlways(_), _) => 2,
     }
 }
@@ -161,6 +168,9 @@ fn rank(row: &Row) -> u8 {
 fn treatment(row: &Row) -> String {
     match (row.treatment, row.names) {
         (Treatment::Form(form), _) => form.says().to_owned(),
+        (Treatment::WithoutRedirect, _) => {
+            "forwarded without `redirect`, which would lead the client past the proxy".to_owned()
+        }
         (Treatment::Pass, Names::None) => "forwarded: names no record".to_owned(),
         (Treatment::Pass, _) => "forwarded".to_owned(),
         (Treatment::Refuse(reason), Names::Sort) => {
@@ -176,11 +186,14 @@ fn treatment(row: &Row) -> String {
 
 fn connection(rule: EffectRule) -> &'static str {
     match rule {
-        EffectRule::Always(Effect::None) => "",
-        EffectRule::Always(Effect::Label) => "only its label",
-        EffectRule::Always(Effect::Blocking) => "own: may wait",
+        EffectRule::Always(Effect::None | Effect::Script) => "",
+        EffectRule::Counted {
+            effect: Effect::Label,
+            ..
+        } => "only its label",
+        EffectRule::Blocking(_) => "own: may wait",
         EffectRule::BlockingWithBlock => "own with `BLOCK`: may wait",
-        EffectRule::Always(_) | EffectRule::ReplyMode => "own",
+        EffectRule::Always(_) | EffectRule::Counted { .. } | EffectRule::ReplyMode => "own",
     }
 }
 

@@ -10,9 +10,12 @@ use crate::protected::ProtectedNames;
 use crate::refusal::Reason;
 use crate::table::{Treatment, find};
 
+mod connection;
 mod hashes;
 mod lists;
 mod strings;
+
+pub(crate) use connection::without_redirect;
 
 /// A form that a command can have. Two commands have the same form when their values stand in the
 /// same places.
@@ -139,7 +142,7 @@ impl Form {
             Self::Set => strings::set(request),
             Self::SetEx => strings::set_ex(request),
             Self::SetNx => strings::set_nx(request),
-            Self::MGet => Ok(strings::m_get(request)),
+            Self::MGet => Ok(strings::m_get()),
             Self::MSet => strings::m_set(request),
             Self::MSetEx => strings::m_set_ex(request),
             Self::StrLen => Ok(strings::str_len(request)),

@@ -34,6 +34,7 @@
 )]
 
 mod argument;
+mod blocking;
 mod decide;
 mod decision;
 pub mod document;
@@ -44,7 +45,7 @@ mod protected;
 mod refusal;
 pub mod table;
 
-pub use decide::{certainly_forwarded, decide};
+pub use decide::{decide, decide_early, longest_wait};
 pub use decision::{
     Action, Channels, Decision, Effect, Place, ReplyShape, RequestChange, Transform, ValueSlot,
 };

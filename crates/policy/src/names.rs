@@ -231,18 +231,6 @@ fn any_of_streams(arguments: &[&[u8]], see: See<'_>) -> bool {
     false
 }
 
-/// Whether XREAD or XREADGROUP was told to wait.
-pub(crate) fn blocks(arguments: &[&[u8]]) -> bool {
-    let mut at = 1_usize;
-    while at < arguments.len() && !is(arguments, at, "STREAMS") {
-        if is(arguments, at, "BLOCK") {
-            return true;
-        }
-        at = at.saturating_add(if is(arguments, at, "GROUP") { 3 } else { 1 });
-    }
-    false
-}
-
 fn any_of_radius(arguments: &[&[u8]], see: See<'_>) -> bool {
     let total = arguments.len();
     if total > 1 && see(1, Standing::Name) {

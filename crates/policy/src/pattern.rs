@@ -139,12 +139,14 @@ impl RecordPattern {
         self.captured(name).is_some()
     }
 
-    /// The user in a name, where the pattern has `{user}` and the name matches.
+    /// The user in a name, where the pattern has `{user}` and the name matches. A name with nothing in
+    /// that place matches and has no user.
     #[must_use]
     pub fn user<'n>(&self, name: &'n [u8]) -> Option<&'n [u8]> {
         (self.wildcard == Wildcard::User)
             .then(|| self.captured(name))
             .flatten()
+            .filter(|user| !user.is_empty())
     }
 
     /// The one record name of a user, where the pattern has `{user}`.
@@ -172,8 +174,7 @@ impl RecordPattern {
         };
         match self.wildcard {
             Wildcard::None => rest.is_empty().then_some(rest),
-            Wildcard::Any => inner(),
-            Wildcard::User => inner().filter(|user| !user.is_empty()),
+            Wildcard::Any | Wildcard::User => inner(),
         }
     }
 }
@@ -195,7 +196,9 @@ mod tests {
         assert!(!pattern("sess:*:v2").matches(b"sess:v2"));
         assert!(pattern("one").matches(b"one"));
         assert!(!pattern("one").matches(b"one more"));
-        assert!(!pattern("wa:{user}").matches(b"wa:"));
+        assert!(pattern("wa:{user}").matches(b"wa:"));
+        assert!(pattern("wa:{user}:state").matches(b"wa::state"));
+        assert!(!pattern("wa:{user}:state").matches(b"wa:state"));
     }
 
     #[test]
@@ -209,6 +212,7 @@ mod tests {
             Some(&b"1"[..])
         );
         assert_eq!(pattern("wa:*").user(b"wa:1"), None);
+        assert_eq!(pattern("wa:{user}").user(b"wa:"), None);
         assert_eq!(
             pattern("wa:{user}:state").name_of(b"1").as_deref(),
             Some(&b"wa:1:state"[..])

@@ -19,13 +19,31 @@ impl PatternId {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProtectedNames {
     patterns: Vec<RecordPattern>,
+    /// Requests may write records of Waxseal's own.
+    own_writable: bool,
 }
 
 impl ProtectedNames {
     /// The patterns, in order.
     #[must_use]
     pub fn new(patterns: Vec<RecordPattern>) -> Self {
-        Self { patterns }
+        Self {
+            patterns,
+            own_writable: false,
+        }
+    }
+
+    /// The same patterns, with requests allowed to write records of Waxseal's own, under `waxseal:`.
+    #[must_use]
+    pub fn allow_own_writes(mut self, allow: bool) -> Self {
+        self.own_writable = allow;
+        self
+    }
+
+    /// Whether this is the name of a record of Waxseal's own that requests may not write.
+    #[must_use]
+    pub fn is_read_only(&self, name: &[u8]) -> bool {
+        !self.own_writable && name.starts_with(OWN_PREFIX)
     }
 
     /// The first pattern that means this name, if it is protected at all. Names of Waxseal's own are

@@ -32,6 +32,13 @@ pub enum Reason {
     FieldsElsewhere,
     /// It holds another request, with values that would go out in clear.
     QuotesRequest,
+    /// It writes a record of Waxseal's own: a key, the canary, a value in quarantine.
+    WritesOwnRecord,
+    /// Its command word holds a zero byte, and servers may take it for another word.
+    ZeroByte,
+    /// The container has no such subcommand, or one that must not take effect through a proxy. It is
+    /// answered as servers answer it.
+    UnknownSubcommand,
     /// The table has no row for the command, and one of its arguments is a protected name.
     UnknownCommand,
     /// The command is known, and this form of it is not.
@@ -73,6 +80,9 @@ impl Reason {
             Self::NotYetSealed(_) => "not_yet_sealed",
             Self::FieldsElsewhere => "fields_elsewhere",
             Self::QuotesRequest => "quotes_request",
+            Self::WritesOwnRecord => "writes_own_record",
+            Self::ZeroByte => "zero_byte",
+            Self::UnknownSubcommand => "unknown_subcommand",
             Self::UnknownCommand => "unknown_command",
             Self::UnforeseenForm => "unforeseen_form",
             Self::Replication => "replication",
@@ -94,6 +104,11 @@ impl Reason {
             }
             Self::QuotesRequest => "holds a request whose values would reach the server in clear",
             Self::NotYetSealed(kind) => kind.cause(),
+            Self::WritesOwnRecord => {
+                "writes a record of Waxseal's own, whose name begins with waxseal:"
+            }
+            Self::ZeroByte => "has a zero byte in its name, where servers end a word",
+            Self::UnknownSubcommand => "is answered as an unknown subcommand",
             Self::UnknownCommand => "is not known to this version and names a protected record",
             Self::UnforeseenForm => {
                 "names a protected record in a form that this version does not know"
@@ -119,6 +134,11 @@ impl Reason {
             Self::NotYetSealed(_) => {
                 "keep it under a name that no protected pattern means, or in a string, hash or list"
             }
+            Self::WritesOwnRecord => {
+                "use the waxseal command line, or start the proxy with --allow-own-writes"
+            }
+            Self::ZeroByte => "send the command without it",
+            Self::UnknownSubcommand => "do without it: clients treat it as one of a later server",
             Self::UnknownCommand => {
                 "use a command that is known, or keep the record under a name that no protected pattern means"
             }

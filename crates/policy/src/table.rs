@@ -7,9 +7,12 @@
 
 use std::sync::LazyLock;
 
+use crate::argument::is;
+use crate::blocking::reads_at_once;
 use crate::decision::Effect;
 use crate::refusal::Reason;
 
+pub use crate::blocking::Timeout;
 pub use crate::form::Form;
 pub use crate::names::Names;
 
@@ -42,6 +45,8 @@ pub struct Row {
     pub names: Names,
     /// What happens when one of the names is protected.
     pub treatment: Treatment,
+    /// It changes nothing in the records that it names.
+    pub reads: bool,
     /// What it does to its connection, whatever its names are.
     pub effect: EffectRule,
 }
@@ -94,6 +99,8 @@ pub enum Treatment {
     Form(Form),
     /// It is refused.
     Refuse(Reason),
+    /// It is forwarded without the capability to be redirected.
+    WithoutRedirect,
     /// It is refused without looking at names.
     RefuseAlways(Reason),
 }
@@ -103,16 +110,67 @@ pub enum Treatment {
 pub enum EffectRule {
     /// It is always this one.
     Always(Effect),
-    /// [`Effect::Blocking`] with the option `BLOCK`, else none.
+    /// It is this one with so many arguments, the command word included, and
+    /// [`Effect::Malformed`] with any other number.
+    Counted {
+        /// The effect.
+        effect: Effect,
+        /// The fewest arguments that servers accept.
+        least: usize,
+        /// The most; none where there is no such bound.
+        most: Option<usize>,
+    },
+    /// [`Effect::Blocking`], for as long as the request says there.
+    Blocking(Timeout),
+    /// XREAD and XREADGROUP: [`Effect::Blocking`] unless the request is certain not to wait.
     BlockingWithBlock,
     /// CLIENT REPLY: told by the third argument.
     ReplyMode,
 }
 
 impl EffectRule {
-    /// Whether the effect is the same for all requests with this command.
-    pub(crate) fn is_fixed(self) -> bool {
-        matches!(self, Self::Always(_))
+    /// The effect of a request with these arguments.
+    pub(crate) fn of(self, arguments: &[&[u8]]) -> Effect {
+        if let Some(effect) = self.early(arguments.len()) {
+            return effect;
+        }
+        match self {
+            Self::BlockingWithBlock if reads_at_once(arguments) => Effect::None,
+            Self::BlockingWithBlock => Effect::Blocking,
+            _ if arguments.len() != 3 => Effect::Malformed,
+            _ if is(arguments, 2, "ON") => Effect::ReplyOn,
+            _ if is(arguments, 2, "OFF") => Effect::ReplyOff,
+            _ if is(arguments, 2, "SKIP") => Effect::ReplySkip,
+            _ => Effect::Malformed,
+        }
+    }
+
+    /// The effect of all requests with so many arguments, where it is the same for all.
+    pub(crate) fn early(self, total: usize) -> Option<Effect> {
+        match self {
+            Self::Always(effect) => Some(effect),
+            Self::Counted {
+                effect,
+                least,
+                most,
+            } => Some(
+                match total >= least && most.is_none_or(|most| total <= most) {
+                    true => effect,
+                    false => Effect::Malformed,
+                },
+            ),
+            Self::Blocking(_) => Some(Effect::Blocking),
+            Self::BlockingWithBlock | Self::ReplyMode => None,
+        }
+    }
+
+    /// Where the request says how long it waits, if it may.
+    pub(crate) fn timeout(self) -> Option<Timeout> {
+        match self {
+            Self::Blocking(timeout) => Some(timeout),
+            Self::BlockingWithBlock => Some(Timeout::BlockOption),
+            Self::Always(_) | Self::Counted { .. } | Self::ReplyMode => None,
+        }
     }
 }
 
@@ -237,6 +295,7 @@ const fn row(name: &'static str, names: Names, treatment: Treatment) -> Row {
         group: Group::Generic,
         names,
         treatment,
+        reads: false,
         effect: EffectRule::Always(Effect::None),
     }
 }
@@ -274,7 +333,41 @@ impl Row {
         }
     }
 
-    const fn blocking(self) -> Self {
-        self.with(Effect::Blocking)
+    /// This effect with so many arguments and no other number of them.
+    const fn counted(self, effect: Effect, least: usize, most: usize) -> Self {
+        Self {
+            effect: EffectRule::Counted {
+                effect,
+                least,
+                most: Some(most),
+            },
+            ..self
+        }
+    }
+
+    /// This effect with so many arguments or more.
+    const fn at_least(self, effect: Effect, least: usize) -> Self {
+        Self {
+            effect: EffectRule::Counted {
+                effect,
+                least,
+                most: None,
+            },
+            ..self
+        }
+    }
+
+    const fn blocking(self, timeout: Timeout) -> Self {
+        Self {
+            effect: EffectRule::Blocking(timeout),
+            ..self
+        }
+    }
+
+    const fn reads(self) -> Self {
+        Self {
+            reads: true,
+            ..self
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use waxseal_core::{OpenError, SealError};
 use waxseal_policy::Refusal;
-use waxseal_resp::{RequestError, write_error};
+use waxseal_resp::{RequestError, write_error, write_error_bytes};
 
 /// A transaction that held a refused command, as Redis says it.
 pub(crate) const EXEC_ABORT: &[u8] =
@@ -150,6 +150,27 @@ pub(crate) fn no_request(cause: RequestError) -> Vec<u8> {
 /// The upstream cannot be reached. The cause is one of our own words, never a server's text.
 pub(crate) fn unreachable(cause: &str) -> Vec<u8> {
     error(&format!("ERR waxseal cannot reach the store: {cause}"))
+}
+
+/// A subcommand that a server does not know, as Redis says it. It repeats the client's own word to that
+/// client, as far as Redis does.
+pub(crate) fn unknown_subcommand(container: &[u8], subcommand: &[u8]) -> Vec<u8> {
+    const LONGEST_SHOWN: usize = 128;
+    let shown = subcommand
+        .split(|byte| *byte == 0)
+        .next()
+        .unwrap_or_default();
+    let shown = shown.get(..LONGEST_SHOWN).unwrap_or(shown);
+    let text = [
+        b"ERR unknown subcommand '",
+        shown,
+        b"'. Try ",
+        &container.to_ascii_uppercase(),
+        b" HELP.",
+    ];
+    let mut out = Vec::new();
+    write_error_bytes(&mut out, &text.concat());
+    out
 }
 
 /// A command of the table as it is written: `client|reply` as `CLIENT REPLY`.

@@ -4,10 +4,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use waxseal_core::OpenError;
 use waxseal_resp::{Passage, ReplyScanner, RequestScanner};
 
+use self::window::Window;
 use crate::limits::Limits;
 use crate::pending::{Pending, Protocol, Shape};
 use crate::protection::Protection;
@@ -20,6 +22,7 @@ mod passing;
 mod replies;
 mod requests;
 mod values;
+mod window;
 
 pub use replies::{Answered, Unexplained};
 pub use requests::{Next, Taken};
@@ -83,19 +86,28 @@ struct Talk {
     /// The server reports what others do.
     monitoring: bool,
     answering: Answering,
+    /// Whether the server lets the client switch replies off.
+    reply_mode: ReplyMode,
+    /// The transaction that the requests which were sent have opened, if the server accepts them.
     transaction: Option<Transaction>,
     /// How many transactions were begun.
     begun: u64,
+    /// What the server's replies say.
+    confirmed: Confirmed,
     /// The next request must not be looked at before a reply was: it changes what requests mean.
     barrier: bool,
+    /// A refusal that is held back for as long as the request was ready to wait.
+    delayed: Option<Delayed>,
     /// Nothing more is taken from the client.
     closing: bool,
-    /// Records are watched.
-    watching: bool,
     /// The upstream connection has a state that another would not have.
     pinned: bool,
+    /// Something was sent that can leave a trace on the upstream connection.
+    traces: bool,
     /// A request may be waiting on the server.
     blocking: bool,
+    /// How many requests may be on a lane at once.
+    window: Window,
     /// Requests that went out since the last count.
     expected: usize,
     /// A `RESET` undid what opened the upstream connection.
@@ -105,6 +117,18 @@ struct Talk {
     keys: keys::Keys,
 }
 
+/// Whether the server lets a client switch replies off. That it did is told by no reply, so it is asked
+/// before: else its refusal would be taken for the reply to another request.
+#[derive(Default)]
+enum ReplyMode {
+    #[default]
+    Unknown,
+    /// It may.
+    Allowed,
+    /// It may not: this is what the server says.
+    Denied(Vec<u8>),
+}
+
 /// What a server does with replies to this connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Answering {
@@ -112,6 +136,22 @@ enum Answering {
     Off,
     /// The next request gets none.
     SkipNext,
+}
+
+/// The state of the upstream connection as the server's replies tell it. Requests are read before
+/// their replies have come, so what they asked for is kept apart from what became of it.
+#[derive(Clone, Copy, Default)]
+struct Confirmed {
+    /// Between MULTI and EXEC.
+    in_transaction: bool,
+    /// Records are watched.
+    watching: bool,
+}
+
+/// A refusal that is held back.
+struct Delayed {
+    answer: Vec<u8>,
+    by: Duration,
 }
 
 /// A transaction under way, as the client sees it.
@@ -158,13 +198,17 @@ impl Connection {
                 subscriptions: Subscriptions::default(),
                 monitoring: false,
                 answering: Answering::On,
+                reply_mode: ReplyMode::Unknown,
                 transaction: None,
                 begun: 0,
+                confirmed: Confirmed::default(),
                 barrier: false,
+                delayed: None,
                 closing: false,
-                watching: false,
                 pinned: false,
+                traces: false,
                 blocking: false,
+                window: Window::new(limits.unread),
                 expected: 0,
                 entrance_lost: false,
                 protocol: Protocol::default(),
@@ -185,6 +229,7 @@ impl Connection {
             && self.going_by.is_none()
             && self.scanner.is_at_start()
             && self.talk.transaction.is_none()
+            && self.talk.delayed.is_none()
     }
 
     /// Whether no reply is to come.
@@ -205,19 +250,41 @@ impl Connection {
         self.talk.blocking && !self.talk.pending.is_empty()
     }
 
-    /// Whether another upstream connection would do as well: nothing under way, no state but what
-    /// [`handshake`](Self::handshake) says again.
+    /// Whether another upstream connection would do as well: nothing under way, and no state but what
+    /// [`handshake`](Self::handshake) says again, as the server's replies tell.
     #[must_use]
     pub fn is_movable(&self) -> bool {
         let talk = &self.talk;
         self.has_all_replies()
             && self.going_by.is_none()
             && talk.transaction.is_none()
-            && !talk.watching
+            && talk.delayed.is_none()
+            && !talk.confirmed.in_transaction
+            && !talk.confirmed.watching
             && !talk.pinned
             && !talk.monitoring
             && !talk.subscriptions.any()
             && talk.answering == Answering::On
+    }
+
+    /// Whether the upstream connection may serve another client: everything that this one sent on it is
+    /// known to leave no trace, and the server's replies say that nothing is under way there.
+    #[must_use]
+    pub fn is_traceless(&self) -> bool {
+        self.is_movable() && !self.talk.traces && !self.has_labels()
+    }
+
+    /// How long the next request is held back ([`Next::Delay`](requests::Next::Delay)).
+    #[must_use]
+    pub fn delay(&self) -> Option<Duration> {
+        self.talk.delayed.as_ref().map(|delayed| delayed.by)
+    }
+
+    /// The delay is over: gives the answer that was held back.
+    pub fn end_delay(&mut self, client: &mut Vec<u8>) {
+        if let Some(Delayed { answer, .. }) = self.talk.delayed.take() {
+            self.talk.refuse(&answer, client);
+        }
     }
 
     /// Whether what opened the upstream connection was undone since the last call of this.
@@ -242,13 +309,20 @@ impl Connection {
         name.is_some() || library.is_some() || version.is_some()
     }
 
+    /// Begins with another upstream connection, on which nothing was sent for this client: none of the
+    /// client's requests has left a trace there.
+    pub fn begin_on_another_connection(&mut self) {
+        self.talk.traces = false;
+    }
+
     /// Requests of our own that come before the next one of the client: to get in, and to make a
-    /// new upstream connection what the old one was. Their replies are not the client's business.
-    pub fn handshake(&mut self, entrance: &Entrance, upstream: &mut Vec<u8>) {
+    /// new upstream connection, which speaks `spoken`, what the old one was. Their replies are not the
+    /// client's business.
+    pub fn handshake(&mut self, entrance: &Entrance, spoken: Protocol, upstream: &mut Vec<u8>) {
         upstream.extend_from_slice(&entrance.requests);
         let fatal = std::iter::repeat_n(true, entrance.count);
         let mut swallow: Vec<bool> = fatal.collect();
-        if self.talk.protocol == Protocol::Resp3 {
+        if self.talk.protocol != spoken {
             upstream.extend_from_slice(HELLO_3);
             swallow.push(true);
         }

@@ -80,6 +80,9 @@ mod tests {
             Reason::UnknownCommand,
             Reason::UnforeseenForm,
             Reason::Replication,
+            Reason::WritesOwnRecord,
+            Reason::ZeroByte,
+            Reason::UnknownSubcommand,
         ] {
             assert!(metric.allows("reason", reason.word()), "{reason:?}");
         }

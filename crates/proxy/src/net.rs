@@ -10,5 +10,6 @@ pub(crate) mod farewell;
 pub(crate) mod lane;
 pub(crate) mod listener;
 pub(crate) mod socket;
+pub(crate) mod spares;
 pub(crate) mod upstream;
 pub(crate) mod worker;

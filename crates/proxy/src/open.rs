@@ -10,7 +10,8 @@ use std::borrow::Cow;
 
 use waxseal_resp::{Item, Items, Kind, ReplyError, write_array_head, write_bulk, write_integer};
 
-use crate::pending::{Name, Place, Shape};
+use crate::pending::strings::Strings;
+use crate::pending::{Place, Shape};
 
 mod values;
 
@@ -124,9 +125,14 @@ impl Opener<'_> {
                 Kind::Array(count) => self.elements(items, first, count, place.into(), out)?,
                 _ => self.value(first, place.into(), out)?,
             },
-            Shape::Each(places) => {
-                let places = places.iter();
-                let spots = places.map(|place| place.as_ref().map(Spot::from));
+            Shape::EachName(names) => {
+                let spots = names.iter().map(|protected| {
+                    protected.map(|(pattern, name)| Spot {
+                        pattern,
+                        name,
+                        field: None,
+                    })
+                });
                 self.each(items, first, spots, out)?;
             }
             Shape::EachField(fields) => {
@@ -333,7 +339,7 @@ impl Opener<'_> {
         &mut self,
         items: &mut Items<'_>,
         head: Item<'_>,
-        names: &[Name],
+        names: &Strings,
         out: &mut Vec<u8>,
     ) -> Result<(), Failed> {
         out.extend_from_slice(head.raw);
@@ -344,7 +350,7 @@ impl Opener<'_> {
         }
         let name = items.next()?.ok_or(Failed::Unexplained)?;
         expect(name.kind, Kind::Bulk)?;
-        if !names.iter().any(|asked| asked.as_slice() == name.text) {
+        if !names.iter().any(|asked| asked == name.text) {
             // Under a name that is not protected a server could make up a value.
             return Err(Failed::Unexplained);
         }

@@ -2,7 +2,11 @@
 //! request and holds that record's value is known only from the order, so the order is kept here.
 
 use smallvec::SmallVec;
-use waxseal_policy::{self as policy, PatternId};
+use waxseal_policy::{self as policy, PatternId, ProtectedNames};
+
+use self::strings::{ProtectedNamesOf, Strings};
+
+pub(crate) mod strings;
 
 /// A record name or field; most are short.
 pub(crate) type Name = SmallVec<[u8; 40]>;
@@ -24,8 +28,16 @@ pub(crate) enum Pending {
     Exec,
     /// The transaction held a refused command: `DISCARD` was sent, and `EXECABORT` is answered.
     ExecRefused,
-    /// The transaction is given up.
-    Discard,
+    /// The transaction is given up; unless an error comes. Whether a command in it was refused.
+    Discard { refused: bool },
+    /// Records are watched, unless an error comes.
+    Watch,
+    /// None are, unless an error comes.
+    Unwatch,
+    /// The reply to a request that servers refuse: the next request waits for it.
+    Malformed,
+    /// Says whether replies may be switched off: not the client's business.
+    MayChangeReplies,
     /// The protocol version is this one from here on, unless an error comes.
     Hello(Protocol),
     /// Acknowledgements of a subscription: the word they begin with, and how many are to come.
@@ -61,14 +73,15 @@ pub(crate) enum Shape {
     AsItIs,
     Value(Place),
     Elements(Place),
-    Each(Box<[Option<Place>]>),
-    /// As [`Each`](Self::Each), for fields of one record: its name is kept once, however many they are.
-    EachField(Box<(Place, Box<[Name]>)>),
+    /// Of the records of these names, element by element.
+    EachName(Box<ProtectedNamesOf>),
+    /// Of these fields of one record, element by element.
+    EachField(Box<(Place, Strings)>),
     Fields(Place),
     ScannedFields(Place),
     OnlyValues(Place),
     /// Of one of the records with these names.
-    Popped(Box<[Name]>),
+    Popped(Box<Strings>),
     Length(Place),
     Range(Box<(Place, i64, i64)>),
 }
@@ -91,21 +104,31 @@ impl Pending {
 }
 
 impl Shape {
-    pub(crate) fn of(shape: policy::ReplyShape, arguments: &[&[u8]]) -> Self {
+    pub(crate) fn of(
+        shape: policy::ReplyShape,
+        names: &ProtectedNames,
+        arguments: &[&[u8]],
+    ) -> Self {
         use policy::ReplyShape as Asked;
         let record = |pattern, name: usize| Place::record(pattern, argument(arguments, name));
         match shape {
             Asked::AsItIs => Self::AsItIs,
             Asked::Value(place) => Self::Value(Place::of(place, arguments)),
             Asked::Elements(place) => Self::Elements(Place::of(place, arguments)),
-            Asked::Each(places) => match fields_of_one(&places, arguments) {
-                Some(fields) => Self::EachField(Box::new(fields)),
-                None => Self::Each(places_of(places, arguments)),
-            },
+            Asked::EachName => Self::EachName(Box::new(ProtectedNamesOf::new(names, arguments))),
+            Asked::EachField {
+                pattern,
+                name,
+                fields,
+            } => {
+                let fields = arguments.get(fields).unwrap_or_default();
+                let fields = Strings::new(fields.iter().copied());
+                Self::EachField(Box::new((record(pattern, name), fields)))
+            }
             Asked::Fields { pattern, name } => Self::Fields(record(pattern, name)),
             Asked::ScannedFields { pattern, name } => Self::ScannedFields(record(pattern, name)),
             Asked::OnlyValues { pattern, name } => Self::OnlyValues(record(pattern, name)),
-            Asked::Popped => Self::Popped(names_of(arguments)),
+            Asked::Popped => Self::Popped(Box::new(Strings::new(names_of(arguments)))),
             Asked::Length(place) => Self::Length(Place::of(place, arguments)),
             Asked::Range { place, start, end } => {
                 Self::Range(Box::new((Place::of(place, arguments), start, end)))
@@ -116,9 +139,9 @@ impl Shape {
     /// Bytes that are held for it beyond a constant: a request may name very many records.
     pub(crate) fn weight(&self) -> usize {
         match self {
-            Self::Each(places) => size_of_val::<[_]>(places),
-            Self::EachField(fields) => size_of_val::<[_]>(&fields.1),
-            Self::Popped(names) => size_of_val::<[_]>(names),
+            Self::EachName(names) => names.retained_bytes(),
+            Self::EachField(fields) => fields.1.retained_bytes(),
+            Self::Popped(names) => names.retained_bytes(),
             _ => 0,
         }
     }
@@ -146,35 +169,11 @@ impl Place {
     }
 }
 
-fn places_of(places: Vec<Option<policy::Place>>, arguments: &[&[u8]]) -> Box<[Option<Place>]> {
-    let places = places.into_iter();
-    places
-        .map(|place| place.map(|place| Place::of(place, arguments)))
-        .collect()
-}
-
-/// The record and the fields, where all places are fields of one record.
-fn fields_of_one(
-    places: &[Option<policy::Place>],
-    arguments: &[&[u8]],
-) -> Option<(Place, Box<[Name]>)> {
-    let first = places.first().copied().flatten()?;
-    let field = |place: &Option<policy::Place>| {
-        let place = (*place).filter(|it| it.name == first.name && it.pattern == first.pattern)?;
-        Some(Name::from_slice(argument(arguments, place.field?)))
-    };
-    let fields = places.iter().map(field).collect::<Option<_>>()?;
-    let record = Place::record(first.pattern, argument(arguments, first.name));
-    Some((record, fields))
-}
-
 /// All record names of a request.
-pub(crate) fn names_of(arguments: &[&[u8]]) -> Box<[Name]> {
+pub(crate) fn names_of<'a>(arguments: &[&'a [u8]]) -> impl Iterator<Item = &'a [u8]> {
     let places = policy::table::find(arguments).map(|row| row.names.places(arguments));
     let names = places.unwrap_or_default().into_iter();
-    names
-        .map(|name| Name::from_slice(argument(arguments, name)))
-        .collect()
+    names.map(|name| argument(arguments, name))
 }
 
 fn argument<'a>(arguments: &[&'a [u8]], index: usize) -> &'a [u8] {

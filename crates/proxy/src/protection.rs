@@ -10,6 +10,7 @@ use waxseal_policy::{PatternId, ProtectedNames, RecordPattern};
 use crate::decoys::{Alarm, Decoys};
 use crate::keys::InVain;
 use crate::meters::Meters;
+use crate::plain::PlainReads;
 
 /// The protected records and what seals them.
 pub struct Protection {
@@ -22,6 +23,7 @@ pub struct Protection {
     per_user: Vec<bool>,
     in_vain: InVain,
     decoys: Option<Decoys>,
+    plain: PlainReads,
     meters: Option<Arc<Meters>>,
 }
 
@@ -36,6 +38,7 @@ impl Protection {
     #[must_use]
     pub fn new(protected: Vec<(RecordPattern, Sealer)>, mask: NameMask) -> Self {
         let (patterns, sealers): (Vec<_>, Vec<_>) = protected.into_iter().unzip();
+        let plain = PlainReads::new(patterns.len());
         Self {
             names: ProtectedNames::new(patterns),
             per_user: vec![false; sealers.len()],
@@ -45,8 +48,16 @@ impl Protection {
             users: None,
             in_vain: InVain::default(),
             decoys: None,
+            plain,
             meters: None,
         }
+    }
+
+    /// The same, letting clients write and delete records of Waxseal's own, under `waxseal:`.
+    #[must_use]
+    pub fn allow_own_writes(mut self, allow: bool) -> Self {
+        self.names = self.names.allow_own_writes(allow);
+        self
     }
 
     /// The same, asking this ring for keys that values name and sealers do not hold, and whether
@@ -115,6 +126,19 @@ impl Protection {
         self.decoys.as_ref()
     }
 
+    /// A plain value was read from a record of this pattern, where values are sealed.
+    pub(crate) fn plain_value_read(&self, pattern: PatternId) {
+        self.plain.warn(pattern, &self.names);
+    }
+
+    /// A script goes to the server.
+    pub(crate) fn script_forwarded(&self, command: &'static str) {
+        self.plain.script();
+        if let Some(meters) = self.metered() {
+            meters.traffic.script_forwarded(command);
+        }
+    }
+
     /// What is counted with, if anything is.
     #[inline]
     pub(crate) fn metered(&self) -> Option<&Arc<Meters>> {
@@ -136,17 +160,13 @@ impl Protection {
         &self.in_vain
     }
 
-    /// The user whose key a record's values are under, where its pattern wants that.
+    /// The user whose key a record's values are under, where its pattern wants that. A record whose name
+    /// has nothing in the place of the user is under the ring's key.
     pub(crate) fn user<'n>(&self, pattern: PatternId, name: &'n [u8]) -> Option<&'n [u8]> {
         let per_user = self.per_user.get(pattern.index()).copied()?;
         per_user
             .then(|| self.names.pattern(pattern).user(name))
             .flatten()
-    }
-
-    /// Whether a pattern's records are under keys of single users.
-    pub(crate) fn is_per_user(&self, pattern: PatternId) -> bool {
-        self.per_user.get(pattern.index()) == Some(&true)
     }
 
     /// A record name as the log may show it.

@@ -15,7 +15,7 @@ use crate::connection::Report;
 use crate::limits::Limits;
 use crate::meters::Meters;
 use crate::net::listener::{Incoming, Listen, ListenError, ListenTls, Listener};
-use crate::net::socket::Socket;
+use crate::net::socket::{Socket, Stream};
 use crate::net::upstream::{Upstream, kind};
 use crate::net::worker::{Handle, Order};
 use crate::protection::Protection;
@@ -79,9 +79,21 @@ impl Shares {
         if let Err(error) = &connected {
             self.failed(kind(error));
         }
+        connected.map(|stream| self.counted(stream))
+    }
+
+    /// Connects to the server and logs in. Where that fails, whoever needs a connection finds out why.
+    pub(crate) async fn connect_and_log_in(&self) -> Option<Socket> {
+        let stream = self.upstream.log_in(self.limits.connect).await.ok()?;
+        Some(self.counted(stream))
+    }
+
+    fn counted(&self, stream: Box<dyn Stream>) -> Socket {
         let counted = self.protection.metered();
-        let counted = counted.map(|meters| meters.traffic.upstream.clone());
-        connected.map(|stream| Socket::new(stream, counted))
+        Socket::new(
+            stream,
+            counted.map(|meters| meters.traffic.upstream.clone()),
+        )
     }
 
     /// A connection to the server did not come about, or ended.

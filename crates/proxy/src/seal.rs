@@ -59,6 +59,21 @@ impl Request<'_> {
     ) -> Result<(), SealError> {
         match change {
             RequestChange::None => out.extend_from_slice(self.raw),
+            RequestChange::Reword { arguments, word } => {
+                write_request_head(out, self.arguments.len());
+                let mut replaced = arguments.iter().peekable();
+                for (index, argument) in self.arguments.iter().enumerate() {
+                    let is_replaced = replaced.next_if(|at| **at == index).is_some();
+                    write_bulk(
+                        out,
+                        if is_replaced {
+                            word.as_bytes()
+                        } else {
+                            argument
+                        },
+                    );
+                }
+            }
             RequestChange::Replace { command, arguments } => {
                 let arguments = self.arguments.get(arguments).unwrap_or_default();
                 write_request_head(out, arguments.len().saturating_add(1));
@@ -67,7 +82,8 @@ impl Request<'_> {
                     write_bulk(out, argument);
                 }
             }
-            RequestChange::Seal(slots) => {
+            RequestChange::Seal(mut slots) => {
+                slots.sort_unstable_by_key(|slot| slot.argument);
                 let before = out.len();
                 let sent = if self.spans.is_empty() {
                     self.send_anew(slots, protection, keys, out)
@@ -83,15 +99,14 @@ impl Request<'_> {
         Ok(())
     }
 
-    /// The bytes between the values as they came, the values sealed.
+    /// The bytes between the values as they came, the values sealed. The slots are in order.
     fn send_spliced(
         &self,
-        mut slots: SmallVec<[ValueSlot; 2]>,
+        slots: SmallVec<[ValueSlot; 2]>,
         protection: &Protection,
         keys: &SealingKeys,
         out: &mut Vec<u8>,
     ) -> Result<(), SealError> {
-        slots.sort_unstable_by_key(|slot| slot.argument);
         let mut copied = 0;
         for slot in slots {
             // A value that cannot be found is a value that would go out in clear.
@@ -110,7 +125,7 @@ impl Request<'_> {
         Ok(())
     }
 
-    /// A line of words cannot hold an envelope: it is written as an array.
+    /// A line of words cannot hold an envelope: it is written as an array. The slots are in order.
     fn send_anew(
         &self,
         slots: SmallVec<[ValueSlot; 2]>,
@@ -119,13 +134,18 @@ impl Request<'_> {
         out: &mut Vec<u8>,
     ) -> Result<(), SealError> {
         write_request_head(out, self.arguments.len());
+        let mut slots = slots.iter().peekable();
         for (index, argument) in self.arguments.iter().enumerate() {
-            match slots.iter().find(|slot| slot.argument == index) {
+            match slots.next_if(|slot| slot.argument == index) {
                 Some(slot) => self.seal(slot, protection, keys, |value| write_bulk(out, value))?,
                 None => write_bulk(out, argument),
             }
         }
-        Ok(())
+        // A value that was not found is a value that went out in clear.
+        match slots.next() {
+            None => Ok(()),
+            Some(_) => Err(SealError::TooLong),
+        }
     }
 
     fn seal(
@@ -153,7 +173,8 @@ impl Request<'_> {
         let value = argument(slot.argument);
         let meters = protection.metered().map(|meters| &meters.values);
         let since = meters.and_then(ValueMetrics::sealing_begins);
-        let stored = if !protection.is_per_user(pattern) || !sealer.mode().seals() {
+        let of_user = sealer.mode().seals() && protection.user(pattern, name).is_some();
+        let stored = if !of_user {
             sealer.to_store(value, binding)
         } else {
             // Never under another key instead.

@@ -55,6 +55,23 @@ pub(crate) fn is_acknowledgement(word: &[u8]) -> bool {
     ACKNOWLEDGEMENTS.contains(&word)
 }
 
+/// Words that a server's announcements of its own maintenance begin with. They name an address where
+/// the client should go on: past the proxy, where it would write in clear.
+const MAINTENANCE: [&[u8]; 7] = [
+    b"MOVING",
+    b"MIGRATING",
+    b"MIGRATED",
+    b"SMIGRATING",
+    b"SMIGRATED",
+    b"FAILING_OVER",
+    b"FAILED_OVER",
+];
+
+/// Whether a push message that begins with this word would lead the client to another server.
+pub(crate) fn leads_elsewhere(word: &[u8]) -> bool {
+    MAINTENANCE.iter().any(|it| it.eq_ignore_ascii_case(word))
+}
+
 impl Subscriptions {
     /// Whether there are any.
     pub(crate) fn any(&self) -> bool {

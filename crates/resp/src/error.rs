@@ -50,10 +50,10 @@ pub enum ReplyError {
     /// A line does not end in CR LF, or a line that announces a number does not end at all.
     #[error("the server's reply has a line that does not end in CR LF")]
     LineEnd,
-    /// A bulk string is not followed by CR LF.
-    #[error("the server's reply has a bulk string that does not end where its length says")]
-    BulkEnd,
     /// Nested deeper than the limit.
     #[error("the server's reply is nested too deeply")]
     Depth,
+    /// A bulk string is not followed by CR LF.
+    #[error("the server's reply has a bulk string that does not end where its length says")]
+    BulkEnd,
 }

@@ -39,8 +39,8 @@ pub use passage::{Passage, Passed};
 pub use reply::{First, ReplyScanner, Scanned, first_word};
 pub use request::{Arguments, RequestLimits, RequestScanner, Scan};
 pub use write::{
-    write_array_head, write_bulk, write_bulk_head, write_error, write_integer, write_request_head,
-    write_simple,
+    write_array_head, write_bulk, write_bulk_head, write_error, write_error_bytes, write_integer,
+    write_request_head, write_simple,
 };
 
 /// The longest argument or bulk reply that Redis' default configuration allows, in bytes.

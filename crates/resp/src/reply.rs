@@ -1,5 +1,5 @@
-//! Replies of a server, both versions of the protocol: where one ends. Depth is a counter on a heap
-//! of bounded size, so hostile nesting costs a byte more, not a stack frame.
+//! Replies of a server, both versions of the protocol: where one ends. Each level of nesting costs a
+//! counter in a list of bounded length, not a stack frame.
 //!
 //! RESP3's streamed types (a length of `?`) are refused: no server sends them to a client.
 
@@ -7,8 +7,10 @@ use crate::error::ReplyError;
 use crate::number::{Line, line};
 use crate::passage::body_part;
 
-/// Arrays in arrays, at most. Redis' own replies have a handful.
-const DEEPEST: usize = 64;
+/// Arrays in arrays, at most: twice as many as a script of Redis can return (7,995).
+const MAX_DEPTH: usize = 16 * 1024;
+/// Levels whose counters are kept from one reply to the next.
+const KEPT_LEVELS: usize = 64;
 /// Elements of one array, at most.
 const MOST: u64 = 1 << 32;
 /// Bytes of one bulk string, at most: what a server can be configured to hold, and far from overflow.
@@ -85,6 +87,9 @@ impl ReplyScanner {
             };
             if ended && self.element_ended() {
                 self.started = false;
+                if self.open.capacity() > KEPT_LEVELS {
+                    self.open = Vec::new();
+                }
                 return Ok(Scanned { used, done: true });
             }
         }
@@ -142,7 +147,7 @@ impl ReplyScanner {
         if elements == 0 {
             return Ok(Some((len, true)));
         }
-        if self.open.len() >= DEEPEST {
+        if self.open.len() >= MAX_DEPTH {
             return Err(ReplyError::Depth);
         }
         self.open.push(elements);
@@ -202,6 +207,9 @@ pub enum First<'a> {
     Other,
 }
 
+/// A longer first element is no word.
+const MAX_WORD: usize = 64;
+
 /// Looks at the first element of an array or push message: what tells the messages of a subscription
 /// from replies.
 #[must_use]
@@ -220,12 +228,24 @@ pub fn first_word(buffer: &[u8]) -> First<'_> {
     let text = match element {
         [] => return First::Open,
         [b'$', text @ ..] => text,
+        // Of a push message, also written as a line.
+        [b'+', text @ ..] if buffer.first() == Some(&b'>') => {
+            let end = text.iter().position(|byte| *byte == b'\r');
+            return match end.and_then(|end| text.get(..end)) {
+                Some(word) if word.len() <= MAX_WORD => First::Word(word),
+                None if text.len() <= MAX_WORD => First::Open,
+                _ => First::Other,
+            };
+        }
         _ => return First::Other,
     };
     match line(text) {
         Line::Open => First::Open,
-        Line::Number(length @ 0..=64, len) => {
-            let length = usize::try_from(length).unwrap_or_default();
+        Line::Number(length @ 0.., len) => {
+            let length = usize::try_from(length).unwrap_or(usize::MAX);
+            if length > MAX_WORD {
+                return First::Other;
+            }
             text.get(len..len.saturating_add(length))
                 .map_or(First::Open, First::Word)
         }
@@ -311,6 +331,22 @@ mod tests {
     }
 
     #[test]
+    fn passes_a_reply_as_deep_as_a_script_can_return() {
+        for depth in [1, 64, 65, 8_000, MAX_DEPTH] {
+            let mut reply = b"*2\r\n:1\r\n".repeat(depth);
+            reply.extend_from_slice(b"+end\r\n");
+            let scanned = ReplyScanner::new().scan(&reply).unwrap();
+            assert_eq!((scanned.used, scanned.done), (reply.len(), true));
+            let (first, second) = reply.split_at(reply.len() / 2);
+            let mut scanner = ReplyScanner::new();
+            let used = scanner.scan(first).unwrap().used;
+            let rest = [&first[used..], second].concat();
+            let scanned = scanner.scan(&rest).unwrap();
+            assert_eq!((scanned.used, scanned.done), (rest.len(), true));
+        }
+    }
+
+    #[test]
     fn the_first_word_tells_a_message_from_a_reply() {
         assert_eq!(
             first_word(b"*3\r\n$7\r\nmessage\r\n"),
@@ -318,6 +354,12 @@ mod tests {
         );
         assert_eq!(first_word(b">2\r\n$4\r\npong"), First::Word(b"pong"));
         assert_eq!(first_word(b"*3\r\n$7\r\nmess"), First::Open);
+        assert_eq!(
+            first_word(b">2\r\n+MOVING\r\n:1\r\n"),
+            First::Word(b"MOVING")
+        );
+        assert_eq!(first_word(b">2\r\n+MOV"), First::Open);
+        assert_eq!(first_word(b"*2\r\n+MOVING\r\n:1\r\n"), First::Other);
         assert_eq!(first_word(b"*3\r"), First::Open);
         assert_eq!(first_word(b"*-1\r\n"), First::Other);
         assert_eq!(first_word(b"*1\r\n:1\r\n"), First::Other);

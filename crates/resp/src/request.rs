@@ -181,6 +181,14 @@ impl RequestScanner {
         &self.spans
     }
 
+    /// Bytes that are held beside the buffer to say where the arguments found so far stand, and will be
+    /// held once more to [give](Self::arguments) them.
+    #[must_use]
+    pub fn retained_bytes(&self) -> usize {
+        const PER_ARGUMENT: usize = size_of::<(usize, usize)>() + size_of::<&[u8]>();
+        self.spans.len().saturating_mul(PER_ARGUMENT)
+    }
+
     /// How many bytes of the buffer were read: at the next argument, or at the first byte of one
     /// that is not whole.
     #[must_use]

@@ -31,12 +31,17 @@ pub fn write_bulk(out: &mut Vec<u8>, text: &[u8]) {
 
 /// An error. The text is one line: anything that would end it is written as a space.
 pub fn write_error(out: &mut Vec<u8>, text: &str) {
+    one_line(out, b'-', text.as_bytes());
+}
+
+/// An error whose text need not be UTF-8.
+pub fn write_error_bytes(out: &mut Vec<u8>, text: &[u8]) {
     one_line(out, b'-', text);
 }
 
 /// A simple string, one line like an error.
 pub fn write_simple(out: &mut Vec<u8>, text: &str) {
-    one_line(out, b'+', text);
+    one_line(out, b'+', text.as_bytes());
 }
 
 /// An integer.
@@ -46,11 +51,11 @@ pub fn write_integer(out: &mut Vec<u8>, number: i64) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn one_line(out: &mut Vec<u8>, first: u8, text: &str) {
+fn one_line(out: &mut Vec<u8>, first: u8, text: &[u8]) {
     out.push(first);
-    out.extend(text.bytes().map(|byte| match byte {
+    out.extend(text.iter().map(|byte| match byte {
         b'\r' | b'\n' => b' ',
-        byte => byte,
+        byte => *byte,
     }));
     out.extend_from_slice(b"\r\n");
 }

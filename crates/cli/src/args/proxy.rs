@@ -26,6 +26,9 @@ pub(crate) struct ProxyArgs {
     /// Clients must log in to Redis themselves: the user of the store's URL is not theirs
     #[arg(long)]
     pub(crate) clients_authenticate: bool,
+    /// Clients may write and delete records of Waxseal's own, under `waxseal:`
+    #[arg(long)]
+    pub(crate) allow_own_writes: bool,
     /// Shared upstream connections of one worker
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) lanes: u16,
@@ -41,7 +44,7 @@ pub(crate) struct ProxyArgs {
     /// How long a request may stay half sent before its connection is closed
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) half_request: u64,
-    /// How long a client that does not read may hold up others
+    /// How long a client that reads too slowly may hold up others
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_stall: u64,
     /// How long requests under way may take after SIGTERM

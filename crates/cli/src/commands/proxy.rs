@@ -170,7 +170,7 @@ fn settings(
         stalled: Duration::from_secs(args.max_stall),
         ..Limits::default()
     };
-    let mut protection = protection(setup)?;
+    let mut protection = protection(setup)?.allow_own_writes(args.allow_own_writes);
     if let Some(meters) = meters {
         protection = protection.meters(meters);
     }

@@ -17,7 +17,7 @@ pub(super) fn get(request: Request<'_>) -> Action {
 
 /// `HMGET name field…`.
 pub(super) fn m_get(request: Request<'_>) -> Action {
-    reply(each_field(request, 2, request.len()))
+    each_field(request, 2, request.len())
 }
 
 /// `HGETALL name`.
@@ -133,7 +133,7 @@ pub(super) fn get_ex(request: Request<'_>) -> Result<Action, Reason> {
         persist.then_some(1).or_else(|| lifetime(arguments, at))
     };
     let (first, end) = fields(arguments, 1, option).ok_or(Reason::UnforeseenForm)?;
-    Ok(reply(each_field(request, first, end)))
+    Ok(each_field(request, first, end))
 }
 
 /// `HGETDEL name FIELDS count field…`.
@@ -142,7 +142,7 @@ pub(super) fn get_del(request: Request<'_>) -> Result<Action, Reason> {
         return Ok(Action::Forward);
     }
     let (first, end) = fields(request.arguments, 1, |_| None).ok_or(Reason::UnforeseenForm)?;
-    Ok(reply(each_field(request, first, end)))
+    Ok(each_field(request, first, end))
 }
 
 /// Where the fields of `… FIELDS count field…` begin and end, with `each` arguments to a field; the
@@ -172,9 +172,15 @@ fn fields(
     found
 }
 
-fn each_field(request: Request<'_>, first: usize, end: usize) -> ReplyShape {
-    let places = (first..end).map(|field| request.field(1, field));
-    ReplyShape::Each(places.collect())
+fn each_field(request: Request<'_>, first: usize, end: usize) -> Action {
+    match request.place(1) {
+        Some(place) => reply(ReplyShape::EachField {
+            pattern: place.pattern,
+            name: 1,
+            fields: first..end,
+        }),
+        None => Action::Forward,
+    }
 }
 
 /// Field, value, field, value.

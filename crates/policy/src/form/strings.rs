@@ -77,9 +77,8 @@ pub(super) fn set_nx(request: Request<'_>) -> Result<Action, Reason> {
 }
 
 /// `MGET name…`.
-pub(super) fn m_get(request: Request<'_>) -> Action {
-    let places = (1..request.len()).map(|name| request.place(name));
-    reply(ReplyShape::Each(places.collect()))
+pub(super) fn m_get() -> Action {
+    reply(ReplyShape::EachName)
 }
 
 /// `MSET name value…`, `MSETNX name value…`: slot by slot.

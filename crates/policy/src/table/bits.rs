@@ -7,11 +7,11 @@ use crate::refusal::{DataKind, Reason};
 const BITMAPS: Reason = Reason::NotYetSealed(DataKind::Bitmaps);
 
 pub(super) const ROWS: &[Row] = &[
-    refuse("bitcount", FIRST, BITMAPS),
+    refuse("bitcount", FIRST, BITMAPS).reads(),
     refuse("bitfield", FIRST, BITMAPS),
-    refuse("bitfield_ro", FIRST, BITMAPS),
-    refuse("bitpos", FIRST, BITMAPS),
-    refuse("getbit", FIRST, BITMAPS),
+    refuse("bitfield_ro", FIRST, BITMAPS).reads(),
+    refuse("bitpos", FIRST, BITMAPS).reads(),
+    refuse("getbit", FIRST, BITMAPS).reads(),
     refuse("setbit", FIRST, BITMAPS),
     // The destination, then the sources.
     refuse("bitop", at(2, -1, 1), BITMAPS),

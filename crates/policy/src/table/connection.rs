@@ -1,7 +1,8 @@
 //! The connection itself: who speaks, in which protocol, in which database. No record names.
 
-use super::{EffectRule, Row, container, nameless};
+use super::{EffectRule, Names, Row, Treatment, container, nameless, row};
 use crate::decision::Effect;
+use crate::refusal::Reason;
 
 /// Asks for or changes what belongs to this one connection.
 const fn own(name: &'static str) -> Row {
@@ -9,19 +10,20 @@ const fn own(name: &'static str) -> Row {
 }
 
 pub(super) const ROWS: &[Row] = &[
-    nameless("auth").with(Effect::Auth),
+    nameless("auth").counted(Effect::Auth, 2, 3),
     nameless("echo"),
     nameless("hello").with(Effect::Hello),
     nameless("ping"),
     nameless("quit").with(Effect::Quit),
-    nameless("reset").with(Effect::Reset),
-    nameless("select").with(Effect::Select),
+    nameless("reset").counted(Effect::Reset, 1, 1),
+    nameless("select").counted(Effect::Select, 2, 2),
     own("asking"),
     own("readonly"),
     own("readwrite"),
     container("client").with(Effect::Connection),
     own("client|caching"),
-    own("client|capa"),
+    // Of what a client says that it can do, only one thing concerns the proxy.
+    row("client|capa", Names::None, Treatment::WithoutRedirect).with(Effect::Connection),
     own("client|getname"),
     own("client|getredir"),
     own("client|help"),
@@ -30,6 +32,13 @@ pub(super) const ROWS: &[Row] = &[
     own("client|info"),
     own("client|kill"),
     own("client|list"),
+    // The server would tell the client to go on at another address, past the proxy. Clients ask for it
+    // of themselves, and do without it where the server does not know it.
+    row(
+        "client|maint_notifications",
+        Names::None,
+        Treatment::RefuseAlways(Reason::UnknownSubcommand),
+    ),
     own("client|no-evict"),
     own("client|no-touch"),
     own("client|pause"),
@@ -45,6 +54,6 @@ pub(super) const ROWS: &[Row] = &[
     own("host:"),
     own("post"),
     // Only what the connection is called.
-    nameless("client|setinfo").with(Effect::Label),
-    nameless("client|setname").with(Effect::Label),
+    nameless("client|setinfo").counted(Effect::Label, 4, 4),
+    nameless("client|setname").counted(Effect::Label, 3, 3),
 ];

@@ -8,13 +8,13 @@ const GEO: Reason = Reason::NotYetSealed(DataKind::Geo);
 
 pub(super) const ROWS: &[Row] = &[
     refuse("geoadd", FIRST, GEO),
-    refuse("geodist", FIRST, GEO),
-    refuse("geohash", FIRST, GEO),
-    refuse("geopos", FIRST, GEO),
+    refuse("geodist", FIRST, GEO).reads(),
+    refuse("geohash", FIRST, GEO).reads(),
+    refuse("geopos", FIRST, GEO).reads(),
     refuse("georadius", Names::Radius, GEO),
-    refuse("georadius_ro", FIRST, GEO),
+    refuse("georadius_ro", FIRST, GEO).reads(),
     refuse("georadiusbymember", Names::Radius, GEO),
-    refuse("georadiusbymember_ro", FIRST, GEO),
-    refuse("geosearch", FIRST, GEO),
+    refuse("georadiusbymember_ro", FIRST, GEO).reads(),
+    refuse("geosearch", FIRST, GEO).reads(),
     refuse("geosearchstore", FIRST_TWO, GEO),
 ];

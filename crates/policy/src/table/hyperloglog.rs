@@ -8,7 +8,7 @@ const HYPERLOGLOGS: Reason = Reason::NotYetSealed(DataKind::HyperLogLogs);
 
 pub(super) const ROWS: &[Row] = &[
     refuse("pfadd", FIRST, HYPERLOGLOGS),
-    refuse("pfcount", ALL, HYPERLOGLOGS),
+    refuse("pfcount", ALL, HYPERLOGLOGS).reads(),
     refuse("pfdebug", SECOND, HYPERLOGLOGS),
     refuse("pfmerge", ALL, HYPERLOGLOGS),
     nameless("pfselftest"),

@@ -6,9 +6,9 @@ use crate::decision::{Channels, Effect};
 pub(super) const ROWS: &[Row] = &[
     nameless("publish"),
     nameless("spublish"),
-    nameless("subscribe").with(Effect::Subscribe(Channels::Plain)),
-    nameless("psubscribe").with(Effect::Subscribe(Channels::Patterns)),
-    nameless("ssubscribe").with(Effect::Subscribe(Channels::Shards)),
+    nameless("subscribe").at_least(Effect::Subscribe(Channels::Plain), 2),
+    nameless("psubscribe").at_least(Effect::Subscribe(Channels::Patterns), 2),
+    nameless("ssubscribe").at_least(Effect::Subscribe(Channels::Shards), 2),
     nameless("unsubscribe").with(Effect::Unsubscribe(Channels::Plain)),
     nameless("punsubscribe").with(Effect::Unsubscribe(Channels::Patterns)),
     nameless("sunsubscribe").with(Effect::Unsubscribe(Channels::Shards)),

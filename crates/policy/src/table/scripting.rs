@@ -7,12 +7,18 @@ use crate::names::counted;
 use crate::refusal::Reason::RunsCode;
 
 pub(super) const ROWS: &[Row] = &[
-    refuse("eval", counted(2), RunsCode),
-    refuse("eval_ro", counted(2), RunsCode),
-    refuse("evalsha", counted(2), RunsCode),
-    refuse("evalsha_ro", counted(2), RunsCode),
-    refuse("fcall", counted(2), RunsCode),
-    refuse("fcall_ro", counted(2), RunsCode),
+    refuse("eval", counted(2), RunsCode).with(Effect::Script),
+    refuse("eval_ro", counted(2), RunsCode)
+        .reads()
+        .with(Effect::Script),
+    refuse("evalsha", counted(2), RunsCode).with(Effect::Script),
+    refuse("evalsha_ro", counted(2), RunsCode)
+        .reads()
+        .with(Effect::Script),
+    refuse("fcall", counted(2), RunsCode).with(Effect::Script),
+    refuse("fcall_ro", counted(2), RunsCode)
+        .reads()
+        .with(Effect::Script),
     container("function"),
     nameless("function|delete"),
     nameless("function|dump"),

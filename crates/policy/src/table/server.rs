@@ -1,7 +1,7 @@
 //! The server, its cluster, its replicas, its access rules. Almost nothing here names a record; replication
 //! is refused, because what follows on such a connection is no longer requests and replies.
 
-use super::{Form, Names, Row, Treatment, container, form, nameless, pass, row};
+use super::{Form, Names, Row, Timeout, Treatment, container, form, nameless, pass, row};
 use crate::decision::Effect;
 use crate::names::{SECOND, at};
 use crate::refusal::Reason;
@@ -27,8 +27,9 @@ pub(super) const ROWS: &[Row] = &[
     nameless("bgsave"),
     nameless("dbsize"),
     nameless("failover"),
-    nameless("flushall"),
-    nameless("flushdb"),
+    // Without ASYNC, newer servers answer when the memory is free.
+    nameless("flushall").blocking(Timeout::Unstated),
+    nameless("flushdb").blocking(Timeout::Unstated),
     nameless("info"),
     nameless("lastsave"),
     nameless("lolwut"),
@@ -39,13 +40,13 @@ pub(super) const ROWS: &[Row] = &[
     nameless("swapdb"),
     nameless("time"),
     nameless("trimslots"),
-    nameless("monitor").with(Effect::Monitor),
+    nameless("monitor").counted(Effect::Monitor, 1, 1),
     // The connection ends with the server.
     nameless("shutdown").with(Effect::Connection),
     container("acl"),
     nameless("acl|cat"),
     nameless("acl|deluser"),
-    form("acl|dryrun", FROM_FOURTH, Form::DryRun),
+    form("acl|dryrun", FROM_FOURTH, Form::DryRun).reads(),
     nameless("acl|genpass"),
     nameless("acl|getuser"),
     nameless("acl|help"),
@@ -86,7 +87,8 @@ pub(super) const ROWS: &[Row] = &[
     nameless("cluster|reset"),
     nameless("cluster|saveconfig"),
     nameless("cluster|set-config-epoch"),
-    nameless("cluster|setslot"),
+    // Valkey answers when its replicas have agreed.
+    nameless("cluster|setslot").blocking(Timeout::Unstated),
     nameless("cluster|shards"),
     nameless("cluster|slaves"),
     nameless("cluster|slot-stats"),
@@ -96,8 +98,8 @@ pub(super) const ROWS: &[Row] = &[
     container("command"),
     nameless("command|count"),
     nameless("command|docs"),
-    form("command|getkeys", FROM_THIRD, Form::GetKeys),
-    form("command|getkeysandflags", FROM_THIRD, Form::GetKeys),
+    form("command|getkeys", FROM_THIRD, Form::GetKeys).reads(),
+    form("command|getkeysandflags", FROM_THIRD, Form::GetKeys).reads(),
     nameless("command|help"),
     nameless("command|info"),
     nameless("command|list"),
@@ -140,7 +142,7 @@ pub(super) const ROWS: &[Row] = &[
     nameless("memory|malloc-stats"),
     nameless("memory|purge"),
     nameless("memory|stats"),
-    pass("memory|usage", SECOND),
+    pass("memory|usage", SECOND).reads(),
     container("module"),
     nameless("module|help"),
     nameless("module|list"),
@@ -155,9 +157,17 @@ pub(super) const ROWS: &[Row] = &[
     // Of its subcommands those have rows that name records and show nothing of them but measures; any
     // other is treated as an unknown command.
     container("debug").with(Effect::Connection),
-    pass("debug|digest-value", at(2, -1, 1)).with(Effect::Connection),
-    pass("debug|htstats-key", SECOND).with(Effect::Connection),
-    pass("debug|object", SECOND).with(Effect::Connection),
-    pass("debug|sdslen", SECOND).with(Effect::Connection),
+    pass("debug|digest-value", at(2, -1, 1))
+        .reads()
+        .with(Effect::Connection),
+    pass("debug|htstats-key", SECOND)
+        .reads()
+        .with(Effect::Connection),
+    pass("debug|object", SECOND)
+        .reads()
+        .with(Effect::Connection),
+    pass("debug|sdslen", SECOND)
+        .reads()
+        .with(Effect::Connection),
     nameless("debug|sleep").with(Effect::Connection),
 ];

@@ -7,7 +7,7 @@ use crate::refusal::{DataKind, Reason};
 const STREAMS: Reason = Reason::NotYetSealed(DataKind::Streams);
 
 /// They wait only when told to.
-const fn reading(name: &'static str) -> Row {
+const fn may_wait(name: &'static str) -> Row {
     Row {
         effect: EffectRule::BlockingWithBlock,
         ..refuse(name, Names::Streams, STREAMS)
@@ -24,15 +24,15 @@ pub(super) const ROWS: &[Row] = &[
     refuse("xdel", FIRST, STREAMS),
     refuse("xdelex", FIRST, STREAMS),
     refuse("xidmprecord", FIRST, STREAMS),
-    refuse("xlen", FIRST, STREAMS),
+    refuse("xlen", FIRST, STREAMS).reads(),
     refuse("xnack", FIRST, STREAMS),
-    refuse("xpending", FIRST, STREAMS),
-    refuse("xrange", FIRST, STREAMS),
-    refuse("xrevrange", FIRST, STREAMS),
+    refuse("xpending", FIRST, STREAMS).reads(),
+    refuse("xrange", FIRST, STREAMS).reads(),
+    refuse("xrevrange", FIRST, STREAMS).reads(),
     refuse("xsetid", FIRST, STREAMS),
     refuse("xtrim", FIRST, STREAMS),
-    reading("xread"),
-    reading("xreadgroup"),
+    may_wait("xread").reads(),
+    may_wait("xreadgroup"),
     container("xgroup"),
     refuse("xgroup|create", SECOND, STREAMS),
     refuse("xgroup|createconsumer", SECOND, STREAMS),
@@ -41,8 +41,8 @@ pub(super) const ROWS: &[Row] = &[
     refuse("xgroup|setid", SECOND, STREAMS),
     nameless("xgroup|help"),
     container("xinfo"),
-    refuse("xinfo|consumers", SECOND, STREAMS),
-    refuse("xinfo|groups", SECOND, STREAMS),
-    refuse("xinfo|stream", SECOND, STREAMS),
+    refuse("xinfo|consumers", SECOND, STREAMS).reads(),
+    refuse("xinfo|groups", SECOND, STREAMS).reads(),
+    refuse("xinfo|stream", SECOND, STREAMS).reads(),
     nameless("xinfo|help"),
 ];

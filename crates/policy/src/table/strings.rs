@@ -13,11 +13,11 @@ const COUNTED_PAIRS: Names = Names::Counted {
 };
 
 pub(super) const ROWS: &[Row] = &[
-    form("get", FIRST, Form::Get),
+    form("get", FIRST, Form::Get).reads(),
     form("getdel", FIRST, Form::Get),
     form("getex", FIRST, Form::GetEx),
     form("getset", FIRST, Form::GetSet),
-    form("mget", ALL, Form::MGet),
+    form("mget", ALL, Form::MGet).reads(),
     form("mset", at(1, -1, 2), Form::MSet),
     form("msetnx", at(1, -1, 2), Form::MSet),
     form("msetex", COUNTED_PAIRS, Form::MSetEx),
@@ -26,9 +26,9 @@ pub(super) const ROWS: &[Row] = &[
     form("psetex", FIRST, Form::SetEx),
     form("setnx", FIRST, Form::SetNx),
     // Answered from the whole value.
-    form("strlen", FIRST, Form::StrLen),
-    form("getrange", FIRST, Form::GetRange),
-    form("substr", FIRST, Form::GetRange),
+    form("strlen", FIRST, Form::StrLen).reads(),
+    form("getrange", FIRST, Form::GetRange).reads(),
+    form("substr", FIRST, Form::GetRange).reads(),
     refuse("append", FIRST, ComputesOnValue),
     refuse("setrange", FIRST, ComputesOnValue),
     refuse("decr", FIRST, ComputesOnValue),
@@ -40,8 +40,8 @@ pub(super) const ROWS: &[Row] = &[
     // A plain DELEX passes.
     form("delex", FIRST, Form::DelEx),
     refuse("delifeq", FIRST, ComparesValue),
-    refuse("digest", FIRST, ComparesValue),
-    refuse("lcs", FIRST_TWO, ComparesValue),
+    refuse("digest", FIRST, ComparesValue).reads(),
+    refuse("lcs", FIRST_TWO, ComparesValue).reads(),
     // Its names are behind a word of their own; each argument is taken for one.
-    refuse("stralgo", at(2, -1, 1), ComparesValue),
+    refuse("stralgo", at(2, -1, 1), ComparesValue).reads(),
 ];

@@ -5,9 +5,9 @@ use crate::decision::Effect;
 use crate::names::ALL;
 
 pub(super) const ROWS: &[Row] = &[
-    nameless("multi").with(Effect::Multi),
-    nameless("exec").with(Effect::Exec),
-    nameless("discard").with(Effect::Discard),
-    pass("watch", ALL).with(Effect::Watch),
-    nameless("unwatch").with(Effect::Unwatch),
+    nameless("multi").counted(Effect::Multi, 1, 1),
+    nameless("exec").counted(Effect::Exec, 1, 1),
+    nameless("discard").counted(Effect::Discard, 1, 1),
+    pass("watch", ALL).reads().at_least(Effect::Watch, 2),
+    nameless("unwatch").counted(Effect::Unwatch, 1, 1),
 ];

@@ -1,23 +1,26 @@
 //! Vector sets: the server compares vectors, and their attributes stand beside them in clear.
 
-use super::{Row, refuse};
+use super::{Row, Timeout, refuse};
 use crate::names::FIRST;
 use crate::refusal::{DataKind, Reason};
 
 const VECTOR_SETS: Reason = Reason::NotYetSealed(DataKind::VectorSets);
 
 pub(super) const ROWS: &[Row] = &[
-    refuse("vadd", FIRST, VECTOR_SETS),
-    refuse("vcard", FIRST, VECTOR_SETS),
-    refuse("vdim", FIRST, VECTOR_SETS),
-    refuse("vemb", FIRST, VECTOR_SETS),
-    refuse("vgetattr", FIRST, VECTOR_SETS),
-    refuse("vinfo", FIRST, VECTOR_SETS),
-    refuse("vismember", FIRST, VECTOR_SETS),
-    refuse("vlinks", FIRST, VECTOR_SETS),
-    refuse("vrandmember", FIRST, VECTOR_SETS),
-    refuse("vrange", FIRST, VECTOR_SETS),
+    // They may work in a thread of their own.
+    refuse("vadd", FIRST, VECTOR_SETS).blocking(Timeout::Unstated),
+    refuse("vcard", FIRST, VECTOR_SETS).reads(),
+    refuse("vdim", FIRST, VECTOR_SETS).reads(),
+    refuse("vemb", FIRST, VECTOR_SETS).reads(),
+    refuse("vgetattr", FIRST, VECTOR_SETS).reads(),
+    refuse("vinfo", FIRST, VECTOR_SETS).reads(),
+    refuse("vismember", FIRST, VECTOR_SETS).reads(),
+    refuse("vlinks", FIRST, VECTOR_SETS).reads(),
+    refuse("vrandmember", FIRST, VECTOR_SETS).reads(),
+    refuse("vrange", FIRST, VECTOR_SETS).reads(),
     refuse("vrem", FIRST, VECTOR_SETS),
     refuse("vsetattr", FIRST, VECTOR_SETS),
-    refuse("vsim", FIRST, VECTOR_SETS),
+    refuse("vsim", FIRST, VECTOR_SETS)
+        .reads()
+        .blocking(Timeout::Unstated),
 ];

@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use waxseal_policy::decide;
 
-use crate::{names, words};
+use crate::{names, split};
 
 #[test]
 fn a_request_with_a_value_or_two_allocates_nothing() {
@@ -26,7 +26,7 @@ fn a_request_with_a_value_or_two_allocates_nothing() {
         "APPEND wa:1 v",
         "JSON.SET doc $ v",
     ] {
-        let arguments = words(request);
+        let arguments = split(request);
         let counted = allocation_counter::measure(|| {
             black_box(decide(&names, &arguments));
         });

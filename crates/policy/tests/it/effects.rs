@@ -40,6 +40,9 @@ fn tells_what_a_request_does_to_its_connection() {
         ("XREAD STREAMS BLOCK 0", Effect::None),
         ("XREAD COUNT 1 block 0 STREAMS log 0", Effect::Blocking),
         ("XREADGROUP GROUP BLOCK c STREAMS log >", Effect::None),
+        // Not certain to be of a form that does not wait.
+        ("XREAD LATER 1 STREAMS log 0", Effect::Blocking),
+        ("XREAD COUNT 1", Effect::Blocking),
         (
             "XREADGROUP GROUP g c BLOCK 9 STREAMS log >",
             Effect::Blocking,
@@ -49,11 +52,17 @@ fn tells_what_a_request_does_to_its_connection() {
         ("CLIENT ID", Effect::Connection),
         ("CLIENT TRACKING ON", Effect::Connection),
         ("CLIENT", Effect::Connection),
-        ("CLIENT FUTURE", Effect::Connection),
+        ("CLIENT FUTURE", Effect::None),
+        ("CLIENT MAINT_NOTIFICATIONS ON", Effect::None),
         ("ASKING", Effect::Connection),
         ("READONLY", Effect::Connection),
         ("SCRIPT DEBUG YES", Effect::Connection),
         ("SCRIPT LOAD code", Effect::None),
+        ("EVAL code 0", Effect::Script),
+        ("EVALSHA_RO hash 1 log", Effect::Script),
+        ("fcall f 0", Effect::Script),
+        ("FLUSHALL", Effect::Blocking),
+        ("CLUSTER SETSLOT 1 STABLE", Effect::Blocking),
         ("FUTURE log", Effect::Connection),
         ("DEBUG SLEEP 0", Effect::Connection),
         ("HIMPORT PREPARE set f", Effect::Connection),
@@ -68,10 +77,35 @@ fn client_reply_counts_in_its_exact_forms_only() {
         ("CLIENT REPLY ON", Effect::ReplyOn),
         ("client reply off", Effect::ReplyOff),
         ("Client Reply Skip", Effect::ReplySkip),
-        ("CLIENT REPLY", Effect::Connection),
-        ("CLIENT REPLY OFF now", Effect::Connection),
-        ("CLIENT REPLY MAYBE", Effect::Connection),
+        ("CLIENT REPLY", Effect::Malformed),
+        ("CLIENT REPLY OFF now", Effect::Malformed),
+        ("CLIENT REPLY MAYBE", Effect::Malformed),
     ] {
         assert_eq!(decided(request).effect, effect, "{request}");
+    }
+}
+
+#[test]
+fn a_command_with_too_many_or_too_few_arguments_has_no_effect_that_is_known() {
+    for request in [
+        "MULTI now",
+        "EXEC now",
+        "DISCARD now",
+        "UNWATCH log",
+        "WATCH",
+        "RESET now",
+        "MONITOR now",
+        "SELECT",
+        "SELECT 1 2",
+        "AUTH",
+        "AUTH a b c",
+        "SUBSCRIBE",
+        "PSUBSCRIBE",
+        "SSUBSCRIBE",
+        "CLIENT SETNAME",
+        "CLIENT SETNAME a b",
+        "CLIENT SETINFO LIB-NAME",
+    ] {
+        assert_eq!(decided(request).effect, Effect::Malformed, "{request}");
     }
 }

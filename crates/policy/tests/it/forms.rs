@@ -5,7 +5,7 @@
 use waxseal_policy::{Action, Reason, decide};
 use waxseal_testing::{Flavor, RedisServer};
 
-use crate::{names, words};
+use crate::{names, split};
 
 /// The beginning of a request, and words that may follow it in any order, up to three of them.
 const FAMILIES: [(&str, &[&str]); 17] = [
@@ -114,7 +114,7 @@ fn every_form_that_a_server_accepts_is_known() {
                 // Whatever an earlier request took away.
                 client.cmd(&["HSET", "wa:h", "f", "v", "g", "w"]);
                 client.cmd(&["RPUSH", "wa:l", "v", "w"]);
-                let arguments = words(&request);
+                let arguments = split(&request);
                 if client.cmd(&arguments).error().is_some() {
                     continue;
                 }

@@ -5,11 +5,13 @@ mod allocations;
 mod decisions;
 mod effects;
 mod forms;
+mod own_records;
 mod positions;
 mod properties;
 mod refusals;
 mod rows;
 mod servers;
+mod words;
 
 use waxseal_policy::{Action, Decision, Place, ProtectedNames, RecordPattern, ReplyShape};
 use waxseal_policy::{RequestChange, decide};
@@ -25,12 +27,12 @@ fn policy(patterns: &[&str]) -> ProtectedNames {
 }
 
 /// A request written with blanks.
-fn words(request: &str) -> Vec<&[u8]> {
+fn split(request: &str) -> Vec<&[u8]> {
     request.split(' ').map(str::as_bytes).collect()
 }
 
 fn decided(request: &str) -> Decision {
-    decide(&names(), &words(request))
+    decide(&names(), &split(request))
 }
 
 /// An action in a few words: `seal 2@1` is the value at 2 of the record named at 1, `3@1/2` is that
@@ -45,6 +47,7 @@ fn shown(action: &Action) -> String {
                 RequestChange::Seal(slots) => slots.iter().fold("seal".to_owned(), |text, slot| {
                     format!("{text} {}{}", slot.argument, at(slot.place))
                 }),
+                RequestChange::Reword { arguments, word } => format!("{arguments:?} {word}"),
                 RequestChange::Replace { command, arguments } => {
                     format!("{command} {}..{}", arguments.start, arguments.end)
                 }
@@ -59,10 +62,12 @@ fn reply(shape: &ReplyShape) -> String {
         ReplyShape::AsItIs => "as it is".to_owned(),
         ReplyShape::Value(place) => format!("value {}", at(*place)),
         ReplyShape::Elements(place) => format!("elements {}", at(*place)),
-        ReplyShape::Each(places) => places.iter().fold("each".to_owned(), |text, place| {
-            let place = place.map_or("-".to_owned(), at);
-            format!("{text} {place}")
-        }),
+        ReplyShape::EachName => "each name".to_owned(),
+        ReplyShape::EachField { name, fields, .. } => {
+            fields.clone().fold("each".to_owned(), |text, field| {
+                format!("{text} @{name}/{field}")
+            })
+        }
         ReplyShape::Fields { name, .. } => format!("fields @{name}"),
         ReplyShape::ScannedFields { name, .. } => format!("scanned fields @{name}"),
         ReplyShape::OnlyValues { name, .. } => format!("only values @{name}"),

@@ -6,7 +6,7 @@ use waxseal_policy::table::{Names, Row, find, rows};
 use waxseal_testing::{Flavor, RedisServer, Reply};
 
 use crate::servers::{self, Says};
-use crate::words;
+use crate::split;
 
 /// What they name tells the server a slot, and is no record: shard channels, a cursor.
 const NAME_NO_RECORD: [&str; 4] = ["spublish", "ssubscribe", "sunsubscribe", "clusterscan"];
@@ -120,7 +120,7 @@ fn finds_the_names_that_each_server_finds_in_a_request() {
         let server = RedisServer::builder().flavor(flavor).start();
         let mut client = server.client();
         for request in MOVABLE {
-            let arguments = words(request);
+            let arguments = split(request);
             let row = find(&arguments).expect("a row");
             let known = client
                 .cmd(&[&b"COMMAND"[..], b"INFO", arguments[0]])

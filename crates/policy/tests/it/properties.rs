@@ -4,7 +4,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use waxseal_policy::table::rows;
-use waxseal_policy::{Action, RequestChange, certainly_forwarded, decide};
+use waxseal_policy::{Action, RequestChange, decide, decide_early};
 
 use crate::names;
 
@@ -107,7 +107,7 @@ fn slices<A: AsRef<[u8]>>(request: &[A]) -> Vec<&[u8]> {
 }
 
 fn is_protected(name: &str) -> bool {
-    name.starts_with("sess:") || (name.starts_with("wa:") && name.len() > 3)
+    name.starts_with("sess:") || name.starts_with("wa:")
 }
 
 /// Values that the request would show to the server: all that are not sealed. For each the place
@@ -121,7 +121,7 @@ fn values_in_clear(
         Action::Refuse(_) => return Ok(Vec::new()),
         Action::Transform(transform) => match transform.request {
             RequestChange::Seal(slots) => slots,
-            RequestChange::None => Default::default(),
+            RequestChange::None | RequestChange::Reword { .. } => Default::default(),
             RequestChange::Replace { arguments, .. } => {
                 let sent = arguments.filter(|at| request[*at].starts_with(VALUE));
                 return Ok(sent.collect());
@@ -268,6 +268,9 @@ proptest! {
                         prop_assert!(slot.place.field.is_none_or(|field| field < slot.argument));
                     }
                 }
+                RequestChange::Reword { arguments, .. } => {
+                    prop_assert!(arguments.iter().all(|at| *at > 0 && *at < request.len()));
+                }
                 RequestChange::Replace { arguments, .. } => {
                     prop_assert!(arguments.start <= arguments.end);
                     prop_assert!(arguments.end <= request.len());
@@ -281,12 +284,9 @@ proptest! {
         let arguments = slices(&request);
         let seen = seen.min(arguments.len());
         let so_far = &arguments[..seen];
-        if certainly_forwarded(&names(), so_far, arguments.len()) {
-            let whole = decide(&names(), &arguments);
-            prop_assert_eq!(whole.action, Action::Forward);
-            if seen > 0 {
-                prop_assert_eq!(whole.effect, decide(&names(), so_far).effect);
-            }
+        if let Some(early) = decide_early(&names(), so_far, arguments.len()) {
+            prop_assert_eq!(&early.action, &Action::Forward);
+            prop_assert_eq!(early, decide(&names(), &arguments));
         }
     }
 
@@ -294,7 +294,7 @@ proptest! {
     fn what_was_certain_stays_certain(request in anything()) {
         let arguments = slices(&request);
         let certain: Vec<bool> = (0..=arguments.len())
-            .map(|seen| certainly_forwarded(&names(), &arguments[..seen], arguments.len()))
+            .map(|seen| decide_early(&names(), &arguments[..seen], arguments.len()).is_some())
             .collect();
         prop_assert!(certain.is_sorted(), "{:?} {:?}", request, certain);
         let forwarded = decide(&names(), &arguments).action == Action::Forward;
@@ -337,7 +337,7 @@ fn a_long_request_is_certain_early() {
     ] {
         let so_far: Vec<&[u8]> = so_far.iter().map(|word| word.as_bytes()).collect();
         assert_eq!(
-            certainly_forwarded(&names(), &so_far, total),
+            decide_early(&names(), &so_far, total).is_some(),
             certain,
             "{so_far:?}"
         );

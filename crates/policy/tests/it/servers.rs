@@ -29,6 +29,36 @@ pub(crate) fn all() -> Vec<Commands> {
     all
 }
 
+/// The commands that live servers flag as writing, each with its server.
+pub(crate) fn writing() -> Vec<(String, String)> {
+    let mut writing = Vec::new();
+    for flavor in Flavor::ALL {
+        let server = RedisServer::builder().flavor(flavor).start();
+        let mut entries = server.client().cmd(&["COMMAND"]).array();
+        let before = writing.len();
+        while let Some(entry) = entries.pop() {
+            let parts = entry.array();
+            if parts[2].to_text().lines().any(|flag| flag == "write") {
+                writing.push((format!("{flavor:?}"), parts[0].to_text()));
+            }
+            // Redis 6.2 lists no subcommands.
+            entries.extend(
+                parts
+                    .into_iter()
+                    .nth(9)
+                    .map(Reply::array)
+                    .into_iter()
+                    .flatten(),
+            );
+        }
+        assert!(
+            writing.len() > before + 80,
+            "{flavor:?} has more writing commands than that"
+        );
+    }
+    writing
+}
+
 fn live(flavor: Flavor) -> Commands {
     let server = RedisServer::builder().flavor(flavor).start();
     let mut says = BTreeMap::new();

@@ -4,15 +4,20 @@
 
 use waxseal_policy::Effect;
 
-use super::requests::Next;
-use super::{Answering, Identity, Labels, Talk, Transaction};
+use super::requests::{Next, One};
+use super::{Answering, Identity, Labels, ReplyMode, Talk};
 use crate::answers;
 use crate::pending::{Left, Pending, Protocol, Shape};
 use crate::seal::Request;
 use crate::subscriptions::{word_of_subscribe, word_of_unsubscribe};
 
+/// `CLIENT REPLY ON`.
+const REPLY_ON: &[u8] = b"*3\r\n$6\r\nCLIENT\r\n$5\r\nREPLY\r\n$2\r\nON\r\n";
 /// The longest label that is remembered.
 const LONGEST_LABEL: usize = 1024;
+/// The longest request that goes on a lane: while it is on its way, no other can be, and a server may be
+/// configured to close a connection over an argument of a megabyte.
+const LONGEST_ON_LANE: usize = 512 * 1024;
 
 impl Talk {
     /// Whether this request cannot go out on a lane, and what it needs.
@@ -25,9 +30,11 @@ impl Talk {
         // Servers close connections that speak HTTP at them; a lane is not for that.
         let inline = request.spans.is_empty();
         match effect {
-            _ if inline => Some(Next::Own),
-            Effect::None if self.protocol != lane.protocol => Some(Next::Lane(self.protocol)),
-            Effect::None | Effect::Quit => None,
+            _ if inline || request.raw.len() > LONGEST_ON_LANE => Some(Next::Own),
+            Effect::None | Effect::Script if self.protocol != lane.protocol => {
+                Some(Next::Lane(self.protocol))
+            }
+            Effect::None | Effect::Script | Effect::Quit => None,
             Effect::Label if request.raw.len() <= LONGEST_LABEL => None,
             Effect::Select if request.arguments.len() == 2 => {
                 let asked = request.arguments.get(1).copied().unwrap_or_default();
@@ -52,16 +59,23 @@ impl Talk {
         upstream: &mut Vec<u8>,
         client: &mut Vec<u8>,
     ) {
-        if let Some(instead) = self.ends_here(effect, upstream, client) {
-            if let Instead::Expect(pending) = instead {
-                self.expect(pending);
+        match effect {
+            Effect::Quit => {
+                self.answer(answers::OK, client);
+                self.closing = true;
+                return;
             }
-            return;
-        }
-        if effect == Effect::ReplySkip {
-            return self.skip_next();
+            Effect::ReplySkip => return self.skip_next(),
+            Effect::Exec if self.transaction.as_ref().is_some_and(|it| it.refused) => {
+                self.await_reply();
+                upstream.extend_from_slice(b"*1\r\n$7\r\nDISCARD\r\n");
+                self.transaction = None;
+                return self.expect(Pending::ExecRefused);
+            }
+            _ => {}
         }
         upstream.extend_from_slice(request.raw);
+        self.traces |= !is_traceless(effect);
         match effect {
             Effect::Multi | Effect::Exec | Effect::Discard | Effect::Watch | Effect::Unwatch => {
                 self.transaction_step(command, effect);
@@ -83,7 +97,7 @@ impl Talk {
             }
             Effect::Monitor => {
                 self.pinned = true;
-                self.barrier = self.answering == Answering::On;
+                self.await_reply();
                 self.expect(Pending::Monitor);
             }
             Effect::ReplyOn | Effect::ReplyOff => {
@@ -103,55 +117,65 @@ impl Talk {
                 self.pinned = true;
                 self.sent(command, Shape::AsItIs);
             }
+            Effect::Malformed => {
+                // A server refuses it. If it does not, nobody knows what the connection is now.
+                self.pinned = true;
+                self.await_reply();
+                self.expect(Pending::Malformed);
+            }
+            Effect::Reset => {
+                // It is answered even where replies are switched off.
+                self.answering = Answering::On;
+                self.await_reply();
+                self.expect(Pending::Reset);
+            }
+            Effect::Script => {
+                self.protection.script_forwarded(command);
+                self.sent(command, Shape::AsItIs);
+            }
             Effect::None => self.sent(command, Shape::AsItIs),
-            Effect::Reset | Effect::Quit | Effect::ReplySkip => {}
+            Effect::Quit | Effect::ReplySkip => {}
         }
     }
 
-    /// A step of a transaction: in its place, or out of it, where the server answers an error.
+    /// A request went out whose reply decides what the ones behind it mean: they are not looked at
+    /// before it has come.
+    fn await_reply(&mut self) {
+        self.barrier = self.answering == Answering::On;
+    }
+
+    /// A step of a transaction, in a form that servers accept: what it asks for is taken for granted by
+    /// the requests behind it, what became of it is told by its reply.
+    ///
+    /// Where a command of the transaction was refused, no step that could end it is taken for granted:
+    /// what remains of it must not be executed.
     fn transaction_step(&mut self, command: &'static str, effect: Effect) {
         let in_transaction = self.transaction.is_some();
-        let at_once = Pending::Reply {
-            command,
-            shape: Shape::AsItIs,
-        };
         match effect {
             Effect::Exec if in_transaction => {
                 self.transaction = None;
-                self.watching = false;
                 self.expect(Pending::Exec);
             }
             Effect::Discard if in_transaction => {
-                self.transaction = None;
-                self.watching = false;
-                self.expect(Pending::Discard);
+                let refused = self.transaction.take().is_some_and(|it| it.refused);
+                if refused {
+                    self.await_reply();
+                }
+                self.expect(Pending::Discard { refused });
             }
-            Effect::Multi if !in_transaction => {
-                self.begun = self.begun.saturating_add(1);
-                self.expect(Pending::Multi { number: self.begun });
-                self.transaction = Some(Transaction {
-                    number: self.begun,
-                    ..Transaction::default()
-                });
-            }
-            Effect::Watch => {
-                self.watching = true;
-                self.expect(at_once);
-            }
-            Effect::Unwatch if !in_transaction => {
-                self.watching = false;
-                self.expect(at_once);
-            }
-            Effect::Unwatch => self.sent(command, Shape::AsItIs),
-            // An error within a transaction; but where the first MULTI failed, this one begins it.
+            // Within a transaction an error; but where the first MULTI failed, this one begins it.
             Effect::Multi => {
                 self.begun = self.begun.saturating_add(1);
-                if let Some(transaction) = &mut self.transaction {
-                    transaction.number = self.begun;
-                }
-                self.expect(at_once);
+                self.transaction.get_or_insert_default().number = self.begun;
+                self.expect(Pending::Multi { number: self.begun });
             }
-            _ => self.expect(at_once),
+            Effect::Watch => self.expect(Pending::Watch),
+            Effect::Unwatch if !in_transaction => self.expect(Pending::Unwatch),
+            Effect::Unwatch => self.sent(command, Shape::AsItIs),
+            _ => self.expect(Pending::Reply {
+                command,
+                shape: Shape::AsItIs,
+            }),
         }
     }
 
@@ -160,7 +184,36 @@ impl Talk {
         // Nothing can be skipped where nothing comes.
         if self.answering != Answering::Off {
             self.pinned = true;
+            self.traces = true;
             self.answering = Answering::SkipNext;
+        }
+    }
+
+    /// Before replies are switched off: whether the server lets the client do so. `None` where it does.
+    pub(super) fn ask_for_reply_mode(
+        &mut self,
+        upstream: &mut Vec<u8>,
+        client: &mut Vec<u8>,
+    ) -> Option<One> {
+        if self.answering != Answering::On {
+            return None;
+        }
+        match std::mem::take(&mut self.reply_mode) {
+            ReplyMode::Allowed => {
+                self.reply_mode = ReplyMode::Allowed;
+                None
+            }
+            ReplyMode::Unknown => {
+                upstream.extend_from_slice(REPLY_ON);
+                self.traces = true;
+                self.await_reply();
+                self.expect(Pending::MayChangeReplies);
+                Some(One::Again(Next::Replies))
+            }
+            ReplyMode::Denied(error) => {
+                self.answer(&error, client);
+                Some(One::Done)
+            }
         }
     }
 
@@ -178,42 +231,10 @@ impl Talk {
         }
     }
 
-    /// What is answered or sent in the place of a request, for three of them.
-    fn ends_here(
-        &mut self,
-        effect: Effect,
-        upstream: &mut Vec<u8>,
-        client: &mut Vec<u8>,
-    ) -> Option<Instead> {
-        match effect {
-            Effect::Quit => {
-                self.answer(answers::OK, client);
-                self.closing = true;
-                Some(Instead::Nothing)
-            }
-            Effect::Exec if self.transaction.as_ref().is_some_and(|it| it.refused) => {
-                self.transaction = None;
-                self.watching = false;
-                upstream.extend_from_slice(b"*1\r\n$7\r\nDISCARD\r\n");
-                Some(Instead::Expect(Pending::ExecRefused))
-            }
-            Effect::Reset => {
-                upstream.extend_from_slice(b"*1\r\n$5\r\nRESET\r\n");
-                self.transaction = None;
-                self.watching = false;
-                self.barrier = true;
-                // It is answered even where replies are switched off.
-                self.answering = Answering::On;
-                Some(Instead::Expect(Pending::Reset))
-            }
-            _ => None,
-        }
-    }
-
     fn expect_after(&mut self, pending: Pending, request: &Request<'_>) {
         // With AUTH it is another user's connection from here on.
         self.pinned |= request.arguments.len() > 2;
-        self.barrier = self.answering == Answering::On;
+        self.await_reply();
         self.expect(pending);
     }
 
@@ -230,10 +251,21 @@ impl Talk {
     }
 }
 
-/// What is remembered instead of the request's own reply.
-enum Instead {
-    Nothing,
-    Expect(Pending),
+/// Whether a request with this effect leaves nothing behind on its connection, once the server's
+/// replies say that no transaction is open and nothing is watched. This list decides whether a
+/// connection may serve another client: what is not on it may not.
+fn is_traceless(effect: Effect) -> bool {
+    matches!(
+        effect,
+        Effect::None
+            | Effect::Script
+            | Effect::Blocking
+            | Effect::Multi
+            | Effect::Exec
+            | Effect::Discard
+            | Effect::Watch
+            | Effect::Unwatch
+    )
 }
 
 impl Labels {

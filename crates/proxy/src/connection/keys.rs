@@ -266,15 +266,18 @@ impl<'a> Search<'_, 'a> {
             ReplyShape::Fields { pattern, name }
             | ReplyShape::ScannedFields { pattern, name }
             | ReplyShape::OnlyValues { pattern, name } => self.opening_one(*pattern, *name),
-            ReplyShape::Each(places) => {
-                for place in places.iter().flatten() {
-                    self.opening_one(place.pattern, place.name);
+            ReplyShape::EachField { pattern, name, .. } => self.opening_one(*pattern, *name),
+            ReplyShape::EachName => {
+                for name in 1..self.arguments.len() {
+                    if let Some(pattern) = self.protection.names().find(self.argument(name)) {
+                        self.opening_one(pattern, name);
+                    }
                 }
             }
             ReplyShape::Popped => {
                 for name in names_of(self.arguments) {
-                    if let Some(pattern) = self.protection.names().find(&name)
-                        && let Some(user) = self.user(pattern, &name)
+                    if let Some(pattern) = self.protection.names().find(name)
+                        && let Some(user) = self.user(pattern, name)
                     {
                         self.opening_key(user);
                     }

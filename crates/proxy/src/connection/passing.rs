@@ -1,17 +1,17 @@
 //! Requests that are too large to hold: those that are certain to pass go by in pieces, the others are
 //! let go by and answered with an error at their end.
 
-use waxseal_policy::{Effect, certainly_forwarded, decide};
-use waxseal_resp::Arguments;
+use waxseal_policy::{Decision, Effect, decide, decide_early};
 
-use super::{Answering, Connection, GoingBy, Next, Route, Talk};
+use super::{Answering, Connection, GoingBy, Next, Route};
 use crate::answers;
 use crate::pending::Shape;
 
 impl Connection {
-    /// Whether what is held of a request is more than may be. A line of words has its own bound, and
-    /// cannot go by: where it ends is known only when it has.
-    pub(super) fn is_too_long(&self, held: usize) -> bool {
+    /// Whether what is held of a request, of which so many bytes have come, is more than may be. A line
+    /// of words has its own bound, and cannot go by: where it ends is known only when it has.
+    pub(super) fn is_too_long(&self, bytes: usize) -> bool {
+        let held = bytes.saturating_add(self.scanner.retained_bytes());
         held > self.talk.limits.request && !self.scanner.is_inline() && !self.scanner.is_at_start()
     }
 
@@ -24,13 +24,14 @@ impl Connection {
         upstream: &mut Vec<u8>,
     ) -> Result<usize, Next> {
         let most = self.talk.limits.value;
-        let refusal =
-            self.refusal_unless_passing(rest, |command| answers::too_large(command, most));
-        if refusal.is_some() && usize::try_from(length).is_ok_and(|length| length <= most) {
-            self.scanner.hold();
-            return Ok(0);
+        match self.streamable(rest) {
+            Some(decided) => self.stream(rest, decided, route, upstream),
+            None if usize::try_from(length).is_ok_and(|length| length <= most) => {
+                self.scanner.hold();
+                Ok(0)
+            }
+            None => Ok(self.skip(rest, |command| answers::too_large(command, most))),
         }
-        self.begin_going_by(rest, refusal, route, upstream)
     }
 
     /// More of a request is held than may be.
@@ -41,51 +42,75 @@ impl Connection {
         upstream: &mut Vec<u8>,
     ) -> Result<usize, Next> {
         let most = self.talk.limits.request;
-        let refusal =
-            self.refusal_unless_passing(rest, |command| answers::request_too_large(command, most));
-        self.begin_going_by(rest, refusal, route, upstream)
+        match self.streamable(rest) {
+            Some(decided) => self.stream(rest, decided, route, upstream),
+            None => Ok(self.skip(rest, |command| answers::request_too_large(command, most))),
+        }
     }
 
-    /// What a request is answered that cannot be held; none where it need not be.
-    fn refusal_unless_passing(
-        &self,
-        rest: &[u8],
-        answer: impl FnOnce(&str) -> Vec<u8>,
-    ) -> Option<Vec<u8>> {
+    /// The command and the effect of a request that need not be held, because it is certain to be
+    /// forwarded and its effect is followed without looking at its arguments.
+    fn streamable(&self, rest: &[u8]) -> Option<(&'static str, Effect)> {
         let arguments = self.scanner.arguments(rest);
-        let passes = self.talk.passes(&arguments, self.scanner.announced());
-        (!passes).then(|| answer(self.talk.command(&arguments).unwrap_or("this command")))
+        if arguments.is_empty() || self.talk.monitoring {
+            return None;
+        }
+        let names = self.talk.protection.names();
+        let Decision {
+            command, effect, ..
+        } = decide_early(names, &arguments, self.scanner.announced())?;
+        let followed = matches!(
+            effect,
+            Effect::None | Effect::Script | Effect::Blocking | Effect::Connection
+        );
+        followed.then_some((command.unwrap_or_default(), effect))
     }
 
-    /// Lets a request go by that is not held: to the server, or nowhere with an error.
-    fn begin_going_by(
+    /// Sends what there is of a request, and lets the rest of it follow as it comes.
+    fn stream(
         &mut self,
         rest: &[u8],
-        refusal: Option<Vec<u8>>,
+        (command, effect): (&'static str, Effect),
         route: Route,
         upstream: &mut Vec<u8>,
     ) -> Result<usize, Next> {
-        let forward = refusal.is_none();
-        if !forward {
-            let command = self.talk.command(&self.scanner.arguments(rest));
-            self.talk.count_refusal(command, "too_large");
-        }
-        if forward && route != Route::Own {
+        if route != Route::Own {
             self.scanner.reset();
             return Err(Next::Own);
         }
         let position = self.scanner.position();
-        if forward {
-            self.talk.skip_first(upstream);
-            upstream.extend_from_slice(rest.get(..position).unwrap_or_default());
-            self.talk.sent("", Shape::AsItIs);
+        let talk = &mut self.talk;
+        talk.skip_first(upstream);
+        upstream.extend_from_slice(rest.get(..position).unwrap_or_default());
+        talk.pinned |= effect == Effect::Connection;
+        talk.traces |= effect == Effect::Connection;
+        talk.may_block(effect);
+        if effect == Effect::Script {
+            talk.protection.script_forwarded(command);
         }
+        talk.sent(command, Shape::AsItIs);
+        Ok(self.begin_going_by(None))
+    }
+
+    /// Sends nothing of a request, and answers with an error once all of it has come.
+    fn skip(&mut self, rest: &[u8], answer: impl FnOnce(&str) -> Vec<u8>) -> usize {
+        let arguments = self.scanner.arguments(rest);
+        let command = decide(self.talk.protection.names(), &arguments).command;
+        self.talk.count_refusal(command, "too_large");
+        let answer = answer(command.unwrap_or("this command"));
+        drop(arguments);
+        self.begin_going_by(Some(answer))
+    }
+
+    /// Lets the rest of a request go by; gives how much of it has.
+    fn begin_going_by(&mut self, refusal: Option<Vec<u8>>) -> usize {
+        let position = self.scanner.position();
         self.going_by = Some(GoingBy {
             passage: self.scanner.passage(),
             refusal,
         });
         self.scanner.reset();
-        Ok(position)
+        position
     }
 
     pub(super) fn let_by(
@@ -119,24 +144,5 @@ impl Connection {
                 (rest.len(), true)
             }
         }
-    }
-}
-
-impl Talk {
-    /// Whether a request is certain to be forwarded, has no effect that must be known, and so need
-    /// not be held.
-    fn passes(&self, arguments: &Arguments<'_>, total: usize) -> bool {
-        if arguments.is_empty() || self.monitoring {
-            return false;
-        }
-        certainly_forwarded(self.protection.names(), arguments, total)
-            && matches!(
-                decide(self.protection.names(), arguments).effect,
-                Effect::None | Effect::Blocking | Effect::Connection
-            )
-    }
-
-    fn command(&self, arguments: &Arguments<'_>) -> Option<&'static str> {
-        decide(self.protection.names(), arguments).command
     }
 }

@@ -8,11 +8,15 @@ use waxseal_resp::{First, first_word};
 
 use super::errors::error_word;
 use super::values::is_queued;
-use super::{Answering, Connection, Labels, Talk};
+use super::{Answering, Confirmed, Connection, ReplyMode, Talk};
 use crate::answers;
 use crate::keys::Wanted;
+use crate::login::LoginError;
 use crate::pending::{Left, Pending, Protocol, Shape};
-use crate::subscriptions::{Subscriptions, is_acknowledgement, is_message};
+use crate::subscriptions::{Subscriptions, is_acknowledgement, is_message, leads_elsewhere};
+
+/// The first word of the error of an EXEC that executed nothing and ended the transaction.
+const EXEC_ABORT_WORD: &[u8] = b"EXECABORT";
 
 /// What became of a chunk of the server's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,10 +38,9 @@ pub enum Unexplained {
     /// No request is waiting for it, or for another kind of reply.
     #[error("the server sent a reply that no request explains")]
     Pairing,
-    /// The user, password or database of the upstream's URL is refused, or the server does not
-    /// speak the protocol.
-    #[error("the server refuses the user, password or database of the store's URL")]
-    Entrance,
+    /// The server does not let the proxy in.
+    #[error("the store cannot be used: {}", .0.description())]
+    Entrance(LoginError),
 }
 
 /// A whole reply that waits for keys.
@@ -55,6 +58,8 @@ pub(super) struct Current {
     pub(super) answers: Option<Pending>,
     /// It is no error.
     fine: bool,
+    /// It is the error that ends a transaction.
+    aborts: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -134,6 +139,7 @@ impl Connection {
             let replied = self.talk.end(current, &whole, client)?;
             replies = replies.saturating_add(usize::from(replied));
         }
+        self.talk.window.observe(used, replies);
         Ok(Answered {
             used,
             replies,
@@ -232,11 +238,17 @@ impl Talk {
                 Way::Forward
             }
             Pending::Exec => Way::Hold,
-            Pending::Swallow { .. } | Pending::ExecRefused => Way::Drop,
+            Pending::ExecRefused => Way::Drop,
+            Pending::Swallow { .. } if fine => Way::Drop,
+            // What it says is told.
+            Pending::Swallow { .. } | Pending::MayChangeReplies => Way::Hold,
             Pending::Acknowledged { .. } if fine => return Err(Unexplained::Pairing),
             Pending::Acknowledged { .. }
             | Pending::Multi { .. }
-            | Pending::Discard
+            | Pending::Discard { .. }
+            | Pending::Watch
+            | Pending::Unwatch
+            | Pending::Malformed
             | Pending::Hello(_)
             | Pending::Monitor
             | Pending::Reset => Way::Forward,
@@ -245,6 +257,7 @@ impl Talk {
             way,
             answers: Some(pending),
             fine,
+            aborts: error == Some(EXEC_ABORT_WORD),
         }))
     }
 
@@ -262,18 +275,16 @@ impl Talk {
         {
             let answers = self.pending.pop_front();
             return Some(Current {
-                way: Way::Hold,
                 answers,
-                fine: true,
+                ..Current::of(Way::Hold)
             });
         }
         // In RESP3 with replies switched off; or a shard that moved away.
         if is_acknowledgement(word) {
-            return Some(Current {
-                way: Way::Hold,
-                answers: None,
-                fine: true,
-            });
+            return Some(Current::of(Way::Hold));
+        }
+        if first == b'>' && leads_elsewhere(word) {
+            return Some(Current::of(Way::Drop));
         }
         // In RESP3 whatever is pushed is no reply.
         (first == b'>' || is_message(word)).then(Current::unasked)
@@ -286,7 +297,12 @@ impl Talk {
         whole: &[u8],
         client: &mut Vec<u8>,
     ) -> Result<bool, Unexplained> {
-        let Current { way, answers, fine } = current;
+        let Current {
+            way,
+            answers,
+            fine,
+            aborts,
+        } = current;
         let Some(pending) = answers else {
             if way == Way::Hold {
                 self.subscriptions.note(whole);
@@ -299,14 +315,38 @@ impl Talk {
                 self.queued.push((command, shape));
             }
             // Given to the client already.
+            Pending::Queued { .. } if fine => self.confirmed.in_transaction = false,
             Pending::Reply { .. } | Pending::Queued { .. } => {}
-            Pending::Exec => self.queued.clear(),
+            // Any other error leaves the transaction open.
+            Pending::Exec if fine || aborts => self.transaction_ended(),
+            Pending::Exec => {}
             Pending::ExecRefused => {
-                self.queued.clear();
+                if !fine && self.confirmed.in_transaction {
+                    // What the client was told is refused could still be executed.
+                    return Err(Unexplained::Pairing);
+                }
+                self.barrier = false;
+                self.transaction_ended();
                 client.extend_from_slice(answers::EXEC_ABORT);
             }
             Pending::Multi { number } => self.multi(number, fine),
-            Pending::Discard => self.queued.clear(),
+            Pending::Discard { refused } => self.discard(refused, fine),
+            Pending::Watch => self.confirmed.watching |= fine,
+            Pending::Unwatch => self.confirmed.watching &= !fine,
+            Pending::MayChangeReplies => {
+                self.barrier = false;
+                self.reply_mode = match fine {
+                    true => ReplyMode::Allowed,
+                    false => ReplyMode::Denied(whole.to_vec()),
+                };
+            }
+            Pending::Malformed => {
+                self.barrier = false;
+                if aborts {
+                    self.transaction = None;
+                    self.transaction_ended();
+                }
+            }
             Pending::Hello(protocol) => {
                 self.barrier = false;
                 if fine {
@@ -321,21 +361,47 @@ impl Talk {
             Pending::Acknowledged { word, left } => {
                 return Ok(self.acknowledgement(word, left, fine, whole, client));
             }
-            Pending::Swallow { fatal: true } if !fine => return Err(Unexplained::Entrance),
+            Pending::Swallow { fatal: true } if !fine => {
+                return Err(Unexplained::Entrance(LoginError::of(whole)));
+            }
             Pending::Swallow { .. } => return Ok(false),
             Pending::Local(_) => return Err(Unexplained::Pairing),
         }
         if self.pending.is_empty() {
             self.blocking = false;
+            if self.confirmed.in_transaction {
+                // Where a step that was taken for granted did not end it.
+                self.transaction.get_or_insert_default();
+            }
         }
         Ok(true)
     }
 
-    /// A `MULTI` that failed began nothing, unless another one did since.
+    /// A `MULTI` that failed began nothing, unless another one did.
     fn multi(&mut self, number: u64, fine: bool) {
-        if !fine && self.transaction.as_ref().map(|it| it.number) == Some(number) {
+        self.confirmed.in_transaction |= fine;
+        let is_last = self.transaction.as_ref().map(|it| it.number) == Some(number);
+        if is_last && !self.confirmed.in_transaction {
             self.transaction = None;
         }
+    }
+
+    /// A `DISCARD` that failed ended nothing.
+    fn discard(&mut self, refused: bool, fine: bool) {
+        if refused {
+            self.barrier = false;
+        }
+        if fine {
+            self.transaction_ended();
+        } else if self.confirmed.in_transaction {
+            self.transaction.get_or_insert_default().refused |= refused;
+        }
+    }
+
+    /// The server says that a transaction is over, and with it what was watched.
+    fn transaction_ended(&mut self) {
+        self.queued.clear();
+        self.confirmed = Confirmed::default();
     }
 
     /// One acknowledgement of several; the last one answers the request.
@@ -370,12 +436,14 @@ impl Talk {
         if !fine {
             return;
         }
-        self.queued.clear();
+        self.transaction = None;
+        self.transaction_ended();
         self.subscriptions = Subscriptions::default();
         self.monitoring = false;
         self.answering = Answering::On;
         self.protocol = Protocol::Resp2;
-        self.labels = Labels::default();
+        // What the library is called, servers remember.
+        self.labels.name = None;
         // Whoever the connection was, it is nobody now, until it has come in again.
         self.pinned = true;
         self.entrance_lost = true;
@@ -383,11 +451,18 @@ impl Talk {
 }
 
 impl Current {
+    /// What came unasked, and passes.
     fn unasked() -> Self {
+        Self::of(Way::Forward)
+    }
+
+    /// What came unasked.
+    fn of(way: Way) -> Self {
         Self {
-            way: Way::Forward,
+            way,
             answers: None,
             fine: true,
+            aborts: false,
         }
     }
 }
@@ -397,7 +472,7 @@ impl Pending {
     fn answers_client(&self) -> bool {
         !matches!(
             self,
-            Self::Swallow { .. } | Self::ExecRefused | Self::Local(_)
+            Self::Swallow { .. } | Self::ExecRefused | Self::Local(_) | Self::MayChangeReplies
         )
     }
 }

@@ -1,17 +1,23 @@
 //! Outward: takes requests off the client's bytes, asks the policy, and writes what goes to the
 //! server. What a request does to the connection is in `effects`.
 
-use waxseal_policy::{Action, Decision, Effect, decide};
+use std::time::Duration;
+
+use waxseal_policy::{Action, Decision, Effect, Reason, Refusal, decide, longest_wait};
 use waxseal_resp::Scan;
 
 use super::keys::Ready;
-use super::{Answering, Connection, Protocol, Route, Talk, Transaction};
+use super::{Answering, Connection, Delayed, Protocol, Route, Talk, Transaction};
 use crate::answers;
 use crate::pending::{Pending, Shape};
 use crate::seal::{Request, SealingKeys};
 
 /// Bytes that may be remembered of one transaction's commands, however small the limits are.
 const LEAST_IN_TRANSACTION: usize = 1024 * 1024;
+
+/// How long the refusal of a request that was ready to wait is held back at least, and at most.
+const SHORTEST_DELAY: Duration = Duration::from_millis(100);
+const LONGEST_DELAY: Duration = Duration::from_secs(1);
 
 /// `CLIENT REPLY SKIP`.
 const SKIP: &[u8] = b"*3\r\n$6\r\nCLIENT\r\n$5\r\nREPLY\r\n$4\r\nSKIP\r\n";
@@ -36,6 +42,8 @@ pub enum Next {
     Replies,
     /// [Keys](Connection::wants) must come.
     Keys,
+    /// Time must pass: [so much](Connection::delay).
+    Delay,
     /// The next request needs an upstream connection of its own, once all replies have come.
     Own,
     /// The next request needs another lane, once all replies have come.
@@ -45,7 +53,7 @@ pub enum Next {
 }
 
 /// What became of one request.
-enum One {
+pub(super) enum One {
     Done,
     /// Nothing: it comes again when this has happened.
     Again(Next),
@@ -71,7 +79,10 @@ impl Connection {
             if self.talk.keys.are_awaited() {
                 break Next::Keys;
             }
-            if self.talk.barrier || self.talk.holds_enough() {
+            if self.talk.delayed.is_some() {
+                break Next::Delay;
+            }
+            if self.talk.barrier || self.talk.holds_enough(route) {
                 break Next::Replies;
             }
             let rest = chunk.get(used..).unwrap_or_default();
@@ -197,6 +208,11 @@ impl Talk {
             self.refuse(&answers::refused_in_transaction(name), client);
             return One::Done;
         }
+        if matches!(effect, Effect::ReplyOff | Effect::ReplySkip)
+            && let Some(one) = self.ask_for_reply_mode(upstream, client)
+        {
+            return one;
+        }
         let mut keys = SealingKeys::default();
         if self.protection.follows_keys() {
             match self.ready(name, request.arguments, &action) {
@@ -236,12 +252,16 @@ impl Talk {
                 self.sent(name, Shape::AsItIs);
             }
             Action::Forward => self.forward_with_effect(request, name, effect, upstream, client),
-            Action::Refuse(refusal) => {
-                self.count_refusal(refusal.command, refusal.reason.word());
-                self.refuse(&answers::refused(&refusal), client);
-            }
+            Action::Refuse(refusal) => self.refuse_by_policy(&refusal, request, effect, client),
             Action::Transform(transform) => {
-                let shape = Shape::of(transform.reply, request.arguments);
+                let names = self.protection.names();
+                let shape = Shape::of(transform.reply, names, request.arguments);
+                if shape.weight() > self.limits.request {
+                    self.count_refusal(Some(name), "too_large");
+                    let answer = answers::request_too_large(name, self.limits.request);
+                    self.refuse(&answer, client);
+                    return;
+                }
                 if !self.has_room_in_transaction(shape.weight()) {
                     self.count_refusal(Some(name), "transaction_too_large");
                     self.refuse(&answers::transaction_too_large(), client);
@@ -249,6 +269,8 @@ impl Talk {
                 }
                 match request.send(transform.request, &self.protection, keys, upstream) {
                     Ok(()) => {
+                        self.pinned |= effect == Effect::Connection;
+                        self.traces |= effect == Effect::Connection;
                         self.may_block(effect);
                         self.sent(name, shape);
                     }
@@ -261,16 +283,46 @@ impl Talk {
         }
     }
 
+    /// Answers a request that the policy refuses. One that was ready to wait is answered as late as it
+    /// could have been, within bounds: clients ask again at once.
+    fn refuse_by_policy(
+        &mut self,
+        refusal: &Refusal,
+        request: &Request<'_>,
+        effect: Effect,
+        client: &mut Vec<u8>,
+    ) {
+        self.count_refusal(refusal.command, refusal.reason.word());
+        let answer = match (refusal.reason, request.arguments) {
+            (Reason::UnknownSubcommand, [container, subcommand, ..]) => {
+                answers::unknown_subcommand(container, subcommand)
+            }
+            _ => answers::refused(refusal),
+        };
+        if effect == Effect::Blocking && self.transaction.is_none() {
+            let wait = longest_wait(request.arguments).unwrap_or(LONGEST_DELAY);
+            let by = wait.clamp(SHORTEST_DELAY, LONGEST_DELAY);
+            self.delayed = Some(Delayed { answer, by });
+            return;
+        }
+        self.refuse(&answer, client);
+    }
+
     /// A request went out that may wait on the server. It is under way until every reply has come,
     /// whatever was sent behind it.
     pub(super) fn may_block(&mut self, effect: Effect) {
         self.blocking |= effect == Effect::Blocking && self.transaction.is_none();
     }
 
-    /// Whether so much is remembered of requests without a reply that no more may be.
-    fn holds_enough(&self) -> bool {
+    /// Whether so much is remembered of requests without a reply, or so many are on a lane, that no
+    /// more may be.
+    fn holds_enough(&self, route: Route) -> bool {
         let too_heavy = !self.pending.is_empty() && self.heavy > self.limits.request;
-        too_heavy || self.pending.len() >= self.limits.pending
+        let most = match route {
+            Route::Lane(_) => self.window.requests().min(self.limits.pending),
+            Route::Own => self.limits.pending,
+        };
+        too_heavy || self.pending.len() >= most
     }
 
     /// Whether the reply to one more command can be remembered until the transaction ends.

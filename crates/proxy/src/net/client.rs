@@ -2,10 +2,13 @@
 //! upstream connection of its own as its conversation demands.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
+use tokio::time::{Sleep, sleep};
 use waxseal_metrics::UpstreamError;
 
 use self::end::HalfRequest;
@@ -19,6 +22,7 @@ use super::upstream::cause;
 use super::worker::Worker;
 use crate::answers;
 use crate::connection::{Answered, Connection, Next, Route, Unexplained};
+use crate::pending::Protocol;
 
 mod end;
 mod keys;
@@ -46,6 +50,8 @@ struct State {
     gone: bool,
     /// Its replies are large.
     heavy: bool,
+    /// How long it has held its lane up with the requests that are under way there.
+    held_up: Duration,
 }
 
 impl Shared {
@@ -69,7 +75,21 @@ impl Shared {
             }
         }
         state.heavy |= state.outgoing.len() > HEAVY;
+        if state.connection.has_all_replies() {
+            state.held_up = Duration::ZERO;
+        }
         Ok(answered)
+    }
+
+    /// How long the client has held its lane up, by not reading, with the requests that are under way.
+    pub(crate) fn held_up(&self) -> Duration {
+        self.state.borrow().held_up
+    }
+
+    /// The client has held its lane up for so much longer.
+    pub(crate) fn count_hold(&self, time: Duration) {
+        let mut state = self.state.borrow_mut();
+        state.held_up = state.held_up.saturating_add(time);
     }
 
     /// Whether a reply waits for keys, and everything behind it.
@@ -106,6 +126,8 @@ struct Client {
     bereft: bool,
     half_request: Option<HalfRequest>,
     fetches: Fetches,
+    /// Until a refusal that is held back is given.
+    delay: Option<Pin<Box<Sleep>>>,
 }
 
 /// The connection is over.
@@ -143,6 +165,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, incoming: Incoming) {
             waker: None,
             gone: false,
             heavy: false,
+            held_up: Duration::ZERO,
         }),
     });
     worker.enter(&shared);
@@ -157,6 +180,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, incoming: Incoming) {
         bereft: false,
         half_request: None,
         fetches: Vec::new(),
+        delay: None,
     };
     poll_fn(|cx| client.poll(cx)).await;
     let farewell = client.leave();
@@ -205,6 +229,7 @@ impl Client {
         progress |= self.upstream(cx);
         progress |= self.read(cx);
         progress |= self.keys(cx);
+        progress |= self.end_delay(cx);
         Ok(progress)
     }
 
@@ -240,13 +265,13 @@ impl Client {
                 if self.shared.is_stalled() {
                     return false;
                 }
-                self.lose(why, false);
+                self.lose(why.description(), false);
                 true
             }
             Way::Connecting(connecting) => match connecting.as_mut().poll(cx) {
                 Poll::Pending => false,
-                Poll::Ready(Ok((socket, new))) => {
-                    self.begin_own(socket, new);
+                Poll::Ready(Ok(opened)) => {
+                    self.begin_own(opened);
                     true
                 }
                 Poll::Ready(Err(error)) => {
@@ -308,7 +333,8 @@ impl Client {
                 }
             });
             if answered.is_ok() && connection.take_entrance_lost() {
-                connection.handshake(&self.worker.settings.upstream.entrance, own.outgoing.end());
+                let entrance = &self.worker.settings.upstream.entrance;
+                connection.handshake(entrance, Protocol::Resp2, own.outgoing.end());
             }
             answered
         };
@@ -321,12 +347,14 @@ impl Client {
     fn unexplained(&mut self, error: Unexplained) {
         tracing::warn!("closing a connection: {error}");
         self.worker.settings.failed(match error {
-            Unexplained::Entrance => UpstreamError::Entrance,
+            Unexplained::Entrance(_) => UpstreamError::Entrance,
             Unexplained::NoReply(_) | Unexplained::Pairing => UpstreamError::Unexplained,
         });
         let outgoing = &mut self.shared.state.borrow_mut().outgoing;
-        if error == Unexplained::Entrance && outgoing.is_empty() {
-            let answer = answers::unreachable(&error.to_string());
+        if let Unexplained::Entrance(error) = error
+            && outgoing.is_empty()
+        {
+            let answer = answers::unreachable(error.description());
             outgoing.end().extend_from_slice(&answer);
         }
         self.bereft = true;
@@ -345,6 +373,9 @@ impl Client {
         }
         if matches!(self.way, Way::Connecting(_)) || !self.has_room() {
             return false;
+        }
+        if self.next == Next::Delay {
+            return self.look_ahead(cx);
         }
         if self.next == Next::Replies {
             // Replies may have come since; if not, nothing happens.
@@ -381,8 +412,7 @@ impl Client {
     /// A client that leaves while a request of its own waits on the server must be noticed also where
     /// nothing more is taken from it: else it would be given what nobody receives.
     fn look_ahead(&mut self, cx: &mut Context<'_>) -> bool {
-        let blocked = self.shared.state.borrow().connection.may_be_blocked();
-        if !blocked || self.finished || self.waiting.len() >= AHEAD {
+        if !self.waits_for_something() || self.finished || self.waiting.len() >= AHEAD {
             return false;
         }
         let mut scratch = self.worker.scratch.borrow_mut();
@@ -401,6 +431,32 @@ impl Client {
                 true
             }
         }
+    }
+
+    /// Whether the client may be waiting for something to happen at the server, as far as it knows.
+    fn waits_for_something(&self) -> bool {
+        let connection = &self.shared.state.borrow().connection;
+        connection.may_be_blocked() || connection.delay().is_some()
+    }
+
+    /// Gives a refusal that was held back, when its time has come; whether it has.
+    fn end_delay(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.next != Next::Delay {
+            return false;
+        }
+        let by = self.shared.state.borrow().connection.delay();
+        let delay = self
+            .delay
+            .get_or_insert_with(|| Box::pin(sleep(by.unwrap_or_default())));
+        if delay.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        self.delay = None;
+        let state = &mut *self.shared.state.borrow_mut();
+        state.connection.end_delay(state.outgoing.end());
+        state.outgoing.rest();
+        self.next = Next::Replies;
+        true
     }
 
     /// Whether there is room for what more requests would bring.

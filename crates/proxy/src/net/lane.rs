@@ -12,21 +12,25 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use tokio::time::{Instant, Sleep, sleep};
-use waxseal_metrics::{Cut, UpstreamError};
+use waxseal_metrics::Cut;
 use waxseal_resp::ReplyScanner;
+
+use self::end::LaneEnd;
 
 use super::buffer::{Outgoing, Waiting};
 use super::client::Shared;
 use super::socket::{self, Socket};
-use super::upstream::cause;
 use super::worker::Worker;
 use crate::connection::{Entrance, HELLO_3, Identity, Unexplained};
+use crate::login::LoginError;
 use crate::pending::Protocol;
+
+pub(crate) mod end;
 
 /// Bytes on their way to the server before nothing more is taken from the lane's clients.
 const FULL: usize = 1024 * 1024;
-/// Bytes that a client which holds a lane up must read in each period to be waited for any longer.
-const PROGRESS: usize = 256 * 1024;
+/// The longest error that is read of a server that does not let the lane in.
+const MAX_LOGIN_ERROR: usize = 4096;
 /// Reads of a lane before others have their turn.
 const ROUNDS: usize = 4;
 
@@ -45,7 +49,7 @@ struct State {
     waiting_for_room: Vec<Rc<Shared>>,
     /// Nothing is read while this client does not, or waits for keys.
     held_up_by: Option<Rc<Shared>>,
-    failed: Option<&'static str>,
+    failed: Option<LaneEnd>,
     /// A client found that its replies are not its own.
     desynchronised: bool,
     waker: Option<Waker>,
@@ -86,7 +90,7 @@ impl Lane {
     }
 
     /// Why it is no more, if so.
-    pub(crate) fn failed(&self) -> Option<&'static str> {
+    pub(crate) fn failed(&self) -> Option<LaneEnd> {
         self.state.borrow().failed
     }
 
@@ -165,9 +169,9 @@ impl Lane {
         count
     }
 
-    fn fail(&self, why: &'static str) {
+    fn fail(&self, end: LaneEnd) {
         let mut state = self.state.borrow_mut();
-        state.failed = Some(why);
+        state.failed = Some(end);
         state.turns.clear();
         state.outgoing.clear();
         for client in state.attached.values() {
@@ -193,28 +197,28 @@ impl State {
 }
 
 /// Whatever ends a lane's task, a bug of ours included: its clients must not wait for ever.
-struct End {
+struct Ending {
     lane: Rc<Lane>,
     worker: Rc<Worker>,
-    why: &'static str,
+    end: LaneEnd,
 }
 
-impl Drop for End {
+impl Drop for Ending {
     fn drop(&mut self) {
-        self.worker.forget_lane(&self.lane, self.why);
-        self.lane.fail(self.why);
+        self.worker.forget_lane(&self.lane, self.end);
+        self.lane.fail(self.end);
     }
 }
 
 async fn drive(lane: Rc<Lane>, worker: Rc<Worker>) {
-    let mut end = End {
+    let mut ending = Ending {
         lane: lane.clone(),
         worker: worker.clone(),
-        why: "the connection to it ended in a way that was not foreseen",
+        end: LaneEnd::Unforeseen,
     };
     let settings = &worker.settings;
-    end.why = match settings.connect().await {
-        Err(error) => cause(&error),
+    ending.end = match settings.connect().await {
+        Err(error) => LaneEnd::Connect(error.kind()),
         Ok(socket) => {
             let greeting = lane.greet(&settings.upstream.entrance);
             let traffic = Traffic {
@@ -224,16 +228,12 @@ async fn drive(lane: Rc<Lane>, worker: Rc<Worker>) {
                 waiting: Waiting::default(),
                 greeting,
                 scanner: ReplyScanner::new(),
-                patience: None,
+                hold: None,
                 behind: false,
             };
-            let why = traffic.await;
-            settings.failed(match why {
-                DESYNCHRONISED => UpstreamError::Unexplained,
-                REFUSED => UpstreamError::Entrance,
-                _ => UpstreamError::Closed,
-            });
-            why
+            let end = traffic.await;
+            settings.failed(end.counted());
+            end
         }
     };
 }
@@ -247,42 +247,37 @@ struct Traffic {
     /// Replies to the lane's own first requests that are still to come.
     greeting: usize,
     scanner: ReplyScanner,
-    patience: Option<Patience>,
+    hold: Option<Hold>,
     /// Bytes have come that a client held up.
     behind: bool,
 }
 
-/// How long a client that does not read is waited for.
-struct Patience {
+/// A client that does not read holds the lane up.
+struct Hold {
     client: Rc<Shared>,
-    unread: usize,
+    since: Instant,
     until: Pin<Box<Sleep>>,
 }
 
-/// What the server is at fault for, or we.
-const DESYNCHRONISED: &str = "the server sent what no request explains";
-/// The operator is.
-const REFUSED: &str = "the server refuses the user, password or database of the store's URL";
-
 impl Future for Traffic {
-    type Output = &'static str;
+    type Output = LaneEnd;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<&'static str> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<LaneEnd> {
         let this = self.get_mut();
         match this.turn(cx) {
             Ok(()) => Poll::Pending,
-            Err(why) => Poll::Ready(why),
+            Err(end) => Poll::Ready(end),
         }
     }
 }
 
 impl Traffic {
-    fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), &'static str> {
+    fn turn(&mut self, cx: &mut Context<'_>) -> Result<(), LaneEnd> {
         let lane = self.lane.clone();
         {
             let mut state = lane.state.borrow_mut();
             if state.desynchronised {
-                return Err(DESYNCHRONISED);
+                return Err(LaneEnd::Unexplained);
             }
             if state
                 .waker
@@ -292,7 +287,7 @@ impl Traffic {
                 state.waker = Some(cx.waker().clone());
             }
             socket::write(&mut self.socket, &mut state.outgoing, cx)
-                .map_err(|_| "the connection breaks off")?;
+                .map_err(|_| LaneEnd::BrokenOff)?;
             state.make_room_known();
         }
         for _ in 0..ROUNDS {
@@ -308,7 +303,7 @@ impl Traffic {
             let mut scratch = worker.scratch.borrow_mut();
             let came = match socket::read(&mut self.socket, &mut scratch, cx) {
                 Poll::Pending => return Ok(()),
-                Poll::Ready(0) => return Err("the server closed the connection"),
+                Poll::Ready(0) => return Err(LaneEnd::Closed),
                 Poll::Ready(len) => scratch.get(..len).unwrap_or_default(),
             };
             self.take(came)?;
@@ -317,40 +312,52 @@ impl Traffic {
         Ok(())
     }
 
-    /// Whether one client does not read what is there for it. It is waited for, not for ever.
+    /// Whether one client does not read what is there for it. It is waited for as long as one client
+    /// may hold a lane up, however much it reads meanwhile.
     fn is_held_up(&mut self, cx: &mut Context<'_>) -> bool {
         let held_up_by = self.lane.state.borrow().held_up_by.clone();
+        let same = match (&self.hold, &held_up_by) {
+            (Some(hold), Some(client)) => Rc::ptr_eq(&hold.client, client),
+            _ => false,
+        };
+        if !same {
+            self.end_hold();
+        }
         let Some(client) = held_up_by else {
-            self.patience = None;
             return false;
         };
         if client.is_stalled() {
             // That has a bound of its own.
-            self.patience = None;
+            self.end_hold();
             return true;
         }
-        let patience = self.patience.get_or_insert_with(|| Patience {
-            unread: client.unread(),
-            until: Box::pin(sleep(self.worker.settings.limits.stalled)),
-            client,
-        });
-        while patience.until.as_mut().poll(cx).is_ready() {
-            let unread = patience.client.unread();
-            if unread.saturating_add(PROGRESS) > patience.unread {
-                patience.client.cut_off();
-                self.worker.settings.cut(Cut::NotReading);
-                self.lane.state.borrow_mut().held_up_by = None;
-                cx.waker().wake_by_ref();
-                break;
+        let most = self.worker.settings.limits.stalled;
+        let hold = self.hold.get_or_insert_with(|| {
+            let since = Instant::now();
+            Hold {
+                since,
+                until: Box::pin(sleep(most.saturating_sub(client.held_up()))),
+                client,
             }
-            patience.unread = unread;
-            let next = Instant::now() + self.worker.settings.limits.stalled;
-            patience.until.as_mut().reset(next);
+        });
+        if hold.until.as_mut().poll(cx).is_ready() {
+            hold.client.cut_off();
+            self.worker.settings.cut(Cut::NotReading);
+            self.lane.state.borrow_mut().held_up_by = None;
+            self.hold = None;
+            cx.waker().wake_by_ref();
         }
         true
     }
 
-    fn take(&mut self, came: &[u8]) -> Result<(), &'static str> {
+    /// The client that held the lane up does so no more: what it has used of its time is remembered.
+    fn end_hold(&mut self) {
+        if let Some(hold) = self.hold.take() {
+            hold.client.count_hold(hold.since.elapsed());
+        }
+    }
+
+    fn take(&mut self, came: &[u8]) -> Result<(), LaneEnd> {
         let Self {
             lane,
             worker,
@@ -377,7 +384,7 @@ fn deal(
     worker: &Worker,
     greeting: &mut usize,
     scanner: &mut ReplyScanner,
-) -> Result<(), &'static str> {
+) -> Result<(), LaneEnd> {
     let mut state = lane.state.borrow_mut();
     loop {
         let rest = bytes.get(*used..).unwrap_or_default();
@@ -388,9 +395,12 @@ fn deal(
         let push = state.turns.is_empty() && rest.first() == Some(&b'>');
         if ours || push {
             if *greeting > 0 && scanner.is_at_start() && matches!(rest.first(), Some(b'-' | b'!')) {
-                return Err(REFUSED);
+                if !rest.contains(&b'\n') && rest.len() < MAX_LOGIN_ERROR {
+                    return Ok(());
+                }
+                return Err(LaneEnd::Refused(LoginError::of(rest)));
             }
-            let scanned = scanner.scan(rest).map_err(|_| DESYNCHRONISED)?;
+            let scanned = scanner.scan(rest).map_err(|_| LaneEnd::Unexplained)?;
             *used += scanned.used;
             if scanned.done {
                 *greeting = greeting.saturating_sub(1);
@@ -400,9 +410,11 @@ fn deal(
             continue;
         }
         let Some((client, left)) = state.turns.front_mut() else {
-            return Err(DESYNCHRONISED);
+            return Err(LaneEnd::Unexplained);
         };
-        let answered = client.answer(rest, *left).map_err(|_| DESYNCHRONISED)?;
+        let answered = client
+            .answer(rest, *left)
+            .map_err(|_| LaneEnd::Unexplained)?;
         *used += answered.used;
         *left = left.saturating_sub(answered.replies);
         let done = *left == 0;

@@ -18,6 +18,7 @@ use waxseal_resp::ReplyScanner;
 
 use super::socket::{Stream, set_up};
 use crate::connection::Entrance;
+use crate::login::LoginError;
 
 /// Where the server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,15 +151,34 @@ impl Upstream {
     }
 
     async fn ping(&self) -> Result<(), &'static str> {
-        let mut socket = self.connect_slowly().await.map_err(|error| cause(&error))?;
         let mut requests = self.own_entrance.requests.clone();
         requests.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
+        let replies = self.own_entrance.count.saturating_add(1);
+        self.converse(&requests, replies).await.map(drop)
+    }
+
+    /// Connects as clients' connections do and logs in, and waits until the server has agreed.
+    pub(crate) async fn log_in(&self, limit: Duration) -> Result<Box<dyn Stream>, &'static str> {
+        let Entrance { requests, count } = &self.entrance;
+        match timeout(limit, self.converse(requests, *count)).await {
+            Ok(stream) => stream,
+            Err(_) => Err("it does not answer in time"),
+        }
+    }
+
+    /// Connects, sends these requests and reads so many replies. The first error among them ends it.
+    async fn converse(
+        &self,
+        requests: &[u8],
+        replies: usize,
+    ) -> Result<Box<dyn Stream>, &'static str> {
+        let mut socket = self.connect_slowly().await.map_err(|error| cause(&error))?;
         let broken = "the connection breaks off";
-        socket.write_all(&requests).await.map_err(|_| broken)?;
+        socket.write_all(requests).await.map_err(|_| broken)?;
         socket.flush().await.map_err(|_| broken)?;
         let mut scanner = ReplyScanner::new();
         let mut bytes = Vec::new();
-        let mut left = self.own_entrance.count.saturating_add(1);
+        let mut left = replies;
         while left > 0 {
             let len = socket.read_buf(&mut bytes).await.map_err(|_| broken)?;
             if len == 0 {
@@ -167,7 +187,7 @@ impl Upstream {
             while left > 0 && !bytes.is_empty() {
                 let at_start = scanner.is_at_start();
                 if at_start && bytes.first() == Some(&b'-') {
-                    return Err(said(&bytes));
+                    return Err(LoginError::of(&bytes).description());
                 }
                 let scanned = scanner.scan(&bytes).map_err(|_| "it does not speak RESP")?;
                 bytes.drain(..scanned.used);
@@ -178,27 +198,11 @@ impl Upstream {
                 }
             }
         }
-        Ok(())
-    }
-}
-
-/// An error of the server, by its code word: its text is not repeated.
-fn said(reply: &[u8]) -> &'static str {
-    let starts = |word: &str| {
-        reply
-            .get(1..)
-            .is_some_and(|text| text.starts_with(word.as_bytes()))
-    };
-    if starts("NOAUTH") {
-        "it asks for a password that the store's URL does not have"
-    } else if starts("WRONGPASS") || starts("ERR AUTH") {
-        "it refuses the user or password of the store's URL"
-    } else if starts("NOPERM") {
-        "the user of the store's URL may not do this"
-    } else if starts("LOADING") {
-        "it is loading its data"
-    } else {
-        "it answers with an error"
+        // What nothing explains must not be taken for an answer to a client.
+        match bytes.is_empty() {
+            true => Ok(socket),
+            false => Err("the server sent what no request explains"),
+        }
     }
 }
 

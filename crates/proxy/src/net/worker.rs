@@ -12,16 +12,15 @@ use tokio::task::LocalSet;
 
 use super::client::{self, Shared};
 use super::lane::Lane;
+use super::lane::end::LaneEnd;
 use super::listener::Incoming;
-use super::socket::Socket;
+use super::spares::Spares;
 use crate::connection::Identity;
 use crate::pending::Protocol;
-use crate::proxy::Shares;
+use crate::proxy::{Shares, Sharing};
 
 /// Bytes that are read at once. One buffer for all clients of a worker.
 const SCRATCH: usize = 256 * 1024;
-/// Upstream connections that wait for the next client that needs one.
-const SPARE: usize = 16;
 
 /// What a worker is told.
 pub(crate) enum Order {
@@ -48,7 +47,8 @@ pub(crate) struct Worker {
     lanes: RefCell<HashMap<Identity, Vec<Rc<Lane>>>>,
     /// Whether the server has a lane of RESP3.
     speaks_resp3: Cell<bool>,
-    spare: RefCell<Vec<(Protocol, Socket)>>,
+    /// Upstream connections that wait for the next client that leaves its lane.
+    pub(crate) spares: Spares,
     clients: RefCell<HashMap<u64, Rc<Shared>>>,
     next_id: Cell<u64>,
     draining: Cell<bool>,
@@ -121,7 +121,7 @@ impl Worker {
             scratch: RefCell::new(vec![0; SCRATCH]),
             lanes: RefCell::default(),
             speaks_resp3: Cell::new(true),
-            spare: RefCell::default(),
+            spares: Spares::default(),
             clients: RefCell::default(),
             next_id: Cell::new(0),
             draining: Cell::new(false),
@@ -176,11 +176,12 @@ impl Worker {
         self.clients.borrow_mut().remove(&client.id);
     }
 
-    /// The lane with the fewest clients, or a new one. `None` where the server has no such lanes.
+    /// The lane with the fewest clients, or a new one. `None` where there are no such lanes: where the
+    /// server does not speak the protocol, and where clients log in themselves. On a lane of clients
+    /// that have not, one of them could have the server close it.
     pub(crate) fn lane(self: &Rc<Self>, identity: Identity) -> Option<Rc<Lane>> {
-        // Nobody may not say HELLO: the server must tell that to the client itself.
-        let may_greet = self.speaks_resp3.get() && !self.settings.upstream.clients_authenticate;
-        if identity.protocol == Protocol::Resp3 && !may_greet {
+        let speaks = identity.protocol == Protocol::Resp2 || self.speaks_resp3.get();
+        if !speaks || self.settings.upstream.clients_authenticate {
             return None;
         }
         let mut all = self.lanes.borrow_mut();
@@ -194,33 +195,26 @@ impl Worker {
         }
         let lane = Lane::open(self, identity);
         lanes.push(lane.clone());
+        self.spares.keep_ready(self);
         Some(lane)
     }
 
+    /// Whether clients go over lanes at all.
+    pub(crate) fn has_lanes(&self) -> bool {
+        self.settings.sharing != Sharing::Own && !self.settings.upstream.clients_authenticate
+    }
+
     /// The lane is no more.
-    pub(crate) fn forget_lane(&self, lane: &Rc<Lane>, why: &'static str) {
+    pub(crate) fn forget_lane(&self, lane: &Rc<Lane>, end: LaneEnd) {
         if let Some(lanes) = self.lanes.borrow_mut().get_mut(&lane.identity) {
             lanes.retain(|other| !Rc::ptr_eq(other, lane));
         }
-        if lane.identity.protocol == Protocol::Resp3 && why.contains("refuses") {
+        if lane.identity.protocol == Protocol::Resp3 && end.is_for_good() {
             self.speaks_resp3.set(false);
         }
         if lane.load() > 0 {
+            let why = end.description();
             tracing::warn!("a connection to the store that clients shared has ended: {why}");
-        }
-    }
-
-    /// An upstream connection that another client gave back.
-    pub(crate) fn spare(&self, protocol: Protocol) -> Option<Socket> {
-        let mut spare = self.spare.borrow_mut();
-        let at = spare.iter().position(|(other, _)| *other == protocol)?;
-        Some(spare.swap_remove(at).1)
-    }
-
-    pub(crate) fn give_back(&self, protocol: Protocol, socket: Socket) {
-        let mut spare = self.spare.borrow_mut();
-        if spare.len() < SPARE {
-            spare.push((protocol, socket));
         }
     }
 }

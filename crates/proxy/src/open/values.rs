@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use waxseal_core::{Binding, OpenError, Sealer, Shape, UserKey};
+use waxseal_core::{Binding, Form, OpenError, Sealer, Shape, UserKey};
 use waxseal_keys::Cached;
 use waxseal_metrics::ValueMetrics;
 use waxseal_policy::PatternId;
@@ -127,7 +127,7 @@ impl<'a> Values<'a> {
         };
         let meters = self.protection.metered().map(|meters| &meters.values);
         let since = meters.and_then(ValueMetrics::opening_begins);
-        let opened = if self.protection.is_per_user(spot.pattern) {
+        let opened = if self.protection.user(spot.pattern, spot.name).is_some() {
             self.of_user(sealer, spot).open(stored, binding)
         } else {
             sealer.open(stored, binding)
@@ -138,6 +138,9 @@ impl<'a> Values<'a> {
         }
         let error = match opened {
             Ok(Some(opened)) => {
+                if opened.form == Form::Plain && sealer.mode().seals() {
+                    self.protection.plain_value_read(spot.pattern);
+                }
                 if let Some(decoys) = self.protection.watched()
                     && decoys.is_one(spot.name)
                 {

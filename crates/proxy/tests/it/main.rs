@@ -3,6 +3,7 @@
 
 mod broken;
 mod decoys;
+mod delays;
 mod ending;
 mod keyed;
 mod keys;
@@ -12,6 +13,7 @@ mod limits;
 mod order;
 mod pair;
 mod properties;
+mod redirections;
 mod silent;
 mod subscriptions;
 mod transactions;

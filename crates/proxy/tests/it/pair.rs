@@ -177,6 +177,16 @@ impl Pair {
         pair
     }
 
+    /// The same after the server has said that replies may be switched off.
+    pub(crate) fn with_reply_modes(mut self) -> Self {
+        self.send(&["CLIENT REPLY SKIP", "PING"]);
+        assert_sent(&self.sent(), &["CLIENT REPLY ON"]);
+        self.answer("+OK");
+        assert_sent(&self.sent(), &["CLIENT REPLY SKIP", "PING"]);
+        assert_eq!(self.got(), "");
+        self
+    }
+
     fn take(&mut self) -> Taken {
         let (upstream, client) = (&mut self.upstream, &mut self.client);
         let taken = self
@@ -186,6 +196,12 @@ impl Pair {
         self.from_client.drain(..taken.used);
         self.ended |= taken.next == Next::End;
         taken
+    }
+
+    /// The time that a refusal was held back for is over.
+    pub(crate) fn end_delay(&mut self) {
+        self.connection.end_delay(&mut self.client);
+        self.take();
     }
 
     /// The client sends bytes.

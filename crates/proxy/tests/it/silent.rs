@@ -4,7 +4,7 @@ use crate::pair::{Pair, assert_sent, requests, to_client};
 
 #[test]
 fn nothing_is_waited_for_while_replies_are_off() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::new().with_reply_modes();
     let lines = [
         "CLIENT REPLY OFF",
         "SET wa:1 @wa:1=v",
@@ -25,7 +25,7 @@ fn nothing_is_waited_for_while_replies_are_off() {
 #[test]
 fn one_reply_is_skipped() {
     let lines = ["GET wa:1", "CLIENT REPLY SKIP", "GET wa:2", "GET wa:3"];
-    let mut pair = Pair::new();
+    let mut pair = Pair::new().with_reply_modes();
     pair.send(&lines);
     assert_sent(&pair.sent(), &lines);
     pair.answer("@wa:1=a @wa:3=c");
@@ -35,7 +35,7 @@ fn one_reply_is_skipped() {
 
 #[test]
 fn a_refused_request_uses_up_the_skip_and_the_server_skips_no_other() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::new().with_reply_modes();
     pair.send(&["CLIENT REPLY SKIP", "INCR wa:1", "GET wa:2"]);
     assert_sent(&pair.sent(), &["GET wa:2"]);
     pair.answer("@wa:2=b");
@@ -45,7 +45,7 @@ fn a_refused_request_uses_up_the_skip_and_the_server_skips_no_other() {
 
 #[test]
 fn a_skip_goes_out_with_the_rewritten_and_with_the_streamed_request() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::new().with_reply_modes();
     pair.send(&["CLIENT REPLY SKIP", "STRLEN wa:1", "GET wa:2"]);
     assert_sent(&pair.sent(), &["CLIENT REPLY SKIP", "GET wa:1", "GET wa:2"]);
     pair.answer("@wa:2=b");
@@ -60,7 +60,7 @@ fn a_skip_goes_out_with_the_rewritten_and_with_the_streamed_request() {
 
 #[test]
 fn several_skips_are_one_and_on_takes_it_back() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::new().with_reply_modes();
     pair.send(&[
         "CLIENT REPLY SKIP",
         "CLIENT REPLY SKIP",
@@ -77,7 +77,7 @@ fn several_skips_are_one_and_on_takes_it_back() {
 
 #[test]
 fn refusals_are_silent_too_while_replies_are_off() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::new().with_reply_modes();
     pair.send(&[
         "CLIENT REPLY OFF",
         "INCR wa:1",
@@ -99,7 +99,7 @@ fn refusals_are_silent_too_while_replies_are_off() {
 fn what_changes_the_meaning_of_replies_ends_a_connection_that_hears_none() {
     for mode in ["OFF", "SKIP"] {
         for line in ["HELLO 3", "MONITOR", "SUBSCRIBE a", "UNSUBSCRIBE"] {
-            let mut pair = Pair::new();
+            let mut pair = Pair::new().with_reply_modes();
             let mode = format!("CLIENT REPLY {mode}");
             pair.send(&[&mode, line, "GET wa:1"]);
             let got = pair.got();
@@ -112,7 +112,7 @@ fn what_changes_the_meaning_of_replies_ends_a_connection_that_hears_none() {
 
 #[test]
 fn acknowledgements_are_pushed_in_resp3_while_replies_are_off() {
-    let mut pair = Pair::resp3();
+    let mut pair = Pair::resp3().with_reply_modes();
     pair.send(&["CLIENT REPLY OFF", "SUBSCRIBE a"]);
     let pushed = ">3 'subscribe 'a :1 >3 'message 'a 'x";
     pair.answer(pushed);
@@ -124,10 +124,34 @@ fn acknowledgements_are_pushed_in_resp3_while_replies_are_off() {
 
 #[test]
 fn reset_switches_replies_on_again() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::new().with_reply_modes();
     pair.send(&["CLIENT REPLY OFF", "RESET"]);
     pair.answer("+RESET");
     assert_eq!(pair.got(), "+RESET\r\n");
     pair.sent();
     pair.goes_on();
+}
+
+#[test]
+fn replies_are_not_switched_off_before_the_server_has_said_that_they_may_be() {
+    for mode in ["OFF", "SKIP"] {
+        let mode = format!("CLIENT REPLY {mode}");
+        let mut pair = Pair::new();
+        pair.send(&["GET wa:1", &mode, "GET wa:2", "GET wa:3"]);
+        assert_sent(&pair.sent(), &["GET wa:1", "CLIENT REPLY ON"]);
+        // It may not: that is the answer, and what follows has its own.
+        pair.answer("@wa:1=a -NOPERM~x");
+        assert_sent(&pair.sent(), &["GET wa:2", "GET wa:3"]);
+        pair.answer("@wa:2=b @wa:3=c");
+        assert_eq!(pair.got(), to_client("@wa:1=a -NOPERM~x @wa:2=b @wa:3=c"));
+        // Rights can change: it is asked again.
+        pair.send(&[&mode]);
+        assert_sent(&pair.sent(), &["CLIENT REPLY ON"]);
+        pair.answer("+OK");
+        pair.send(&["CLIENT REPLY ON"]);
+        pair.sent();
+        pair.answer("+OK");
+        assert_eq!(pair.got(), "+OK\r\n");
+        pair.goes_on();
+    }
 }

@@ -61,10 +61,14 @@ fn pushes_stand_anywhere_between_replies_in_resp3() {
 
 #[test]
 fn a_refused_subscription_is_one_error() {
-    let lines = ["SUBSCRIBE a b c", "SUBSCRIBE", "GET wa:1"];
-    let reply = "-NOPERM~x -ERR~arity @wa:1=v";
+    let lines = ["SUBSCRIBE a b c", "GET wa:1"];
+    let reply = "-NOPERM~x @wa:1=v";
     at_every_chunking(Pair::new, &lines, &lines, reply, reply);
     at_every_chunking(Pair::resp3, &lines, &lines, reply, reply);
+    for mut pair in [Pair::new(), Pair::resp3()] {
+        pair.exchange("SUBSCRIBE", "-ERR~arity", "-ERR~arity");
+        pair.goes_on();
+    }
 }
 
 #[test]

@@ -168,17 +168,12 @@ fn a_refused_command_discards_the_transaction() {
         "EXEC",
         "GET wa:2",
     ]);
-    assert_sent(
-        &pair.sent(),
-        &[
-            "MULTI",
-            "SET wa:1 @wa:1=v",
-            "GET other",
-            "DISCARD",
-            "GET wa:2",
-        ],
-    );
-    pair.answer("+OK +QUEUED +QUEUED +OK @wa:2=x");
+    let sent = ["MULTI", "SET wa:1 @wa:1=v", "GET other", "DISCARD"];
+    assert_sent(&pair.sent(), &sent);
+    // What follows waits until the server has discarded it.
+    pair.answer("+OK +QUEUED +QUEUED +OK");
+    assert_sent(&pair.sent(), &["GET wa:2"]);
+    pair.answer("@wa:2=x");
     let got = pair.got();
     let lines: Vec<&str> = got.split("\r\n").collect();
     assert_eq!(lines[..2], ["+OK", "+QUEUED"]);
@@ -306,4 +301,129 @@ fn what_a_transaction_must_remember_is_bounded() {
         pair.got();
         pair.goes_on();
     }
+}
+
+#[test]
+fn only_a_reply_that_says_so_ends_a_transaction() {
+    // In a form that servers refuse, the transaction stays open.
+    let mut pair = Pair::new();
+    pair.send(&["MULTI", "INCR wa:1", "SET other x", "DISCARD now", "EXEC"]);
+    assert_sent(&pair.sent(), &["MULTI", "SET other x", "DISCARD now"]);
+    pair.answer("+OK +QUEUED -ERR~arity");
+    assert_sent(&pair.sent(), &["DISCARD"]);
+    pair.answer("+OK");
+    let got = pair.got();
+    assert!(
+        got.ends_with("-EXECABORT Transaction discarded because of previous errors.\r\n"),
+        "{got}"
+    );
+    pair.goes_on();
+
+    // A server may refuse the right form as well.
+    let mut pair = Pair::new();
+    pair.send(&["MULTI", "INCR wa:1", "SET other x", "DISCARD", "EXEC"]);
+    assert_sent(&pair.sent(), &["MULTI", "SET other x", "DISCARD"]);
+    pair.answer("+OK +QUEUED -NOPERM~x");
+    assert_sent(&pair.sent(), &["DISCARD"]);
+    // Nor does it discard it for us: what was refused must not be executed.
+    let result = pair.answer_bytes(b"-NOPERM x\r\n");
+    assert_eq!(result, Err(Unexplained::Pairing));
+}
+
+#[test]
+fn a_transaction_that_no_refusal_is_part_of_goes_on_where_its_end_fails() {
+    let mut pair = Pair::new();
+    pair.send(&["MULTI", "GET wa:1", "DISCARD"]);
+    pair.answer("+OK +QUEUED -NOPERM~x");
+    assert!(!pair.connection.is_movable());
+    pair.send(&["GET wa:2", "EXEC"]);
+    pair.answer("+QUEUED *2 @wa:1=a @wa:2=b");
+    assert_eq!(
+        pair.got(),
+        to_client("+OK +QUEUED -NOPERM~x +QUEUED *2 @wa:1=a @wa:2=b")
+    );
+    assert!(pair.connection.is_traceless());
+}
+
+#[test]
+fn an_exec_with_arguments_ends_the_transaction_where_the_server_says_so() {
+    let mut pair = Pair::new();
+    pair.send(&["MULTI", "GET wa:1", "EXEC now", "GET wa:2"]);
+    pair.answer("+OK +QUEUED -EXECABORT~x");
+    pair.answer("@wa:2=b");
+    assert_eq!(pair.got(), to_client("+OK +QUEUED -EXECABORT~x @wa:2=b"));
+    assert!(!pair.connection.is_traceless());
+    // An older server leaves it open.
+    let mut pair = Pair::new();
+    pair.send(&["MULTI", "GET wa:1", "EXEC now", "GET wa:2"]);
+    pair.answer("+OK +QUEUED -ERR~arity");
+    pair.answer("+QUEUED");
+    pair.send(&["EXEC"]);
+    pair.answer("-EXECABORT~x");
+    assert_eq!(
+        pair.got(),
+        to_client("+OK +QUEUED -ERR~arity +QUEUED -EXECABORT~x")
+    );
+    pair.sent();
+    pair.goes_on();
+}
+
+#[test]
+fn a_connection_is_free_for_others_when_replies_say_so() {
+    for (lines, replies, traceless) in [
+        (&["GET open", "SET wa:1 @wa:1=v"][..], "$-1 +OK", true),
+        (&["MULTI", "GET open", "EXEC"], "+OK +QUEUED *1 $-1", true),
+        (&["MULTI", "GET open", "DISCARD"], "+OK +QUEUED +OK", true),
+        (&["WATCH open", "UNWATCH"], "+OK +OK", true),
+        (&["WATCH open", "MULTI", "EXEC"], "+OK +OK *-1", true),
+        (&["BLPOP open 1"], "*-1", true),
+        (&["EVAL code 0"], ":1", true),
+        (&["MULTI"], "+OK", false),
+        (&["MULTI", "DISCARD now"], "+OK -ERR~x", false),
+        (&["WATCH open"], "+OK", false),
+        (&["WATCH open", "UNWATCH now"], "+OK -ERR~x", false),
+        (&["WATCH open", "UNWATCH"], "+OK -NOPERM~x", false),
+        (
+            &["WATCH open", "EXEC"],
+            "+OK -ERR~EXEC~without~MULTI",
+            false,
+        ),
+        (&["CLIENT TRACKING ON"], "+OK", false),
+        (&["CLIENT SETNAME me"], "+OK", false),
+        (&["CLIENT GETNAME"], "$-1", false),
+        (&["SELECT 0"], "+OK", false),
+        (&["AUTH secret"], "-WRONGPASS~x", false),
+        (&["HELLO 2"], "*0", false),
+        (&["RESET"], "+RESET", false),
+        (&["SUBSCRIBE a"], "-NOPERM~x", false),
+        (&["FUTURE open"], "+OK", false),
+        (&["MULTI now"], "-ERR~x", false),
+    ] {
+        let mut pair = Pair::new();
+        pair.send(lines);
+        pair.answer(replies);
+        assert_eq!(pair.connection.is_traceless(), traceless, "{lines:?}");
+    }
+    // Nor is one that a request was streamed over that can leave a trace.
+    let large = format!("CLIENT TRACKING ON BCAST PREFIX {}", "x".repeat(2 << 20));
+    let mut pair = Pair::new();
+    pair.send(&[&large]);
+    pair.answer("+OK");
+    assert!(!pair.connection.is_movable() && !pair.connection.is_traceless());
+    let large = format!("SET open {}", "x".repeat(2 << 20));
+    let mut pair = Pair::new();
+    pair.send(&[&large]);
+    pair.answer("+OK");
+    assert!(pair.connection.is_traceless());
+}
+
+#[test]
+fn a_reset_that_servers_refuse_resets_nothing() {
+    let mut pair = Pair::resp3();
+    pair.send(&["RESET now", "GET wa:1"]);
+    assert_sent(&pair.sent(), &["RESET now"]);
+    pair.answer("-ERR~arity");
+    pair.answer("@wa:1=v");
+    assert_eq!(pair.got(), to_client("-ERR~arity @wa:1=v"));
+    assert_eq!(pair.connection.protocol(), waxseal_proxy::Protocol::Resp3);
 }

@@ -213,13 +213,15 @@ fn a_reply_may_be_64_deep_and_no_deeper() {
         "%1\r\n+a\r\n",
         "*2\r\n:1\r\n",
     ] {
-        let deep = head.repeat(64) + ":1\r\n";
-        let seen = Seen {
-            used: deep.len(),
-            done: true,
-        };
-        assert_eq!(reply(deep.as_bytes(), &[]), Ok(seen), "{head:?}");
-        let deeper = head.repeat(65);
+        for depth in [64, 65, 8_000, 16 * 1024] {
+            let deep = head.repeat(depth) + ":1\r\n";
+            let seen = Seen {
+                used: deep.len(),
+                done: true,
+            };
+            assert_eq!(reply(deep.as_bytes(), &[]), Ok(seen), "{head:?}");
+        }
+        let deeper = head.repeat(16 * 1024 + 1);
         assert_eq!(
             reply(deeper.as_bytes(), &[]),
             Err(ReplyError::Depth),

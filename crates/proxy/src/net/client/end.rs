@@ -37,7 +37,7 @@ impl Client {
                 connection.is_in_a_request() || !self.waiting.is_empty(),
                 connection.has_all_replies(),
                 !state.outgoing.is_empty(),
-                connection.may_be_blocked(),
+                connection.may_be_blocked() || connection.delay().is_some(),
                 connection.is_stalled(),
             )
         };

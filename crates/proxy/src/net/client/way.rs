@@ -12,6 +12,7 @@ use crate::connection::{Entrance, Identity, Next};
 use crate::net::buffer::{Outgoing, Waiting};
 use crate::net::lane::Lane;
 use crate::net::socket::{self, Socket};
+use crate::net::spares::Spare;
 use crate::pending::Protocol;
 use crate::proxy::Sharing;
 
@@ -24,8 +25,16 @@ pub(super) enum Way {
     Own(Own),
 }
 
-/// Comes to a socket, and whether it is new.
-type Connecting = dyn Future<Output = io::Result<(Socket, bool)>>;
+/// Comes to a connection.
+type Connecting = dyn Future<Output = io::Result<Opened>>;
+
+/// A connection for one client.
+pub(super) enum Opened {
+    /// Nothing has been sent on it.
+    New(Socket),
+    /// It is logged in.
+    Spare(Spare),
+}
 
 /// An upstream connection of the client's own.
 pub(super) struct Own {
@@ -65,31 +74,33 @@ impl Client {
         if let Way::Lane(lane) = &self.way {
             lane.detach(&self.shared);
         }
-        let settings = self.worker.settings.clone();
-        let spare = self
-            .worker
-            .spare(self.shared.state.borrow().connection.protocol());
+        let worker = self.worker.clone();
+        let protocol = self.shared.state.borrow().connection.protocol();
+        let has_spares = worker.has_lanes();
         self.way = Way::Connecting(Box::pin(async move {
-            if let Some(mut socket) = spare
-                && is_open(&mut socket).await
-            {
-                return Ok((socket, false));
+            while has_spares && let Some(mut spare) = worker.spares.take(protocol, &worker) {
+                if is_open(&mut spare.socket).await {
+                    return Ok(Opened::Spare(spare));
+                }
             }
-            Ok((settings.connect().await?, true))
+            Ok(Opened::New(worker.settings.connect().await?))
         }));
     }
 
-    pub(super) fn begin_own(&mut self, socket: Socket, new: bool) {
+    pub(super) fn begin_own(&mut self, opened: Opened) {
         let mut outgoing = Outgoing::default();
-        {
-            let connection = &mut self.shared.state.borrow_mut().connection;
-            if new {
-                let entrance = &self.worker.settings.upstream.entrance;
-                connection.handshake(entrance, outgoing.end());
-            } else if connection.has_labels() {
-                connection.handshake(&Entrance::default(), outgoing.end());
-            }
-        }
+        let connection = &mut self.shared.state.borrow_mut().connection;
+        connection.begin_on_another_connection();
+        let none = Entrance::default();
+        let (socket, entrance, spoken) = match opened {
+            Opened::New(socket) => (
+                socket,
+                &self.worker.settings.upstream.entrance,
+                Protocol::Resp2,
+            ),
+            Opened::Spare(spare) => (spare.socket, &none, spare.protocol),
+        };
+        connection.handshake(entrance, spoken, outgoing.end());
         self.way = Way::Own(Own {
             socket,
             outgoing,
@@ -98,15 +109,15 @@ impl Client {
         self.next = Next::Replies;
     }
 
-    /// Whether the client is better off with a connection of its own, and may have one for good.
+    /// Whether the client's replies are so large that it must not go on sharing a lane: it gets a
+    /// connection of its own, for good.
     pub(super) fn is_too_heavy_for_a_lane(&self) -> bool {
         matches!(self.way, Way::Lane(_))
             && matches!(self.next, Next::More | Next::Replies)
-            && self.worker.settings.sharing == Sharing::Auto
             && self.shared.state.borrow().heavy
     }
 
-    /// Changes the way where the next request demands it, once all replies have come.
+    /// Changes the way where the next request demands it, once all replies have come. Whether it has.
     pub(super) fn wants_other_way(&mut self) -> bool {
         let ready = self.shared.state.borrow().connection.has_all_replies();
         if !ready {
@@ -130,34 +141,40 @@ impl Client {
                 if self.worker.settings.sharing == Sharing::Shared
                     && own.outgoing.is_empty()
                     && own.waiting.is_empty()
-                    && self.waiting.is_empty()
-                    && self.shared.state.borrow().connection.is_movable() =>
+                    && self.waiting.is_empty() =>
             {
-                self.back_to_lane();
-                true
+                let state = self.shared.state.borrow();
+                let movable = state.connection.is_movable() && !state.heavy;
+                drop(state);
+                movable && self.back_to_lane()
             }
             _ => false,
         }
     }
 
-    /// The state that needed an upstream connection of its own is over.
-    fn back_to_lane(&mut self) {
-        let protocol = self.shared.state.borrow().connection.protocol();
+    /// The state that needed an upstream connection of its own is over. Whether there is a lane to go
+    /// back to.
+    fn back_to_lane(&mut self) -> bool {
+        let (protocol, traceless) = {
+            let connection = &self.shared.state.borrow().connection;
+            (connection.protocol(), connection.is_traceless())
+        };
         let identity = Identity {
             protocol,
             database: self.worker.settings.upstream.database,
         };
         let Some(lane) = self.worker.lane(identity) else {
-            return;
+            return false;
         };
         lane.attach(&self.shared);
-        // Nobody else goes by this client's name.
-        let has_labels = self.shared.state.borrow().connection.has_labels();
+        // Any other connection is closed: nobody else gets what this client left there.
         if let Way::Own(own) = std::mem::replace(&mut self.way, Way::Lane(lane))
-            && !has_labels
+            && traceless
         {
-            self.worker.give_back(protocol, own.socket);
+            let socket = own.socket;
+            self.worker.spares.give_back(Spare { socket, protocol });
         }
+        true
     }
 }
 

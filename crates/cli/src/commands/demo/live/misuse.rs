@@ -27,6 +27,7 @@ pub(super) async fn all(live: &Live, proxy: &str) -> Result<(), Failure> {
     ask(&mut wire, "set", &["SET", &home, "{}"]).await?;
     ask(&mut wire, "refused", &["APPEND", &home, "x"]).await?;
     ask(&mut wire, "refused", &["INCRBY", &home, "1"]).await?;
+    ask(&mut wire, "script", &["EVAL", "return 1", "0"]).await?;
     let list = format!("{}open", live.prefix);
     ask(&mut wire, "list", &["LPUSH", &list, "x"]).await?;
     ask(&mut wire, "of another type", &["GET", &list]).await?;

@@ -1,0 +1,141 @@
+//! Requests that may wait on the server for something to happen there: which do, and for how long they
+//! say that they are ready to wait. What happens to their connection meanwhile is not known here.
+
+use std::time::Duration;
+
+use crate::argument::{integer, is};
+
+/// Where a command says how long it waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timeout {
+    /// In seconds, in the last argument.
+    LastInSeconds,
+    /// In seconds, in the first argument.
+    FirstInSeconds,
+    /// In milliseconds, in this argument.
+    Milliseconds(usize),
+    /// In milliseconds, behind the option `BLOCK`; without it the command does not wait.
+    BlockOption,
+    /// Nowhere: it takes as long as the server needs, and waits for no other client.
+    Unstated,
+}
+
+impl Timeout {
+    /// How long this request waits at most: `None` without end. What is not a time is an error to the
+    /// server at once.
+    pub(crate) fn of(self, arguments: &[&[u8]]) -> Option<Duration> {
+        match self {
+            Self::LastInSeconds => seconds(arguments, arguments.len().saturating_sub(1)),
+            Self::FirstInSeconds => seconds(arguments, 1),
+            Self::Milliseconds(at) => milliseconds(arguments, at),
+            Self::BlockOption => {
+                let before = arguments.iter().take_while(|it| !is(&[it], 0, "STREAMS"));
+                let at = before.clone().position(|it| is(&[it], 0, "BLOCK"));
+                milliseconds(arguments, at?.saturating_add(1))
+            }
+            Self::Unstated => Some(Duration::ZERO),
+        }
+    }
+}
+
+fn seconds(arguments: &[&[u8]], at: usize) -> Option<Duration> {
+    let text = arguments
+        .get(at)
+        .and_then(|it| std::str::from_utf8(it).ok());
+    let seconds: f64 = text.and_then(|it| it.parse().ok()).unwrap_or(-1.0);
+    if seconds == 0.0 {
+        return None;
+    }
+    Some(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+}
+
+fn milliseconds(arguments: &[&[u8]], at: usize) -> Option<Duration> {
+    match integer(arguments, at) {
+        Some(0) => None,
+        other => Some(Duration::from_millis(
+            other
+                .and_then(|it| u64::try_from(it).ok())
+                .unwrap_or_default(),
+        )),
+    }
+}
+
+/// Whether an XREAD or XREADGROUP is of a form that servers accept and that does not wait. Anything
+/// that is not certain is taken for one that waits.
+pub(crate) fn reads_at_once(arguments: &[&[u8]]) -> bool {
+    let mut at = 1_usize;
+    while at < arguments.len() {
+        let next = at.saturating_add(1);
+        if is(arguments, at, "STREAMS") {
+            let names_and_ids = arguments.len().saturating_sub(next);
+            return names_and_ids > 0 && names_and_ids.is_multiple_of(2);
+        }
+        let taken = if is(arguments, at, "NOACK") {
+            1
+        } else if is(arguments, at, "COUNT") || is(arguments, at, "CLAIM") {
+            if integer(arguments, next).is_none() {
+                return false;
+            }
+            2
+        } else if is(arguments, at, "GROUP") {
+            3
+        } else {
+            return false;
+        };
+        at = at.saturating_add(taken);
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(request: &str) -> Vec<&[u8]> {
+        request.split(' ').map(str::as_bytes).collect()
+    }
+
+    #[test]
+    fn reads_the_time_where_the_command_has_it() {
+        let ms = |number| Some(Duration::from_millis(number));
+        for (timeout, request, expected) in [
+            (Timeout::LastInSeconds, "BLPOP a 0", None),
+            (Timeout::LastInSeconds, "BLPOP a b 0.25", ms(250)),
+            (Timeout::LastInSeconds, "BLPOP a -1", ms(0)),
+            (Timeout::LastInSeconds, "BLPOP a soon", ms(0)),
+            (Timeout::LastInSeconds, "BLPOP a nan", ms(0)),
+            (Timeout::FirstInSeconds, "BZMPOP 2 1 a MIN", ms(2000)),
+            (Timeout::Milliseconds(2), "WAIT 1 0", None),
+            (Timeout::Milliseconds(2), "WAIT 1 50", ms(50)),
+            (
+                Timeout::BlockOption,
+                "XREAD COUNT 1 block 30 STREAMS a $",
+                ms(30),
+            ),
+            (Timeout::BlockOption, "XREAD BLOCK 0 STREAMS a $", None),
+            (Timeout::BlockOption, "XREAD BLOCK x STREAMS a $", ms(0)),
+            (Timeout::Unstated, "FLUSHALL", ms(0)),
+        ] {
+            assert_eq!(timeout.of(&words(request)), expected, "{request}");
+        }
+    }
+
+    #[test]
+    fn only_a_complete_form_without_block_reads_at_once() {
+        for (request, at_once) in [
+            ("XREAD STREAMS a 0", true),
+            ("XREAD STREAMS BLOCK 0", true),
+            ("XREAD COUNT 2 STREAMS a b 0 0", true),
+            ("XREADGROUP GROUP BLOCK c NOACK STREAMS a >", true),
+            ("XREAD BLOCK 0 STREAMS a $", false),
+            ("XREAD block\0 0 STREAMS a $", false),
+            ("XREAD LATER 0 STREAMS a $", false),
+            ("XREAD COUNT x STREAMS a $", false),
+            ("XREAD STREAMS a", false),
+            ("XREAD STREAMS", false),
+            ("XREAD", false),
+        ] {
+            assert_eq!(reads_at_once(&words(request)), at_once, "{request}");
+        }
+    }
+}

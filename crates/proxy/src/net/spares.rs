@@ -1,0 +1,87 @@
+//! Spare upstream connections: connected and logged in, so that a client that leaves its lane need not
+//! wait for the server. Some were opened ahead; some were given back by clients that left no trace.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use super::socket::Socket;
+use super::worker::Worker;
+use crate::pending::Protocol;
+
+/// Connections that are kept at most.
+const MAX_SPARES: usize = 16;
+/// Connections that are opened ahead at most, however many clients leave their lanes at once.
+const MAX_AHEAD: usize = 8;
+
+/// The spare connections of one worker.
+#[derive(Default)]
+pub(crate) struct Spares {
+    ready: RefCell<Vec<Spare>>,
+    /// Connections that are being opened.
+    opening: Cell<usize>,
+    /// Connections to have ready: more where they did not suffice.
+    ahead: Cell<usize>,
+}
+
+/// An upstream connection that nothing is under way on.
+pub(crate) struct Spare {
+    pub(crate) socket: Socket,
+    /// What it speaks.
+    pub(crate) protocol: Protocol,
+}
+
+impl Spares {
+    /// A connection for a client that speaks this protocol: one that speaks it, or RESP2, with which
+    /// every connection begins. Opens others in its place.
+    pub(crate) fn take(&self, protocol: Protocol, worker: &Rc<Worker>) -> Option<Spare> {
+        let taken = {
+            let mut ready = self.ready.borrow_mut();
+            let of = |wanted| ready.iter().position(|spare| spare.protocol == wanted);
+            let at = of(protocol).or_else(|| of(Protocol::Resp2));
+            at.map(|at| ready.swap_remove(at))
+        };
+        if taken.is_none() {
+            let more = self.ahead.get().saturating_mul(2).clamp(1, MAX_AHEAD);
+            self.ahead.set(more);
+        }
+        self.keep_ready(worker);
+        taken
+    }
+
+    /// Takes a connection back.
+    pub(crate) fn give_back(&self, spare: Spare) {
+        let mut ready = self.ready.borrow_mut();
+        if ready.len() < MAX_SPARES {
+            ready.push(spare);
+        }
+    }
+
+    /// Opens connections until enough are ready. Where one cannot be opened, the client that needs it
+    /// finds out why.
+    pub(crate) fn keep_ready(&self, worker: &Rc<Worker>) {
+        self.ahead.set(self.ahead.get().max(1));
+        let have = self.ready.borrow().len().saturating_add(self.opening.get());
+        for _ in have..self.ahead.get() {
+            self.opening.set(self.opening.get().saturating_add(1));
+            let opening = Opening(worker.clone());
+            tokio::task::spawn_local(async move {
+                if let Some(socket) = opening.0.settings.connect_and_log_in().await {
+                    opening.0.spares.give_back(Spare {
+                        socket,
+                        protocol: Protocol::Resp2,
+                    });
+                }
+            });
+        }
+    }
+}
+
+/// A connection that is being opened, until it is or is not.
+struct Opening(Rc<Worker>);
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        let opening = &self.0.spares.opening;
+        opening.set(opening.get().saturating_sub(1));
+    }
+}

@@ -1,0 +1,79 @@
+//! Refused requests that were ready to wait: the answer is held back as long as they were, within bounds,
+//! and nothing behind them is taken meanwhile.
+
+use std::time::Duration;
+
+use crate::pair::{Pair, assert_sent};
+
+#[test]
+fn a_refusal_is_held_back_for_as_long_as_the_request_would_wait() {
+    for (line, milliseconds) in [
+        ("BLMOVE wa:1 wa:2 LEFT LEFT 0.25", 250),
+        ("BRPOPLPUSH wa:1 wa:2 0", 1000),
+        ("BZPOPMIN wa:1 wa:2 0", 1000),
+        ("BZPOPMAX wa:1 0.01", 100),
+        ("BZMPOP 30 1 wa:1 MIN", 1000),
+        ("XREAD BLOCK 400 STREAMS wa:1 $", 400),
+        ("XREAD COUNT 1 block 0 STREAMS wa:1 $", 1000),
+        ("XREADGROUP GROUP g c BLOCK 1 STREAMS wa:1 >", 100),
+        ("BZPOPMIN wa:1 soon", 100),
+        ("BZPOPMIN wa:1 -1", 100),
+    ] {
+        let mut pair = Pair::new();
+        pair.send(&["GET wa:1", line, "GET wa:2"]);
+        assert_sent(&pair.sent(), &["GET wa:1"]);
+        let by = Duration::from_millis(milliseconds);
+        assert_eq!(pair.connection.delay(), Some(by), "{line}");
+        pair.answer("@wa:1=a");
+        assert_eq!(pair.got(), "$1\r\na\r\n");
+        assert!(!pair.connection.is_idle() && !pair.connection.is_movable());
+        // More that comes is not looked at.
+        pair.send(&["GET wa:3"]);
+        assert!(pair.sent().is_empty());
+        pair.end_delay();
+        assert!(pair.got().starts_with("-SEALREFUSED "), "{line}");
+        assert_sent(&pair.sent(), &["GET wa:2", "GET wa:3"]);
+        assert_eq!(pair.connection.delay(), None);
+    }
+}
+
+#[test]
+fn a_refusal_that_is_held_back_keeps_its_turn() {
+    let mut pair = Pair::new();
+    pair.send(&["GET wa:1", "BZPOPMIN wa:1 0"]);
+    pair.end_delay();
+    assert_eq!(pair.got(), "");
+    pair.answer("@wa:1=a");
+    let got = pair.got();
+    assert!(
+        got.starts_with("$1\r\na\r\n-SEALREFUSED BZPOPMIN "),
+        "{got}"
+    );
+    pair.sent();
+    pair.goes_on();
+}
+
+#[test]
+fn what_does_not_wait_is_refused_at_once() {
+    for line in [
+        "XREAD STREAMS wa:1 0",
+        "ZADD wa:1 1 a",
+        "VADD wa:1 CAS x",
+        "LMOVE wa:1 a LEFT LEFT",
+    ] {
+        let mut pair = Pair::new();
+        pair.send(&[line]);
+        pair.end_delay();
+        assert!(pair.got().starts_with("-SEALREFUSED "), "{line}");
+        pair.goes_on();
+    }
+    // Within a transaction nothing waits.
+    let mut pair = Pair::new();
+    pair.send(&["MULTI", "BZPOPMIN wa:1 0", "EXEC"]);
+    assert_eq!(pair.connection.delay(), None);
+    assert_sent(&pair.sent(), &["MULTI", "DISCARD"]);
+    pair.answer("+OK +OK");
+    let got = pair.got();
+    assert!(got.starts_with("+OK\r\n-SEALREFUSED BZPOPMIN "), "{got}");
+    assert!(got.contains("\r\n-EXECABORT "), "{got}");
+}
