@@ -4,6 +4,7 @@
 
 mod conversations;
 mod corpus;
+mod counts;
 mod crowd;
 mod life;
 mod malformed;
@@ -15,6 +16,7 @@ mod servers;
 mod sockets;
 mod values;
 mod wire;
+mod words;
 
 use waxseal_testing::RedisServer;
 
