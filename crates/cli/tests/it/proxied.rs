@@ -2,6 +2,7 @@
 //! what it must not change, what it must not let through, and what must not bring it down. Every test
 //! speaks the protocol itself, byte by byte, and most hold in all three ways of going upstream.
 
+mod blocking;
 mod conversations;
 mod corpus;
 mod counts;
