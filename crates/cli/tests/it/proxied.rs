@@ -7,6 +7,7 @@ mod conversations;
 mod corpus;
 mod counts;
 mod crowd;
+mod isolation;
 mod life;
 mod malformed;
 mod readers;
