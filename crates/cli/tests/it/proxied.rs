@@ -11,6 +11,7 @@ mod isolation;
 mod life;
 mod malformed;
 mod readers;
+mod redirection;
 mod relay;
 mod rights;
 mod sameness;

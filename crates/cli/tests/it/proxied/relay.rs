@@ -15,11 +15,14 @@ pub(super) enum Manner {
     Answers(Vec<u8>),
     /// After so many more bytes of replies the connection breaks off.
     BreaksAfter(usize),
+    /// These bytes come before the next replies, each time that some come.
+    Prepends(Vec<u8>),
 }
 
 struct Shared {
     manner: Mutex<Manner>,
     seen: Mutex<Vec<u8>>,
+    clients: Mutex<Vec<TcpStream>>,
     server: u16,
 }
 
@@ -37,6 +40,7 @@ impl Relay {
         let shared = Arc::new(Shared {
             manner: Mutex::new(Manner::Passes),
             seen: Mutex::default(),
+            clients: Mutex::default(),
             server,
         });
         let known = shared.clone();
@@ -58,6 +62,12 @@ impl Relay {
         *self.shared.manner.lock().unwrap() = manner;
     }
 
+    /// Sends bytes on every connection, as a server that was not asked. No reply may be under way.
+    pub(super) fn push(&self, bytes: &[u8]) {
+        let mut clients = self.shared.clients.lock().unwrap();
+        clients.retain_mut(|client| client.write_all(bytes).is_ok());
+    }
+
     /// All bytes that went towards the server.
     pub(super) fn seen(&self) -> Vec<u8> {
         self.shared.seen.lock().unwrap().clone()
@@ -65,13 +75,17 @@ impl Relay {
 }
 
 fn serve(shared: &Arc<Shared>, client: &TcpStream, server: &TcpStream) {
+    let pushed = client.try_clone().unwrap();
+    shared.clients.lock().unwrap().push(pushed);
     let known = shared.clone();
     one_way(client, server, move |bytes, client, server| {
         known.seen.lock().unwrap().extend_from_slice(bytes);
         let manner = known.manner.lock().unwrap().clone();
         match manner {
             Manner::Answers(answer) => client.write_all(&answer).is_ok(),
-            Manner::Passes | Manner::BreaksAfter(_) => server.write_all(bytes).is_ok(),
+            Manner::Passes | Manner::BreaksAfter(_) | Manner::Prepends(_) => {
+                server.write_all(bytes).is_ok()
+            }
         }
     });
     let known = shared.clone();
@@ -81,6 +95,9 @@ fn serve(shared: &Arc<Shared>, client: &TcpStream, server: &TcpStream) {
             let now = bytes.len().min(*left);
             *left -= now;
             return client.write_all(&bytes[..now]).is_ok() && *left > 0;
+        }
+        if let Manner::Prepends(first) = &*manner {
+            return client.write_all(&[first, bytes].concat()).is_ok();
         }
         drop(manner);
         client.write_all(bytes).is_ok()
