@@ -10,6 +10,7 @@ mod crowd;
 mod isolation;
 mod life;
 mod malformed;
+mod own_records;
 mod readers;
 mod redirection;
 mod relay;
