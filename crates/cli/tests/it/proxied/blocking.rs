@@ -1,7 +1,8 @@
 //! Commands that wait at the server: however they are spelled, nobody else waits with them, and none
-//! goes on waiting for a client that has left.
+//! goes on waiting for a client that has left. A client that is refused one is held back as if it had
+//! waited: it may try again without end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::counts::{blocked_clients, happens};
 use super::wire::{Wire, request};
@@ -50,6 +51,34 @@ const READS: [&[&str]; 7] = [
         "open:s",
         ">",
     ],
+];
+
+/// Requests that would wait without end on a protected name, and are refused.
+const ENDLESS: [&[&str]; 6] = [
+    &["BZPOPMIN", "wa:z", "0"],
+    &["BZMPOP", "0", "1", "wa:z", "MIN"],
+    &["XREAD", "BLOCK", "0", "STREAMS", "wa:s", "$"],
+    &[
+        "XREADGROUP",
+        "GROUP",
+        "g",
+        "c",
+        "BLOCK",
+        "0",
+        "STREAMS",
+        "wa:s",
+        ">",
+    ],
+    &["BLMOVE", "wa:a", "open:b", "LEFT", "LEFT", "0"],
+    &["BRPOPLPUSH", "wa:a", "wa:b", "0"],
+];
+/// Those that would wait for a moment.
+const SHORT: [&[&str]; 5] = [
+    &["BZPOPMAX", "wa:z", "0.01"],
+    &["BZMPOP", "0.05", "1", "wa:z", "MAX"],
+    &["XREAD", "BLOCK", "1", "STREAMS", "wa:s", "$"],
+    &["BLMOVE", "wa:a", "wa:b", "LEFT", "LEFT", "0.05"],
+    &["BRPOPLPUSH", "open:a", "wa:b", "0.01"],
 ];
 
 /// A pair with a stream that has a group.
@@ -106,5 +135,73 @@ fn nothing_waits_at_the_server_for_a_client_that_has_left() {
             let ended = happens(|| blocked_clients(&pair.redis) == 0);
             assert!(ended, "{upstream}, {words:?}");
         }
+    }
+}
+
+#[test]
+fn a_refusal_of_a_request_that_would_wait_is_not_given_at_once() {
+    for upstream in UPSTREAMS {
+        let pair = Pair::with(upstream, &["--workers", "1"]);
+        for (requests, least) in [(&ENDLESS[..], 900), (&SHORT, 95)] {
+            for words in requests {
+                let mut wire = pair.wire();
+                let begin = Instant::now();
+                wire.send(&[request(words), request(&["PING"])].concat());
+                let reply = wire.reply();
+                let time = begin.elapsed();
+                assert!(reply.starts_with("-SEALREFUSED "), "{words:?}: {reply:?}");
+                let least = Duration::from_millis(least);
+                assert!(time >= least, "{upstream}, {words:?}: after {time:?}");
+                assert!(time < 2 * TIMEOUT, "{upstream}, {words:?}: after {time:?}");
+                assert_eq!(wire.reply(), "+PONG\r\n", "{upstream}, {words:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn in_a_transaction_requests_that_would_wait_are_refused_at_once() {
+    for upstream in UPSTREAMS {
+        let pair = Pair::with(upstream, &["--workers", "1"]);
+        let mut wire = pair.wire();
+        assert_eq!(wire.ask(&["MULTI"]), "+OK\r\n");
+        let begin = Instant::now();
+        for words in ENDLESS.repeat(4) {
+            let reply = wire.ask(words);
+            assert!(reply.starts_with("-SEALREFUSED "), "{words:?}: {reply:?}");
+        }
+        // A second for each of them would be more.
+        assert!(begin.elapsed() < TIMEOUT, "{upstream}");
+        let reply = wire.ask(&["EXEC"]);
+        assert!(reply.starts_with("-EXECABORT "), "{upstream}: {reply:?}");
+        assert_eq!(wire.ask(&["PING"]), "+PONG\r\n", "{upstream}");
+    }
+}
+
+#[test]
+fn a_refusal_that_is_not_given_at_once_delays_nobody_else() {
+    const TIMES: usize = 8;
+    for upstream in UPSTREAMS {
+        let pair = Pair::with(upstream, &["--workers", "1"]);
+        let mut other = pair.wire();
+        is_answered(&mut other, upstream);
+        let mut refused = pair.wire();
+        refused.send(&request(ENDLESS[0]).repeat(TIMES));
+        let begin = Instant::now();
+        for _ in 0..20 {
+            is_answered(&mut other, upstream);
+        }
+        let time = begin.elapsed();
+        let others = Duration::from_secs(5);
+        assert!(time < others, "{upstream}: after {time:?}");
+        for _ in 0..TIMES {
+            assert!(refused.reply().starts_with("-SEALREFUSED "), "{upstream}");
+        }
+        let least = Duration::from_millis(900);
+        assert!(begin.elapsed() >= least, "{upstream}");
+        // One that leaves meanwhile is nobody else's concern either.
+        refused.send(&request(ENDLESS[0]));
+        drop(refused);
+        is_answered(&mut other, upstream);
     }
 }
