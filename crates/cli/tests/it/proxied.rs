@@ -8,6 +8,7 @@ mod conversations;
 mod corpus;
 mod counts;
 mod crowd;
+mod empty_user;
 mod holding;
 mod isolation;
 mod life;
