@@ -19,6 +19,7 @@ mod redirection;
 mod relay;
 mod rights;
 mod sameness;
+mod scripts;
 mod servers;
 mod sockets;
 mod values;
