@@ -13,6 +13,7 @@ mod holding;
 mod isolation;
 mod life;
 mod malformed;
+mod nesting;
 mod own_records;
 mod readers;
 mod redirection;
