@@ -12,6 +12,7 @@ mod empty_user;
 mod holding;
 mod isolation;
 mod life;
+mod lines;
 mod malformed;
 mod nesting;
 mod own_records;
