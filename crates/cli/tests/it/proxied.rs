@@ -14,6 +14,7 @@ mod isolation;
 mod life;
 mod lines;
 mod malformed;
+mod many_names;
 mod nesting;
 mod own_records;
 mod readers;
