@@ -20,7 +20,7 @@ const USAGE: &str = "\
 usage: cargo xtask <chore>
 
   test [--no-install] [-- ARGS]       install what the tests need, check format and lints, run all
-                                      tests; ARGS go to `cargo test`
+                                      tests, also after a failure; ARGS go to `cargo test`
   bench [core|store|migrate|proxy] [ARGS]
                                       run one benchmark or all of them; ARGS go to the benchmark
   tools                               only install what the tests need

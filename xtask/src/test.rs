@@ -1,5 +1,8 @@
 //! `cargo xtask test`: everything that must hold before a change is merged, in one command. The
-//! tests come last, so that their own summary ends the output.
+//! tests come last, so that their own summary ends the output. All test binaries run, even when one
+//! fails: the summary then names each of them.
+
+use std::process::Command;
 
 use crate::Failure;
 use crate::install;
@@ -39,10 +42,16 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), Failure> {
         "-D",
         "warnings",
     ]))?;
-    let mut tests = cargo(&["test", "--workspace", "--all-features"]);
-    tests.args(wanted.for_cargo);
-    run(tests)?;
+    run(tests(wanted.for_cargo))?;
     Ok(())
+}
+
+/// The tests of all crates. Without `--no-fail-fast`, Cargo stops at the first binary that fails, and
+/// the failures of the others show one run at a time.
+fn tests(for_cargo: &[String]) -> Command {
+    let mut tests = cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
+    tests.args(for_cargo);
+    tests
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -85,6 +94,15 @@ mod tests {
         assert!(!wanted.install);
         assert_eq!(wanted.for_cargo, words("envelope -- --nocapture"));
         assert!(Wanted::parse(&[]).unwrap().install);
+    }
+
+    #[test]
+    fn all_test_binaries_run_and_what_goes_to_cargo_comes_last() {
+        let line = words("envelope -- --nocapture");
+        let tests = tests(&line);
+        let arguments: Vec<_> = tests.get_args().map(|it| it.to_string_lossy()).collect();
+        let expected = "test --workspace --all-features --no-fail-fast envelope -- --nocapture";
+        assert_eq!(arguments.join(" "), expected);
     }
 
     #[test]
