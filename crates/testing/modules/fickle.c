@@ -10,10 +10,14 @@
  *   garbage     what is decrypted comes back as other bytes, one short
  *   no-login    every login fails, with a code that says nothing
  *   mute        the values of objects are not shown
+ *   slow-login  a login takes half a second
+ *   one-login   the same, and another process that initialises the module, looks at the token or logs in
+ *               meanwhile gets a code that says nothing
  *
  * The types are those of the standard, written out, since no header of it is part of a C compiler. */
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,10 +79,22 @@ static int is(const char *asked) {
     return !strcmp(word, asked);
 }
 
+/* The file that exists while a process logs in, in the mood for one login. */
+static const char *in_login(void) {
+    static char path[4096];
+    snprintf(path, sizeof path, "%s.login", getenv("WAXSEAL_FICKLE_MOOD"));
+    return path;
+}
+
+static int overlaps(void) {
+    return is("one-login") && !access(in_login(), F_OK);
+}
+
 #define JUDGE() do { ulong_t code = judge(); if (code) return code; } while (0)
 
 static ulong_t initialize(void *with) {
     arguments = with;
+    if (overlaps()) return GENERAL_ERROR;
     return behind->calls[INITIALIZE](with);
 }
 
@@ -90,6 +106,7 @@ static ulong_t get_slot_list(unsigned char present, ulong_t *slots, ulong_t *cou
 
 static ulong_t get_token_info(ulong_t slot, void *info) {
     JUDGE();
+    if (overlaps()) return GENERAL_ERROR;
     return behind->calls[GET_TOKEN_INFO](slot, info);
 }
 
@@ -106,7 +123,16 @@ static ulong_t get_session_info(ulong_t session, void *info) {
 static ulong_t login(ulong_t session, ulong_t user, void *pin, ulong_t pin_len) {
     JUDGE();
     if (is("no-login")) return GENERAL_ERROR;
-    return behind->calls[LOGIN](session, user, pin, pin_len);
+    int alone = is("one-login");
+    if (alone) {
+        int file = open(in_login(), O_CREAT | O_EXCL | O_WRONLY, 0600);
+        if (file < 0) return GENERAL_ERROR;
+        close(file);
+    }
+    if (alone || is("slow-login")) usleep(500000);
+    ulong_t code = behind->calls[LOGIN](session, user, pin, pin_len);
+    if (alone) unlink(in_login());
+    return code;
 }
 
 struct attribute {

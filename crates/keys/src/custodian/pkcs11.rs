@@ -20,6 +20,7 @@ use crate::error::CustodianError;
 use crate::live::lock;
 
 mod failure;
+mod login_lock;
 mod mechanism;
 mod module;
 mod token;

@@ -8,6 +8,8 @@ use waxseal_testing::softhsm::{Fickle, Mood, Token};
 
 use crate::talk::{Talk, Variables, conformance};
 
+mod logins;
+
 const URL: &str = "pkcs11:token=waxseal;object=ring";
 
 /// What a process needs that uses this token.
@@ -109,46 +111,6 @@ fn a_context_of_another_environment_is_refused() {
 }
 
 #[test]
-fn a_wrong_pin_is_given_once_and_never_again() {
-    let token = Token::new("waxseal");
-    let right = variables(&token);
-    drop(wrapped(&right));
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("calls");
-    let mut spied = with(right.clone(), "PKCS11_PIN", "000000");
-    spied.extend(token.spy_env(&log));
-    let spied = with(spied, "PKCS11_MODULE_PATH", token.spy().to_str().unwrap());
-
-    let mut talk = Talk::start(&[URL], &spied);
-    for line in ["wrap", "wrap", "create-key", "wrap"] {
-        let said = talk.say(line);
-        assert!(said.contains("does not take the PIN"), "{line}: {said}");
-        assert!(!said.contains("000000"), "{said}");
-    }
-    talk.end();
-    let logins = |log: &str| log.matches(": C_Login\n").count();
-    // One by the custodian, and one by the one that `create-key` opens anew: that one finds the token's
-    // own mark and does not try.
-    assert_eq!(logins(&fs::read_to_string(&log).unwrap()), 1);
-
-    // A process that starts again and again, as under a supervisor, does not lock the token either.
-    for _ in 0..5 {
-        let said = Talk::start(&[URL], &spied).say("wrap");
-        assert!(
-            said.contains("a wrong one was given since the last login"),
-            "{said}"
-        );
-    }
-    assert_eq!(logins(&fs::read_to_string(&log).unwrap()), 1);
-    assert!(token.has_seen_a_wrong_pin());
-
-    // After a login by hand the right one is taken.
-    token.unlock();
-    let mut talk = Talk::start(&[URL], &right);
-    assert_eq!(talk.say("wrap"), "ok");
-}
-
-#[test]
 fn a_token_that_is_pulled_is_told_and_used_again_when_it_is_back() {
     let token = Token::new("waxseal");
     let mut talk = wrapped(&variables(&token));
@@ -213,32 +175,6 @@ fn a_device_that_is_busy_denies_or_answers_garbage_is_told_apart() {
         fickle.feel(Mood::Well);
         assert_eq!(talk.say("unwrap"), "ok", "{mood:?}");
     }
-}
-
-#[test]
-fn a_login_that_fails_for_no_reason_is_not_repeated_either() {
-    let token = Token::new("waxseal");
-    drop(wrapped(&variables(&token)));
-    let fickle = Fickle::new(&token);
-    fickle.feel(Mood::NoLogin);
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("calls");
-    // The calls are logged in front of the module that fails.
-    let mut spied = with(
-        variables(&token),
-        "PKCS11_MODULE_PATH",
-        token.spy().to_str().unwrap(),
-    );
-    spied.extend(token.spy_env(&log));
-    spied.extend(fickle.env());
-    let spied = with(spied, "PKCS11SPY", fickle.module().to_str().unwrap());
-    let mut talk = Talk::start(&[URL], &spied);
-    for _ in 0..3 {
-        let said = talk.say("wrap");
-        assert!(said.contains("does not take the PIN: "), "{said}");
-    }
-    let log = fs::read_to_string(&log).unwrap();
-    assert_eq!(log.matches(": C_Login\n").count(), 1);
 }
 
 #[test]

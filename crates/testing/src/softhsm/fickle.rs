@@ -33,6 +33,10 @@ pub enum Mood {
     NoLogin,
     /// It shows the values of no objects.
     Mute,
+    /// A login takes half a second.
+    SlowLogin,
+    /// The same, and other processes that get to the token meanwhile fail.
+    OneLogin,
 }
 
 /// A module that is built for a [`Token`], which must live as long.
@@ -101,6 +105,8 @@ impl Fickle {
             Mood::Garbage => "garbage",
             Mood::NoLogin => "no-login",
             Mood::Mute => "mute",
+            Mood::SlowLogin => "slow-login",
+            Mood::OneLogin => "one-login",
         };
         // Never seen half written.
         let next = self.folder.path().join("next");

@@ -61,6 +61,11 @@ impl Module {
         module.clone()
     }
 
+    /// The file it is loaded from.
+    pub(super) fn path(&self) -> &Path {
+        &self.0.path
+    }
+
     /// The module, loaded and initialised.
     pub(super) fn in_use(&self) -> Result<InUse<'_>, Error> {
         let state = &self.0.state;

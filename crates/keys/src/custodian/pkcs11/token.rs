@@ -9,24 +9,24 @@ use std::thread;
 use std::time::Duration;
 
 use cryptoki::context::Pkcs11;
-use cryptoki::error::{Error, RvError};
+use cryptoki::error::Error;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
-use cryptoki::session::{Session, UserType};
+use cryptoki::session::Session;
 use cryptoki::slot::{Slot, TokenInfo};
-use cryptoki::types::AuthPin;
 use tracing::{debug, warn};
 use waxseal_core::{KeyId, SecretKey};
-use zeroize::Zeroizing;
 
 use super::super::local::variable;
-use super::super::{Context, Variables, Wrapped, file};
-use super::failure::{AtLogin, Meaning, at_login, is_no_module, meaning, words};
+use super::super::{Context, Variables, Wrapped};
+use super::failure::{Meaning, is_no_module, meaning, words};
 use super::mechanism::Way;
-use super::module::Module;
+use super::module::{InUse, Module};
 use super::unavailable;
-use super::uri::{PinSource, Pkcs11Uri};
+use super::uri::Pkcs11Uri;
 use crate::error::CustodianError;
+
+mod login;
 
 /// Length of the key in bytes: AES-256.
 const KEY_LEN: c_ulong = 32;
@@ -39,8 +39,6 @@ const PAUSES: [Duration; 3] = [
 ];
 /// Where the URI names no module.
 const MODULE: &str = "PKCS11_MODULE_PATH";
-/// Where the URI names no source of the PIN.
-const PIN: &str = "PKCS11_PIN";
 
 /// A token, as this process uses it.
 pub(super) struct Token {
@@ -48,8 +46,8 @@ pub(super) struct Token {
     url: String,
     module: Module,
     variables: Variables,
-    /// A PIN that the token did not take.
-    refused: Option<Zeroizing<String>>,
+    /// Whether it was logged already that logins here are not serialised.
+    has_warned: bool,
     connected: Option<Connected>,
     /// Whether nobody waits for this token any more.
     dropped: Arc<AtomicBool>,
@@ -63,6 +61,13 @@ struct Connected {
     slot: Slot,
     key: ObjectHandle,
     way: Way,
+}
+
+impl Connected {
+    /// Whether its handles are still those of this module.
+    fn is_of(&self, in_use: &InUse<'_>) -> bool {
+        in_use.context().is_some() && in_use.generation() == self.generation
+    }
 }
 
 /// Why something that was asked of a token did not work.
@@ -105,7 +110,7 @@ impl Token {
             uri,
             module: Module::at(&PathBuf::from(path)),
             variables,
-            refused: None,
+            has_warned: false,
             connected: None,
             dropped,
         })
@@ -149,6 +154,8 @@ impl Token {
     fn make_key(&mut self) -> Result<(), Trouble> {
         // The session of this thread, if there is one, only reads; the login counts for both.
         let module = self.module.clone();
+        // Held until the key is made: of two processes that make it at once, the second finds it.
+        let _lock = self.lock_logins();
         let in_use = module.in_use()?;
         let context = in_use.context().ok_or(Error::NotSupported)?;
         let (slot, info) = self.find_slot(context)?;
@@ -227,15 +234,20 @@ impl Token {
 
     fn once<T>(&mut self, work: impl Fn(&Connected) -> Result<T, Trouble>) -> Result<T, Trouble> {
         let module = self.module.clone();
+        let in_use = module.in_use_already();
+        if let Some(connected) = &self.connected
+            && connected.is_of(&in_use)
+        {
+            return work(connected);
+        }
+        drop(in_use);
+        forget(self.connected.take());
+        // Before the module is initialised: that reads the token as well.
+        let lock = self.lock_logins();
         let in_use = module.in_use()?;
         let context = in_use.context().ok_or(Error::NotSupported)?;
-        let connected = match self.connected.take() {
-            Some(connected) if connected.generation == in_use.generation() => connected,
-            of_before => {
-                forget(of_before);
-                self.connect(context, in_use.generation())?
-            }
-        };
+        let connected = self.connect(context, in_use.generation())?;
+        drop(lock);
         work(self.connected.insert(connected))
     }
 
@@ -245,7 +257,7 @@ impl Token {
             return;
         };
         let in_use = self.module.in_use_already();
-        if in_use.context().is_some() && in_use.generation() == connected.generation {
+        if connected.is_of(&in_use) {
             drop(connected);
         } else {
             forget(Some(connected));
@@ -321,72 +333,6 @@ impl Token {
             && self.uri.allows("manufacturer", info.manufacturer_id())
             && self.uri.allows("model", info.model())
             && self.uri.allows("serial", info.serial_number())
-    }
-
-    /// Logs in. A PIN that could bring the token nearer to its lock is not tried.
-    fn login(&mut self, session: &Session, info: &TokenInfo) -> Result<(), Trouble> {
-        if !info.login_required() {
-            return Ok(());
-        }
-        let wrong = |cause| {
-            let custodian = self.url.clone();
-            Trouble::Custodian(CustodianError::Pin { custodian, cause })
-        };
-        let pin = self.pin()?;
-        if self.refused.as_ref() == Some(&pin) {
-            return Err(wrong("it is wrong"));
-        }
-        if info.user_pin_locked() {
-            return Err(wrong("it is locked"));
-        }
-        if info.user_pin_final_try() {
-            return Err(wrong("one more wrong PIN would lock it"));
-        }
-        if info.user_pin_count_low() {
-            return Err(wrong("a wrong one was given since the last login"));
-        }
-        let given = AuthPin::from(pin.to_string());
-        match session.login(UserType::User, Some(&given)) {
-            Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
-            Err(Error::Pkcs11(
-                RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange,
-                _,
-            )) => {
-                let error = wrong("it is wrong");
-                self.refused = Some(pin);
-                Err(error)
-            }
-            Err(Error::Pkcs11(RvError::PinLocked, _)) => Err(wrong("it is locked")),
-            Err(Error::Pkcs11(RvError::PinExpired, _)) => Err(wrong("it has expired")),
-            Err(Error::Pkcs11(RvError::UserPinNotInitialized, _)) => {
-                Err(wrong("the token has none yet"))
-            }
-            Err(error) => Err(match at_login(&error) {
-                AtLogin::Lost => error.into(),
-                AtLogin::Unwell => Trouble::Login(unavailable(&self.url, &words(&error))),
-                // Whatever it means, it may have counted as a wrong PIN.
-                AtLogin::Refused => {
-                    self.refused = Some(pin);
-                    wrong("it refuses the login")
-                }
-            }),
-        }
-    }
-
-    fn pin(&self) -> Result<Zeroizing<String>, CustodianError> {
-        let not_set = |variable: &str| CustodianError::NotSet {
-            variable: variable.to_owned(),
-        };
-        let pin = match &self.uri.pin {
-            Some(PinSource::File(path)) => file::read_text(path)?,
-            Some(PinSource::Variable(name)) => {
-                variable(name, &self.variables)?.ok_or_else(|| not_set(name))?
-            }
-            None => variable(PIN, &self.variables)?.ok_or_else(|| not_set(PIN))?,
-        };
-        Ok(Zeroizing::new(
-            pin.trim_end_matches(['\n', '\r']).to_owned(),
-        ))
     }
 
     fn way(&self, context: &Pkcs11, slot: Slot) -> Result<Way, Trouble> {
