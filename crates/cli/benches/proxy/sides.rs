@@ -35,10 +35,15 @@ pub(crate) enum Side {
     WaxsealOwn,
     /// The first again, counting: with `--admin`.
     WaxsealMetrics,
+    /// The first again, of another commit: the binary that [`BEFORE`] names.
+    WaxsealBefore,
 }
 
+/// The variable that names a binary of another commit.
+const BEFORE: &str = "WAXSEAL_BENCH_BEFORE";
+
 impl Side {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::NoProxy,
         Self::HaProxy,
         Self::Twemproxy,
@@ -47,6 +52,7 @@ impl Side {
         Self::Waxseal,
         Self::WaxsealOwn,
         Self::WaxsealMetrics,
+        Self::WaxsealBefore,
     ];
 
     /// The side on the command line.
@@ -60,6 +66,7 @@ impl Side {
             Self::Waxseal => "waxseal",
             Self::WaxsealOwn => "waxseal-own",
             Self::WaxsealMetrics => "waxseal-metrics",
+            Self::WaxsealBefore => "waxseal-before",
         }
     }
 
@@ -67,7 +74,7 @@ impl Side {
     fn seals(self) -> bool {
         matches!(
             self,
-            Self::Waxseal | Self::WaxsealOwn | Self::WaxsealMetrics
+            Self::Waxseal | Self::WaxsealOwn | Self::WaxsealMetrics | Self::WaxsealBefore
         )
     }
 }
@@ -83,6 +90,7 @@ impl fmt::Display for Side {
             Self::Waxseal => "Waxseal, auto",
             Self::WaxsealOwn => "Waxseal, own",
             Self::WaxsealMetrics => "Waxseal, metrics",
+            Self::WaxsealBefore => "Waxseal, before",
         })
     }
 }
@@ -114,6 +122,9 @@ impl Running {
             Side::Waxseal | Side::WaxsealOwn | Side::WaxsealMetrics => {
                 env!("CARGO_BIN_EXE_waxseal").into()
             }
+            Side::WaxsealBefore => std::env::var_os(BEFORE)
+                .ok_or_else(|| format!("{BEFORE} does not name a binary of another commit"))?
+                .into(),
             _ => peers::program(side)?,
         };
         let mut last = String::new();

@@ -167,6 +167,11 @@ impl Builder {
             settings.push(format!("masterauth {password}"));
         }
         settings.extend(self.settings.iter().cloned());
+        let is_node = self.settings.iter().any(|it| it == "cluster-enabled yes");
+        if is_node && self.flavor != Flavor::Redis62 {
+            // By default 10,000 above the other one, where connections of a busy machine come from.
+            settings.push(format!("cluster-port {}", free_port()));
+        }
         settings
     }
 }
