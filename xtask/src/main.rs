@@ -13,6 +13,7 @@ mod install;
 mod run;
 mod test;
 mod tidy;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,8 @@ usage: cargo xtask <chore>
                                       tests, also after a failure; ARGS go to `cargo test`
   bench [core|store|migrate|proxy] [ARGS]
                                       run one benchmark or all of them; ARGS go to the benchmark
+  torture [--seconds N] [--seed S]    send the proxy random requests and compare it with a server without
+                                      one, for 600 seconds unless told otherwise
   tools                               only install what the tests need
   docs                                write the documents that are made from code
   tidy                                check the house rules
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
     let outcome = match chore.as_str() {
         "test" => test::test(rest),
         "bench" => bench::bench(rest),
+        "torture" => torture::torture(rest),
         "tools" => install::tools(rest),
         "docs" => docs::write(rest),
         "tidy" => tidy::report(rest),

@@ -34,5 +34,6 @@ mod status_page;
 #[cfg(feature = "opentelemetry")]
 mod telemetry;
 mod to_sealed;
+mod torture;
 mod value;
 mod wrong_key;

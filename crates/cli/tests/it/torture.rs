@@ -1,0 +1,228 @@
+//! The proxy against a server without one, with requests that nobody would write: random and mutated
+//! ones of every command, and a list of tricky ones. Two clients talk to both and must get the same
+//! replies; others must not notice them; and in the end both servers hold the same, the protected
+//! records sealed.
+//!
+//! The tests run a bounded number of rounds from a fixed seed. `cargo xtask torture` runs the same for
+//! longer, from any seed.
+
+mod chance;
+mod comparison;
+mod conversation;
+mod directed;
+mod exceptions;
+mod findings;
+mod grammar;
+mod link;
+mod mutation;
+mod neighbors;
+mod options;
+mod plan;
+mod reply;
+mod request;
+mod round;
+mod stage;
+mod stored;
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use chance::Chance;
+use directed::DIRECTED;
+use findings::Finding;
+use plan::Plan;
+use round::Figures;
+use stage::Stage;
+
+use crate::program::wait_until;
+
+/// The seed of the short form.
+const SEED: u64 = 1;
+/// Random rounds of the short form, for each setting.
+const ROUNDS: u64 = 40;
+/// Findings that are made smaller and shown, for each setting.
+const MAX_FINDINGS: usize = 60;
+/// Connections that a proxy may keep when all clients have left: lanes, spare ones, its own.
+const MAX_CONNECTIONS: usize = 2 + 16 + 1;
+
+/// How the proxy is started.
+#[derive(Clone, Copy, Debug)]
+struct Setting {
+    upstream: &'static str,
+    format: &'static str,
+}
+
+/// How long, and from which seed.
+struct Extent {
+    seed: u64,
+    duration: Option<Duration>,
+}
+
+impl Extent {
+    fn from_environment() -> Self {
+        let number = |name: &str| {
+            let text = std::env::var(name).ok()?;
+            Some(
+                text.parse()
+                    .unwrap_or_else(|_| panic!("{name} is not a number")),
+            )
+        };
+        Self {
+            seed: number("WAXSEAL_TORTURE_SEED").unwrap_or(SEED),
+            duration: number("WAXSEAL_TORTURE_SECONDS").map(Duration::from_secs),
+        }
+    }
+
+    fn allows(&self, round: u64, started: Instant) -> bool {
+        match self.duration {
+            Some(duration) => started.elapsed() < duration,
+            None => round < ROUNDS,
+        }
+    }
+}
+
+/// Runs all rounds of a setting and fails with a report if something was found.
+fn torture(setting: Setting) {
+    let extent = Extent::from_environment();
+    let started = Instant::now();
+    let mut stage = Stage::start(setting);
+    let mut figures = Figures::default();
+    let mut report = Report::new(setting, extent.seed);
+    for (number, line) in DIRECTED.iter().enumerate() {
+        let plan = Plan::directed(line, &mut Chance::seeded(extent.seed));
+        report.round(
+            &mut stage,
+            &format!("directed round {number}"),
+            &plan,
+            &mut figures,
+        );
+    }
+    let mut round = 0;
+    while extent.allows(round, started) && report.has_room() {
+        let seed = extent.seed.wrapping_mul(1_000_003).wrapping_add(round);
+        let plan = Plan::random(&mut Chance::seeded(seed));
+        report.round(&mut stage, &format!("round {round}"), &plan, &mut figures);
+        round += 1;
+    }
+    if report.is_empty() {
+        let mut connections = 0;
+        let most = if setting.upstream == "own" {
+            1
+        } else {
+            MAX_CONNECTIONS
+        };
+        wait_until(|| {
+            connections = stage.upstream_connections();
+            connections <= most
+        });
+        stage.stop();
+    }
+    let Figures {
+        rounds,
+        requests,
+        connections,
+        comparisons,
+        abandoned,
+    } = figures;
+    let summary = format!(
+        "torture, {setting:?}, seed {}: {requests} requests, {connections} connections, \
+         {comparisons} comparisons, {rounds} rounds, {abandoned} abandoned, {:?}",
+        extent.seed,
+        started.elapsed()
+    );
+    show(&summary);
+    assert!(report.is_empty(), "{}{summary}", report.text);
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "figures are for the caller of the chore"
+)]
+fn show(text: &str) {
+    eprintln!("{text}");
+}
+
+/// What was found, each kind once.
+struct Report {
+    setting: Setting,
+    seed: u64,
+    seen: Vec<Finding>,
+    text: String,
+}
+
+impl Report {
+    fn new(setting: Setting, seed: u64) -> Self {
+        Self {
+            setting,
+            seed,
+            seen: Vec::new(),
+            text: String::new(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.seen.is_empty()
+    }
+
+    fn has_room(&self) -> bool {
+        self.seen.len() < MAX_FINDINGS
+    }
+
+    fn round(&mut self, stage: &mut Stage, name: &str, plan: &Plan, figures: &mut Figures) {
+        for finding in round::run(stage, plan, figures) {
+            if self.seen.iter().any(|seen| seen.is_like(&finding)) {
+                continue;
+            }
+            self.seen.push(finding.clone());
+            let (smaller, again) = round::reduce(stage, plan, &finding);
+            let note = if again.is_some() {
+                ""
+            } else {
+                " (not seen again)"
+            };
+            let finding = again.unwrap_or(finding);
+            let mut text = String::new();
+            let _ = write!(
+                text,
+                "\n{:?}, seed {}, {name}{note}, {} requests:\n{smaller}    {finding}\n",
+                self.setting,
+                self.seed,
+                smaller.len(),
+            );
+            show(&text);
+            self.text.push_str(&text);
+        }
+    }
+}
+
+#[test]
+fn random_requests_are_answered_as_without_a_proxy_over_own_connections() {
+    torture(Setting {
+        upstream: "own",
+        format: "sealed",
+    });
+}
+
+#[test]
+fn random_requests_are_answered_as_without_a_proxy_over_shared_connections() {
+    torture(Setting {
+        upstream: "shared",
+        format: "sealed",
+    });
+}
+
+#[test]
+fn random_requests_are_answered_as_without_a_proxy_over_lanes_and_own_connections() {
+    torture(Setting {
+        upstream: "auto",
+        format: "sealed",
+    });
+}
+
+#[test]
+fn random_requests_are_answered_as_without_a_proxy_in_the_classic_format() {
+    torture(Setting {
+        upstream: "shared",
+        format: "classic",
+    });
+}

@@ -1,0 +1,58 @@
+//! What the harness found: which check failed, at which command, and everything needed to repeat it.
+
+use std::fmt;
+
+/// What must hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Check {
+    /// A reply is the direct server's.
+    SameReply,
+    /// Every request is answered that the direct server answers.
+    Answered,
+    /// A request is refused only for a reason that is documented.
+    RefusedWithReason,
+    /// A request that a protected record does not allow is refused, however it is written.
+    RefusedWhereNeeded,
+    /// No envelope reaches a client.
+    NoEnvelope,
+    /// Both servers hold the same in the end.
+    SameData,
+    /// What is stored under a protected name is sealed.
+    Sealed,
+    /// Another client gets its own replies, and in time.
+    Bystander,
+    /// A connection that a client left is as new for the next.
+    Successor,
+    /// The proxy is alive and keeps no connection that nobody uses.
+    Alive,
+}
+
+/// One failed check.
+#[derive(Clone, Debug)]
+pub(super) struct Finding {
+    pub(super) check: Check,
+    /// The command, as the policy has it, or what was looked at.
+    pub(super) subject: String,
+    pub(super) detail: String,
+}
+
+impl Finding {
+    pub(super) fn new(check: Check, subject: &str, detail: String) -> Self {
+        Self {
+            check,
+            subject: subject.to_owned(),
+            detail,
+        }
+    }
+
+    /// Whether both are about the same.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.check == other.check && self.subject == other.subject
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} ({}): {}", self.check, self.subject, self.detail)
+    }
+}

@@ -1,0 +1,198 @@
+//! Replies of either protocol version as trees, so that two of them can be compared without regard to
+//! order where order means nothing. Knows the syntax and no command.
+
+use std::fmt;
+
+/// Bytes of a reply that are shown in a report.
+const MAX_SHOWN: usize = 400;
+
+/// The first bytes of an envelope of the sealed format.
+const MAGIC: &[u8] = &[0xf5, 0x57, 2];
+/// The first bytes of an envelope in its text form.
+const ARMOR: &[u8] = b"ws2:";
+
+/// One reply, or one element of one.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Reply {
+    /// The first byte: `+`, `-`, `:`, `$`, `*`, `%` and so on.
+    pub(super) kind: u8,
+    /// The rest of the line, or the content of a bulk string. For a null it is `-1`.
+    pub(super) text: Vec<u8>,
+    pub(super) items: Vec<Reply>,
+}
+
+/// The bytes are not RESP.
+#[derive(Debug)]
+pub(super) struct Malformed;
+
+impl Reply {
+    /// Parses the reply at the start of these bytes and returns its length with it. `None` when more
+    /// bytes are needed.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, Malformed> {
+        let mut at = 0;
+        Ok(parse(bytes, &mut at)?.map(|reply| (reply, at)))
+    }
+
+    pub(super) fn simple(text: &str) -> Self {
+        Self {
+            kind: b'+',
+            text: text.into(),
+            items: Vec::new(),
+        }
+    }
+
+    pub(super) fn bulk(text: &[u8]) -> Self {
+        Self {
+            kind: b'$',
+            text: text.into(),
+            items: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_error(&self) -> bool {
+        matches!(self.kind, b'-' | b'!')
+    }
+
+    pub(super) fn is_push(&self) -> bool {
+        self.kind == b'>'
+    }
+
+    /// An error that the proxy answers with instead of sending the request.
+    pub(super) fn is_refusal(&self) -> bool {
+        self.is_error() && self.text.starts_with(b"SEALREFUSED")
+    }
+
+    /// Whether it is `+QUEUED`.
+    pub(super) fn is_queued(&self) -> bool {
+        self.kind == b'+' && self.text == b"QUEUED"
+    }
+
+    /// Whether it is an aggregate whose first element is this text.
+    pub(super) fn begins_with(&self, word: &str) -> bool {
+        let first = self.items.first();
+        first.is_some_and(|first| first.text.eq_ignore_ascii_case(word.as_bytes()))
+    }
+
+    /// Whether an envelope, or part of one that holds its first bytes, is in it.
+    pub(super) fn holds_envelope(&self) -> bool {
+        let here = contains(&self.text, MAGIC) || self.text.starts_with(ARMOR);
+        here || self.items.iter().any(Self::holds_envelope)
+    }
+}
+
+/// Whether `wanted` occurs in `bytes`.
+pub(super) fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
+    bytes.windows(wanted.len()).any(|window| window == wanted)
+}
+
+/// Whether a stored value is an envelope of the sealed format.
+pub(super) fn is_sealed(value: &[u8]) -> bool {
+    value.starts_with(MAGIC) || value.starts_with(ARMOR)
+}
+
+fn parse(bytes: &[u8], at: &mut usize) -> Result<Option<Reply>, Malformed> {
+    let Some(rest) = bytes.get(*at..).filter(|rest| !rest.is_empty()) else {
+        return Ok(None);
+    };
+    let Some(end) = rest.windows(2).position(|pair| pair == b"\r\n") else {
+        return Ok(None);
+    };
+    let kind = rest[0];
+    let line = &rest[1..end];
+    *at += end + 2;
+    let mut reply = Reply {
+        kind,
+        text: line.to_vec(),
+        items: Vec::new(),
+    };
+    match kind {
+        b'+' | b'-' | b':' | b'_' | b'#' | b',' | b'(' => {}
+        b'$' | b'!' | b'=' => {
+            if let Some(length) = length(line)? {
+                let Some(text) = bytes.get(*at..*at + length) else {
+                    return Ok(None);
+                };
+                if bytes.len() < *at + length + 2 {
+                    return Ok(None);
+                }
+                reply.text = text.to_vec();
+                *at += length + 2;
+            }
+        }
+        b'*' | b'~' | b'>' | b'%' | b'|' => {
+            let Some(length) = length(line)? else {
+                return Ok(Some(reply));
+            };
+            reply.text.clear();
+            let count = match kind {
+                b'%' => 2 * length,
+                // An attribute belongs to what follows it.
+                b'|' => 2 * length + 1,
+                _ => length,
+            };
+            for _ in 0..count {
+                match parse(bytes, at)? {
+                    Some(item) => reply.items.push(item),
+                    None => return Ok(None),
+                }
+            }
+        }
+        _ => return Err(Malformed),
+    }
+    Ok(Some(reply))
+}
+
+/// A length, or none for null.
+fn length(line: &[u8]) -> Result<Option<usize>, Malformed> {
+    let number = std::str::from_utf8(line)
+        .ok()
+        .and_then(|it| it.parse().ok());
+    match number.ok_or(Malformed)? {
+        -1_i64 => Ok(None),
+        number => usize::try_from(number).map(Some).map_err(|_| Malformed),
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = String::new();
+        show(self, &mut shown);
+        f.write_str(&shown)?;
+        if shown.len() > MAX_SHOWN {
+            f.write_str(" …")?;
+        }
+        Ok(())
+    }
+}
+
+fn show(reply: &Reply, out: &mut String) {
+    if out.len() > MAX_SHOWN {
+        return;
+    }
+    out.push(char::from(reply.kind));
+    let text = reply.text.get(..MAX_SHOWN).unwrap_or(&reply.text);
+    out.push_str(&text.escape_ascii().to_string());
+    if matches!(reply.kind, b'*' | b'~' | b'>' | b'%' | b'|') {
+        out.push('[');
+        for (number, item) in reply.items.iter().enumerate() {
+            if number > 0 {
+                out.push_str(", ");
+            }
+            show(item, out);
+        }
+        out.push(']');
+    }
+}
+
+#[test]
+fn a_reply_is_parsed_only_when_it_is_whole() {
+    let bytes = b"%1\r\n$1\r\na\r\n*2\r\n:7\r\n$-1\r\n+next\r\n";
+    let whole = bytes.len() - "+next\r\n".len();
+    for end in 0..whole {
+        assert!(Reply::parse(&bytes[..end]).unwrap().is_none(), "{end}");
+    }
+    let (reply, length) = Reply::parse(bytes).unwrap().unwrap();
+    assert_eq!(length, whole);
+    assert_eq!(format!("{reply:?}"), "%[$a, *[:7, $-1]]");
+    assert!(Reply::parse(b"?\r\n").is_err());
+}
