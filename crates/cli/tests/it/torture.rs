@@ -96,6 +96,7 @@ fn torture(setting: Setting) {
             &plan,
             &mut figures,
         );
+        report.next_entry();
     }
     let mut round = 0;
     while extent.allows(round, started) && report.has_room() {
@@ -147,6 +148,7 @@ struct Report {
     setting: Setting,
     seed: u64,
     seen: Vec<Finding>,
+    failed: bool,
     text: String,
 }
 
@@ -156,42 +158,59 @@ impl Report {
             setting,
             seed,
             seen: Vec::new(),
+            failed: false,
             text: String::new(),
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.seen.is_empty()
+        !self.failed && self.seen.is_empty()
     }
 
     fn has_room(&self) -> bool {
         self.seen.len() < MAX_FINDINGS
     }
 
+    /// Runs one round. Of what it finds, the most severe that is new is made smaller and shown.
     fn round(&mut self, stage: &mut Stage, name: &str, plan: &Plan, figures: &mut Figures) {
-        for finding in round::run(stage, plan, figures) {
-            if self.seen.iter().any(|seen| seen.is_like(&finding)) {
-                continue;
-            }
-            self.seen.push(finding.clone());
-            let (smaller, again) = round::reduce(stage, plan, &finding);
-            let note = if again.is_some() {
-                ""
-            } else {
-                " (not seen again)"
-            };
-            let finding = again.unwrap_or(finding);
-            let mut text = String::new();
-            let _ = write!(
-                text,
-                "\n{:?}, seed {}, {name}{note}, {} requests:\n{smaller}    {finding}\n",
-                self.setting,
-                self.seed,
-                smaller.len(),
-            );
-            show(&text);
-            self.text.push_str(&text);
+        let mut findings = round::run(stage, plan, figures);
+        findings.sort_by_key(|finding| finding.check);
+        let is_new = |it: &&Finding| !self.seen.iter().any(|seen| seen.is_like(it));
+        let Some(finding) = findings.iter().find(is_new).cloned() else {
+            return;
+        };
+        self.seen.extend(findings.iter().cloned());
+        let (smaller, again) = round::reduce(stage, plan, &finding);
+        let note = if again.is_some() {
+            ""
+        } else {
+            " (not seen again)"
+        };
+        let others: Vec<String> = findings
+            .iter()
+            .filter(|it| !it.is_like(&finding))
+            .map(|it| format!("{:?} ({})", it.check, it.subject))
+            .collect();
+        let finding = again.unwrap_or(finding);
+        let mut text = String::new();
+        let _ = write!(
+            text,
+            "\n{:?}, seed {}, {name}{note}, {} requests:\n{smaller}    {finding}\n",
+            self.setting,
+            self.seed,
+            smaller.len(),
+        );
+        if !others.is_empty() {
+            let _ = writeln!(text, "    failed as well: {}", others.join(", "));
         }
+        show(&text);
+        self.text.push_str(&text);
+    }
+
+    /// Forgets which findings are known, so that each entry of the directed list is reported.
+    fn next_entry(&mut self) {
+        self.failed |= !self.seen.is_empty();
+        self.seen.clear();
     }
 }
 

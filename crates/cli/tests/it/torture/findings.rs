@@ -2,27 +2,27 @@
 
 use std::fmt;
 
-/// What must hold.
+/// What must hold; the most severe first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Check {
-    /// A reply is the direct server's.
-    SameReply,
-    /// Every request is answered that the direct server answers.
-    Answered,
-    /// A request is refused only for a reason that is documented.
-    RefusedWithReason,
-    /// A request that a protected record does not allow is refused, however it is written.
-    RefusedWhereNeeded,
-    /// No envelope reaches a client.
-    NoEnvelope,
-    /// Both servers hold the same in the end.
-    SameData,
     /// What is stored under a protected name is sealed.
     Sealed,
-    /// Another client gets its own replies, and in time.
-    Bystander,
+    /// No envelope reaches a client.
+    NoEnvelope,
+    /// A request that a protected record does not allow is refused, however it is written.
+    RefusedWhereNeeded,
     /// A connection that a client left is as new for the next.
     Successor,
+    /// Another client gets its own replies, and in time.
+    Bystander,
+    /// Every request is answered that the direct server answers.
+    Answered,
+    /// A reply is the direct server's.
+    SameReply,
+    /// A request is refused only for a reason that is documented.
+    RefusedWithReason,
+    /// Both servers hold the same in the end.
+    SameData,
     /// The proxy is alive and keeps no connection that nobody uses.
     Alive,
 }
