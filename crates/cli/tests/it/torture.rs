@@ -52,31 +52,47 @@ struct Setting {
     format: &'static str,
 }
 
-/// How long, and from which seed.
+/// What is run: everything, for some rounds or some time, or one round again.
 struct Extent {
     seed: u64,
     duration: Option<Duration>,
+    /// Only this entry, written as in the directed list.
+    entry: Option<String>,
+    /// Only this random round.
+    round: Option<u64>,
 }
 
 impl Extent {
     fn from_environment() -> Self {
-        let number = |name: &str| {
-            let text = std::env::var(name).ok()?;
-            Some(
-                text.parse()
-                    .unwrap_or_else(|_| panic!("{name} is not a number")),
-            )
-        };
+        let text = |name: &str| std::env::var(format!("WAXSEAL_TORTURE_{name}")).ok();
+        let number = |name: &str| text(name).map(|it| it.parse().expect("a number"));
         Self {
-            seed: number("WAXSEAL_TORTURE_SEED").unwrap_or(SEED),
-            duration: number("WAXSEAL_TORTURE_SECONDS").map(Duration::from_secs),
+            seed: number("SEED").unwrap_or(SEED),
+            duration: number("SECONDS").map(Duration::from_secs),
+            entry: text("ENTRY"),
+            round: number("ROUND"),
         }
     }
 
+    /// The entries of the directed list that are run.
+    fn entries(&self) -> Vec<&str> {
+        match (&self.entry, self.round) {
+            (Some(entry), _) => vec![entry],
+            (None, Some(_)) => Vec::new(),
+            (None, None) => DIRECTED.to_vec(),
+        }
+    }
+
+    fn first_round(&self) -> u64 {
+        self.round.unwrap_or_default()
+    }
+
     fn allows(&self, round: u64, started: Instant) -> bool {
-        match self.duration {
-            Some(duration) => started.elapsed() < duration,
-            None => round < ROUNDS,
+        match (&self.entry, self.round, self.duration) {
+            (Some(_), ..) => false,
+            (None, Some(only), _) => round == only,
+            (None, None, Some(duration)) => started.elapsed() < duration,
+            (None, None, None) => round < ROUNDS,
         }
     }
 }
@@ -88,7 +104,7 @@ fn torture(setting: Setting) {
     let mut stage = Stage::start(setting);
     let mut figures = Figures::default();
     let mut report = Report::new(setting, extent.seed);
-    for (number, line) in DIRECTED.iter().enumerate() {
+    for (number, line) in extent.entries().into_iter().enumerate() {
         let plan = Plan::directed(line, &mut Chance::seeded(extent.seed));
         report.round(
             &mut stage,
@@ -98,7 +114,7 @@ fn torture(setting: Setting) {
         );
         report.next_entry();
     }
-    let mut round = 0;
+    let mut round = extent.first_round();
     while extent.allows(round, started) && report.has_room() {
         let seed = extent.seed.wrapping_mul(1_000_003).wrapping_add(round);
         let plan = Plan::random(&mut Chance::seeded(seed));

@@ -120,11 +120,13 @@ pub(super) const DIRECTED: &[&str] = &[
     "WATCH open:s0 wa:s0;RESET x",
     "WATCH open:s0;RESET",
     // Other state of a connection.
+    // The bystanders do not write what is tracked: what comes over a connection is noticed.
+    "HELLO 3;CLIENT TRACKING ON BCAST PREFIX wa:s PREFIX {large}",
+    "HELLO 3;CLIENT TRACKING ON PREFIX open:s PREFIX {large} BCAST",
+    "HELLO 3;CLIENT TRACKING ON BCAST PREFIX open:s PREFIX wa:h PREFIX {large} PREFIX x",
     "HELLO 3;CLIENT TRACKING ON BCAST PREFIX wa: PREFIX {large}",
-    "HELLO 3;CLIENT TRACKING ON PREFIX open: PREFIX {large} BCAST",
-    "HELLO 3;CLIENT TRACKING ON BCAST PREFIX open: PREFIX wa: PREFIX {large} PREFIX x",
-    "HELLO 3;CLIENT\\0{alias} TRACKING ON BCAST PREFIX wa: PREFIX open:",
-    "HELLO 3;CLIENT TRACKING\\0{alias} ON BCAST PREFIX wa: PREFIX open:",
+    "HELLO 3;CLIENT\\0{alias} TRACKING ON BCAST PREFIX wa:s PREFIX open:s",
+    "HELLO 3;CLIENT TRACKING\\0{alias} ON BCAST PREFIX wa:s PREFIX open:s",
     "HELLO 3;CLIENT TRACKING ON;GET wa:s0",
     "CLIENT SETNAME {large}",
     "CLIENT SETNAME {large} x",
