@@ -27,6 +27,12 @@ pub(crate) fn torture(arguments: &[String]) -> Result<(), Failure> {
     let seconds = wanted.seconds.div_ceil(SETTINGS);
     command.env("WAXSEAL_TORTURE_SECONDS", seconds.to_string());
     command.env("WAXSEAL_TORTURE_SEED", wanted.seed.to_string());
+    if let Some(round) = wanted.round {
+        command.env("WAXSEAL_TORTURE_ROUND", round.to_string());
+    }
+    if let Some(entry) = wanted.entry {
+        command.env("WAXSEAL_TORTURE_ENTRY", entry);
+    }
     run(command)?;
     Ok(())
 }
@@ -35,6 +41,9 @@ pub(crate) fn torture(arguments: &[String]) -> Result<(), Failure> {
 struct Wanted {
     seconds: u64,
     seed: u64,
+    /// Only this round, or only this entry of the directed list.
+    round: Option<u64>,
+    entry: Option<String>,
 }
 
 impl Wanted {
@@ -42,20 +51,27 @@ impl Wanted {
         let mut wanted = Self {
             seconds: DEFAULT_SECONDS,
             seed: random_seed(),
+            round: None,
+            entry: None,
         };
         let mut rest = arguments.iter();
         while let Some(flag) = rest.next() {
-            let place = match flag.as_str() {
-                "--seconds" => &mut wanted.seconds,
-                "--seed" => &mut wanted.seed,
+            let value = rest.next();
+            let number = || {
+                let number = value.and_then(|value| value.parse().ok());
+                number.ok_or_else(|| Failure::Usage(format!("`{flag}` needs a number")))
+            };
+            match flag.as_str() {
+                "--seconds" => wanted.seconds = number()?,
+                "--seed" => wanted.seed = number()?,
+                "--round" => wanted.round = Some(number()?),
+                "--entry" => wanted.entry = value.cloned(),
                 unknown => {
                     return Err(Failure::Usage(format!(
                         "`torture` does not know `{unknown}`"
                     )));
                 }
-            };
-            let number = rest.next().and_then(|number| number.parse().ok());
-            *place = number.ok_or_else(|| Failure::Usage(format!("`{flag}` needs a number")))?;
+            }
         }
         Ok(wanted)
     }
@@ -80,6 +96,7 @@ mod tests {
     fn runs_for_as_long_and_from_the_seed_that_is_said() {
         let wanted = parsed("--seed 7 --seconds 30").unwrap();
         assert_eq!((wanted.seconds, wanted.seed), (30, 7));
+        assert_eq!(parsed("--seed 7 --round 3").unwrap().round, Some(3));
         assert_eq!(parsed("").unwrap().seconds, DEFAULT_SECONDS);
     }
 

@@ -40,6 +40,8 @@ use crate::program::wait_until;
 const SEED: u64 = 1;
 /// Random rounds of the short form, for each setting.
 const ROUNDS: u64 = 40;
+/// Entries of the directed list in one round.
+const ENTRIES: usize = 8;
 /// Findings that are made smaller and shown, for each setting.
 const MAX_FINDINGS: usize = 60;
 /// Connections that a proxy may keep when all clients have left: lanes, spare ones, its own.
@@ -104,15 +106,8 @@ fn torture(setting: Setting) {
     let mut stage = Stage::start(setting);
     let mut figures = Figures::default();
     let mut report = Report::new(setting, extent.seed);
-    for (number, line) in extent.entries().into_iter().enumerate() {
-        let plan = Plan::directed(line, &mut Chance::seeded(extent.seed));
-        report.round(
-            &mut stage,
-            &format!("directed round {number}"),
-            &plan,
-            &mut figures,
-        );
-        report.next_entry();
+    for (number, entries) in extent.entries().chunks(ENTRIES).enumerate() {
+        report.directed(&mut stage, number * ENTRIES, entries, &mut figures);
     }
     let mut round = extent.first_round();
     while extent.allows(round, started) && report.has_room() {
@@ -143,9 +138,11 @@ fn torture(setting: Setting) {
     } = figures;
     let summary = format!(
         "torture, {setting:?}, seed {}: {requests} requests, {connections} connections, \
-         {comparisons} comparisons, {rounds} rounds, {abandoned} abandoned, {:?}",
+         {comparisons} comparisons, {rounds} rounds, {} abandoned, {:?}\n{}",
         extent.seed,
-        started.elapsed()
+        abandoned.len(),
+        started.elapsed(),
+        abandoned.concat()
     );
     show(&summary);
     assert!(report.is_empty(), "{}{summary}", report.text);
@@ -221,6 +218,32 @@ impl Report {
         }
         show(&text);
         self.text.push_str(&text);
+    }
+
+    /// Runs entries of the directed list together; if something is found, one by one.
+    fn directed(
+        &mut self,
+        stage: &mut Stage,
+        first: usize,
+        entries: &[&str],
+        figures: &mut Figures,
+    ) {
+        let plan = |entries| Plan::directed(entries, &mut Chance::seeded(self.seed));
+        let together = plan(entries);
+        if round::run(stage, &together, figures).is_empty() {
+            return;
+        }
+        let plans: Vec<Plan> = entries.chunks(1).map(plan).collect();
+        let mut found = false;
+        for (number, plan) in (first..).zip(&plans) {
+            self.round(stage, &format!("entry {number}"), plan, figures);
+            found |= !self.seen.is_empty();
+            self.next_entry();
+        }
+        if !found {
+            self.round(stage, &format!("entries from {first}"), &together, figures);
+            self.next_entry();
+        }
     }
 
     /// Forgets which findings are known, so that each entry of the directed list is reported.

@@ -29,6 +29,8 @@ pub(super) enum Outcome {
     Closed,
     /// The two sides are no longer in the same state; nothing more is compared in this round.
     Diverged,
+    /// The same, through no fault of the proxy.
+    Abandoned,
 }
 
 /// What came for one request.
@@ -133,7 +135,7 @@ impl Conversation {
         };
         if direct.end == Some(Silence::TimedOut) {
             // The harness blocked the direct server's connection; nothing can be said.
-            return Outcome::Diverged;
+            return Outcome::Abandoned;
         }
         if let Some(Silence::TimedOut | Silence::Malformed) = through.end {
             found(Check::Answered, "no whole reply came".to_owned());
@@ -242,7 +244,7 @@ impl Conversation {
         let all_answered = refusals.len() == requests.len() + 1;
         if refusals.contains(&true) && !all_answered {
             // Which one was refused cannot be told.
-            return Outcome::Diverged;
+            return Outcome::Abandoned;
         }
         let side = &mut around.stage.direct;
         bytes.clear();

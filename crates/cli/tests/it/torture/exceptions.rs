@@ -5,7 +5,7 @@ use super::request::Request;
 
 const STOPS: &str = "it would stop or reconfigure the server";
 const ALL_CLIENTS: &str = "it would disturb the other clients of the harness";
-const FOREVER: &str = "the direct server would not answer";
+pub(super) const FOREVER: &str = "the direct server would not answer";
 const SOON: &str = "the record would expire at some moment of the round";
 const TAKES_ANY: &str = "which elements it takes is left to chance";
 

@@ -7,7 +7,7 @@ use waxseal_testing::Client;
 use super::findings::{Check, Finding};
 use super::grammar::names;
 use super::link::{Link, REPLY_TIMEOUT, Silence, encode};
-use super::reply::Reply;
+use super::reply::{Reply, contains};
 use super::stage::Stage;
 use crate::proxy::{OPEN_MARKER, PROTECTED_MARKER};
 
@@ -133,22 +133,23 @@ pub(super) fn successors(stage: &Stage) -> Vec<Finding> {
         let mut links: Vec<Link> = (0..SUCCESSORS)
             .map(|_| Link::connect(stage.proxy_port()))
             .collect();
-        let steps: [(fn(&mut Link, &str) -> Step, bool); 4] = [
-            (arrives, false),
-            (transaction_begins, true),
-            (transaction_ends, false),
-            (state_is_new, false),
-        ];
-        for (step, then_disturb) in steps {
+        let steps = [arrives, transaction_begins, transaction_ends, state_is_new];
+        for (number, step) in steps.into_iter().enumerate() {
             for link in &mut links {
                 if let Err((what, detail)) = step(link, version) {
                     findings.push(Finding::new(Check::Successor, what, detail));
                     return findings;
                 }
             }
-            // Not before: a spare connection that something came over is not used again.
-            if then_disturb {
-                disturb(stage);
+            let mut client = stage.sealed.client();
+            match number {
+                0 if client.cmd(&["GET", "open:successor"]).to_text() != version => {
+                    let detail = "it was written elsewhere".to_owned();
+                    findings.push(Finding::new(Check::Successor, "database 0", detail));
+                }
+                // Not before: a spare connection that something came over is not used again.
+                1 => disturb(&mut client),
+                _ => {}
             }
         }
     }
@@ -158,8 +159,7 @@ pub(super) fn successors(stage: &Stage) -> Vec<Finding> {
 type Step = Result<(), (&'static str, String)>;
 
 /// Changes every record: what watches or tracks one of them is told.
-fn disturb(stage: &Stage) {
-    let mut client = stage.sealed.client();
+fn disturb(client: &mut Client) {
     let mut requests = Vec::new();
     for name in names() {
         requests.push(vec![b"DEL".to_vec(), name.clone()]);
@@ -179,7 +179,7 @@ fn arrives(link: &mut Link, version: &str) -> Step {
     expect(
         link,
         "no transaction",
-        &["SET", "open:successor", "x"],
+        &["SET", "open:successor", version],
         &Reply::simple("OK"),
     )
 }
@@ -228,6 +228,14 @@ fn state_is_new(link: &mut Link, version: &str) -> Step {
     };
     if !hello.as_ref().is_ok_and(speaks) {
         return Err(("protocol version", format!("{hello:?}")));
+    }
+    let info = link.ask(&["CLIENT", "INFO"]);
+    let is_new = |info: &Reply| {
+        let parts = [&b" flags=N "[..], b" name= ", b" db=0 ", b" redir=-1 "];
+        parts.iter().all(|part| contains(&info.text, part))
+    };
+    if !info.as_ref().is_ok_and(is_new) {
+        return Err(("nothing special", format!("{info:?}")));
     }
     expect(
         link,

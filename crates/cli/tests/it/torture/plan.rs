@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::chance::Chance;
 use super::directed::DIRECTED;
-use super::exceptions::skipped;
+use super::exceptions::{FOREVER, skipped};
 use super::grammar;
 use super::mutation::mutate;
 use super::request::Request;
@@ -30,6 +30,7 @@ const PREPARATION: &[&str] = &[
     "ZADD open:z0 1 a 2 b 3 amatista0",
     "XADD open:x0 1-1 f0 v",
     "XGROUP CREATE open:x0 gr 0",
+    "XGROUP CREATE open:quiet gr $ MKSTREAM",
     "GEOADD open:g0 13.361389 38.115556 amatista0 15.08 37.5 amatista1",
     "PFADD open:p0 a b",
     "SETBIT open:b0 3 1",
@@ -69,14 +70,18 @@ pub(super) fn preparation() -> Step {
 }
 
 impl Plan {
-    /// One entry of the directed list, first request by request and then all at once.
-    pub(super) fn directed(line: &str, chance: &mut Chance) -> Self {
+    /// Entries of the directed list, each first request by request and then all at once.
+    pub(super) fn directed(entries: &[&str], chance: &mut Chance) -> Self {
         let mut plan = Self { steps: Vec::new() };
-        plan.add_directed(0, line, false, chance);
-        plan.add_probes(chance);
-        plan.add(0, Action::Reconnect);
-        plan.add_directed(0, line, true, chance);
-        plan.add_probes(chance);
+        for (number, entry) in entries.iter().enumerate() {
+            for together in [false, true] {
+                if number > 0 || together {
+                    plan.add(0, Action::Reconnect);
+                }
+                plan.add_directed(0, entry, together, chance);
+                plan.add_probes(chance);
+            }
+        }
         plan
     }
 
@@ -105,6 +110,14 @@ impl Plan {
     }
 
     fn add(&mut self, client: usize, action: Action) {
+        if matches!(action, Action::Silent(_)) {
+            // In a transaction nothing would switch replies on again.
+            let discard = Action::Exchange(vec![Request::parse("DISCARD")]);
+            self.steps.push(Step {
+                client,
+                action: discard,
+            });
+        }
         self.steps.push(Step { client, action });
     }
 
@@ -148,8 +161,13 @@ impl Plan {
                 mutate(request, chance);
             }
         }
+        let waits = |it: &Request| it.command() == "xread" && skipped(it) == Some(FOREVER);
+        let waiting = requests.iter().find(|it| waits(it)).cloned();
         requests.retain(|request| skipped(request).is_none());
         self.add_sent(client, requests, together);
+        if let Some(waiting) = waiting {
+            self.add(client, Action::Unanswered(waiting));
+        }
     }
 
     /// Requests that say that no reply comes stand in a step of their own.
@@ -176,7 +194,6 @@ impl Plan {
 
     /// Replies switched off or skipped, with requests of which none is refused.
     fn add_silence(&mut self, client: usize, chance: &mut Chance) {
-        self.add(client, Action::Exchange(vec![Request::parse("DISCARD")]));
         let mode = chance.pick(&["OFF", "SKIP", "ON", "MAYBE"]);
         let mut first = Request::parse(&format!("CLIENT REPLY {mode}"));
         if chance.one_in(2) {

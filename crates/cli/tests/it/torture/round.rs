@@ -20,8 +20,8 @@ pub(super) struct Figures {
     pub(super) requests: u64,
     pub(super) connections: u64,
     pub(super) comparisons: u64,
-    /// Rounds that ended early because the two sides could no longer be compared.
-    pub(super) abandoned: u64,
+    /// Steps after which the two sides could no longer be compared.
+    pub(super) abandoned: Vec<String>,
 }
 
 /// Carries out a plan and returns what was wrong.
@@ -34,7 +34,8 @@ pub(super) fn run(stage: &mut Stage, plan: &Plan, figures: &mut Figures) -> Vec<
     figures.rounds += 1;
     figures.connections += 2 * (CLIENTS + 1) as u64;
     let mut compared = true;
-    for Step { client, action } in std::iter::once(&preparation()).chain(&plan.steps) {
+    for step in std::iter::once(&preparation()).chain(&plan.steps) {
+        let Step { client, action } = step;
         let mut around = Surroundings {
             stage,
             neighbors: &mut neighbors,
@@ -56,15 +57,21 @@ pub(super) fn run(stage: &mut Stage, plan: &Plan, figures: &mut Figures) -> Vec<
             clients[*client] = Conversation::open(stage);
             figures.connections += 2;
         }
-        if outcome == Outcome::Diverged || neighbors.are_broken() {
+        if outcome == Outcome::Abandoned {
+            figures.abandoned.push(
+                Plan {
+                    steps: vec![step.clone()],
+                }
+                .to_string(),
+            );
+        }
+        let ends = matches!(outcome, Outcome::Diverged | Outcome::Abandoned);
+        if ends || neighbors.are_broken() {
             compared = false;
             break;
         }
     }
     drop(clients);
-    if !compared && findings.is_empty() {
-        figures.abandoned += 1;
-    }
     figures.requests += neighbors.requests();
     if compared {
         findings.extend(stored::compare(stage));
