@@ -123,8 +123,8 @@ struct Talk {
 enum ReplyMode {
     #[default]
     Unknown,
-    /// It may.
-    Allowed,
+    /// It may; whether the server has said so just now, for this request.
+    Allowed { now: bool },
     /// It may not: this is what the server says.
     Denied(Vec<u8>),
 }
@@ -242,6 +242,12 @@ impl Connection {
     #[must_use]
     pub fn is_in_a_request(&self) -> bool {
         self.going_by.is_some() || !self.scanner.is_at_start()
+    }
+
+    /// Whether part of a request is with the server, which waits for the rest.
+    #[must_use]
+    pub fn is_streaming(&self) -> bool {
+        self.going_by.is_some()
     }
 
     /// Whether the last requests may be waiting on the server for something to happen there.

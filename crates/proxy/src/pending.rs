@@ -136,13 +136,26 @@ impl Shape {
         }
     }
 
-    /// Bytes that are held for it beyond a constant: a request may name very many records.
+    /// Bytes that are held for it beyond a constant: a request may name very many records, and names may
+    /// be long.
     pub(crate) fn weight(&self) -> usize {
         match self {
+            Self::AsItIs => 0,
+            Self::Value(place)
+            | Self::Elements(place)
+            | Self::Fields(place)
+            | Self::ScannedFields(place)
+            | Self::OnlyValues(place)
+            | Self::Length(place) => place.retained_bytes(),
+            Self::Range(range) => range.0.retained_bytes(),
             Self::EachName(names) => names.retained_bytes(),
-            Self::EachField(fields) => fields.1.retained_bytes(),
+            Self::EachField(fields) => {
+                let (record, fields) = &**fields;
+                record
+                    .retained_bytes()
+                    .saturating_add(fields.retained_bytes())
+            }
             Self::Popped(names) => names.retained_bytes(),
-            _ => 0,
         }
     }
 
@@ -158,6 +171,18 @@ impl Place {
             name: Name::from_slice(argument(arguments, place.name)),
             field: place.field.map(|field| argument(arguments, field).into()),
         }
+    }
+
+    /// Bytes that are held for it beyond a constant.
+    #[inline]
+    fn retained_bytes(&self) -> usize {
+        let name = if self.name.spilled() {
+            self.name.len()
+        } else {
+            0
+        };
+        let field = self.field.as_ref().map_or(0, |field| field.len());
+        name.saturating_add(field)
     }
 
     pub(crate) fn record(pattern: PatternId, name: &[u8]) -> Self {

@@ -5,7 +5,7 @@
 use waxseal_policy::Effect;
 
 use super::requests::{Next, One};
-use super::{Answering, Identity, Labels, ReplyMode, Talk};
+use super::{Answering, Confirmed, Identity, Labels, ReplyMode, Talk};
 use crate::answers;
 use crate::pending::{Left, Pending, Protocol, Shape};
 use crate::seal::Request;
@@ -76,6 +76,10 @@ impl Talk {
         }
         upstream.extend_from_slice(request.raw);
         self.traces |= !is_traceless(effect);
+        if matches!(effect, Effect::Auth | Effect::Hello | Effect::Reset) {
+            // Another user may have other rights.
+            self.reply_mode = ReplyMode::Unknown;
+        }
         match effect {
             Effect::Multi | Effect::Exec | Effect::Discard | Effect::Watch | Effect::Unwatch => {
                 self.transaction_step(command, effect);
@@ -151,6 +155,9 @@ impl Talk {
     /// what remains of it must not be executed.
     fn transaction_step(&mut self, command: &'static str, effect: Effect) {
         let in_transaction = self.transaction.is_some();
+        if self.answering != Answering::On {
+            self.assume(effect);
+        }
         match effect {
             Effect::Exec if in_transaction => {
                 self.transaction = None;
@@ -179,6 +186,16 @@ impl Talk {
         }
     }
 
+    /// A step of a transaction whose reply does not come: taken for granted.
+    fn assume(&mut self, effect: Effect) {
+        match effect {
+            Effect::Multi => self.confirmed.in_transaction = true,
+            Effect::Exec | Effect::Discard => self.confirmed = Confirmed::default(),
+            Effect::Watch => self.confirmed.watching = true,
+            _ => {}
+        }
+    }
+
     /// `CLIENT REPLY SKIP`: told to the server together with the request whose reply is skipped.
     fn skip_next(&mut self) {
         // Nothing can be skipped where nothing comes.
@@ -199,11 +216,11 @@ impl Talk {
             return None;
         }
         match std::mem::take(&mut self.reply_mode) {
-            ReplyMode::Allowed => {
-                self.reply_mode = ReplyMode::Allowed;
+            ReplyMode::Allowed { now } if now || !self.may_be_subscriber() => {
+                self.reply_mode = ReplyMode::Allowed { now: false };
                 None
             }
-            ReplyMode::Unknown => {
+            ReplyMode::Allowed { .. } | ReplyMode::Unknown => {
                 upstream.extend_from_slice(REPLY_ON);
                 self.traces = true;
                 self.await_reply();
@@ -215,6 +232,13 @@ impl Talk {
                 Some(One::Done)
             }
         }
+    }
+
+    /// Whether the connection may be one of RESP2 with subscriptions, which servers let do little else.
+    fn may_be_subscriber(&self) -> bool {
+        let subscribes = |pending: &Pending| matches!(pending, Pending::Acknowledged { .. });
+        self.protocol == Protocol::Resp2
+            && (self.subscriptions.any() || self.pending.iter().any(subscribes))
     }
 
     /// `CLIENT REPLY ON` and `OFF`.

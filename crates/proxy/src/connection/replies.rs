@@ -15,8 +15,8 @@ use crate::login::LoginError;
 use crate::pending::{Left, Pending, Protocol, Shape};
 use crate::subscriptions::{Subscriptions, is_acknowledgement, is_message, leads_elsewhere};
 
-/// The first word of the error of an EXEC that executed nothing and ended the transaction.
-const EXEC_ABORT_WORD: &[u8] = b"EXECABORT";
+/// First words of the errors of an EXEC that executed nothing and ended the transaction.
+const EXEC_ABORTS: [&[u8]; 4] = [b"EXECABORT", b"MOVED", b"CROSSSLOT", b"REDIRECT"];
 
 /// What became of a chunk of the server's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -257,7 +257,7 @@ impl Talk {
             way,
             answers: Some(pending),
             fine,
-            aborts: error == Some(EXEC_ABORT_WORD),
+            aborts: error.is_some_and(|word| EXEC_ABORTS.contains(&word)),
         }))
     }
 
@@ -312,14 +312,15 @@ impl Talk {
         };
         match pending {
             Pending::Queued { command, shape } if way == Way::Hold && is_queued(whole) => {
+                self.confirmed.in_transaction = true;
                 self.queued.push((command, shape));
             }
             // Given to the client already.
-            Pending::Queued { .. } if fine => self.confirmed.in_transaction = false,
+            Pending::Queued { .. } if fine => self.no_transaction(),
             Pending::Reply { .. } | Pending::Queued { .. } => {}
-            // Any other error leaves the transaction open.
             Pending::Exec if fine || aborts => self.transaction_ended(),
-            Pending::Exec => {}
+            // Other errors leave the transaction open, on some servers: the next reply tells.
+            Pending::Exec => self.pinned = true,
             Pending::ExecRefused => {
                 if !fine && self.confirmed.in_transaction {
                     // What the client was told is refused could still be executed.
@@ -336,7 +337,7 @@ impl Talk {
             Pending::MayChangeReplies => {
                 self.barrier = false;
                 self.reply_mode = match fine {
-                    true => ReplyMode::Allowed,
+                    true => ReplyMode::Allowed { now: true },
                     false => ReplyMode::Denied(whole.to_vec()),
                 };
             }
@@ -377,9 +378,21 @@ impl Talk {
         Ok(true)
     }
 
+    /// The server executed what it would have queued in a transaction: there is none.
+    fn no_transaction(&mut self) {
+        self.confirmed.in_transaction = false;
+        self.queued.clear();
+        if self.pending.is_empty() {
+            self.transaction = None;
+        }
+    }
+
     /// A `MULTI` that failed began nothing, unless another one did.
     fn multi(&mut self, number: u64, fine: bool) {
-        self.confirmed.in_transaction |= fine;
+        if fine {
+            self.confirmed.in_transaction = true;
+            self.queued.clear();
+        }
         let is_last = self.transaction.as_ref().map(|it| it.number) == Some(number);
         if is_last && !self.confirmed.in_transaction {
             self.transaction = None;

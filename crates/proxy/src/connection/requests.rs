@@ -299,8 +299,11 @@ impl Talk {
             }
             _ => answers::refused(refusal),
         };
-        if effect == Effect::Blocking && self.transaction.is_none() {
-            let wait = longest_wait(request.arguments).unwrap_or(LONGEST_DELAY);
+        let wait = match effect {
+            Effect::Blocking => longest_wait(request.arguments).unwrap_or(LONGEST_DELAY),
+            _ => Duration::ZERO,
+        };
+        if !wait.is_zero() && self.transaction.is_none() {
             let by = wait.clamp(SHORTEST_DELAY, LONGEST_DELAY);
             self.delayed = Some(Delayed { answer, by });
             return;

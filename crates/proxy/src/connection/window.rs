@@ -5,9 +5,14 @@
 /// Requests before any reply has been seen.
 const FIRST_REQUESTS: usize = 32;
 
+/// Requests at most, however small the replies have been: the next ones may be large.
+const MAX_REQUESTS: usize = 1024;
+
 /// How many requests may be on a lane, and what their replies amount to.
 pub(super) struct Window {
     requests: usize,
+    /// Bytes of a reply that has not ended.
+    partial: usize,
     /// Bytes of a reply, as seen lately.
     reply: usize,
     /// Bytes of replies that may wait for the client.
@@ -19,6 +24,7 @@ impl Window {
     pub(super) fn new(budget: usize) -> Self {
         Self {
             requests: FIRST_REQUESTS,
+            partial: 0,
             reply: 0,
             budget,
         }
@@ -29,17 +35,20 @@ impl Window {
         self.requests
     }
 
-    /// So many replies came, of so many bytes together.
+    /// So many bytes came, and so many replies ended with them.
     pub(super) fn observe(&mut self, bytes: usize, replies: usize) {
-        // Parts of a reply that has not ended count when it has.
+        let bytes = self.partial.saturating_add(bytes);
         let Some(reply) = bytes.checked_div(replies) else {
+            self.partial = bytes;
             return;
         };
+        self.partial = 0;
         let average = self.reply.saturating_mul(3).saturating_add(reply) / 4;
         self.reply = average.max(reply);
         let fitting = self.budget.checked_div(self.reply).unwrap_or(self.budget);
         // It opens step by step: the next replies may be larger than the last.
-        self.requests = fitting.clamp(1, self.requests.saturating_mul(2));
+        let most = self.requests.saturating_mul(2).min(MAX_REQUESTS);
+        self.requests = fitting.clamp(1, most);
     }
 }
 
@@ -54,7 +63,7 @@ mod tests {
         for _ in 0..20 {
             window.observe(320, 32);
         }
-        assert!(window.requests() > 4096);
+        assert_eq!(window.requests(), MAX_REQUESTS);
         window.observe(1024 * 1024, 4);
         assert_eq!(window.requests(), 4);
         window.observe(4 * 1024 * 1024, 1);
@@ -63,8 +72,13 @@ mod tests {
         for _ in 0..60 {
             window.observe(10, 1);
         }
-        assert!(window.requests() > 4096);
-        window.observe(100, 0);
-        assert!(window.requests() > 4096);
+        assert_eq!(window.requests(), MAX_REQUESTS);
+        // A reply that comes in pieces counts as a whole.
+        for _ in 0..4 {
+            window.observe(256 * 1024, 0);
+            assert_eq!(window.requests(), MAX_REQUESTS);
+        }
+        window.observe(10, 1);
+        assert_eq!(window.requests(), 1);
     }
 }

@@ -362,8 +362,11 @@ impl Client {
 
     /// Takes requests, as far as they can go somewhere.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.bereft || self.next == Next::End {
+        if self.bereft {
             return false;
+        }
+        if self.next == Next::End {
+            return self.discard(cx);
         }
         if self.is_too_heavy_for_a_lane() {
             self.next = Next::Own;
@@ -428,6 +431,22 @@ impl Client {
             Poll::Ready(len) => {
                 let came = scratch.get(..len).unwrap_or_default();
                 self.waiting.with(came, |_| (0, ()));
+                true
+            }
+        }
+    }
+
+    /// Nothing more is taken from the client: what still comes is dropped, so that its leaving is noticed
+    /// while replies are waited for. A request that is half with the server stays so.
+    fn discard(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.finished {
+            return false;
+        }
+        let mut scratch = self.worker.scratch.borrow_mut();
+        match socket::read(&mut self.socket, &mut scratch, cx) {
+            Poll::Pending => false,
+            Poll::Ready(len) => {
+                self.finished = len == 0;
                 true
             }
         }

@@ -428,7 +428,7 @@ fn deal(
             state.held_up_by = held_up_by;
             return Ok(());
         }
-        if !done && answered.used == 0 {
+        if !done && answered.used == 0 && answered.replies == 0 {
             return Ok(());
         }
     }

@@ -55,6 +55,14 @@ impl UserKeyPlace for Gate {
     }
 }
 
+/// Keys are waited for longer than a test takes on a busy machine.
+fn patient() -> Limits {
+    Limits {
+        connect: Duration::from_secs(60),
+        ..Limits::default()
+    }
+}
+
 /// A server, a proxy before it with one lane, and keys behind a gate.
 struct House {
     world: World,
@@ -235,7 +243,7 @@ fn a_client_that_waits_for_a_key_holds_up_its_lane_and_nothing_is_out_of_turn() 
 #[test]
 fn a_request_that_waits_for_a_key_holds_up_nobody_else() {
     for sharing in [Sharing::Shared, Sharing::Own, Sharing::Auto] {
-        let house = House::new(sharing, Limits::default());
+        let house = House::new(sharing, patient());
         let (mut waiting, mut other) = (house.wire(), house.wire());
         house.gate.close();
         waiting.send("SET wa:1 @wa:1=v");
@@ -267,7 +275,7 @@ fn on_a_connection_of_its_own_a_client_waits_alone_and_in_order() {
 #[test]
 fn a_blocked_client_gets_what_is_pushed_under_a_key_that_is_new() {
     for sharing in [Sharing::Shared, Sharing::Own, Sharing::Auto] {
-        let house = House::new(sharing, Limits::default());
+        let house = House::new(sharing, patient());
         let mut blocked = house.wire();
         blocked.send("BLPOP wa:1 0");
         assert!(!blocked.has_reply());
@@ -304,7 +312,7 @@ fn a_key_that_does_not_come_in_time_is_an_error_and_the_lane_goes_on() {
 #[test]
 fn a_client_that_leaves_while_it_waits_takes_nobody_with_it() {
     for sharing in [Sharing::Shared, Sharing::Own] {
-        let house = House::new(sharing, Limits::default());
+        let house = House::new(sharing, patient());
         let mut other = house.wire();
         assert_eq!(other.ask("SET other x"), "+OK");
         let stalled = house.stalling("1", &[]);
@@ -353,7 +361,7 @@ fn a_client_that_is_cut_off_while_it_waits_holds_up_nobody() {
 #[test]
 fn a_reply_that_came_is_given_though_the_server_has_gone() {
     for sharing in [Sharing::Shared, Sharing::Own] {
-        let house = House::new(sharing, Limits::default());
+        let house = House::new(sharing, patient());
         let mut stalled = house.stalling("1", &[]);
         assert!(!stalled.has_reply());
         let mut server = Client::connect(house.redis.port()).unwrap();
@@ -372,7 +380,7 @@ fn a_reply_that_came_is_given_though_the_server_has_gone() {
 
 #[test]
 fn the_end_waits_for_what_waits_for_a_key() {
-    let mut house = House::new(Sharing::Shared, Limits::default());
+    let mut house = House::new(Sharing::Shared, patient());
     let mut stalled = house.stalling("1", &[]);
     assert!(!stalled.has_reply());
     house.stop.take().unwrap().send(()).unwrap();

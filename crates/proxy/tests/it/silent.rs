@@ -155,3 +155,17 @@ fn replies_are_not_switched_off_before_the_server_has_said_that_they_may_be() {
         pair.goes_on();
     }
 }
+
+#[test]
+fn a_subscriber_is_asked_for_again_whether_replies_may_be_switched_off() {
+    let mut pair = Pair::new().with_reply_modes();
+    pair.send(&["SUBSCRIBE a", "CLIENT REPLY OFF", "PING"]);
+    assert_sent(&pair.sent(), &["SUBSCRIBE a", "CLIENT REPLY ON"]);
+    pair.answer("*3 'subscribe 'a :1 -ERR~only~a~few");
+    assert_sent(&pair.sent(), &["PING"]);
+    pair.answer("*2 'pong '");
+    assert_eq!(
+        pair.got(),
+        to_client("*3 'subscribe 'a :1 -ERR~only~a~few *2 'pong '")
+    );
+}

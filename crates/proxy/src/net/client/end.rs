@@ -37,7 +37,9 @@ impl Client {
                 connection.is_in_a_request() || !self.waiting.is_empty(),
                 connection.has_all_replies(),
                 !state.outgoing.is_empty(),
-                connection.may_be_blocked() || connection.delay().is_some(),
+                connection.may_be_blocked()
+                    || connection.delay().is_some()
+                    || connection.is_streaming(),
                 connection.is_stalled(),
             )
         };
@@ -47,7 +49,8 @@ impl Client {
         let over = if self.bereft {
             !unread && !stalled
         } else if self.finished {
-            // Whoever waits for something to happen must not be given it any more.
+            // Whoever waits for something to happen must not be given it any more, and a server that
+            // has part of a request waits for what does not come.
             let nothing_waits = self.waiting.is_empty() || self.next == Next::More;
             blocked || (answered && !unread && nothing_waits)
         } else if self.next == Next::End {
