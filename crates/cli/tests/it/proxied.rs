@@ -20,6 +20,7 @@ mod own_records;
 mod readers;
 mod redirection;
 mod relay;
+mod reply_modes;
 mod rights;
 mod sameness;
 mod scripts;
