@@ -1,9 +1,14 @@
-//! What a client leaves behind on a connection that others get afterwards: nothing. A command that
-//! failed at the server changed nothing there, and the proxy must not believe that it did.
+//! What a client leaves behind on a connection that others get afterwards, or have at the same time:
+//! nothing. A command that failed at the server changed nothing there, and the proxy must not believe
+//! that it did.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use waxseal_testing::RedisServer;
 
 use super::counts::wait_for_clients;
 use super::wire::{Raw, Wire, request};
-use super::{Pair, UPSTREAMS};
+use super::{Pair, UPSTREAMS, proxy_before};
 
 const SECRET: &str = "$8\r\namatista\r\n";
 
@@ -254,6 +259,80 @@ fn no_invalidation_reaches_a_client_that_does_not_track() {
                 let expected = ["+PONG\r\n", "$3\r\nend\r\n"].map(|it| Raw(it.into()));
                 assert_eq!(replies, expected, "{upstream}, {:?}", &tracking[..3]);
             }
+        }
+    }
+}
+
+#[test]
+fn invalidations_that_are_redirected_to_a_lane_reach_none_of_its_clients() {
+    for upstream in ["shared", "auto"] {
+        let pair = pair_of(upstream);
+        let mut wire = pair.wire().resp3();
+        assert_eq!(wire.ask(&["PING"]), "+PONG\r\n");
+        let list = pair.redis.cli(&["CLIENT", "LIST"]);
+        let lane = list.lines().find(|line| line.contains(" resp=3"));
+        let lane = lane.and_then(|line| line.split_whitespace().next());
+        let lane = lane.and_then(|id| id.strip_prefix("id=")).unwrap();
+        let mut other = pair.wire();
+        let tracking = ["CLIENT", "TRACKING", "ON", "BCAST", "REDIRECT", lane];
+        assert_eq!(other.ask(&tracking), "+OK\r\n", "{upstream}");
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut direct = pair.redis.client();
+                while !is_over.load(Ordering::Relaxed) {
+                    direct.cmd(&["SET", "open:1", "x"]);
+                }
+            });
+            let mut pushed = None;
+            for _ in 0..2000 {
+                let reply = wire.ask(&["PING"]);
+                if reply != "+PONG\r\n" {
+                    pushed = Some(reply);
+                    break;
+                }
+            }
+            is_over.store(true, Ordering::Relaxed);
+            assert_eq!(pushed, None, "{upstream}");
+        });
+    }
+}
+
+/// A server whose user of the proxy may not end what it may begin.
+fn limited(upstream: &str) -> Pair {
+    let redis = RedisServer::builder()
+        .user_acl("user proxy on >open-sesame ~* &* +@all -discard -unwatch")
+        .start();
+    let url = format!("redis://proxy:open-sesame@127.0.0.1:{}/", redis.port());
+    let proxy = proxy_before(&url, upstream, &["--workers", "1"]);
+    let pair = Pair { redis, proxy };
+    assert_eq!(pair.wire().ask(&["SET", "wa:1", "amatista"]), "+OK\r\n");
+    pair
+}
+
+#[test]
+fn what_a_user_may_not_end_stays_with_its_client() {
+    for (begin, end) in [
+        (&["MULTI"][..], &["DISCARD"][..]),
+        (&["WATCH", "open:watched"], &["UNWATCH"]),
+    ] {
+        for upstream in UPSTREAMS {
+            let pair = limited(upstream);
+            let context = format!("{upstream}, {end:?}");
+            let mut wire = pair.wire();
+            assert_eq!(wire.ask(begin), "+OK\r\n", "{context}");
+            let reply = wire.ask(end);
+            assert!(reply.starts_with("-NOPERM "), "{context}: {reply:?}");
+            let reply = if begin == ["MULTI"] {
+                "+QUEUED\r\n"
+            } else {
+                SECRET
+            };
+            assert_eq!(wire.ask(&["GET", "wa:1"]), reply, "{context}");
+            drop(wire);
+            wait_for_clients(&pair.proxy, 0);
+            pair.redis.cli(&["SET", "open:watched", "changed"]);
+            new_clients_are_unaffected(&pair, &context);
         }
     }
 }
