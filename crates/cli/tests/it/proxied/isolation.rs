@@ -336,3 +336,25 @@ fn what_a_user_may_not_end_stays_with_its_client() {
         }
     }
 }
+
+#[test]
+fn a_name_that_the_server_refused_does_not_replace_the_one_before() {
+    for upstream in UPSTREAMS {
+        let pair = pair_of(upstream);
+        let mut wire = pair.wire();
+        for (name, fine) in [("good", true), ("a b", false), ("line\n", false)] {
+            let reply = wire.ask(&["CLIENT", "SETNAME", name]);
+            assert_eq!(reply == "+OK\r\n", fine, "{upstream}: {reply:?}");
+            // To another connection, where one is needed, and perhaps back.
+            assert_eq!(wire.ask(&["BLPOP", "open:none", "0.001"]), "*-1\r\n");
+            let reply = wire.ask(&["CLIENT", "GETNAME"]);
+            assert_eq!(reply, "$4\r\ngood\r\n", "{upstream}: after {name:?}");
+        }
+        let mut wire = pair.wire();
+        assert_eq!(wire.ask(&["CLIENT", "SETNAME", "good"]), "+OK\r\n");
+        assert!(wire.ask(&["CLIENT", "SETNAME", "a b"]).starts_with("-ERR "));
+        assert_eq!(wire.ask(&["BLPOP", "open:none", "0.001"]), "*-1\r\n");
+        let reply = wire.ask(&["CLIENT", "GETNAME"]);
+        assert_eq!(reply, "$4\r\ngood\r\n", "{upstream}");
+    }
+}
