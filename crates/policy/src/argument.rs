@@ -8,8 +8,9 @@ pub(crate) fn word(argument: &[u8]) -> &[u8] {
     end.and_then(|end| argument.get(..end)).unwrap_or(argument)
 }
 
-/// Whether a server takes the argument at this place for that word.
-pub(crate) fn is(arguments: &[&[u8]], at: usize, expected: &str) -> bool {
+/// Whether a server takes the argument at this place for that word: in any case, and up to a zero byte.
+#[must_use]
+pub fn is(arguments: &[&[u8]], at: usize, expected: &str) -> bool {
     arguments.get(at).is_some_and(|argument| {
         let expected = expected.as_bytes();
         // Most arguments differ in their first bytes: no zero byte is looked for in those.

@@ -28,11 +28,10 @@ impl Timeout {
             Self::LastInSeconds => seconds(arguments, arguments.len().saturating_sub(1)),
             Self::FirstInSeconds => seconds(arguments, 1),
             Self::Milliseconds(at) => milliseconds(arguments, at),
-            Self::BlockOption => {
-                let before = arguments.iter().take_while(|it| !is(&[it], 0, "STREAMS"));
-                let at = before.clone().position(|it| is(&[it], 0, "BLOCK"));
-                milliseconds(arguments, at?.saturating_add(1))
-            }
+            Self::BlockOption => match last_block(arguments) {
+                Some(at) => milliseconds(arguments, at),
+                None => Some(Duration::ZERO),
+            },
             Self::Unstated => Some(Duration::ZERO),
         }
     }
@@ -42,7 +41,10 @@ fn seconds(arguments: &[&[u8]], at: usize) -> Option<Duration> {
     let text = arguments
         .get(at)
         .and_then(|it| std::str::from_utf8(it).ok());
-    let seconds: f64 = text.and_then(|it| it.parse().ok()).unwrap_or(-1.0);
+    let Some(seconds) = text.and_then(|it| it.parse::<f64>().ok()) else {
+        // Servers read more notations, as hexadecimal ones.
+        return Some(Duration::from_millis(1));
+    };
     if seconds == 0.0 {
         return None;
     }
@@ -58,6 +60,27 @@ fn milliseconds(arguments: &[&[u8]], at: usize) -> Option<Duration> {
                 .unwrap_or_default(),
         )),
     }
+}
+
+/// Where XREAD or XREADGROUP says how long it waits: of several, the last one counts.
+fn last_block(arguments: &[&[u8]]) -> Option<usize> {
+    let mut found = None;
+    let mut at = 1_usize;
+    while at < arguments.len() && !is(arguments, at, "STREAMS") {
+        let next = at.saturating_add(1);
+        if is(arguments, at, "BLOCK") {
+            found = Some(next);
+        }
+        let taken = if is(arguments, at, "GROUP") {
+            3
+        } else if is(arguments, at, "NOACK") {
+            1
+        } else {
+            2
+        };
+        at = at.saturating_add(taken);
+    }
+    found
 }
 
 /// Whether an XREAD or XREADGROUP is of a form that servers accept and that does not wait. Anything
@@ -102,7 +125,7 @@ mod tests {
             (Timeout::LastInSeconds, "BLPOP a 0", None),
             (Timeout::LastInSeconds, "BLPOP a b 0.25", ms(250)),
             (Timeout::LastInSeconds, "BLPOP a -1", ms(0)),
-            (Timeout::LastInSeconds, "BLPOP a soon", ms(0)),
+            (Timeout::LastInSeconds, "BLPOP a 0x10", ms(1)),
             (Timeout::LastInSeconds, "BLPOP a nan", ms(0)),
             (Timeout::FirstInSeconds, "BZMPOP 2 1 a MIN", ms(2000)),
             (Timeout::Milliseconds(2), "WAIT 1 0", None),
@@ -113,6 +136,12 @@ mod tests {
                 ms(30),
             ),
             (Timeout::BlockOption, "XREAD BLOCK 0 STREAMS a $", None),
+            (
+                Timeout::BlockOption,
+                "XREADGROUP GROUP BLOCK c BLOCK 9 NOACK BLOCK 7 STREAMS a >",
+                ms(7),
+            ),
+            (Timeout::BlockOption, "XREAD STREAMS BLOCK 0", ms(0)),
             (Timeout::BlockOption, "XREAD BLOCK x STREAMS a $", ms(0)),
             (Timeout::Unstated, "FLUSHALL", ms(0)),
         ] {

@@ -143,8 +143,8 @@ pub enum ReplyShape {
     },
 }
 
-/// What a request does to the connection it comes over, if the server accepts it. Everything but
-/// [`Effect::None`], [`Effect::Script`] and [`Effect::Label`] needs a dedicated upstream connection.
+/// What a request does to the connection it comes over, if the server accepts it. Most of these need a
+/// dedicated upstream connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
     /// Nothing: any connection would do.

@@ -45,6 +45,7 @@ mod protected;
 mod refusal;
 pub mod table;
 
+pub use argument::is;
 pub use decide::{decide, decide_early, longest_wait};
 pub use decision::{
     Action, Channels, Decision, Effect, Place, ReplyShape, RequestChange, Transform, ValueSlot,

@@ -105,10 +105,10 @@ impl Reason {
             Self::QuotesRequest => "holds a request whose values would reach the server in clear",
             Self::NotYetSealed(kind) => kind.cause(),
             Self::WritesOwnRecord => {
-                "writes a record of Waxseal's own, whose name begins with waxseal:"
+                "names a record of Waxseal's own, under waxseal:, and may write it"
             }
-            Self::ZeroByte => "has a zero byte in its name, where servers end a word",
-            Self::UnknownSubcommand => "is answered as an unknown subcommand",
+            Self::ZeroByte => "contains a zero byte in the name of the command",
+            Self::UnknownSubcommand => "has no such subcommand here",
             Self::UnknownCommand => "is not known to this version and names a protected record",
             Self::UnforeseenForm => {
                 "names a protected record in a form that this version does not know"
@@ -137,8 +137,8 @@ impl Reason {
             Self::WritesOwnRecord => {
                 "use the waxseal command line, or start the proxy with --allow-own-writes"
             }
-            Self::ZeroByte => "send the command without it",
-            Self::UnknownSubcommand => "do without it: clients treat it as one of a later server",
+            Self::ZeroByte => "remove it",
+            Self::UnknownSubcommand => "clients go on as with a server that does not have it",
             Self::UnknownCommand => {
                 "use a command that is known, or keep the record under a name that no protected pattern means"
             }

@@ -116,9 +116,9 @@ pub enum EffectRule {
         /// The effect.
         effect: Effect,
         /// The fewest arguments that servers accept.
-        least: usize,
+        min: usize,
         /// The most; none where there is no such bound.
-        most: Option<usize>,
+        max: Option<usize>,
     },
     /// [`Effect::Blocking`], for as long as the request says there.
     Blocking(Timeout),
@@ -149,16 +149,12 @@ impl EffectRule {
     pub(crate) fn early(self, total: usize) -> Option<Effect> {
         match self {
             Self::Always(effect) => Some(effect),
-            Self::Counted {
-                effect,
-                least,
-                most,
-            } => Some(
-                match total >= least && most.is_none_or(|most| total <= most) {
+            Self::Counted { effect, min, max } => {
+                Some(match total >= min && max.is_none_or(|max| total <= max) {
                     true => effect,
                     false => Effect::Malformed,
-                },
-            ),
+                })
+            }
             Self::Blocking(_) => Some(Effect::Blocking),
             Self::BlockingWithBlock | Self::ReplyMode => None,
         }
@@ -334,24 +330,24 @@ impl Row {
     }
 
     /// This effect with so many arguments and no other number of them.
-    const fn counted(self, effect: Effect, least: usize, most: usize) -> Self {
+    const fn counted(self, effect: Effect, min: usize, max: usize) -> Self {
         Self {
             effect: EffectRule::Counted {
                 effect,
-                least,
-                most: Some(most),
+                min,
+                max: Some(max),
             },
             ..self
         }
     }
 
     /// This effect with so many arguments or more.
-    const fn at_least(self, effect: Effect, least: usize) -> Self {
+    const fn at_least(self, effect: Effect, min: usize) -> Self {
         Self {
             effect: EffectRule::Counted {
                 effect,
-                least,
-                most: None,
+                min,
+                max: None,
             },
             ..self
         }

@@ -155,12 +155,12 @@ pub(crate) fn unreachable(cause: &str) -> Vec<u8> {
 /// A subcommand that a server does not know, as Redis says it. It repeats the client's own word to that
 /// client, as far as Redis does.
 pub(crate) fn unknown_subcommand(container: &[u8], subcommand: &[u8]) -> Vec<u8> {
-    const LONGEST_SHOWN: usize = 128;
+    const MAX_SHOWN: usize = 128;
     let shown = subcommand
         .split(|byte| *byte == 0)
         .next()
         .unwrap_or_default();
-    let shown = shown.get(..LONGEST_SHOWN).unwrap_or(shown);
+    let shown = shown.get(..MAX_SHOWN).unwrap_or(shown);
     let text = [
         b"ERR unknown subcommand '",
         shown,

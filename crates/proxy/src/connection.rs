@@ -93,17 +93,19 @@ struct Talk {
     /// How many transactions were begun.
     begun: u64,
     /// What the server's replies say.
-    confirmed: Confirmed,
+    confirmed: ConfirmedState,
     /// The next request must not be looked at before a reply was: it changes what requests mean.
     barrier: bool,
     /// A refusal that is held back for as long as the request was ready to wait.
-    delayed: Option<Delayed>,
+    delayed: Option<HeldRefusal>,
     /// Nothing more is taken from the client.
     closing: bool,
     /// The upstream connection has a state that another would not have.
     pinned: bool,
     /// Something was sent that can leave a trace on the upstream connection.
     traces: bool,
+    /// The upstream connection is shared: nothing that comes unasked is this client's.
+    shared: bool,
     /// A request may be waiting on the server.
     blocking: bool,
     /// How many requests may be on a lane at once.
@@ -141,7 +143,7 @@ enum Answering {
 /// The state of the upstream connection as the server's replies tell it. Requests are read before
 /// their replies have come, so what they asked for is kept apart from what became of it.
 #[derive(Clone, Copy, Default)]
-struct Confirmed {
+struct ConfirmedState {
     /// Between MULTI and EXEC.
     in_transaction: bool,
     /// Records are watched.
@@ -149,7 +151,7 @@ struct Confirmed {
 }
 
 /// A refusal that is held back.
-struct Delayed {
+struct HeldRefusal {
     answer: Vec<u8>,
     by: Duration,
 }
@@ -175,9 +177,9 @@ struct GoingBy {
 /// What the client called its connection: the requests, to say so again on another.
 #[derive(Default)]
 struct Labels {
-    name: Option<Vec<u8>>,
-    library: Option<Vec<u8>>,
-    version: Option<Vec<u8>>,
+    name: Option<Box<[u8]>>,
+    library: Option<Box<[u8]>>,
+    version: Option<Box<[u8]>>,
 }
 
 impl Connection {
@@ -201,12 +203,13 @@ impl Connection {
                 reply_mode: ReplyMode::Unknown,
                 transaction: None,
                 begun: 0,
-                confirmed: Confirmed::default(),
+                confirmed: ConfirmedState::default(),
                 barrier: false,
                 delayed: None,
                 closing: false,
                 pinned: false,
                 traces: false,
+                shared: false,
                 blocking: false,
                 window: Window::new(limits.unread),
                 expected: 0,
@@ -288,7 +291,7 @@ impl Connection {
 
     /// The delay is over: gives the answer that was held back.
     pub fn end_delay(&mut self, client: &mut Vec<u8>) {
-        if let Some(Delayed { answer, .. }) = self.talk.delayed.take() {
+        if let Some(HeldRefusal { answer, .. }) = self.talk.delayed.take() {
             self.talk.refuse(&answer, client);
         }
     }
@@ -319,6 +322,12 @@ impl Connection {
     /// client's requests has left a trace there.
     pub fn begin_on_another_connection(&mut self) {
         self.talk.traces = false;
+        self.talk.shared = false;
+    }
+
+    /// Begins on a lane.
+    pub fn begin_on_lane(&mut self) {
+        self.talk.shared = true;
     }
 
     /// Requests of our own that come before the next one of the client: to get in, and to make a
@@ -387,7 +396,10 @@ impl Talk {
             Answering::On if self.pending.is_empty() && !self.replying => {
                 client.extend_from_slice(answer);
             }
-            Answering::On => self.pending.push_back(Pending::Local(answer.into())),
+            Answering::On => {
+                self.heavy = self.heavy.saturating_add(answer.len());
+                self.pending.push_back(Pending::Local(answer.into()));
+            }
             Answering::Off => {}
             Answering::SkipNext => self.answering = Answering::On,
         }

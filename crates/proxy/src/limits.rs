@@ -23,7 +23,7 @@ pub struct Limits {
     pub connections: usize,
     /// How long a request may stay half sent, and how long a TLS handshake may take.
     pub half_request: Duration,
-    /// How long a client that does not read may hold up the others on its lane.
+    /// How long a client that reads too slowly may hold up the others on its lane, in all.
     pub stalled: Duration,
     /// How long reaching the upstream may take.
     pub connect: Duration,

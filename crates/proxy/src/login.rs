@@ -55,7 +55,7 @@ impl LoginError {
             Self::Credentials => "it refuses the user or password of the store's URL",
             Self::Permission => "the user of the store's URL may not do this",
             Self::Database => "it does not have the database of the store's URL",
-            Self::TooManyClients => "it has as many clients as it takes",
+            Self::TooManyClients => "it has reached its limit of clients",
             Self::Loading => "it is loading its data",
             Self::Protocol => "it does not speak this version of the protocol",
             Self::Other => "it answers with an error",

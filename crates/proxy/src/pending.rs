@@ -34,6 +34,8 @@ pub(crate) enum Pending {
     Watch,
     /// None are, unless an error comes.
     Unwatch,
+    /// The connection is called so from here on, unless an error comes.
+    Label(Box<Label>),
     /// The reply to a request that servers refuse: the next request waits for it.
     Malformed,
     /// Says whether replies may be switched off: not the client's business.
@@ -46,6 +48,20 @@ pub(crate) enum Pending {
     Monitor,
     /// The connection is as new from here on.
     Reset,
+}
+
+/// What a client calls its connection, or the library that it uses.
+pub(crate) struct Label {
+    pub(crate) kind: LabelKind,
+    /// The request that says so; none for one that is too long to be remembered.
+    pub(crate) request: Option<Box<[u8]>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LabelKind {
+    Name,
+    Library,
+    Version,
 }
 
 /// How many acknowledgements are to come.
@@ -98,6 +114,7 @@ impl Pending {
     pub(crate) fn weight(&self) -> usize {
         match self {
             Self::Reply { shape, .. } | Self::Queued { shape, .. } => shape.weight(),
+            Self::Local(answer) => answer.len(),
             _ => 0,
         }
     }

@@ -2,12 +2,12 @@
 //! protocol, replies switched off. Each is followed as far as it changes what a later request or
 //! reply means.
 
-use waxseal_policy::Effect;
+use waxseal_policy::{Effect, is};
 
 use super::requests::{Next, One};
-use super::{Answering, Confirmed, Identity, Labels, ReplyMode, Talk};
+use super::{Answering, ConfirmedState, Identity, Labels, ReplyMode, Talk};
 use crate::answers;
-use crate::pending::{Left, Pending, Protocol, Shape};
+use crate::pending::{Label, LabelKind, Left, Pending, Protocol, Shape};
 use crate::seal::Request;
 use crate::subscriptions::{word_of_subscribe, word_of_unsubscribe};
 
@@ -17,7 +17,7 @@ const REPLY_ON: &[u8] = b"*3\r\n$6\r\nCLIENT\r\n$5\r\nREPLY\r\n$2\r\nON\r\n";
 const LONGEST_LABEL: usize = 1024;
 /// The longest request that goes on a lane: while it is on its way, no other can be, and a server may be
 /// configured to close a connection over an argument of a megabyte.
-const LONGEST_ON_LANE: usize = 512 * 1024;
+const MAX_ON_LANE: usize = 512 * 1024;
 
 impl Talk {
     /// Whether this request cannot go out on a lane, and what it needs.
@@ -30,7 +30,7 @@ impl Talk {
         // Servers close connections that speak HTTP at them; a lane is not for that.
         let inline = request.spans.is_empty();
         match effect {
-            _ if inline || request.raw.len() > LONGEST_ON_LANE => Some(Next::Own),
+            _ if inline || request.raw.len() > MAX_ON_LANE => Some(Next::Own),
             Effect::None | Effect::Script if self.protocol != lane.protocol => {
                 Some(Next::Lane(self.protocol))
             }
@@ -107,18 +107,24 @@ impl Talk {
             Effect::ReplyOn | Effect::ReplyOff => {
                 self.switch_replies(command, effect);
             }
-            Effect::Label => {
-                // One that is too long to be said again must stay where it was said.
-                self.pinned |= request.raw.len() > LONGEST_LABEL;
-                self.labels.note(request);
+            Effect::Label if self.transaction.is_some() => {
+                // It takes effect at the end, if at all.
+                self.pinned = true;
                 self.sent(command, Shape::AsItIs);
+            }
+            Effect::Label => {
+                let label = label(request);
+                // One that is too long to be said again must stay where it was said.
+                self.pinned |= label.request.is_none();
+                self.expect(Pending::Label(Box::new(label)));
             }
             Effect::Blocking => {
                 self.may_block(effect);
                 self.sent(command, Shape::AsItIs);
             }
             Effect::Auth | Effect::Select | Effect::Connection => {
-                self.pinned = true;
+                // On a lane it is the SELECT of the lane's own database.
+                self.pinned |= !self.shared;
                 self.sent(command, Shape::AsItIs);
             }
             Effect::Malformed => {
@@ -179,10 +185,9 @@ impl Talk {
             Effect::Watch => self.expect(Pending::Watch),
             Effect::Unwatch if !in_transaction => self.expect(Pending::Unwatch),
             Effect::Unwatch => self.sent(command, Shape::AsItIs),
-            _ => self.expect(Pending::Reply {
-                command,
-                shape: Shape::AsItIs,
-            }),
+            // Outside one an error, unless the server thinks otherwise.
+            Effect::Exec => self.expect(Pending::Exec),
+            _ => self.expect(Pending::Discard { refused: false }),
         }
     }
 
@@ -190,7 +195,7 @@ impl Talk {
     fn assume(&mut self, effect: Effect) {
         match effect {
             Effect::Multi => self.confirmed.in_transaction = true,
-            Effect::Exec | Effect::Discard => self.confirmed = Confirmed::default(),
+            Effect::Exec | Effect::Discard => self.confirmed = ConfirmedState::default(),
             Effect::Watch => self.confirmed.watching = true,
             _ => {}
         }
@@ -293,16 +298,29 @@ fn is_traceless(effect: Effect) -> bool {
 }
 
 impl Labels {
-    fn note(&mut self, request: &Request<'_>) {
-        let argument = |index: usize| request.arguments.get(index).copied().unwrap_or_default();
-        let place = if argument(1).eq_ignore_ascii_case(b"setname") {
-            &mut self.name
-        } else if argument(2).eq_ignore_ascii_case(b"lib-name") {
-            &mut self.library
-        } else {
-            &mut self.version
+    /// The server has accepted one.
+    pub(super) fn set(&mut self, label: Label) {
+        let place = match label.kind {
+            LabelKind::Name => &mut self.name,
+            LabelKind::Library => &mut self.library,
+            LabelKind::Version => &mut self.version,
         };
-        *place = (request.raw.len() <= LONGEST_LABEL).then(|| request.raw.to_vec());
+        *place = label.request;
+    }
+}
+
+fn label(request: &Request<'_>) -> Label {
+    let kind = if is(request.arguments, 1, "SETNAME") {
+        LabelKind::Name
+    } else if is(request.arguments, 2, "LIB-NAME") {
+        LabelKind::Library
+    } else {
+        LabelKind::Version
+    };
+    let short = request.raw.len() <= LONGEST_LABEL;
+    Label {
+        kind,
+        request: short.then(|| request.raw.into()),
     }
 }
 

@@ -136,8 +136,13 @@ impl Connection {
                 (passed.used, passed.done)
             }
             Err(error) => {
-                // Part of it is with the server: only closing keeps it from being completed.
+                // Part of it is with the server, which answers nothing before it has the rest: the
+                // answer is ours, and closing keeps the request from being completed.
+                let is_with_the_server = going_by.refusal.is_none();
                 self.going_by = None;
+                if is_with_the_server && self.talk.answering == Answering::On {
+                    self.talk.pending.pop_back();
+                }
                 self.talk.answering = Answering::On;
                 self.talk.answer(&answers::no_request(error), client);
                 self.talk.closing = true;

@@ -8,7 +8,7 @@ use waxseal_resp::{First, first_word};
 
 use super::errors::error_word;
 use super::values::is_queued;
-use super::{Answering, Confirmed, Connection, ReplyMode, Talk};
+use super::{Answering, ConfirmedState, Connection, ReplyMode, Talk};
 use crate::answers;
 use crate::keys::Wanted;
 use crate::login::LoginError;
@@ -189,6 +189,7 @@ impl Talk {
     fn answer_local(&mut self, client: &mut Vec<u8>) {
         while let Some(Pending::Local(answer)) = self.pending.front() {
             client.extend_from_slice(answer);
+            self.heavy = self.heavy.saturating_sub(answer.len());
             self.pending.pop_front();
         }
     }
@@ -197,6 +198,10 @@ impl Talk {
     fn begin(&mut self, rest: &[u8]) -> Result<Option<Current>, Unexplained> {
         let first = rest.first().copied().unwrap_or_default();
         let fine = !matches!(first, b'-' | b'!');
+        if first == b'>' && self.shared {
+            // Somebody else had it sent here: clients of a lane have asked for nothing.
+            return Ok(Some(Current::of(Way::Drop)));
+        }
         if first == b'>' || (first == b'*' && self.listens()) {
             let word = match first_word(rest) {
                 First::Open => return Ok(None),
@@ -248,6 +253,7 @@ impl Talk {
             | Pending::Discard { .. }
             | Pending::Watch
             | Pending::Unwatch
+            | Pending::Label(_)
             | Pending::Malformed
             | Pending::Hello(_)
             | Pending::Monitor
@@ -316,11 +322,14 @@ impl Talk {
                 self.queued.push((command, shape));
             }
             // Given to the client already.
-            Pending::Queued { .. } if fine => self.no_transaction(),
+            Pending::Queued { .. } if fine => self.confirmed.in_transaction = false,
             Pending::Reply { .. } | Pending::Queued { .. } => {}
             Pending::Exec if fine || aborts => self.transaction_ended(),
-            // Other errors leave the transaction open, on some servers: the next reply tells.
-            Pending::Exec => self.pinned = true,
+            // There is no transaction then, either; but what is watched may still be.
+            Pending::Exec => {
+                self.confirmed.in_transaction = false;
+                self.pinned = true;
+            }
             Pending::ExecRefused => {
                 if !fine && self.confirmed.in_transaction {
                     // What the client was told is refused could still be executed.
@@ -334,6 +343,8 @@ impl Talk {
             Pending::Discard { refused } => self.discard(refused, fine),
             Pending::Watch => self.confirmed.watching |= fine,
             Pending::Unwatch => self.confirmed.watching &= !fine,
+            Pending::Label(label) if fine => self.labels.set(*label),
+            Pending::Label(_) => {}
             Pending::MayChangeReplies => {
                 self.barrier = false;
                 self.reply_mode = match fine {
@@ -373,18 +384,12 @@ impl Talk {
             if self.confirmed.in_transaction {
                 // Where a step that was taken for granted did not end it.
                 self.transaction.get_or_insert_default();
+            } else {
+                self.transaction = None;
+                self.queued.clear();
             }
         }
         Ok(true)
-    }
-
-    /// The server executed what it would have queued in a transaction: there is none.
-    fn no_transaction(&mut self) {
-        self.confirmed.in_transaction = false;
-        self.queued.clear();
-        if self.pending.is_empty() {
-            self.transaction = None;
-        }
     }
 
     /// A `MULTI` that failed began nothing, unless another one did.
@@ -414,7 +419,7 @@ impl Talk {
     /// The server says that a transaction is over, and with it what was watched.
     fn transaction_ended(&mut self) {
         self.queued.clear();
-        self.confirmed = Confirmed::default();
+        self.confirmed = ConfirmedState::default();
     }
 
     /// One acknowledgement of several; the last one answers the request.

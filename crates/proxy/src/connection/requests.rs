@@ -7,7 +7,7 @@ use waxseal_policy::{Action, Decision, Effect, Reason, Refusal, decide, longest_
 use waxseal_resp::Scan;
 
 use super::keys::Ready;
-use super::{Answering, Connection, Delayed, Protocol, Route, Talk, Transaction};
+use super::{Answering, Connection, HeldRefusal, Protocol, Route, Talk, Transaction};
 use crate::answers;
 use crate::pending::{Pending, Shape};
 use crate::seal::{Request, SealingKeys};
@@ -16,8 +16,8 @@ use crate::seal::{Request, SealingKeys};
 const LEAST_IN_TRANSACTION: usize = 1024 * 1024;
 
 /// How long the refusal of a request that was ready to wait is held back at least, and at most.
-const SHORTEST_DELAY: Duration = Duration::from_millis(100);
-const LONGEST_DELAY: Duration = Duration::from_secs(1);
+const MIN_DELAY: Duration = Duration::from_millis(100);
+const MAX_DELAY: Duration = Duration::from_secs(1);
 
 /// `CLIENT REPLY SKIP`.
 const SKIP: &[u8] = b"*3\r\n$6\r\nCLIENT\r\n$5\r\nREPLY\r\n$4\r\nSKIP\r\n";
@@ -82,9 +82,6 @@ impl Connection {
             if self.talk.delayed.is_some() {
                 break Next::Delay;
             }
-            if self.talk.barrier || self.talk.holds_enough(route) {
-                break Next::Replies;
-            }
             let rest = chunk.get(used..).unwrap_or_default();
             if self.going_by.is_some() {
                 let (taken, done) = self.let_by(rest, upstream, client);
@@ -93,6 +90,9 @@ impl Connection {
                     break Next::More;
                 }
                 continue;
+            }
+            if self.talk.barrier || self.talk.holds_enough(route) {
+                break Next::Replies;
             }
             if rest.is_empty() {
                 break Next::More;
@@ -203,6 +203,12 @@ impl Talk {
             self.refuse(&answers::transaction_too_large(), client);
             return One::Done;
         }
+        if self.transaction.is_none()
+            && depends_on_transaction(effect)
+            && self.may_be_in_transaction()
+        {
+            return One::Again(Next::Replies);
+        }
         if self.transaction.is_some() && effects_cut_a_transaction(effect) {
             self.count_refusal(command, "in_transaction");
             self.refuse(&answers::refused_in_transaction(name), client);
@@ -300,12 +306,12 @@ impl Talk {
             _ => answers::refused(refusal),
         };
         let wait = match effect {
-            Effect::Blocking => longest_wait(request.arguments).unwrap_or(LONGEST_DELAY),
+            Effect::Blocking => longest_wait(request.arguments).unwrap_or(MAX_DELAY),
             _ => Duration::ZERO,
         };
         if !wait.is_zero() && self.transaction.is_none() {
-            let by = wait.clamp(SHORTEST_DELAY, LONGEST_DELAY);
-            self.delayed = Some(Delayed { answer, by });
+            let by = wait.clamp(MIN_DELAY, MAX_DELAY);
+            self.delayed = Some(HeldRefusal { answer, by });
             return;
         }
         self.refuse(&answer, client);
@@ -326,6 +332,21 @@ impl Talk {
             Route::Own => self.limits.pending,
         };
         too_heavy || self.pending.len() >= most
+    }
+
+    /// Whether a transaction that is taken to be over is so only once a reply has come that says so.
+    fn may_be_in_transaction(&self) -> bool {
+        let decides = |pending: &Pending| {
+            matches!(
+                pending,
+                Pending::Multi { .. }
+                    | Pending::Exec
+                    | Pending::ExecRefused
+                    | Pending::Discard { .. }
+                    | Pending::Queued { .. }
+            )
+        };
+        self.pending.iter().any(decides)
     }
 
     /// Whether the reply to one more command can be remembered until the transaction ends.
@@ -387,6 +408,12 @@ impl Talk {
             *refused = true;
         }
     }
+}
+
+/// Whether what a request does to the connection differs within a transaction.
+fn depends_on_transaction(effect: Effect) -> bool {
+    effects_cut_a_transaction(effect)
+        || matches!(effect, Effect::Watch | Effect::Unwatch | Effect::Label)
 }
 
 /// What would change the connection in the middle of the replies of a transaction.

@@ -6,7 +6,7 @@
 const FIRST_REQUESTS: usize = 32;
 
 /// Requests at most, however small the replies have been: the next ones may be large.
-const MAX_REQUESTS: usize = 1024;
+const MAX_REQUESTS: usize = 256;
 
 /// How many requests may be on a lane, and what their replies amount to.
 pub(super) struct Window {

@@ -66,15 +66,17 @@ impl Outgoing {
 #[derive(Default)]
 pub(crate) struct Waiting {
     bytes: Vec<u8>,
+    /// Bytes at the start that are done with.
+    done: usize,
 }
 
 impl Waiting {
     pub(crate) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.len() == 0
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len().saturating_sub(self.done)
     }
 
     /// Gives what waits, followed by what came, to `take`, which says how much of it is done with;
@@ -89,11 +91,15 @@ impl Waiting {
             return result;
         }
         self.bytes.extend_from_slice(came);
-        let (used, result) = take(&self.bytes);
-        if used >= self.bytes.len() {
+        let (used, result) = take(self.bytes.get(self.done..).unwrap_or_default());
+        self.done = self.done.saturating_add(used);
+        if self.done >= self.bytes.len() {
+            self.done = 0;
             give_back(&mut self.bytes);
-        } else if used > 0 {
-            self.bytes.drain(..used);
+        } else if self.done > self.bytes.len() / 2 {
+            // Moved seldom: one request may be taken at a time.
+            self.bytes.drain(..self.done);
+            self.done = 0;
         }
         result
     }
@@ -134,6 +140,22 @@ mod tests {
         assert_eq!(waiting.with(b"de", |bytes| (0, bytes.to_vec())), b"bcde");
         assert_eq!(waiting.with(b"", |bytes| (4, bytes.to_vec())), b"bcde");
         assert!(waiting.is_empty());
+        let bytes: Vec<u8> = (0..200).collect();
+        for step in [1, 3, 7, 99] {
+            let mut waiting = Waiting::default();
+            waiting.with(&bytes, |_| (0, ()));
+            let mut taken = Vec::new();
+            while !waiting.is_empty() {
+                let left = waiting.len();
+                waiting.with(b"", |bytes| {
+                    assert_eq!(bytes.len(), left);
+                    let used = step.min(bytes.len());
+                    taken.extend_from_slice(&bytes[..used]);
+                    (used, ())
+                });
+            }
+            assert_eq!(taken, bytes);
+        }
     }
 
     #[test]

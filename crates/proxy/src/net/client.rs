@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -21,8 +22,10 @@ use super::socket::{self, Closed, Socket};
 use super::upstream::cause;
 use super::worker::Worker;
 use crate::answers;
-use crate::connection::{Answered, Connection, Next, Route, Unexplained};
+use crate::connection::{Answered, Connection, Next, Report, Route, Unexplained};
+use crate::limits::Limits;
 use crate::pending::Protocol;
+use crate::protection::Protection;
 
 mod end;
 mod keys;
@@ -55,6 +58,26 @@ struct State {
 }
 
 impl Shared {
+    /// A client that begins.
+    pub(crate) fn new(
+        id: u64,
+        protection: Arc<Protection>,
+        limits: Limits,
+        report: Report,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            id,
+            state: RefCell::new(State {
+                connection: Connection::new(protection, limits, report),
+                outgoing: Outgoing::default(),
+                waker: None,
+                gone: false,
+                heavy: false,
+                held_up: Duration::ZERO,
+            }),
+        })
+    }
+
     pub(crate) fn wake(&self) {
         if let Some(waker) = &self.state.borrow().waker {
             waker.wake_by_ref();
@@ -153,21 +176,12 @@ pub(crate) async fn serve(worker: &Rc<Worker>, incoming: Incoming) {
         }
     };
     let socket = Socket::new(stream, counted.map(|it| it.traffic.clients.clone()));
-    let shared = Rc::new(Shared {
-        id: worker.next_id(),
-        state: RefCell::new(State {
-            connection: Connection::new(
-                worker.settings.protection.clone(),
-                limits,
-                worker.settings.report.clone(),
-            ),
-            outgoing: Outgoing::default(),
-            waker: None,
-            gone: false,
-            heavy: false,
-            held_up: Duration::ZERO,
-        }),
-    });
+    let shared = Shared::new(
+        worker.next_id(),
+        worker.settings.protection.clone(),
+        limits,
+        worker.settings.report.clone(),
+    );
     worker.enter(&shared);
     let mut client = Client {
         worker: worker.clone(),
@@ -194,7 +208,6 @@ impl Client {
     fn leave(self) -> Option<Socket> {
         if let Way::Lane(lane) = &self.way {
             lane.detach(&self.shared);
-            lane.has_read(&self.shared);
         }
         self.worker.leave(&self.shared);
         let mut state = self.shared.state.borrow_mut();
@@ -270,8 +283,8 @@ impl Client {
             }
             Way::Connecting(connecting) => match connecting.as_mut().poll(cx) {
                 Poll::Pending => false,
-                Poll::Ready(Ok(opened)) => {
-                    self.begin_own(opened);
+                Poll::Ready(Ok(upstream)) => {
+                    self.begin_own(upstream);
                     true
                 }
                 Poll::Ready(Err(error)) => {

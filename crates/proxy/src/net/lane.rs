@@ -40,13 +40,14 @@ pub(crate) struct Lane {
     state: RefCell<State>,
 }
 
+#[derive(Default)]
 struct State {
     outgoing: Outgoing,
     /// Whose replies come next, and how many.
     turns: VecDeque<(Rc<Shared>, usize)>,
     attached: HashMap<u64, Rc<Shared>>,
     /// Clients that wait for room.
-    waiting_for_room: Vec<Rc<Shared>>,
+    waiting_for_room: HashMap<u64, Rc<Shared>>,
     /// Nothing is read while this client does not, or waits for keys.
     held_up_by: Option<Rc<Shared>>,
     failed: Option<LaneEnd>,
@@ -60,16 +61,7 @@ impl Lane {
     pub(crate) fn open(worker: &Rc<Worker>, identity: Identity) -> Rc<Self> {
         let lane = Rc::new(Self {
             identity,
-            state: RefCell::new(State {
-                outgoing: Outgoing::default(),
-                turns: VecDeque::new(),
-                attached: HashMap::new(),
-                waiting_for_room: Vec::new(),
-                held_up_by: None,
-                failed: None,
-                desynchronised: false,
-                waker: None,
-            }),
+            state: RefCell::new(State::default()),
         });
         tokio::task::spawn_local(drive(lane.clone(), worker.clone()));
         lane
@@ -80,8 +72,10 @@ impl Lane {
         state.attached.insert(client.id, client.clone());
     }
 
-    pub(crate) fn detach(&self, client: &Shared) {
+    /// A client goes elsewhere. It does not hold the lane up any more.
+    pub(crate) fn detach(&self, client: &Rc<Shared>) {
         self.state.borrow_mut().attached.remove(&client.id);
+        self.has_read(client);
     }
 
     /// How many clients are on it.
@@ -99,7 +93,7 @@ impl Lane {
         let mut state = self.state.borrow_mut();
         let room = state.outgoing.len() < FULL;
         if !room {
-            state.waiting_for_room.push(client.clone());
+            state.waiting_for_room.insert(client.id, client.clone());
         }
         room
     }
@@ -189,7 +183,7 @@ impl State {
 
     fn make_room_known(&mut self) {
         if self.outgoing.len() < FULL {
-            for client in self.waiting_for_room.drain(..) {
+            for (_, client) in self.waiting_for_room.drain() {
                 client.wake();
             }
         }
@@ -398,7 +392,12 @@ fn deal(
                 if !rest.contains(&b'\n') && rest.len() < MAX_LOGIN_ERROR {
                     return Ok(());
                 }
-                return Err(LaneEnd::Refused(LoginError::of(rest)));
+                let says_hello = lane.identity.protocol == Protocol::Resp3 && *greeting == 1;
+                return Err(LaneEnd::Refused(match LoginError::of(rest) {
+                    // Of any other request it says nothing about the protocol.
+                    LoginError::Protocol if !says_hello => LoginError::Other,
+                    error => error,
+                }));
             }
             let scanned = scanner.scan(rest).map_err(|_| LaneEnd::Unexplained)?;
             *used += scanned.used;
@@ -431,5 +430,32 @@ fn deal(
         if !done && answered.used == 0 && answered.replies == 0 {
             return Ok(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use waxseal_core::{NameMask, SecretKey};
+
+    use super::*;
+    use crate::limits::Limits;
+    use crate::protection::Protection;
+
+    #[test]
+    fn a_client_that_goes_elsewhere_holds_nobody_up() {
+        let key = SecretKey::from_bytes(&std::array::from_fn::<u8, 32, _>(|at| at as u8)).unwrap();
+        let protection = Arc::new(Protection::new(Vec::new(), NameMask::of_key(&key)));
+        let client = Shared::new(1, protection, Limits::default(), Arc::new(|_| {}));
+        let lane = Lane {
+            identity: Identity::default(),
+            state: RefCell::new(State::default()),
+        };
+        lane.attach(&client);
+        lane.state.borrow_mut().held_up_by = Some(client.clone());
+        lane.detach(&client);
+        assert!(lane.state.borrow().held_up_by.is_none());
+        assert_eq!(lane.load(), 0);
     }
 }

@@ -59,8 +59,14 @@ impl Spares {
     /// Opens connections until enough are ready. Where one cannot be opened, the client that needs it
     /// finds out why.
     pub(crate) fn keep_ready(&self, worker: &Rc<Worker>) {
+        if worker.is_draining() {
+            return;
+        }
         self.ahead.set(self.ahead.get().max(1));
-        let have = self.ready.borrow().len().saturating_add(self.opening.get());
+        // Only those of RESP2 serve every client.
+        let ready = self.ready.borrow();
+        let ready = ready.iter().filter(|it| it.protocol == Protocol::Resp2);
+        let have = ready.count().saturating_add(self.opening.get());
         for _ in have..self.ahead.get() {
             self.opening.set(self.opening.get().saturating_add(1));
             let opening = Opening(worker.clone());

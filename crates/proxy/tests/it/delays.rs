@@ -55,7 +55,6 @@ fn a_refusal_that_is_held_back_keeps_its_turn() {
 fn what_does_not_wait_is_refused_at_once() {
     for line in [
         // Servers answer these at once, with an error.
-        "BZPOPMIN wa:1 soon",
         "BZPOPMIN wa:1 -1",
         "XREAD BLOCK x STREAMS wa:1 $",
         "XREAD STREAMS wa:1 0",

@@ -379,6 +379,25 @@ fn a_reply_that_came_is_given_though_the_server_has_gone() {
 }
 
 #[test]
+fn replies_behind_those_of_a_client_that_was_cut_off_are_given_at_once() {
+    let limits = Limits {
+        half_request: Duration::from_millis(800),
+        ..patient()
+    };
+    let house = House::new(Sharing::Shared, limits);
+    let mut other = house.wire();
+    assert_eq!(other.ask("SET other x"), "+OK");
+    // Replies of both have come, and wait behind the one that waits for a key.
+    let mut stalled = house.stalling("1", &["GET other", "GET other"]);
+    stalled.send_bytes(b"*2\r\n$3\r\nGET\r\n");
+    other.send("GET other");
+    // The server has nothing more to say when the first one is cut off.
+    assert_eq!(stalled.rest(), "");
+    assert_eq!(other.reply(), "x");
+    house.gate.open();
+}
+
+#[test]
 fn the_end_waits_for_what_waits_for_a_key() {
     let mut house = House::new(Sharing::Shared, patient());
     let mut stalled = house.stalling("1", &[]);

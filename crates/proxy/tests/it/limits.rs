@@ -134,6 +134,54 @@ fn large_arguments_of_what_is_not_protected_are_streamed_unchanged() {
 }
 
 #[test]
+fn a_streamed_request_that_goes_wrong_ends_the_connection_with_an_answer() {
+    let mut pair = pair();
+    pair.send(&["GET wa:1"]);
+    let mut bytes = request(&format!("SET other {}", "v".repeat(5000)));
+    let end = bytes.len() - 2;
+    bytes.truncate(end);
+    pair.bytes(&bytes);
+    assert!(pair.connection.is_streaming());
+    pair.bytes(b"xx");
+    assert!(pair.ended);
+    // The server answers what it has as a whole, and no more.
+    pair.answer("@wa:1=v");
+    let got = pair.got();
+    let error = "$1\r\nv\r\n-ERR Protocol error: ";
+    assert!(got.starts_with(error), "{got}");
+    assert!(pair.connection.has_all_replies());
+}
+
+#[test]
+fn long_names_of_requests_without_a_reply_are_bounded() {
+    let limits = Limits {
+        request: 64 * 1024,
+        ..Limits::default()
+    };
+    let name = "n".repeat(1000);
+    for line in [
+        format!("GET wa:{name}"),
+        format!("HGET wa:1 {name}"),
+        format!("HMGET wa:{name} f"),
+        format!("STRLEN wa:{name}"),
+        format!("GETRANGE wa:{name} 0 1"),
+        format!("LRANGE wa:{name} 0 1"),
+        format!("HGETALL wa:{name}"),
+        format!("BLPOP wa:{name} 0"),
+        format!("APPEND wa:{name} x"),
+    ] {
+        let mut pair = Pair::with(Mode::On, limits);
+        // Whatever is refused has its turn behind this one.
+        pair.send(&["GET open"]);
+        for _ in 0..1000 {
+            pair.send(&[&line]);
+        }
+        let sent = pair.sent().len();
+        assert!(sent < 200 * 1024, "{line}: {sent}");
+    }
+}
+
+#[test]
 fn a_refused_large_value_discards_its_transaction() {
     let mut pair = pair();
     pair.send(&["MULTI", &format!("SET wa:1 {}", "v".repeat(101)), "EXEC"]);

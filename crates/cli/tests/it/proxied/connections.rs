@@ -156,3 +156,36 @@ fn a_client_that_is_closed_before_it_logged_in_takes_no_other_with_it() {
         }
     }
 }
+
+#[test]
+fn the_place_of_a_client_that_leaves_in_the_middle_of_something_is_free_again() {
+    let half_a_request: &[u8] = b"*3\r\n$3\r\nSET\r\n$6\r\nopen:1\r\n$2000000\r\nvalue";
+    let behind_a_wait = [request(&["BLPOP", "open:none", "0"]), request(&["QUIT"])].concat();
+    let wrong = [&request(&["BLPOP", "open:none", "0"])[..], b"*x\r\n"].concat();
+    let wrong_end = [half_a_request, &[b'v'; 1_999_995], b"xx"].concat();
+    for upstream in UPSTREAMS {
+        let pair = Pair::with(upstream, &["--workers", "1"]);
+        let clients = || metric(&pair.proxy, "waxseal_client_connections");
+        for bytes in [half_a_request, &behind_a_wait, &wrong, &wrong_end] {
+            let mut wire = pair.wire();
+            assert_eq!(wire.ask(&["PING"]), "+PONG\r\n", "{upstream}");
+            wire.send(bytes);
+            drop(wire);
+            let shown = bytes[..40].escape_ascii();
+            assert!(
+                happens(|| clients() == 0.0),
+                "{upstream}, {shown}: {}",
+                clients()
+            );
+        }
+        // Nor does anything of it reach the server: what is pushed is there for others.
+        let mut wire = pair.wire();
+        assert_eq!(
+            wire.ask(&["LPUSH", "open:none", "x"]),
+            ":1\r\n",
+            "{upstream}"
+        );
+        assert_eq!(wire.ask(&["LLEN", "open:none"]), ":1\r\n", "{upstream}");
+        assert_eq!(wire.ask(&["EXISTS", "open:1"]), ":0\r\n", "{upstream}");
+    }
+}

@@ -26,10 +26,10 @@ pub(super) enum Way {
 }
 
 /// Comes to a connection.
-type Connecting = dyn Future<Output = io::Result<Opened>>;
+type Connecting = dyn Future<Output = io::Result<Upstream>>;
 
 /// A connection for one client.
-pub(super) enum Opened {
+pub(super) enum Upstream {
     /// Nothing has been sent on it.
     New(Socket),
     /// It is logged in.
@@ -63,6 +63,7 @@ impl Client {
         match self.worker.lane(identity) {
             Some(lane) => {
                 lane.attach(&self.shared);
+                self.shared.state.borrow_mut().connection.begin_on_lane();
                 self.way = Way::Lane(lane);
             }
             None => self.connect(),
@@ -80,25 +81,25 @@ impl Client {
         self.way = Way::Connecting(Box::pin(async move {
             while has_spares && let Some(mut spare) = worker.spares.take(protocol, &worker) {
                 if is_open(&mut spare.socket).await {
-                    return Ok(Opened::Spare(spare));
+                    return Ok(Upstream::Spare(spare));
                 }
             }
-            Ok(Opened::New(worker.settings.connect().await?))
+            Ok(Upstream::New(worker.settings.connect().await?))
         }));
     }
 
-    pub(super) fn begin_own(&mut self, opened: Opened) {
+    pub(super) fn begin_own(&mut self, upstream: Upstream) {
         let mut outgoing = Outgoing::default();
         let connection = &mut self.shared.state.borrow_mut().connection;
         connection.begin_on_another_connection();
         let none = Entrance::default();
-        let (socket, entrance, spoken) = match opened {
-            Opened::New(socket) => (
+        let (socket, entrance, spoken) = match upstream {
+            Upstream::New(socket) => (
                 socket,
                 &self.worker.settings.upstream.entrance,
                 Protocol::Resp2,
             ),
-            Opened::Spare(spare) => (spare.socket, &none, spare.protocol),
+            Upstream::Spare(spare) => (spare.socket, &none, spare.protocol),
         };
         connection.handshake(entrance, spoken, outgoing.end());
         self.way = Way::Own(Own {
@@ -167,6 +168,7 @@ impl Client {
             return false;
         };
         lane.attach(&self.shared);
+        self.shared.state.borrow_mut().connection.begin_on_lane();
         // Any other connection is closed: nobody else gets what this client left there.
         if let Way::Own(own) = std::mem::replace(&mut self.way, Way::Lane(lane))
             && traceless
@@ -180,5 +182,7 @@ impl Client {
 
 /// Whether a socket that nothing is expected from is still open: an end would be there to read.
 async fn is_open(socket: &mut Socket) -> bool {
-    poll_fn(|cx| Poll::Ready(socket::read(socket, &mut [0], cx).is_pending())).await
+    let is_pending = poll_fn(|cx| Poll::Ready(socket::read(socket, &mut [0], cx).is_pending()));
+    // Else it would also be pending because this task has done enough for now.
+    tokio::task::unconstrained(is_pending).await
 }
