@@ -11,6 +11,8 @@ use crate::run::{cargo, output, run};
 /// The parts of the toolchain that are no part of every installation.
 const COMPONENTS: [(&str, &str); 2] = [("fmt", "rustfmt"), ("clippy", "clippy")];
 
+const NO_FAIL_FAST: &str = "--no-fail-fast";
+
 pub(crate) fn test(arguments: &[String]) -> Result<(), Failure> {
     let wanted = Wanted::parse(arguments)?;
     if wanted.install {
@@ -49,7 +51,12 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), Failure> {
 /// The tests of all crates. Without `--no-fail-fast`, Cargo stops at the first binary that fails, and
 /// the failures of the others show one run at a time.
 fn tests(for_cargo: &[String]) -> Command {
-    let mut tests = cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
+    let mut tests = cargo(&["test", "--workspace", "--all-features"]);
+    // Cargo refuses a flag that is given twice. Behind a further `--` it would be one of the tests' own.
+    let mut flags = for_cargo.iter().take_while(|it| *it != "--");
+    if !flags.any(|it| it == NO_FAIL_FAST) {
+        tests.arg(NO_FAIL_FAST);
+    }
     tests.args(for_cargo);
     tests
 }
@@ -98,11 +105,19 @@ mod tests {
 
     #[test]
     fn all_test_binaries_run_and_what_goes_to_cargo_comes_last() {
-        let line = words("envelope -- --nocapture");
-        let tests = tests(&line);
-        let arguments: Vec<_> = tests.get_args().map(|it| it.to_string_lossy()).collect();
-        let expected = "test --workspace --all-features --no-fail-fast envelope -- --nocapture";
-        assert_eq!(arguments.join(" "), expected);
+        for (line, expected) in [
+            ("", "--no-fail-fast"),
+            (
+                "envelope -- --nocapture",
+                "--no-fail-fast envelope -- --nocapture",
+            ),
+            ("--no-fail-fast --lib", "--no-fail-fast --lib"),
+        ] {
+            let tests = tests(&words(line));
+            let arguments: Vec<_> = tests.get_args().map(|it| it.to_string_lossy()).collect();
+            let expected = format!("test --workspace --all-features {expected}");
+            assert_eq!(arguments.join(" "), expected);
+        }
     }
 
     #[test]
