@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 typedef unsigned long ulong_t;
@@ -58,6 +59,16 @@ static void mood(char *word, size_t size) {
     fclose(file);
 }
 
+/* The lock that Waxseal holds while it logs in to the module behind. A process that loads this module holds
+ * that of this file instead, and would get in the way of one that loads the other (SoftHSM up to 2.6.1). */
+static int lock_behind(void) {
+    int file = open(getenv("WAXSEAL_FICKLE_MODULE"), O_RDONLY | O_CLOEXEC);
+    if (file >= 0) flock(file, LOCK_EX);
+    return file;
+}
+
+#define LOCKED(call) do { int lock = lock_behind(); ulong_t code = call; close(lock); return code; } while (0)
+
 /* What becomes of a call, before it is made. */
 static ulong_t judge(void) {
     char word[32];
@@ -68,7 +79,9 @@ static ulong_t judge(void) {
         FILE *file = fopen(getenv("WAXSEAL_FICKLE_MOOD"), "w");
         if (file) fputs("well\n", file), fclose(file);
         behind->calls[FINALIZE](NULL);
+        int lock = lock_behind();
         behind->calls[INITIALIZE](arguments);
+        close(lock);
     }
     return OK;
 }
@@ -95,7 +108,7 @@ static int overlaps(void) {
 static ulong_t initialize(void *with) {
     arguments = with;
     if (overlaps()) return GENERAL_ERROR;
-    return behind->calls[INITIALIZE](with);
+    LOCKED(behind->calls[INITIALIZE](with));
 }
 
 static ulong_t get_slot_list(unsigned char present, ulong_t *slots, ulong_t *count) {
@@ -107,7 +120,7 @@ static ulong_t get_slot_list(unsigned char present, ulong_t *slots, ulong_t *cou
 static ulong_t get_token_info(ulong_t slot, void *info) {
     JUDGE();
     if (overlaps()) return GENERAL_ERROR;
-    return behind->calls[GET_TOKEN_INFO](slot, info);
+    LOCKED(behind->calls[GET_TOKEN_INFO](slot, info));
 }
 
 static ulong_t open_session(ulong_t slot, ulong_t flags, void *app, void *notify, ulong_t *session) {
@@ -130,7 +143,9 @@ static ulong_t login(ulong_t session, ulong_t user, void *pin, ulong_t pin_len) 
         close(file);
     }
     if (alone || is("slow-login")) usleep(500000);
+    int lock = lock_behind();
     ulong_t code = behind->calls[LOGIN](session, user, pin, pin_len);
+    close(lock);
     if (alone) unlink(in_login());
     return code;
 }
