@@ -136,7 +136,7 @@ impl Wanted {
     /// Gets everything. What takes longer than `limit` is out of reach; so is what fails.
     pub async fn fetch(self, protection: &Protection, limit: Duration) -> Fetched {
         let (confirmation, created, read, reread, ()) = tokio::join!(
-            self.confirmation(protection),
+            self.confirmation(protection, limit),
             self.of(Ask::Create, protection, limit),
             self.of(Ask::Read, protection, limit),
             self.reread(protection, limit),
@@ -152,12 +152,16 @@ impl Wanted {
         }
     }
 
-    async fn confirmation(&self, protection: &Protection) -> Option<Confirmation> {
+    async fn confirmation(&self, protection: &Protection, limit: Duration) -> Option<Confirmation> {
         let ring = protection.live_ring().filter(|_| self.confirm)?;
-        Some(match ring.confirm().await {
-            Ok(()) => Confirmation::Granted,
-            Err(error) => {
+        Some(match timeout(limit, ring.confirm()).await {
+            Ok(Ok(())) => Confirmation::Granted,
+            Ok(Err(error)) => {
                 tracing::warn!("nothing is sealed: {error}");
+                Confirmation::Lapsed
+            }
+            Err(_) => {
+                tracing::warn!("nothing is sealed: the keyring does not answer in time");
                 Confirmation::Lapsed
             }
         })

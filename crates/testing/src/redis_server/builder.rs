@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::launch::{free_port, launch};
+use super::launch::{free_node_port, free_port, launch};
 use super::{RedisServer, START_ATTEMPTS, unix_path};
 use crate::tls::Certificates;
 use crate::tools::Flavor;
@@ -107,7 +107,13 @@ impl Builder {
         let certificates = (self.tls != Tls::None).then(|| Certificates::create_in(folder.path()));
         let mut last = String::new();
         for _ in 0..START_ATTEMPTS {
-            let (port, tls_port) = (free_port(), free_port());
+            let is_node = self.settings.iter().any(|it| it == "cluster-enabled yes");
+            let port = if is_node {
+                free_node_port()
+            } else {
+                free_port()
+            };
+            let tls_port = free_port();
             let settings = self.settings(folder.path(), port, tls_port, certificates.as_ref());
             let config = folder.path().join("server.conf");
             fs::write(&config, settings.join("\n") + "\n").expect("write the server's settings");
@@ -167,11 +173,6 @@ impl Builder {
             settings.push(format!("masterauth {password}"));
         }
         settings.extend(self.settings.iter().cloned());
-        let is_node = self.settings.iter().any(|it| it == "cluster-enabled yes");
-        if is_node && self.flavor != Flavor::Redis62 {
-            // By default 10,000 above the other one, where connections of a busy machine come from.
-            settings.push(format!("cluster-port {}", free_port()));
-        }
         settings
     }
 }

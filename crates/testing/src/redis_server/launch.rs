@@ -18,22 +18,37 @@ use crate::tools::Flavor;
 /// Below the ports that Linux hands out to outgoing connections (32768 and up): otherwise another
 /// test's connection could sit on a server's port while the server restarts.
 const PORTS: Range<u16> = 20_000..32_000;
+const NODE_PORTS: Range<u16> = 20_000..22_000;
 
 /// A port that nobody listens on right now. Another process may still take it before the server
 /// does, hence the attempts in [`Builder::start`].
 pub(crate) fn free_port() -> u16 {
+    free_port_in(PORTS, is_free)
+}
+
+/// A port for a node of a cluster, with the one 10,000 above it, where other nodes look for it. That
+/// one, too, is below those that a busy machine's connections come from.
+pub(crate) fn free_node_port() -> u16 {
+    free_port_in(NODE_PORTS, |port| is_free(port) && is_free(port + 10_000))
+}
+
+fn free_port_in(ports: Range<u16>, is_free: impl Fn(u16) -> bool) -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // The standard library seeds its hasher randomly: two test processes begin at different ports.
     let start = RandomState::new().hash_one(std::process::id());
-    for _ in 0..PORTS.len() {
+    for _ in 0..ports.len() {
         let step = u64::from(NEXT.fetch_add(1, Ordering::Relaxed));
-        let offset = start.wrapping_add(step) % PORTS.len() as u64;
-        let port = PORTS.start + u16::try_from(offset).expect("less than the range is long");
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let offset = start.wrapping_add(step) % ports.len() as u64;
+        let port = ports.start + u16::try_from(offset).expect("less than the range is long");
+        if is_free(port) {
             return port;
         }
     }
-    panic!("no free port between {} and {}", PORTS.start, PORTS.end);
+    panic!("no free port between {} and {}", ports.start, ports.end);
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind(("127.0.0.1", port)).is_ok()
 }
 
 /// Starts the server whose settings lie in `folder` and waits until it answers on `port`.
