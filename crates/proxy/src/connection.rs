@@ -21,6 +21,7 @@ mod keys;
 mod passing;
 mod replies;
 mod requests;
+mod transaction;
 mod values;
 mod window;
 

@@ -5,7 +5,7 @@
 use waxseal_policy::{Effect, is};
 
 use super::requests::{Next, One};
-use super::{Answering, ConfirmedState, Identity, Labels, ReplyMode, Talk};
+use super::{Answering, Identity, Labels, ReplyMode, Talk};
 use crate::answers;
 use crate::pending::{Label, LabelKind, Left, Pending, Protocol, Shape};
 use crate::seal::Request;
@@ -84,26 +84,6 @@ impl Talk {
             Effect::Multi | Effect::Exec | Effect::Discard | Effect::Watch | Effect::Unwatch => {
                 self.transaction_step(command, effect);
             }
-            Effect::Hello => match asked_protocol(request) {
-                Some(protocol) => self.expect_after(Pending::Hello(protocol), request),
-                None => self.sent(command, Shape::AsItIs),
-            },
-            Effect::Subscribe(channels) => {
-                let left = Left::Number(request.arguments.len().saturating_sub(1));
-                self.acknowledged(word_of_subscribe(channels), left);
-            }
-            Effect::Unsubscribe(channels) => {
-                let left = match request.arguments.len().saturating_sub(1) {
-                    0 => Left::All,
-                    number => Left::Number(number),
-                };
-                self.acknowledged(word_of_unsubscribe(channels), left);
-            }
-            Effect::Monitor => {
-                self.pinned = true;
-                self.await_reply();
-                self.expect(Pending::Monitor);
-            }
             Effect::ReplyOn | Effect::ReplyOff => {
                 self.switch_replies(command, effect);
             }
@@ -127,6 +107,44 @@ impl Talk {
                 self.pinned |= !self.shared;
                 self.sent(command, Shape::AsItIs);
             }
+            Effect::Script => {
+                self.protection.script_forwarded(command);
+                self.sent(command, Shape::AsItIs);
+            }
+            Effect::None => self.sent(command, Shape::AsItIs),
+            Effect::Quit | Effect::ReplySkip => {}
+            Effect::Hello
+            | Effect::Subscribe(_)
+            | Effect::Unsubscribe(_)
+            | Effect::Monitor
+            | Effect::Malformed
+            | Effect::Reset => self.change_connection(request, command, effect),
+        }
+    }
+
+    /// Remembers what the reply to a request will be that changes what later requests or replies mean.
+    fn change_connection(&mut self, request: &Request<'_>, command: &'static str, effect: Effect) {
+        match effect {
+            Effect::Hello => match asked_protocol(request) {
+                Some(protocol) => self.expect_after(Pending::Hello(protocol), request),
+                None => self.sent(command, Shape::AsItIs),
+            },
+            Effect::Subscribe(channels) => {
+                let left = Left::Number(request.arguments.len().saturating_sub(1));
+                self.acknowledged(word_of_subscribe(channels), left);
+            }
+            Effect::Unsubscribe(channels) => {
+                let left = match request.arguments.len().saturating_sub(1) {
+                    0 => Left::All,
+                    number => Left::Number(number),
+                };
+                self.acknowledged(word_of_unsubscribe(channels), left);
+            }
+            Effect::Monitor => {
+                self.pinned = true;
+                self.await_reply();
+                self.expect(Pending::Monitor);
+            }
             Effect::Malformed => {
                 // A server refuses it. If it does not, nobody knows what the connection is now.
                 self.pinned = true;
@@ -139,66 +157,14 @@ impl Talk {
                 self.await_reply();
                 self.expect(Pending::Reset);
             }
-            Effect::Script => {
-                self.protection.script_forwarded(command);
-                self.sent(command, Shape::AsItIs);
-            }
-            Effect::None => self.sent(command, Shape::AsItIs),
-            Effect::Quit | Effect::ReplySkip => {}
+            _ => self.sent(command, Shape::AsItIs),
         }
     }
 
     /// A request went out whose reply decides what the ones behind it mean: they are not looked at
     /// before it has come.
-    fn await_reply(&mut self) {
+    pub(super) fn await_reply(&mut self) {
         self.barrier = self.answering == Answering::On;
-    }
-
-    /// A step of a transaction, in a form that servers accept: what it asks for is taken for granted by
-    /// the requests behind it, what became of it is told by its reply.
-    ///
-    /// Where a command of the transaction was refused, no step that could end it is taken for granted:
-    /// what remains of it must not be executed.
-    fn transaction_step(&mut self, command: &'static str, effect: Effect) {
-        let in_transaction = self.transaction.is_some();
-        if self.answering != Answering::On {
-            self.assume(effect);
-        }
-        match effect {
-            Effect::Exec if in_transaction => {
-                self.transaction = None;
-                self.expect(Pending::Exec);
-            }
-            Effect::Discard if in_transaction => {
-                let refused = self.transaction.take().is_some_and(|it| it.refused);
-                if refused {
-                    self.await_reply();
-                }
-                self.expect(Pending::Discard { refused });
-            }
-            // Within a transaction an error; but where the first MULTI failed, this one begins it.
-            Effect::Multi => {
-                self.begun = self.begun.saturating_add(1);
-                self.transaction.get_or_insert_default().number = self.begun;
-                self.expect(Pending::Multi { number: self.begun });
-            }
-            Effect::Watch => self.expect(Pending::Watch),
-            Effect::Unwatch if !in_transaction => self.expect(Pending::Unwatch),
-            Effect::Unwatch => self.sent(command, Shape::AsItIs),
-            // Outside one an error, unless the server thinks otherwise.
-            Effect::Exec => self.expect(Pending::Exec),
-            _ => self.expect(Pending::Discard { refused: false }),
-        }
-    }
-
-    /// A step of a transaction whose reply does not come: taken for granted.
-    fn assume(&mut self, effect: Effect) {
-        match effect {
-            Effect::Multi => self.confirmed.in_transaction = true,
-            Effect::Exec | Effect::Discard => self.confirmed = ConfirmedState::default(),
-            Effect::Watch => self.confirmed.watching = true,
-            _ => {}
-        }
     }
 
     /// `CLIENT REPLY SKIP`: told to the server together with the request whose reply is skipped.

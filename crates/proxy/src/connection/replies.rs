@@ -7,9 +7,9 @@ use std::borrow::Cow;
 use waxseal_resp::{First, first_word};
 
 use super::errors::error_word;
+use super::transaction::Reply;
 use super::values::is_queued;
-use super::{Answering, ConfirmedState, Connection, ReplyMode, Talk};
-use crate::answers;
+use super::{Answering, Connection, ReplyMode, Talk};
 use crate::keys::Wanted;
 use crate::login::LoginError;
 use crate::pending::{Left, Pending, Protocol, Shape};
@@ -316,110 +316,67 @@ impl Talk {
             }
             return Ok(false);
         };
+        let reply = Reply {
+            whole,
+            is_queued: way == Way::Hold && is_queued(whole),
+            fine,
+            aborts,
+        };
         match pending {
-            Pending::Queued { command, shape } if way == Way::Hold && is_queued(whole) => {
-                self.confirmed.in_transaction = true;
-                self.queued.push((command, shape));
+            Pending::Reply { .. } => {}
+            Pending::Local(_) => return Err(Unexplained::Pairing),
+            Pending::Swallow { fatal: true } if !fine => {
+                return Err(Unexplained::Entrance(LoginError::of(whole)));
             }
-            // Given to the client already.
-            Pending::Queued { .. } if fine => self.confirmed.in_transaction = false,
-            Pending::Reply { .. } | Pending::Queued { .. } => {}
-            Pending::Exec if fine || aborts => self.transaction_ended(),
-            // There is no transaction then, either; but what is watched may still be.
-            Pending::Exec => {
-                self.confirmed.in_transaction = false;
-                self.pinned = true;
+            Pending::Swallow { .. } => return Ok(false),
+            Pending::Acknowledged { word, left } => {
+                return Ok(self.acknowledgement(word, left, fine, whole, client));
             }
-            Pending::ExecRefused => {
-                if !fine && self.confirmed.in_transaction {
-                    // What the client was told is refused could still be executed.
-                    return Err(Unexplained::Pairing);
-                }
-                self.barrier = false;
-                self.transaction_ended();
-                client.extend_from_slice(answers::EXEC_ABORT);
-            }
-            Pending::Multi { number } => self.multi(number, fine),
-            Pending::Discard { refused } => self.discard(refused, fine),
-            Pending::Watch => self.confirmed.watching |= fine,
-            Pending::Unwatch => self.confirmed.watching &= !fine,
-            Pending::Label(label) if fine => self.labels.set(*label),
-            Pending::Label(_) => {}
+            Pending::Queued { .. }
+            | Pending::Multi { .. }
+            | Pending::Exec
+            | Pending::ExecRefused
+            | Pending::Discard { .. }
+            | Pending::Watch
+            | Pending::Unwatch
+            | Pending::Malformed => self.transaction_reply(pending, &reply, client)?,
+            Pending::Label(_)
+            | Pending::MayChangeReplies
+            | Pending::Hello(_)
+            | Pending::Monitor
+            | Pending::Reset => self.connection_reply(pending, &reply),
+        }
+        if self.pending.is_empty() {
+            self.blocking = false;
+            self.settle_transaction();
+        }
+        Ok(true)
+    }
+
+    /// The reply to a request about the connection itself.
+    fn connection_reply(&mut self, pending: Pending, reply: &Reply<'_>) {
+        match pending {
+            Pending::Label(label) if reply.fine => self.labels.set(*label),
             Pending::MayChangeReplies => {
                 self.barrier = false;
-                self.reply_mode = match fine {
+                self.reply_mode = match reply.fine {
                     true => ReplyMode::Allowed { now: true },
-                    false => ReplyMode::Denied(whole.to_vec()),
+                    false => ReplyMode::Denied(reply.whole.to_vec()),
                 };
-            }
-            Pending::Malformed => {
-                self.barrier = false;
-                if aborts {
-                    self.transaction = None;
-                    self.transaction_ended();
-                }
             }
             Pending::Hello(protocol) => {
                 self.barrier = false;
-                if fine {
+                if reply.fine {
                     self.protocol = protocol;
                 }
             }
             Pending::Monitor => {
                 self.barrier = false;
-                self.monitoring = fine;
+                self.monitoring = reply.fine;
             }
-            Pending::Reset => self.reset(fine),
-            Pending::Acknowledged { word, left } => {
-                return Ok(self.acknowledgement(word, left, fine, whole, client));
-            }
-            Pending::Swallow { fatal: true } if !fine => {
-                return Err(Unexplained::Entrance(LoginError::of(whole)));
-            }
-            Pending::Swallow { .. } => return Ok(false),
-            Pending::Local(_) => return Err(Unexplained::Pairing),
+            Pending::Reset => self.reset(reply.fine),
+            _ => {}
         }
-        if self.pending.is_empty() {
-            self.blocking = false;
-            if self.confirmed.in_transaction {
-                // Where a step that was taken for granted did not end it.
-                self.transaction.get_or_insert_default();
-            } else {
-                self.transaction = None;
-                self.queued.clear();
-            }
-        }
-        Ok(true)
-    }
-
-    /// A `MULTI` that failed began nothing, unless another one did.
-    fn multi(&mut self, number: u64, fine: bool) {
-        if fine {
-            self.confirmed.in_transaction = true;
-            self.queued.clear();
-        }
-        let is_last = self.transaction.as_ref().map(|it| it.number) == Some(number);
-        if is_last && !self.confirmed.in_transaction {
-            self.transaction = None;
-        }
-    }
-
-    /// A `DISCARD` that failed ended nothing.
-    fn discard(&mut self, refused: bool, fine: bool) {
-        if refused {
-            self.barrier = false;
-        }
-        if fine {
-            self.transaction_ended();
-        } else if self.confirmed.in_transaction {
-            self.transaction.get_or_insert_default().refused |= refused;
-        }
-    }
-
-    /// The server says that a transaction is over, and with it what was watched.
-    fn transaction_ended(&mut self) {
-        self.queued.clear();
-        self.confirmed = ConfirmedState::default();
     }
 
     /// One acknowledgement of several; the last one answers the request.

@@ -7,13 +7,11 @@ use waxseal_policy::{Action, Decision, Effect, Reason, Refusal, decide, longest_
 use waxseal_resp::Scan;
 
 use super::keys::Ready;
-use super::{Answering, Connection, HeldRefusal, Protocol, Route, Talk, Transaction};
+use super::transaction::{cuts_a_transaction, depends_on_transaction};
+use super::{Answering, Connection, HeldRefusal, Protocol, Route, Talk};
 use crate::answers;
 use crate::pending::{Pending, Shape};
 use crate::seal::{Request, SealingKeys};
-
-/// Bytes that may be remembered of one transaction's commands, however small the limits are.
-const LEAST_IN_TRANSACTION: usize = 1024 * 1024;
 
 /// How long the refusal of a request that was ready to wait is held back at least, and at most.
 const MIN_DELAY: Duration = Duration::from_millis(100);
@@ -209,7 +207,7 @@ impl Talk {
         {
             return One::Again(Next::Replies);
         }
-        if self.transaction.is_some() && effects_cut_a_transaction(effect) {
+        if self.transaction.is_some() && cuts_a_transaction(effect) {
             self.count_refusal(command, "in_transaction");
             self.refuse(&answers::refused_in_transaction(name), client);
             return One::Done;
@@ -334,28 +332,6 @@ impl Talk {
         too_heavy || self.pending.len() >= most
     }
 
-    /// Whether a transaction that is taken to be over is so only once a reply has come that says so.
-    fn may_be_in_transaction(&self) -> bool {
-        let decides = |pending: &Pending| {
-            matches!(
-                pending,
-                Pending::Multi { .. }
-                    | Pending::Exec
-                    | Pending::ExecRefused
-                    | Pending::Discard { .. }
-                    | Pending::Queued { .. }
-            )
-        };
-        self.pending.iter().any(decides)
-    }
-
-    /// Whether the reply to one more command can be remembered until the transaction ends.
-    fn has_room_in_transaction(&self, weight: usize) -> bool {
-        let most = self.limits.request.max(LEAST_IN_TRANSACTION);
-        let transaction = self.transaction.as_ref();
-        transaction.is_none_or(|it| it.heavy.saturating_add(weight) <= most)
-    }
-
     /// Whether a request changes what replies mean, at a time when its own reply does not come.
     fn cannot_be_followed(&self, effect: Effect) -> bool {
         match effect {
@@ -402,30 +378,4 @@ impl Talk {
             meters.traffic.refused(command, reason);
         }
     }
-
-    fn note_refusal(&mut self) {
-        if let Some(Transaction { refused, .. }) = &mut self.transaction {
-            *refused = true;
-        }
-    }
-}
-
-/// Whether what a request does to the connection differs within a transaction.
-fn depends_on_transaction(effect: Effect) -> bool {
-    effects_cut_a_transaction(effect)
-        || matches!(effect, Effect::Watch | Effect::Unwatch | Effect::Label)
-}
-
-/// What would change the connection in the middle of the replies of a transaction.
-fn effects_cut_a_transaction(effect: Effect) -> bool {
-    matches!(
-        effect,
-        Effect::Hello
-            | Effect::Monitor
-            | Effect::Subscribe(_)
-            | Effect::Unsubscribe(_)
-            | Effect::ReplyOn
-            | Effect::ReplyOff
-            | Effect::ReplySkip
-    )
 }

@@ -2,14 +2,14 @@
 //! upstream connection of its own as its conversation demands.
 
 use std::cell::RefCell;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::time::{Sleep, sleep};
+use tokio::time::Sleep;
 use waxseal_metrics::UpstreamError;
 
 use self::end::HalfRequest;
@@ -29,12 +29,11 @@ use crate::protection::Protection;
 
 mod end;
 mod keys;
+mod waiting;
 mod way;
 
 /// Steps of one client before others have their turn.
 const ROUNDS: usize = 8;
-/// Bytes that are read from a blocked client before they can be looked at.
-const AHEAD: usize = 16 * 1024;
 /// Replies that wait for one client at once, in bytes, beyond which a lane is no place for it: they hold
 /// up others there, and a server writes large replies better to several connections than to one.
 const HEAVY: usize = 128 * 1024;
@@ -422,72 +421,6 @@ impl Client {
             self.set_out();
         }
         self.take(came);
-        true
-    }
-
-    /// A client that leaves while a request of its own waits on the server must be noticed also where
-    /// nothing more is taken from it: else it would be given what nobody receives.
-    fn look_ahead(&mut self, cx: &mut Context<'_>) -> bool {
-        if !self.waits_for_something() || self.finished || self.waiting.len() >= AHEAD {
-            return false;
-        }
-        let mut scratch = self.worker.scratch.borrow_mut();
-        let Some(scratch) = scratch.get_mut(..AHEAD) else {
-            return false;
-        };
-        match socket::read(&mut self.socket, scratch, cx) {
-            Poll::Pending => false,
-            Poll::Ready(0) => {
-                self.finished = true;
-                true
-            }
-            Poll::Ready(len) => {
-                let came = scratch.get(..len).unwrap_or_default();
-                self.waiting.with(came, |_| (0, ()));
-                true
-            }
-        }
-    }
-
-    /// Nothing more is taken from the client: what still comes is dropped, so that its leaving is noticed
-    /// while replies are waited for. A request that is half with the server stays so.
-    fn discard(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.finished {
-            return false;
-        }
-        let mut scratch = self.worker.scratch.borrow_mut();
-        match socket::read(&mut self.socket, &mut scratch, cx) {
-            Poll::Pending => false,
-            Poll::Ready(len) => {
-                self.finished = len == 0;
-                true
-            }
-        }
-    }
-
-    /// Whether the client may be waiting for something to happen at the server, as far as it knows.
-    fn waits_for_something(&self) -> bool {
-        let connection = &self.shared.state.borrow().connection;
-        connection.may_be_blocked() || connection.delay().is_some()
-    }
-
-    /// Gives a refusal that was held back, when its time has come; whether it has.
-    fn end_delay(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.next != Next::Delay {
-            return false;
-        }
-        let by = self.shared.state.borrow().connection.delay();
-        let delay = self
-            .delay
-            .get_or_insert_with(|| Box::pin(sleep(by.unwrap_or_default())));
-        if delay.as_mut().poll(cx).is_pending() {
-            return false;
-        }
-        self.delay = None;
-        let state = &mut *self.shared.state.borrow_mut();
-        state.connection.end_delay(state.outgoing.end());
-        state.outgoing.rest();
-        self.next = Next::Replies;
         true
     }
 

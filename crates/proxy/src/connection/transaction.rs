@@ -1,0 +1,210 @@
+//! MULTI and its like: what requests ask for, and what the server's replies say has become of it. Requests
+//! are read before the replies to those before them have come, so both are kept:
+//!
+//! - `transaction` is what the requests that were sent have opened, if the server accepts them;
+//! - `confirmed` is what replies have said.
+//!
+//! When no reply is outstanding, what is confirmed holds.
+
+use waxseal_policy::Effect;
+
+use super::{Answering, ConfirmedState, Talk, Transaction, Unexplained};
+use crate::answers;
+use crate::pending::{Pending, Shape};
+
+/// Bytes that may be remembered of one transaction's commands, however small the limits are.
+const LEAST_IN_TRANSACTION: usize = 1024 * 1024;
+
+/// A reply, as far as it tells what became of a step.
+pub(super) struct Reply<'a> {
+    pub(super) whole: &'a [u8],
+    /// `+QUEUED`.
+    pub(super) is_queued: bool,
+    /// It is no error.
+    pub(super) fine: bool,
+    /// It is an error that ends a transaction.
+    pub(super) aborts: bool,
+}
+
+impl Talk {
+    /// A step of a transaction, in a form that servers accept: what it asks for is taken for granted by
+    /// the requests behind it, what became of it is told by its reply.
+    ///
+    /// Where a command of the transaction was refused, no step that could end it is taken for granted:
+    /// what remains of it must not be executed.
+    pub(super) fn transaction_step(&mut self, command: &'static str, effect: Effect) {
+        let in_transaction = self.transaction.is_some();
+        if self.answering != Answering::On {
+            self.assume(effect);
+        }
+        match effect {
+            Effect::Exec if in_transaction => {
+                self.transaction = None;
+                self.expect(Pending::Exec);
+            }
+            Effect::Discard if in_transaction => {
+                let refused = self.transaction.take().is_some_and(|it| it.refused);
+                if refused {
+                    self.await_reply();
+                }
+                self.expect(Pending::Discard { refused });
+            }
+            // Within a transaction an error; but where the first MULTI failed, this one begins it.
+            Effect::Multi => {
+                self.begun = self.begun.saturating_add(1);
+                self.transaction.get_or_insert_default().number = self.begun;
+                self.expect(Pending::Multi { number: self.begun });
+            }
+            Effect::Watch => self.expect(Pending::Watch),
+            Effect::Unwatch if !in_transaction => self.expect(Pending::Unwatch),
+            Effect::Unwatch => self.sent(command, Shape::AsItIs),
+            // Outside one an error, unless the server thinks otherwise.
+            Effect::Exec => self.expect(Pending::Exec),
+            _ => self.expect(Pending::Discard { refused: false }),
+        }
+    }
+
+    /// A step of a transaction whose reply does not come: taken for granted.
+    fn assume(&mut self, effect: Effect) {
+        match effect {
+            Effect::Multi => self.confirmed.in_transaction = true,
+            Effect::Exec | Effect::Discard => self.confirmed = ConfirmedState::default(),
+            Effect::Watch => self.confirmed.watching = true,
+            _ => {}
+        }
+    }
+
+    /// The reply to a step of a transaction, or to what may be part of one.
+    pub(super) fn transaction_reply(
+        &mut self,
+        pending: Pending,
+        reply: &Reply<'_>,
+        client: &mut Vec<u8>,
+    ) -> Result<(), Unexplained> {
+        let fine = reply.fine;
+        match pending {
+            Pending::Queued { command, shape } if reply.is_queued => {
+                self.confirmed.in_transaction = true;
+                self.queued.push((command, shape));
+            }
+            // Executed: there is no transaction.
+            Pending::Queued { .. } => self.confirmed.in_transaction &= !fine,
+            Pending::Exec if fine || reply.aborts => self.transaction_ended(),
+            // There is no transaction then, either; but what is watched may still be.
+            Pending::Exec => {
+                self.confirmed.in_transaction = false;
+                self.pinned = true;
+            }
+            Pending::ExecRefused => {
+                if !fine && self.confirmed.in_transaction {
+                    // What the client was told is refused could still be executed.
+                    return Err(Unexplained::Pairing);
+                }
+                self.barrier = false;
+                self.transaction_ended();
+                client.extend_from_slice(answers::EXEC_ABORT);
+            }
+            Pending::Multi { number } => self.multi(number, fine),
+            Pending::Discard { refused } => self.discard(refused, fine),
+            Pending::Watch => self.confirmed.watching |= fine,
+            Pending::Unwatch => self.confirmed.watching &= !fine,
+            Pending::Malformed => {
+                self.barrier = false;
+                if reply.aborts {
+                    self.transaction = None;
+                    self.transaction_ended();
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// No reply is outstanding: what is confirmed holds, whatever steps were taken for granted.
+    pub(super) fn settle_transaction(&mut self) {
+        if self.confirmed.in_transaction {
+            self.transaction.get_or_insert_default();
+        } else {
+            self.transaction = None;
+            self.queued.clear();
+        }
+    }
+
+    /// A `MULTI` that failed began nothing, unless another one did.
+    fn multi(&mut self, number: u64, fine: bool) {
+        if fine {
+            self.confirmed.in_transaction = true;
+            self.queued.clear();
+        }
+        let is_last = self.transaction.as_ref().map(|it| it.number) == Some(number);
+        if is_last && !self.confirmed.in_transaction {
+            self.transaction = None;
+        }
+    }
+
+    /// A `DISCARD` that failed ended nothing.
+    fn discard(&mut self, refused: bool, fine: bool) {
+        if refused {
+            self.barrier = false;
+        }
+        if fine {
+            self.transaction_ended();
+        } else if self.confirmed.in_transaction {
+            self.transaction.get_or_insert_default().refused |= refused;
+        }
+    }
+
+    /// The server says that a transaction is over, and with it what was watched.
+    pub(super) fn transaction_ended(&mut self) {
+        self.queued.clear();
+        self.confirmed = ConfirmedState::default();
+    }
+
+    /// Whether a transaction that is taken to be over is so only once a reply has come that says so.
+    pub(super) fn may_be_in_transaction(&self) -> bool {
+        let decides = |pending: &Pending| {
+            matches!(
+                pending,
+                Pending::Multi { .. }
+                    | Pending::Exec
+                    | Pending::ExecRefused
+                    | Pending::Discard { .. }
+                    | Pending::Queued { .. }
+            )
+        };
+        self.pending.iter().any(decides)
+    }
+
+    /// Whether the reply to one more command can be remembered until the transaction ends.
+    pub(super) fn has_room_in_transaction(&self, weight: usize) -> bool {
+        let most = self.limits.request.max(LEAST_IN_TRANSACTION);
+        let transaction = self.transaction.as_ref();
+        transaction.is_none_or(|it| it.heavy.saturating_add(weight) <= most)
+    }
+
+    /// A command of the transaction was refused here: it must not be executed.
+    pub(super) fn note_refusal(&mut self) {
+        if let Some(Transaction { refused, .. }) = &mut self.transaction {
+            *refused = true;
+        }
+    }
+}
+
+/// Whether what a request does to the connection differs within a transaction.
+pub(super) fn depends_on_transaction(effect: Effect) -> bool {
+    cuts_a_transaction(effect) || matches!(effect, Effect::Watch | Effect::Unwatch | Effect::Label)
+}
+
+/// What would change the connection in the middle of the replies of a transaction.
+pub(super) fn cuts_a_transaction(effect: Effect) -> bool {
+    matches!(
+        effect,
+        Effect::Hello
+            | Effect::Monitor
+            | Effect::Subscribe(_)
+            | Effect::Unsubscribe(_)
+            | Effect::ReplyOn
+            | Effect::ReplyOff
+            | Effect::ReplySkip
+    )
+}
