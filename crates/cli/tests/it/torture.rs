@@ -228,15 +228,22 @@ impl Report {
         entries: &[&str],
         figures: &mut Figures,
     ) {
-        let plan = |entries| Plan::directed(entries, &mut Chance::seeded(self.seed));
-        let together = plan(entries);
+        let plan = |entries: &[&str], modes: &[bool]| {
+            Plan::directed(entries, modes, &mut Chance::seeded(self.seed))
+        };
+        let together = plan(entries, &[false, true]);
         if round::run(stage, &together, figures).is_empty() {
             return;
         }
-        let plans: Vec<Plan> = entries.chunks(1).map(plan).collect();
+        let plans: Vec<[Plan; 2]> = entries
+            .chunks(1)
+            .map(|entry| [plan(entry, &[false]), plan(entry, &[true])])
+            .collect();
         let mut found = false;
-        for (number, plan) in (first..).zip(&plans) {
-            self.round(stage, &format!("entry {number}"), plan, figures);
+        for (number, plans) in (first..).zip(&plans) {
+            for plan in plans {
+                self.round(stage, &format!("entry {number}"), plan, figures);
+            }
             found |= !self.seen.is_empty();
             self.next_entry();
         }

@@ -70,12 +70,12 @@ pub(super) fn preparation() -> Step {
 }
 
 impl Plan {
-    /// Entries of the directed list, each first request by request and then all at once.
-    pub(super) fn directed(entries: &[&str], chance: &mut Chance) -> Self {
+    /// Entries of the directed list, each request by request, all requests at once, or both in turn.
+    pub(super) fn directed(entries: &[&str], modes: &[bool], chance: &mut Chance) -> Self {
         let mut plan = Self { steps: Vec::new() };
-        for (number, entry) in entries.iter().enumerate() {
-            for together in [false, true] {
-                if number > 0 || together {
+        for entry in entries {
+            for together in modes.iter().copied() {
+                if !plan.steps.is_empty() {
                     plan.add(0, Action::Reconnect);
                 }
                 plan.add_directed(0, entry, together, chance);
