@@ -61,6 +61,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) stage: &'a mut Stage,
     pub(super) neighbors: &'a mut Neighbors,
     pub(super) findings: &'a mut Vec<Finding>,
+    /// Why nothing more could be compared, through no fault of the proxy.
+    pub(super) abandoned: &'a mut Vec<String>,
 }
 
 impl Conversation {
@@ -113,6 +115,9 @@ impl Conversation {
         for ((request, token), through) in requests.iter().zip(&tokens).zip(&through) {
             let direct = answer(&mut self.direct, token);
             let outcome = self.compare(request, through, &direct, around.findings);
+            if outcome == Outcome::Abandoned {
+                around.abandoned.push(format!("{request}: {direct:?}"));
+            }
             if outcome != Outcome::Open {
                 return outcome;
             }
@@ -240,16 +245,14 @@ impl Conversation {
         let through = until_token(&mut self.through, &token);
         around.neighbors.check(around.findings);
 
-        let refusals: Vec<bool> = through.replies.iter().map(Reply::is_refusal).collect();
-        let all_answered = refusals.len() == requests.len() + 1;
-        if refusals.contains(&true) && !all_answered {
-            // Which one was refused cannot be told.
+        let Some(refused) = refused(requests, &through) else {
+            let detail = format!("{through:?}");
+            around.abandoned.push(detail);
             return Outcome::Abandoned;
-        }
+        };
         let side = &mut around.stage.direct;
         bytes.clear();
-        for (at, request) in requests.iter().enumerate() {
-            let refused = refusals.get(at).is_some_and(|it| *it);
+        for (request, refused) in requests.iter().zip(refused) {
             bytes.extend(if refused {
                 encode(STAND_IN)
             } else {
@@ -260,11 +263,15 @@ impl Conversation {
         self.direct.send(&bytes);
         let mut direct = until_token(&mut self.direct, &token);
         for (reply, refusal) in direct.replies.iter_mut().zip(&through.replies) {
-            if refusal.is_refusal() {
+            if refusal.is_refusal() && reply.is_error() {
                 *reply = refusal.clone();
             }
         }
-        self.compare(&all_in_one(requests), &through, &direct, around.findings)
+        let outcome = self.compare(&all_in_one(requests), &through, &direct, around.findings);
+        if outcome == Outcome::Abandoned {
+            around.abandoned.push(format!("{direct:?}"));
+        }
+        outcome
     }
 
     /// A request that may hold up its connection or stream without end. The direct server is not asked.
@@ -283,6 +290,25 @@ impl Conversation {
         }
         around.neighbors.ask();
         around.neighbors.check(around.findings);
+    }
+}
+
+/// Which of the requests were refused; none where that cannot be told from their replies.
+fn refused(requests: &[Request], through: &Answer) -> Option<Vec<bool>> {
+    let refusals: Vec<bool> = through.replies.iter().map(Reply::is_refusal).collect();
+    let count = refusals.iter().filter(|it| **it).count();
+    // Commands with a zero byte in their name, or options with one.
+    let suspects: [Vec<bool>; 2] = [
+        requests.iter().map(Request::has_alias).collect(),
+        requests.iter().map(Request::has_zero_byte).collect(),
+    ];
+    let mut suspects = suspects.into_iter();
+    if count == 0 {
+        Some(vec![false; requests.len()])
+    } else if refusals.len() == requests.len() + 1 {
+        Some(refusals[..requests.len()].to_vec())
+    } else {
+        suspects.find(|suspects| suspects.iter().filter(|it| **it).count() == count)
     }
 }
 

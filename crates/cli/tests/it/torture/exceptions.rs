@@ -1,12 +1,13 @@
 //! What is not sent, and what is not compared, each with its reason. Everything else must be answered
 //! through the proxy as a server answers it directly.
 
-use super::request::Request;
+use super::request::{ALIAS, Request};
 
 const STOPS: &str = "it would stop or reconfigure the server";
 const ALL_CLIENTS: &str = "it would disturb the other clients of the harness";
 pub(super) const FOREVER: &str = "the direct server would not answer";
 const SOON: &str = "the record would expire at some moment of the round";
+const LUCK: &str = "whether a server finds such a command depends on its seed";
 const TAKES_ANY: &str = "which elements it takes is left to chance";
 
 /// Commands that are not sent.
@@ -186,10 +187,22 @@ pub(super) fn skipped(request: &Request) -> Option<&'static str> {
         "client|tracking" if request.has("REDIRECT") && !request.has("999999999") => {
             Some(ALL_CLIENTS)
         }
+        "command|getkeys" | "command|getkeysandflags" | "acl|dryrun" if names_by_luck(request) => {
+            Some(LUCK)
+        }
         _ if may_block_forever(request) => Some(FOREVER),
         _ if expires_soon(request) => Some(SOON),
         _ => None,
     }
+}
+
+/// Whether a request within the request is named by a word with a zero byte that was not chosen for the
+/// server.
+fn names_by_luck(request: &Request) -> bool {
+    let words = request.words.iter().skip(2).take(3);
+    words
+        .into_iter()
+        .any(|it| it.contains(&0) && !it.ends_with(ALIAS))
 }
 
 /// Whether a request waits without end, or longer than a round should take.

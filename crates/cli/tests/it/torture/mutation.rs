@@ -16,6 +16,18 @@ const SUFFIXES: [&[u8]; 5] = [
 
 /// Changes a request, most often once.
 pub(super) fn mutate(request: &mut Request, chance: &mut Chance) {
+    change(request, chance);
+    // Behind a zero byte in the words of a command stands what each server needs to find it.
+    for at in 0..request.command_len().min(request.words.len()) {
+        let word = &mut request.words[at];
+        if let Some(end) = word.iter().position(|byte| *byte == 0) {
+            word.truncate(end);
+            word.extend_from_slice(ALIAS);
+        }
+    }
+}
+
+fn change(request: &mut Request, chance: &mut Chance) {
     loop {
         match chance.below(20) {
             0..6 => zero_byte(request, chance),

@@ -116,10 +116,11 @@ impl Request {
         let Some(stem) = word.strip_suffix(ALIAS) else {
             return word.clone();
         };
-        let suffix = if at == 0 {
-            side.alias(stem, None)
-        } else {
+        // Further behind it is a request within the request: `COMMAND GETKEYS GET a`.
+        let suffix = if at == 1 && self.command_len() == 2 {
             side.alias(&self.effective(0), Some(stem))
+        } else {
+            side.alias(stem, None)
         };
         [stem, suffix.as_slice()].concat()
     }

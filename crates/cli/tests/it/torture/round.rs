@@ -40,6 +40,7 @@ pub(super) fn run(stage: &mut Stage, plan: &Plan, figures: &mut Figures) -> Vec<
             stage,
             neighbors: &mut neighbors,
             findings: &mut findings,
+            abandoned: &mut figures.abandoned,
         };
         let conversation = &mut clients[*client];
         let outcome = match action {
@@ -58,12 +59,10 @@ pub(super) fn run(stage: &mut Stage, plan: &Plan, figures: &mut Figures) -> Vec<
             figures.connections += 2;
         }
         if outcome == Outcome::Abandoned {
-            figures.abandoned.push(
-                Plan {
-                    steps: vec![step.clone()],
-                }
-                .to_string(),
-            );
+            let plan = Plan {
+                steps: vec![step.clone()],
+            };
+            figures.abandoned.push(plan.to_string());
         }
         let ends = matches!(outcome, Outcome::Diverged | Outcome::Abandoned);
         if ends || neighbors.are_broken() {
