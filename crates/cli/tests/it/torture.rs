@@ -38,6 +38,8 @@ use crate::program::wait_until;
 
 /// The seed of the short form.
 const SEED: u64 = 1;
+/// Settings, each a test.
+const SETTINGS: u64 = 4;
 /// Random rounds of the short form, for each setting.
 const ROUNDS: u64 = 25;
 /// Entries of the directed list in one round.
@@ -52,6 +54,8 @@ const MAX_CONNECTIONS: usize = 2 + 16 + 1;
 /// How the proxy is started.
 #[derive(Clone, Copy, Debug)]
 struct Setting {
+    /// Each has random rounds of its own.
+    number: u64,
     upstream: &'static str,
     format: &'static str,
 }
@@ -118,7 +122,9 @@ fn torture(setting: Setting) {
     }
     let mut round = extent.first_round();
     while extent.allows(round, started) && report.has_room() {
-        let seed = extent.seed.wrapping_mul(1_000_003).wrapping_add(round);
+        let seed = (extent.seed.wrapping_mul(1_000_003).wrapping_add(round))
+            .wrapping_mul(SETTINGS)
+            .wrapping_add(setting.number);
         let plan = Plan::random(&mut Chance::seeded(seed));
         report.round(&mut stage, &format!("round {round}"), &plan, &mut figures);
         round += 1;
@@ -270,6 +276,7 @@ impl Report {
 #[test]
 fn random_requests_are_answered_as_without_a_proxy_over_own_connections() {
     torture(Setting {
+        number: 0,
         upstream: "own",
         format: "sealed",
     });
@@ -278,6 +285,7 @@ fn random_requests_are_answered_as_without_a_proxy_over_own_connections() {
 #[test]
 fn random_requests_are_answered_as_without_a_proxy_over_shared_connections() {
     torture(Setting {
+        number: 1,
         upstream: "shared",
         format: "sealed",
     });
@@ -286,6 +294,7 @@ fn random_requests_are_answered_as_without_a_proxy_over_shared_connections() {
 #[test]
 fn random_requests_are_answered_as_without_a_proxy_over_lanes_and_own_connections() {
     torture(Setting {
+        number: 2,
         upstream: "auto",
         format: "sealed",
     });
@@ -294,6 +303,7 @@ fn random_requests_are_answered_as_without_a_proxy_over_lanes_and_own_connection
 #[test]
 fn random_requests_are_answered_as_without_a_proxy_in_the_classic_format() {
     torture(Setting {
+        number: 3,
         upstream: "shared",
         format: "classic",
     });
