@@ -205,6 +205,7 @@ impl Pair {
                         database: 0,
                     });
                 }
+                Next::Delay => self.connection.end_delay(&mut self.client),
                 Next::End => return false,
                 _ => return true,
             }

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use waxseal_policy::{
     Action, Place, ProtectedNames, RecordPattern, ReplyShape, RequestChange, Transform,
-    certainly_forwarded, decide,
+    decide, decide_early,
 };
 
 static NAMES: LazyLock<ProtectedNames> = LazyLock::new(|| {
@@ -29,9 +29,9 @@ fuzz_target!(|input: &[u8]| {
 
     for seen in 1..=arguments.len() {
         let so_far = &arguments[..seen];
-        if certainly_forwarded(&NAMES, so_far, arguments.len()) {
-            assert_eq!(decision.action, Action::Forward, "after {seen} arguments");
-            assert_eq!(decide(&NAMES, so_far).effect, decision.effect);
+        if let Some(early) = decide_early(&NAMES, so_far, arguments.len()) {
+            assert_eq!(early.action, Action::Forward, "after {seen} arguments");
+            assert_eq!(early, decision);
         }
     }
     match decision.action {
@@ -57,21 +57,27 @@ fn check(arguments: &[&[u8]], transform: &Transform) {
             sealed.dedup();
             assert_eq!(sealed.len(), slots.len(), "a value sealed twice");
         }
+        RequestChange::Reword {
+            arguments: reworded,
+            ..
+        } => assert!(reworded.iter().all(|at| *at > 0 && *at < arguments.len())),
         RequestChange::Replace {
             arguments: range, ..
         } => assert!(range.start > 0 && range.end <= arguments.len()),
     }
     match &transform.reply {
-        ReplyShape::AsItIs | ReplyShape::Popped => {}
+        ReplyShape::AsItIs | ReplyShape::Popped | ReplyShape::EachName => {}
         ReplyShape::Value(place)
         | ReplyShape::Elements(place)
         | ReplyShape::Length(place)
         | ReplyShape::Range { place, .. } => check_place(arguments, *place),
-        ReplyShape::Each(places) => {
-            assert!(places.len() < arguments.len());
-            for place in places.iter().flatten() {
-                check_place(arguments, *place);
-            }
+        ReplyShape::EachField {
+            pattern,
+            name,
+            fields,
+        } => {
+            assert!(fields.start > *name && fields.end <= arguments.len());
+            assert_eq!(NAMES.find(arguments[*name]), Some(*pattern));
         }
         ReplyShape::Fields { pattern, name }
         | ReplyShape::ScannedFields { pattern, name }
