@@ -189,9 +189,10 @@ pub enum Effect {
     Label,
     /// Anything else that asks for or changes the state of the connection itself.
     Connection,
-    /// A command with one of the effects above, in a form that servers refuse, such as
-    /// `DISCARD now`: only its reply tells what it did.
-    Malformed,
+    /// What it does is told by its reply alone, and nothing may follow before that has come: a command
+    /// with one of the effects above in a form that servers refuse, such as `DISCARD now`, and one that
+    /// some servers answer twice.
+    Unsettled,
 }
 
 /// What is subscribed to.

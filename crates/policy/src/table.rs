@@ -111,7 +111,7 @@ pub enum EffectRule {
     /// It is always this one.
     Always(Effect),
     /// It is this one with so many arguments, the command word included, and
-    /// [`Effect::Malformed`] with any other number.
+    /// [`Effect::Unsettled`] with any other number.
     Counted {
         /// The effect.
         effect: Effect,
@@ -137,11 +137,11 @@ impl EffectRule {
         match self {
             Self::BlockingWithBlock if reads_at_once(arguments) => Effect::None,
             Self::BlockingWithBlock => Effect::Blocking,
-            _ if arguments.len() != 3 => Effect::Malformed,
+            _ if arguments.len() != 3 => Effect::Unsettled,
             _ if is(arguments, 2, "ON") => Effect::ReplyOn,
             _ if is(arguments, 2, "OFF") => Effect::ReplyOff,
             _ if is(arguments, 2, "SKIP") => Effect::ReplySkip,
-            _ => Effect::Malformed,
+            _ => Effect::Unsettled,
         }
     }
 
@@ -152,7 +152,7 @@ impl EffectRule {
             Self::Counted { effect, min, max } => {
                 Some(match total >= min && max.is_none_or(|max| total <= max) {
                     true => effect,
-                    false => Effect::Malformed,
+                    false => Effect::Unsettled,
                 })
             }
             Self::Blocking(_) => Some(Effect::Blocking),

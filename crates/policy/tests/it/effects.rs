@@ -50,7 +50,8 @@ fn tells_what_a_request_does_to_its_connection() {
         ("CLIENT SETNAME me", Effect::Label),
         ("client setinfo LIB-NAME me", Effect::Label),
         ("CLIENT ID", Effect::Connection),
-        ("CLIENT TRACKING ON", Effect::Connection),
+        ("CLIENT TRACKING ON", Effect::Unsettled),
+        ("CLIENT TRACKINGINFO", Effect::Connection),
         ("CLIENT", Effect::Connection),
         ("CLIENT FUTURE", Effect::None),
         ("CLIENT MAINT_NOTIFICATIONS ON", Effect::None),
@@ -77,9 +78,9 @@ fn client_reply_counts_in_its_exact_forms_only() {
         ("CLIENT REPLY ON", Effect::ReplyOn),
         ("client reply off", Effect::ReplyOff),
         ("Client Reply Skip", Effect::ReplySkip),
-        ("CLIENT REPLY", Effect::Malformed),
-        ("CLIENT REPLY OFF now", Effect::Malformed),
-        ("CLIENT REPLY MAYBE", Effect::Malformed),
+        ("CLIENT REPLY", Effect::Unsettled),
+        ("CLIENT REPLY OFF now", Effect::Unsettled),
+        ("CLIENT REPLY MAYBE", Effect::Unsettled),
     ] {
         assert_eq!(decided(request).effect, effect, "{request}");
     }
@@ -106,6 +107,6 @@ fn a_command_with_too_many_or_too_few_arguments_has_no_effect_that_is_known() {
         "CLIENT SETNAME a b",
         "CLIENT SETINFO LIB-NAME",
     ] {
-        assert_eq!(decided(request).effect, Effect::Malformed, "{request}");
+        assert_eq!(decided(request).effect, Effect::Unsettled, "{request}");
     }
 }

@@ -117,7 +117,7 @@ impl Talk {
             | Effect::Subscribe(_)
             | Effect::Unsubscribe(_)
             | Effect::Monitor
-            | Effect::Malformed
+            | Effect::Unsettled
             | Effect::Reset => self.change_connection(request, command, effect),
         }
     }
@@ -145,11 +145,11 @@ impl Talk {
                 self.await_reply();
                 self.expect(Pending::Monitor);
             }
-            Effect::Malformed => {
+            Effect::Unsettled => {
                 // A server refuses it. If it does not, nobody knows what the connection is now.
                 self.pinned = true;
                 self.await_reply();
-                self.expect(Pending::Malformed);
+                self.expect(Pending::Unsettled);
             }
             Effect::Reset => {
                 // It is answered even where replies are switched off.

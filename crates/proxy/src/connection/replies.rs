@@ -254,7 +254,7 @@ impl Talk {
             | Pending::Watch
             | Pending::Unwatch
             | Pending::Label(_)
-            | Pending::Malformed
+            | Pending::Unsettled
             | Pending::Hello(_)
             | Pending::Monitor
             | Pending::Reset => Way::Forward,
@@ -339,7 +339,7 @@ impl Talk {
             | Pending::Discard { .. }
             | Pending::Watch
             | Pending::Unwatch
-            | Pending::Malformed => self.transaction_reply(pending, &reply, client)?,
+            | Pending::Unsettled => self.transaction_reply(pending, &reply, client)?,
             Pending::Label(_)
             | Pending::MayChangeReplies
             | Pending::Hello(_)

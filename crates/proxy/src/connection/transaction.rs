@@ -108,7 +108,7 @@ impl Talk {
             Pending::Discard { refused } => self.discard(refused, fine),
             Pending::Watch => self.confirmed.watching |= fine,
             Pending::Unwatch => self.confirmed.watching &= !fine,
-            Pending::Malformed => {
+            Pending::Unsettled => {
                 self.barrier = false;
                 if reply.aborts {
                     self.transaction = None;

@@ -169,3 +169,20 @@ fn a_subscriber_is_asked_for_again_whether_replies_may_be_switched_off() {
         to_client("*3 'subscribe 'a :1 -ERR~only~a~few *2 'pong '")
     );
 }
+
+#[test]
+fn a_request_that_is_answered_twice_ends_the_connection_before_anything_is_paired_with_it() {
+    let mut pair = Pair::new();
+    pair.send(&[
+        "CLIENT TRACKING ON BCAST PREFIX a PREFIX b PREFIX b",
+        "GET wa:1",
+    ]);
+    let sent = pair.sent();
+    assert_sent(
+        &sent,
+        &["CLIENT TRACKING ON BCAST PREFIX a PREFIX b PREFIX b"],
+    );
+    let result = pair.answer_bytes(b"-ERR Prefix 'b' overlaps\r\n+OK\r\n");
+    assert_eq!(result, Err(waxseal_proxy::Unexplained::Pairing));
+    assert_eq!(pair.got(), "-ERR Prefix 'b' overlaps\r\n");
+}

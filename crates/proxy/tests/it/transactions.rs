@@ -405,7 +405,7 @@ fn a_connection_is_free_for_others_when_replies_say_so() {
         assert_eq!(pair.connection.is_traceless(), traceless, "{lines:?}");
     }
     // Nor is one that a request was streamed over that can leave a trace.
-    let large = format!("CLIENT TRACKING ON BCAST PREFIX {}", "x".repeat(2 << 20));
+    let large = format!("CLIENT NO-EVICT {}", "x".repeat(2 << 20));
     let mut pair = Pair::new();
     pair.send(&[&large]);
     pair.answer("+OK");

@@ -1,7 +1,7 @@
 //! Whether two replies to one request mean the same, and what waits for `EXEC`, whose reply is made of
 //! the replies to other requests.
 
-use super::exceptions::{Comparison, comparison, shows_stored_bytes};
+use super::exceptions::{Comparison, comparison, may_say_otherwise, shows_stored_bytes};
 use super::reply::Reply;
 use super::request::Request;
 
@@ -33,8 +33,8 @@ impl Queued {
 
 /// Whether two replies to a request are the same as far as they can be.
 pub(super) fn is_same(request: &Request, queued: &Queued, one: &Reply, other: &Reply) -> bool {
-    if request.has_alias() && one.is_error() && other.is_error() {
-        // The servers show words that differ.
+    let words_differ = request.has_alias() && one.is_error() && other.is_error();
+    if words_differ || may_say_otherwise(request, one, other) {
         return first_word(one) == first_word(other);
     }
     let is_exec = request.command() == "exec" && one.kind == b'*' && !one.items.is_empty();

@@ -8,7 +8,7 @@
 use waxseal_policy::{Action, ProtectedNames, RecordPattern, decide};
 
 use super::comparison::{Queued, is_same};
-use super::exceptions::{may_be_refused, shows_stored_bytes};
+use super::exceptions::{is_answered_twice, may_be_refused, shows_stored_bytes};
 use super::findings::{Check, Finding};
 use super::link::{Link, REPLY_TIMEOUT, Silence, encode};
 use super::neighbors::Neighbors;
@@ -148,7 +148,9 @@ impl Conversation {
         }
         let both = through.replies.iter().chain(&through.pushes);
         let shows = shows_stored_bytes(request) || self.queued.shows_stored_bytes();
-        if !shows && both.clone().any(Reply::holds_envelope) {
+        // Of an unknown command servers quote the arguments, sealed ones too.
+        let quotes = |reply: &Reply| reply.is_error_of("ERR unknown command");
+        if !shows && both.clone().any(|it| it.holds_envelope() && !quotes(it)) {
             found(
                 Check::NoEnvelope,
                 "an envelope reached the client".to_owned(),
@@ -164,6 +166,9 @@ impl Conversation {
             } else {
                 Outcome::Open
             };
+        }
+        if is_answered_twice(request, &direct.replies) {
+            return Outcome::Closed;
         }
         let accepted = through
             .replies

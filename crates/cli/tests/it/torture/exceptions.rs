@@ -1,6 +1,7 @@
 //! What is not sent, and what is not compared, each with its reason. Everything else must be answered
 //! through the proxy as a server answers it directly.
 
+use super::reply::Reply;
 use super::request::{ALIAS, Request};
 
 const STOPS: &str = "it would stop or reconfigure the server";
@@ -272,6 +273,25 @@ pub(super) fn comparison(request: &Request) -> Comparison {
 /// Whether its reply may hold envelopes.
 pub(super) fn shows_stored_bytes(request: &Request) -> bool {
     SHOWS_STORED.contains(&request.command())
+}
+
+/// Commands in whose place the proxy sends another one, which errors name.
+const REPLACED: &[&str] = &["strlen", "hstrlen", "getrange", "substr", "hvals"];
+
+/// Whether two errors may differ behind their first word, by what docs/proxy.md says: they quote values
+/// that are sealed, name a command that was sent instead, or tell why a transaction was refused.
+pub(super) fn may_say_otherwise(request: &Request, one: &Reply, other: &Reply) -> bool {
+    let both = |start: &str| one.is_error_of(start) && other.is_error_of(start);
+    both("ERR unknown command")
+        || both("EXECABORT")
+        || (both("") && REPLACED.contains(&request.command()))
+}
+
+/// Whether a server answers this one request with an error and then with another reply, as Redis 7.0 does
+/// where prefixes overlap: the proxy closes the connection, since nothing explains the second.
+pub(super) fn is_answered_twice(request: &Request, replies: &[Reply]) -> bool {
+    request.command() == "client|tracking"
+        && matches!(replies, [first, _] if first.is_error_of("ERR Prefix"))
 }
 
 /// Whether the proxy may refuse this request, by what docs/proxy.md says.

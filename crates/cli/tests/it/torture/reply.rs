@@ -53,6 +53,11 @@ impl Reply {
         matches!(self.kind, b'-' | b'!')
     }
 
+    /// Whether it is an error whose text begins so.
+    pub(super) fn is_error_of(&self, start: &str) -> bool {
+        self.is_error() && self.text.starts_with(start.as_bytes())
+    }
+
     pub(super) fn is_push(&self) -> bool {
         self.kind == b'>'
     }
