@@ -139,8 +139,8 @@ fn without_row(names: &ProtectedNames, arguments: &[&[u8]]) -> Decision {
     let words = arguments.get(..if container.is_some() { 2 } else { 1 });
     let has_zero_byte = |argument: &&[u8]| word(argument).len() < argument.len();
     let (action, effect) = if words.unwrap_or(arguments).iter().any(has_zero_byte) {
-        // Servers look commands up in a hash table: by all bytes, and then up to a zero byte. Which
-        // command that finds, if any, nobody else can tell.
+        // Servers look commands up in a hash table: by the hash of all bytes, then by comparing up to a
+        // zero byte. Which command that finds, if any, depends on the server's hash seed.
         (refuse(None, Reason::ZeroByte), Effect::None)
     } else if container.is_some_and(|row| row.name == "client") {
         // It could ask for anything about the connection: to be told of another server, for one.

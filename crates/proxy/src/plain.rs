@@ -1,6 +1,6 @@
-//! Plain values under protected patterns, where values are sealed: somebody writes there past the proxy, by
-//! a script that makes up names, or the records have not been migrated. The log tells it, with the
-//! pattern and never the record, at most once an hour for each.
+//! Plain values that are read under a protected pattern while the mode seals: they were written past the
+//! proxy, by a script that makes up names, or before the migration. The log says so, with the pattern and
+//! never the record, at most once an hour for each pattern.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -82,7 +82,8 @@ impl Shares {
         connected.map(|stream| self.counted(stream))
     }
 
-    /// Connects to the server and logs in. Where that fails, whoever needs a connection finds out why.
+    /// Connects to the server and logs in. `None` where that fails: the client that needs a connection
+    /// then connects itself, and is told why it cannot.
     pub(crate) async fn connect_and_log_in(&self) -> Option<Socket> {
         let stream = self.upstream.log_in(self.limits.connect).await.ok()?;
         Some(self.counted(stream))

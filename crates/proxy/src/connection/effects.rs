@@ -146,7 +146,7 @@ impl Talk {
                 self.expect(Pending::Monitor);
             }
             Effect::Unsettled => {
-                // A server refuses it. If it does not, nobody knows what the connection is now.
+                // Servers refuse it. If one does not, the state of the connection is unknown.
                 self.pinned = true;
                 self.await_reply();
                 self.expect(Pending::Unsettled);

@@ -13,7 +13,7 @@ use crate::answers;
 use crate::pending::{Pending, Shape};
 
 /// Bytes that may be remembered of one transaction's commands, however small the limits are.
-const LEAST_IN_TRANSACTION: usize = 1024 * 1024;
+const MIN_TRANSACTION_BYTES: usize = 1024 * 1024;
 
 /// A reply, as far as it tells what became of a step.
 pub(super) struct Reply<'a> {
@@ -177,7 +177,7 @@ impl Talk {
 
     /// Whether the reply to one more command can be remembered until the transaction ends.
     pub(super) fn has_room_in_transaction(&self, weight: usize) -> bool {
-        let most = self.limits.request.max(LEAST_IN_TRANSACTION);
+        let most = self.limits.request.max(MIN_TRANSACTION_BYTES);
         let transaction = self.transaction.as_ref();
         transaction.is_none_or(|it| it.heavy.saturating_add(weight) <= most)
     }

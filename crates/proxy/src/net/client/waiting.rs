@@ -15,7 +15,7 @@ const AHEAD: usize = 16 * 1024;
 
 impl Client {
     /// A client that leaves while a request of its own waits on the server must be noticed also where
-    /// nothing more is taken from it: else it would be given what nobody receives.
+    /// nothing more is taken from it: else it would be given what it does not receive.
     pub(super) fn look_ahead(&mut self, cx: &mut Context<'_>) -> bool {
         if !self.waits_for_something() || self.finished || self.waiting.len() >= AHEAD {
             return false;

@@ -169,7 +169,7 @@ impl Client {
         };
         lane.attach(&self.shared);
         self.shared.state.borrow_mut().connection.begin_on_lane();
-        // Any other connection is closed: nobody else gets what this client left there.
+        // Any other connection is closed: its state must not reach another client.
         if let Way::Own(own) = std::mem::replace(&mut self.way, Way::Lane(lane))
             && traceless
         {

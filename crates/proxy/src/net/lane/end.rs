@@ -20,7 +20,7 @@ pub(crate) enum LaneEnd {
     BrokenOff,
     /// The server sent what no request explains.
     Unexplained,
-    /// Its task ended in a way that nobody foresaw.
+    /// Its task ended unexpectedly.
     Unforeseen,
 }
 
