@@ -284,7 +284,15 @@ impl Conversation {
         let bytes = request.bytes(&mut around.stage.sealed);
         self.through.send(&bytes);
         if self.must_be_refused(request) {
-            let reply = self.through.reply(REPLY_TIMEOUT);
+            // What comes unasked is no answer.
+            let is_unasked = |reply: &Reply| {
+                let messages = ["message", "pmessage", "smessage"];
+                reply.is_push() || messages.iter().any(|it| reply.begins_with(it))
+            };
+            let mut reply = self.through.reply(REPLY_TIMEOUT);
+            while reply.as_ref().is_ok_and(is_unasked) {
+                reply = self.through.reply(REPLY_TIMEOUT);
+            }
             if !reply.as_ref().is_ok_and(Reply::is_error) {
                 let detail = format!("{request}\n      through {reply:?}");
                 let check = Check::RefusedWhereNeeded;
