@@ -48,7 +48,11 @@ fn seconds(arguments: &[&[u8]], at: usize) -> Option<Duration> {
     if seconds == 0.0 {
         return None;
     }
-    Some(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+    let time = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    Some(match seconds > 0.0 {
+        true => time.max(Duration::from_millis(1)),
+        false => time,
+    })
 }
 
 fn milliseconds(arguments: &[&[u8]], at: usize) -> Option<Duration> {
@@ -125,6 +129,7 @@ mod tests {
             (Timeout::LastInSeconds, "BLPOP a 0", None),
             (Timeout::LastInSeconds, "BLPOP a b 0.25", ms(250)),
             (Timeout::LastInSeconds, "BLPOP a -1", ms(0)),
+            (Timeout::LastInSeconds, "BLPOP a 1e-10", ms(1)),
             (Timeout::LastInSeconds, "BLPOP a 0x10", ms(1)),
             (Timeout::LastInSeconds, "BLPOP a nan", ms(0)),
             (Timeout::FirstInSeconds, "BZMPOP 2 1 a MIN", ms(2000)),

@@ -173,6 +173,8 @@ struct GoingBy {
     passage: Passage,
     /// What is answered at its end where it does not go to the server.
     refusal: Option<Vec<u8>>,
+    /// A reply to it is remembered.
+    awaited: bool,
 }
 
 /// What the client called its connection: the requests, to say so again on another.
@@ -251,7 +253,9 @@ impl Connection {
     /// Whether part of a request is with the server, which waits for the rest.
     #[must_use]
     pub fn is_streaming(&self) -> bool {
-        self.going_by.is_some()
+        self.going_by
+            .as_ref()
+            .is_some_and(|it| it.refusal.is_none())
     }
 
     /// Whether the last requests may be waiting on the server for something to happen there.

@@ -37,7 +37,7 @@ pub(crate) enum Pending {
     /// The connection is called so from here on, unless an error comes.
     Label(Box<Label>),
     /// The reply to a request that servers refuse: the next request waits for it.
-    Unsettled,
+    Unsettled { command: &'static str },
     /// Says whether replies may be switched off: not the client's business.
     MayChangeReplies,
     /// The protocol version is this one from here on, unless an error comes.

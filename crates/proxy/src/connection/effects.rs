@@ -70,6 +70,9 @@ impl Talk {
                 self.await_reply();
                 upstream.extend_from_slice(b"*1\r\n$7\r\nDISCARD\r\n");
                 self.transaction = None;
+                if self.answering != Answering::On {
+                    self.assume(effect);
+                }
                 return self.expect(Pending::ExecRefused);
             }
             _ => {}
@@ -149,7 +152,7 @@ impl Talk {
                 // Servers refuse it. If one does not, the state of the connection is unknown.
                 self.pinned = true;
                 self.await_reply();
-                self.expect(Pending::Unsettled);
+                self.expect(Pending::Unsettled { command });
             }
             Effect::Reset => {
                 // It is answered even where replies are switched off.
@@ -209,7 +212,7 @@ impl Talk {
     fn may_be_subscriber(&self) -> bool {
         let subscribes = |pending: &Pending| matches!(pending, Pending::Acknowledged { .. });
         self.protocol == Protocol::Resp2
-            && (self.subscriptions.any() || self.pending.iter().any(subscribes))
+            && (self.replying || self.subscriptions.any() || self.pending.iter().any(subscribes))
     }
 
     /// `CLIENT REPLY ON` and `OFF`.

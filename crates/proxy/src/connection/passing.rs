@@ -88,8 +88,9 @@ impl Connection {
         if effect == Effect::Script {
             talk.protection.script_forwarded(command);
         }
+        let awaited = talk.answering == Answering::On;
         talk.sent(command, Shape::AsItIs);
-        Ok(self.begin_going_by(None))
+        Ok(self.begin_going_by(None, awaited))
     }
 
     /// Sends nothing of a request, and answers with an error once all of it has come.
@@ -99,15 +100,16 @@ impl Connection {
         self.talk.count_refusal(command, "too_large");
         let answer = answer(command.unwrap_or("this command"));
         drop(arguments);
-        self.begin_going_by(Some(answer))
+        self.begin_going_by(Some(answer), false)
     }
 
     /// Lets the rest of a request go by; gives how much of it has.
-    fn begin_going_by(&mut self, refusal: Option<Vec<u8>>) -> usize {
+    fn begin_going_by(&mut self, refusal: Option<Vec<u8>>, awaited: bool) -> usize {
         let position = self.scanner.position();
         self.going_by = Some(GoingBy {
             passage: self.scanner.passage(),
             refusal,
+            awaited,
         });
         self.scanner.reset();
         position
@@ -138,11 +140,10 @@ impl Connection {
             Err(error) => {
                 // Part of it is with the server, which answers nothing before it has the rest: the
                 // answer is ours, and closing keeps the request from being completed.
-                let is_with_the_server = going_by.refusal.is_none();
-                self.going_by = None;
-                if is_with_the_server && self.talk.answering == Answering::On {
+                if going_by.awaited {
                     self.talk.pending.pop_back();
                 }
+                self.going_by = None;
                 self.talk.answering = Answering::On;
                 self.talk.answer(&answers::no_request(error), client);
                 self.talk.closing = true;

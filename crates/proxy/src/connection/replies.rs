@@ -140,6 +140,7 @@ impl Connection {
             replies = replies.saturating_add(usize::from(replied));
         }
         self.talk.window.observe(used, replies);
+        self.talk.settle();
         Ok(Answered {
             used,
             replies,
@@ -158,6 +159,7 @@ impl Connection {
         self.talk.replying = false;
         let replied = self.talk.end(current, whole, client)?;
         self.talk.answer_local(client);
+        self.talk.settle();
         Ok(usize::from(replied))
     }
 
@@ -247,6 +249,8 @@ impl Talk {
             Pending::Swallow { .. } if fine => Way::Drop,
             // What it says is told.
             Pending::Swallow { .. } | Pending::MayChangeReplies => Way::Hold,
+            // It may be queued.
+            Pending::Unsettled { .. } if first == b'+' => Way::Hold,
             Pending::Acknowledged { .. } if fine => return Err(Unexplained::Pairing),
             Pending::Acknowledged { .. }
             | Pending::Multi { .. }
@@ -254,7 +258,7 @@ impl Talk {
             | Pending::Watch
             | Pending::Unwatch
             | Pending::Label(_)
-            | Pending::Unsettled
+            | Pending::Unsettled { .. }
             | Pending::Hello(_)
             | Pending::Monitor
             | Pending::Reset => Way::Forward,
@@ -339,18 +343,22 @@ impl Talk {
             | Pending::Discard { .. }
             | Pending::Watch
             | Pending::Unwatch
-            | Pending::Unsettled => self.transaction_reply(pending, &reply, client)?,
+            | Pending::Unsettled { .. } => self.transaction_reply(pending, &reply, client)?,
             Pending::Label(_)
             | Pending::MayChangeReplies
             | Pending::Hello(_)
             | Pending::Monitor
             | Pending::Reset => self.connection_reply(pending, &reply),
         }
-        if self.pending.is_empty() {
+        Ok(true)
+    }
+
+    /// Where no reply is outstanding, nothing waits on the server, and what is confirmed holds.
+    fn settle(&mut self) {
+        if self.pending.is_empty() && !self.replying {
             self.blocking = false;
             self.settle_transaction();
         }
-        Ok(true)
     }
 
     /// The reply to a request about the connection itself.

@@ -65,9 +65,12 @@ impl Talk {
     }
 
     /// A step of a transaction whose reply does not come: taken for granted.
-    fn assume(&mut self, effect: Effect) {
+    pub(super) fn assume(&mut self, effect: Effect) {
         match effect {
-            Effect::Multi => self.confirmed.in_transaction = true,
+            Effect::Multi => {
+                self.confirmed.in_transaction = true;
+                self.queued.clear();
+            }
             Effect::Exec | Effect::Discard => self.confirmed = ConfirmedState::default(),
             Effect::Watch => self.confirmed.watching = true,
             _ => {}
@@ -108,8 +111,12 @@ impl Talk {
             Pending::Discard { refused } => self.discard(refused, fine),
             Pending::Watch => self.confirmed.watching |= fine,
             Pending::Unwatch => self.confirmed.watching &= !fine,
-            Pending::Unsettled => {
+            Pending::Unsettled { command } => {
                 self.barrier = false;
+                if reply.is_queued {
+                    self.confirmed.in_transaction = true;
+                    self.queued.push((command, Shape::AsItIs));
+                }
                 if reply.aborts {
                     self.transaction = None;
                     self.transaction_ended();
@@ -172,7 +179,7 @@ impl Talk {
                     | Pending::Queued { .. }
             )
         };
-        self.pending.iter().any(decides)
+        self.replying || self.pending.iter().any(decides)
     }
 
     /// Whether the reply to one more command can be remembered until the transaction ends.

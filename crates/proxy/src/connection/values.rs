@@ -26,6 +26,10 @@ impl Talk {
                 (*command, Some(shape))
             }
             Some(Pending::Exec) => ("exec", None),
+            Some(Pending::Unsettled { .. }) if current.way == Way::Hold => {
+                client.extend_from_slice(whole);
+                return Ok(None);
+            }
             _ => return Ok(None),
         };
         match current.way {

@@ -153,6 +153,21 @@ fn a_streamed_request_that_goes_wrong_ends_the_connection_with_an_answer() {
 }
 
 #[test]
+fn a_streamed_request_whose_reply_is_skipped_takes_no_other_reply_back() {
+    let mut pair = pair().with_reply_modes();
+    let mut bytes = requests(&["GET wa:1", "CLIENT REPLY SKIP"]);
+    bytes.extend(request(&format!("SET other {}", "v".repeat(5000))));
+    let end = bytes.len() - 2;
+    bytes.truncate(end);
+    pair.bytes(&bytes);
+    pair.bytes(b"xx");
+    assert!(pair.ended);
+    pair.answer("@wa:1=v");
+    let got = pair.got();
+    assert!(got.starts_with("$1\r\nv\r\n-ERR Protocol error: "), "{got}");
+}
+
+#[test]
 fn long_names_of_requests_without_a_reply_are_bounded() {
     let limits = Limits {
         request: 64 * 1024,

@@ -427,3 +427,52 @@ fn a_reset_that_servers_refuse_resets_nothing() {
     assert_eq!(pair.got(), to_client("-ERR~arity @wa:1=v"));
     assert_eq!(pair.connection.protocol(), waxseal_proxy::Protocol::Resp3);
 }
+
+#[test]
+fn what_is_queued_counts_also_where_its_reply_was_waited_for() {
+    let mut pair = Pair::new();
+    pair.send(&["MULTI", "CLIENT TRACKING ON", "GET wa:1", "EXEC"]);
+    pair.answer("+OK +QUEUED");
+    pair.answer("+QUEUED");
+    pair.answer("*2 +OK @wa:1=v");
+    assert_eq!(pair.got(), to_client("+OK +QUEUED +QUEUED *2 +OK @wa:1=v"));
+    pair.sent();
+    pair.exchange("CLIENT TRACKING ON", "+OK", "+OK");
+    pair.goes_on();
+}
+
+#[test]
+fn a_refused_transaction_without_replies_is_over() {
+    let mut pair = Pair::new().with_reply_modes();
+    pair.send(&[
+        "CLIENT REPLY OFF",
+        "MULTI",
+        "INCR wa:1",
+        "EXEC",
+        "CLIENT REPLY ON",
+    ]);
+    let sent = ["CLIENT REPLY OFF", "MULTI", "DISCARD", "CLIENT REPLY ON"];
+    assert_sent(&pair.sent(), &sent);
+    pair.answer("+OK");
+    assert_eq!(pair.got(), "+OK\r\n");
+    // Not one command of it is left to be executed.
+    pair.exchange("HELLO 2", "*0", "*0");
+    pair.goes_on();
+}
+
+#[test]
+fn a_reply_under_way_may_be_what_ends_a_transaction() {
+    let mut pair = Pair::new();
+    pair.send(&["MULTI", "DISCARD"]);
+    pair.answer("+OK");
+    pair.answer_bytes(b"-NOPERM no").unwrap();
+    pair.send(&["HELLO 3"]);
+    assert_sent(&pair.sent(), &["MULTI", "DISCARD"]);
+    pair.answer_bytes(b" rights\r\n").unwrap();
+    // Within the transaction it is refused.
+    assert!(pair.sent().is_empty());
+    assert!(
+        pair.got()
+            .contains("-SEALREFUSED HELLO inside a transaction")
+    );
+}

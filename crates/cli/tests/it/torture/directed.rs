@@ -128,6 +128,9 @@ pub(super) const DIRECTED: &[&str] = &[
     "HELLO 3;CLIENT\\0{alias} TRACKING ON BCAST PREFIX wa:s PREFIX open:s",
     "HELLO 3;CLIENT TRACKING\\0{alias} ON BCAST PREFIX wa:s PREFIX open:s",
     "HELLO 3;CLIENT TRACKING ON;GET wa:s0",
+    "MULTI;CLIENT TRACKING ON;GET wa:s0;EXEC;GET wa:s0",
+    "MULTI;GET wa:s0;CLIENT REPLY MAYBE;EXEC;GET wa:s0",
+    "MULTI;CLIENT SETNAME me;GET wa:s0;EXEC;CLIENT GETNAME",
     // Some servers answer these with an error and then with `+OK`.
     "CLIENT TRACKING ON BCAST PREFIX a PREFIX b PREFIX b;GET wa:s0;GET open:s0",
     "HELLO 3;CLIENT TRACKING ON BCAST PREFIX a PREFIX b PREFIX bc;HGET wa:h0 f0;GET wa:s0",

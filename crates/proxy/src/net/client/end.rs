@@ -46,17 +46,18 @@ impl Client {
         if let Way::Own(own) = &mut self.way {
             own.outgoing.rest();
         }
+        let unsent = matches!(&self.way, Way::Own(own) if !own.outgoing.is_empty());
         let over = if self.bereft {
             !unread && !stalled
         } else if self.finished {
             // Whoever waits for something to happen must not be given it any more, and a server that
             // has part of a request waits for what does not come.
             let nothing_waits = self.waiting.is_empty() || self.next == Next::More;
-            blocked || (answered && !unread && nothing_waits)
+            blocked || (answered && !unread && !unsent && nothing_waits)
         } else if self.next == Next::End {
-            answered && !unread
+            answered && !unread && !unsent
         } else {
-            self.worker.is_draining() && idle && !unread && self.waiting.is_empty()
+            self.worker.is_draining() && idle && !unread && !unsent && self.waiting.is_empty()
         };
         if over {
             return Poll::Ready(());
