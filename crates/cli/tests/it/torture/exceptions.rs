@@ -191,6 +191,10 @@ pub(super) fn skipped(request: &Request) -> Option<&'static str> {
         "command|getkeys" | "command|getkeysandflags" | "acl|dryrun" if names_by_luck(request) => {
             Some(LUCK)
         }
+        // Functions, too, are looked up by a hash and then up to a zero byte.
+        "fcall" | "fcall_ro" if request.words.get(1).is_some_and(|it| it.contains(&0)) => {
+            Some(LUCK)
+        }
         _ if may_block_forever(request) => Some(FOREVER),
         _ if expires_soon(request) => Some(SOON),
         _ => None,
@@ -261,6 +265,8 @@ pub(super) fn comparison(request: &Request) -> Comparison {
             }
         }
         "xinfo|stream" if request.has("FULL") => Comparison::Kind,
+        // What a cursor stands for depends on the order.
+        "scan" | "hscan" | "sscan" | "zscan" if !request.has("0") => Comparison::Kind,
         // Which elements are cut off depends on their order.
         "sort" | "sort_ro" if request.has("LIMIT") || request.has("NOSORT") => Comparison::Kind,
         _ if UNORDERED.contains(&command) => Comparison::Unordered,
