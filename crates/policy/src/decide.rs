@@ -133,6 +133,7 @@ fn matters(row: &Row, names: &ProtectedNames, arguments: &[&[u8]], total: usize)
 }
 
 /// A command that the table does not have.
+#[cold]
 fn without_row(names: &ProtectedNames, arguments: &[&[u8]]) -> Decision {
     let refuse = |command, reason| Action::Refuse(Refusal { command, reason });
     let container = find(arguments.get(..1).unwrap_or_default());

@@ -51,6 +51,7 @@ impl Talk {
     }
 
     /// Sends a request that changes the connection, and remembers how.
+    #[inline(never)]
     pub(super) fn forward_with_effect(
         &mut self,
         request: &Request<'_>,
@@ -181,6 +182,7 @@ impl Talk {
     }
 
     /// Before replies are switched off: whether the server lets the client do so. `None` where it does.
+    #[cold]
     pub(super) fn ask_for_reply_mode(
         &mut self,
         upstream: &mut Vec<u8>,

@@ -67,6 +67,7 @@ impl Connection {
     }
 
     /// Sends what there is of a request, and lets the rest of it follow as it comes.
+    #[inline(never)]
     fn stream(
         &mut self,
         rest: &[u8],
@@ -94,6 +95,7 @@ impl Connection {
     }
 
     /// Sends nothing of a request, and answers with an error once all of it has come.
+    #[cold]
     fn skip(&mut self, rest: &[u8], answer: impl FnOnce(&str) -> Vec<u8>) -> usize {
         let arguments = self.scanner.arguments(rest);
         let command = decide(self.talk.protection.names(), &arguments).command;

@@ -362,6 +362,7 @@ impl Talk {
     }
 
     /// The reply to a request about the connection itself.
+    #[cold]
     fn connection_reply(&mut self, pending: Pending, reply: &Reply<'_>) {
         match pending {
             Pending::Label(label) if reply.fine => self.labels.set(*label),
@@ -388,6 +389,7 @@ impl Talk {
     }
 
     /// One acknowledgement of several; the last one answers the request.
+    #[inline(never)]
     fn acknowledgement(
         &mut self,
         word: &'static str,

@@ -289,6 +289,7 @@ impl Talk {
 
     /// Answers a request that the policy refuses. One that was ready to wait is answered as late as it
     /// could have been, within bounds: clients ask again at once.
+    #[cold]
     fn refuse_by_policy(
         &mut self,
         refusal: &Refusal,

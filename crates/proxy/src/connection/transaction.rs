@@ -78,6 +78,7 @@ impl Talk {
     }
 
     /// The reply to a step of a transaction, or to what may be part of one.
+    #[inline(never)]
     pub(super) fn transaction_reply(
         &mut self,
         pending: Pending,

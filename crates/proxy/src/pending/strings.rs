@@ -12,6 +12,7 @@ pub(crate) struct Strings {
 
 impl Strings {
     /// Copies these.
+    #[inline(never)]
     pub(crate) fn new<'a>(strings: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut bytes = Vec::new();
         let strings = strings.into_iter();
@@ -53,6 +54,7 @@ pub(crate) struct ProtectedNamesOf {
 
 impl ProtectedNamesOf {
     /// Of the arguments behind the command word.
+    #[inline(never)]
     pub(crate) fn new(protected: &ProtectedNames, arguments: &[&[u8]]) -> Self {
         let names = arguments.get(1..).unwrap_or_default();
         let patterns: Box<[_]> = names.iter().map(|name| protected.find(name)).collect();
