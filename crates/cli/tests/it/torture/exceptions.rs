@@ -163,7 +163,7 @@ const LIFETIMES: &[&str] = &[
 ];
 
 /// Commands that show stored bytes, as docs/proxy.md says.
-const SHOWS_STORED: &[&str] = &["dump"];
+const SHOWS_STORED: &[&str] = &["dump", "slowlog|get", "commandlog|get"];
 
 /// Why a request is not sent to either server.
 pub(super) fn skipped(request: &Request) -> Option<&'static str> {
