@@ -301,14 +301,30 @@ impl LiveRing {
     /// A document that cannot be reached does not stop sealing, until it was out of reach for so long
     /// that the key may have been destroyed by others: then [`RingError::Lapsed`].
     pub async fn confirm(&self) -> Result<(), RingError> {
-        let lapsed = || self.ring().settings().is_lapsed(self.0.silent_ms());
         // Known to be out of reach, and looked for in the background: nobody waits for it each time.
-        let in_vain = !lapsed() && lock(&self.0.trouble).is_some();
+        let in_vain = !self.is_lapsed() && lock(&self.0.trouble).is_some();
         if self.is_confirmed() || in_vain || self.0.refresh_spaced(Instant::now()).await.is_ok() {
             return Ok(());
         }
+        self.check_lapse()
+    }
+
+    /// The same, waiting no longer than `limit` for the document: one that does not come in time counts as
+    /// out of reach. A custodian that hangs must not hold up sealing under a key that is known.
+    pub async fn confirm_within(&self, limit: Duration) -> Result<(), RingError> {
+        match tokio::time::timeout(limit, self.confirm()).await {
+            Ok(confirmed) => confirmed,
+            Err(_) => self.check_lapse(),
+        }
+    }
+
+    fn is_lapsed(&self) -> bool {
+        self.ring().settings().is_lapsed(self.0.silent_ms())
+    }
+
+    fn check_lapse(&self) -> Result<(), RingError> {
         let silent = self.0.silent_ms();
-        if !lapsed() {
+        if !self.is_lapsed() {
             return Ok(());
         }
         Err(RingError::Lapsed {

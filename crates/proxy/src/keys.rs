@@ -154,14 +154,10 @@ impl Wanted {
 
     async fn confirmation(&self, protection: &Protection, limit: Duration) -> Option<Confirmation> {
         let ring = protection.live_ring().filter(|_| self.confirm)?;
-        Some(match timeout(limit, ring.confirm()).await {
-            Ok(Ok(())) => Confirmation::Granted,
-            Ok(Err(error)) => {
+        Some(match ring.confirm_within(limit).await {
+            Ok(()) => Confirmation::Granted,
+            Err(error) => {
                 tracing::warn!("nothing is sealed: {error}");
-                Confirmation::Lapsed
-            }
-            Err(_) => {
-                tracing::warn!("nothing is sealed: the keyring does not answer in time");
                 Confirmation::Lapsed
             }
         })
