@@ -56,8 +56,8 @@ impl Spares {
         }
     }
 
-    /// Opens connections until enough are ready. Where one cannot be opened, the client that needs it
-    /// finds out why.
+    /// Opens connections until enough are ready for the clients that may leave their lanes. Where one cannot
+    /// be opened, the client that needs it finds out why.
     pub(crate) fn keep_ready(&self, worker: &Rc<Worker>) {
         if worker.is_draining() {
             return;
@@ -67,7 +67,8 @@ impl Spares {
         let ready = self.ready.borrow();
         let ready = ready.iter().filter(|it| it.protocol == Protocol::Resp2);
         let have = ready.count().saturating_add(self.opening.get());
-        for _ in have..self.ahead.get() {
+        let wanted = self.ahead.get().min(worker.clients_on_lanes());
+        for _ in have..wanted {
             self.opening.set(self.opening.get().saturating_add(1));
             let opening = Opening(worker.clone());
             tokio::task::spawn_local(async move {

@@ -195,8 +195,13 @@ impl Worker {
         }
         let lane = Lane::open(self, identity);
         lanes.push(lane.clone());
-        self.spares.keep_ready(self);
         Some(lane)
+    }
+
+    /// How many clients are on lanes.
+    pub(crate) fn clients_on_lanes(&self) -> usize {
+        let lanes = self.lanes.borrow();
+        lanes.values().flatten().map(|lane| lane.load()).sum()
     }
 
     /// Whether clients go over lanes at all.

@@ -64,6 +64,7 @@ impl Client {
             Some(lane) => {
                 lane.attach(&self.shared);
                 self.shared.state.borrow_mut().connection.begin_on_lane();
+                self.worker.spares.keep_ready(&self.worker);
                 self.way = Way::Lane(lane);
             }
             None => self.connect(),
