@@ -1,4 +1,4 @@
-//! The login to a token: in turn with other processes, and with a PIN that is never sent twice in vain.
+//! The login to a token: in turn with other processes, and with a refused PIN that is never sent again.
 
 use std::sync::Mutex;
 
