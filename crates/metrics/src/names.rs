@@ -165,7 +165,6 @@ pub static REFUSED_COMMANDS: Metric = Metric {
                 "zero_byte",
                 "unknown_subcommand",
                 "monitoring",
-                "without_replies",
                 "in_transaction",
                 "transaction_too_large",
                 "too_large",

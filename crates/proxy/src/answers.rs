@@ -5,9 +5,12 @@ use waxseal_core::{OpenError, SealError};
 use waxseal_policy::Refusal;
 use waxseal_resp::{RequestError, write_error, write_error_bytes};
 
-/// A transaction that held a refused command, as Redis says it.
-pub(crate) const EXEC_ABORT: &[u8] =
-    b"-EXECABORT Transaction discarded because of previous errors.\r\n";
+/// A transaction that held a command which was refused with this answer, in the words that Redis has where it
+/// names the cause: many clients show only this error.
+pub(crate) fn exec_abort(refusal: &[u8]) -> Vec<u8> {
+    let cause = refusal.strip_prefix(b"-").unwrap_or(refusal);
+    [&b"-EXECABORT Transaction discarded because of: "[..], cause].concat()
+}
 
 /// The answer to QUIT.
 pub(crate) const OK: &[u8] = b"+OK\r\n";
@@ -23,14 +26,6 @@ pub(crate) fn refused(refusal: &Refusal) -> Vec<u8> {
 /// What each command of a transaction answers is remembered until it ends.
 pub(crate) fn transaction_too_large() -> Vec<u8> {
     error("SEALREFUSED the transaction is too large for this proxy: send it in parts")
-}
-
-/// Without its reply nobody knows what the replies after it mean.
-pub(crate) fn refused_without_replies(command: &str) -> Vec<u8> {
-    error(&format!(
-        "SEALREFUSED {} while replies are switched off is not supported by this proxy: send CLIENT REPLY ON first",
-        written(command)
-    ))
 }
 
 /// Within a transaction, these change the connection in the middle of a reply.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use waxseal_core::OpenError;
 use waxseal_resp::{Passage, ReplyScanner, RequestScanner};
 
+use self::reply_mode::{Answering, ReplyPermission};
 use self::window::Window;
 use crate::limits::Limits;
 use crate::pending::{Pending, Protocol, Shape};
@@ -20,6 +21,7 @@ mod errors;
 mod keys;
 mod passing;
 mod replies;
+mod reply_mode;
 mod requests;
 mod transaction;
 mod values;
@@ -86,9 +88,10 @@ struct Talk {
     subscriptions: Subscriptions,
     /// The server reports what others do.
     monitoring: bool,
+    /// Which replies the client gets.
     answering: Answering,
     /// Whether the server lets the client switch replies off.
-    reply_mode: ReplyMode,
+    reply_permission: ReplyPermission,
     /// The transaction that the requests which were sent have opened, if the server accepts them.
     transaction: Option<Transaction>,
     /// How many transactions were begun.
@@ -120,27 +123,6 @@ struct Talk {
     keys: keys::Keys,
 }
 
-/// Whether the server lets a client switch replies off. That it did is told by no reply, so it is asked
-/// before: else its refusal would be taken for the reply to another request.
-#[derive(Default)]
-enum ReplyMode {
-    #[default]
-    Unknown,
-    /// It may; whether the server has said so just now, for this request.
-    Allowed { now: bool },
-    /// It may not: this is what the server says.
-    Denied(Vec<u8>),
-}
-
-/// What a server does with replies to this connection.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Answering {
-    On,
-    Off,
-    /// The next request gets none.
-    SkipNext,
-}
-
 /// The state of the upstream connection as the server's replies tell it. Requests are read before
 /// their replies have come, so what they asked for is kept apart from what became of it.
 #[derive(Clone, Copy, Default)]
@@ -160,8 +142,8 @@ struct HeldRefusal {
 /// A transaction under way, as the client sees it.
 #[derive(Default)]
 struct Transaction {
-    /// A command in it was refused here: it must not be executed.
-    refused: bool,
+    /// The answer to the first command in it that was refused here: it must not be executed.
+    refusal: Option<Box<[u8]>>,
     /// Which one it is: a `MULTI` that fails ends no other.
     number: u64,
     /// Bytes that are remembered of its commands.
@@ -173,8 +155,6 @@ struct GoingBy {
     passage: Passage,
     /// What is answered at its end where it does not go to the server.
     refusal: Option<Vec<u8>>,
-    /// A reply to it is remembered.
-    awaited: bool,
 }
 
 /// What the client called its connection: the requests, to say so again on another.
@@ -203,7 +183,7 @@ impl Connection {
                 subscriptions: Subscriptions::default(),
                 monitoring: false,
                 answering: Answering::On,
-                reply_mode: ReplyMode::Unknown,
+                reply_permission: ReplyPermission::Unknown,
                 transaction: None,
                 begun: 0,
                 confirmed: ConfirmedState::default(),
@@ -278,7 +258,6 @@ impl Connection {
             && !talk.pinned
             && !talk.monitoring
             && !talk.subscriptions.any()
-            && talk.answering == Answering::On
     }
 
     /// Whether the upstream connection may serve another client: everything that this one sent on it is
@@ -391,35 +370,5 @@ impl Entrance {
             waxseal_resp::write_bulk(&mut self.requests, word.as_bytes());
         }
         self.count = self.count.saturating_add(1);
-    }
-}
-
-impl Talk {
-    /// An answer of our own, in its turn; unless the client asked for none.
-    fn answer(&mut self, answer: &[u8], client: &mut Vec<u8>) {
-        match self.answering {
-            Answering::On if self.pending.is_empty() && !self.replying => {
-                client.extend_from_slice(answer);
-            }
-            Answering::On => {
-                self.heavy = self.heavy.saturating_add(answer.len());
-                self.pending.push_back(Pending::Local(answer.into()));
-            }
-            Answering::Off => {}
-            Answering::SkipNext => self.answering = Answering::On,
-        }
-    }
-
-    /// Remembers what the reply to a request that was sent will be; unless there will be none.
-    fn expect(&mut self, pending: Pending) {
-        match self.answering {
-            Answering::On => {
-                self.expected = self.expected.saturating_add(1);
-                self.heavy = self.heavy.saturating_add(pending.weight());
-                self.pending.push_back(pending);
-            }
-            Answering::Off => {}
-            Answering::SkipNext => self.answering = Answering::On,
-        }
     }
 }

@@ -26,10 +26,12 @@ pub(crate) enum Pending {
     Multi { number: u64 },
     /// Ends a transaction: the replies to everything that was queued.
     Exec,
-    /// The transaction held a refused command: `DISCARD` was sent, and `EXECABORT` is answered.
-    ExecRefused,
-    /// The transaction is given up; unless an error comes. Whether a command in it was refused.
-    Discard { refused: bool },
+    /// The transaction held a command that was refused with this answer: `DISCARD` was sent, and
+    /// `EXECABORT` is answered.
+    ExecRefused { refusal: Box<[u8]> },
+    /// The transaction is given up, unless an error comes. The answer to the first command in it that was
+    /// refused.
+    Discard { refusal: Option<Box<[u8]>> },
     /// Records are watched, unless an error comes.
     Watch,
     /// None are, unless an error comes.
@@ -40,6 +42,10 @@ pub(crate) enum Pending {
     Unsettled { command: &'static str },
     /// Says whether replies may be switched off: not the client's business.
     MayChangeReplies,
+    /// Replies are switched on again, unless an error comes.
+    RepliesOn,
+    /// A reply that the client does not want.
+    Muted(Box<Pending>),
     /// The protocol version is this one from here on, unless an error comes.
     Hello(Protocol),
     /// Acknowledgements of a subscription: the word they begin with, and how many are to come.
@@ -110,11 +116,28 @@ pub(crate) struct Place {
 }
 
 impl Pending {
+    /// The reply that is to come, whether the client gets it or not.
+    pub(crate) fn unmuted(&self) -> &Self {
+        match self {
+            Self::Muted(pending) => pending,
+            pending => pending,
+        }
+    }
+
+    /// The reply that is to come, and whether the client does not get it.
+    pub(crate) fn unmute(self) -> (Self, bool) {
+        match self {
+            Self::Muted(pending) => (*pending, true),
+            pending => (pending, false),
+        }
+    }
+
     /// Bytes that are held for it beyond a constant.
     pub(crate) fn weight(&self) -> usize {
         match self {
             Self::Reply { shape, .. } | Self::Queued { shape, .. } => shape.weight(),
             Self::Local(answer) => answer.len(),
+            Self::Muted(pending) => size_of::<Self>().saturating_add(pending.weight()),
             _ => 0,
         }
     }

@@ -1,6 +1,6 @@
 //! What is wrong with bytes that are not RESP. The texts for requests are those that a Redis server
-//! answers, so that a client's author finds them where they would look; none of them repeats a byte
-//! of what was sent.
+//! answers, so that a client's author finds them where they would look; none of them repeats more
+//! than one byte of what was sent.
 
 /// A request that is not RESP. The connection cannot be used any more: nobody knows where the next
 /// request begins.
@@ -12,18 +12,18 @@ pub enum RequestError {
     /// A line that announces a number does not end.
     #[error("Protocol error: too big mbulk count string")]
     CountLine,
-    /// Something else stands where an argument begins.
-    #[error("Protocol error: expected '$'")]
-    Dollar,
+    /// This byte stands where an argument begins.
+    #[error("Protocol error: expected '$', got '{}'", Shown(*.0))]
+    Dollar(u8),
     /// The length of an argument cannot be read or is over the limit.
     #[error("Protocol error: invalid bulk length")]
     Length,
     /// An argument is not followed by CR LF.
     #[error("Protocol error: an argument does not end where its length says")]
     ArgumentEnd,
-    /// A line that announces a number does not end in CR LF.
-    #[error("Protocol error: a line does not end in CR LF")]
-    LineEnd,
+    /// A line that announces the length of an argument does not end.
+    #[error("Protocol error: too big bulk count string")]
+    LengthLine,
     /// An inline request is longer than the limit.
     #[error("Protocol error: too big inline request")]
     InlineLength,
@@ -56,4 +56,16 @@ pub enum ReplyError {
     /// A bulk string is not followed by CR LF.
     #[error("the server's reply has a bulk string that does not end where its length says")]
     BulkEnd,
+}
+
+/// A byte as servers show it, unless it could not be seen.
+struct Shown(u8);
+
+impl std::fmt::Display for Shown {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            visible @ b' '..=b'~' => write!(out, "{}", char::from(visible)),
+            other => write!(out, "{}", other.escape_ascii()),
+        }
+    }
 }

@@ -81,12 +81,12 @@ pub(crate) fn argument_head(
         return Ok(None);
     };
     if *first != b'$' {
-        return Err(RequestError::Dollar);
+        return Err(RequestError::Dollar(*first));
     }
     match line(rest) {
         Line::Open => Ok(None),
         Line::Invalid => Err(RequestError::Length),
-        Line::Endless => Err(RequestError::LineEnd),
+        Line::Endless => Err(RequestError::LengthLine),
         Line::Number(length, len) => u64::try_from(length)
             .ok()
             .filter(|length| *length <= limits.argument)

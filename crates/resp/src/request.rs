@@ -340,7 +340,7 @@ mod tests {
             (&b"*99999999999\r\n"[..], RequestError::Count),
             (b"*1\r\n$99999999999\r\n", RequestError::Length),
             (b"*1\r\n$-1\r\n", RequestError::Length),
-            (b"*1\r\n:1\r\n", RequestError::Dollar),
+            (b"*1\r\n:1\r\n", RequestError::Dollar(b':')),
             (b"*1\r\n$1\r\nab\r\n", RequestError::ArgumentEnd),
             (b"*01\r\n", RequestError::Count),
         ] {

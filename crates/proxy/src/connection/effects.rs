@@ -4,15 +4,14 @@
 
 use waxseal_policy::{Effect, is};
 
-use super::requests::{Next, One};
-use super::{Answering, Identity, Labels, ReplyMode, Talk};
+use super::reply_mode::ReplyPermission;
+use super::requests::Next;
+use super::{Identity, Labels, Talk};
 use crate::answers;
 use crate::pending::{Label, LabelKind, Left, Pending, Protocol, Shape};
 use crate::seal::Request;
 use crate::subscriptions::{word_of_subscribe, word_of_unsubscribe};
 
-/// `CLIENT REPLY ON`.
-const REPLY_ON: &[u8] = b"*3\r\n$6\r\nCLIENT\r\n$5\r\nREPLY\r\n$2\r\nON\r\n";
 /// The longest label that is remembered.
 const LONGEST_LABEL: usize = 1024;
 /// The longest request that goes on a lane: while it is on its way, no other can be, and a server may be
@@ -66,15 +65,15 @@ impl Talk {
                 self.closing = true;
                 return;
             }
-            Effect::ReplySkip => return self.skip_next(),
-            Effect::Exec if self.transaction.as_ref().is_some_and(|it| it.refused) => {
-                self.await_reply();
-                upstream.extend_from_slice(b"*1\r\n$7\r\nDISCARD\r\n");
-                self.transaction = None;
-                if self.answering != Answering::On {
-                    self.assume(effect);
+            Effect::ReplyOff | Effect::ReplySkip => return self.mute(effect),
+            Effect::Exec => {
+                let transaction = self.transaction.as_mut();
+                if let Some(refusal) = transaction.and_then(|it| it.refusal.take()) {
+                    self.await_reply();
+                    upstream.extend_from_slice(b"*1\r\n$7\r\nDISCARD\r\n");
+                    self.transaction = None;
+                    return self.expect(Pending::ExecRefused { refusal });
                 }
-                return self.expect(Pending::ExecRefused);
             }
             _ => {}
         }
@@ -82,15 +81,13 @@ impl Talk {
         self.traces |= !is_traceless(effect);
         if matches!(effect, Effect::Auth | Effect::Hello | Effect::Reset) {
             // Another user may have other rights.
-            self.reply_mode = ReplyMode::Unknown;
+            self.reply_permission = ReplyPermission::Unknown;
         }
         match effect {
             Effect::Multi | Effect::Exec | Effect::Discard | Effect::Watch | Effect::Unwatch => {
                 self.transaction_step(command, effect);
             }
-            Effect::ReplyOn | Effect::ReplyOff => {
-                self.switch_replies(command, effect);
-            }
+            Effect::ReplyOn => self.unmute(command),
             Effect::Label if self.transaction.is_some() => {
                 // It takes effect at the end, if at all.
                 self.pinned = true;
@@ -116,7 +113,7 @@ impl Talk {
                 self.sent(command, Shape::AsItIs);
             }
             Effect::None => self.sent(command, Shape::AsItIs),
-            Effect::Quit | Effect::ReplySkip => {}
+            Effect::Quit | Effect::ReplyOff | Effect::ReplySkip => {}
             Effect::Hello
             | Effect::Subscribe(_)
             | Effect::Unsubscribe(_)
@@ -155,12 +152,7 @@ impl Talk {
                 self.await_reply();
                 self.expect(Pending::Unsettled { command });
             }
-            Effect::Reset => {
-                // It is answered even where replies are switched off.
-                self.answering = Answering::On;
-                self.await_reply();
-                self.expect(Pending::Reset);
-            }
+            Effect::Reset => self.expect_reset(),
             _ => self.sent(command, Shape::AsItIs),
         }
     }
@@ -168,67 +160,7 @@ impl Talk {
     /// A request went out whose reply decides what the ones behind it mean: they are not looked at
     /// before it has come.
     pub(super) fn await_reply(&mut self) {
-        self.barrier = self.answering == Answering::On;
-    }
-
-    /// `CLIENT REPLY SKIP`: told to the server together with the request whose reply is skipped.
-    fn skip_next(&mut self) {
-        // Nothing can be skipped where nothing comes.
-        if self.answering != Answering::Off {
-            self.pinned = true;
-            self.traces = true;
-            self.answering = Answering::SkipNext;
-        }
-    }
-
-    /// Before replies are switched off: whether the server lets the client do so. `None` where it does.
-    #[cold]
-    pub(super) fn ask_for_reply_mode(
-        &mut self,
-        upstream: &mut Vec<u8>,
-        client: &mut Vec<u8>,
-    ) -> Option<One> {
-        if self.answering != Answering::On {
-            return None;
-        }
-        match std::mem::take(&mut self.reply_mode) {
-            ReplyMode::Allowed { now } if now || !self.may_be_subscriber() => {
-                self.reply_mode = ReplyMode::Allowed { now: false };
-                None
-            }
-            ReplyMode::Allowed { .. } | ReplyMode::Unknown => {
-                upstream.extend_from_slice(REPLY_ON);
-                self.traces = true;
-                self.await_reply();
-                self.expect(Pending::MayChangeReplies);
-                Some(One::Again(Next::Replies))
-            }
-            ReplyMode::Denied(error) => {
-                self.answer(&error, client);
-                Some(One::Done)
-            }
-        }
-    }
-
-    /// Whether the connection may be one of RESP2 with subscriptions, which servers let do little else.
-    fn may_be_subscriber(&self) -> bool {
-        let subscribes = |pending: &Pending| matches!(pending, Pending::Acknowledged { .. });
-        self.protocol == Protocol::Resp2
-            && (self.replying || self.subscriptions.any() || self.pending.iter().any(subscribes))
-    }
-
-    /// `CLIENT REPLY ON` and `OFF`.
-    fn switch_replies(&mut self, command: &'static str, effect: Effect) {
-        match effect {
-            Effect::ReplyOff => {
-                self.pinned = true;
-                self.answering = Answering::Off;
-            }
-            _ => {
-                self.answering = Answering::On;
-                self.sent(command, Shape::AsItIs);
-            }
-        }
+        self.barrier = true;
     }
 
     fn expect_after(&mut self, pending: Pending, request: &Request<'_>) {
@@ -240,7 +172,6 @@ impl Talk {
 
     fn acknowledged(&mut self, word: &'static str, left: Left) {
         self.pinned = true;
-        // Where replies are switched off it is RESP3: push messages explain themselves.
         if left == Left::Number(0) {
             return self.expect(Pending::Reply {
                 command: word,

@@ -3,7 +3,7 @@
 
 use waxseal_policy::{Decision, Effect, decide, decide_early};
 
-use super::{Answering, Connection, GoingBy, Next, Route};
+use super::{Connection, GoingBy, Next, Route};
 use crate::answers;
 use crate::pending::Shape;
 
@@ -81,7 +81,6 @@ impl Connection {
         }
         let position = self.scanner.position();
         let talk = &mut self.talk;
-        talk.skip_first(upstream);
         upstream.extend_from_slice(rest.get(..position).unwrap_or_default());
         talk.pinned |= effect == Effect::Connection;
         talk.traces |= effect == Effect::Connection;
@@ -89,9 +88,8 @@ impl Connection {
         if effect == Effect::Script {
             talk.protection.script_forwarded(command);
         }
-        let awaited = talk.answering == Answering::On;
         talk.sent(command, Shape::AsItIs);
-        Ok(self.begin_going_by(None, awaited))
+        Ok(self.begin_going_by(None))
     }
 
     /// Sends nothing of a request, and answers with an error once all of it has come.
@@ -102,16 +100,15 @@ impl Connection {
         self.talk.count_refusal(command, "too_large");
         let answer = answer(command.unwrap_or("this command"));
         drop(arguments);
-        self.begin_going_by(Some(answer), false)
+        self.begin_going_by(Some(answer))
     }
 
     /// Lets the rest of a request go by; gives how much of it has.
-    fn begin_going_by(&mut self, refusal: Option<Vec<u8>>, awaited: bool) -> usize {
+    fn begin_going_by(&mut self, refusal: Option<Vec<u8>>) -> usize {
         let position = self.scanner.position();
         self.going_by = Some(GoingBy {
             passage: self.scanner.passage(),
             refusal,
-            awaited,
         });
         self.scanner.reset();
         position
@@ -142,11 +139,10 @@ impl Connection {
             Err(error) => {
                 // Part of it is with the server, which answers nothing before it has the rest: the
                 // answer is ours, and closing keeps the request from being completed.
-                if going_by.awaited {
+                if going_by.refusal.is_none() {
                     self.talk.pending.pop_back();
                 }
                 self.going_by = None;
-                self.talk.answering = Answering::On;
                 self.talk.answer(&answers::no_request(error), client);
                 self.talk.closing = true;
                 (rest.len(), true)

@@ -7,9 +7,10 @@ use std::borrow::Cow;
 use waxseal_resp::{First, first_word};
 
 use super::errors::error_word;
+use super::reply_mode::{Answering, ReplyPermission};
 use super::transaction::Reply;
 use super::values::is_queued;
-use super::{Answering, Connection, ReplyMode, Talk};
+use super::{Connection, Talk};
 use crate::keys::Wanted;
 use crate::login::LoginError;
 use crate::pending::{Left, Pending, Protocol, Shape};
@@ -60,6 +61,8 @@ pub(super) struct Current {
     fine: bool,
     /// It is the error that ends a transaction.
     aborts: bool,
+    /// The client asked for no reply.
+    pub(super) muted: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -217,7 +220,12 @@ impl Talk {
         if self.monitoring && first == b'+' {
             match rest.get(1) {
                 None => return Ok(None),
-                Some(byte) if byte.is_ascii_digit() => return Ok(Some(Current::unasked())),
+                Some(byte) if byte.is_ascii_digit() => {
+                    return Ok(Some(Current::of(match self.answering {
+                        Answering::Off => Way::Drop,
+                        _ => Way::Forward,
+                    })));
+                }
                 Some(_) => {}
             }
         }
@@ -235,8 +243,10 @@ impl Talk {
             meters.traffic.server_error(word);
         }
         self.heavy = self.heavy.saturating_sub(pending.weight());
+        let (pending, muted) = pending.unmute();
         let way = match &pending {
-            Pending::Local(_) => return Err(Unexplained::Pairing),
+            Pending::Local(_) | Pending::Muted(_) => return Err(Unexplained::Pairing),
+            Pending::Reply { .. } | Pending::Exec if muted => Way::Drop,
             Pending::Reply { shape, .. } if shape.passes(first) => Way::Forward,
             // No `+QUEUED`: the server did not open the transaction.
             Pending::Queued { shape, .. } if first != b'+' && shape.passes(first) => Way::Forward,
@@ -245,13 +255,17 @@ impl Talk {
                 Way::Forward
             }
             Pending::Exec => Way::Hold,
-            Pending::ExecRefused => Way::Drop,
+            Pending::ExecRefused { .. } => Way::Drop,
             Pending::Swallow { .. } if fine => Way::Drop,
             // What it says is told.
             Pending::Swallow { .. } | Pending::MayChangeReplies => Way::Hold,
             // It may be queued.
             Pending::Unsettled { .. } if first == b'+' => Way::Hold,
             Pending::Acknowledged { .. } if fine => return Err(Unexplained::Pairing),
+            // What was refused is still switched off.
+            Pending::RepliesOn | Pending::Reset if !fine && self.answering != Answering::On => {
+                Way::Drop
+            }
             Pending::Acknowledged { .. }
             | Pending::Multi { .. }
             | Pending::Discard { .. }
@@ -261,11 +275,16 @@ impl Talk {
             | Pending::Unsettled { .. }
             | Pending::Hello(_)
             | Pending::Monitor
+            | Pending::RepliesOn
             | Pending::Reset => Way::Forward,
         };
         Ok(Some(Current {
-            way,
+            way: match way {
+                Way::Forward if muted => Way::Drop,
+                way => way,
+            },
             answers: Some(pending),
+            muted,
             fine,
             aborts: error.is_some_and(|word| EXEC_ABORTS.contains(&word)),
         }))
@@ -274,18 +293,25 @@ impl Talk {
     /// Whether arrays can be messages.
     fn listens(&self) -> bool {
         self.protocol == Protocol::Resp2
-            && (self.subscriptions.any()
-                || matches!(self.pending.front(), Some(Pending::Acknowledged { .. })))
+            && (self.subscriptions.any() || self.acknowledged_next().is_some())
+    }
+
+    /// The word that the acknowledgement begins with which is to come next, if one is.
+    fn acknowledged_next(&self) -> Option<&'static str> {
+        match self.pending.front()?.unmuted() {
+            Pending::Acknowledged { word, .. } => Some(word),
+            _ => None,
+        }
     }
 
     /// An array or push message that begins with this word, if it is no reply.
     fn message(&mut self, first: u8, word: &[u8]) -> Option<Current> {
-        if let Some(Pending::Acknowledged { word: expected, .. }) = self.pending.front()
-            && expected.as_bytes() == word
+        if self.acknowledged_next().map(str::as_bytes) == Some(word)
+            && let Some((pending, muted)) = self.pending.pop_front().map(Pending::unmute)
         {
-            let answers = self.pending.pop_front();
             return Some(Current {
-                answers,
+                answers: Some(pending),
+                muted,
                 ..Current::of(Way::Hold)
             });
         }
@@ -312,6 +338,7 @@ impl Talk {
             answers,
             fine,
             aborts,
+            muted,
         } = current;
         let Some(pending) = answers else {
             if way == Way::Hold {
@@ -325,27 +352,29 @@ impl Talk {
             is_queued: way == Way::Hold && is_queued(whole),
             fine,
             aborts,
+            muted,
         };
         match pending {
             Pending::Reply { .. } => {}
-            Pending::Local(_) => return Err(Unexplained::Pairing),
+            Pending::Local(_) | Pending::Muted(_) => return Err(Unexplained::Pairing),
             Pending::Swallow { fatal: true } if !fine => {
                 return Err(Unexplained::Entrance(LoginError::of(whole)));
             }
             Pending::Swallow { .. } => return Ok(false),
             Pending::Acknowledged { word, left } => {
-                return Ok(self.acknowledgement(word, left, fine, whole, client));
+                return Ok(self.acknowledgement((word, left), &reply, client));
             }
             Pending::Queued { .. }
             | Pending::Multi { .. }
             | Pending::Exec
-            | Pending::ExecRefused
+            | Pending::ExecRefused { .. }
             | Pending::Discard { .. }
             | Pending::Watch
             | Pending::Unwatch
             | Pending::Unsettled { .. } => self.transaction_reply(pending, &reply, client)?,
             Pending::Label(_)
             | Pending::MayChangeReplies
+            | Pending::RepliesOn
             | Pending::Hello(_)
             | Pending::Monitor
             | Pending::Reset => self.connection_reply(pending, &reply),
@@ -368,11 +397,12 @@ impl Talk {
             Pending::Label(label) if reply.fine => self.labels.set(*label),
             Pending::MayChangeReplies => {
                 self.barrier = false;
-                self.reply_mode = match reply.fine {
-                    true => ReplyMode::Allowed { now: true },
-                    false => ReplyMode::Denied(reply.whole.to_vec()),
+                self.reply_permission = match reply.fine {
+                    true => ReplyPermission::Granted { now: true },
+                    false => ReplyPermission::Denied(reply.whole.to_vec()),
                 };
             }
+            Pending::RepliesOn => self.replies_on(reply.fine),
             Pending::Hello(protocol) => {
                 self.barrier = false;
                 if reply.fine {
@@ -392,25 +422,26 @@ impl Talk {
     #[inline(never)]
     fn acknowledgement(
         &mut self,
-        word: &'static str,
-        left: Left,
-        fine: bool,
-        whole: &[u8],
+        (word, left): (&'static str, Left),
+        reply: &Reply<'_>,
         client: &mut Vec<u8>,
     ) -> bool {
-        if !fine {
+        if !reply.fine {
             return true;
         }
         let left = match left {
             Left::Number(number) => number,
             Left::All => self.subscriptions.of_kind(word),
         };
-        self.subscriptions.note(whole);
-        client.extend_from_slice(whole);
+        self.subscriptions.note(reply.whole);
+        client.extend_from_slice(reply.whole);
         if left > 1 {
             let left = Left::Number(left.saturating_sub(1));
-            self.pending
-                .push_front(Pending::Acknowledged { word, left });
+            let next = Pending::Acknowledged { word, left };
+            self.pending.push_front(match reply.muted {
+                true => Pending::Muted(Box::new(next)),
+                false => next,
+            });
             return false;
         }
         true
@@ -448,6 +479,7 @@ impl Current {
             answers: None,
             fine: true,
             aborts: false,
+            muted: false,
         }
     }
 }
@@ -457,7 +489,10 @@ impl Pending {
     fn answers_client(&self) -> bool {
         !matches!(
             self,
-            Self::Swallow { .. } | Self::ExecRefused | Self::Local(_) | Self::MayChangeReplies
+            Self::Swallow { .. }
+                | Self::ExecRefused { .. }
+                | Self::Local(_)
+                | Self::MayChangeReplies
         )
     }
 }

@@ -8,7 +8,7 @@ use waxseal_resp::Scan;
 
 use super::keys::Ready;
 use super::transaction::{cuts_a_transaction, depends_on_transaction};
-use super::{Answering, Connection, HeldRefusal, Protocol, Route, Talk};
+use super::{Connection, HeldRefusal, Protocol, Route, Talk};
 use crate::answers;
 use crate::pending::{Pending, Shape};
 use crate::seal::{Request, SealingKeys};
@@ -16,9 +16,6 @@ use crate::seal::{Request, SealingKeys};
 /// How long the refusal of a request that was ready to wait is held back at least, and at most.
 const MIN_DELAY: Duration = Duration::from_millis(100);
 const MAX_DELAY: Duration = Duration::from_secs(1);
-
-/// `CLIENT REPLY SKIP`.
-const SKIP: &[u8] = b"*3\r\n$6\r\nCLIENT\r\n$5\r\nREPLY\r\n$4\r\nSKIP\r\n";
 
 /// What became of a chunk of the client's bytes.
 #[derive(Clone, Copy, Debug)]
@@ -118,7 +115,6 @@ impl Connection {
                     Err(next) => break next,
                 },
                 Err(error) => {
-                    self.talk.answering = Answering::On;
                     self.talk.answer(&answers::no_request(error), client);
                     self.talk.closing = true;
                 }
@@ -185,13 +181,6 @@ impl Talk {
             self.answer(&answers::refused_while_monitoring(), client);
             return One::Done;
         }
-        if self.cannot_be_followed(effect) {
-            self.answering = Answering::On;
-            self.count_refusal(command, "without_replies");
-            self.answer(&answers::refused_without_replies(name), client);
-            self.closing = true;
-            return One::Done;
-        }
         let ends = matches!(
             effect,
             Effect::Exec | Effect::Discard | Effect::Reset | Effect::Quit
@@ -229,15 +218,8 @@ impl Talk {
                 }
             }
         }
-        let before = upstream.len();
-        self.skip_first(upstream);
-        let skip = upstream.len();
         let decided = (action, effect);
         self.act(request, name, decided, &keys, upstream, client);
-        if upstream.len() == skip {
-            // Nothing went out whose reply is to be skipped.
-            upstream.truncate(before);
-        }
         One::Done
     }
 
@@ -333,28 +315,6 @@ impl Talk {
         too_heavy || self.pending.len() >= most
     }
 
-    /// Whether a request changes what replies mean, at a time when its own reply does not come.
-    fn cannot_be_followed(&self, effect: Effect) -> bool {
-        match effect {
-            Effect::Hello | Effect::Monitor => self.answering != Answering::On,
-            // In RESP3 acknowledgements and messages explain themselves.
-            Effect::Subscribe(_) | Effect::Unsubscribe(_) => {
-                self.answering != Answering::On && self.protocol == Protocol::Resp2
-            }
-            // It is answered even where replies are switched off, but not where one is skipped.
-            Effect::Reset => self.answering == Answering::SkipNext,
-            _ => false,
-        }
-    }
-
-    /// Says to the server that it shall skip the next reply. Not said before a request is there: one
-    /// that is refused here would leave it to the next.
-    pub(super) fn skip_first(&self, upstream: &mut Vec<u8>) {
-        if self.answering == Answering::SkipNext {
-            upstream.extend_from_slice(SKIP);
-        }
-    }
-
     /// A request went out: its reply will have this shape.
     pub(super) fn sent(&mut self, command: &'static str, shape: Shape) {
         let pending = if let Some(transaction) = &mut self.transaction {
@@ -369,7 +329,7 @@ impl Talk {
 
     /// Answers with an error instead of sending. A transaction that it is part of is not executed.
     pub(super) fn refuse(&mut self, answer: &[u8], client: &mut Vec<u8>) {
-        self.note_refusal();
+        self.note_refusal(answer);
         self.answer(answer, client);
     }
 

@@ -8,7 +8,7 @@
 
 use waxseal_policy::Effect;
 
-use super::{Answering, ConfirmedState, Talk, Transaction, Unexplained};
+use super::{ConfirmedState, Talk, Transaction, Unexplained};
 use crate::answers;
 use crate::pending::{Pending, Shape};
 
@@ -24,6 +24,8 @@ pub(super) struct Reply<'a> {
     pub(super) fine: bool,
     /// It is an error that ends a transaction.
     pub(super) aborts: bool,
+    /// The client does not get it.
+    pub(super) muted: bool,
 }
 
 impl Talk {
@@ -34,20 +36,17 @@ impl Talk {
     /// what remains of it must not be executed.
     pub(super) fn transaction_step(&mut self, command: &'static str, effect: Effect) {
         let in_transaction = self.transaction.is_some();
-        if self.answering != Answering::On {
-            self.assume(effect);
-        }
         match effect {
             Effect::Exec if in_transaction => {
                 self.transaction = None;
                 self.expect(Pending::Exec);
             }
             Effect::Discard if in_transaction => {
-                let refused = self.transaction.take().is_some_and(|it| it.refused);
-                if refused {
+                let refusal = self.transaction.take().and_then(|it| it.refusal);
+                if refusal.is_some() {
                     self.await_reply();
                 }
-                self.expect(Pending::Discard { refused });
+                self.expect(Pending::Discard { refusal });
             }
             // Within a transaction an error; but where the first MULTI failed, this one begins it.
             Effect::Multi => {
@@ -60,20 +59,7 @@ impl Talk {
             Effect::Unwatch => self.sent(command, Shape::AsItIs),
             // Outside one an error, unless the server thinks otherwise.
             Effect::Exec => self.expect(Pending::Exec),
-            _ => self.expect(Pending::Discard { refused: false }),
-        }
-    }
-
-    /// A step of a transaction whose reply does not come: taken for granted.
-    pub(super) fn assume(&mut self, effect: Effect) {
-        match effect {
-            Effect::Multi => {
-                self.confirmed.in_transaction = true;
-                self.queued.clear();
-            }
-            Effect::Exec | Effect::Discard => self.confirmed = ConfirmedState::default(),
-            Effect::Watch => self.confirmed.watching = true,
-            _ => {}
+            _ => self.expect(Pending::Discard { refusal: None }),
         }
     }
 
@@ -99,17 +85,19 @@ impl Talk {
                 self.confirmed.in_transaction = false;
                 self.pinned = true;
             }
-            Pending::ExecRefused => {
+            Pending::ExecRefused { refusal } => {
                 if !fine && self.confirmed.in_transaction {
                     // What the client was told is refused could still be executed.
                     return Err(Unexplained::Pairing);
                 }
                 self.barrier = false;
                 self.transaction_ended();
-                client.extend_from_slice(answers::EXEC_ABORT);
+                if !reply.muted {
+                    client.extend_from_slice(&answers::exec_abort(&refusal));
+                }
             }
             Pending::Multi { number } => self.multi(number, fine),
-            Pending::Discard { refused } => self.discard(refused, fine),
+            Pending::Discard { refusal } => self.discard(refusal, fine),
             Pending::Watch => self.confirmed.watching |= fine,
             Pending::Unwatch => self.confirmed.watching &= !fine,
             Pending::Unsettled { command } => {
@@ -151,14 +139,17 @@ impl Talk {
     }
 
     /// A `DISCARD` that failed ended nothing.
-    fn discard(&mut self, refused: bool, fine: bool) {
-        if refused {
+    fn discard(&mut self, refusal: Option<Box<[u8]>>, fine: bool) {
+        if refusal.is_some() {
             self.barrier = false;
         }
         if fine {
             self.transaction_ended();
-        } else if self.confirmed.in_transaction {
-            self.transaction.get_or_insert_default().refused |= refused;
+        } else if self.confirmed.in_transaction
+            && let Some(refusal) = refusal
+        {
+            let transaction = self.transaction.get_or_insert_default();
+            transaction.refusal.get_or_insert(refusal);
         }
     }
 
@@ -172,10 +163,10 @@ impl Talk {
     pub(super) fn may_be_in_transaction(&self) -> bool {
         let decides = |pending: &Pending| {
             matches!(
-                pending,
+                pending.unmuted(),
                 Pending::Multi { .. }
                     | Pending::Exec
-                    | Pending::ExecRefused
+                    | Pending::ExecRefused { .. }
                     | Pending::Discard { .. }
                     | Pending::Queued { .. }
             )
@@ -190,10 +181,10 @@ impl Talk {
         transaction.is_none_or(|it| it.heavy.saturating_add(weight) <= most)
     }
 
-    /// A command of the transaction was refused here: it must not be executed.
-    pub(super) fn note_refusal(&mut self) {
-        if let Some(Transaction { refused, .. }) = &mut self.transaction {
-            *refused = true;
+    /// A command of the transaction was refused here, with this answer: it must not be executed.
+    pub(super) fn note_refusal(&mut self, answer: &[u8]) {
+        if let Some(Transaction { refusal, .. }) = &mut self.transaction {
+            refusal.get_or_insert_with(|| answer.into());
         }
     }
 }

@@ -21,6 +21,9 @@ impl Talk {
         fetched: Option<&HashMap<Box<[u8]>, Found>>,
         client: &mut Vec<u8>,
     ) -> Result<Option<Box<Wanted>>, Unexplained> {
+        if current.muted {
+            return Ok(None);
+        }
         let (command, shape) = match &current.answers {
             Some(Pending::Reply { command, shape } | Pending::Queued { command, shape }) => {
                 (*command, Some(shape))

@@ -153,7 +153,7 @@ fn a_streamed_request_that_goes_wrong_ends_the_connection_with_an_answer() {
 }
 
 #[test]
-fn a_streamed_request_whose_reply_is_skipped_takes_no_other_reply_back() {
+fn a_streamed_request_whose_reply_is_skipped_takes_only_its_own_back() {
     let mut pair = pair().with_reply_modes();
     let mut bytes = requests(&["GET wa:1", "CLIENT REPLY SKIP"]);
     bytes.extend(request(&format!("SET other {}", "v".repeat(5000))));

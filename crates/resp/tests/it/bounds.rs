@@ -142,7 +142,7 @@ fn a_line_that_announces_a_number() {
         let found = request(&count, &cuts, RequestLimits::default());
         assert_eq!(found.scan, Err(RequestError::CountLine));
         let found = request(&length, &cuts, RequestLimits::default());
-        assert_eq!(found.scan, Err(RequestError::LineEnd));
+        assert_eq!(found.scan, Err(RequestError::LengthLine));
         assert_eq!(reply(&count, &cuts), Err(ReplyError::LineEnd));
     }
     for line in [&b"*1\ra"[..], b"*1\r\r\n", b"*1\r*"] {

@@ -100,11 +100,11 @@ fn what_goes_by_is_checked() {
     for (rest, error) in [
         (&b"$9\r\n123456789ab"[..], RequestError::ArgumentEnd),
         (b"$9\r\n123456789\ra", RequestError::ArgumentEnd),
-        (b"$9\r\n123456789\r\n:1\r\n", RequestError::Dollar),
+        (b"$9\r\n123456789\r\n:1\r\n", RequestError::Dollar(b':')),
         (b"$9\r\n123456789\r\n$01\r\n", RequestError::Length),
         (b"$9\r\n123456789\r\n$-1\r\n", RequestError::Length),
         (b"$9\r\n123456789\r\n$536870913\r\n", RequestError::Length),
-        (b"$9\r\n123456789\r\n$1\ra", RequestError::LineEnd),
+        (b"$9\r\n123456789\r\n$1\ra", RequestError::LengthLine),
     ] {
         let bytes = [b"*3\r\n$3\r\nSET\r\n", rest].concat();
         for cut in 0..rest.len() {
