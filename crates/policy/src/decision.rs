@@ -187,6 +187,10 @@ pub enum Effect {
     ReplySkip,
     /// `CLIENT SETNAME`, `CLIENT SETINFO`: only what the connection is called.
     Label,
+    /// `CLIENT LIST`, `CLIENT INFO`: names the server's clients.
+    ListClients,
+    /// `CLIENT KILL`: ends connections.
+    KillClients,
     /// Anything else that asks for or changes the state of the connection itself.
     Connection,
     /// What it does is told by its reply alone, and nothing may follow before that has come: a command

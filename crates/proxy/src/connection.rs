@@ -11,14 +11,17 @@ use waxseal_resp::{Passage, ReplyScanner, RequestScanner};
 
 use self::reply_mode::{Answering, ReplyPermission};
 use self::window::Window;
+use crate::clients::Registration;
 use crate::limits::Limits;
 use crate::pending::{Pending, Protocol, Shape};
 use crate::protection::Protection;
 use crate::subscriptions::Subscriptions;
 
+mod clients;
 mod effects;
 mod errors;
 mod keys;
+mod monitor;
 mod passing;
 mod replies;
 mod reply_mode;
@@ -121,6 +124,8 @@ struct Talk {
     protocol: Protocol,
     labels: Labels,
     keys: keys::Keys,
+    /// The client, among those of the proxy.
+    registration: Option<Registration>,
 }
 
 /// The state of the upstream connection as the server's replies tell it. Requests are read before
@@ -200,12 +205,28 @@ impl Connection {
                 protocol: Protocol::default(),
                 labels: Labels::default(),
                 keys: keys::Keys::default(),
+                registration: None,
             },
             reply: ReplyScanner::new(),
             current: None,
             held: Vec::new(),
             stalled: None,
         }
+    }
+
+    /// The client is this one among those of the proxy.
+    pub(crate) fn register(&mut self, registration: Registration) {
+        self.talk.registration = Some(registration);
+    }
+
+    /// The client is gone, though replies to it may be to come.
+    pub(crate) fn unregister(&mut self) {
+        self.talk.registration = None;
+    }
+
+    /// The client, among those of the proxy, if it is registered.
+    pub(crate) fn registered(&self) -> Option<&Registration> {
+        self.talk.registration.as_ref()
     }
 
     /// Whether every request has its reply, and none is half sent.
@@ -339,27 +360,39 @@ impl Connection {
     }
 }
 
+// Requests of the proxy's own begin with a lower-case letter, which no client library writes: so they are known in
+// what MONITOR tells, and left out.
+
 /// How a client says that it speaks RESP3.
-pub(crate) const HELLO_3: &[u8] = b"*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n";
+pub(crate) const HELLO_3: &[u8] = b"*2\r\n$5\r\nhELLO\r\n$1\r\n3\r\n";
+/// `CLIENT`, in a request of the proxy's own.
+const OWN_CLIENT: &[u8] = b"cLIENT";
+/// `SELECT`, in a request of the proxy's own.
+const OWN_SELECT: &str = "sELECT";
 
 /// The requests that open an upstream connection: `AUTH` and `SELECT`, as the upstream's URL says.
 #[derive(Clone, Default)]
 pub struct Entrance {
     pub(crate) requests: Vec<u8>,
     pub(crate) count: usize,
+    /// Who comes in, where that is not the server's default user.
+    pub(crate) user: Option<String>,
 }
 
 impl Entrance {
     /// For this user and password, if any, and this database.
     #[must_use]
     pub fn new(user: Option<&str>, password: Option<&str>, database: u32) -> Self {
-        let mut entrance = Self::default();
+        let mut entrance = Self {
+            user: user.map(str::to_owned),
+            ..Self::default()
+        };
         if let Some(password) = password {
             let words = ["AUTH"].into_iter().chain(user).chain([password]);
             entrance.add(&words.collect::<Vec<_>>());
         }
         if database != 0 {
-            entrance.add(&["SELECT", &database.to_string()]);
+            entrance.add(&[OWN_SELECT, &database.to_string()]);
         }
         entrance
     }

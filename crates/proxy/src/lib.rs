@@ -7,6 +7,7 @@
 
 mod admin;
 mod answers;
+mod clients;
 mod connection;
 mod decoys;
 mod keys;

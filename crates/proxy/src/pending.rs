@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use waxseal_policy::{self as policy, PatternId, ProtectedNames};
 
 use self::strings::{ProtectedNamesOf, Strings};
+use crate::clients::kill::Targets;
 
 pub(crate) mod strings;
 
@@ -38,6 +39,10 @@ pub(crate) enum Pending {
     Unwatch,
     /// The connection is called so from here on, unless an error comes.
     Label(Box<Label>),
+    /// The list of the server's clients, of which the client gets these; all where none are named.
+    ClientList { ids: Option<Box<[u64]>> },
+    /// Says whether these clients may be killed here.
+    Kill(Box<Targets>),
     /// The reply to a request that servers refuse: the next request waits for it.
     Unsettled { command: &'static str },
     /// Says whether replies may be switched off: not the client's business.
@@ -61,6 +66,8 @@ pub(crate) struct Label {
     pub(crate) kind: LabelKind,
     /// The request that says so; none for one that is too long to be remembered.
     pub(crate) request: Option<Box<[u8]>>,
+    /// The word.
+    pub(crate) word: Box<[u8]>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -11,12 +11,13 @@ use tokio::time::{Instant, sleep};
 use waxseal_metrics::{Cut, UpstreamError};
 
 use crate::answers;
+use crate::clients::Clients;
 use crate::connection::Report;
 use crate::limits::Limits;
 use crate::meters::Meters;
 use crate::net::listener::{Incoming, Listen, ListenError, ListenTls, Listener};
-use crate::net::socket::{Socket, Stream};
-use crate::net::upstream::{Upstream, kind};
+use crate::net::socket::Socket;
+use crate::net::upstream::{Connected, Upstream, kind};
 use crate::net::worker::{Handle, Order};
 use crate::protection::Protection;
 
@@ -70,6 +71,7 @@ pub(crate) struct Shares {
     pub(crate) limits: Limits,
     pub(crate) protection: Arc<Protection>,
     pub(crate) report: Report,
+    pub(crate) clients: Arc<Clients>,
 }
 
 impl Shares {
@@ -79,22 +81,20 @@ impl Shares {
         if let Err(error) = &connected {
             self.failed(kind(error));
         }
-        connected.map(|stream| self.counted(stream))
+        connected.map(|connected| self.counted(connected))
     }
 
     /// Connects to the server and logs in. `None` where that fails: the client that needs a connection
     /// then connects itself, and is told why it cannot.
     pub(crate) async fn connect_and_log_in(&self) -> Option<Socket> {
-        let stream = self.upstream.log_in(self.limits.connect).await.ok()?;
-        Some(self.counted(stream))
+        let connected = self.upstream.log_in(self.limits.connect).await.ok()?;
+        Some(self.counted(connected))
     }
 
-    fn counted(&self, stream: Box<dyn Stream>) -> Socket {
+    fn counted(&self, Connected { stream, local }: Connected) -> Socket {
         let counted = self.protection.metered();
-        Socket::new(
-            stream,
-            counted.map(|meters| meters.traffic.upstream.clone()),
-        )
+        let counted = counted.map(|meters| meters.traffic.upstream.clone());
+        Socket::new(stream, counted).with_local(local)
     }
 
     /// A connection to the server did not come about, or ended.
@@ -137,6 +137,7 @@ impl Proxy {
         }
         let meters = settings.protection.metered().cloned();
         let shares = Arc::new(Shares {
+            clients: Arc::new(Clients::new(settings.upstream.user())),
             upstream: settings.upstream,
             sharing: settings.sharing,
             lanes: settings.lanes.max(1),

@@ -29,9 +29,9 @@ pub(super) const ROWS: &[Row] = &[
     own("client|help"),
     own("client|id"),
     own("client|import-source"),
-    own("client|info"),
-    own("client|kill"),
-    own("client|list"),
+    nameless("client|info").with(Effect::ListClients),
+    nameless("client|kill").with(Effect::KillClients),
+    nameless("client|list").with(Effect::ListClients),
     // The server would tell the client to go on at another address, past the proxy. Clients ask for it
     // of themselves, and do without it where the server does not know it.
     row(

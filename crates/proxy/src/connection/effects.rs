@@ -2,8 +2,9 @@
 //! protocol, replies switched off. Each is followed as far as it changes what a later request or
 //! reply means.
 
-use waxseal_policy::{Effect, is};
+use waxseal_policy::Effect;
 
+use super::clients::MAX_LABEL;
 use super::reply_mode::ReplyPermission;
 use super::requests::Next;
 use super::{Identity, Labels, Talk};
@@ -12,8 +13,6 @@ use crate::pending::{Label, LabelKind, Left, Pending, Protocol, Shape};
 use crate::seal::Request;
 use crate::subscriptions::{word_of_subscribe, word_of_unsubscribe};
 
-/// The longest label that is remembered.
-const LONGEST_LABEL: usize = 1024;
 /// The longest request that goes on a lane: while it is on its way, no other can be, and a server may be
 /// configured to close a connection over an argument of a megabyte.
 const MAX_ON_LANE: usize = 512 * 1024;
@@ -34,7 +33,7 @@ impl Talk {
                 Some(Next::Lane(self.protocol))
             }
             Effect::None | Effect::Script | Effect::Quit => None,
-            Effect::Label if request.raw.len() <= LONGEST_LABEL => None,
+            Effect::Label if request.raw.len() <= MAX_LABEL => None,
             Effect::Select if request.arguments.len() == 2 => {
                 let asked = request.arguments.get(1).copied().unwrap_or_default();
                 (asked != lane.database.to_string().as_bytes()).then_some(Next::Own)
@@ -75,6 +74,13 @@ impl Talk {
                     return self.expect(Pending::ExecRefused { refusal });
                 }
             }
+            Effect::Label if self.transaction.is_none() => return self.label(request, upstream),
+            Effect::ListClients if self.transaction.is_none() => {
+                return self.list_clients(request, upstream);
+            }
+            Effect::KillClients if self.transaction.is_none() => {
+                return self.kill_clients(request, command, upstream);
+            }
             _ => {}
         }
         upstream.extend_from_slice(request.raw);
@@ -88,16 +94,10 @@ impl Talk {
                 self.transaction_step(command, effect);
             }
             Effect::ReplyOn => self.unmute(command),
-            Effect::Label if self.transaction.is_some() => {
-                // It takes effect at the end, if at all.
+            // A label takes effect at the end of the transaction, if at all.
+            Effect::Label | Effect::ListClients | Effect::KillClients => {
                 self.pinned = true;
                 self.sent(command, Shape::AsItIs);
-            }
-            Effect::Label => {
-                let label = label(request);
-                // One that is too long to be said again must stay where it was said.
-                self.pinned |= label.request.is_none();
-                self.expect(Pending::Label(Box::new(label)));
             }
             Effect::Blocking => {
                 self.may_block(effect);
@@ -208,21 +208,6 @@ impl Labels {
             LabelKind::Version => &mut self.version,
         };
         *place = label.request;
-    }
-}
-
-fn label(request: &Request<'_>) -> Label {
-    let kind = if is(request.arguments, 1, "SETNAME") {
-        LabelKind::Name
-    } else if is(request.arguments, 2, "LIB-NAME") {
-        LabelKind::Library
-    } else {
-        LabelKind::Version
-    };
-    let short = request.raw.len() <= LONGEST_LABEL;
-    Label {
-        kind,
-        request: short.then(|| request.raw.into()),
     }
 }
 

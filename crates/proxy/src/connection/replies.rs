@@ -10,10 +10,11 @@ use super::errors::error_word;
 use super::reply_mode::{Answering, ReplyPermission};
 use super::transaction::Reply;
 use super::values::is_queued;
-use super::{Connection, Talk};
+use super::{Connection, Talk, monitor};
+use crate::clients::kill::Targets;
 use crate::keys::Wanted;
 use crate::login::LoginError;
-use crate::pending::{Left, Pending, Protocol, Shape};
+use crate::pending::{LabelKind, Left, Pending, Protocol, Shape};
 use crate::subscriptions::{Subscriptions, is_acknowledgement, is_message, leads_elsewhere};
 
 /// First words of the errors of an EXEC that executed nothing and ended the transaction.
@@ -218,15 +219,10 @@ impl Talk {
             }
         }
         if self.monitoring && first == b'+' {
-            match rest.get(1) {
+            match monitor::way(rest, self.answering) {
                 None => return Ok(None),
-                Some(byte) if byte.is_ascii_digit() => {
-                    return Ok(Some(Current::of(match self.answering {
-                        Answering::Off => Way::Drop,
-                        _ => Way::Forward,
-                    })));
-                }
-                Some(_) => {}
+                Some(monitor::Line::Goes(way)) => return Ok(Some(Current::of(way))),
+                Some(monitor::Line::Reply) => {}
             }
         }
         let error = match fine {
@@ -244,7 +240,20 @@ impl Talk {
         }
         self.heavy = self.heavy.saturating_sub(pending.weight());
         let (pending, muted) = pending.unmute();
-        let way = match &pending {
+        let way = self.way(&pending, muted, first)?;
+        Ok(Some(Current {
+            way,
+            answers: Some(pending),
+            muted,
+            fine,
+            aborts: error.is_some_and(|word| EXEC_ABORTS.contains(&word)),
+        }))
+    }
+
+    /// Where a reply that begins with this byte goes.
+    fn way(&self, pending: &Pending, muted: bool, first: u8) -> Result<Way, Unexplained> {
+        let fine = !matches!(first, b'-' | b'!');
+        let way = match pending {
             Pending::Local(_) | Pending::Muted(_) => return Err(Unexplained::Pairing),
             Pending::Reply { .. } | Pending::Exec if muted => Way::Drop,
             Pending::Reply { shape, .. } if shape.passes(first) => Way::Forward,
@@ -259,6 +268,7 @@ impl Talk {
             Pending::Swallow { .. } if fine => Way::Drop,
             // What it says is told.
             Pending::Swallow { .. } | Pending::MayChangeReplies => Way::Hold,
+            Pending::ClientList { .. } | Pending::Kill(_) if fine => Way::Hold,
             // It may be queued.
             Pending::Unsettled { .. } if first == b'+' => Way::Hold,
             Pending::Acknowledged { .. } if fine => return Err(Unexplained::Pairing),
@@ -272,22 +282,18 @@ impl Talk {
             | Pending::Watch
             | Pending::Unwatch
             | Pending::Label(_)
+            | Pending::ClientList { .. }
+            | Pending::Kill(_)
             | Pending::Unsettled { .. }
             | Pending::Hello(_)
             | Pending::Monitor
             | Pending::RepliesOn
             | Pending::Reset => Way::Forward,
         };
-        Ok(Some(Current {
-            way: match way {
-                Way::Forward if muted => Way::Drop,
-                way => way,
-            },
-            answers: Some(pending),
-            muted,
-            fine,
-            aborts: error.is_some_and(|word| EXEC_ABORTS.contains(&word)),
-        }))
+        Ok(match way {
+            Way::Forward if muted => Way::Drop,
+            way => way,
+        })
     }
 
     /// Whether arrays can be messages.
@@ -355,7 +361,8 @@ impl Talk {
             muted,
         };
         match pending {
-            Pending::Reply { .. } => {}
+            Pending::Reply { .. } | Pending::ClientList { .. } => {}
+            Pending::Kill(targets) => self.kill_reply(&targets, &reply, client),
             Pending::Local(_) | Pending::Muted(_) => return Err(Unexplained::Pairing),
             Pending::Swallow { fatal: true } if !fine => {
                 return Err(Unexplained::Entrance(LoginError::of(whole)));
@@ -394,7 +401,7 @@ impl Talk {
     #[cold]
     fn connection_reply(&mut self, pending: Pending, reply: &Reply<'_>) {
         match pending {
-            Pending::Label(label) if reply.fine => self.labels.set(*label),
+            Pending::Label(label) if reply.fine => self.set_label(*label),
             Pending::MayChangeReplies => {
                 self.barrier = false;
                 self.reply_permission = match reply.fine {
@@ -415,6 +422,19 @@ impl Talk {
             }
             Pending::Reset => self.reset(reply.fine),
             _ => {}
+        }
+    }
+
+    /// The server has said whether clients may be killed here.
+    #[cold]
+    fn kill_reply(&self, targets: &Targets, reply: &Reply<'_>, client: &mut Vec<u8>) {
+        if !reply.fine {
+            return;
+        }
+        let before = client.len();
+        targets.kill(reply.whole, client);
+        if reply.muted {
+            client.truncate(before);
         }
     }
 
@@ -460,6 +480,9 @@ impl Talk {
         self.protocol = Protocol::Resp2;
         // What the library is called, servers remember.
         self.labels.name = None;
+        if let Some(registration) = &self.registration {
+            registration.client.set_label(LabelKind::Name, b"");
+        }
         // Whoever the connection was, it is nobody now, until it has come in again.
         self.pinned = true;
         self.entrance_lost = true;

@@ -19,8 +19,8 @@ use super::Talk;
 use super::requests::{Next, One};
 use crate::pending::{Pending, Protocol, Shape};
 
-/// `CLIENT REPLY ON`.
-const REPLY_ON: &[u8] = b"*3\r\n$6\r\nCLIENT\r\n$5\r\nREPLY\r\n$2\r\nON\r\n";
+/// `CLIENT REPLY ON`, as the proxy itself asks.
+const REPLY_ON: &[u8] = b"*3\r\n$6\r\ncLIENT\r\n$5\r\nREPLY\r\n$2\r\nON\r\n";
 
 /// Which replies the client gets.
 #[derive(Clone, Copy, PartialEq, Eq)]

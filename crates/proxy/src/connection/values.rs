@@ -29,6 +29,11 @@ impl Talk {
                 (*command, Some(shape))
             }
             Some(Pending::Exec) => ("exec", None),
+            Some(Pending::ClientList { ids }) if current.way == Way::Hold => {
+                self.client_list(whole, ids.as_deref(), client);
+                return Ok(None);
+            }
+            Some(Pending::ClientList { .. }) => ("client|list", None),
             Some(Pending::Unsettled { .. }) if current.way == Way::Hold => {
                 client.extend_from_slice(whole);
                 return Ok(None);

@@ -22,6 +22,7 @@ use super::socket::{self, Closed, Socket};
 use super::upstream::cause;
 use super::worker::Worker;
 use crate::answers;
+use crate::clients::{self, Registration};
 use crate::connection::{Answered, Connection, Next, Report, Route, Unexplained};
 use crate::limits::Limits;
 use crate::pending::Protocol;
@@ -75,6 +76,18 @@ impl Shared {
                 held_up: Duration::ZERO,
             }),
         })
+    }
+
+    /// The client is this one among those of the proxy.
+    fn register(&self, registration: Registration) {
+        self.state.borrow_mut().connection.register(registration);
+    }
+
+    /// The client's requests go over another connection from here on.
+    pub(crate) fn moved_to(&self, connection: clients::Connection) {
+        if let Some(Registration { client, .. }) = self.state.borrow().connection.registered() {
+            client.moved_to(connection);
+        }
     }
 
     pub(crate) fn wake(&self) {
@@ -165,6 +178,7 @@ impl From<Closed> for Over {
 pub(crate) async fn serve(worker: &Rc<Worker>, incoming: Incoming) {
     let limits = worker.settings.limits;
     let counted = worker.settings.protection.metered();
+    let registration = worker.settings.clients.register(incoming.address.clone());
     let stream = match incoming.into_stream(limits.half_request).await {
         Ok(stream) => stream,
         Err(why) => {
@@ -181,6 +195,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, incoming: Incoming) {
         limits,
         worker.settings.report.clone(),
     );
+    shared.register(registration);
     worker.enter(&shared);
     let mut client = Client {
         worker: worker.clone(),
@@ -211,6 +226,7 @@ impl Client {
         self.worker.leave(&self.shared);
         let mut state = self.shared.state.borrow_mut();
         let cut_off = std::mem::replace(&mut state.gone, true);
+        state.connection.unregister();
         state.waker = None;
         state.outgoing.clear();
         (!self.finished && !cut_off).then_some(self.socket)
@@ -222,7 +238,12 @@ impl Client {
             let known = state.waker.as_ref();
             if known.is_none_or(|waker| !waker.will_wake(cx.waker())) {
                 state.waker = Some(cx.waker().clone());
+                if let Some(Registration { client, .. }) = state.connection.registered() {
+                    client.set_waker(cx.waker().clone());
+                }
             }
+            let registered = state.connection.registered();
+            state.gone |= registered.is_some_and(|it| it.client.is_killed());
         }
         for _ in 0..ROUNDS {
             match self.step(cx) {

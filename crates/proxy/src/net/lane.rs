@@ -7,8 +7,10 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use tokio::time::{Instant, Sleep, sleep};
@@ -21,6 +23,7 @@ use super::buffer::{Outgoing, Waiting};
 use super::client::Shared;
 use super::socket::{self, Socket};
 use super::worker::Worker;
+use crate::clients::Connection;
 use crate::connection::{Entrance, HELLO_3, Identity, Unexplained};
 use crate::login::LoginError;
 use crate::pending::Protocol;
@@ -37,6 +40,8 @@ const ROUNDS: usize = 4;
 /// One upstream connection that many clients share.
 pub(crate) struct Lane {
     pub(crate) identity: Identity,
+    /// The address of its connection, once there is one.
+    local: Arc<OnceLock<SocketAddr>>,
     state: RefCell<State>,
 }
 
@@ -61,6 +66,7 @@ impl Lane {
     pub(crate) fn open(worker: &Rc<Worker>, identity: Identity) -> Rc<Self> {
         let lane = Rc::new(Self {
             identity,
+            local: Arc::default(),
             state: RefCell::new(State::default()),
         });
         tokio::task::spawn_local(drive(lane.clone(), worker.clone()));
@@ -70,6 +76,7 @@ impl Lane {
     pub(crate) fn attach(&self, client: &Rc<Shared>) {
         let mut state = self.state.borrow_mut();
         state.attached.insert(client.id, client.clone());
+        client.moved_to(Connection::Lane(self.local.clone()));
     }
 
     /// A client goes elsewhere. It does not hold the lane up any more.
@@ -214,6 +221,11 @@ async fn drive(lane: Rc<Lane>, worker: Rc<Worker>) {
     ending.end = match settings.connect().await {
         Err(error) => LaneEnd::Connect(error.kind()),
         Ok(socket) => {
+            let _shared = settings.clients.share(socket.local);
+            if let Some(local) = socket.local {
+                // It connects once.
+                let _ = lane.local.set(local);
+            }
             let greeting = lane.greet(&settings.upstream.entrance);
             let traffic = Traffic {
                 lane: lane.clone(),
@@ -435,8 +447,6 @@ fn deal(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use waxseal_core::{NameMask, SecretKey};
 
     use super::*;
@@ -450,6 +460,7 @@ mod tests {
         let client = Shared::new(1, protection, Limits::default(), Arc::new(|_| {}));
         let lane = Lane {
             identity: Identity::default(),
+            local: Arc::default(),
             state: RefCell::new(State::default()),
         };
         lane.attach(&client);

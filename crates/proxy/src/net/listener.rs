@@ -63,6 +63,8 @@ pub enum ListenError {
 pub(crate) struct Incoming {
     socket: Accepted,
     tls: Option<TlsAcceptor>,
+    /// The client's address, as servers show addresses.
+    pub(crate) address: String,
 }
 
 /// Why a client that came in cannot be served.
@@ -148,12 +150,20 @@ impl Listener {
 
     /// The next client.
     pub(crate) async fn accept(&self) -> std::io::Result<Incoming> {
-        let socket = match &self.socket {
-            Open::Tcp(listener) => Accepted::Tcp(listener.accept().await?.0.into_std()?),
-            Open::Unix(listener, _) => Accepted::Unix(listener.accept().await?.0.into_std()?),
+        let (socket, address) = match &self.socket {
+            Open::Tcp(listener) => {
+                let (socket, address) = listener.accept().await?;
+                (Accepted::Tcp(socket.into_std()?), address.to_string())
+            }
+            Open::Unix(listener, path) => {
+                let (socket, _) = listener.accept().await?;
+                let address = format!("{}:0", path.display());
+                (Accepted::Unix(socket.into_std()?), address)
+            }
         };
         Ok(Incoming {
             socket,
+            address,
             tls: self.tls.clone(),
         })
     }

@@ -1,6 +1,7 @@
 //! A connected socket of any kind.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -23,6 +24,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 /// A connected socket of any kind, counted from here to its end where anything is.
 pub(crate) struct Socket {
     stream: Box<dyn Stream>,
+    /// Its own address; none for unix sockets.
+    pub(crate) local: Option<SocketAddr>,
     counted: Option<Arc<SideMetrics>>,
 }
 
@@ -31,7 +34,17 @@ impl Socket {
         if let Some(counted) = &counted {
             counted.opened();
         }
-        Self { stream, counted }
+        Self {
+            stream,
+            local: None,
+            counted,
+        }
+    }
+
+    /// The same, with its own address.
+    pub(crate) fn with_local(mut self, local: Option<SocketAddr>) -> Self {
+        self.local = local;
+        self
     }
 }
 

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::socket::Socket;
 use super::worker::Worker;
+use crate::clients::SharedConnection;
 use crate::pending::Protocol;
 
 /// Connections that are kept at most.
@@ -28,6 +29,20 @@ pub(crate) struct Spare {
     pub(crate) socket: Socket,
     /// What it speaks.
     pub(crate) protocol: Protocol,
+    /// It belongs to no one client.
+    shared: Option<SharedConnection>,
+}
+
+impl Spare {
+    /// This connection, which speaks this protocol.
+    pub(crate) fn new(socket: Socket, protocol: Protocol, worker: &Worker) -> Self {
+        let shared = worker.settings.clients.share(socket.local);
+        Self {
+            socket,
+            protocol,
+            shared,
+        }
+    }
 }
 
 impl Spares {
@@ -40,6 +55,10 @@ impl Spares {
             let at = of(protocol).or_else(|| of(Protocol::Resp2));
             at.map(|at| ready.swap_remove(at))
         };
+        let taken = taken.map(|mut spare| {
+            spare.shared = None;
+            spare
+        });
         if taken.is_none() {
             let more = self.ahead.get().saturating_mul(2).clamp(1, MAX_AHEAD);
             self.ahead.set(more);
@@ -73,10 +92,8 @@ impl Spares {
             let opening = Opening(worker.clone());
             tokio::task::spawn_local(async move {
                 if let Some(socket) = opening.0.settings.connect_and_log_in().await {
-                    opening.0.spares.give_back(Spare {
-                        socket,
-                        protocol: Protocol::Resp2,
-                    });
+                    let spare = Spare::new(socket, Protocol::Resp2, &opening.0);
+                    opening.0.spares.give_back(spare);
                 }
             });
         }

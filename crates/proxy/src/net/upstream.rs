@@ -1,6 +1,7 @@
 //! The way to the server: address, TLS, and who the proxy is there.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,6 +68,13 @@ pub enum TlsError {
     Name,
 }
 
+/// A connection to the server.
+pub(crate) struct Connected {
+    pub(crate) stream: Box<dyn Stream>,
+    /// Its own address; none for unix sockets.
+    pub(crate) local: Option<SocketAddr>,
+}
+
 /// The way to the server.
 pub struct Upstream {
     address: Address,
@@ -117,27 +125,36 @@ impl Upstream {
         self
     }
 
+    /// Who the proxy is at the server, where that is not its default user.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.entrance.user.as_deref()
+    }
+
     /// Connects, without a word to the server yet.
-    pub(crate) async fn connect(&self, limit: Duration) -> io::Result<Box<dyn Stream>> {
+    pub(crate) async fn connect(&self, limit: Duration) -> io::Result<Connected> {
         timeout(limit, self.connect_slowly())
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    async fn connect_slowly(&self) -> io::Result<Box<dyn Stream>> {
+    async fn connect_slowly(&self) -> io::Result<Connected> {
         match &self.address {
-            Address::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),
+            Address::Unix(path) => Ok(Connected {
+                stream: Box::new(UnixStream::connect(path).await?),
+                local: None,
+            }),
             Address::Tcp { host, port } => {
                 let host = host.trim_start_matches('[').trim_end_matches(']');
                 let stream = TcpStream::connect((host, *port)).await?;
                 set_up(&stream)?;
-                match &self.tls {
-                    None => Ok(Box::new(stream)),
+                let local = stream.local_addr().ok();
+                let stream: Box<dyn Stream> = match &self.tls {
+                    None => Box::new(stream),
                     Some((connector, name)) => {
-                        let stream = connector.connect(name.clone(), stream).await?;
-                        Ok(Box::new(stream))
+                        Box::new(connector.connect(name.clone(), stream).await?)
                     }
-                }
+                };
+                Ok(Connected { stream, local })
             }
         }
     }
@@ -158,8 +175,10 @@ impl Upstream {
     }
 
     /// Connects as clients' connections do and logs in, and waits until the server has agreed.
-    pub(crate) async fn log_in(&self, limit: Duration) -> Result<Box<dyn Stream>, &'static str> {
-        let Entrance { requests, count } = &self.entrance;
+    pub(crate) async fn log_in(&self, limit: Duration) -> Result<Connected, &'static str> {
+        let Entrance {
+            requests, count, ..
+        } = &self.entrance;
         match timeout(limit, self.converse(requests, *count)).await {
             Ok(stream) => stream,
             Err(_) => Err("it does not answer in time"),
@@ -167,12 +186,12 @@ impl Upstream {
     }
 
     /// Connects, sends these requests and reads so many replies. The first error among them ends it.
-    async fn converse(
-        &self,
-        requests: &[u8],
-        replies: usize,
-    ) -> Result<Box<dyn Stream>, &'static str> {
-        let mut socket = self.connect_slowly().await.map_err(|error| cause(&error))?;
+    async fn converse(&self, requests: &[u8], replies: usize) -> Result<Connected, &'static str> {
+        let connected = self.connect_slowly().await;
+        let Connected {
+            stream: mut socket,
+            local,
+        } = connected.map_err(|error| cause(&error))?;
         let broken = "the connection breaks off";
         socket.write_all(requests).await.map_err(|_| broken)?;
         socket.flush().await.map_err(|_| broken)?;
@@ -200,7 +219,10 @@ impl Upstream {
         }
         // What nothing explains must not be taken for an answer to a client.
         match bytes.is_empty() {
-            true => Ok(socket),
+            true => Ok(Connected {
+                stream: socket,
+                local,
+            }),
             false => Err("the server sent what no request explains"),
         }
     }

@@ -306,3 +306,29 @@ fn a_name_given_to_a_connection_stays_with_it() {
         );
     }
 }
+
+/// A subscription and a message of another client, sent one after the other without waiting for the
+/// acknowledgement: a server that got both directly would nearly always deliver the message. Nothing promises
+/// that it does, so half of them will do.
+#[test]
+fn a_first_subscription_is_not_overtaken_by_messages_that_are_sent_after_it() {
+    const ROUNDS: usize = 60;
+    for upstream in UPSTREAMS {
+        let pair = Pair::with(upstream, &["--workers", "1"]);
+        let mut publisher = pair.wire();
+        assert_eq!(publisher.ask(&["PING"]), "+PONG\r\n");
+        let mut delivered = 0;
+        for round in 0..ROUNDS {
+            let mut subscriber = pair.wire();
+            assert_eq!(subscriber.ask(&["PING"]), "+PONG\r\n");
+            let channel = format!("news{round}");
+            subscriber.send(&request(&["SUBSCRIBE", &channel]));
+            let reply = publisher.ask(&["PUBLISH", &channel, "x"]);
+            delivered += usize::from(reply == ":1\r\n");
+        }
+        assert!(
+            delivered >= ROUNDS / 2,
+            "{upstream}: {delivered} of {ROUNDS}"
+        );
+    }
+}

@@ -98,7 +98,16 @@ fn an_unknown_client_subcommand_aborts_a_transaction() {
             &["DISCARD"],
             &["PING"],
         ] {
-            assert_eq!(wire.ask(words), direct.ask(words), "{upstream}: {words:?}");
+            let (reply, expected) = (wire.ask(words), direct.ask(words));
+            if words == ["EXEC"] {
+                // It names the cause, which a server leaves out.
+                let abort = "-EXECABORT Transaction discarded because of";
+                assert!(expected.starts_with(abort), "{expected:?}");
+                let named = format!("{abort}: ERR unknown subcommand");
+                assert!(reply.starts_with(&named), "{upstream}: {reply:?}");
+                continue;
+            }
+            assert_eq!(reply, expected, "{upstream}: {words:?}");
         }
         was_not_sent(&relay, "MAINT_NOTIFICATIONS", upstream);
     }

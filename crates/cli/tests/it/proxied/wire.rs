@@ -89,6 +89,15 @@ impl Wire {
         }
     }
 
+    /// The address that the other side sees.
+    #[track_caller]
+    pub(super) fn local_address(&self) -> String {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.local_addr().unwrap().to_string(),
+            Stream::Unix(_) => panic!("a unix socket has no such address"),
+        }
+    }
+
     /// In RESP3 from here on.
     #[track_caller]
     pub(super) fn resp3(mut self) -> Self {

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use super::Client;
+use crate::clients::{Connection, Registration};
 use crate::connection::{Entrance, Identity, Next};
 use crate::net::buffer::{Outgoing, Waiting};
 use crate::net::lane::Lane;
@@ -103,6 +104,9 @@ impl Client {
             Upstream::Spare(spare) => (spare.socket, &none, spare.protocol),
         };
         connection.handshake(entrance, spoken, outgoing.end());
+        if let Some(Registration { client, .. }) = connection.registered() {
+            client.moved_to(Connection::Own(socket.local));
+        }
         self.way = Way::Own(Own {
             socket,
             outgoing,
@@ -174,8 +178,8 @@ impl Client {
         if let Way::Own(own) = std::mem::replace(&mut self.way, Way::Lane(lane))
             && traceless
         {
-            let socket = own.socket;
-            self.worker.spares.give_back(Spare { socket, protocol });
+            let spare = Spare::new(own.socket, protocol, &self.worker);
+            self.worker.spares.give_back(spare);
         }
         true
     }

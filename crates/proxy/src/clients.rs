@@ -1,0 +1,215 @@
+//! The proxy's clients as `CLIENT LIST` and `CLIENT KILL` know them. A server sees connections of the proxy: one
+//! of each client that has one of its own, and lanes, which belong to many. Here stands which client is behind
+//! which, so that a client is listed and killed under its own address and name, and never with others.
+//!
+//! Connections are told by their local address, which is the peer's address as the server shows it. Where
+//! that is not so (a unix socket to the server, an address that is translated on the way), the server's own
+//! lines are shown.
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
+use std::time::Instant;
+
+use crate::pending::LabelKind;
+
+pub(crate) mod kill;
+pub(crate) mod list;
+
+/// Identifiers of clients without a connection of their own begin here: far beyond those that a server
+/// counts up from 1, and small enough for clients that hold numbers as floating point.
+pub(crate) const FIRST_ID: u64 = 1 << 52;
+
+/// All clients of a proxy.
+#[derive(Default)]
+pub(crate) struct Clients {
+    entries: Mutex<HashMap<u64, Arc<Client>>>,
+    /// Local addresses of connections to the server that belong to no one client.
+    shared: Mutex<HashSet<SocketAddr>>,
+    opened: AtomicU64,
+    /// The user of the store's URL.
+    user: String,
+}
+
+/// One client.
+pub(crate) struct Client {
+    /// Its identifier while it has no connection of its own.
+    pub(crate) id: u64,
+    /// Its address, as servers show addresses.
+    pub(crate) address: String,
+    pub(crate) since: Instant,
+    state: Mutex<State>,
+    killed: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+}
+
+#[derive(Default)]
+struct State {
+    connection: Connection,
+    labels: [Option<Box<[u8]>>; 3],
+}
+
+/// The connection to the server that a client's requests go over.
+#[derive(Clone, Default)]
+pub(crate) enum Connection {
+    /// None yet.
+    #[default]
+    None,
+    /// A lane, and its local address once it is connected.
+    Lane(Arc<OnceLock<SocketAddr>>),
+    /// One of its own, and its local address where it has one.
+    Own(Option<SocketAddr>),
+}
+
+/// A client that is registered for as long as this is held.
+pub(crate) struct Registration {
+    pub(crate) clients: Arc<Clients>,
+    pub(crate) client: Arc<Client>,
+}
+
+/// A connection to the server that belongs to no one client, for as long as this is held.
+pub(crate) struct SharedConnection {
+    clients: Arc<Clients>,
+    address: SocketAddr,
+}
+
+impl Clients {
+    /// None yet; the proxy is this user at the server.
+    pub(crate) fn new(user: Option<&str>) -> Self {
+        Self {
+            user: user.unwrap_or("default").to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// A client has come in from this address.
+    pub(crate) fn register(self: &Arc<Self>, address: String) -> Registration {
+        let number = self.opened.fetch_add(1, Ordering::Relaxed);
+        let client = Arc::new(Client {
+            id: FIRST_ID.saturating_add(number),
+            address,
+            since: Instant::now(),
+            state: Mutex::default(),
+            killed: AtomicBool::new(false),
+            waker: Mutex::default(),
+        });
+        locked(&self.entries).insert(client.id, client.clone());
+        Registration {
+            clients: self.clone(),
+            client,
+        }
+    }
+
+    /// A connection to the server that belongs to no one client is open.
+    pub(crate) fn share(self: &Arc<Self>, address: Option<SocketAddr>) -> Option<SharedConnection> {
+        let address = address?;
+        locked(&self.shared).insert(address);
+        Some(SharedConnection {
+            clients: self.clone(),
+            address,
+        })
+    }
+
+    /// Whether the server's connection with this address belongs to no one client.
+    pub(crate) fn is_shared(&self, address: &[u8]) -> bool {
+        parse(address).is_some_and(|address| locked(&self.shared).contains(&address))
+    }
+
+    /// The client with this address.
+    pub(crate) fn with_address(&self, address: &[u8]) -> Option<Arc<Client>> {
+        let entries = locked(&self.entries);
+        let mut found = entries
+            .values()
+            .filter(|it| it.address.as_bytes() == address);
+        found.next().cloned()
+    }
+
+    /// All clients, in the order in which they came.
+    pub(crate) fn all(&self) -> Vec<Arc<Client>> {
+        let mut all: Vec<_> = locked(&self.entries).values().cloned().collect();
+        all.sort_unstable_by_key(|client| client.id);
+        all
+    }
+}
+
+impl Client {
+    /// The client's requests go over another connection from here on.
+    pub(crate) fn moved_to(&self, connection: Connection) {
+        locked(&self.state).connection = connection;
+    }
+
+    pub(crate) fn connection(&self) -> Connection {
+        locked(&self.state).connection.clone()
+    }
+
+    /// Whether it is on the lane with this local address.
+    pub(crate) fn is_on_lane(&self, address: SocketAddr) -> bool {
+        match &locked(&self.state).connection {
+            Connection::Lane(lane) => lane.get() == Some(&address),
+            _ => false,
+        }
+    }
+
+    /// The server has accepted what the client calls itself or its library; an empty word is none.
+    pub(crate) fn set_label(&self, kind: LabelKind, label: &[u8]) {
+        let [name, library, version] = &mut locked(&self.state).labels;
+        let place = match kind {
+            LabelKind::Name => name,
+            LabelKind::Library => library,
+            LabelKind::Version => version,
+        };
+        *place = (!label.is_empty()).then(|| label.into());
+    }
+
+    pub(crate) fn label(&self, kind: LabelKind) -> Option<Box<[u8]>> {
+        let [name, library, version] = &locked(&self.state).labels;
+        match kind {
+            LabelKind::Name => name,
+            LabelKind::Library => library,
+            LabelKind::Version => version,
+        }
+        .clone()
+    }
+
+    /// Closes the client's connection, whichever thread serves it.
+    pub(crate) fn kill(&self) {
+        self.killed.store(true, Ordering::Release);
+        if let Some(waker) = &*locked(&self.waker) {
+            waker.wake_by_ref();
+        }
+    }
+
+    pub(crate) fn is_killed(&self) -> bool {
+        self.killed.load(Ordering::Acquire)
+    }
+
+    /// Who is woken when the client is killed.
+    pub(crate) fn set_waker(&self, waker: Waker) {
+        *locked(&self.waker) = Some(waker);
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        locked(&self.clients.entries).remove(&self.client.id);
+        *locked(&self.client.waker) = None;
+    }
+}
+
+impl Drop for SharedConnection {
+    fn drop(&mut self) {
+        locked(&self.clients.shared).remove(&self.address);
+    }
+}
+
+/// An address as servers show it.
+fn parse(address: &[u8]) -> Option<SocketAddr> {
+    std::str::from_utf8(address).ok()?.parse().ok()
+}
+
+/// Nothing is left half done under these locks, so a panic elsewhere spoils nothing.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,211 @@
+//! `CLIENT LIST` and `CLIENT INFO`: the server's lines become those of the proxy's clients.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use waxseal_resp::{Items, Kind};
+
+use super::{Client, Clients, Connection, FIRST_ID, parse};
+use crate::pending::LabelKind;
+
+/// `CLIENT LIST` without a filter, which is sent where the filter names identifiers that no server knows.
+pub(crate) const LIST: &[u8] = b"*2\r\n$6\r\nCLIENT\r\n$4\r\nLIST\r\n";
+
+/// The identifiers that a `CLIENT LIST ID …` asks for, where one of them is of a client without a connection of
+/// its own.
+pub(crate) fn asked_ids(arguments: &[&[u8]]) -> Option<Vec<u64>> {
+    let [_, _, filter, ids @ ..] = arguments else {
+        return None;
+    };
+    if !filter.eq_ignore_ascii_case(b"ID") || ids.is_empty() {
+        return None;
+    }
+    let parsed = |id: &&[u8]| std::str::from_utf8(id).ok()?.parse::<u64>().ok();
+    let ids: Vec<u64> = ids.iter().map(parsed).collect::<Option<_>>()?;
+    ids.iter().any(|id| *id >= FIRST_ID).then_some(ids)
+}
+
+impl Clients {
+    /// Writes what the client gets for the server's reply: each line of a lane becomes one for each of its
+    /// clients, those of connections that belong to nobody are left out, and the others show the client's
+    /// address. A reply that is no list is passed on.
+    pub(crate) fn list(&self, reply: &[u8], ids: Option<&[u64]>, out: &mut Vec<u8>) {
+        let item = Items::of(reply).next().ok().flatten();
+        let verbatim = reply.first() == Some(&b'=');
+        let Some(text) = item
+            .filter(|item| verbatim || item.kind == Kind::Bulk)
+            .map(|item| item.text)
+        else {
+            return out.extend_from_slice(reply);
+        };
+        let (mark, text) = match verbatim {
+            true => text.split_at_checked(4).unwrap_or((b"", text)),
+            false => (&b""[..], text),
+        };
+        let clients = self.all();
+        let mut lines = Vec::with_capacity(text.len());
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            self.line(line, &clients, ids, &mut lines);
+        }
+        let length = mark.len().saturating_add(lines.len());
+        let kind = if verbatim { '=' } else { '$' };
+        out.extend_from_slice(format!("{kind}{length}\r\n").as_bytes());
+        out.extend_from_slice(mark);
+        out.extend_from_slice(&lines);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn line(&self, line: &[u8], clients: &[Arc<Client>], ids: Option<&[u64]>, out: &mut Vec<u8>) {
+        let is_asked = |id: u64| ids.is_none_or(|ids| ids.contains(&id));
+        let of_server = field(line, "id").and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
+        let Some(address) = field(line, "addr").and_then(parse) else {
+            if of_server.is_none_or(is_asked) {
+                out.extend_from_slice(line);
+            }
+            return;
+        };
+        if self.is_shared(address.to_string().as_bytes()) {
+            for client in clients {
+                if client.is_on_lane(address) && is_asked(client.id) {
+                    write_line(line, client, Some(client.id), out);
+                }
+            }
+            return;
+        }
+        if !of_server.is_none_or(is_asked) {
+            return;
+        }
+        match clients.iter().find(|client| has_own(client, address)) {
+            Some(client) => write_line(line, client, None, out),
+            None => out.extend_from_slice(line),
+        }
+    }
+}
+
+fn has_own(client: &Client, address: SocketAddr) -> bool {
+    matches!(client.connection(), Connection::Own(Some(own)) if own == address)
+}
+
+/// The value of a field of a line.
+fn field<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let mut fields = line.split(u8::is_ascii_whitespace);
+    fields.find_map(|field| field.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+}
+
+/// The line of a client: the server's, with what the client is in the place of what the connection is. A lane's
+/// other figures stand for each of its clients.
+fn write_line(line: &[u8], client: &Client, id: Option<u64>, out: &mut Vec<u8>) {
+    let age = client.since.elapsed().as_secs();
+    for (index, part) in line.split(|byte| *byte == b' ').enumerate() {
+        if index > 0 {
+            out.push(b' ');
+        }
+        let end = part
+            .iter()
+            .rposition(|byte| *byte != b'\n')
+            .map_or(0, |at| at.saturating_add(1));
+        let (part, rest) = part.split_at_checked(end).unwrap_or((part, b""));
+        let name = part.split(|byte| *byte == b'=').next().unwrap_or_default();
+        let value: Option<Vec<u8>> = match (name, id) {
+            (b"addr", _) => Some(client.address.clone().into_bytes()),
+            (b"id", Some(id)) => Some(id.to_string().into_bytes()),
+            (b"age", Some(_)) => Some(age.to_string().into_bytes()),
+            (b"name", Some(_)) => Some(label(client, LabelKind::Name)),
+            (b"lib-name", Some(_)) => Some(label(client, LabelKind::Library)),
+            (b"lib-ver", Some(_)) => Some(label(client, LabelKind::Version)),
+            _ => None,
+        };
+        match value {
+            Some(value) => {
+                out.extend_from_slice(name);
+                out.push(b'=');
+                out.extend_from_slice(&value);
+            }
+            None => out.extend_from_slice(part),
+        }
+        out.extend_from_slice(rest);
+    }
+}
+
+fn label(client: &Client, kind: LabelKind) -> Vec<u8> {
+    client.label(kind).map(Vec::from).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+
+    use super::*;
+
+    #[test]
+    fn lines_are_those_of_clients() {
+        let clients = Arc::new(Clients::default());
+        let lane: SocketAddr = "10.0.0.1:5000".parse().unwrap();
+        let own: SocketAddr = "10.0.0.1:5001".parse().unwrap();
+        let spare = clients.share("10.0.0.1:5002".parse().ok());
+        let shared = clients.share(Some(lane));
+        let connected = Arc::new(OnceLock::from(lane));
+        let first = clients.register("10.0.0.9:1".to_owned());
+        let second = clients.register("10.0.0.9:2".to_owned());
+        let third = clients.register("10.0.0.9:3".to_owned());
+        first.client.moved_to(Connection::Lane(connected.clone()));
+        second.client.moved_to(Connection::Lane(connected));
+        third.client.moved_to(Connection::Own(Some(own)));
+        second.client.set_label(LabelKind::Name, b"worker");
+        let text = "id=3 addr=10.0.0.1:5000 laddr=10.0.0.2:6379 name= age=900 db=0 cmd=get\n\
+                    id=4 addr=10.0.0.1:5001 laddr=10.0.0.2:6379 name=mine age=9 db=2 cmd=client|list\n\
+                    id=5 addr=10.0.0.1:5002 laddr=10.0.0.2:6379 name= age=1 db=0 cmd=NULL\n\
+                    id=6 addr=10.0.0.7:4000 laddr=10.0.0.2:6379 name=other age=1 db=0 cmd=get\n";
+        let (one, two) = (first.client.id, second.client.id);
+        let lines = [
+            format!("id={one} addr=10.0.0.9:1 laddr=10.0.0.2:6379 name= age=0 db=0 cmd=get\n"),
+            format!(
+                "id={two} addr=10.0.0.9:2 laddr=10.0.0.2:6379 name=worker age=0 db=0 cmd=get\n"
+            ),
+            "id=4 addr=10.0.0.9:3 laddr=10.0.0.2:6379 name=mine age=9 db=2 cmd=client|list\n"
+                .to_owned(),
+            "id=6 addr=10.0.0.7:4000 laddr=10.0.0.2:6379 name=other age=1 db=0 cmd=get\n"
+                .to_owned(),
+        ];
+        let listed = |ids: Option<&[u64]>| {
+            let mut out = Vec::new();
+            clients.list(
+                format!("${}\r\n{text}\r\n", text.len()).as_bytes(),
+                ids,
+                &mut out,
+            );
+            String::from_utf8(out).unwrap()
+        };
+        let all = lines.concat();
+        assert_eq!(listed(None), format!("${}\r\n{all}\r\n", all.len()));
+        let some = [lines[1].as_str(), &lines[2]].concat();
+        assert_eq!(
+            listed(Some(&[two, 4])),
+            format!("${}\r\n{some}\r\n", some.len())
+        );
+        let mut out = Vec::new();
+        let verbatim = format!("={}\r\ntxt:{text}\r\n", text.len() + 4);
+        clients.list(verbatim.as_bytes(), None, &mut out);
+        let expected = format!("={}\r\ntxt:{all}\r\n", all.len() + 4);
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        drop((spare, shared, third));
+        assert!(listed(None).contains("addr=10.0.0.1:5001"));
+    }
+
+    #[test]
+    fn only_a_filter_with_an_identifier_of_the_proxys_is_applied_here() {
+        let ours = FIRST_ID.to_string();
+        let list = |words: &[&str]| {
+            let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+            asked_ids(&words)
+        };
+        assert_eq!(list(&["CLIENT", "LIST"]), None);
+        assert_eq!(list(&["CLIENT", "LIST", "ID", "7"]), None);
+        assert_eq!(
+            list(&["CLIENT", "LIST", "ID", "7", &ours]),
+            Some(vec![7, FIRST_ID])
+        );
+        assert_eq!(list(&["CLIENT", "LIST", "ID", &ours, "x"]), None);
+        assert_eq!(list(&["CLIENT", "LIST", "TYPE", &ours]), None);
+    }
+}
