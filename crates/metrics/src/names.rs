@@ -116,6 +116,18 @@ pub static PLAIN_VALUES: Metric = Metric {
     ..NONE
 };
 
+pub static SEALED_TWICE: Metric = Metric {
+    name: "waxseal_sealed_twice_total",
+    unit: "values",
+    help: "Values that clients wrote to protected records and that were envelopes under a key of ours already: the application encrypts by itself. Where such values are not all of them, some may not be counted.",
+    question: "Does an application behind the proxy still encrypt by itself?",
+    labels: &[Label {
+        name: "pattern",
+        values: Allowed::Bounded("the configured name of the protected pattern, or the pattern"),
+    }],
+    ..NONE
+};
+
 pub static SEAL_DURATION: Metric = Metric {
     name: "waxseal_seal_duration_seconds",
     kind: Kind::Histogram,
@@ -165,6 +177,7 @@ pub static REFUSED_COMMANDS: Metric = Metric {
                 "zero_byte",
                 "unknown_subcommand",
                 "monitoring",
+                "means_shared_connections",
                 "in_transaction",
                 "transaction_too_large",
                 "too_large",
@@ -564,6 +577,7 @@ pub static TABLE: &[&Metric] = &[
     &SEALS,
     &OPENS,
     &PLAIN_VALUES,
+    &SEALED_TWICE,
     &SEAL_DURATION,
     &OPEN_DURATION,
     &KEY_LAST_USE,

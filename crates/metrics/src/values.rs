@@ -9,7 +9,9 @@ use metrics::{Counter, Histogram};
 
 use crate::before_render;
 use crate::made::{ByKey, Uses, counter, gauge, histogram};
-use crate::names::{KEY_LAST_USE, OPEN_DURATION, OPENS, PLAIN_VALUES, SEAL_DURATION, SEALS};
+use crate::names::{
+    KEY_LAST_USE, OPEN_DURATION, OPENS, PLAIN_VALUES, SEAL_DURATION, SEALED_TWICE, SEALS,
+};
 
 /// Of so many values of a thread, one is measured.
 const SAMPLED: u8 = 16;
@@ -116,6 +118,7 @@ pub struct ValueMetrics {
     refused: ByKey,
     openings: Vec<(Opening, Counter)>,
     plain: Vec<Counter>,
+    sealed_twice: Vec<Counter>,
     sealing_took: Histogram,
     opening_took: Histogram,
 }
@@ -129,7 +132,13 @@ impl ValueMetrics {
             let opens = ByKey::new(move |key| counter(&OPENS, &["ok", format, key]));
             (seals, opens)
         });
-        let patterns = patterns.into_iter();
+        let patterns: Vec<_> = patterns.into_iter().collect();
+        let of_each = |metric| {
+            patterns
+                .iter()
+                .map(|name| counter(metric, &[name]))
+                .collect()
+        };
         Self {
             key_name,
             sealed: [classic.0, sealed.0],
@@ -141,9 +150,8 @@ impl ValueMetrics {
             openings: OPENINGS
                 .map(|(it, words)| (it, counter(&OPENS, &words)))
                 .into(),
-            plain: patterns
-                .map(|name| counter(&PLAIN_VALUES, &[name]))
-                .collect(),
+            plain: of_each(&PLAIN_VALUES),
+            sealed_twice: of_each(&SEALED_TWICE),
             sealing_took: histogram(&SEAL_DURATION, &[]),
             opening_took: histogram(&OPEN_DURATION, &[]),
         }
@@ -205,6 +213,13 @@ impl ValueMetrics {
                     plain.increment(count);
                 }
             }
+        }
+    }
+
+    /// A value for a record of the pattern at this place was an envelope already.
+    pub fn sealed_twice(&self, pattern: usize) {
+        if let Some(counter) = self.sealed_twice.get(pattern) {
+            counter.increment(1);
         }
     }
 

@@ -36,6 +36,13 @@ pub(crate) fn refused_in_transaction(command: &str) -> Vec<u8> {
     ))
 }
 
+/// Connections to the server that clients share pass this filter of `CLIENT KILL`, whoever is meant.
+pub(crate) fn means_shared_connections(filter: &str) -> Vec<u8> {
+    error(&format!(
+        "SEALREFUSED CLIENT KILL {filter} means connections that this proxy shares between clients: name the clients, by ID, ADDR or NAME"
+    ))
+}
+
 /// While the server reports what others do, requests cannot be told from its reports.
 pub(crate) fn refused_while_monitoring() -> Vec<u8> {
     error("SEALREFUSED only RESET and QUIT are possible while MONITOR is on")

@@ -6,7 +6,7 @@
 //! that is not so (a unix socket to the server, an address that is translated on the way), the server's own
 //! lines are shown.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -27,7 +27,7 @@ pub(crate) const FIRST_ID: u64 = 1 << 52;
 pub(crate) struct Clients {
     entries: Mutex<HashMap<u64, Arc<Client>>>,
     /// Local addresses of connections to the server that belong to no one client.
-    shared: Mutex<HashSet<SocketAddr>>,
+    shared: Mutex<HashMap<SocketAddr, usize>>,
     opened: AtomicU64,
     /// The user of the store's URL.
     user: String,
@@ -52,7 +52,7 @@ struct State {
 }
 
 /// The connection to the server that a client's requests go over.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(crate) enum Connection {
     /// None yet.
     #[default]
@@ -104,8 +104,11 @@ impl Clients {
 
     /// A connection to the server that belongs to no one client is open.
     pub(crate) fn share(self: &Arc<Self>, address: Option<SocketAddr>) -> Option<SharedConnection> {
-        let address = address?;
-        locked(&self.shared).insert(address);
+        let address = canonical(address?);
+        let mut shared = locked(&self.shared);
+        let count = shared.entry(address).or_default();
+        *count = count.saturating_add(1);
+        drop(shared);
         Some(SharedConnection {
             clients: self.clone(),
             address,
@@ -114,16 +117,15 @@ impl Clients {
 
     /// Whether the server's connection with this address belongs to no one client.
     pub(crate) fn is_shared(&self, address: &[u8]) -> bool {
-        parse(address).is_some_and(|address| locked(&self.shared).contains(&address))
+        parse(address).is_some_and(|address| locked(&self.shared).contains_key(&address))
     }
 
-    /// The client with this address.
-    pub(crate) fn with_address(&self, address: &[u8]) -> Option<Arc<Client>> {
+    /// Whether a client has this address. Those of a unix socket share one.
+    pub(crate) fn has_address(&self, address: &[u8]) -> bool {
         let entries = locked(&self.entries);
-        let mut found = entries
+        entries
             .values()
-            .filter(|it| it.address.as_bytes() == address);
-        found.next().cloned()
+            .any(|client| client.address.as_bytes() == address)
     }
 
     /// All clients, in the order in which they came.
@@ -140,16 +142,18 @@ impl Client {
         locked(&self.state).connection = connection;
     }
 
-    pub(crate) fn connection(&self) -> Connection {
-        locked(&self.state).connection.clone()
+    /// The local address of the connection to the server that its requests go over.
+    pub(crate) fn upstream_address(&self) -> Option<SocketAddr> {
+        match &locked(&self.state).connection {
+            Connection::None => None,
+            Connection::Lane(lane) => lane.get().copied(),
+            Connection::Own(own) => *own,
+        }
+        .map(canonical)
     }
 
-    /// Whether it is on the lane with this local address.
-    pub(crate) fn is_on_lane(&self, address: SocketAddr) -> bool {
-        match &locked(&self.state).connection {
-            Connection::Lane(lane) => lane.get() == Some(&address),
-            _ => false,
-        }
+    pub(crate) fn has_own_connection(&self) -> bool {
+        matches!(locked(&self.state).connection, Connection::Own(_))
     }
 
     /// The server has accepted what the client calls itself or its library; an empty word is none.
@@ -200,13 +204,25 @@ impl Drop for Registration {
 
 impl Drop for SharedConnection {
     fn drop(&mut self) {
-        locked(&self.clients.shared).remove(&self.address);
+        let mut shared = locked(&self.clients.shared);
+        if let Some(count) = shared.get_mut(&self.address) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                shared.remove(&self.address);
+            }
+        }
     }
 }
 
 /// An address as servers show it.
 fn parse(address: &[u8]) -> Option<SocketAddr> {
-    std::str::from_utf8(address).ok()?.parse().ok()
+    let address = std::str::from_utf8(address).ok()?.parse().ok()?;
+    Some(canonical(address))
+}
+
+/// The form of an address in which it is compared: some servers show IPv4 as IPv6, and none the zone.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// Nothing is left half done under these locks, so a panic elsewhere spoils nothing.

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use waxseal_policy::{self as policy, PatternId, ProtectedNames};
 
 use self::strings::{ProtectedNamesOf, Strings};
-use crate::clients::kill::Targets;
+use crate::clients::kill::KillHere;
 
 pub(crate) mod strings;
 
@@ -42,7 +42,7 @@ pub(crate) enum Pending {
     /// The list of the server's clients, of which the client gets these; all where none are named.
     ClientList { ids: Option<Box<[u64]>> },
     /// Says whether these clients may be killed here.
-    Kill(Box<Targets>),
+    Kill(Box<KillHere>),
     /// The reply to a request that servers refuse: the next request waits for it.
     Unsettled { command: &'static str },
     /// Says whether replies may be switched off: not the client's business.
@@ -66,8 +66,16 @@ pub(crate) struct Label {
     pub(crate) kind: LabelKind,
     /// The request that says so; none for one that is too long to be remembered.
     pub(crate) request: Option<Box<[u8]>>,
-    /// The word.
+    /// The word; empty for one that is too long.
     pub(crate) word: Box<[u8]>,
+}
+
+impl Label {
+    /// Bytes that are held for it beyond a constant.
+    fn retained_bytes(&self) -> usize {
+        let request = self.request.as_ref().map_or(0, |request| request.len());
+        request.saturating_add(self.word.len())
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -144,7 +152,10 @@ impl Pending {
         match self {
             Self::Reply { shape, .. } | Self::Queued { shape, .. } => shape.weight(),
             Self::Local(answer) => answer.len(),
-            Self::Muted(pending) => size_of::<Self>().saturating_add(pending.weight()),
+            Self::Muted(pending) => pending.weight(),
+            Self::Label(label) => label.retained_bytes(),
+            Self::ClientList { ids } => ids.as_ref().map_or(0, |ids| size_of_val(&**ids)),
+            Self::Kill(kill) => kill.retained_bytes(),
             _ => 0,
         }
     }

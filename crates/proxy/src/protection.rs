@@ -10,7 +10,7 @@ use waxseal_policy::{PatternId, ProtectedNames, RecordPattern};
 use crate::decoys::{Alarm, Decoys};
 use crate::keys::InVain;
 use crate::meters::Meters;
-use crate::plain::PlainReads;
+use crate::misplaced::Misplaced;
 
 /// The protected records and what seals them.
 pub struct Protection {
@@ -23,7 +23,7 @@ pub struct Protection {
     per_user: Vec<bool>,
     in_vain: InVain,
     decoys: Option<Decoys>,
-    plain: PlainReads,
+    misplaced: Misplaced,
     meters: Option<Arc<Meters>>,
 }
 
@@ -38,7 +38,7 @@ impl Protection {
     #[must_use]
     pub fn new(protected: Vec<(RecordPattern, Sealer)>, mask: NameMask) -> Self {
         let (patterns, sealers): (Vec<_>, Vec<_>) = protected.into_iter().unzip();
-        let plain = PlainReads::new(patterns.len());
+        let misplaced = Misplaced::new(patterns.len());
         Self {
             names: ProtectedNames::new(patterns),
             per_user: vec![false; sealers.len()],
@@ -48,7 +48,7 @@ impl Protection {
             users: None,
             in_vain: InVain::default(),
             decoys: None,
-            plain,
+            misplaced,
             meters: None,
         }
     }
@@ -128,12 +128,31 @@ impl Protection {
 
     /// A plain value was read from a record of this pattern, where values are sealed.
     pub(crate) fn plain_value_read(&self, pattern: PatternId) {
-        self.plain.warn(pattern, &self.names);
+        self.misplaced.warn_of_plain(pattern, &self.names);
+    }
+
+    /// Notices a value that a client writes to a record of this pattern and that is an envelope already.
+    /// `opens` tries our keys on it.
+    pub(crate) fn notice_envelope(
+        &self,
+        value: &[u8],
+        pattern: PatternId,
+        opens: impl FnOnce() -> bool,
+    ) {
+        if !self.misplaced.is_envelope(value, pattern, opens) {
+            return;
+        }
+        if let Some(meters) = self.metered() {
+            meters.values.sealed_twice(pattern.index());
+        }
+        let sealer = self.sealer(pattern);
+        let seals = sealer.is_some_and(|sealer| sealer.mode().seals());
+        self.misplaced.warn_of_envelope(pattern, &self.names, seals);
     }
 
     /// A script goes to the server.
     pub(crate) fn script_forwarded(&self, command: &'static str) {
-        self.plain.script();
+        self.misplaced.script();
         if let Some(meters) = self.metered() {
             meters.traffic.script_forwarded(command);
         }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use waxseal_core::{Binding, SealError, UserKey};
+use waxseal_core::{Binding, Form, SealError, Sealer, UserKey};
 use waxseal_keys::measured;
 use waxseal_metrics::ValueMetrics;
 use waxseal_policy::{Place, RequestChange, ValueSlot};
@@ -174,6 +174,13 @@ impl Request<'_> {
         let meters = protection.metered().map(|meters| &meters.values);
         let since = meters.and_then(ValueMetrics::sealing_begins);
         let of_user = sealer.mode().seals() && protection.user(pattern, name).is_some();
+        protection.notice_envelope(value, pattern, || {
+            let opens = |sealer: &Sealer| matches!(sealer.open(value, binding), Ok(Some(it)) if it.form != Form::Plain);
+            match keys.get(slot.argument) {
+                Some(key) => opens(&sealer.clone().for_user(key.clone())),
+                None => opens(sealer),
+            }
+        });
         let stored = if !of_user {
             sealer.to_store(value, binding)
         } else {

@@ -25,6 +25,7 @@ mod reply_modes;
 mod rights;
 mod sameness;
 mod scripts;
+mod sealed_twice;
 mod servers;
 mod sockets;
 mod values;

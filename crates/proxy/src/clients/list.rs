@@ -1,28 +1,38 @@
 //! `CLIENT LIST` and `CLIENT INFO`: the server's lines become those of the proxy's clients.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
+use waxseal_policy::is;
 use waxseal_resp::{Items, Kind};
 
-use super::{Client, Clients, Connection, FIRST_ID, parse};
+use super::{Client, Clients, FIRST_ID, parse};
 use crate::pending::LabelKind;
 
 /// `CLIENT LIST` without a filter, which is sent where the filter names identifiers that no server knows.
 pub(crate) const LIST: &[u8] = b"*2\r\n$6\r\nCLIENT\r\n$4\r\nLIST\r\n";
 
-/// The identifiers that a `CLIENT LIST ID …` asks for, where one of them is of a client without a connection of
-/// its own.
+/// Identifiers that are looked for at most: more are left to the server.
+const MAX_IDS: usize = 10_000;
+
+/// The identifiers that a `CLIENT LIST ID …` asks for, in order, where one of them is of a client without a
+/// connection of its own.
 pub(crate) fn asked_ids(arguments: &[&[u8]]) -> Option<Vec<u64>> {
     let [_, _, filter, ids @ ..] = arguments else {
         return None;
     };
-    if !filter.eq_ignore_ascii_case(b"ID") || ids.is_empty() {
+    if !is(arguments, 1, "LIST")
+        || !filter.eq_ignore_ascii_case(b"ID")
+        || ids.is_empty()
+        || ids.len() > MAX_IDS
+    {
         return None;
     }
     let parsed = |id: &&[u8]| std::str::from_utf8(id).ok()?.parse::<u64>().ok();
-    let ids: Vec<u64> = ids.iter().map(parsed).collect::<Option<_>>()?;
-    ids.iter().any(|id| *id >= FIRST_ID).then_some(ids)
+    let mut ids: Vec<u64> = ids.iter().map(parsed).collect::<Option<_>>()?;
+    ids.sort_unstable();
+    ids.dedup();
+    ids.last().is_some_and(|id| *id >= FIRST_ID).then_some(ids)
 }
 
 impl Clients {
@@ -43,9 +53,16 @@ impl Clients {
             false => (&b""[..], text),
         };
         let clients = self.all();
+        let mut behind: HashMap<SocketAddr, Vec<&Client>> = HashMap::new();
+        for client in &clients {
+            if let Some(address) = client.upstream_address() {
+                behind.entry(address).or_default().push(client);
+            }
+        }
+        let is_asked = |id: u64| ids.is_none_or(|ids| ids.binary_search(&id).is_ok());
         let mut lines = Vec::with_capacity(text.len());
         for line in text.split_inclusive(|byte| *byte == b'\n') {
-            self.line(line, &clients, ids, &mut lines);
+            self.line(line, &behind, &is_asked, &mut lines);
         }
         let length = mark.len().saturating_add(lines.len());
         let kind = if verbatim { '=' } else { '$' };
@@ -55,35 +72,31 @@ impl Clients {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn line(&self, line: &[u8], clients: &[Arc<Client>], ids: Option<&[u64]>, out: &mut Vec<u8>) {
-        let is_asked = |id: u64| ids.is_none_or(|ids| ids.contains(&id));
-        let of_server = field(line, "id").and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
-        let Some(address) = field(line, "addr").and_then(parse) else {
-            if of_server.is_none_or(is_asked) {
-                out.extend_from_slice(line);
-            }
-            return;
-        };
-        if self.is_shared(address.to_string().as_bytes()) {
-            for client in clients {
-                if client.is_on_lane(address) && is_asked(client.id) {
-                    write_line(line, client, Some(client.id), out);
-                }
+    fn line(
+        &self,
+        line: &[u8],
+        behind: &HashMap<SocketAddr, Vec<&Client>>,
+        is_asked: &dyn Fn(u64) -> bool,
+        out: &mut Vec<u8>,
+    ) {
+        let address = field(line, "addr").and_then(parse);
+        let clients = address.and_then(|address| behind.get(&address));
+        let clients = clients.map(Vec::as_slice).unwrap_or_default();
+        if address.is_some_and(|address| self.is_shared(address.to_string().as_bytes())) {
+            for client in clients.iter().filter(|client| is_asked(client.id)) {
+                write_line(line, client, Some(client.id), out);
             }
             return;
         }
-        if !of_server.is_none_or(is_asked) {
+        let id = field(line, "id").and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
+        if !id.is_none_or(is_asked) {
             return;
         }
-        match clients.iter().find(|client| has_own(client, address)) {
-            Some(client) => write_line(line, client, None, out),
-            None => out.extend_from_slice(line),
+        match clients.first() {
+            Some(client) if client.has_own_connection() => write_line(line, client, None, out),
+            _ => out.extend_from_slice(line),
         }
     }
-}
-
-fn has_own(client: &Client, address: SocketAddr) -> bool {
-    matches!(client.connection(), Connection::Own(Some(own)) if own == address)
 }
 
 /// The value of a field of a line.
@@ -133,9 +146,10 @@ fn label(client: &Client, kind: LabelKind) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::OnceLock;
+    use std::sync::{Arc, OnceLock};
 
     use super::*;
+    use crate::clients::Connection;
 
     #[test]
     fn lines_are_those_of_clients() {
@@ -180,7 +194,7 @@ mod tests {
         assert_eq!(listed(None), format!("${}\r\n{all}\r\n", all.len()));
         let some = [lines[1].as_str(), &lines[2]].concat();
         assert_eq!(
-            listed(Some(&[two, 4])),
+            listed(Some(&[4, two])),
             format!("${}\r\n{some}\r\n", some.len())
         );
         let mut out = Vec::new();

@@ -1,12 +1,14 @@
 //! `CLIENT LIST`, `INFO` and `KILL`, and what a client calls its connection: answered for the proxy's clients, with
 //! the server's permission. A name never goes onto a lane, where it would be that of all clients of the lane.
 
-use waxseal_policy::is;
+use waxseal_policy::{Effect, is};
 use waxseal_resp::{write_bulk, write_request_head};
 
 use super::Talk;
-use crate::clients::kill::Kill;
-use crate::clients::list;
+use super::transaction::Reply;
+use crate::answers;
+use crate::clients::kill::{Kill, KillHere};
+use crate::clients::{Registration, list};
 use crate::pending::{Label, LabelKind, Pending, Shape};
 use crate::seal::Request;
 
@@ -14,6 +16,12 @@ use crate::seal::Request;
 pub(super) const MAX_LABEL: usize = 1024;
 
 impl Talk {
+    /// Whether a request is one of those that are sent alone: it can take long to answer, and what it means is
+    /// decided when it is its turn.
+    pub(super) fn is_sent_alone(&self, effect: Effect) -> bool {
+        matches!(effect, Effect::ListClients | Effect::KillClients) && self.transaction.is_none()
+    }
+
     /// `CLIENT LIST` and `CLIENT INFO`, outside a transaction.
     #[cold]
     pub(super) fn list_clients(&mut self, request: &Request<'_>, upstream: &mut Vec<u8>) {
@@ -24,6 +32,7 @@ impl Talk {
             None => request.raw,
         });
         let ids = ids.map(Vec::into_boxed_slice);
+        self.await_reply();
         self.expect(Pending::ClientList { ids });
     }
 
@@ -34,32 +43,53 @@ impl Talk {
         request: &Request<'_>,
         command: &'static str,
         upstream: &mut Vec<u8>,
+        client: &mut Vec<u8>,
     ) {
-        self.use_own_connection();
         let kill = match &self.registration {
             Some(registration) => registration.clients.kill(request.arguments),
             None => Kill::Forward,
         };
         match kill {
-            Kill::Forward => upstream.extend_from_slice(request.raw),
-            Kill::Readdressed { argument, address } => {
-                write_request_head(upstream, request.arguments.len());
-                for (index, word) in request.arguments.iter().enumerate() {
-                    match index == argument {
-                        true => write_bulk(upstream, address.as_bytes()),
-                        false => write_bulk(upstream, word),
-                    }
-                }
+            Kill::Refuse(filter) => {
+                self.count_refusal(Some(command), "means_shared_connections");
+                self.refuse(&answers::means_shared_connections(filter), client);
             }
-            Kill::Here { request, targets } => {
+            Kill::Forward => {
+                self.use_own_connection();
+                upstream.extend_from_slice(request.raw);
+                self.sent(command, Shape::AsItIs);
+            }
+            Kill::Here { request, kill } => {
+                self.use_own_connection();
                 write_request_head(upstream, request.len());
                 for word in request {
                     write_bulk(upstream, &word);
                 }
-                return self.expect(Pending::Kill(Box::new(targets)));
+                self.await_reply();
+                self.expect(Pending::Kill(Box::new(kill)));
             }
         }
-        self.sent(command, Shape::AsItIs);
+    }
+
+    /// The server has said whether clients may be killed here.
+    #[cold]
+    pub(super) fn kill_reply(&mut self, kill: &KillHere, reply: &Reply<'_>, client: &mut Vec<u8>) {
+        self.barrier = false;
+        let Some(Registration {
+            clients,
+            client: asking,
+        }) = &self.registration
+        else {
+            return;
+        };
+        if !reply.fine {
+            return;
+        }
+        let before = client.len();
+        self.closing |= kill.kill(clients, asking, reply.whole, client);
+        if reply.muted {
+            client.truncate(before);
+        }
     }
 
     /// A request went out that concerns the upstream connection as such.
@@ -84,7 +114,8 @@ impl Talk {
         let label = label_of(request);
         // One that is too long to be said again must stay where it was said.
         self.pinned |= label.request.is_none();
-        if self.shared && is_acceptable(&label.word) {
+        let word = request.arguments.last().copied().unwrap_or_default();
+        if self.shared && is_acceptable(word) {
             write_label(request.arguments, b"", upstream);
         } else {
             upstream.extend_from_slice(request.raw);
@@ -128,17 +159,18 @@ fn label_of(request: &Request<'_>) -> Label {
     let word = request.arguments.last().copied().unwrap_or_default();
     let short = request.raw.len() <= MAX_LABEL;
     let again = || {
-        let mut arguments = request.arguments.to_vec();
-        if let Some(container) = arguments.first_mut() {
-            *container = super::OWN_CLIENT;
-        }
+        let words: &[&[u8]] = match kind {
+            LabelKind::Name => &[super::OWN_CLIENT, b"SETNAME", word],
+            LabelKind::Library => &[super::OWN_CLIENT, b"SETINFO", b"LIB-NAME", word],
+            LabelKind::Version => &[super::OWN_CLIENT, b"SETINFO", b"LIB-VER", word],
+        };
         let mut out = Vec::with_capacity(request.raw.len());
-        write_label(&arguments, word, &mut out);
+        write_label(words, word, &mut out);
         out.into_boxed_slice()
     };
     Label {
         kind,
         request: short.then(again),
-        word: word.into(),
+        word: if short { word.into() } else { Box::default() },
     }
 }

@@ -79,7 +79,7 @@ impl Talk {
                 return self.list_clients(request, upstream);
             }
             Effect::KillClients if self.transaction.is_none() => {
-                return self.kill_clients(request, command, upstream);
+                return self.kill_clients(request, command, upstream, client);
             }
             _ => {}
         }

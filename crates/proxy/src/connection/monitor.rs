@@ -6,31 +6,16 @@ use super::reply_mode::Answering;
 /// How far a line is looked into for the command that it tells of.
 const MAX_HEAD: usize = 512;
 
-/// Where a line goes that begins with these bytes: `+1700000000.000001 [0 127.0.0.1:6000] "get" …`. `None` where
-/// more of it must be seen, or where it is none.
-pub(super) fn way(line: &[u8], answering: Answering) -> Option<Line> {
-    match line.get(1) {
-        None => return None,
-        Some(byte) if !byte.is_ascii_digit() => return Some(Line::Reply),
-        Some(_) => {}
-    }
-    if answering == Answering::Off {
-        return Some(Line::Goes(Way::Drop));
-    }
-    let head = line.get(..MAX_HEAD).unwrap_or(line);
-    let Some(at) = head.windows(3).position(|it| it == b"] \"") else {
-        let whole = head.len() == MAX_HEAD || head.contains(&b'\r');
-        return whole.then_some(Line::Goes(Way::Forward));
-    };
-    let word = head.get(at.saturating_add(3)..).unwrap_or_default();
-    if !word.contains(&b'"') && head.len() < MAX_HEAD && !word.contains(&b'\r') {
-        return None;
-    }
-    let own = OWN.iter().any(|own| word.starts_with(own));
-    Some(Line::Goes(if own { Way::Drop } else { Way::Forward }))
-}
+/// What requests of the proxy's own look like, and no others of those that matter to whoever monitors.
+const OWN: [&[u8]; 5] = [
+    b"\"hELLO\" \"3\"",
+    b"\"sELECT\" \"",
+    b"\"cLIENT\" \"REPLY\" \"ON\"",
+    b"\"cLIENT\" \"SETNAME\"",
+    b"\"cLIENT\" \"SETINFO\"",
+];
 
-/// What begins with these bytes while MONITOR is on.
+/// What begins with some bytes while MONITOR is on.
 pub(super) enum Line {
     /// A reply.
     Reply,
@@ -38,22 +23,40 @@ pub(super) enum Line {
     Goes(Way),
 }
 
-/// The words that requests of the proxy's own begin with.
-const OWN: [&[u8]; 3] = [b"hELLO\"", b"sELECT\"", b"cLIENT\""];
+/// What begins with these bytes: `+1700000000.000001 [0 127.0.0.1:6000] "get" …` is a line. `None` where more of it
+/// must be seen.
+pub(super) fn line(bytes: &[u8], answering: Answering) -> Option<Line> {
+    if !bytes.get(1)?.is_ascii_digit() {
+        return Some(Line::Reply);
+    }
+    if answering == Answering::Off {
+        return Some(Line::Goes(Way::Drop));
+    }
+    let head = bytes.get(..MAX_HEAD).unwrap_or(bytes);
+    let is_whole = head.len() == MAX_HEAD || head.contains(&b'\r');
+    let Some(at) = head.windows(2).position(|it| it == b"] ") else {
+        return is_whole.then_some(Line::Goes(Way::Forward));
+    };
+    let words = head.get(at.saturating_add(2)..).unwrap_or_default();
+    if OWN.iter().any(|own| words.starts_with(own)) {
+        return Some(Line::Goes(Way::Drop));
+    }
+    let may_become = OWN.iter().any(|own| own.starts_with(words));
+    (is_whole || !may_become).then_some(Line::Goes(Way::Forward))
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[track_caller]
-    fn goes(line: &str, expected: Option<bool>) {
-        let way = way(line.as_bytes(), Answering::On);
-        let shown = match way {
+    fn goes(text: &str, expected: Option<bool>) {
+        let shown = match line(text.as_bytes(), Answering::On) {
             None => None,
-            Some(Line::Reply) => panic!("{line}: a reply"),
+            Some(Line::Reply) => panic!("{text}: a reply"),
             Some(Line::Goes(way)) => Some(way == Way::Forward),
         };
-        assert_eq!(shown, expected, "{line}");
+        assert_eq!(shown, expected, "{text}");
     }
 
     #[test]
@@ -62,6 +65,10 @@ mod tests {
         goes("+17.5 [0 127.0.0.1:5] \"HELLO\" \"3\"\r\n", Some(true));
         goes("+17.5 [0 127.0.0.1:5] \"hello\" \"3\"\r\n", Some(true));
         goes("+17.5 [0 127.0.0.1:5] \"hELLO\" \"3\"\r\n", Some(false));
+        goes(
+            "+17.5 [0 127.0.0.1:5] \"cLIENT\" \"KILL\" \"ID\" \"3\"\r\n",
+            Some(true),
+        );
         goes("+17.5 [0 [::1]:5] \"sELECT\" \"3\"\r\n", Some(false));
         goes(
             "+17.5 [0 unix:/run/s] \"cLIENT\" \"REPLY\" \"ON\"\r\n",
@@ -70,18 +77,25 @@ mod tests {
         goes("+17.5 [0 lua] \"set\" \"] \\\"hELLO\\\"\"\r\n", Some(true));
         goes("+17.5 [0 127.0.0.1:5] \"hELLO", None);
         goes("+17.5 [0 127.0", None);
-        goes("+1", None);
         goes("+17.5 no such line\r\n", Some(true));
         goes(&format!("+17.5 {}", "x".repeat(MAX_HEAD)), Some(true));
+        assert!(line(b"+", Answering::On).is_none());
     }
 
     #[test]
     fn every_prefix_of_a_line_goes_where_the_line_goes_or_waits() {
-        let line = b"+17.5 [0 127.0.0.1:5] \"hELLO\" \"3\"\r\n";
-        for len in 1..=line.len() {
-            match way(&line[..len], Answering::On) {
-                None | Some(Line::Goes(Way::Drop)) => {}
-                Some(_) => panic!("{len}"),
+        for (text, is_own) in [
+            ("+17.5 [0 a:5] \"hELLO\" \"3\"\r\n", true),
+            ("+17.5 [0 a:5] \"hELLO\" \"2\"\r\n", false),
+        ] {
+            for len in 1..=text.len() {
+                match line(&text.as_bytes()[..len], Answering::On) {
+                    None => {}
+                    Some(Line::Goes(way)) => {
+                        assert_eq!(way == Way::Drop, is_own, "{len} of {text}");
+                    }
+                    Some(Line::Reply) => panic!("{len} of {text}"),
+                }
             }
         }
     }
@@ -89,7 +103,7 @@ mod tests {
     #[test]
     fn a_reply_is_none_of_its_lines() {
         assert!(matches!(
-            way(b"+RESET\r\n", Answering::On),
+            line(b"+RESET\r\n", Answering::On),
             Some(Line::Reply)
         ));
     }

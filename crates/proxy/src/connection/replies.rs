@@ -11,7 +11,6 @@ use super::reply_mode::{Answering, ReplyPermission};
 use super::transaction::Reply;
 use super::values::is_queued;
 use super::{Connection, Talk, monitor};
-use crate::clients::kill::Targets;
 use crate::keys::Wanted;
 use crate::login::LoginError;
 use crate::pending::{LabelKind, Left, Pending, Protocol, Shape};
@@ -219,7 +218,7 @@ impl Talk {
             }
         }
         if self.monitoring && first == b'+' {
-            match monitor::way(rest, self.answering) {
+            match monitor::line(rest, self.answering) {
                 None => return Ok(None),
                 Some(monitor::Line::Goes(way)) => return Ok(Some(Current::of(way))),
                 Some(monitor::Line::Reply) => {}
@@ -361,8 +360,9 @@ impl Talk {
             muted,
         };
         match pending {
-            Pending::Reply { .. } | Pending::ClientList { .. } => {}
-            Pending::Kill(targets) => self.kill_reply(&targets, &reply, client),
+            Pending::Reply { .. } => {}
+            Pending::ClientList { .. } => self.barrier = false,
+            Pending::Kill(kill) => self.kill_reply(&kill, &reply, client),
             Pending::Local(_) | Pending::Muted(_) => return Err(Unexplained::Pairing),
             Pending::Swallow { fatal: true } if !fine => {
                 return Err(Unexplained::Entrance(LoginError::of(whole)));
@@ -422,19 +422,6 @@ impl Talk {
             }
             Pending::Reset => self.reset(reply.fine),
             _ => {}
-        }
-    }
-
-    /// The server has said whether clients may be killed here.
-    #[cold]
-    fn kill_reply(&self, targets: &Targets, reply: &Reply<'_>, client: &mut Vec<u8>) {
-        if !reply.fine {
-            return;
-        }
-        let before = client.len();
-        targets.kill(reply.whole, client);
-        if reply.muted {
-            client.truncate(before);
         }
     }
 

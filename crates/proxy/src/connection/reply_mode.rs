@@ -108,7 +108,8 @@ impl Talk {
 
     /// Whether the connection may be one of RESP2 with subscriptions, which servers let do little else.
     fn may_be_subscriber(&self) -> bool {
-        let subscribes = |pending: &Pending| matches!(pending, Pending::Acknowledged { .. });
+        let subscribes =
+            |pending: &Pending| matches!(pending.unmuted(), Pending::Acknowledged { .. });
         self.protocol == Protocol::Resp2
             && (self.replying || self.subscriptions.any() || self.pending.iter().any(subscribes))
     }

@@ -196,6 +196,9 @@ impl Talk {
         {
             return One::Again(Next::Replies);
         }
+        if self.is_sent_alone(effect) && (self.replying || !self.pending.is_empty()) {
+            return One::Again(Next::Replies);
+        }
         if self.transaction.is_some() && cuts_a_transaction(effect) {
             self.count_refusal(command, "in_transaction");
             self.refuse(&answers::refused_in_transaction(name), client);

@@ -145,11 +145,11 @@ impl Talk {
         }
         if fine {
             self.transaction_ended();
-        } else if self.confirmed.in_transaction
-            && let Some(refusal) = refusal
-        {
+        } else if self.confirmed.in_transaction {
             let transaction = self.transaction.get_or_insert_default();
-            transaction.refusal.get_or_insert(refusal);
+            if let Some(refusal) = refusal {
+                transaction.refusal.get_or_insert(refusal);
+            }
         }
     }
 
@@ -191,7 +191,15 @@ impl Talk {
 
 /// Whether what a request does to the connection differs within a transaction.
 pub(super) fn depends_on_transaction(effect: Effect) -> bool {
-    cuts_a_transaction(effect) || matches!(effect, Effect::Watch | Effect::Unwatch | Effect::Label)
+    cuts_a_transaction(effect)
+        || matches!(
+            effect,
+            Effect::Watch
+                | Effect::Unwatch
+                | Effect::Label
+                | Effect::ListClients
+                | Effect::KillClients
+        )
 }
 
 /// What would change the connection in the middle of the replies of a transaction.

@@ -477,3 +477,19 @@ fn a_reply_under_way_may_be_what_ends_a_transaction() {
             .contains("-SEALREFUSED HELLO inside a transaction")
     );
 }
+
+#[test]
+fn a_discard_that_fails_leaves_the_transaction_open_for_what_comes_behind_it() {
+    let mut pair = Pair::new();
+    pair.send(&["MULTI", "DISCARD", "GET other"]);
+    pair.answer("+OK -NOPERM~x");
+    pair.sent();
+    pair.send(&["HELLO 3"]);
+    // It is inside the transaction, and not sent.
+    assert!(pair.sent().is_empty());
+    pair.answer("+QUEUED");
+    assert!(
+        pair.got()
+            .contains("-SEALREFUSED HELLO inside a transaction")
+    );
+}

@@ -267,6 +267,97 @@ fn clients_are_killed_by_name_where_the_server_knows_that() {
 }
 
 #[test]
+fn filters_that_all_shared_connections_pass_kill_nobody() {
+    for upstream in UPSTREAMS {
+        let redis = RedisServer::builder().flavor(Flavor::Valkey).start();
+        let pair = Pair::before(redis, upstream, &["--workers", "2"]);
+        let mut unnamed = pair.wire();
+        assert_eq!(unnamed.ask(&["PING"]), "+PONG\r\n");
+        let mut others: Vec<Wire> = (0..2)
+            .map(|at| named(&pair, &format!("other{at}")))
+            .collect();
+        let mut operator = pair.wire();
+        let address = unnamed.local_address();
+        // As the server: a client without a name has no empty one.
+        assert_eq!(
+            operator.ask(&["CLIENT", "KILL", "NAME", ""]),
+            ":0\r\n",
+            "{upstream}"
+        );
+        for filters in [
+            &["NOT-NAME", "other0"][..],
+            &["TYPE", "normal", "not-addr", &address],
+            &["NOT-ID", "4503599627370496", "1"],
+            &["NOT-LIB-NAME", "x"],
+        ] {
+            let reply = operator.ask(&[&["CLIENT", "KILL"][..], filters].concat());
+            assert!(
+                reply.starts_with("-SEALREFUSED CLIENT KILL NOT-"),
+                "{upstream}: {reply:?}"
+            );
+        }
+        assert!(lives(&mut unnamed), "{upstream}");
+        assert!(others.iter_mut().all(lives), "{upstream}");
+    }
+}
+
+#[test]
+fn clients_of_a_unix_socket_share_an_address_and_are_killed_together() {
+    for upstream in UPSTREAMS {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("w.sock");
+        let listen = format!("unix:{}", path.display());
+        let pair = Pair::with(upstream, &["--workers", "2", "--listen", &listen]);
+        let mut victims: Vec<Wire> = (0..3).map(|_| Wire::unix(&path)).collect();
+        assert!(victims.iter_mut().all(lives));
+        assert!(victims[0].ask(&["CLIENT", "ID"]).starts_with(":"));
+        let mut operator = Wire::unix(&path);
+        let mut other = named(&pair, "other");
+        let address = format!("{}:0", path.display());
+        let reply = operator.ask(&["CLIENT", "KILL", "ADDR", &address]);
+        assert_eq!(reply, ":3\r\n", "{upstream}");
+        for victim in &mut victims {
+            assert!(happens(|| !lives(victim)), "{upstream}");
+        }
+        // It spares itself by that form, and not by the other.
+        assert!(lives(&mut operator), "{upstream}");
+        assert_eq!(
+            operator.ask(&["CLIENT", "KILL", &address]),
+            "+OK\r\n",
+            "{upstream}"
+        );
+        assert!(happens(|| !lives(&mut operator)), "{upstream}");
+        assert!(lives(&mut other), "{upstream}");
+    }
+}
+
+#[test]
+fn lists_that_are_asked_for_in_one_go_come_one_after_the_other() {
+    for upstream in UPSTREAMS {
+        let pair = Pair::with(upstream, &["--workers", "1"]);
+        let wires: Vec<Wire> = (0..3).map(|at| named(&pair, &format!("n{at}"))).collect();
+        let mut operator = pair.wire();
+        let all = [
+            request(&["CLIENT", "LIST"]).repeat(50),
+            request(&["CLIENT", "KILL", "ID", "4503599627379999"]).repeat(50),
+            request(&["PING"]),
+        ];
+        operator.send(&all.concat());
+        for _ in 0..50 {
+            assert_eq!(
+                lines(&operator.reply()).len(),
+                wires.len() + 1,
+                "{upstream}"
+            );
+        }
+        for _ in 0..50 {
+            assert_eq!(operator.reply(), ":0\r\n", "{upstream}");
+        }
+        assert_eq!(operator.reply(), "+PONG\r\n", "{upstream}");
+    }
+}
+
+#[test]
 fn what_the_proxy_says_to_the_server_is_not_monitored() {
     for upstream in UPSTREAMS {
         let pair = Pair::with(upstream, &["--workers", "1"]);

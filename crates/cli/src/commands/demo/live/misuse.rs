@@ -1,5 +1,5 @@
 //! What goes wrong around a proxy, so that one sees it counted: refused commands, values that were moved,
-//! too large, opened by somebody who should not, and clients that hang or are too many.
+//! sealed twice, too large, opened by somebody who should not, and clients that hang or are too many.
 
 use std::time::Duration;
 
@@ -64,6 +64,9 @@ async fn moved(live: &Live, wire: &mut Wire, home: &str) -> Result<(), Failure> 
         .put(&name, &Slot::Whole, &stored, Expiry::After(TTL))
         .await?;
     ask(wire, "moved", &["GET", &away]).await?;
+    // As an application does that encrypts by itself.
+    wire.send(&[b"SET", home.as_bytes(), &stored]).await?;
+    wire.reply().await?;
     // One that does not open would keep its key in use.
     live.store.delete(&name).await?;
     Ok(())

@@ -1,0 +1,171 @@
+//! Values that are not in the form that they should be in. Plain ones that are read under a protected pattern while
+//! the mode seals: they were written past the proxy, by a script that makes up names, or before the migration. And
+//! envelopes that a client writes: its application encrypts by itself. The log says so, with the pattern and never
+//! the record, at most once an hour for each pattern.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use waxseal_core::Shape;
+use waxseal_policy::{PatternId, ProtectedNames};
+
+/// How often one pattern is told of.
+const INTERVAL: Duration = Duration::from_secs(3600);
+
+/// After a Base64 value that was no envelope, how long others of its pattern are taken for none: trying the keys
+/// costs as much as sealing does.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What has been told of values in another form than they should be in.
+pub(crate) struct Misplaced {
+    plain: Intervals,
+    sealed_twice: Intervals,
+    /// When a value that may be a classic envelope is tried again.
+    classic: Intervals,
+    /// Scripts that were forwarded.
+    scripts: AtomicU64,
+}
+
+/// For each pattern, when something is due again: seconds from the start.
+struct Intervals {
+    start: Instant,
+    next: Vec<AtomicU64>,
+}
+
+impl Misplaced {
+    /// For so many patterns.
+    pub(crate) fn new(patterns: usize) -> Self {
+        Self {
+            plain: Intervals::new(patterns),
+            sealed_twice: Intervals::new(patterns),
+            classic: Intervals::new(patterns),
+            scripts: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether a value that a client writes is an envelope under a key of ours.
+    pub(crate) fn is_envelope(
+        &self,
+        value: &[u8],
+        pattern: PatternId,
+        opens: impl FnOnce() -> bool,
+    ) -> bool {
+        match Shape::of(value) {
+            Shape::Sealed { .. } => opens(),
+            Shape::MaybeClassic if self.classic.has_come(pattern) => {
+                let opens = opens();
+                if !opens {
+                    self.classic.postpone(pattern, RETRY_INTERVAL);
+                }
+                opens
+            }
+            _ => false,
+        }
+    }
+
+    /// A client wrote an envelope to a record of this pattern.
+    pub(crate) fn warn_of_envelope(&self, pattern: PatternId, names: &ProtectedNames, seals: bool) {
+        if !self.sealed_twice.is_due(pattern) {
+            return;
+        }
+        let pattern = names.pattern(pattern).shown();
+        let effect = match seals {
+            true => "and is sealed once more: what the application gets back is its own envelope",
+            false => {
+                "and is opened when it is read: the application gets the value instead of its envelope"
+            }
+        };
+        tracing::warn!(
+            "a value that was written under {pattern} is encrypted already, under a key of ours, {effect}; \
+             the application encrypts by itself: switch that off behind the proxy \
+             (ENABLE_REDIS_ENCRYPTION=false there), see docs/proxy.md"
+        );
+    }
+
+    /// A script was forwarded.
+    pub(crate) fn script(&self) {
+        self.scripts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A plain value was read from a record of this pattern.
+    pub(crate) fn warn_of_plain(&self, pattern: PatternId, names: &ProtectedNames) {
+        if !self.plain.is_due(pattern) {
+            return;
+        }
+        let pattern = names.pattern(pattern).shown();
+        let scripts = match self.scripts.load(Ordering::Relaxed) {
+            0 => "no script was forwarded since the start".to_owned(),
+            1 => "1 script was forwarded since the start".to_owned(),
+            count => format!("{count} scripts were forwarded since the start"),
+        };
+        tracing::warn!(
+            "a plain value was read under {pattern}: it was written past the proxy, by a script that \
+             makes up names ({scripts}), or before the migration; `waxseal audit` counts them, \
+             `waxseal migrate` seals them"
+        );
+    }
+}
+
+impl Intervals {
+    fn new(patterns: usize) -> Self {
+        Self {
+            start: Instant::now(),
+            next: (0..patterns).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    /// Whether something is due for this pattern, of which `false` is then said for an interval.
+    fn is_due(&self, pattern: PatternId) -> bool {
+        let Some(next) = self.next.get(pattern.index()) else {
+            return false;
+        };
+        let now = self.start.elapsed().as_secs();
+        let due = next.load(Ordering::Relaxed);
+        let after = now.saturating_add(INTERVAL.as_secs());
+        // Of several threads one tells.
+        now >= due
+            && next
+                .compare_exchange(due, after, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    /// Whether it is time for this pattern.
+    fn has_come(&self, pattern: PatternId) -> bool {
+        let next = self.next.get(pattern.index());
+        next.is_some_and(|next| self.start.elapsed().as_secs() >= next.load(Ordering::Relaxed))
+    }
+
+    /// It is not before so much time has passed.
+    fn postpone(&self, pattern: PatternId, by: Duration) {
+        if let Some(next) = self.next.get(pattern.index()) {
+            let then = self
+                .start
+                .elapsed()
+                .saturating_add(by)
+                .as_secs()
+                .saturating_add(1);
+            next.store(then, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use waxseal_policy::RecordPattern;
+
+    use super::*;
+
+    #[test]
+    fn each_pattern_is_told_of_once_in_a_while() {
+        let parse = |text| RecordPattern::parse(text).unwrap();
+        let names = ProtectedNames::new(vec![parse("wa:*"), parse("sess:*")]);
+        let reads = Intervals::new(2);
+        for (id, _) in names.iter() {
+            assert!(reads.is_due(id) || id.index() > 1);
+            assert!(!reads.is_due(id));
+            if id.index() == 1 {
+                break;
+            }
+        }
+    }
+}
