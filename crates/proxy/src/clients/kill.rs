@@ -19,6 +19,8 @@ const MAX_BYTES: usize = 8 * 1024;
 pub(crate) enum Kill {
     /// The server does it all.
     Forward,
+    /// The server does it all, with these arguments: the identifier is one of its own.
+    Readdressed(Vec<Vec<u8>>),
     /// This filter tells connections by what the proxy's have in common: all clients of a lane would be hit.
     Refuse(&'static str),
     /// These arguments are sent, and the proxy does its part when the server has allowed it.
@@ -141,6 +143,13 @@ impl Clients {
             _ => false,
         };
         let is_aimed = parsed.filters.iter().any(aims);
+        let of_server = |filter: &Filter| match filter {
+            Filter::Ids(ids) => ids.iter().all(|id| *id < FIRST_ID),
+            _ => false,
+        };
+        if is_aimed && parsed.filters.iter().any(of_server) {
+            return Kill::Readdressed(self.readdressed(arguments));
+        }
         let names = |filter: &Filter| matches!(filter, Filter::Name(_));
         let request = match is_aimed {
             true => aimed_at_nobody(parsed.others),
@@ -158,6 +167,26 @@ impl Clients {
                 skip_me: parsed.skip_me.unwrap_or(true),
             },
         }
+    }
+
+    /// These arguments with the addresses of connections in the place of those of clients.
+    fn readdressed(&self, arguments: &[&[u8]]) -> Vec<Vec<u8>> {
+        let mut readdressed: Vec<Vec<u8>> = arguments.iter().map(|it| it.to_vec()).collect();
+        for (index, name) in arguments.iter().enumerate() {
+            let of_connection = |address: &Vec<u8>| {
+                let all = self.all();
+                let mut clients = all.iter().filter(|it| it.address.as_bytes() == address);
+                let client = clients.find(|it| it.has_own_connection())?;
+                client.upstream_address()
+            };
+            if name.eq_ignore_ascii_case(b"ADDR")
+                && let Some(address) = readdressed.get_mut(index.saturating_add(1))
+                && let Some(own) = of_connection(address)
+            {
+                *address = own.to_string().into_bytes();
+            }
+        }
+        readdressed
     }
 
     /// Whether this is the address of a client, or of a connection that belongs to no one client.
@@ -273,11 +302,14 @@ mod tests {
         let clients = Arc::new(Clients::default());
         let client = clients.register("10.0.0.9:1".to_owned());
         let id = client.client.id.to_string();
+        let own = "10.0.0.1:7".parse().ok();
+        client.client.moved_to(super::super::Connection::Own(own));
         let what = |words: &str| {
             let words: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
             match clients.kill(&words) {
                 Kill::Forward => "forward".to_owned(),
                 Kill::Refuse(filter) => format!("refuse {filter}"),
+                Kill::Readdressed(request) => String::from_utf8(request.join(&b' ')).unwrap(),
                 Kill::Here { request, .. } => String::from_utf8(request.join(&b' ')).unwrap(),
             }
         };
@@ -300,6 +332,10 @@ mod tests {
             ("CLIENT KILL ID 7", "forward".to_owned()),
             ("CLIENT KILL ADDR 10.0.0.9:1 LADDR x", "forward".to_owned()),
             ("CLIENT KILL ADDR 10.0.0.9:1 ID", "forward".to_owned()),
+            (
+                "CLIENT KILL ID 7 ADDR 10.0.0.9:1",
+                "CLIENT KILL ID 7 ADDR 10.0.0.1:7".to_owned(),
+            ),
             ("CLIENT KILL NAME me", "CLIENT KILL NAME me".to_owned()),
             ("CLIENT KILL USER default", "forward".to_owned()),
             ("CLIENT KILL not-name me", "refuse NOT-NAME".to_owned()),

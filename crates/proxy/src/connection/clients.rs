@@ -59,12 +59,14 @@ impl Talk {
                 upstream.extend_from_slice(request.raw);
                 self.sent(command, Shape::AsItIs);
             }
+            Kill::Readdressed(request) => {
+                self.use_own_connection();
+                write_request(&request, upstream);
+                self.sent(command, Shape::AsItIs);
+            }
             Kill::Here { request, kill } => {
                 self.use_own_connection();
-                write_request_head(upstream, request.len());
-                for word in request {
-                    write_bulk(upstream, &word);
-                }
+                write_request(&request, upstream);
                 self.await_reply();
                 self.expect(Pending::Kill(Box::new(kill)));
             }
@@ -129,6 +131,13 @@ impl Talk {
             registration.client.set_label(label.kind, &label.word);
         }
         self.labels.set(label);
+    }
+}
+
+fn write_request(words: &[Vec<u8>], out: &mut Vec<u8>) {
+    write_request_head(out, words.len());
+    for word in words {
+        write_bulk(out, word);
     }
 }
 

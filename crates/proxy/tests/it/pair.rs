@@ -180,7 +180,7 @@ impl Pair {
     /// The same after the server has said that replies may be switched off.
     pub(crate) fn with_reply_modes(mut self) -> Self {
         self.send(&["CLIENT REPLY SKIP", "PING"]);
-        assert_sent(&self.sent(), &["CLIENT REPLY ON"]);
+        assert_sent(&self.sent(), &["cLIENT REPLY ON"]);
         self.answer("+OK");
         assert_sent(&self.sent(), &["PING"]);
         self.answer("+PONG");

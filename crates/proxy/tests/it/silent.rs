@@ -203,7 +203,7 @@ fn replies_are_not_switched_off_before_the_server_has_said_that_they_may_be() {
         let mode = format!("CLIENT REPLY {mode}");
         let mut pair = Pair::new();
         pair.send(&["GET wa:1", &mode, "GET wa:2", "GET wa:3"]);
-        assert_sent(&pair.sent(), &["GET wa:1", "CLIENT REPLY ON"]);
+        assert_sent(&pair.sent(), &["GET wa:1", "cLIENT REPLY ON"]);
         // It may not: that is the answer, and what follows has its own.
         pair.answer("@wa:1=a -NOPERM~x");
         assert_sent(&pair.sent(), &["GET wa:2", "GET wa:3"]);
@@ -211,7 +211,7 @@ fn replies_are_not_switched_off_before_the_server_has_said_that_they_may_be() {
         assert_eq!(pair.got(), to_client("@wa:1=a -NOPERM~x @wa:2=b @wa:3=c"));
         // Rights can change: it is asked again.
         pair.send(&[&mode]);
-        assert_sent(&pair.sent(), &["CLIENT REPLY ON"]);
+        assert_sent(&pair.sent(), &["cLIENT REPLY ON"]);
         pair.answer("+OK");
         pair.send(&["CLIENT REPLY ON"]);
         pair.sent();
@@ -225,7 +225,7 @@ fn replies_are_not_switched_off_before_the_server_has_said_that_they_may_be() {
 fn a_subscriber_is_asked_for_again_whether_replies_may_be_switched_off() {
     let mut pair = Pair::new().with_reply_modes();
     pair.send(&["SUBSCRIBE a", "CLIENT REPLY OFF", "PING"]);
-    assert_sent(&pair.sent(), &["SUBSCRIBE a", "CLIENT REPLY ON"]);
+    assert_sent(&pair.sent(), &["SUBSCRIBE a", "cLIENT REPLY ON"]);
     pair.answer("*3 'subscribe 'a :1 -ERR~only~a~few");
     assert_sent(&pair.sent(), &["PING"]);
     pair.answer("*2 'pong '");
