@@ -46,7 +46,7 @@ fn entry_of(key: &Key, clock: Clock) -> Markup {
                 @if let Some(created) = key.created_ms { div { dt { "age" } dd { (clock.age(created)) } } }
                 div {
                     dt { "values sealed" }
-                    dd { @match key.seals { Some(seals) => (thousands(seals)), None => "–" } }
+                    dd { @match key.seals { Some(seals) => span data-is="seals" { (thousands(seals)) }, None => "–" } }
                 }
                 div { dt { "next" } dd { (next(&key.next, clock)) } }
                 div class="wide" {
