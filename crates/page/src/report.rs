@@ -85,7 +85,7 @@ fn parts(
         ("todo", "What to do", verdict::advice(report)),
         (
             "coverage",
-            "How records lie",
+            "Stored values",
             coverage::list(&report.patterns.iter().map(row).collect::<Vec<_>>()),
         ),
     ];

@@ -47,7 +47,7 @@ fn served(phase: &Phase) -> Option<Result<(), &str>> {
         Phase::Stopping => Some(Err("the process is stopping")),
         Phase::Running { clients } => {
             let clients = clients.as_ref()?;
-            Some(clients.as_ref().map(|()| ()).map_err(String::as_str))
+            Some(clients.as_ref().copied().map_err(String::as_str))
         }
     }
 }
@@ -204,7 +204,7 @@ pub(super) fn sweeps(sweeps: &[SweepRow], clock: Clock) -> Markup {
                     thead {
                         tr {
                             th scope="col" { "task" } th scope="col" class="number" { "progress" }
-                            th scope="col" { "last end" } th scope="col" { "values" }
+                            th scope="col" { "last end" } th scope="col" { "values in all passes" }
                         }
                     }
                     tbody {

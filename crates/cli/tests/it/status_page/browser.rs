@@ -53,6 +53,26 @@ fn the_page_is_quick_accessible_readable_everywhere_and_live() {
     let seen = clients::node("status-page.mjs", proxy.port(), &arguments);
     let seen: Value = serde_json::from_str(&seen).unwrap();
 
+    assert_is_sound(&seen, port);
+    assert_is_seen_at_once(&seen);
+    // What came by an event is what metrics tell at the same time.
+    let sealed = metrics(port).sum("waxseal_seals_total", &[("result", "ok")]);
+    assert_eq!(seen["selection"]["during"], seen["live"]["after"]);
+    let shown = seen["selection"]["after"]
+        .as_str()
+        .unwrap()
+        .replace(',', "");
+    assert_eq!(shown.parse::<f64>().unwrap(), sealed);
+    for name in ["light-wide", "light-narrow", "dark-wide", "dark-narrow"] {
+        let picture = fs::read(folder.join(format!("status-{name}.png"))).unwrap();
+        assert!(picture.starts_with(b"\x89PNG"), "{name}");
+    }
+    proxy.stop();
+}
+
+/// It loads quickly, asks nobody else, and axe and the console have nothing to say.
+#[track_caller]
+fn assert_is_sound(seen: &Value, port: u16) {
     let list = |name: &str| seen[name].as_array().unwrap().clone();
     // Each of the four was opened for the first time; one of them may have met a busy machine.
     let quickest = list("loads")
@@ -81,14 +101,12 @@ fn the_page_is_quick_accessible_readable_everywhere_and_live() {
     assert_eq!(seen["without_scripts"]["checked"], "Checking");
     assert_ne!(seen["without_scripts"]["sealed"], "0");
     assert_eq!(seen["without_scripts"]["sealed"], seen["live"]["before"]);
-    // What came by an event is what metrics tell at the same time.
-    let sealed = metrics(port).sum("waxseal_seals_total", &[("result", "ok")]);
-    assert_eq!(seen["selection"]["during"], seen["live"]["after"]);
-    let shown = seen["selection"]["after"]
-        .as_str()
-        .unwrap()
-        .replace(',', "");
-    assert_eq!(shown.parse::<f64>().unwrap(), sealed);
+}
+
+/// The verdict, the keys and the signs.
+#[track_caller]
+fn assert_is_seen_at_once(seen: &Value) {
+    let list = |name: &str| seen[name].as_array().unwrap().clone();
     // Where a window has a height of 800 pixels, all of it is seen at once.
     let places = seen["above_the_fold"].as_object().unwrap();
     assert_eq!(places.len(), 6);
@@ -107,11 +125,6 @@ fn the_page_is_quick_accessible_readable_everywhere_and_live() {
     assert!(sign.starts_with("data:image/svg+xml,"), "{sign}");
     assert_eq!(seen["ticks"]["changed"], true, "{}", seen["ticks"]);
     links_lead_somewhere(&list("links"));
-    for name in ["light-wide", "light-narrow", "dark-wide", "dark-narrow"] {
-        let picture = fs::read(folder.join(format!("status-{name}.png"))).unwrap();
-        assert!(picture.starts_with(b"\x89PNG"), "{name}");
-    }
-    proxy.stop();
 }
 
 /// What the page links to of the documentation is there, with the heading.
