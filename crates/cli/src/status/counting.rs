@@ -24,6 +24,8 @@ const RATE: u32 = 5_000;
 const LATENCY: Duration = Duration::from_millis(10);
 /// After the start, when applications come back all at once.
 const START_DELAY: Duration = Duration::from_secs(2);
+/// After a count that found no record at all: applications may begin any minute.
+const EMPTY_INTERVAL: Duration = Duration::from_secs(600);
 /// After a failure.
 const RETRY_DELAY: Duration = Duration::from_secs(60);
 
@@ -173,10 +175,14 @@ pub(super) async fn run(shared: Arc<Shared>, setup: Arc<Setup>, every: Option<Du
                 let found = counted.patterns.iter();
                 let found = found.map(|(name, _, lying)| (&**name, *lying));
                 metrics.counted(counted.began_ms().unwrap_or_default(), found);
+                let pause = match counted.is_of_nothing() {
+                    true => every.map(|every| every.min(EMPTY_INTERVAL)),
+                    false => every,
+                };
                 shared.known().counted = counted;
                 let next =
-                    every.map_or(Activity::OnDemand, |every| Activity::Waiting(after(every)));
-                wait(&shared, every, next).await;
+                    pause.map_or(Activity::OnDemand, |pause| Activity::Waiting(after(pause)));
+                wait(&shared, pause, next).await;
             }
             Err(failure) => {
                 let pause = every.map_or(RETRY_DELAY, |every| RETRY_DELAY.min(every));
