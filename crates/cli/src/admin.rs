@@ -59,6 +59,11 @@ impl RunningAdmin {
         Self { watch, task }
     }
 
+    /// The process waits for this before it serves anybody.
+    pub(crate) fn waiting(&self, why: &str) {
+        self.watch.waiting(why);
+    }
+
     /// The process lets what is under way come to its end.
     pub(crate) fn stopping(&self) {
         self.watch.stopping();

@@ -1,6 +1,7 @@
 //! What the status page of this process shows: gathered in the background, put together when somebody
 //! looks. Every figure is read from what metrics tell as well, so that both say the same.
 
+mod checks;
 mod counting;
 mod figures;
 mod history;
@@ -10,13 +11,13 @@ mod warnings;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 use waxseal_metrics::Snapshot;
-use waxseal_page::status::{Doctor, Process, Status};
-use waxseal_proxy::{Source, Upstream};
+use waxseal_page::status::{Doctor, Phase, Process, Status};
+use waxseal_proxy::{CheckRequest, Source, Upstream};
 
-use crate::commands::look_around;
 use crate::setup::{Setup, now_ms};
 use counting::Counted;
 use history::{EVERY, History};
@@ -25,13 +26,7 @@ use keys::KeysView;
 /// How long the server may take until it counts as away.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Between two looks at the keyring and who uses it.
-const KEYS_EVERY: Duration = Duration::from_secs(5);
-/// Between two looks of the doctor, which cost the store a few hundred reads.
-const DOCTOR_EVERY: Duration = Duration::from_secs(600);
-/// After the start, until this process is among those that report to the keyring.
-const DOCTOR_WAITS: Duration = Duration::from_secs(3);
-/// A doctor who takes longer waits for a store that does not answer.
-const DOCTOR_PATIENCE: Duration = Duration::from_secs(60);
+const KEYS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Gathers what the page shows, until it is dropped.
 pub(crate) struct Watch {
@@ -44,6 +39,10 @@ struct Shared {
     /// `None` for a process without clients.
     upstream: Option<Arc<Upstream>>,
     known: Mutex<Known>,
+    /// Wakes the counting.
+    count: Notify,
+    /// Wakes the doctor.
+    doctor: Notify,
 }
 
 /// What is known at this moment.
@@ -52,13 +51,23 @@ struct Known {
     history: History,
     /// Why the server cannot be used, as asked last.
     server: Option<&'static str>,
+    /// What the process waits for before it serves anybody.
+    waits_for: Option<String>,
     /// Whether everything is open that the process needs.
     started: bool,
     /// Whether it takes no new clients any more.
     stopping: bool,
     keys: KeysView,
+    /// Whether records are counted without being asked for.
+    counts_regularly: bool,
     counted: Counted,
     doctor: Option<Doctor>,
+    /// Whether the doctor is at work.
+    is_checking: bool,
+    /// Whether the doctor did not come to an end the last time.
+    doctor_hangs: bool,
+    /// When a reader wanted everything checked again.
+    asked: Option<Instant>,
 }
 
 impl Watch {
@@ -68,15 +77,21 @@ impl Watch {
             process,
             upstream,
             known: Mutex::default(),
+            count: Notify::new(),
+            doctor: Notify::new(),
         });
         let tasks = vec![spawn(sample(shared.clone()))];
         Self { shared, tasks }
     }
 
-    /// What the page shows, for whoever serves it.
-    pub(crate) fn source(&self) -> Source {
-        let shared = self.shared.clone();
-        Arc::new(move || shared.status())
+    /// The source of the page.
+    pub(crate) fn source(&self) -> Arc<dyn Source> {
+        self.shared.clone()
+    }
+
+    /// The process waits for this before it serves anybody.
+    pub(crate) fn waiting(&self, why: &str) {
+        self.shared.known().waits_for = Some(why.to_owned());
     }
 
     /// The process lets what is under way come to its end.
@@ -86,18 +101,22 @@ impl Watch {
 
     /// Goes on with the rest, once store and keys are open. Records are counted so often.
     pub(crate) fn follow(&mut self, setup: &Arc<Setup>, count_every: Option<Duration>) {
-        self.shared.known().started = true;
-        self.tasks
-            .push(spawn(watch_keys(self.shared.clone(), setup.clone())));
-        self.tasks
-            .push(spawn(call_doctor(self.shared.clone(), setup.clone())));
-        match count_every {
-            Some(every) => {
-                let counting = counting::run(self.shared.clone(), setup.clone(), every);
-                self.tasks.push(spawn(counting));
-            }
-            None => self.shared.known().counted = Counted::never(),
+        {
+            let mut known = self.shared.known();
+            known.started = true;
+            known.counts_regularly = count_every.is_some();
         }
+        let both = || (self.shared.clone(), setup.clone());
+        let tasks = {
+            let [keys, doctor, store, counting] = [both(), both(), both(), both()];
+            [
+                spawn(watch_keys(keys.0, keys.1)),
+                spawn(checks::run_doctor_periodically(doctor.0, doctor.1)),
+                spawn(checks::watch_store(store.0, store.1)),
+                spawn(counting::run(counting.0, counting.1, count_every)),
+            ]
+        };
+        self.tasks.extend(tasks);
     }
 }
 
@@ -114,6 +133,21 @@ impl Shared {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn phase(&self, known: &Known) -> Phase {
+        match (known.stopping, known.started) {
+            (true, _) => Phase::Stopping,
+            (false, false) => Phase::Starting,
+            (false, true) => Phase::Running {
+                clients: self.upstream.as_ref().map(|_| match known.server {
+                    Some(why) => Err(format!("the server cannot be used: {why}")),
+                    None => Ok(()),
+                }),
+            },
+        }
+    }
+}
+
+impl Source for Shared {
     fn status(&self) -> Status {
         let now = Snapshot::take().unwrap_or_default();
         let known = self.known();
@@ -121,15 +155,21 @@ impl Shared {
         Status {
             process: self.process.clone(),
             now_ms: now_ms(),
+            phase: self.phase(&known),
             warnings: warnings::of(&now, &known, has_clients),
-            figures: figures::figures(&now, &known, has_clients),
+            figures: figures::figures(&now, has_clients),
             coverage: known.counted.coverage(),
-            keys: known.keys.shown(&known.counted),
+            keys: known.keys.shown(&known.counted, &now),
             traffic: known.history.traffic(has_clients),
             refused: has_clients.then(|| figures::refused(&now)),
             sweeps: figures::sweeps(&now),
             doctor: known.doctor.clone(),
+            is_checking: known.is_checking,
         }
+    }
+
+    fn check(&self) -> CheckRequest {
+        self.check_for_reader()
     }
 }
 
@@ -154,27 +194,24 @@ async fn sample(shared: Arc<Shared>) {
     }
 }
 
+/// Reads the keys again and again. Once a key is in another state, what was counted and checked before says
+/// nothing about it.
 async fn watch_keys(shared: Arc<Shared>, setup: Arc<Setup>) {
-    let mut tick = interval(KEYS_EVERY);
+    let mut tick = interval(KEYS_INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut is_first = true;
     loop {
         tick.tick().await;
         let view = KeysView::look(&setup).await;
-        shared.known().keys = view;
-    }
-}
-
-async fn call_doctor(shared: Arc<Shared>, setup: Arc<Setup>) {
-    sleep(DOCTOR_WAITS).await;
-    loop {
-        let looked_ms = now_ms();
-        // One that waits for a store says so in the state; the last findings stay.
-        if let Ok(findings) = timeout(DOCTOR_PATIENCE, look_around(&setup)).await {
-            shared.known().doctor = Some(Doctor {
-                looked_ms,
-                findings,
-            });
+        let has_changed = {
+            let mut known = shared.known();
+            let has_changed = known.keys.states != view.states;
+            known.keys = view;
+            has_changed
+        };
+        if has_changed && !is_first {
+            shared.check_again();
         }
-        sleep(DOCTOR_EVERY).await;
+        is_first = false;
     }
 }

@@ -13,7 +13,7 @@ pub use model::{
     percent,
 };
 
-use crate::document::document;
+use crate::document::{Frame, document};
 use crate::status::PatternCoverage;
 use crate::status::coverage;
 
@@ -58,7 +58,7 @@ pub fn page(report: &Report, signature: Option<Signature<'_>>) -> String {
             (PreEscaped(BEFORE)) (PreEscaped(escaped(signature.json))) (PreEscaped(AFTER))
         }
     };
-    document(&title, None, None, &body).into_string()
+    document(&Frame::new(&title), &body).into_string()
 }
 
 /// The JSON that a page carries, whatever the page shows.
@@ -85,7 +85,7 @@ fn parts(
         ("todo", "What to do", verdict::advice(report)),
         (
             "coverage",
-            "How records lie",
+            "Stored values",
             coverage::list(&report.patterns.iter().map(row).collect::<Vec<_>>()),
         ),
     ];

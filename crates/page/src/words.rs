@@ -39,6 +39,42 @@ pub fn span(ms: u64) -> String {
     }
 }
 
+/// The same in whole units, of a second at least.
+#[must_use]
+pub fn rough_span(ms: u64) -> String {
+    match ms {
+        0..2_000 => format!("{} s", ms / 1_000),
+        _ => span(ms),
+    }
+}
+
+/// How far a point in time is from now: `3 min ago`, `in 5 h`.
+#[must_use]
+pub fn distance(at_ms: u64, now_ms: u64) -> String {
+    let span = rough_span(now_ms.abs_diff(at_ms));
+    match at_ms > now_ms {
+        true => format!("in {span}"),
+        false => format!("{span} ago"),
+    }
+}
+
+/// A time of day in UTC, with its date where that is not today's.
+#[must_use]
+pub fn clock_time(ms: u64, now_ms: u64) -> String {
+    let (text, today) = (point_in_time(ms), point_in_time(now_ms));
+    let day = text.split_once('T').zip(today.split_once('T'));
+    match day {
+        Some(((day, time), (today, _))) => {
+            let time = time.trim_end_matches('Z');
+            match day == today {
+                true => format!("{time} UTC"),
+                false => format!("{day} {time} UTC"),
+            }
+        }
+        None => text,
+    }
+}
+
 /// A part of a whole in percent, with one decimal. What is not all is never shown as 100.0, and what is
 /// not nothing never as 0.0: a single plain value among millions must be seen.
 #[must_use]
@@ -111,6 +147,16 @@ mod tests {
         assert_eq!([0.0, 0.25, 12_345.6].map(rate), ["0", "0.2", "12,346"]);
         let sizes = [17.0, 2_048.0, 5_000_000_000.0].map(bytes);
         assert_eq!(sizes, ["17 B", "2.0 KiB", "4.7 GiB"]);
+    }
+
+    #[test]
+    fn times_are_told_with_their_distance_and_with_a_date_where_it_is_another_day() {
+        let now = 1_763_386_800_000;
+        let distances =
+            [now, now - 1_999, now - 180_000, now + 18_000_000].map(|at| distance(at, now));
+        assert_eq!(distances, ["0 s ago", "1 s ago", "3 min ago", "in 5 h"]);
+        assert_eq!(clock_time(now - 180_000, now), "13:37:00 UTC");
+        assert_eq!(clock_time(now - 86_400_000, now), "2025-11-16 13:40:00 UTC");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! the status page for people.
 
 mod guard;
+mod origin;
 mod page;
 
 use std::net::SocketAddr;
@@ -15,7 +16,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::net::TcpListener;
 
 use crate::meters::Meters;
@@ -24,7 +25,7 @@ use crate::net::upstream::Upstream;
 
 pub use guard::{Token, TokenTooShort};
 use page::Page;
-pub use page::Source;
+pub use page::{CheckRequest, Source};
 
 /// How long the store may take to answer before the proxy is not ready.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -119,7 +120,7 @@ impl Admin {
     /// Shows a status page as well: to this machine, and to others only with the token. Where one is set,
     /// this machine needs it too.
     #[must_use]
-    pub fn page(mut self, source: Source, token: Option<Token>) -> Self {
+    pub fn page(mut self, source: Arc<dyn Source>, token: Option<Token>) -> Self {
         self.page = Some(Page::new(source, self.address, token));
         self
     }
@@ -144,7 +145,8 @@ impl Admin {
         if let Some(page) = self.page {
             let pages = Router::new()
                 .route("/", get(page::show))
-                .route("/events", get(page::events));
+                .route("/events", get(page::events))
+                .route("/check", post(page::check));
             router = router.merge(pages.with_state(page));
         }
         axum::serve(self.listener, router).await

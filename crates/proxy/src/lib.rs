@@ -23,7 +23,7 @@ mod proxy;
 mod seal;
 mod subscriptions;
 
-pub use admin::{Admin, Readiness, Source, Stage, StageSetter, Token, TokenTooShort};
+pub use admin::{Admin, CheckRequest, Readiness, Source, Stage, StageSetter, Token, TokenTooShort};
 pub use connection::{
     Answered, BrokenValue, Connection, Entrance, Identity, Next, Report, Route, Taken, Unexplained,
 };

@@ -13,7 +13,8 @@ pub(crate) struct AdminArgs {
     /// page is shown to this machine alone, unless WAXSEAL_ADMIN_TOKEN is set
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) admin: Option<String>,
-    /// How often the records of the store are counted for the status page, slowly; 0 is never
+    /// How often the records of the store are counted for the status page, slowly. They are also counted
+    /// after a step of a rotation, after a restart of the server, and on demand; with 0 only on demand
     #[arg(long, value_name = "SECONDS", default_value_t = COUNT_EVERY, requires = "admin")]
     count_every: u64,
 }

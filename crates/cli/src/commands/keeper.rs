@@ -38,7 +38,7 @@ pub(crate) async fn run(mut setup: Setup, args: &KeeperArgs) -> Result<Ended, Fa
         None => None,
     };
     let stop = stop_on_signal()?;
-    let Some(upkeep) = begin(&mut setup, &stop).await? else {
+    let Some(upkeep) = begin(&mut setup, &stop, admin.as_ref()).await? else {
         return Ok(Ended::Done);
     };
     measured::follow(upkeep.ring());
@@ -55,7 +55,11 @@ pub(crate) async fn run(mut setup: Setup, args: &KeeperArgs) -> Result<Ended, Fa
 }
 
 /// Waits until keyring and store can be reached; `None` where it is told to stop before.
-async fn begin(setup: &mut Setup, stop: &Stop) -> Result<Option<Upkeep>, Failure> {
+async fn begin(
+    setup: &mut Setup,
+    stop: &Stop,
+    admin: Option<&RunningAdmin>,
+) -> Result<Option<Upkeep>, Failure> {
     let mut said = false;
     while !stop.is_stopped() {
         let failure = match once(setup).await {
@@ -63,6 +67,9 @@ async fn begin(setup: &mut Setup, stop: &Stop) -> Result<Option<Upkeep>, Failure
             Err(failure) if failure.is_passing() => failure,
             Err(failure) => return Err(failure),
         };
+        if let Some(admin) = admin {
+            admin.waiting(failure.text());
+        }
         if !said {
             output::complain("warning", failure.text());
             output::say("waxseal: waiting for it");

@@ -75,7 +75,7 @@ pub(crate) async fn run(
     let stage = |stage| readiness.stage().set(stage);
     tokio::select! {
         told = &mut stop => return told.map(|()| Ended::Done),
-        checked = wait_for_store(&mut setup) => checked?,
+        checked = wait_for_store(&mut setup, admin.as_ref()) => checked?,
     }
     let proxy = Proxy::open(settings(&setup, args, upstream, listen, meters)?)
         .await
@@ -235,7 +235,7 @@ impl Drop for Upkept {
 }
 
 /// Waits until the store and the keyring can be reached, and makes sure that the key is the store's.
-async fn wait_for_store(setup: &mut Setup) -> Result<(), Failure> {
+async fn wait_for_store(setup: &mut Setup, admin: Option<&RunningAdmin>) -> Result<(), Failure> {
     let mut said = false;
     loop {
         let error = match reach(setup).await {
@@ -244,6 +244,9 @@ async fn wait_for_store(setup: &mut Setup) -> Result<(), Failure> {
         };
         if !error.is_passing() {
             return Err(error);
+        }
+        if let Some(admin) = admin {
+            admin.waiting(error.text());
         }
         if !said {
             output::complain("warning", error.text());

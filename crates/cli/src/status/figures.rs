@@ -2,17 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use waxseal_metrics::Snapshot;
 use waxseal_metrics::names::{
     CLIENT_CONNECTIONS, CLIENT_CONNECTIONS_OPENED, CUSTODIAN_CALLS, KEYRING_NEXT_STEP,
-    KEYRING_VERSION, OPENS, RECEIVED_BYTES, REFUSED_COMMANDS, SEALS, SENT_BYTES, SWEEP_LAST_RUN,
-    SWEEP_PROGRESS, SWEEP_RECORDS, UPSTREAM_CONNECTIONS, USER_KEY_CACHE_ENTRIES,
-    USER_KEY_CACHE_LOOKUPS,
+    KEYRING_VERSION, OPENS, REFUSED_COMMANDS, SEALS, SWEEP_LAST_RUN, SWEEP_PROGRESS, SWEEP_RECORDS,
+    UPSTREAM_CONNECTIONS, USER_KEY_CACHE_ENTRIES, USER_KEY_CACHE_LOOKUPS,
 };
-use waxseal_metrics::{Metric, Snapshot};
 use waxseal_page::status::{Figure, Refused, SweepRow};
-use waxseal_page::words::{bytes, percent, span, thousands};
-
-use super::Known;
+use waxseal_page::words::{percent, span, thousands};
 
 fn figure(id: &'static str, label: &'static str, count: f64, note: String) -> Figure {
     Figure {
@@ -20,34 +17,44 @@ fn figure(id: &'static str, label: &'static str, count: f64, note: String) -> Fi
         label,
         text: thousands(count as u64),
         note,
+        see: None,
     }
 }
 
-pub(super) fn figures(now: &Snapshot, known: &Known, has_clients: bool) -> Vec<Figure> {
+/// What went through the process since its start.
+pub(super) fn figures(now: &Snapshot, has_clients: bool) -> Vec<Figure> {
     let mut figures = values(now);
     if has_clients {
-        figures.extend(traffic(now, known));
-    }
-    if !now.series(&KEYRING_VERSION).is_empty() {
-        figures.push(keyring(now));
-    }
-    let calls = now.sum(&CUSTODIAN_CALLS, &[]);
-    if calls > 0.0 {
-        let failed = calls - now.sum(&CUSTODIAN_CALLS, &[("outcome", "ok")]);
-        let note = format!("{} failed", thousands(failed as u64));
-        figures.push(figure("custodian_calls", "Custodian calls", calls, note));
-    }
-    let all = now.sum(&USER_KEY_CACHE_LOOKUPS, &[]);
-    if all > 0.0 {
-        let hits = now.sum(&USER_KEY_CACHE_LOOKUPS, &[("result", "hit")]);
-        figures.push(figure(
-            "user_keys",
-            "Users' keys at hand",
-            now.sum(&USER_KEY_CACHE_ENTRIES, &[]),
-            format!("{} of lookups found one", percent(hits as u64, all as u64)),
-        ));
+        figures.extend(traffic(now));
     }
     figures
+}
+
+/// Calls of custodians, in words; `None` where there were none.
+pub(super) fn custodians(now: &Snapshot) -> Option<String> {
+    let calls = now.sum(&CUSTODIAN_CALLS, &[]);
+    let failed = calls - now.sum(&CUSTODIAN_CALLS, &[("outcome", "ok")]);
+    let [calls, failed] = [calls, failed].map(|count| count as u64);
+    let words = || {
+        format!(
+            "calls of custodians by this process: {}, failed: {}",
+            thousands(calls),
+            thousands(failed)
+        )
+    };
+    (calls > 0).then(words)
+}
+
+/// The keys of users that this process has in memory, in words.
+pub(super) fn user_keys(now: &Snapshot) -> String {
+    let at_hand = thousands(now.sum(&USER_KEY_CACHE_ENTRIES, &[]) as u64);
+    let all = now.sum(&USER_KEY_CACHE_LOOKUPS, &[]) as u64;
+    let hits = now.sum(&USER_KEY_CACHE_LOOKUPS, &[("result", "hit")]) as u64;
+    let found = match all {
+        0 => String::new(),
+        all => format!(", which served {} of the lookups", percent(hits, all)),
+    };
+    format!("One for each user; in the memory of this process: {at_hand}{found}.")
 }
 
 fn values(now: &Snapshot) -> Vec<Figure> {
@@ -57,7 +64,7 @@ fn values(now: &Snapshot) -> Vec<Figure> {
     let seals_note = match (left, all_seals - sealed - left) {
         (0.0, 0.0) => "none failed".to_owned(),
         (0.0, failed) => format!("{} failed", thousands(failed as u64)),
-        (left, _) => format!("{} left plain: the mode is off", thousands(left as u64)),
+        (left, _) => format!("{} written plain: the mode is off", thousands(left as u64)),
     };
     let fine = now.sum(&OPENS, &[("result", "ok")]);
     let plain = now.sum(&OPENS, &[("result", "ok"), ("format", "plain")]);
@@ -68,7 +75,7 @@ fn values(now: &Snapshot) -> Vec<Figure> {
             "opened",
             "Values opened",
             fine - plain,
-            format!("and {} plain ones accepted", thousands(plain as u64)),
+            format!("and {} plain ones read", thousands(plain as u64)),
         ),
         figure(
             "not_opened",
@@ -93,53 +100,47 @@ fn reasons(now: &Snapshot) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
-fn traffic(now: &Snapshot, known: &Known) -> Vec<Figure> {
+fn traffic(now: &Snapshot) -> Vec<Figure> {
     let refused = now.sum(&REFUSED_COMMANDS, &[]);
     let opened = now.sum(&CLIENT_CONNECTIONS_OPENED, &[]);
     let upstream = now.sum(&UPSTREAM_CONNECTIONS, &[]);
-    let side = |metric: &Metric, side| bytes(now.sum(metric, &[("side", side)]));
-    let ready = known.started && !known.stopping && known.server.is_none();
     vec![
-        figure(
-            "refused",
-            "Requests refused",
-            refused,
-            "see below".to_owned(),
-        ),
+        Figure {
+            see: (refused > 0.0).then_some("refused"),
+            ..figure("refused", "Requests refused", refused, String::new())
+        },
         figure(
             "clients",
             "Clients connected",
             now.sum(&CLIENT_CONNECTIONS, &[]),
-            format!("{} since the start", thousands(opened as u64)),
+            format!(
+                "{} since the start; connections to the server: {}",
+                thousands(opened as u64),
+                thousands(upstream as u64)
+            ),
         ),
-        Figure {
-            id: "ready",
-            label: "Clients are served",
-            text: if ready { "yes" } else { "no" }.to_owned(),
-            note: format!("connections to the server: {}", thousands(upstream as u64)),
-        },
-        Figure {
-            id: "received",
-            label: "Received from clients",
-            text: side(&RECEIVED_BYTES, "client"),
-            note: format!("{} sent to the server", side(&SENT_BYTES, "upstream")),
-        },
     ]
 }
 
-fn keyring(now: &Snapshot) -> Figure {
+/// The figures of the keyring; none without one.
+pub(super) fn keyring(now: &Snapshot) -> Vec<Figure> {
+    if now.series(&KEYRING_VERSION).is_empty() {
+        return Vec::new();
+    }
     let next = now.sum(&KEYRING_NEXT_STEP, &[]);
-    let note = match next {
-        next if next.is_infinite() => "no exchange of keys by age".to_owned(),
-        next if next <= 0.0 => "the next step is due".to_owned(),
-        next => format!("next step in {}", span((next * 1000.0) as u64)),
+    let text = match next {
+        next if next.is_infinite() => "none by age".to_owned(),
+        next if next <= 0.0 => "due".to_owned(),
+        next => format!("in {}", span((next * 1000.0) as u64)),
     };
-    figure(
-        "keyring_version",
-        "Keyring version",
-        now.sum(&KEYRING_VERSION, &[]),
-        note,
-    )
+    let version = now.sum(&KEYRING_VERSION, &[]);
+    vec![
+        figure("keyring_version", "version", version, String::new()),
+        Figure {
+            text,
+            ..figure("keyring_next_step", "next step", 0.0, String::new())
+        },
+    ]
 }
 
 pub(super) fn refused(now: &Snapshot) -> Vec<Refused> {

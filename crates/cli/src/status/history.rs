@@ -121,7 +121,8 @@ impl History {
             true => rate(of),
             false => Vec::new(),
         };
-        let since = self.samples.front().map(|it| it.at.elapsed());
+        let ends = self.samples.front().zip(self.samples.back());
+        let since = ends.map(|(first, last)| last.at.saturating_duration_since(first.at));
         let since = since.unwrap_or_default().as_millis();
         Traffic {
             since_ms: u64::try_from(since).unwrap_or(u64::MAX),

@@ -1,16 +1,18 @@
 //! The keys of this process as the page shows them: of a keyring with what became of them and what comes,
 //! or of the environment.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use waxseal_core::KeyId;
 use waxseal_keys::measured::key_name;
 use waxseal_keys::rotation::{self, Facts, Outlook, Step};
 use waxseal_keys::{Entry, KeyState, LiveRing, Reports, Ring};
-use waxseal_page::status::{Key, KeyEvent, Keys, When};
-use waxseal_page::words::span;
+use waxseal_metrics::Snapshot;
+use waxseal_page::status::{Key, KeyEvent, KeyValues, Keys, NextStep, OtherKeys, When};
 
 use super::counting::Counted;
+use super::figures;
 use crate::commands::{block_words, step_words};
 use crate::output::harmless;
 use crate::setup::Setup;
@@ -20,13 +22,19 @@ const PAST: usize = 6;
 /// Keys that are shown, the newest first: a ring can hold a thousand.
 const MOST_KEYS: usize = 40;
 
-/// What was seen last.
+/// The keys as they were read last.
 #[derive(Clone, Debug, Default)]
 pub(super) struct KeysView {
     source: String,
+    details: Vec<String>,
+    /// The keys that are shown.
     keys: Vec<(KeyId, Key)>,
+    /// The states of all keys of a ring; of none without a ring.
+    pub(super) states: BTreeMap<KeyId, KeyState>,
+    /// Whether values are sealed under keys of users.
+    has_users: bool,
     events: Vec<KeyEvent>,
-    /// What is wrong with the keyring.
+    /// The error that keeps the process from following the keyring.
     pub(super) trouble: Option<String>,
     /// What retiring an old key waits for.
     pub(super) blocked: Vec<String>,
@@ -36,30 +44,84 @@ pub(super) struct KeysView {
 
 impl KeysView {
     pub(super) async fn look(setup: &Setup) -> Self {
-        match setup.opened_ring() {
+        let view = match setup.opened_ring() {
             Ok(opened) => of_ring(&opened.ring).await,
             Err(_) => of_environment(setup),
+        };
+        Self {
+            has_users: setup.protected.iter().any(|it| it.per_user),
+            ..view
         }
     }
 
-    /// With the shares of what was counted.
-    pub(super) fn shown(&self, counted: &Counted) -> Keys {
-        let with_share = |(id, key): &(KeyId, Key)| Key {
-            values: counted.share(*id),
+    /// With the values of the last count under each.
+    pub(super) fn shown(&self, counted: &Counted, now: &Snapshot) -> Keys {
+        let with_values = |(id, key): &(KeyId, Key)| Key {
+            values: counted.values(*id, self.states.get(id).copied()),
             ..key.clone()
         };
+        let source = match self.source.is_empty() {
+            true => "Not open yet: the log of this process says what it waits for".to_owned(),
+            false => self.source.clone(),
+        };
         Keys {
-            source: self.source.clone(),
-            keys: self.keys.iter().map(with_share).collect(),
+            source,
+            details: self
+                .details
+                .iter()
+                .cloned()
+                .chain(figures::custodians(now))
+                .collect(),
+            figures: figures::keyring(now),
+            keys: self.keys.iter().map(with_values).collect(),
+            others: self.others(counted, now),
             events: self.events.clone(),
         }
+    }
+
+    /// The sealed values that are under none of the keys that are shown.
+    fn others(&self, counted: &Counted, now: &Snapshot) -> Vec<OtherKeys> {
+        let is_shown = |id| self.keys.iter().any(|(shown, _)| *shown == id);
+        let is_known = |id| is_shown(id) || self.states.contains_key(&id);
+        let mut others = Vec::new();
+        let users = counted.of_users();
+        if self.has_users || users.is_some_and(|(values, _)| values > 0) {
+            others.push(OtherKeys {
+                id: "users",
+                label: "Keys of users",
+                note: figures::user_keys(now),
+                values: users,
+            });
+        }
+        let mut push = |id, label, note: &str, values: u64| {
+            if values > 0 {
+                others.push(OtherKeys {
+                    id,
+                    label,
+                    note: note.to_owned(),
+                    values: Some((values, counted.envelopes())),
+                });
+            }
+        };
+        let older = counted.under(|id| is_known(id) && !is_shown(id));
+        push(
+            "older",
+            "Older keys of this keyring",
+            "They are not listed here.",
+            older,
+        );
+        let unknown = counted.under(|id| !is_known(id));
+        let unreadable = unknown.saturating_add(counted.unopenable());
+        let note = "They were sealed under keys that are not here, or damaged, or moved from another record.";
+        push("unreadable", "No key opens them", note, unreadable);
+        others
     }
 }
 
 fn of_environment(setup: &Setup) -> KeysView {
     let Ok(keyring) = setup.keyring() else {
         return KeysView {
-            source: "No key is configured: nothing is sealed.".to_owned(),
+            source: "No key is configured: nothing is sealed".to_owned(),
             ..KeysView::default()
         };
     };
@@ -69,19 +131,21 @@ fn of_environment(setup: &Setup) -> KeysView {
             id: usage.id.to_string(),
             metric_name: key_name(usage.id.to_u32()),
             state: state.to_owned(),
-            age_ms: None,
+            created_ms: None,
             seals: Some(usage.classic_seals.saturating_add(usage.sealed_seals)),
-            values: None,
-            next: match usage.id == keyring.sealing_id() {
-                true => "exchanged by hand: docs/operations.md",
-                false => "removed by hand, once no value is under it",
-            }
-            .to_owned(),
+            values: KeyValues::NotCounted,
+            next: NextStep::Text(
+                match usage.id == keyring.sealing_id() {
+                    true => "rotated by hand",
+                    false => "removed by hand, once no value is under it",
+                }
+                .to_owned(),
+            ),
         };
         (usage.id, key)
     };
     KeysView {
-        source: "Keys of the environment; values sealed as counted by this process.".to_owned(),
+        source: "From the environment; values sealed as counted by this process".to_owned(),
         keys: keyring.usage().map(key).collect(),
         ..KeysView::default()
     }
@@ -105,18 +169,35 @@ async fn of_ring(live: &LiveRing) -> KeysView {
     let keys = keys.into_iter().take(MOST_KEYS);
     let trouble = live.trouble().map(|trouble| trouble.error.to_string());
     let refresh = ring.settings().refresh();
+    let own = live.keyring().current();
+    let own_seals = |id| {
+        let mut usage = own.usage().filter(|usage| usage.id == id);
+        usage
+            .next()
+            .map_or(0, |it| it.classic_seals.saturating_add(it.sealed_seals))
+    };
     KeysView {
         source: format!(
-            "Keyring {} of the environment {}, version {}, at {}; processes that report to it: {}.",
-            ring.id(),
-            harmless(ring.environment()),
-            ring.version(),
-            live.location(),
-            reports.processes.len()
+            "From the keyring of the environment {}",
+            harmless(ring.environment())
         ),
+        details: vec![
+            format!("keyring {} at {}", ring.id(), live.location()),
+            format!("processes that report to it: {}", reports.processes.len()),
+        ],
         keys: keys
-            .map(|entry| (entry.id, key(entry, &ring, &reports, &outlook, now_ms)))
+            .map(|entry| {
+                // What this process sealed is in its report only after a while.
+                let seals = reports.seals(entry.id).max(own_seals(entry.id));
+                (entry.id, key(entry, &ring, seals, &outlook))
+            })
             .collect(),
+        states: ring
+            .keys()
+            .iter()
+            .map(|entry| (entry.id, entry.state))
+            .collect(),
+        has_users: false,
         events: events(&ring, &outlook, now_ms),
         trouble: trouble.or(unread),
         blocked: outlook.blocked.iter().map(block_words).collect(),
@@ -124,38 +205,39 @@ async fn of_ring(live: &LiveRing) -> KeysView {
     }
 }
 
-fn key(entry: &Entry, ring: &Ring, reports: &Reports, outlook: &Outlook, now_ms: u64) -> Key {
+fn key(entry: &Entry, ring: &Ring, seals: u64, outlook: &Outlook) -> Key {
     Key {
         id: entry.id.to_string(),
         metric_name: key_name(entry.id.to_u32()),
         state: entry.state.to_string(),
-        age_ms: Some(now_ms.saturating_sub(entry.created)),
-        seals: Some(reports.seals(entry.id)),
-        values: None,
-        next: next(entry, ring, outlook, now_ms),
+        created_ms: Some(entry.created),
+        seals: Some(seals),
+        values: KeyValues::NotCounted,
+        next: next(entry, ring, outlook),
     }
 }
 
 /// What happens to a key next.
-fn next(entry: &Entry, ring: &Ring, outlook: &Outlook, now_ms: u64) -> String {
+fn next(entry: &Entry, ring: &Ring, outlook: &Outlook) -> NextStep {
     let is_about = |step: &Step| match *step {
         Step::Promote(id) | Step::Archive(id) | Step::Destroy(id) => id == entry.id,
         Step::Add(id) => id == entry.id && entry.state == KeyState::Sealing,
         Step::Sweep => entry.state == KeyState::Opening,
     };
     if outlook.due.as_ref().is_some_and(is_about) {
-        return "due now".to_owned();
+        return NextStep::Text("due now".to_owned());
     }
     let mut coming = outlook.coming.iter();
     if let Some((step, at)) = coming.find(|(step, _)| is_about(step)) {
-        return format!("{} in {}", verb(step), span(at.saturating_sub(now_ms)));
+        return NextStep::At(verb(step), *at);
     }
-    match entry.state {
-        KeyState::Sealing if ring.settings().every_ms.is_none() => "none by age".to_owned(),
-        KeyState::Compromised => "waxseal rotate --open-compromised, then destroyed".to_owned(),
-        KeyState::Destroyed => "none".to_owned(),
-        _ => "waits for another step".to_owned(),
-    }
+    let text = match entry.state {
+        KeyState::Sealing if ring.settings().every_ms.is_none() => "not rotated by age",
+        KeyState::Compromised => "waxseal rotate --open-compromised, then destroyed",
+        KeyState::Destroyed => "none",
+        _ => "waits for another step",
+    };
+    NextStep::Text(text.to_owned())
 }
 
 fn verb(step: &Step) -> &'static str {

@@ -6,27 +6,32 @@ use waxseal_metrics::names::{
     CLIENT_CONNECTIONS_TURNED_AWAY, CUSTODIAN_CALLS, DECOYS_OPENED, KEYRING_TROUBLE, OPENS,
     PLAIN_VALUES, QUARANTINED_VALUES, REFUSED_COMMANDS, SEALS, SERVER_ERRORS, UPSTREAM_ERRORS,
 };
-use waxseal_page::status::{Severity, Warning};
-use waxseal_page::words::{span, thousands};
+use waxseal_page::status::{Activity, Severity, Warning};
+use waxseal_page::words::{clock_time, span, thousands};
 
 use super::Known;
+use super::checks::DOCTOR_TIMEOUT;
+use crate::setup::now_ms;
 
 /// For connections to the server, as the rule has it.
 const BROKEN: f64 = 5.0;
 
-/// What is wrong, the worst first.
+/// Everything that is wrong, the worst first.
 pub(super) fn of(now: &Snapshot, known: &Known, has_clients: bool) -> Vec<Warning> {
     let lately = Lately {
         now,
         before: known.history.before(),
     };
     let mut found = Vec::new();
+    found.extend(starting(known, has_clients));
     if has_clients {
         found.extend(server(known, &lately));
         found.extend(clients(&lately));
     }
-    found.extend(values(known, &lately));
+    found.extend(values(&lately));
+    found.extend(counted(known, &lately));
     found.extend(keys(now, known, &lately));
+    found.extend(doctor(known));
     found.sort_by_key(|warning| warning.severity);
     found
 }
@@ -60,9 +65,10 @@ impl Lately<'_> {
 fn critical(alert: &'static str, text: impl Into<String>, advice: &str) -> Warning {
     Warning {
         severity: Severity::Critical,
-        alert,
+        alert: Some(alert),
         text: text.into(),
         advice: advice.to_owned(),
+        see: None,
     }
 }
 
@@ -73,20 +79,48 @@ fn warning(alert: &'static str, text: impl Into<String>, advice: &str) -> Warnin
     }
 }
 
+/// A warning that no alert rule is about.
+fn of_no_rule(text: impl Into<String>, advice: &str) -> Warning {
+    Warning {
+        severity: Severity::Warning,
+        alert: None,
+        text: text.into(),
+        advice: advice.to_owned(),
+        see: None,
+    }
+}
+
+/// A process that is not open yet, unless its server alone is the reason.
+fn starting(known: &Known, has_clients: bool) -> Option<Warning> {
+    if known.started || known.server.is_some() {
+        return None;
+    }
+    let why = match &known.waits_for {
+        Some(why) => why.trim_end_matches('.').to_owned(),
+        None => "the store, the keyring and its custodian are being opened".to_owned(),
+    };
+    Some(match has_clients {
+        true => critical(
+            "WaxsealNotReady",
+            format!("No client is served yet: {why}."),
+            "The proxy tries again every second, and serves clients as soon as everything is open. \
+             `waxseal doctor` on this machine checks each of them.",
+        ),
+        false => of_no_rule(
+            format!("The keeper is starting: {why}."),
+            "It tries again every second. `waxseal doctor` on this machine checks each of them.",
+        ),
+    })
+}
+
 fn server(known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
     let mut found = Vec::new();
     if let Some(why) = known.server {
         found.push(critical(
             "WaxsealNotReady",
             format!("The server cannot be used: {why}."),
-            "Applications get errors. Look at the server and at the network between; the proxy \
-             connects again by itself.",
-        ));
-    } else if !known.started {
-        found.push(critical(
-            "WaxsealNotReady",
-            "No client is served yet: store, keyring or custodian cannot be reached.",
-            "The log of this process says which, and what it waits for.",
+            "Applications get errors. Check the server and the network to it; the proxy connects again \
+             as soon as it can.",
         ));
     }
     let broken =
@@ -95,10 +129,10 @@ fn server(known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
         found.push(critical(
             "WaxsealServerUnreachable",
             format!(
-                "Connections to the server that did not come about, or broke, within 10 minutes: {}.",
+                "Connections to the server that failed or broke within 10 minutes: {}.",
                 thousands(broken as u64)
             ),
-            "The metric waxseal_upstream_errors_total tells of what kind they are.",
+            "The metric `waxseal_upstream_errors_total` tells their kinds.",
         ));
     }
     found
@@ -111,7 +145,7 @@ fn clients(lately: &Lately<'_>) -> Vec<Warning> {
             "WaxsealStoreFull",
             format!("Writes that the store refused within 10 minutes: {count}."),
             "Its memory is full, or it cannot write to its disk: raise maxmemory, or see the server's log. \
-             What lies there is safe.",
+             What is stored there is safe.",
         ));
     }
     let away = lately.grew(&CLIENT_CONNECTIONS_TURNED_AWAY, &[]);
@@ -122,20 +156,21 @@ fn clients(lately: &Lately<'_>) -> Vec<Warning> {
                 "Clients turned away within 10 minutes: {}.",
                 thousands(away as u64)
             ),
-            "Raise --max-connections, and maxclients of the server with it.",
+            "Raise `--max-connections`, and `maxclients` of the server with it.",
         ));
     }
     let refused = lately.grew(&REFUSED_COMMANDS, &[]);
     if refused > 0.0 {
         found.push(Warning {
             severity: Severity::Info,
+            see: Some("refused"),
             ..warning(
                 "WaxsealCommandsRefused",
                 format!(
                     "Requests refused within 10 minutes: {}.",
                     thousands(refused as u64)
                 ),
-                "They are listed under \"Refused commands\".",
+                "Applications want something that Waxseal does not do on protected records.",
             )
         });
     }
@@ -148,13 +183,13 @@ fn decoys(lately: &Lately<'_>) -> Option<Warning> {
         critical(
             "WaxsealDecoyOpened",
             format!("Decoys opened within 10 minutes: {}.", thousands(opened as u64)),
-            "No application reads them: somebody looks through records. The log names the decoy and the \
-             command; look who else was connected then.",
+            "No application reads them: somebody reads records who should not. The log names the decoy and \
+             the command; find out who was connected then.",
         )
     })
 }
 
-fn values(known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
+fn values(lately: &Lately<'_>) -> Vec<Warning> {
     let mut found = Vec::new();
     found.extend(decoys(lately));
     if let Some(count) = lately.grew_by(&OPENS, "result", &["refused", "malformed"]) {
@@ -162,7 +197,7 @@ fn values(known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
             "WaxsealValuesDoNotOpen",
             format!("Values that did not open within 10 minutes: {count}."),
             "They were damaged, moved from another record, or changed by somebody without the key. The \
-             log names the records; waxseal inspect NAME says why.",
+             log names the records; `waxseal inspect NAME` says why.",
         ));
     }
     let unknown = lately.grew_by(&OPENS, "result", &["unknown_key"]);
@@ -171,39 +206,29 @@ fn values(known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
         found.push(critical(
             "WaxsealKeyMissing",
             format!("Values that need a key which this process does not have: {count}."),
-            "Give it the key back: REDIS_ENCRYPTION_PREVIOUS_KEYS, or the keyring that the values were \
-             sealed under. Nothing is lost while they lie there.",
+            "Give it the key back: `REDIS_ENCRYPTION_PREVIOUS_KEYS`, or the keyring that the values were \
+             sealed under. Nothing is lost as long as the values are stored.",
         ));
     }
     if let Some(count) = lately.grew_by(&OPENS, "result", &["compromised"]) {
         found.push(warning(
             "WaxsealCompromisedKeyMet",
             format!("Values under a compromised key, which were not opened: {count}."),
-            "waxseal rotate --open-compromised brings those under the sealing key that are genuine.",
+            "`waxseal rotate --open-compromised` brings those under the sealing key that are genuine.",
         ));
     }
     if let Some(count) = lately.grew_by(&OPENS, "result", &["plaintext"]) {
         found.push(warning(
             "WaxsealPlainValues",
             format!("Plain values refused within 10 minutes: {count}."),
-            "waxseal migrate seals them; find out who writes past Waxseal.",
+            "`waxseal migrate` seals them; find out who writes without Waxseal.",
         ));
     } else if lately.grew(&PLAIN_VALUES, &[]) > 0.0 {
         let count = thousands(lately.grew(&PLAIN_VALUES, &[]) as u64);
         found.push(warning(
             "WaxsealPlainValues",
             format!("Plain values read within 10 minutes: {count}."),
-            "waxseal migrate seals them; find out who writes past Waxseal.",
-        ));
-    }
-    for (pattern, count) in known.counted.plain() {
-        found.push(warning(
-            "WaxsealPlainInStore",
-            format!(
-                "Values of {pattern} that lie in the store in clear: {}.",
-                thousands(count)
-            ),
-            "waxseal migrate seals them while applications go on.",
+            "`waxseal migrate` seals them; find out who writes without Waxseal.",
         ));
     }
     let aside = lately.grew(&QUARANTINED_VALUES, &[]);
@@ -214,10 +239,77 @@ fn values(known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
                 "Values moved to quarantine within 10 minutes: {}.",
                 thousands(aside as u64)
             ),
-            "waxseal quarantine list tells which; restore brings them back once the key is there.",
+            "`waxseal quarantine list` tells which; `waxseal quarantine restore` brings them back once the key is there.",
         ));
     }
     found
+}
+
+/// Findings of the last count, with its time: they stay until the next one.
+fn counted(known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
+    let counted = &known.counted;
+    let mut found = Vec::new();
+    // Without the server nothing can be counted: that is told already.
+    if let (Activity::Failed(why, _), None) = (&counted.activity, known.server) {
+        found.push(Warning {
+            see: Some("coverage"),
+            ..of_no_rule(
+                format!("The stored values could not be counted: {}.", why.trim_end_matches('.')),
+                "It is tried again every minute. Until then nobody knows whether everything is sealed.",
+            )
+        });
+    }
+    let Some(began) = counted.began_ms() else {
+        return found;
+    };
+    let at = clock_time(began, now_ms());
+    for (pattern, count) in counted.unreadable() {
+        found.push(critical(
+            "WaxsealUnreadableInStore",
+            format!(
+                "Stored values of {pattern} that do not open: {}, counted at {at}.",
+                thousands(count)
+            ),
+            "They were damaged, moved from another record, or sealed under a key that is not here. \
+             `waxseal audit --deep` tells which; `waxseal inspect NAME` says why.",
+        ));
+    }
+    for (pattern, count) in counted.plain() {
+        found.push(warning(
+            "WaxsealPlainInStore",
+            format!(
+                "Stored values of {pattern} that are plaintext: {}, counted at {at}.",
+                thousands(count)
+            ),
+            "`waxseal migrate` seals them while applications run. Then check again.",
+        ));
+    }
+    let has_sealed = lately.now.sum(&SEALS, &[("result", "ok")]) > 0.0;
+    if counted.is_of_nothing() && !has_sealed {
+        found.push(Warning {
+            see: Some("coverage"),
+            ..of_no_rule(
+                format!("No record matches a protected pattern, counted at {at}: nothing is sealed here."),
+                "That is right for a store that is not in use yet. Otherwise the pattern, the prefix that \
+                 applications write, or the number of the database is another one.",
+            )
+        });
+    }
+    found
+}
+
+/// Checks that do not come to an end.
+fn doctor(known: &Known) -> Option<Warning> {
+    known.doctor_hangs.then(|| Warning {
+        see: Some("doctor"),
+        ..of_no_rule(
+            format!(
+                "The doctor's checks did not end within {} s.",
+                DOCTOR_TIMEOUT.as_secs()
+            ),
+            "The store or the keyring does not answer in time. Older findings are shown with their time.",
+        )
+    })
 }
 
 fn keys(now: &Snapshot, known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
@@ -228,7 +320,7 @@ fn keys(now: &Snapshot, known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
         found.push(critical(
             "WaxsealKeyringTrouble",
             format!("The keyring cannot be followed: {why}."),
-            "The last good one is in use, and sealing stops in the end. waxseal keyring restore puts a \
+            "The last good one is in use, and sealing stops in the end. `waxseal keyring restore` puts a \
              lost one back from the copy of a machine.",
         ));
     }
@@ -237,9 +329,9 @@ fn keys(now: &Snapshot, known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
         let ms = u64::try_from(due.as_millis()).unwrap_or(u64::MAX);
         found.push(warning(
             "WaxsealRotationStalled",
-            format!("A step of the keyring has been due for {}, and nobody carries it out.", span(ms)),
-            "waxseal keyring status tells who leads; the log of that process says what fails. waxseal \
-             rotate carries it out by hand.",
+            format!("A step of the keyring has been due for {}, and no process carries it out.", span(ms)),
+            "`waxseal keyring status` tells who leads; the log of that process says what fails. `waxseal \
+             rotate` carries it out by hand.",
         ));
     }
     let failed = lately.grew_by(
@@ -251,7 +343,7 @@ fn keys(now: &Snapshot, known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
         found.push(warning(
             "WaxsealCustodianFails",
             format!("Calls of custodians that failed within 10 minutes: {count}."),
-            "What runs goes on; a process that starts now may not. waxseal doctor asks each custodian.",
+            "What runs goes on; a process that starts now may not. `waxseal doctor` asks each custodian.",
         ));
     }
     for why in &view.blocked {

@@ -27,10 +27,21 @@ pub(crate) fn admin(port: u16, path: &str) -> (String, String) {
 /// The same with these headers.
 #[track_caller]
 pub(crate) fn admin_as(port: u16, path: &str, headers: &str) -> (String, String) {
+    admin_request("GET", port, path, headers)
+}
+
+/// The same by another method, without a body.
+#[track_caller]
+pub(crate) fn admin_request(
+    method: &str,
+    port: u16,
+    path: &str,
+    headers: &str,
+) -> (String, String) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let limit = Some(Duration::from_secs(30));
     stream.set_read_timeout(limit).unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n");
+    let request = format!("{method} {path} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();

@@ -3,6 +3,7 @@
 
 mod access;
 mod browser;
+mod checks;
 mod warnings;
 
 use waxseal_core::Format;
@@ -46,7 +47,7 @@ impl Page {
 
     /// A figure by its name, as a number.
     pub(crate) fn figure(&self, name: &str) -> f64 {
-        number(&self.text("<main>", &format!("data-figure=\"{name}\"")))
+        number(&self.text("<main", &format!("data-figure=\"{name}\"")))
     }
 
     /// How many values of a pattern lie so, once they were counted.
@@ -61,6 +62,25 @@ impl Page {
 
     pub(crate) fn warns(&self, alert: &str) -> bool {
         self.0.contains(&format!("data-alert=\"{alert}\""))
+    }
+
+    /// `ok`, `warning` or `critical`.
+    pub(crate) fn level(&self) -> &str {
+        let (_, rest) = self.0.split_once("data-level=\"").unwrap();
+        rest.split('"').next().unwrap()
+    }
+
+    /// How many entries of the list of what needs attention have this mark.
+    pub(crate) fn issues(&self, severity: &str) -> usize {
+        let (_, rest) = self.0.split_once("<div id=\"attention\">").unwrap();
+        let (list, _) = rest.split_once("</section>").unwrap();
+        list.matches(&format!(">{severity}</span>")).count()
+    }
+
+    /// What the doctor found wrong in this check.
+    pub(crate) fn finds(&self, check: &str, grade: &str) -> bool {
+        self.0
+            .contains(&format!("data-check=\"{check}\" data-grade=\"{grade}\""))
     }
 
     pub(crate) fn has(&self, text: &str) -> bool {

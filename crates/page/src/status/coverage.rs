@@ -1,10 +1,12 @@
-//! How protected records lie: sealed, classic, plain, unreadable, by pattern.
+//! The stored values by pattern: sealed, classic, plain, unreadable.
 
 use maud::{Markup, html};
 
-use super::{Coverage, PatternCoverage};
+use super::clock::Clock;
+use super::verdict::prose;
+use super::{Activity, Coverage, PatternCoverage};
 use crate::chart::{Part, bar, swatch};
-use crate::words::{percent, point_in_time, thousands};
+use crate::words::{percent, span, thousands};
 
 /// Forms, and the classes that colour them.
 const FORMS: [(&str, &str); 5] = [
@@ -33,17 +35,55 @@ impl PatternCoverage {
     }
 }
 
-pub(super) fn section(coverage: &Coverage) -> Markup {
+pub(super) fn section(coverage: &Coverage, clock: Clock) -> Markup {
     html! {
-        @match coverage.counted_ms {
-            Some(at) => p class="soft" { "As counted at " (point_in_time(at)) ". " (coverage.note) },
-            None => p class="soft" { "Not counted yet. " (coverage.note) },
+        p class="soft" {
+            @match coverage.counted {
+                Some(count) => {
+                    "Counted " (clock.moment(count.began_ms)) "; it took " (span(count.took_ms)) ". "
+                },
+                None => "Not counted yet. ",
+            }
+            (activity(&coverage.activity, clock))
         }
-        @if coverage.counted_ms.is_some() { (list(&coverage.patterns)) }
+        @if coverage.counted.is_some() {
+            ul class="list" {
+                @for pattern in &coverage.patterns {
+                    @if pattern.total() == 0 && pattern.other_types == 0 { (nothing(pattern)) }
+                    @else { (entry(pattern)) }
+                }
+            }
+        }
     }
 }
 
-/// How the values of each pattern lie, as bars and figures.
+fn activity(activity: &Activity, clock: Clock) -> Markup {
+    html! {
+        @match activity {
+            Activity::Counting(progress) => { "Counting now: " (progress) "." },
+            Activity::Waiting(next) => { "The next count begins " (clock.distance(*next)) "." },
+            Activity::Failed(why, next) => {
+                "The last count failed and begins again " (clock.distance(*next)) ": " (prose(why)) "."
+            },
+            Activity::OnDemand => {
+                "This process does not count regularly (" code { "--count-every 0" } "): check again now, or run "
+                code { "waxseal audit --deep" } "."
+            },
+        }
+    }
+}
+
+/// A bar of nothing would look like one of something grey.
+fn nothing(pattern: &PatternCoverage) -> Markup {
+    html! {
+        li data-pattern=(pattern.records) {
+            h3 { (pattern.name) " " code { (pattern.records) } }
+            p { "No record matches this pattern: " span data-form="sealed" { "0" } " values." }
+        }
+    }
+}
+
+/// The values of each pattern, as bars and figures.
 pub(crate) fn list(patterns: &[PatternCoverage]) -> Markup {
     html! {
         ul class="list" { @for pattern in patterns { (entry(pattern)) } }
@@ -82,7 +122,7 @@ fn entry(pattern: &PatternCoverage) -> Markup {
     }
 }
 
-/// What the bar shows, for who cannot see it.
+/// The bar in words, for readers who cannot see it.
 fn words(parts: &[Part<'_>], total: u64) -> String {
     let there = parts.iter().filter(|part| part.value > 0);
     let words: Vec<String> = there

@@ -2,19 +2,39 @@
 
 use maud::{Markup, html};
 
-use super::{Key, KeyEvent, Keys, When};
+use super::clock::Clock;
+use super::{Key, KeyEvent, KeyValues, NextStep, OtherKeys, Status, When};
 use crate::chart::{Part, bar};
-use crate::words::{percent, point_in_time, span, thousands};
+use crate::words::{percent, point_in_time, thousands};
 
-pub(super) fn section(keys: &Keys, now_ms: u64) -> Markup {
+pub(super) fn section(status: &Status, clock: Clock) -> Markup {
+    let keys = &status.keys;
     html! {
-        p class="soft" { (keys.source) }
-        ul class="list" { @for key in &keys.keys { (entry_of(key)) } }
-        @if !keys.events.is_empty() { (time_line(&keys.events, now_ms)) }
+        p class="soft" {
+            (keys.source)
+            @for figure in &keys.figures {
+                ", " (figure.label) " " span data-figure=(figure.id) { (figure.text) }
+            }
+            "."
+            @if let Some(count) = status.coverage.counted {
+                " Stored values as counted " (clock.moment(count.began_ms)) "."
+            }
+        }
+        ul class="list keys" {
+            @for key in &keys.keys { (entry_of(key, clock)) }
+            @for other in &keys.others { (other_entry(other)) }
+        }
+        @if !keys.events.is_empty() { (time_line(&keys.events, clock)) }
+        @if !keys.details.is_empty() {
+            details {
+                summary { "about these keys" }
+                ul { @for detail in &keys.details { li { (detail) } } }
+            }
+        }
     }
 }
 
-fn entry_of(key: &Key) -> Markup {
+fn entry_of(key: &Key, clock: Clock) -> Markup {
     html! {
         li data-key=(key.id) {
             h3 {
@@ -23,21 +43,60 @@ fn entry_of(key: &Key) -> Markup {
                 span class="soft" { "in metrics " span class="id" { (key.metric_name) } }
             }
             dl class="row" {
-                div { dt { "age" } dd { @match key.age_ms { Some(age) => (span(age)), None => "–" } } }
-                div { dt { "values sealed" } dd { @match key.seals { Some(seals) => (thousands(seals)), None => "–" } } }
+                @if let Some(created) = key.created_ms { div { dt { "age" } dd { (clock.age(created)) } } }
+                div {
+                    dt { "values sealed" }
+                    dd { @match key.seals { Some(seals) => span data-is="seals" { (thousands(seals)) }, None => "–" } }
+                }
+                div { dt { "next" } dd { (next(&key.next, clock)) } }
                 div class="wide" {
                     dt { "stored values under it" }
                     dd {
                         @match key.values {
-                            Some((values, of)) => {
-                                span data-is="values" { (thousands(values)) } ", " (percent(values, of))
-                                (share(values, of))
-                            }
-                            None => "not counted yet",
+                            KeyValues::Counted(values, of) => (share_of(values, of)),
+                            KeyValues::NotCounted => span data-is="values" { "not counted yet" },
+                            KeyValues::Outdated => {
+                                span data-is="values" { "not counted since it is " (key.state) }
+                            },
                         }
                     }
                 }
-                div { dt { "next" } dd { (key.next) } }
+            }
+        }
+    }
+}
+
+fn next(next: &NextStep, clock: Clock) -> Markup {
+    html! {
+        @match next {
+            NextStep::Text(text) => (text),
+            NextStep::At(what, at) => { (what) " " (clock.distance(*at)) },
+        }
+    }
+}
+
+fn share_of(values: u64, of: u64) -> Markup {
+    html! {
+        span data-is="values" { (thousands(values)) } " of " (thousands(of))
+        @if of > 0 { ", " (percent(values, of)) (share(values, of)) }
+    }
+}
+
+fn other_entry(other: &OtherKeys) -> Markup {
+    html! {
+        li data-keys=(other.id) {
+            h3 { (other.label) }
+            p class="soft" { (other.note) }
+            dl class="row" {
+                div class="wide" {
+                    dt { "stored values under them" }
+                    dd {
+                        @match other.values {
+                            Some((values, of)) => (share_of(values, of)),
+                            None => span data-is="values" { "not counted yet" },
+                        }
+                    }
+                }
             }
         }
     }
@@ -70,7 +129,7 @@ pub(crate) fn share(values: u64, of: u64) -> Markup {
     )
 }
 
-fn time_line(events: &[KeyEvent], now_ms: u64) -> Markup {
+fn time_line(events: &[KeyEvent], clock: Clock) -> Markup {
     let ahead = events
         .iter()
         .position(|it| it.when != When::Past)
@@ -78,24 +137,24 @@ fn time_line(events: &[KeyEvent], now_ms: u64) -> Markup {
     let (past, coming) = events.split_at(ahead);
     html! {
         ol class="timeline" {
-            @for event in past { (entry(event, "past", now_ms)) }
-            li class="now" { time datetime=(point_in_time(now_ms)) { (point_in_time(now_ms)) } "now" }
+            @for event in past { (entry(event, "past", clock)) }
+            li class="now" { (clock.now()) "now" }
             @for event in coming {
-                (entry(event, if event.when == When::Due { "due" } else { "coming" }, now_ms))
+                (entry(event, if event.when == When::Due { "due" } else { "coming" }, clock))
             }
         }
     }
 }
 
-fn entry(event: &KeyEvent, class: &str, now_ms: u64) -> Markup {
-    let at = point_in_time(event.at_ms);
-    let distance = span(now_ms.abs_diff(event.at_ms));
-    let distance = match event.when {
-        When::Past => format!("{distance} ago"),
-        When::Due => "due now".to_owned(),
-        When::Future => format!("in {distance}"),
-    };
+fn entry(event: &KeyEvent, class: &str, clock: Clock) -> Markup {
     html! {
-        li class=(class) { time datetime=(at) { (at) } (event.text) " " span class="soft" { "(" (distance) ")" } }
+        li class=(class) {
+            @if event.when == When::Due { strong { "due now" } " " (event.text) }
+            @else {
+                @let at = point_in_time(event.at_ms);
+                time datetime=(at) { (at) } (event.text) " "
+                span class="soft" { "(" (clock.distance(event.at_ms)) ")" }
+            }
+        }
     }
 }

@@ -1,39 +1,116 @@
-//! The remaining parts of the status page: state and warnings, the last hour, refused commands, sweeps,
-//! doctor.
+//! The remaining parts of the status page: its state, what needs attention, figures, the last hour,
+//! refused commands, sweeps, doctor.
 
 use maud::{Markup, html};
 
-use super::{Doctor, Finding, Refused, Severity, Status, SweepRow, Traffic, headline, line};
+use super::clock::Clock;
+use super::model::{
+    Activity, Coverage, Doctor, Figure, Finding, Phase, Refused, Status, SweepRow, Traffic,
+};
+use super::verdict::{Verdict, documentation, issues, prose};
+use super::{line, title};
 use crate::chart::{Plot, plot};
-use crate::words::{bytes, percent, point_in_time, rate, short_time, span, thousands};
+use crate::words::{bytes, percent, rate, short_time, span, thousands};
 
-pub(super) fn state(status: &Status) -> Markup {
+/// The banner. Its title is repeated where the script finds it.
+pub(super) fn state(status: &Status, clock: Clock) -> Markup {
+    let verdict = Verdict::of(status);
+    let level = verdict.level.as_str();
+    let is_busy = status.is_checking && matches!(status.coverage.activity, Activity::Counting(_));
     html! {
-        p id="headline" {
-            strong { (headline(status)) }
-            span class="soft" { ", at " time id="now" datetime=(point_in_time(status.now_ms)) {
-                (point_in_time(status.now_ms))
-            } }
-        }
-        @if !status.warnings.is_empty() {
-            ul class="list" id="warnings" {
-                @for warning in &status.warnings {
-                    li data-alert=(warning.alert) {
-                        span class={ "words " (warning.severity.word()) } { (warning.severity.word()) }
-                        " " (warning.text)
-                        p class="soft" {
-                            (warning.advice)
-                            @if warning.severity != Severity::Info { " More: " code { "docs/alerts.md" } ", " (warning.alert) "." }
+        div class={ "banner " (level) } id="banner" data-level=(level) data-title=(title(status, &verdict)) {
+            img class="sign" src=(verdict.level.icon()) alt="" width="40" height="40";
+            div class="said" {
+                h2 id="state-name" { (verdict.headline) span class="as-of" { ", as of " (clock.now()) } }
+                ul class="facts" {
+                    @if let Some(served) = served(&status.phase) {
+                        li {
+                            "clients are served: "
+                            strong data-figure="ready" { @if served.is_ok() { "yes" } @else { "no" } }
+                            @if let Err(why) = served { ", " (why) }
                         }
                     }
+                    li { (values(&status.coverage, clock)) }
+                    li { (checks(status.doctor.as_ref(), status.is_checking, clock)) }
                 }
             }
+            form method="post" action="check" {
+                button type="submit" disabled[is_busy] { @if is_busy { "Checking…" } @else { "Check again now" } }
+            }
         }
+    }
+}
+
+fn served(phase: &Phase) -> Option<Result<(), &str>> {
+    match phase {
+        Phase::Starting => Some(Err("the process is starting")),
+        Phase::Stopping => Some(Err("the process is stopping")),
+        Phase::Running { clients } => {
+            let clients = clients.as_ref()?;
+            Some(clients.as_ref().copied().map_err(String::as_str))
+        }
+    }
+}
+
+/// The stored values in one line.
+fn values(coverage: &Coverage, clock: Clock) -> Markup {
+    let sum =
+        |of: fn(&super::PatternCoverage) -> u64| coverage.patterns.iter().map(of).sum::<u64>();
+    let forms = [
+        ("sealed", sum(|it| it.sealed.saturating_add(it.classic))),
+        ("plain", sum(|it| it.plain)),
+        ("unreadable", sum(|it| it.unreadable)),
+    ];
+    let forms = forms.map(|(form, count)| format!("{} {form}", thousands(count)));
+    html! {
+        a href="#coverage-name" { "stored values" } ": "
+        @match coverage.counted {
+            Some(count) => { (forms.join(", ")) "; counted " (clock.moment(count.began_ms)) },
+            None => "not counted yet",
+        }
+        @if coverage.counted.is_some() && matches!(coverage.activity, Activity::Counting(_)) {
+            ", being counted again"
+        }
+    }
+}
+
+/// The doctor's checks in one line.
+fn checks(doctor: Option<&Doctor>, is_checking: bool, clock: Clock) -> Markup {
+    html! {
+        a href="#doctor-name" { "doctor" } ": "
+        @match doctor {
+            Some(doctor) => {
+                (doctor.fine()) " of " (doctor.findings.len()) " checks are ok; checked "
+                (clock.moment(doctor.looked_ms))
+                @if is_checking { ", checking again" }
+            },
+            None => @if is_checking { "checking" } @else { "not checked yet" },
+        }
+    }
+}
+
+pub(super) fn attention(status: &Status) -> Markup {
+    let issues = issues(status);
+    html! {
+        @if issues.is_empty() { p class="soft" { "Nothing that this process knows of." } } @else {
+            ul class="list" id="warnings" { @for issue in &issues { (issue.entry()) } }
+        }
+    }
+}
+
+pub(super) fn figures(figures: &[Figure]) -> Markup {
+    html! {
         dl class="tiles" {
-            @for figure in &status.figures {
+            @for figure in figures {
                 div {
                     dt { (figure.label) }
-                    dd { span data-figure=(figure.id) { (figure.text) } span class="small" { (figure.note) } }
+                    dd {
+                        span data-figure=(figure.id) { (figure.text) }
+                        span class="small" {
+                            (figure.note)
+                            @if let Some(see) = figure.see { " " a href={ "#" (see) "-name" } { "Details" } }
+                        }
+                    }
                 }
             }
         }
@@ -87,10 +164,12 @@ pub(super) fn traffic(traffic: &Traffic) -> Markup {
 
 pub(super) fn refused(refused: &[Refused]) -> Markup {
     html! {
-        @if refused.is_empty() { p class="soft" { "None." } } @else {
+        @if refused.is_empty() { p class="soft" { "None since the start." } } @else {
             p class="soft" {
-                "These were answered with an error that says why, and reached no server. "
-                code { "docs/command-policy.md" } " tells of each command what works on protected records."
+                "These were answered with an error that says why, and did not reach the server. "
+                a href=(documentation("command-policy.md", "")) rel="noreferrer" {
+                    "Which commands work on protected records"
+                }
             }
             div class="scroll" tabindex="0" role="region" aria-label="Table of refused commands" {
                 table {
@@ -116,16 +195,16 @@ pub(super) fn refused(refused: &[Refused]) -> Markup {
     }
 }
 
-pub(super) fn sweeps(sweeps: &[SweepRow]) -> Markup {
+pub(super) fn sweeps(sweeps: &[SweepRow], clock: Clock) -> Markup {
     html! {
-        @if sweeps.is_empty() { p class="soft" { "None." } } @else {
+        @if sweeps.is_empty() { p class="soft" { "None since the start." } } @else {
             div class="scroll" tabindex="0" role="region" aria-label="Table of sweeps" {
                 table {
-                    caption { "Passes over the records by this process; those of the command line tell of themselves" }
+                    caption { "Passes over the records by this process; commands such as waxseal migrate show their own" }
                     thead {
                         tr {
                             th scope="col" { "task" } th scope="col" class="number" { "progress" }
-                            th scope="col" { "last end" } th scope="col" { "values" }
+                            th scope="col" { "last end" } th scope="col" { "values in all passes" }
                         }
                     }
                     tbody {
@@ -133,7 +212,7 @@ pub(super) fn sweeps(sweeps: &[SweepRow]) -> Markup {
                             tr data-task=(sweep.task) {
                                 th scope="row" { (sweep.task) }
                                 td class="number" { (percent((sweep.progress * 1e4) as u64, 10_000)) }
-                                td { @match sweep.ended_ms { Some(at) => (point_in_time(at)), None => "–" } }
+                                td { @match sweep.ended_ms { Some(at) => (clock.moment(at)), None => "–" } }
                                 td { (verdicts(sweep)) }
                             }
                         }
@@ -155,20 +234,32 @@ fn verdicts(sweep: &SweepRow) -> String {
     }
 }
 
-pub(super) fn doctor(doctor: Option<&Doctor>) -> Markup {
-    let Some(doctor) = doctor else {
-        return html! { p class="soft" { "It has not looked yet." } };
+impl Doctor {
+    /// How many checks are ok.
+    fn fine(&self) -> usize {
+        self.findings.iter().filter(|it| it.grade == "ok").count()
+    }
+}
+
+pub(super) fn doctor(status: &Status, clock: Clock) -> Markup {
+    let Some(doctor) = &status.doctor else {
+        return html! {
+            p class="soft" { "Not checked yet: it begins once the store and the keys are open." }
+        };
     };
+    let fine = || doctor.findings.iter().filter(|it| it.grade == "ok");
+    let wrong = doctor.findings.len().saturating_sub(doctor.fine());
     html! {
         p class="soft" {
-            "As found at " (point_in_time(doctor.looked_ms)) ". " code { "waxseal doctor" }
-            " looks at once, and asks the custodians too."
+            "Checked " (clock.moment(doctor.looked_ms)) ". The checks run every 10 minutes, and every minute while there is a problem. "
+            code { "waxseal doctor" } " on this machine asks the custodians too."
         }
-        @let (fine, wrong): (Vec<_>, Vec<_>) = doctor.findings.iter().partition(|it| it.grade == "ok");
-        ul class="list" { @for finding in wrong { (finding_entry(finding)) } }
+        @if wrong > 0 {
+            p { "Checks that are not ok: " (wrong) ", under " a href="#attention-name" { "Needs attention" } "." }
+        }
         details {
-            summary { "checks that are ok: " (fine.len()) }
-            ul class="list" { @for finding in fine { (finding_entry(finding)) } }
+            summary { "checks that are ok: " (doctor.fine()) }
+            ul class="list" { @for finding in fine() { (finding_entry(finding)) } }
         }
     }
 }
@@ -177,8 +268,7 @@ fn finding_entry(finding: &Finding) -> Markup {
     html! {
         li data-check=(finding.check) data-grade=(finding.grade) {
             span class={ "words " (finding.grade) } { (finding.grade) } " "
-            strong { (finding.check) } " " (finding.found)
-            @if let Some(advice) = &finding.advice { p class="soft" { (advice) } }
+            strong { (finding.check) } ": " (prose(&finding.found))
         }
     }
 }

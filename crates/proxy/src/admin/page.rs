@@ -1,5 +1,6 @@
 //! The status page: served whole, and kept up to date by server-sent events (HTML standard, 9.2) with
-//! those parts that have changed. What it shows is gathered elsewhere.
+//! those parts that have changed. What it shows is gathered elsewhere, and checked again there when a
+//! reader asks for it.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -8,8 +9,8 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -20,25 +21,43 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use waxseal_page::status::{Status, changing, page};
 
 use super::guard::{Guard, Token};
+use super::origin::is_from_elsewhere;
 
 /// How often an open page is told what has changed.
 const EVERY: Duration = Duration::from_secs(2);
 /// Pages that are kept up to date at one time; more are served and told no changes.
 const MOST_OPEN: usize = 32;
 
-/// What is shown at this moment.
-pub type Source = Arc<dyn Fn() -> Status + Send + Sync>;
+/// Gathers what a status page shows.
+pub trait Source: Send + Sync {
+    /// Everything that is shown at this moment.
+    fn status(&self) -> Status;
+
+    /// A reader wants everything checked and counted again now.
+    fn check(&self) -> CheckRequest;
+}
+
+/// The answer to a reader who wants everything checked again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckRequest {
+    /// It begins.
+    Accepted,
+    /// Checks are running, or began a moment ago: another one may begin after so many seconds.
+    TooSoon(u64),
+    /// The store and the keys are not open yet.
+    NotReady,
+}
 
 /// The page of one address.
 pub(super) struct Page {
-    source: Source,
+    source: Arc<dyn Source>,
     guard: Guard,
     open: Arc<Semaphore>,
 }
 
 impl Page {
     pub(super) fn new(
-        source: Source,
+        source: Arc<dyn Source>,
         address: std::net::SocketAddr,
         token: Option<Token>,
     ) -> Arc<Self> {
@@ -58,22 +77,46 @@ pub(super) async fn show(State(this): State<Arc<Page>>, headers: HeaderMap) -> R
     let nonce = format!("{:032x}", rand::random::<u128>());
     let policy = format!(
         "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; \
-         connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
+         connect-src 'self'; img-src data:; base-uri 'none'; form-action 'self'; \
          frame-ancestors 'none'"
     );
     let headers = [
         (CONTENT_TYPE, "text/html; charset=utf-8"),
         (CACHE_CONTROL, "no-store"),
         (CONTENT_SECURITY_POLICY, &policy),
-        (REFERRER_POLICY, "no-referrer"),
+        // With `no-referrer` a browser does not say that a form was sent by this page.
+        (REFERRER_POLICY, "same-origin"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (X_FRAME_OPTIONS, "DENY"),
     ];
     let headers = headers.map(|(name, value)| (name, value.to_owned()));
-    (headers, page(&(this.source)(), &nonce)).into_response()
+    (headers, page(&this.source.status(), &nonce)).into_response()
 }
 
-/// `GET /events`: each changed part as `{"id":…,"html":…}`, all of them at first.
+/// `POST /check`: everything is checked and counted again. A browser is sent back to the page.
+pub(super) async fn check(State(this): State<Arc<Page>>, headers: HeaderMap) -> Response {
+    if let Some(refusal) = this.guard.refuses(&headers) {
+        return refusal;
+    }
+    if is_from_elsewhere(&headers) {
+        let text = "another site asked for this: open the status page and ask there\n";
+        return (StatusCode::FORBIDDEN, text).into_response();
+    }
+    match this.source.check() {
+        CheckRequest::Accepted => (StatusCode::SEE_OTHER, [(LOCATION, "./")]).into_response(),
+        CheckRequest::TooSoon(seconds) => {
+            let retry = [(RETRY_AFTER, seconds.to_string())];
+            let text = format!("a check is running or began just now: try again in {seconds} s\n");
+            (StatusCode::TOO_MANY_REQUESTS, retry, text).into_response()
+        }
+        CheckRequest::NotReady => {
+            let text = "nothing can be checked yet: the store or the keys are not open\n";
+            (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+        }
+    }
+}
+
+/// `GET /events`: every 2 seconds the time, then each changed part as `{"id":…,"html":…}`, all of them at first.
 pub(super) async fn events(State(this): State<Arc<Page>>, headers: HeaderMap) -> Response {
     if let Some(refusal) = this.guard.refuses(&headers) {
         return refusal;
@@ -122,7 +165,13 @@ impl Changes {
     }
 
     fn look(&mut self) {
-        for (id, html) in changing(&(self.page.source)()) {
+        let status = self.page.source.status();
+        let time = serde_json::json!({
+            "now_ms": status.now_ms,
+            "process": status.process.started_ms,
+        });
+        self.waiting.push(Event::default().data(time.to_string()));
+        for (id, html) in changing(&status) {
             if self.told.get(id) == Some(&html) {
                 continue;
             }

@@ -62,6 +62,18 @@ for (const colorScheme of ["light", "dark"]) {
   }
 }
 
+// What must be seen without scrolling: the verdict, the state of the first key, and the values under it.
+seen.above_the_fold = {};
+for (const width of [1280, 800]) {
+  const page = await open({ viewport: { width, height: 800 } });
+  await page.goto(url, { waitUntil: "load" });
+  for (const place of ["#banner", "[data-key] [data-is=state]", "[data-key] [data-is=values]"]) {
+    const box = await page.locator(place).first().boundingBox();
+    seen.above_the_fold[`${place} at ${width}`] = box.y + box.height;
+  }
+  await page.context().close();
+}
+
 const still = await open({ javaScriptEnabled: false });
 await still.goto(url);
 seen.without_scripts = {
@@ -69,20 +81,37 @@ seen.without_scripts = {
   sealed: await figure(still, "sealed"),
   live: (await still.locator("#live").textContent()).trim(),
 };
+// The button is a form: it leads back to the page.
+await still.locator("form button").click();
+await still.waitForLoadState();
+seen.without_scripts.checked = still.url() === url && (await still.locator("#banner").count()) === 1
+  ? "Checking" : await still.content();
 await still.context().close();
 
 // Live: what goes through the proxy arrives on an open page, and a selection of the reader's is left alone.
 const page = await open({});
 await page.goto(url);
-await page.waitForFunction(() => document.getElementById("live").textContent === "live");
+await page.waitForFunction(() => document.getElementById("live").textContent === "Live");
 const before = await figure(page, "sealed");
 const client = await createClient({ socket: { host, port: Number(port) } }).connect();
 for (let index = 0; index < 25; index += 1) await client.set(`wa:live${index}`, "{}");
 await page.waitForFunction(
   (text) => document.querySelector("[data-figure=sealed]").textContent.trim() !== text, before, { timeout: 20_000 });
+// Time goes on where nothing else happens: the start of the process is further away than it was.
+const age = () => page.locator("header [data-at]").textContent();
+const first = await age();
+await page.waitForFunction(
+  (text) => document.querySelector("header [data-at]").textContent !== text, first, { timeout: 130_000 });
+seen.ticks = { first, then: await age(), changed: (await age()) !== first };
+seen.levels = [
+  await page.locator("#banner").getAttribute("data-level"),
+  (await page.title()).includes("critical") ? "critical" : await page.title(),
+];
+seen.sign = await page.evaluate(() => document.querySelector("link[rel=icon]").href);
+seen.links = await page.evaluate(() => Array.from(document.links, (link) => link.href));
 seen.live = { before, after: await figure(page, "sealed") };
 // While something is selected it stays; afterwards what came meanwhile is shown.
-await page.evaluate(() => document.getSelection().selectAllChildren(document.getElementById("headline")));
+await page.evaluate(() => document.getSelection().selectAllChildren(document.getElementById("figures")));
 for (let index = 0; index < 25; index += 1) await client.set(`wa:live${index}`, "{}");
 await page.waitForTimeout(5_000);
 const during = await figure(page, "sealed");

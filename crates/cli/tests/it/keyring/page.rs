@@ -62,7 +62,7 @@ fn keys_and_their_shares_are_those_of_status_and_audit() {
             .done()
             .json();
         assert_eq!(audit["patterns"][0]["groups"][0]["values"], 40);
-        assert_eq!(share(&page, &old), "0");
+        wait_until(|| share(&Page::of(port), &old) == "0");
         // What became of the keys, and what comes.
         assert!(page.has(&format!("key {old} is archived")), "no past");
         assert!(page.has(&format!("key {old} is destroyed")), "no future");
@@ -72,6 +72,87 @@ fn keys_and_their_shares_are_those_of_status_and_audit() {
         );
         proxy.stop();
     }
+}
+
+#[test]
+fn a_step_of_a_rotation_has_records_counted_and_a_destroyed_key_shows_no_values_of_before() {
+    let world = World::with_ring(Lies::InTheServer);
+    let flags = ["--protect", "wa:*", "--count-every", "86400"];
+    let proxy = Proxy::start_as(&world.program, &world.server, &flags);
+    let (port, old) = (proxy.admin_port(), world.sealing());
+    let mut client = proxy.client();
+    for number in 0..30 {
+        let reply = client.cmd(&["SET", &format!("wa:a{number}"), STATE]);
+        assert_eq!(reply.to_text(), "OK");
+    }
+    let of = |page: &Page, id: &str, what: &str| {
+        page.text(
+            &format!("data-key=\"{id}\""),
+            &format!("data-is=\"{what}\""),
+        )
+    };
+    wait_until(|| of(&Page::of(port), &old, "values") == "30");
+    world.hurry();
+    world.ring(&["add"]).done();
+    // In no state that it takes the key shows what was counted in another one.
+    let mut seen = Vec::new();
+    wait_until(|| {
+        let page = Page::of(port);
+        let (state, values) = (of(&page, &old, "state"), of(&page, &old, "values"));
+        if state == "destroyed" || state == "archived" {
+            let outdated = format!("not counted since it is {state}");
+            assert!(values == "0" || values == outdated, "{state}: {values}");
+        }
+        if seen.last() != Some(&state) {
+            seen.push(state.clone());
+        }
+        state == "destroyed" && values == "0"
+    });
+    assert_eq!(seen[0], "sealing", "{seen:?}");
+    let new = world.sealing();
+    wait_until(|| of(&Page::of(port), &new, "values") == "30");
+    proxy.stop();
+}
+
+#[test]
+fn the_shares_of_all_keys_and_of_the_keys_of_users_add_up() {
+    let config = "[[protect]]\nrecords = \"u:{user}\"\nper_user_keys = true\n\
+                  [[protect]]\nrecords = \"wa:*\"\nformat = \"sealed\"\n";
+    let world = World::with(Lies::InAFile, config);
+    world.init();
+    let proxy = Proxy::start_as(&world.program, &world.server, &["--count-every", "1"]);
+    let port = proxy.admin_port();
+    let mut client = proxy.client();
+    for number in 0..8 {
+        for name in [format!("wa:a{number}"), format!("u:b{number}")] {
+            assert_eq!(client.cmd(&["SET", &name, STATE]).to_text(), "OK");
+        }
+    }
+    // One that opens nowhere: moved from another record.
+    world.server.client().cmd(&["COPY", "wa:a1", "wa:moved"]);
+    let sealing = world.sealing();
+    let rows = [
+        (format!("data-key=\"{sealing}\""), "8"),
+        ("data-keys=\"users\"".to_owned(), "8"),
+        ("data-keys=\"unreadable\"".to_owned(), "1"),
+    ];
+    wait_until(|| {
+        let page = Page::of(port);
+        let values = |row: &str| page.text(row, "data-is=\"values\"");
+        page.has("data-keys=\"unreadable\"")
+            && rows
+                .iter()
+                .all(|(row, values_of_row)| values(row) == *values_of_row)
+    });
+    let page = Page::of(port);
+    assert_eq!(
+        page.lying("wa:*", "sealed") + page.lying("u:{user}", "sealed"),
+        16.0
+    );
+    for share in [" of 17, 47.1 %", " of 17, 5.9 %"] {
+        assert!(page.has(share), "{share}");
+    }
+    proxy.stop();
 }
 
 #[test]
@@ -98,7 +179,7 @@ fn a_rotation_that_nobody_can_carry_out() {
     let mut server = world.server.client();
     server.cmd(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
     let page = World::wait_for_warning(&proxy, "WaxsealRotationStalled");
-    assert!(page.has("due now") && page.has("waxseal keyring status tells who leads"));
+    assert!(page.has("due now") && page.has("waxseal keyring status</code> tells who leads"));
     server.cmd(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
     wait_until(|| !Page::of(proxy.admin_port()).warns("WaxsealRotationStalled"));
     proxy.stop();

@@ -2,7 +2,7 @@
 
 use waxseal_testing::RedisServer;
 
-use crate::metrics::admin_as;
+use crate::metrics::{admin_as, admin_request};
 use crate::program::{Output, Program};
 use crate::proxy::Proxy;
 
@@ -20,6 +20,8 @@ fn status(port: u16, headers: &str) -> u16 {
     let page = of("/");
     if page != 200 {
         assert_eq!(of("/events"), page);
+        let (head, _) = admin_request("POST", port, "/check", headers);
+        assert!(head.starts_with(&format!("http/1.1 {page} ")), "{head}");
     }
     page
 }
@@ -37,7 +39,7 @@ fn this_machine_sees_the_page_and_another_sites_name_for_it_does_not() {
         "cache-control: no-store",
         "x-content-type-options: nosniff",
         "x-frame-options: deny",
-        "referrer-policy: no-referrer",
+        "referrer-policy: same-origin",
         "content-security-policy: default-src 'none'; style-src 'nonce-",
     ] {
         assert!(head.contains(header), "no {header} in {head}");

@@ -13,13 +13,15 @@ fn a_server_that_dies_and_comes_back() {
     let mut redis = RedisServer::start();
     let proxy = Proxy::start(&redis, &["--protect", "wa:*"]);
     let port = proxy.admin_port();
-    wait_until(|| Page::of(port).text("<main>", "data-figure=\"ready\"") == "yes");
+    wait_until(|| Page::of(port).text("<main", "data-figure=\"ready\"") == "yes");
     assert!(!Page::of(port).warns("WaxsealNotReady"));
     redis.kill();
     wait_until(|| Page::of(port).warns("WaxsealNotReady"));
     let page = Page::of(port);
     assert!(
-        page.has("1 critical warning") && page.has("connection refused"),
+        page.level() == "critical"
+            && page.has("critical problem")
+            && page.has("connection refused"),
         "{}",
         page.0
     );
@@ -28,8 +30,13 @@ fn a_server_that_dies_and_comes_back() {
         let _ = proxy.client().cmd(&["GET", "wa:1"]);
     }
     wait_until(|| Page::of(port).warns("WaxsealServerUnreachable"));
+    // The doctor sees it as well, and that it is over, without being asked.
+    wait_until(|| Page::of(port).finds("store", "problem"));
     redis.restart();
-    wait_until(|| !Page::of(port).warns("WaxsealNotReady"));
+    wait_until(|| {
+        let page = Page::of(port);
+        !page.warns("WaxsealNotReady") && page.finds("store", "ok")
+    });
     proxy.stop();
 }
 
@@ -55,7 +62,43 @@ fn a_proxy_that_waits_for_its_server_shows_so() {
     let (_, port) = said.split_once("waxseal: admin on 127.0.0.1:").unwrap();
     let port = port.lines().next().unwrap().parse().unwrap();
     wait_until(|| Page::of(port).warns("WaxsealNotReady"));
-    assert_eq!(Page::of(port).text("<main>", "data-figure=\"ready\""), "no");
+    assert_eq!(Page::of(port).text("<main", "data-figure=\"ready\""), "no");
+}
+
+#[test]
+fn a_process_that_waits_says_for_what() {
+    let redis = RedisServer::start();
+    let mut other = RedisServer::start();
+    let config = format!("keyring = \"{}\"\n", other.url());
+    other.kill();
+    let program = Program::at(&redis).file("waxseal.toml", &config);
+    let words = [
+        "proxy",
+        "--protect",
+        "wa:*",
+        "--admin",
+        "127.0.0.1:0",
+        "--listen",
+        "127.0.0.1:0",
+    ];
+    let mut running = program.start(&words);
+    running.wait_until_it_says("waiting for the store before taking clients");
+    let said = running.said();
+    let (_, port) = said.split_once("waxseal: admin on 127.0.0.1:").unwrap();
+    let port = port.lines().next().unwrap().parse().unwrap();
+    wait_until(|| Page::of(port).warns("WaxsealNotReady"));
+    let page = Page::of(port);
+    // The server that it stands in front of is well.
+    let place = format!("127.0.0.1:{}", other.port());
+    assert!(
+        page.has("No client is served yet") && page.has(&place),
+        "{}",
+        page.0
+    );
+    assert_eq!(page.level(), "critical");
+    let (head, body) = super::checks::ask(port, "");
+    assert!(head.starts_with("http/1.1 503"), "{head}");
+    assert!(body.contains("nothing can be checked yet"), "{body}");
 }
 
 #[test]

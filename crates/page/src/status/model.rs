@@ -1,0 +1,329 @@
+//! The figures of the status page. Who gathers them is elsewhere.
+
+/// Everything that the page shows.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// Which process this is.
+    pub process: Process,
+    /// The moment that it is about (milliseconds since the Unix epoch).
+    pub now_ms: u64,
+    /// How far the process is in its life.
+    pub phase: Phase,
+    /// What is wrong as far as metrics and counts tell, the worst first. What the doctor found is beside it.
+    pub warnings: Vec<Warning>,
+    /// Single figures.
+    pub figures: Vec<Figure>,
+    /// The stored values by form, as counted.
+    pub coverage: Coverage,
+    /// The keys.
+    pub keys: Keys,
+    /// The last hour.
+    pub traffic: Traffic,
+    /// Requests that were refused; `None` for a process without clients.
+    pub refused: Option<Vec<Refused>>,
+    /// Passes over the records by this process.
+    pub sweeps: Vec<SweepRow>,
+    /// The doctor's last checks.
+    pub doctor: Option<Doctor>,
+    /// Whether the doctor is checking at this moment.
+    pub is_checking: bool,
+}
+
+/// How far a process is in its life.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// Store, keyring or custodian are not open yet.
+    #[default]
+    Starting,
+    /// Everything is open. With clients: whether they are served, or the reason why not.
+    Running {
+        /// Whether clients are served; `None` for a process without clients.
+        clients: Option<Result<(), String>>,
+    },
+    /// It finishes what is under way and takes no new clients.
+    Stopping,
+}
+
+/// Which process the page is about.
+#[derive(Clone, Debug, Default)]
+pub struct Process {
+    /// `proxy` or `keeper`.
+    pub what: String,
+    /// The version of Waxseal.
+    pub version: String,
+    /// The store, without credentials.
+    pub store: String,
+    /// The mode.
+    pub mode: String,
+    /// The environment, where one is named.
+    pub environment: Option<String>,
+    /// When it started (milliseconds since the Unix epoch).
+    pub started_ms: u64,
+}
+
+/// The severity of a warning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Look now.
+    Critical,
+    /// Look soon.
+    Warning,
+    /// Good to know.
+    Info,
+}
+
+impl Severity {
+    /// The word for it, as alert rules have it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Warning => "warning",
+            Self::Info => "info",
+        }
+    }
+}
+
+/// Something that is wrong, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// The severity.
+    pub severity: Severity,
+    /// The name of the alert rule for the same, if there is one.
+    pub alert: Option<&'static str>,
+    /// The fault. Words between backticks are shown as code.
+    pub text: String,
+    /// The remedy, in the same way.
+    pub advice: String,
+    /// The part of the page that has the details, by its id.
+    pub see: Option<&'static str>,
+}
+
+/// One figure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Figure {
+    /// Names it in the page, for programs: `sealed`, `opened`, ….
+    pub id: &'static str,
+    /// Its name for people.
+    pub label: &'static str,
+    /// The figure itself.
+    pub text: String,
+    /// More about it.
+    pub note: String,
+    /// The part of the page that has the details, by its id.
+    pub see: Option<&'static str>,
+}
+
+/// The stored values under each protected pattern, by form.
+#[derive(Clone, Debug, Default)]
+pub struct Coverage {
+    /// The last count that reached its end.
+    pub counted: Option<Count>,
+    /// The counting at this moment.
+    pub activity: Activity,
+    /// By pattern.
+    pub patterns: Vec<PatternCoverage>,
+}
+
+/// When records were counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// When it began (milliseconds since the Unix epoch).
+    pub began_ms: u64,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+}
+
+/// What the counting does at this moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Activity {
+    /// It counts: how far it is.
+    Counting(String),
+    /// It waits for the next count, at this time (milliseconds since the Unix epoch).
+    Waiting(u64),
+    /// The last try failed with this text; the next one is at this time.
+    Failed(String, u64),
+    /// This process counts only when it is asked to.
+    OnDemand,
+}
+
+impl Default for Activity {
+    fn default() -> Self {
+        Self::Counting("begins soon".to_owned())
+    }
+}
+
+/// The stored values under one pattern, by form.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PatternCoverage {
+    /// Its configured name.
+    pub name: String,
+    /// The pattern.
+    pub records: String,
+    /// Values in the sealed format.
+    pub sealed: u64,
+    /// Values in the classic format.
+    pub classic: u64,
+    /// Plaintext values.
+    pub plain: u64,
+    /// Values that do not open.
+    pub unreadable: u64,
+    /// Values that are empty or of users who were erased.
+    pub other: u64,
+    /// Records of types whose values cannot be sealed.
+    pub other_types: u64,
+}
+
+/// The keys of a process.
+#[derive(Clone, Debug, Default)]
+pub struct Keys {
+    /// Where they come from.
+    pub source: String,
+    /// More about the source, behind a fold.
+    pub details: Vec<String>,
+    /// Single figures of the keyring.
+    pub figures: Vec<Figure>,
+    /// Each of them.
+    pub keys: Vec<Key>,
+    /// Values that are under none of these, so that the shares add up.
+    pub others: Vec<OtherKeys>,
+    /// What became of them and what comes, in order of time.
+    pub events: Vec<KeyEvent>,
+}
+
+/// One key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Its id.
+    pub id: String,
+    /// Its name in metrics.
+    pub metric_name: String,
+    /// Its state.
+    pub state: String,
+    /// When it was made (milliseconds since the Unix epoch); `None` for keys of the environment.
+    pub created_ms: Option<u64>,
+    /// How many values were sealed under it, as far as reported.
+    pub seals: Option<u64>,
+    /// The stored values under it.
+    pub values: KeyValues,
+    /// What happens to it next.
+    pub next: NextStep,
+}
+
+/// The stored values under one key, as counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyValues {
+    /// No count has reached its end yet.
+    NotCounted,
+    /// The last count began before the key was in the state that it is in now: it says nothing about it.
+    Outdated,
+    /// So many, of so many sealed values.
+    Counted(u64, u64),
+}
+
+/// What happens to a key next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NextStep {
+    /// Nothing that has a time.
+    Text(String),
+    /// A step, and its time (milliseconds since the Unix epoch).
+    At(&'static str, u64),
+}
+
+/// Sealed values that are under no key that is listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherKeys {
+    /// Names it in the page, for programs: `users`, `older`, `unreadable`.
+    pub id: &'static str,
+    /// Its name for people.
+    pub label: &'static str,
+    /// More about it.
+    pub note: String,
+    /// So many values, of so many sealed values; `None` before they were counted.
+    pub values: Option<(u64, u64)>,
+}
+
+/// Where on the line of time an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// It happened.
+    Past,
+    /// It is due, and has not happened.
+    Due,
+    /// It will happen.
+    Future,
+}
+
+/// Something that became of a key, or will.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyEvent {
+    /// When (milliseconds since the Unix epoch).
+    pub at_ms: u64,
+    /// Whether it happened.
+    pub when: When,
+    /// What.
+    pub text: String,
+}
+
+/// The last hour, from samples at even distances.
+#[derive(Clone, Debug, Default)]
+pub struct Traffic {
+    /// How long ago the oldest sample is, in milliseconds.
+    pub since_ms: u64,
+    /// Values sealed and opened a second.
+    pub values: [Vec<Option<f64>>; 2],
+    /// Median and 99th percentile of the time that sealing took, in seconds.
+    pub sealing: [Vec<Option<f64>>; 2],
+    /// The same of opening.
+    pub opening: [Vec<Option<f64>>; 2],
+    /// How long the server took to answer, in seconds; empty for a process without clients.
+    pub server: Vec<Option<f64>>,
+    /// Bytes from and to clients a second; empty for a process without clients.
+    pub bytes: [Vec<Option<f64>>; 2],
+}
+
+/// Requests that were refused for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The command.
+    pub command: String,
+    /// The word of the reason.
+    pub reason: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// The passes of one task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SweepRow {
+    /// The task.
+    pub task: String,
+    /// How far the newest is, 0 to 1.
+    pub progress: f64,
+    /// When one went to its end last; `None` if none did.
+    pub ended_ms: Option<u64>,
+    /// What became of values, by verdict.
+    pub verdicts: Vec<(String, u64)>,
+}
+
+/// The checks of the doctor.
+#[derive(Clone, Debug, Default)]
+pub struct Doctor {
+    /// When they began.
+    pub looked_ms: u64,
+    /// Each check.
+    pub findings: Vec<Finding>,
+}
+
+/// One check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// `ok`, `warning` or `problem`.
+    pub grade: &'static str,
+    /// What was checked.
+    pub check: String,
+    /// What was found.
+    pub found: String,
+    /// What to do about it.
+    pub advice: Option<String>,
+}
