@@ -209,7 +209,9 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  waxseal keeper --config /etc/waxseal/waxseal.toml")]
     Keeper(KeeperArgs),
     /// Erase a user: the user's key and records; prints a signed receipt
-    #[command(after_help = "Example:\n  waxseal forget 5215512345678 --yes > receipt.json")]
+    #[command(after_help = "Examples:\n  waxseal forget 5215512345678 --dry-run\n  \
+        waxseal forget 5215512345678 --yes > receipt.json\n  \
+        waxseal forget --from users.txt --receipts receipts --yes")]
     Forget(ForgetArgs),
     /// Receipts of erasures
     #[command(subcommand)]

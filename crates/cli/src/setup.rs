@@ -28,7 +28,7 @@ mod upkeep;
 
 pub(crate) use decoys::Decoy;
 pub(crate) use protected::Protected;
-pub(crate) use ring::{OpenRing, RingSetup, is_absent, now_ms, variables};
+pub(crate) use ring::{OpenRing, RingSetup, Users, is_absent, now_ms, variables};
 
 use protected::protected;
 

@@ -26,6 +26,7 @@ mod program;
 mod proxied;
 mod proxy;
 mod quarantine;
+mod reach;
 mod record;
 mod records;
 mod rotate;
