@@ -57,7 +57,8 @@ pub(crate) struct Common {
         help_heading = "Common options"
     )]
     pub(crate) store: Option<String>,
-    /// Which records are protected; can be repeated [default: wa:*, or those of waxseal.toml]
+    /// Which records are protected; can be repeated [default: those of waxseal.toml, else wa:*; proxy has
+    /// no default of its own]
     #[arg(
         long,
         global = true,
@@ -129,9 +130,9 @@ pub(crate) enum LogFormat {
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum FormatArg {
-    /// The guide's format: Base64, no key id, not bound to its record
+    /// The format of the Node.js guide: Base64, without a key id, not bound to its record
     Classic,
-    /// Binary, with key id, bound to its record
+    /// Binary, with a key id, bound to its record: choose it where nothing but Waxseal reads the values
     Sealed,
 }
 
@@ -352,7 +353,7 @@ pub(crate) struct MigrateArgs {
     #[command(flatten)]
     pub(crate) sweep: SweepArgs,
     /// The format to write; with `sealed`, classic values are migrated as well
-    /// [default: classic, or that of waxseal.toml]
+    /// [default: that of waxseal.toml, else classic]
     #[arg(long, value_enum)]
     pub(crate) format: Option<FormatArg>,
 }

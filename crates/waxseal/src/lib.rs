@@ -26,7 +26,7 @@
 //! let previous = std::env::var("REDIS_ENCRYPTION_PREVIOUS_KEYS").unwrap_or_default();
 //! let mode: Mode = std::env::var("ENABLE_REDIS_ENCRYPTION").unwrap_or("on".to_owned()).parse()?;
 //! let keyring = Arc::new(Keyring::from_hex(&key, &previous)?);
-//! let sealer = Sealer::new(keyring, mode, Format::Classic);
+//! let sealer = Sealer::new(keyring, mode, Format::Sealed);
 //!
 //! let StoreUrl::Redis(url) = StoreUrl::parse("redis://127.0.0.1:6379")? else { unreachable!() };
 //! let store = Arc::new(RedisStore::connect(&url, RedisOptions::default()).await?);

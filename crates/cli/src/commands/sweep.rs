@@ -312,7 +312,7 @@ impl<'a> Run<'a> {
                 if complete { "completed" } else { "stopped" }
             ))?;
         }
-        survey.warn();
+        survey.say("warning");
         self.warn_of_other_types(&passed);
         if let Some(file) = &self.checkpoint {
             if complete {

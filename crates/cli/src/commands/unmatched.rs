@@ -73,10 +73,14 @@ impl Survey {
         })
     }
 
-    /// Says it on stderr.
-    pub(crate) fn warn(&self) {
+    /// Says it on stderr, behind this word: what leaves no doubt is never an error.
+    pub(crate) fn say(&self, word: &str) {
         for (unmatched, text, advice) in self.findings() {
-            output::complain("warning", &text);
+            let word = match unmatched.leaves_doubt() {
+                true => word,
+                false => "warning",
+            };
+            output::complain(word, &text);
             if unmatched.leaves_doubt() {
                 output::advise(advice);
             }

@@ -36,5 +36,7 @@ mod status_page;
 mod telemetry;
 mod to_sealed;
 mod torture;
+#[cfg(not(feature = "opentelemetry"))]
+mod untold;
 mod value;
 mod wrong_key;

@@ -1,13 +1,13 @@
 //! In which format new values are written. The default is the one of the Node.js guide, so that its bot goes
 //! on reading what is written; it is the weaker one, and that must be said.
 
-use waxseal_core::{Format, Mode};
+use waxseal_core::Format;
 
 use super::Findings;
 use crate::setup::Setup;
 
 pub(super) fn check(setup: &Setup, findings: &mut Findings) {
-    if setup.mode == Mode::Off || !setup.has_keys() || setup.protected.is_empty() {
+    if !setup.has_keys() || setup.protected.is_empty() {
         return;
     }
     let classic = setup.protected.iter();
