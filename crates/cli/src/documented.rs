@@ -2,6 +2,7 @@
 //! anywhere parses, each flag exists, each default that help names is the one that is used, each variable is
 //! read, each configuration loads, and each error that the documents explain is one that can be printed.
 
+mod claims;
 mod commands;
 mod configuration;
 mod defaults;
@@ -70,9 +71,8 @@ fn sources() -> Vec<Text> {
 /// A source whose texts do not go on in the next line.
 fn joined(source: &str) -> String {
     let mut text = String::with_capacity(source.len());
-    let mut lines = source.lines();
     let mut goes_on = false;
-    while let Some(line) = lines.next() {
+    for line in source.lines() {
         let line = if goes_on { line.trim_start() } else { line };
         goes_on = line.ends_with('\\');
         text.push_str(line.strip_suffix('\\').unwrap_or(line));

@@ -138,8 +138,9 @@ pub use waxseal_sessions::{
     quarantine,
 };
 pub use waxseal_stores::{
-    Clock, Cursor, EmbeddedStore, Expiry, Lifetime, MemoryStore, RecordName, RecordPattern,
-    RecordStore, RedisOptions, RedisStore, Slot, StoreError, StoreUrl, UrlError,
+    Clock, Cursor, EmbeddedStore, Expiry, Lifetime, Matches, MemoryStore, Neighbor, Neighbors,
+    RecordName, RecordPattern, RecordStore, RedisOptions, RedisStore, Slot, StoreError, StoreUrl,
+    UrlError,
 };
 /// Passes over all records: migrate, rotate, decrypt, audit.
 pub use waxseal_sweep as sweep;

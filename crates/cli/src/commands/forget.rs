@@ -33,8 +33,16 @@ pub(crate) async fn run(setup: &Setup, args: &ForgetArgs) -> Result<Ended, Failu
     let is_confirmed = args.yes || args.dry_run;
     match &args.user {
         Some(user) if user.is_empty() => return Err(Failure::usage("the user is empty")),
-        Some(_) if !is_confirmed => return Err(unconfirmed("the user's key and records would be destroyed for good")),
-        None if !is_confirmed => return Err(unconfirmed("the keys and records of these users would be destroyed for good")),
+        Some(_) if !is_confirmed => {
+            return Err(unconfirmed(
+                "the user's key and records would be destroyed for good",
+            ));
+        }
+        None if !is_confirmed => {
+            return Err(unconfirmed(
+                "the keys and records of these users would be destroyed for good",
+            ));
+        }
         _ => {}
     }
     let Some(user) = &args.user else {
@@ -60,8 +68,7 @@ pub(crate) async fn run(setup: &Setup, args: &ForgetArgs) -> Result<Ended, Failu
 }
 
 fn unconfirmed(what: &str) -> Failure {
-    Failure::usage(what)
-        .hint("confirm with --yes, or see what would be erased with --dry-run")
+    Failure::usage(what).hint("confirm with --yes, or see what would be erased with --dry-run")
 }
 
 async fn one(eraser: &Eraser<'_>, user: &[u8]) -> Result<Ended, Failure> {

@@ -96,7 +96,9 @@ fn refusal(call: &[String], is_whole: bool) -> Option<String> {
                     || bare.len() < word.len()
                     || bare.bytes().all(|b| b.is_ascii_uppercase())
             };
-            call.iter().skip(2).any(is_placeholder)
+            // A flag that is only named has no value.
+            let is_named = !is_whole && call.last().is_some_and(|word| word.starts_with("--"));
+            is_named || call.iter().skip(2).any(is_placeholder)
         }
         ErrorKind::MissingRequiredArgument
         | ErrorKind::MissingSubcommand
@@ -250,5 +252,20 @@ fn the_exit_statuses_of_help_are_those_of_the_documents() {
         let row = operations.lines().find(|line| line.starts_with(&row));
         let is_explained = row.is_some_and(|row| row.contains(word));
         assert!(is_explained, "{status}: {row:?}");
+    }
+}
+
+#[test]
+fn the_readme_names_every_command() {
+    let readme = std::fs::read_to_string(super::root().join("README.md")).unwrap();
+    let (_, table) = readme.split_once("\n## Commands\n").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    for command in Cli::command().get_subcommands() {
+        let words = table.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+        let name = command.get_name();
+        assert!(
+            words.into_iter().any(|word| word == name),
+            "{name} is not there"
+        );
     }
 }

@@ -103,3 +103,68 @@ fn every_default_that_help_names_is_the_one_that_is_used() {
         );
     }
 }
+
+/// The rows of tables whose second column holds defaults: the flag and what stands there.
+fn documented() -> Vec<(String, String)> {
+    let mut rows = Vec::new();
+    for document in super::documents() {
+        let mut is_of_defaults = false;
+        for line in document.text.lines() {
+            let cells: Vec<_> = line
+                .split(" | ")
+                .map(|it| it.trim_matches(['|', ' ']))
+                .collect();
+            match cells[..] {
+                [_, "default", ..] => is_of_defaults = true,
+                [flag, default, ..] if is_of_defaults && flag.starts_with("`--") => {
+                    let flag = flag.trim_start_matches("`--");
+                    let end = flag.find([' ', '`']).unwrap_or(flag.len());
+                    rows.push((flag[..end].to_owned(), default.to_owned()));
+                }
+                _ if !line.starts_with('|') => is_of_defaults = false,
+                _ => {}
+            }
+        }
+    }
+    rows
+}
+
+#[test]
+fn every_default_in_a_table_is_the_one_that_is_used() {
+    fn used(command: &Command, found: &mut Vec<(String, String)>) {
+        for argument in command.get_arguments() {
+            let values = argument.get_default_values().iter();
+            let values = values.map(|it| it.to_string_lossy().into_owned());
+            let long = argument.get_long().unwrap_or_default();
+            found.extend(values.map(|value| (long.to_owned(), value)));
+        }
+        command.get_subcommands().for_each(|it| used(it, found));
+    }
+    let mut known = Vec::new();
+    used(&Cli::command(), &mut known);
+    known.extend(
+        facts()
+            .into_iter()
+            .map(|(flag, fact)| (flag.to_owned(), fact)),
+    );
+    let rows = documented();
+    let mut compared = 0;
+    let mut wrong = Vec::new();
+    for (flag, said) in &rows {
+        let of_flag: Vec<_> = known.iter().filter(|(name, _)| name == flag).collect();
+        // A switch is off, and what help tells in words is compared there.
+        let numbers = |text: &str| text.bytes().any(|b| b.is_ascii_digit());
+        if of_flag.iter().any(|(_, value)| numbers(value)) && numbers(said) {
+            compared += 1;
+            let bare = said.replace(['`', ','], "");
+            if !of_flag
+                .iter()
+                .any(|(_, value)| bare.contains(value.as_str()) || value.contains(&bare))
+            {
+                wrong.push(format!("--{flag}: {said}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(compared > 8, "only {compared} of {rows:?}");
+}

@@ -58,8 +58,8 @@ fn is_of_two(piece: &str, all: &str) -> bool {
             .any(|it| all.contains(&format!("{left}{it}")))
     };
     let begins = |right: &str| {
-        let known = |it: &&str| all.contains(&format!("{it}{right}"));
-        ["}", "} ", "\", \""].iter().any(|it| known(&it))
+        let known = |it: &str| all.contains(&format!("{it}{right}"));
+        ["}", "} ", "\", \""].iter().any(|it| known(it))
     };
     let is_filled_in = |part: &str| {
         let number = part.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');

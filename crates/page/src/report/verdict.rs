@@ -97,9 +97,8 @@ type Item = (&'static str, String, &'static str, &'static str);
 
 fn items(report: &Report) -> Vec<Item> {
     let total = &report.total;
-    let forever = report.keys.iter().map(|key| key.lifetime.without_expiry);
-    let forever: u64 = forever.sum();
-    let candidates: [(u64, Item); 7] = [
+    let forever = unexpiring(report);
+    let candidates: [(u64, Item); 6] = [
         (
             total.plain,
             (
@@ -143,18 +142,6 @@ fn items(report: &Report) -> Vec<Item> {
             ),
         ),
         (
-            total.classic,
-            (
-                "info",
-                format!(
-                    "{} in the classic format, which is not bound to its record.",
-                    values(total.classic, IS_ARE)
-                ),
-                "waxseal migrate --format sealed",
-                "moves them, once nothing but Waxseal reads these records and format = \"sealed\" is in waxseal.toml.",
-            ),
-        ),
-        (
             forever,
             (
                 "info",
@@ -175,7 +162,23 @@ fn items(report: &Report) -> Vec<Item> {
     ];
     let needed = candidates.into_iter().filter(|(number, _)| *number > 0);
     let needed = needed.map(|(_, item)| item);
-    unmatched(report).chain(needed).collect()
+    unmatched(report)
+        .chain(needed)
+        .chain(classic(report))
+        .collect()
+}
+
+/// Values in the format of the Node.js guide.
+fn classic(report: &Report) -> Option<Item> {
+    let number = report.total.classic;
+    let what = format!(
+        "{} in the classic format, which is not bound to its record.",
+        values(number, IS_ARE)
+    );
+    let then = "moves them, once nothing but Waxseal reads these records and format = \"sealed\" is in \
+                waxseal.toml.";
+    let item = ("info", what, "waxseal migrate --format sealed", then);
+    (number > 0).then_some(item)
 }
 
 /// Patterns that nothing matches although records are there.
@@ -195,6 +198,12 @@ fn capital(text: &str) -> String {
     let mut characters = text.chars();
     let first = characters.next().map(char::to_uppercase);
     first.into_iter().flatten().chain(characters).collect()
+}
+
+/// Values under older keys that never expire.
+fn unexpiring(report: &Report) -> u64 {
+    let keys = report.keys.iter();
+    keys.map(|key| key.lifetime.without_expiry).sum()
 }
 
 /// Values under keys that others know.

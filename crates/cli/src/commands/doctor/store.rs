@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use waxseal_core::{Mode, OpenError};
 use waxseal_sessions::CanaryState;
-use waxseal_stores::{Held, RecordStore, Slot, Status, StoreUrl};
+use waxseal_stores::{Held, RecordName, RecordStore, Slot, Status, StoreUrl};
 
 use super::{Findings, reach};
 use crate::commands::decoy::{self, Form};
@@ -182,6 +182,18 @@ enum Sampled {
     None,
 }
 
+/// Asks for the keys of users all at once, for the cache.
+async fn read_user_keys(setup: &Setup, protected: &Protected, names: &[RecordName]) {
+    if let Some(keys) = setup.user_keys(protected) {
+        let users = names
+            .iter()
+            .filter_map(|name| protected.pattern.user(name.as_bytes()));
+        let users: Vec<_> = users.collect();
+        // One that does not open is told with its record.
+        let _ = keys.read(&users).await;
+    }
+}
+
 /// Opens some records, and says how many did not open.
 async fn check_sample(
     setup: &Setup,
@@ -198,16 +210,7 @@ async fn check_sample(
         }
         (false, _) => {}
     }
-    if let Some(keys) = setup.user_keys(protected) {
-        // All at once, for the cache.
-        let users = page
-            .names
-            .iter()
-            .filter_map(|name| protected.pattern.user(name.as_bytes()));
-        let users: Vec<_> = users.collect();
-        // One that does not open is told with its record.
-        let _ = keys.read(&users).await;
-    }
+    read_user_keys(setup, protected, &page.names).await;
     let (mut sealed, mut plain, mut refused, mut unknown, mut other) = (0, 0, 0, 0, 0);
     for (name, held) in page.names.iter().zip(store.read(&page.names).await?) {
         let values = match held {
