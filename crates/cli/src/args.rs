@@ -209,7 +209,7 @@ pub(crate) enum Command {
     /// Rotation and upkeep of the keyring, for applications that use the library
     #[command(after_help = "Example:\n  waxseal keeper --config /etc/waxseal/waxseal.toml")]
     Keeper(KeeperArgs),
-    /// Erase a user: the user's key and records; prints a signed receipt
+    /// Erase a user, or those of a list: keys and records, each with a signed receipt
     #[command(after_help = "Examples:\n  waxseal forget 5215512345678 --dry-run\n  \
         waxseal forget 5215512345678 --yes > receipt.json\n  \
         waxseal forget --from users.txt --receipts receipts --yes")]
@@ -217,7 +217,7 @@ pub(crate) enum Command {
     /// Receipts of erasures
     #[command(subcommand)]
     Receipt(ReceiptCommand),
-    /// Check key, store and records, and say what to do
+    /// Check key, store and records, and say what to do; exit status 1 where there is a problem
     #[command(after_help = "Example:\n  waxseal doctor")]
     Doctor,
     /// Print completions for a shell
@@ -331,7 +331,7 @@ pub(crate) struct SweepArgs {
     /// Judge every record, write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// At most so many records a second
+    /// At most so many values a second, on average
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_rate: Option<u32>,
     /// Slow down while the server lets another client wait longer than this (0: never)
