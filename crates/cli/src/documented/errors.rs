@@ -49,6 +49,18 @@ fn every_error_that_is_explained_is_one_that_can_be_printed() {
     assert!(texts.len() > 150, "only {} were found", texts.len());
 }
 
+#[test]
+fn no_error_is_explained_twice() {
+    let errors = std::fs::read_to_string(root().join("docs/errors.md")).unwrap();
+    let mut seen = std::collections::BTreeSet::new();
+    let headings = errors.lines().filter_map(|line| line.strip_prefix("### "));
+    let texts = headings.flat_map(|it| it.split('`').skip(1).step_by(2));
+    // What begins with something that is filled in may be said of several things.
+    let texts = texts.filter(|text| !text.starts_with('…'));
+    let twice: Vec<_> = texts.filter(|text| !seen.insert(*text)).collect();
+    assert!(twice.is_empty(), "{twice:?}");
+}
+
 /// Whether a piece is put together of two texts with something filled in between or beside them.
 fn is_of_two(piece: &str, all: &str) -> bool {
     // What is filled in stands between braces in the source.
