@@ -44,14 +44,14 @@ fn texts(places: &[&str], extensions: &[&str]) -> Vec<Text> {
     found
 }
 
-/// What users read. The changelog tells of the past, decisions of their day.
+/// The documents for users. The changelog tells of the past, decisions of their day.
 fn documents() -> Vec<Text> {
     let all = texts(&["README.md", "SECURITY.md", "docs"], &["md"]);
     let is_of_today = |it: &Text| !it.path.starts_with("docs/decisions");
     all.into_iter().filter(is_of_today).collect()
 }
 
-/// What the program is made of: its own sources without tests, each text that spans lines in one.
+/// The sources of the program, each string that spans lines joined into one.
 fn sources() -> Vec<Text> {
     let crates = fs::read_dir(root().join("crates")).unwrap();
     let crates = crates.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -105,7 +105,7 @@ fn blocks(document: &str, kinds: &[&str]) -> Vec<String> {
     found
 }
 
-/// What stands between single backticks, outside of blocks.
+/// The text between single backticks, outside of blocks.
 fn spans(document: &str) -> Vec<String> {
     let mut prose = String::new();
     let mut in_block = false;

@@ -14,7 +14,7 @@ use waxseal_proxy::Readiness;
 use crate::environment::Environment;
 use crate::error::Failure;
 
-/// Where OpenTelemetry's own variables name a collector.
+/// OpenTelemetry's own variables for the address of a collector.
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const METRICS_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
 
@@ -83,7 +83,7 @@ impl Metering {
     }
 }
 
-/// What to do where a collector is named and nothing can be sent to it.
+/// The hint where a collector is named and nothing can be sent to it.
 #[cfg(any(test, not(feature = "opentelemetry")))]
 const BUILD_IT: &str = "cargo build --release --features opentelemetry makes one that exports; or let Prometheus \
      read /metrics at the address of --admin";

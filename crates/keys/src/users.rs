@@ -41,7 +41,7 @@ pub enum Cached {
     Unknown,
 }
 
-/// What is there of a user's key.
+/// The state of a user's key in its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyTrace {
     /// Nothing.
@@ -159,7 +159,7 @@ impl UserKeys {
         Err(UserKeyError::Contended)
     }
 
-    /// What is there of a user's key, past the cache. Makes nothing.
+    /// Reads the state of a user's key past the cache. Makes nothing.
     pub async fn trace(&self, user: &[u8]) -> Result<KeyTrace, UserKeyError> {
         let ring = self.0.ring.ring();
         let hash = ring.user(user);

@@ -1,5 +1,5 @@
-//! What the other databases of a server hold. Each database is a store of its own: whoever finds nothing
-//! in one may have been given the wrong one.
+//! The other databases of a server. Each database is a store of its own: an operator who finds nothing in
+//! one may have named the wrong one.
 
 /// The other databases of the server that a store is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,13 +17,13 @@ pub enum Neighbors {
 pub struct Neighbor {
     /// Its number.
     pub database: u32,
-    /// How many records it holds.
+    /// The number of its records.
     pub records: u64,
-    /// Whether it holds records of each pattern's form, in the order of the patterns.
+    /// For each pattern, in their order: records of its form.
     pub matches: Vec<Matches>,
 }
 
-/// Whether a database holds records of a pattern's form.
+/// Records of a pattern's form in a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Matches {
     /// At least one.

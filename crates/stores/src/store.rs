@@ -84,7 +84,7 @@ pub trait RecordStore: Send + Sync {
     async fn move_if_unchanged(&self, change: Move<'_>) -> Result<Moved, StoreError>;
 
     /// The other databases of the same server, and whether they hold records of each pattern's form: for
-    /// whoever finds none here. The effort is bounded, and what the server's user may not see is unknown,
+    /// callers that find none here. The effort is bounded, and what the server's user may not see is unknown,
     /// not an error.
     async fn neighbors(&self, patterns: &[RecordPattern]) -> Result<Neighbors, StoreError> {
         let _ = patterns;

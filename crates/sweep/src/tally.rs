@@ -167,7 +167,7 @@ impl Tally {
         self.skipped.values().sum()
     }
 
-    /// Whether any record was seen, be it of a type that is skipped.
+    /// True if any record was seen, be it of a type that is skipped.
     #[must_use]
     pub fn has_seen_any(&self) -> bool {
         self.total > 0 || self.skipped() > 0

@@ -14,34 +14,34 @@ use crate::realm::Realm;
 /// Records that a scan looks at at a time.
 const PAGE: usize = 1000;
 
-/// What is there of a user.
+/// The traces of a user in the stores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traces {
-    /// Whether the user has a key.
+    /// True if the user has a key.
     pub has_key: bool,
     /// Records.
     pub records: u64,
     /// Values in quarantine.
     pub quarantined: u64,
-    /// How often the user was erased before.
+    /// The number of earlier erasures.
     pub erasures: u32,
 }
 
 impl Traces {
-    /// Whether nothing is left to erase.
+    /// True if nothing is left to erase.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         !self.has_key && self.records == 0 && self.quarantined == 0
     }
 
-    /// Whether nothing shows that there ever was such a user.
+    /// True if nothing shows that there ever was such a user.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
         self.is_gone() && self.erasures == 0
     }
 }
 
-/// Tells what is there of a user, and changes nothing.
+/// Looks for the traces of a user, and changes nothing.
 pub async fn traces(
     user: &[u8],
     ring: &LiveRing,
@@ -137,7 +137,7 @@ fn records_of(user: &[u8], realms: &[Realm]) -> Vec<(Arc<dyn RecordStore>, Vec<R
     all
 }
 
-/// What was moved aside from some records: their names stand in the names of those.
+/// The names of values in quarantine that came from some records.
 async fn quarantined(
     store: &dyn RecordStore,
     records: &[RecordName],

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 pub(crate) struct AuditArgs {
     #[command(subcommand)]
     pub(crate) command: Option<AuditCommand>,
-    /// Fail (exit status 1) if anything lies in plaintext or cannot be sealed, or if no record matches
+    /// Fail (exit status 1) if anything is plaintext or cannot be sealed, or if no record matches
     /// although records are there
     #[arg(long)]
     pub(crate) require_clean: bool,

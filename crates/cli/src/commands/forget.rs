@@ -1,4 +1,4 @@
-//! `forget`: erases a user, and prints the signed receipt; or several users from a file. Whoever is unknown
+//! `forget`: erases a user, and prints the signed receipt; or several users from a file. An unknown user
 //! is told and not signed for: a receipt for a misspelled user would pass for the erasure of the right one.
 
 mod many;
@@ -106,7 +106,7 @@ fn unwritten(failure: &Failure) -> Failure {
     .hint("the same command gives another one, which counts one erasure more")
 }
 
-/// What a dry run tells of a user.
+/// The report of a dry run about one user.
 #[derive(Serialize)]
 struct Found {
     known: bool,
@@ -129,7 +129,7 @@ impl From<&Traces> for Found {
 }
 
 impl Found {
-    /// What is there of the user, in words.
+    /// The traces of the user, in words.
     fn describe(&self) -> String {
         let key = match self.key {
             true => "the key",
@@ -162,7 +162,7 @@ fn tell(setup: &Setup, traces: &Traces) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What the erasure of users needs, open.
+/// Everything that erasing users needs, open.
 struct Eraser<'a> {
     setup: &'a Setup,
     users: Users,

@@ -21,7 +21,7 @@ struct Report<'a> {
     expected_signer: Option<bool>,
     error: Option<String>,
     receipt: Option<&'a Receipt>,
-    /// Whether it is that of the user that was asked about; `null` where nobody asked.
+    /// True if it is that of the user that was named; `null` where none was.
     user_matches: Option<bool>,
 }
 
@@ -49,7 +49,7 @@ impl Subject {
         })
     }
 
-    /// Why a receipt is not the one of this user, if it is not.
+    /// The reason why a receipt is not the one of this user, if it is not.
     fn refusal(&self, receipt: &Receipt) -> Option<&'static str> {
         if receipt.ring != self.ring {
             return Some(

@@ -236,7 +236,7 @@ impl<'a> Run<'a> {
         self.finish(passed, &survey)
     }
 
-    /// What is there in place of the records of patterns that nothing matches.
+    /// Surveys the patterns that nothing matches.
     async fn survey(&self, passed: &[Passed]) -> Survey {
         let each = self.setup.protected.iter().zip(passed);
         let unmatched = each.filter(|(_, pass)| pass.complete && !pass.counts.has_seen_any());

@@ -23,7 +23,7 @@ const MAX_PAGES: usize = 200;
 /// Names that are compared with the patterns.
 const MAX_NAMES: usize = 10_000;
 
-/// What is there in place of the records of some patterns.
+/// Findings about patterns that nothing matches.
 #[derive(Default)]
 pub(crate) struct Survey {
     pub(crate) unmatched: Vec<Unmatched>,
@@ -31,7 +31,7 @@ pub(crate) struct Survey {
     resembling: Vec<Option<String>>,
 }
 
-/// What this database holds.
+/// The records of this database.
 struct Here {
     /// Records that are not Waxseal's own, if that is known.
     records: Option<u64>,

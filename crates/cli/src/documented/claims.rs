@@ -3,7 +3,7 @@
 
 use super::documents;
 
-/// What is said to be missing, by words of its line.
+/// Features that are said to be missing, by words of the line.
 const MISSING: [&str; 3] = [
     // The heading of a list in the README.
     "## Not in this version",

@@ -51,7 +51,7 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// Whether a command may begin behind these words of a line.
+/// True if a command may begin behind these words of a line.
 fn is_command_place(before: &str) -> bool {
     // The program's own path may stand before its name.
     let end = before.rfind([' ', '(', '\'', '=']).map_or(0, |at| at + 1);
@@ -80,7 +80,7 @@ fn calls(line: &str) -> Vec<Vec<String>> {
     calls
 }
 
-/// Why a call would be refused, if it would. A value may be a placeholder.
+/// The reason why a call would be refused, if it would. A value may be a placeholder.
 fn refusal(call: &[String], is_whole: bool) -> Option<String> {
     // Help of a placeholder is help of each command.
     if call.get(1).is_some_and(|word| word == "help") {
@@ -108,7 +108,7 @@ fn refusal(call: &[String], is_whole: bool) -> Option<String> {
     (!is_fine).then(|| format!("{}: {}", call.join(" "), error.kind()))
 }
 
-/// Whether the first word of a call is a command or a flag.
+/// True if the first word of a call is a command or a flag.
 fn names_a_command(call: &[String]) -> bool {
     let command = Cli::command();
     let mut known = command.get_subcommands().map(Command::get_name);

@@ -18,7 +18,7 @@ const OF_OTHERS: [&str; 5] = [
     "for ever",
 ];
 
-/// What help says of the defaults that are not the parser's own, by flag.
+/// The defaults that help describes in words, by flag.
 fn facts() -> Vec<(&'static str, String)> {
     let settings = Settings::default();
     let format = match DEFAULT_FORMAT {

@@ -6,7 +6,7 @@ use super::{root, sources};
 const MIN_PIECE: usize = 10;
 /// Parts of a piece that are shorter are filled in.
 const MIN_PART: usize = 4;
-/// What is filled in where a text speaks of one of several things.
+/// Names that are filled in where a text speaks of one of several things.
 const NAMES: [&str; 5] = [
     "processes that are behind",
     "processes that are cut off",
@@ -61,7 +61,7 @@ fn no_error_is_explained_twice() {
     assert!(twice.is_empty(), "{twice:?}");
 }
 
-/// Whether a piece is put together of two texts with something filled in between or beside them.
+/// True if a piece is made of two strings with something filled in between or beside them.
 fn is_of_two(piece: &str, all: &str) -> bool {
     // What is filled in stands between braces in the source.
     let ends = |left: &str| {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{documents, sources};
 
-/// What our variables begin with, and those of others that we read.
+/// Prefixes of our variables, and of those of others that we read.
 const BEGINNINGS: [&str; 12] = [
     "REDIS_",
     "ENABLE_REDIS",

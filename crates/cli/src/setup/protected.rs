@@ -7,7 +7,7 @@ use crate::config::{Config, Protect};
 use crate::error::Failure;
 
 pub(crate) const DEFAULT_RECORDS: &str = "wa:*";
-/// What is written where nothing is said: what the Node.js bot of the guide reads.
+/// The format that is written without a word in the configuration: the one that the Node.js bot of the guide reads.
 pub(crate) const DEFAULT_FORMAT: Format = Format::Classic;
 const DEFAULT_NAME: &str = "WhatsApp state";
 

@@ -1,4 +1,4 @@
-//! Whether the patterns reach the records: nothing that matches is not the same as nothing that is plain.
+//! Patterns that reach no record: nothing that matches is not the same as nothing that is plain.
 
 use serde_json::Value;
 use waxseal_testing::RedisServer;

@@ -46,16 +46,16 @@ pub struct Report {
 pub struct Unmatched {
     /// The pattern.
     pub records: String,
-    /// How many records the database holds that are not Waxseal's own; `None` where that is not known.
+    /// Records of the database that are not Waxseal's own; `None` where that is not known.
     pub in_database: Option<u64>,
     /// Other databases of the same server that hold records that match.
     pub other_databases: Vec<u32>,
-    /// Whether all other databases were looked into.
+    /// True if all other databases were looked into.
     pub looked_everywhere: bool,
 }
 
 impl Unmatched {
-    /// Whether it may be the wrong pattern, or the wrong database: an empty one leaves no doubt.
+    /// True if it may be the wrong pattern, or the wrong database: an empty one leaves no doubt.
     #[must_use]
     pub fn leaves_doubt(&self) -> bool {
         self.in_database != Some(0) || !self.other_databases.is_empty()
@@ -63,7 +63,7 @@ impl Unmatched {
 }
 
 impl Report {
-    /// Whether nothing was counted although records are there, or those of a pattern are in another
+    /// True if nothing was counted although records are there, or those of a pattern are in another
     /// database: then "nothing is plain" says nothing.
     #[must_use]
     pub fn proves_nothing(&self) -> bool {

@@ -1,10 +1,10 @@
-//! What is said of a pattern that no record matches. A pattern can be misspelled and a database the wrong
+//! Describes a pattern that no record matches. A pattern can be misspelled and a database the wrong
 //! one: then nothing plain is found, and nothing is sealed either.
 
 use super::Unmatched;
 use crate::words::thousands;
 
-/// What to do about it.
+/// The advice that goes with it.
 pub const ADVICE: &str = "check the pattern (--protect, waxseal.toml) and the database at the end of the store's URL \
      (redis://HOST:PORT/3)";
 

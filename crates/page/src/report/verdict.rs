@@ -36,7 +36,7 @@ pub(super) fn headline(report: &Report) -> &'static str {
     }
 }
 
-/// Whether that is all that keeps it from being clean.
+/// True if that is all that keeps it from being clean.
 fn found_nothing(report: &Report) -> bool {
     report.proves_nothing() && report.total.are_clean()
 }

@@ -17,11 +17,11 @@ use crate::signals::stop_on_signal;
 /// Reading alone goes faster in larger batches than a sweep that writes.
 const BATCH: usize = 1_000;
 
-/// What the passes counted.
+/// The counts of the passes.
 pub(super) struct Counted {
-    /// What lies under each protected pattern, in their order.
+    /// The counts of each protected pattern, in their order.
     pub(super) tallies: Vec<Tally>,
-    /// What is there in place of those that nothing matches.
+    /// The findings about patterns that nothing matches.
     pub(super) survey: Survey,
 }
 

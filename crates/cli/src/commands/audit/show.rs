@@ -35,7 +35,7 @@ pub(super) fn print(report: &Report) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How many records are of types whose values cannot be sealed: `3 records (stream 1, zset 2)`.
+/// Records of types whose values cannot be sealed, by type: `3 records (stream 1, zset 2)`.
 pub(super) fn other_types(counts: &Counts) -> String {
     let records = match counts.of_other_types() {
         1 => "1 record".to_owned(),

@@ -1,5 +1,5 @@
-//! Whether the patterns reach the records: what matches none of them, here and in the other databases of the
-//! server, and what was moved aside. Everything is bounded.
+//! Checks that the patterns reach the records: patterns that match nothing, other databases of the server, and
+//! quarantine. Everything is bounded.
 
 use std::sync::Arc;
 
@@ -17,13 +17,13 @@ const PAGE: usize = 500;
 /// Fields or elements of one record.
 const MAX_SLOTS: usize = 5;
 
-/// Where a sample does not tell.
+/// Advice where a sample does not tell.
 pub(super) const COUNT_ALL: &str = "waxseal audit looks at all of them";
 
 /// Some names that match a pattern.
 pub(super) struct Sample {
     pub(super) names: Vec<RecordName>,
-    /// Whether every record was looked at.
+    /// True if every record was looked at.
     pub(super) is_whole: bool,
 }
 
@@ -71,7 +71,7 @@ pub(super) async fn some_slots(
     }
 }
 
-/// What is said where a sample found nothing in a large database.
+/// The finding where a sample of a large database holds nothing.
 pub(super) fn not_among(protected: &Protected) -> String {
     format!(
         "no record matches {} among the first {} that were looked at",

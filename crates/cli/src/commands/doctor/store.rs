@@ -173,7 +173,7 @@ async fn check_latency(store: &dyn RecordStore, findings: &mut Findings) {
     }
 }
 
-/// Whether any record matches a pattern.
+/// The size of a sample: one record is enough to know that the pattern matches.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sampled {
     /// Some do, or not all were looked at.
@@ -229,7 +229,7 @@ async fn check_sample(
                 Ok(Some(opened)) if opened.form.key().is_some() => sealed += 1,
                 Ok(_) => plain += 1,
                 Err(OpenError::UnknownKey { .. }) => unknown += 1,
-                // Gone for good, as it shall be.
+                // Permanently erased, as intended.
                 Err(OpenError::Erased { .. }) => {}
                 Err(_) => refused += 1,
             }

@@ -1,5 +1,5 @@
 //! Several users from a file, each with a receipt of its own in a directory. A run that is cut off is run
-//! again: whoever has a receipt there and nothing left is skipped. No user is named: lines are.
+//! again: users who have a receipt there and nothing left are skipped. No user is named: lines are.
 
 use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File};
@@ -21,7 +21,7 @@ use crate::setup::Setup;
 
 /// No list of users is longer.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
-/// What a file of receipts can be at most.
+/// The largest file that is read as a receipt.
 const MAX_RECEIPT: u64 = 1024 * 1024;
 
 /// A user, and the line that names it.
@@ -30,7 +30,7 @@ struct Entry {
     user: Vec<u8>,
 }
 
-/// What became of one user.
+/// The result for one user.
 #[derive(Serialize)]
 struct Told {
     line: usize,
@@ -38,7 +38,7 @@ struct Told {
     /// The receipt, where there is one.
     receipt: Option<PathBuf>,
     records_deleted: Option<u64>,
-    /// What is there, in a dry run.
+    /// The traces of the user, in a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
     found: Option<Found>,
 }
@@ -184,7 +184,7 @@ impl Run<'_> {
     }
 }
 
-/// Where a receipt lies: named by what it says itself, so that the order of the list does not matter.
+/// The path of a receipt, made of what it says itself, so that the order of the list does not matter.
 fn path(directory: &Path, user_hash: &str, erasure: u32) -> PathBuf {
     directory.join(format!("{user_hash}-{erasure}.json"))
 }

@@ -11,10 +11,10 @@ use crate::output::thousands;
 const SEPARATORS: [char; 6] = [':', '/', '-', '_', '.', '|'];
 /// Shorter words are too near to each other for one to be the misspelling of another.
 const MIN_WORD: usize = 4;
-/// What fewer names begin with may be the name of a person.
+/// A beginning that fewer names share may be the name of a person.
 const MIN_NAMES: u64 = 3;
 
-/// What resembles the names that a pattern means, in words.
+/// Describes names that resemble those of a pattern.
 pub(super) fn resembling(pattern: &RecordPattern, names: &HashSet<RecordName>) -> Option<String> {
     let prefix = pattern.prefix();
     let word = prefix.trim_end_matches(SEPARATORS);
@@ -78,7 +78,7 @@ fn misspelt<'n>(name: &'n str, word: &str) -> Option<&'n str> {
     is_near.then(|| name.get(..=end)).flatten()
 }
 
-/// Whether the pattern's prefix stands behind another one: `bot:wa:…` for `wa:*`.
+/// True if the pattern's prefix stands behind another one: `bot:wa:…` for `wa:*`.
 fn is_behind(name: &str, prefix: &str) -> bool {
     let mut found = name.match_indices(prefix);
     found.any(|(at, _)| {

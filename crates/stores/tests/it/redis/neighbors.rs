@@ -1,4 +1,4 @@
-//! Other databases of the same server: which hold records that match, for whoever finds none.
+//! Other databases of the same server: which of them hold records that match.
 
 use waxseal_stores::{Matches, Neighbor, Neighbors, RecordPattern, RecordStore};
 use waxseal_testing::{Flavor, RedisServer};
