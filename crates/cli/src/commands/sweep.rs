@@ -347,14 +347,18 @@ impl<'a> Run<'a> {
         }
         let types = all.skipped.iter();
         let types = types.map(|(kind, records)| format!("{kind} {}", thousands(*records)));
-        let (records, are) = match all.skipped() {
-            1 => ("1 record".to_owned(), "is of a type"),
-            records => (format!("{} records", thousands(records)), "are of types"),
-        };
         let types = types.collect::<Vec<_>>().join(", ");
         output::complain(
             "warning",
-            &format!("{records} ({types}) {are} whose values cannot be sealed: they were skipped"),
+            &match all.skipped() {
+                1 => format!(
+                    "1 record ({types}) is of a type whose values cannot be sealed: it was skipped"
+                ),
+                records => format!(
+                    "{} records ({types}) are of types whose values cannot be sealed: they were skipped",
+                    thousands(records)
+                ),
+            },
         );
         output::advise(
             "keep such data in strings, hashes or lists, or under names that no pattern protects",
