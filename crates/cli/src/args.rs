@@ -57,7 +57,8 @@ pub(crate) struct Common {
         help_heading = "Common options"
     )]
     pub(crate) store: Option<String>,
-    /// Which records are protected; can be repeated [default: wa:*, or those of waxseal.toml]
+    /// Which records are protected; can be repeated [default: those of waxseal.toml, else wa:*; proxy has
+    /// no default of its own]
     #[arg(
         long,
         global = true,
@@ -129,9 +130,9 @@ pub(crate) enum LogFormat {
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum FormatArg {
-    /// The guide's format: Base64, no key id, not bound to its record
+    /// The format of the Node.js guide: Base64, without a key id, not bound to its record
     Classic,
-    /// Binary, with key id, bound to its record
+    /// Binary, with a key id, bound to its record: choose it where nothing but Waxseal reads the values
     Sealed,
 }
 
@@ -208,13 +209,15 @@ pub(crate) enum Command {
     /// Rotation and upkeep of the keyring, for applications that use the library
     #[command(after_help = "Example:\n  waxseal keeper --config /etc/waxseal/waxseal.toml")]
     Keeper(KeeperArgs),
-    /// Erase a user: the user's key and records; prints a signed receipt
-    #[command(after_help = "Example:\n  waxseal forget 5215512345678 --yes > receipt.json")]
+    /// Erase a user, or those of a list: keys and records, each with a signed receipt
+    #[command(after_help = "Examples:\n  waxseal forget 5215512345678 --dry-run\n  \
+        waxseal forget 5215512345678 --yes > receipt.json\n  \
+        waxseal forget --from users.txt --receipts receipts --yes")]
     Forget(ForgetArgs),
     /// Receipts of erasures
     #[command(subcommand)]
     Receipt(ReceiptCommand),
-    /// Check key, store and records, and say what to do
+    /// Check key, store and records, and say what to do; exit status 1 where there is a problem
     #[command(after_help = "Example:\n  waxseal doctor")]
     Doctor,
     /// Print completions for a shell
@@ -328,7 +331,7 @@ pub(crate) struct SweepArgs {
     /// Judge every record, write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// At most so many records a second
+    /// At most so many values a second, on average
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_rate: Option<u32>,
     /// Slow down while the server lets another client wait longer than this (0: never)
@@ -350,7 +353,7 @@ pub(crate) struct MigrateArgs {
     #[command(flatten)]
     pub(crate) sweep: SweepArgs,
     /// The format to write; with `sealed`, classic values are migrated as well
-    /// [default: classic, or that of waxseal.toml]
+    /// [default: that of waxseal.toml, else classic]
     #[arg(long, value_enum)]
     pub(crate) format: Option<FormatArg>,
 }

@@ -20,11 +20,14 @@ mod record;
 mod recorded;
 mod signed;
 mod sweep;
+mod unmatched;
 mod value;
 
 pub(crate) use audit::audit_of;
 pub(crate) use doctor::look_around;
 pub(crate) use keyring::{block_words, step_words};
+#[cfg(test)]
+pub(crate) use proxy::MOST_WORKERS as MAX_DEFAULT_WORKERS;
 
 use crate::args::{Cli, Command};
 use crate::error::{Ended, Failure};
@@ -76,7 +79,9 @@ pub(crate) async fn run(cli: Cli) -> Result<Ended, Failure> {
         Command::Keeper(args) => keeper::run(Setup::read(&common)?, &args).await,
         Command::Forget(args) => {
             let setup = Setup::open(&common).await?;
-            let act = recorded::forget(&setup, args.yes);
+            // Each user of several is an operation of its own.
+            let is_one = args.from.is_none() && args.yes && !args.dry_run;
+            let act = is_one.then(|| recorded::forget(&setup));
             setup.trail.recorded(act, forget::run(&setup, &args)).await
         }
         Command::Receipt(command) => receipt::run(&common, &command).await,

@@ -10,7 +10,7 @@ use toml::{Table, Value};
 use crate::error::Failure;
 
 /// The file that is read from the working directory when there is one.
-const DEFAULT: &str = "waxseal.toml";
+pub(crate) const DEFAULT: &str = "waxseal.toml";
 /// No word of the configuration is much longer.
 const LONG: usize = 12;
 const KEYS: [&str; 13] = [
@@ -104,7 +104,7 @@ impl Config {
         Ok(config)
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let table: Table = toml::from_str(text).map_err(|error| place(text, &error))?;
         check(&table, &KEYS, "")?;
         for protect in table
@@ -121,6 +121,14 @@ impl Config {
         }
         toml::from_str(text).map_err(|error| place(text, &error))
     }
+}
+
+/// Every word that the file may have, as documents write it.
+#[cfg(test)]
+pub(crate) fn words() -> impl Iterator<Item = String> {
+    let protect = PROTECT_KEYS.iter().map(|word| format!("protect.{word}"));
+    let bare = KEYS.iter().filter(|word| **word != "protect");
+    bare.map(|word| (*word).to_owned()).chain(protect)
 }
 
 /// Reads one word or a list of words.

@@ -113,7 +113,6 @@ impl Environment {
     }
 
     /// Another program's variable, for who knows what it means.
-    #[cfg(feature = "opentelemetry")]
     pub(crate) fn variable(&self, name: &str) -> Result<Option<String>, Failure> {
         let file = DotEnv::read(Path::new(FILE))?;
         let found = look_up(name, &file)?;

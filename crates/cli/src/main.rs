@@ -7,6 +7,8 @@ mod audit_log;
 mod checkpoint;
 mod commands;
 mod config;
+#[cfg(test)]
+mod documented;
 mod environment;
 mod error;
 mod hardening;

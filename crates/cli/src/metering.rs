@@ -14,6 +14,10 @@ use waxseal_proxy::Readiness;
 use crate::environment::Environment;
 use crate::error::Failure;
 
+/// OpenTelemetry's own variables for the address of a collector.
+const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+const METRICS_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
+
 /// Between two times that samples are brought into their buckets.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -35,7 +39,12 @@ impl Metering {
         #[cfg(feature = "opentelemetry")]
         let is_on = has_admin || collector.is_some();
         #[cfg(not(feature = "opentelemetry"))]
-        let (is_on, _) = (has_admin, environment);
+        let is_on = has_admin;
+        #[cfg(not(feature = "opentelemetry"))]
+        if let Some(name) = named(|name| environment.variable(name))? {
+            crate::output::complain("warning", &unexported(name));
+            crate::output::advise(BUILD_IT);
+        }
         if is_on {
             count()?;
         }
@@ -74,6 +83,31 @@ impl Metering {
     }
 }
 
+/// The hint where a collector is named and nothing can be sent to it.
+#[cfg(any(test, not(feature = "opentelemetry")))]
+const BUILD_IT: &str = "cargo build --release --features opentelemetry makes one that exports; or let Prometheus \
+     read /metrics at the address of --admin";
+
+/// The variable that names a collector, if one does.
+#[cfg(any(test, not(feature = "opentelemetry")))]
+fn named(
+    read: impl Fn(&str) -> Result<Option<String>, Failure>,
+) -> Result<Option<&'static str>, Failure> {
+    for name in [METRICS_ENDPOINT, ENDPOINT] {
+        if read(name)?.is_some() {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(any(test, not(feature = "opentelemetry")))]
+fn unexported(name: &str) -> String {
+    format!(
+        "{name} is set, and this waxseal was built without opentelemetry: no metrics are exported"
+    )
+}
+
 fn count() -> Result<(), Failure> {
     prometheus::install().map_err(|error| Failure::failed(&error))?;
     tokio::spawn(async {
@@ -84,4 +118,22 @@ fn count() -> Result<(), Failure> {
         }
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_collector_that_nothing_is_sent_to_is_told() {
+        let set = |set: &'static str| {
+            move |name: &str| Ok((name == set).then(|| "http://127.0.0.1:4318".to_owned()))
+        };
+        for name in [ENDPOINT, METRICS_ENDPOINT] {
+            assert_eq!(named(set(name)).unwrap(), Some(name));
+            assert!(unexported(name).starts_with(&format!("{name} is set")));
+        }
+        assert_eq!(named(set("OTEL_SERVICE_NAME")).unwrap(), None);
+        assert!(BUILD_IT.contains("--features opentelemetry"));
+    }
 }

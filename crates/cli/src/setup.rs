@@ -27,14 +27,16 @@ mod ring;
 mod upkeep;
 
 pub(crate) use decoys::Decoy;
-pub(crate) use protected::Protected;
-pub(crate) use ring::{OpenRing, RingSetup, is_absent, now_ms, variables};
+#[cfg(test)]
+pub(crate) use protected::DEFAULT_RECORDS;
+pub(crate) use protected::{DEFAULT_FORMAT, Protected};
+pub(crate) use ring::{OpenRing, RingSetup, Users, is_absent, now_ms, variables};
 
 use protected::protected;
 
 /// The environment that is meant where none is named.
 const DEFAULT_ENVIRONMENT: &str = "default";
-const DEFAULT_STORE: &str = "redis://127.0.0.1:6379";
+pub(crate) const DEFAULT_STORE: &str = "redis://127.0.0.1:6379";
 
 /// Everything that was configured, checked.
 pub(crate) struct Setup {
@@ -357,7 +359,7 @@ impl Setup {
         let format = self
             .protected
             .first()
-            .map_or(Format::Classic, |protected| protected.format);
+            .map_or(DEFAULT_FORMAT, |protected| protected.format);
         self.sealer_of(Mode::On, format)
     }
 

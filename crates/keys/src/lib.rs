@@ -55,5 +55,5 @@ pub use settings::Settings;
 pub use signed::{Signed, SignedError};
 pub use state::KeyState;
 pub use users::{
-    CacheBounds, Cached, MemoryUserKeys, UserChange, UserKeyError, UserKeyPlace, UserKeys,
+    CacheBounds, Cached, KeyTrace, MemoryUserKeys, UserChange, UserKeyError, UserKeyPlace, UserKeys,
 };

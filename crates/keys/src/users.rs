@@ -41,6 +41,17 @@ pub enum Cached {
     Unknown,
 }
 
+/// The state of a user's key in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyTrace {
+    /// Nothing.
+    Absent,
+    /// A key that opens values.
+    Live,
+    /// The mark that there was one, or one that the ledger voids.
+    Destroyed,
+}
+
 /// The keys of single users, with a cache. Cheap to clone.
 #[derive(Clone)]
 pub struct UserKeys(Arc<Inner>);
@@ -146,6 +157,24 @@ impl UserKeys {
             }
         }
         Err(UserKeyError::Contended)
+    }
+
+    /// Reads the state of a user's key past the cache. Makes nothing.
+    pub async fn trace(&self, user: &[u8]) -> Result<KeyTrace, UserKeyError> {
+        let ring = self.0.ring.ring();
+        let hash = ring.user(user);
+        let name = name(&hash);
+        let stored = self.0.place.read(std::slice::from_ref(&name)).await?;
+        let Some(stored) = stored.into_iter().next().flatten() else {
+            return Ok(KeyTrace::Absent);
+        };
+        let erased = ring.erasure(&hash).map_or(0, |erasure| erasure.epoch);
+        Ok(match self.0.open(&name, &hash, &stored).await {
+            Ok(UserRecord::Live { epoch, .. }) if epoch >= erased => KeyTrace::Live,
+            Ok(_) => KeyTrace::Destroyed,
+            // It may open elsewhere.
+            Err(_) => KeyTrace::Live,
+        })
     }
 
     /// Destroys the key of a user: in its place stays a mark that there was one, so that who does not

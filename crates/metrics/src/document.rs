@@ -83,9 +83,10 @@ set, in the environment or in `.env`:
 | `OTEL_EXPORTER_OTLP_HEADERS` | `NAME=VALUE,NAME=VALUE`, for example credentials; never logged. `OTEL_EXPORTER_OTLP_METRICS_HEADERS` goes before it |
 | `OTEL_METRIC_EXPORT_INTERVAL` | milliseconds between two exports; default 60000 |
 | `OTEL_SERVICE_NAME` | default `waxseal` |
-| `OTEL_EXPORTER_OTLP_PROTOCOL` | if set, `http/json`: nothing else is spoken |
+| `OTEL_EXPORTER_OTLP_PROTOCOL` | if set, `http/json`: nothing else is spoken. `OTEL_EXPORTER_OTLP_METRICS_PROTOCOL` goes before it |
 
-Other variables of OpenTelemetry are not read. `https` trusts the authorities of the system. A collector that is away, slow
+A build without that feature says so at its start where an endpoint is set. Other variables of OpenTelemetry are not read.
+`https` trusts the authorities of the system. A collector that is away, slow
 or refuses costs no request anything: it is told once, and once when it is back; one export may take 10 s, the last
 one 3 s. Names, labels and buckets are those of the tables below; nothing is lost between exports, as all numbers are
 sums since the start.

@@ -4,14 +4,16 @@
 mod expiries;
 mod model;
 mod tables;
+mod unmatched;
 mod verdict;
 
 use maud::{Markup, PreEscaped, html};
 
 pub use model::{
     Counts, Expiries, Group, KIND, Key, Lifetime, Pattern, Report, RingVersion, Shares, Stretch,
-    percent,
+    Unmatched, percent,
 };
+pub use unmatched::ADVICE as UNMATCHED_ADVICE;
 
 use crate::document::{Frame, document};
 use crate::status::PatternCoverage;
@@ -223,6 +225,7 @@ pub(crate) mod tests {
             }],
             total: counts,
             keys: vec![old],
+            unmatched: Vec::new(),
         }
     }
 

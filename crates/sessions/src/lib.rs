@@ -11,7 +11,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let hex = "6c1f0a5be2d94738a1c05f3e7b9d2846f0e1d2c3b4a5968778695a4b3c2d1e0f";
 //! let keyring = Arc::new(Keyring::from_hex(hex, "")?);
-//! let sealer = Sealer::new(keyring, Mode::On, Format::Classic);
+//! let sealer = Sealer::new(keyring, Mode::On, Format::Sealed);
 //! let states = StateManager::start(Arc::new(MemoryStore::default()), sealer, Options::default()).await?;
 //!
 //! states.set("5215512345678", &vec!["Nissan", "Sentra"]).await?;

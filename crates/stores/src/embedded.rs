@@ -24,6 +24,7 @@ use self::writer::{SWEEP_RECORDS, Writer};
 use crate::changes::{self, Shelf};
 use crate::clock::Clock;
 use crate::error::StoreError;
+use crate::neighbors::Neighbors;
 use crate::pattern::RecordPattern;
 use crate::record::{Cursor, Expiry, Held, Lifetime, Page, RecordName, Slot, SlotPage};
 use crate::store::{Change, Move, Moved, Outcome, RecordStore, Status};
@@ -251,6 +252,10 @@ impl RecordStore for EmbeddedStore {
             changes::transfer(ledger, &change)
         };
         self.writer.submit(bytes, work).await
+    }
+
+    async fn neighbors(&self, _: &[RecordPattern]) -> Result<Neighbors, StoreError> {
+        Ok(Neighbors::None)
     }
 
     async fn lifetimes(&self, names: &[RecordName]) -> Result<Vec<Lifetime>, StoreError> {

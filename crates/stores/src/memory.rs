@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::contents::{from_hex, to_hex};
 use crate::error::StoreError;
 use crate::generation;
+use crate::neighbors::Neighbors;
 use crate::pattern::RecordPattern;
 use crate::record::{Cursor, Expiry, Held, Lifetime, Page, RecordName, Slot, SlotPage};
 use crate::store::{Change, Move, Moved, Outcome, RecordStore, Status};
@@ -194,6 +195,10 @@ impl RecordStore for MemoryStore {
 
     async fn move_if_unchanged(&self, change: Move<'_>) -> Result<Moved, StoreError> {
         changes::transfer(&mut self.shelf(), &change)
+    }
+
+    async fn neighbors(&self, _: &[RecordPattern]) -> Result<Neighbors, StoreError> {
+        Ok(Neighbors::None)
     }
 
     async fn lifetimes(&self, names: &[RecordName]) -> Result<Vec<Lifetime>, StoreError> {

@@ -6,6 +6,7 @@
 mod changes;
 mod connection;
 mod lifetimes;
+mod neighbors;
 mod reply;
 mod scripts;
 mod wire;
@@ -23,6 +24,7 @@ use self::reply::unexpected;
 use self::scripts::Scripts;
 use crate::error::StoreError;
 use crate::generation;
+use crate::neighbors::Neighbors;
 use crate::pattern::RecordPattern;
 use crate::record::{Cursor, Expiry, Held, Lifetime, Page, RecordName, Slot, SlotPage};
 use crate::store::{Change, Move, Moved, Outcome, RecordStore, Status};
@@ -366,6 +368,10 @@ impl RecordStore for RedisStore {
 
     async fn move_if_unchanged(&self, change: Move<'_>) -> Result<Moved, StoreError> {
         self.transfer(change).await
+    }
+
+    async fn neighbors(&self, patterns: &[RecordPattern]) -> Result<Neighbors, StoreError> {
+        self.look_around(patterns).await
     }
 
     async fn lifetimes(&self, names: &[RecordName]) -> Result<Vec<Lifetime>, StoreError> {

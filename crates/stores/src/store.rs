@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use crate::error::StoreError;
+use crate::neighbors::Neighbors;
 use crate::pattern::RecordPattern;
 use crate::record::{Cursor, Expiry, Held, Lifetime, Page, RecordName, Slot, SlotPage};
 
@@ -81,6 +82,14 @@ pub trait RecordStore: Send + Sync {
 
     /// Puts a new string record in the place of another, both steps or neither.
     async fn move_if_unchanged(&self, change: Move<'_>) -> Result<Moved, StoreError>;
+
+    /// The other databases of the same server, and whether they hold records of each pattern's form: for
+    /// callers that find none here. The effort is bounded, and what the server's user may not see is unknown,
+    /// not an error.
+    async fn neighbors(&self, patterns: &[RecordPattern]) -> Result<Neighbors, StoreError> {
+        let _ = patterns;
+        Ok(Neighbors::Unknown)
+    }
 
     /// How long each of these records lives, in their order.
     async fn lifetimes(&self, names: &[RecordName]) -> Result<Vec<Lifetime>, StoreError>;

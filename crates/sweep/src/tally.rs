@@ -167,6 +167,12 @@ impl Tally {
         self.skipped.values().sum()
     }
 
+    /// True if any record was seen, be it of a type that is skipped.
+    #[must_use]
+    pub fn has_seen_any(&self) -> bool {
+        self.total > 0 || self.skipped() > 0
+    }
+
     /// Values of the classes for which `of` answers true.
     #[must_use]
     pub fn count(&self, of: impl Fn(Class) -> bool) -> u64 {

@@ -1,16 +1,72 @@
 //! The erasure of a user: first the ledger, then the key, then the records. After the first step nothing
 //! brings the user back, whatever becomes of the others; all of them can be done again.
 
+use std::sync::Arc;
+
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use waxseal_keys::{Bytes, Change, LiveRing, Receipt, Signed, UserKeys};
-use waxseal_stores::{Cursor, RecordName, RecordPattern, RecordStore};
+use waxseal_keys::{Bytes, Change, KeyTrace, LiveRing, Receipt, Signed, UserKeys};
+use waxseal_stores::{Cursor, Lifetime, RecordName, RecordPattern, RecordStore};
 
 use crate::error::UpkeepError;
 use crate::realm::Realm;
 
 /// Records that a scan looks at at a time.
 const PAGE: usize = 1000;
+
+/// The traces of a user in the stores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traces {
+    /// True if the user has a key.
+    pub has_key: bool,
+    /// Records.
+    pub records: u64,
+    /// Values in quarantine.
+    pub quarantined: u64,
+    /// The number of earlier erasures.
+    pub erasures: u32,
+}
+
+impl Traces {
+    /// True if nothing is left to erase.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        !self.has_key && self.records == 0 && self.quarantined == 0
+    }
+
+    /// True if nothing shows that there ever was such a user.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        self.is_gone() && self.erasures == 0
+    }
+}
+
+/// Looks for the traces of a user, and changes nothing.
+pub async fn traces(
+    user: &[u8],
+    ring: &LiveRing,
+    users: Option<&UserKeys>,
+    realms: &[Realm],
+) -> Result<Traces, UpkeepError> {
+    let ledger = ring.ring();
+    let erasure = ledger.erasure(&ledger.user(user));
+    let has_key = match users {
+        Some(users) => users.trace(user).await? == KeyTrace::Live,
+        None => false,
+    };
+    let mut found = Traces {
+        has_key,
+        erasures: erasure.map_or(0, |erasure| erasure.epoch),
+        ..Traces::default()
+    };
+    for (store, names) in records_of(user, realms) {
+        let lifetimes = store.lifetimes(&names).await?;
+        let there = lifetimes.iter().filter(|it| **it != Lifetime::Absent);
+        found.records += there.count() as u64;
+        found.quarantined += quarantined(&*store, &names).await?.len() as u64;
+    }
+    Ok(found)
+}
 
 /// Erases a user, and tells what was done, signed.
 ///
@@ -31,15 +87,14 @@ pub async fn forget(
     };
     let mut records_deleted = 0;
     let mut stores: Vec<String> = Vec::new();
-    for realm in realms {
-        let Some(name) = realm.pattern.name_of(user) else {
-            continue;
-        };
-        records_deleted += quarantined(&*realm.store, &name).await?;
-        if realm.store.delete(&RecordName::from(name)).await? {
-            records_deleted += 1;
+    for (store, names) in records_of(user, realms) {
+        let aside = quarantined(&*store, &names).await?;
+        for name in aside.iter().chain(&names) {
+            if store.delete(name).await? {
+                records_deleted += 1;
+            }
         }
-        let location = realm.store.location();
+        let location = store.location();
         if !stores.contains(&location) {
             stores.push(location);
         }
@@ -63,22 +118,45 @@ pub async fn forget(
     Ok(receipt.signed(&written))
 }
 
-/// Deletes what was moved aside from a record: its name stands in the names of those records.
-async fn quarantined(store: &dyn RecordStore, record: &[u8]) -> Result<u64, UpkeepError> {
+/// The names of a user's records, by store.
+fn records_of(user: &[u8], realms: &[Realm]) -> Vec<(Arc<dyn RecordStore>, Vec<RecordName>)> {
+    let mut all: Vec<(Arc<dyn RecordStore>, Vec<RecordName>)> = Vec::new();
+    for realm in realms {
+        let Some(name) = realm.pattern.name_of(user).map(RecordName::from) else {
+            continue;
+        };
+        match all
+            .iter_mut()
+            .find(|(store, _)| Arc::ptr_eq(store, &realm.store))
+        {
+            Some((_, names)) if names.contains(&name) => {}
+            Some((_, names)) => names.push(name),
+            None => all.push((realm.store.clone(), vec![name])),
+        }
+    }
+    all
+}
+
+/// The names of values in quarantine that came from some records.
+async fn quarantined(
+    store: &dyn RecordStore,
+    records: &[RecordName],
+) -> Result<Vec<RecordName>, UpkeepError> {
     let pattern = RecordPattern::of_own("waxseal:quarantine:*")?;
-    let start = [b"waxseal:quarantine:{", record, b"}:"].concat();
-    let mut deleted = 0;
+    let start = |record: &RecordName| [b"waxseal:quarantine:{", record.as_bytes(), b"}:"].concat();
+    let starts: Vec<_> = records.iter().map(start).collect();
+    let is_theirs = |name: &RecordName| starts.iter().any(|it| name.as_bytes().starts_with(it));
+    let mut found = Vec::new();
     let mut cursor = Some(Cursor::start());
     while let Some(at) = cursor {
         let page = store.scan(&pattern, &at, PAGE).await?;
-        for name in page.names {
-            if name.as_bytes().starts_with(&start) && store.delete(&name).await? {
-                deleted += 1;
-            }
-        }
+        found.extend(page.names.into_iter().filter(is_theirs));
         cursor = page.next;
     }
-    Ok(deleted)
+    // A scan may name a record twice.
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
 }
 
 /// Milliseconds since the Unix epoch as RFC 3339 has it.

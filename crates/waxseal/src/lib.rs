@@ -26,7 +26,7 @@
 //! let previous = std::env::var("REDIS_ENCRYPTION_PREVIOUS_KEYS").unwrap_or_default();
 //! let mode: Mode = std::env::var("ENABLE_REDIS_ENCRYPTION").unwrap_or("on".to_owned()).parse()?;
 //! let keyring = Arc::new(Keyring::from_hex(&key, &previous)?);
-//! let sealer = Sealer::new(keyring, mode, Format::Classic);
+//! let sealer = Sealer::new(keyring, mode, Format::Sealed);
 //!
 //! let StoreUrl::Redis(url) = StoreUrl::parse("redis://127.0.0.1:6379")? else { unreachable!() };
 //! let store = Arc::new(RedisStore::connect(&url, RedisOptions::default()).await?);
@@ -138,8 +138,9 @@ pub use waxseal_sessions::{
     quarantine,
 };
 pub use waxseal_stores::{
-    Clock, Cursor, EmbeddedStore, Expiry, Lifetime, MemoryStore, RecordName, RecordPattern,
-    RecordStore, RedisOptions, RedisStore, Slot, StoreError, StoreUrl, UrlError,
+    Clock, Cursor, EmbeddedStore, Expiry, Lifetime, Matches, MemoryStore, Neighbor, Neighbors,
+    RecordName, RecordPattern, RecordStore, RedisOptions, RedisStore, Slot, StoreError, StoreUrl,
+    UrlError,
 };
 /// Passes over all records: migrate, rotate, decrypt, audit.
 pub use waxseal_sweep as sweep;

@@ -8,10 +8,11 @@ use clap::{Args, Subcommand};
 pub(crate) struct AuditArgs {
     #[command(subcommand)]
     pub(crate) command: Option<AuditCommand>,
-    /// Fail (exit status 1) if anything lies in plaintext
+    /// Fail (exit status 1) if anything is plaintext or cannot be sealed, or if no record matches
+    /// although records are there
     #[arg(long)]
     pub(crate) require_clean: bool,
-    /// Open every value instead of trusting headers
+    /// Open every value instead of trusting headers, and fail (exit status 1) if one does not open
     #[arg(long)]
     pub(crate) deep: bool,
     /// Write a report that is signed with the keyring's key to this file (JSON, mode 0600)

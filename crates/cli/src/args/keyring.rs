@@ -175,8 +175,22 @@ pub(crate) struct SettingsArgs {
 pub(crate) struct ForgetArgs {
     /// The user, as {user} of the patterns has it
     // Record names are bytes, and so are the users in them.
-    pub(crate) user: OsString,
-    /// Confirm that the user's key and records shall be destroyed
+    #[arg(required_unless_present = "from", conflicts_with = "from")]
+    pub(crate) user: Option<OsString>,
+    /// Erase the users in this file, one a line; - is stdin
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+    /// Write the receipts of --from into this directory, one file for each user. A user whose receipt is
+    /// there and of whom nothing is left is skipped, so that the same command goes on where it stopped
+    #[arg(long, value_name = "DIRECTORY", requires = "from")]
+    pub(crate) receipts: Option<PathBuf>,
+    /// Tell what would be erased, change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Write the ledger and sign a receipt also where nothing is found of the user
+    #[arg(long)]
+    pub(crate) even_if_unknown: bool,
+    /// Confirm that keys and records are to be destroyed
     #[arg(long)]
     pub(crate) yes: bool,
 }
@@ -186,6 +200,7 @@ pub(crate) enum ReceiptCommand {
     /// Check that a receipt is as it was signed, and by whom
     #[command(
         after_help = "Examples:\n  waxseal receipt verify receipt.json --key 0kqX…\n  \
+        waxseal receipt verify receipt.json --user 5215512345678\n  \
         waxseal forget 5215512345678 --yes | waxseal receipt verify -"
     )]
     Verify {
@@ -197,6 +212,9 @@ pub(crate) enum ReceiptCommand {
         // Every 64th key begins with a hyphen.
         #[arg(long, value_name = "BASE64URL", allow_hyphen_values = true)]
         key: Option<String>,
+        /// Check that it is the receipt of this user, which only the keyring can tell
+        #[arg(long, value_name = "USER")]
+        user: Option<OsString>,
     },
 }
 

@@ -17,7 +17,7 @@ pub(crate) struct ProxyArgs {
     pub(crate) unix_mode: Option<u32>,
     #[command(flatten)]
     pub(crate) admin: AdminArgs,
-    /// How values of protected records are written [default: as waxseal.toml says, else classic]
+    /// How values of protected records are written [default: that of waxseal.toml, else classic]
     #[arg(long, value_enum)]
     pub(crate) format: Option<FormatArg>,
     /// How clients share upstream connections

@@ -2,7 +2,7 @@
 //! counted is shown, and where that is asked for written as a signed report and as a page.
 
 mod count;
-mod file;
+pub(crate) mod file;
 mod paper;
 mod report;
 mod show;
@@ -13,9 +13,10 @@ use waxseal_page::report::{Report, Signature, page};
 
 use crate::args::{AuditArgs, AuditCommand, Common};
 use crate::error::{Ended, Failure};
-use crate::output;
+use crate::output::{self, thousands};
 use crate::setup::{Setup, now_ms};
 
+use count::Counted;
 pub(crate) use count::audit_of;
 use file::NewFile;
 use paper::Paper;
@@ -59,7 +60,7 @@ pub(crate) fn check(setup: &Setup, args: &AuditArgs) -> Result<(), Failure> {
 
 pub(crate) async fn run(setup: &Setup, args: &AuditArgs) -> Result<Ended, Failure> {
     let began_ms = now_ms();
-    let tallies = count::count(setup, args).await?;
+    let Counted { tallies, survey } = count::count(setup, args).await?;
     let pass = Pass {
         began_ms,
         ended_ms: now_ms(),
@@ -70,19 +71,74 @@ pub(crate) async fn run(setup: &Setup, args: &AuditArgs) -> Result<Ended, Failur
         true => Some(setup.opened_ring()?.ring.ring()),
         false => None,
     };
-    let report = report::report(setup, ring.as_deref(), &pass, &tallies);
+    let mut report = report::report(setup, ring.as_deref(), &pass, &tallies);
+    report.unmatched.clone_from(&survey.unmatched);
+    report.clean = report.total.are_clean() && !report.proves_nothing();
     if setup.json {
         output::json(&report)?;
     } else {
         show::print(&report)?;
     }
-    write(setup, args, ring.as_deref(), &report)?;
-    if args.require_clean && !report.clean {
-        output::complain("error", "there is plaintext under a protected pattern");
-        output::advise("waxseal migrate seals it; records of other types cannot be sealed");
-        return Ok(Ended::Findings);
+    let fails = args.require_clean && report.proves_nothing();
+    survey.say(if fails { "error" } else { "warning" });
+    if !setup.json {
+        recommend_sealed(&report);
     }
-    Ok(Ended::Done)
+    write(setup, args, ring.as_deref(), &report)?;
+    Ok(verdict(args, &report))
+}
+
+/// Says that there is a better format than the one of the Node.js guide.
+fn recommend_sealed(report: &Report) {
+    let (values, are) = match report.total.classic {
+        0 => return,
+        1 => ("1 value".to_owned(), "is"),
+        values => (format!("{} values", thousands(values)), "are"),
+    };
+    output::advise(&format!(
+        "{values} {are} in the classic format, that of the Node.js guide, which does not bind a value to \
+         its record; where nothing but Waxseal reads them, move to sealed: docs/operations.md, From \
+         classic to sealed"
+    ));
+}
+
+/// Says what fails the audit, if anything does.
+fn verdict(args: &AuditArgs, report: &Report) -> Ended {
+    let total = &report.total;
+    // Which pattern matches nothing was told.
+    let mut ended = match args.require_clean && report.proves_nothing() {
+        true => Ended::Findings,
+        false => Ended::Done,
+    };
+    let mut fail = |text: &str, advice: &str| {
+        output::complain("error", text);
+        output::advise(advice);
+        ended = Ended::Findings;
+    };
+    if args.require_clean && total.plain > 0 {
+        fail(
+            "there is plaintext under a protected pattern",
+            "waxseal migrate seals it",
+        );
+    }
+    if args.require_clean && !total.other_types.is_empty() {
+        fail(
+            &format!("{} cannot be sealed", show::other_types(total)),
+            "their values are stored as they are: keep such data in strings, hashes or lists, or under \
+             names that no pattern protects",
+        );
+    }
+    if args.deep && total.unopenable > 0 {
+        let text = match total.unopenable {
+            1 => "1 value does not open".to_owned(),
+            values => format!("{} values do not open", thousands(values)),
+        };
+        fail(
+            &text,
+            "waxseal inspect NAME tells why; damaged, moved, or under a key that is not configured",
+        );
+    }
+    ended
 }
 
 /// Writes the files that were asked for: all of them, or none.

@@ -1,8 +1,10 @@
 //! `doctor`: checks what usually goes wrong, one line each: ok, warning or problem, with what to do
 //! about it. It writes nothing to the store, and goes on after a problem as far as it can.
 
+mod format;
 mod host;
 mod keyring;
+mod reach;
 mod store;
 
 use serde::Serialize;
@@ -54,6 +56,14 @@ impl Findings {
         });
     }
 
+    /// All is well, and something can be better.
+    fn recommend(&mut self, check: &'static str, found: impl Into<String>, advice: &str) {
+        self.ok(check, found);
+        if let Some(finding) = self.0.last_mut() {
+            finding.advice = Some(advice.to_owned());
+        }
+    }
+
     fn warn(&mut self, check: &'static str, found: impl Into<String>, advice: &str) {
         let advice = Some(advice.to_owned());
         self.0.push(Finding {
@@ -92,6 +102,7 @@ pub(crate) async fn run(common: &Common) -> Result<Ended, Failure> {
             keyring::open(&mut setup, &mut findings).await;
             keyring::check(&setup, keyring::Ask::Custodians, &mut findings).await;
             host::check_configuration(&setup, &mut findings);
+            format::check(&setup, &mut findings);
             store::check(&setup, &mut findings).await;
         }
         Err(failure) => findings.failure("configuration", &failure),
@@ -121,6 +132,7 @@ pub(crate) async fn look_around(setup: &Setup) -> Vec<Seen> {
     host::check(&mut findings);
     keyring::check(setup, keyring::Ask::Nobody, &mut findings).await;
     host::check_configuration(setup, &mut findings);
+    format::check(setup, &mut findings);
     store::check(setup, &mut findings).await;
     let seen = |finding: Finding| Seen {
         grade: finding.grade.word(),

@@ -1,11 +1,24 @@
-//! `forget`: erases a user, and prints the signed receipt.
+//! `forget`: erases a user, and prints the signed receipt; or several users from a file. An unknown user
+//! is told and not signed for: a receipt for a misspelled user would pass for the erasure of the right one.
 
-use waxseal_upkeep::forget;
+mod many;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use waxseal_keys::Receipt;
+use waxseal_stores::RecordStore;
+use waxseal_upkeep::{Realm, Traces, forget, traces};
 
 use crate::args::ForgetArgs;
 use crate::error::{Ended, Failure};
-use crate::output;
-use crate::setup::Setup;
+use crate::output::{self, thousands};
+use crate::setup::{Setup, Users};
+
+const WHO: &str =
+    "the user is what {user} of the patterns stands for, without the rest of the record name";
+const UNKNOWN: &str =
+    "the user is unknown: there is no key, no record, nothing in quarantine and no earlier erasure";
 
 pub(crate) async fn run(setup: &Setup, args: &ForgetArgs) -> Result<Ended, Failure> {
     setup.ring_setup()?;
@@ -17,51 +30,171 @@ pub(crate) async fn run(setup: &Setup, args: &ForgetArgs) -> Result<Ended, Failu
                 .hint("write {user} for the part of the record name that is the user: 'wa:{user}'"),
         );
     }
-    if args.user.is_empty() {
-        return Err(Failure::usage("the user is empty"));
-    }
-    if !args.yes {
-        return Err(
-            Failure::usage("the user's key and records would be destroyed for good")
-                .hint("confirm with --yes"),
-        );
-    }
-    let store = setup.open_store().await?;
-    setup.check_key(&store).await?;
-    let realms = setup.realms(&store).await?;
-    let users = setup.users(&store).await?;
-    let live = &setup.opened_ring()?.ring;
-    setup.warn_of_other_user_keys();
-    let user = args.user.as_encoded_bytes();
-    let receipt = forget(user, live, Some(&users.keys), &realms).await?;
-    setup.trail.note("user_hash", receipt.user.clone());
-    setup.trail.note("erasure", receipt.erasure);
-    setup.trail.note("records_deleted", receipt.records_deleted);
-    // A program and an auditor take the same.
-    output::json(&receipt).map_err(|failure| {
-        let text = failure.text();
-        Failure::failed(format!(
-            "the user is erased, and the receipt could not be written: {text}"
-        ))
-        .hint("the same command gives another one, which counts one erasure more")
-    })?;
-    let records = receipt.records_deleted;
-    output::say(&format!(
-        "waxseal: the user is erased: {}, records deleted: {records}; keep the receipt",
-        if receipt.key_destroyed {
-            "key destroyed"
-        } else {
-            "there was no key"
+    let is_confirmed = args.yes || args.dry_run;
+    match &args.user {
+        Some(user) if user.is_empty() => return Err(Failure::usage("the user is empty")),
+        Some(_) if !is_confirmed => {
+            return Err(unconfirmed(
+                "the user's key and records would be destroyed for good",
+            ));
         }
+        None if !is_confirmed => {
+            return Err(unconfirmed(
+                "the keys and records of these users would be destroyed for good",
+            ));
+        }
+        _ => {}
+    }
+    let Some(user) = &args.user else {
+        return many::run(setup, args).await;
+    };
+    let user = user.as_encoded_bytes();
+    let eraser = Eraser::open(setup).await?;
+    let found = eraser.traces(user).await?;
+    if found.is_unknown() && !args.even_if_unknown {
+        setup.trail.note("unknown", true);
+        output::complain("error", UNKNOWN);
+        output::advise(&format!(
+            "nothing was changed and nothing was signed; {WHO}. --even-if-unknown signs a receipt all the \
+             same"
+        ));
+        return Ok(Ended::Findings);
+    }
+    if args.dry_run {
+        tell(setup, &found)?;
+        return Ok(Ended::Done);
+    }
+    one(&eraser, user).await
+}
+
+fn unconfirmed(what: &str) -> Failure {
+    Failure::usage(what).hint("confirm with --yes, or see what would be erased with --dry-run")
+}
+
+async fn one(eraser: &Eraser<'_>, user: &[u8]) -> Result<Ended, Failure> {
+    let receipt = eraser.erase(user).await?;
+    // A program and an auditor take the same.
+    output::json(&receipt).map_err(|failure| unwritten(&failure))?;
+    output::say(&format!(
+        "waxseal: the user is erased: {}, records deleted: {}; keep the receipt",
+        key_word(&receipt),
+        receipt.records_deleted
     ));
-    if !receipt.key_destroyed && records == 0 && receipt.erasure == 1 {
+    if !receipt.key_destroyed && receipt.records_deleted == 0 && receipt.erasure == 1 {
         output::complain(
             "warning",
             "nothing was found of this user: neither a key nor records",
         );
-        output::advise(
-            "the user is what {user} of the patterns stands for, without the rest of the record name",
-        );
+        output::advise(WHO);
     }
     Ok(Ended::Done)
+}
+
+fn key_word(receipt: &Receipt) -> &'static str {
+    match receipt.key_destroyed {
+        true => "key destroyed",
+        false => "there was no key",
+    }
+}
+
+/// The user is erased, and nobody has the receipt.
+fn unwritten(failure: &Failure) -> Failure {
+    let text = failure.text();
+    Failure::failed(format!(
+        "the user is erased, and the receipt could not be written: {text}"
+    ))
+    .hint("the same command gives another one, which counts one erasure more")
+}
+
+/// The report of a dry run about one user.
+#[derive(Serialize)]
+struct Found {
+    known: bool,
+    key: bool,
+    records: u64,
+    quarantined: u64,
+    erasures: u32,
+}
+
+impl From<&Traces> for Found {
+    fn from(traces: &Traces) -> Self {
+        Self {
+            known: !traces.is_unknown(),
+            key: traces.has_key,
+            records: traces.records,
+            quarantined: traces.quarantined,
+            erasures: traces.erasures,
+        }
+    }
+}
+
+impl Found {
+    /// The traces of the user, in words.
+    fn describe(&self) -> String {
+        let key = match self.key {
+            true => "the key",
+            false => "no key",
+        };
+        let number = |number: u64, one: &str, many: &str| match number {
+            1 => format!("1 {one}"),
+            _ => format!("{} {many}", thousands(number)),
+        };
+        let mut text = format!(
+            "{key}, {}, {} in quarantine",
+            number(self.records, "record", "records"),
+            number(self.quarantined, "value", "values")
+        );
+        if self.erasures > 0 {
+            let times = number(u64::from(self.erasures), "time", "times");
+            text.push_str(&format!("; erased {times} before"));
+        }
+        text
+    }
+}
+
+fn tell(setup: &Setup, traces: &Traces) -> Result<(), Failure> {
+    let found = Found::from(traces);
+    if setup.json {
+        return output::json(&found);
+    }
+    output::line(format!("would be erased: {}", found.describe()))?;
+    output::say("waxseal: dry run: nothing was changed");
+    Ok(())
+}
+
+/// Everything that erasing users needs, open.
+struct Eraser<'a> {
+    setup: &'a Setup,
+    users: Users,
+    realms: Vec<Realm>,
+}
+
+impl<'a> Eraser<'a> {
+    async fn open(setup: &'a Setup) -> Result<Self, Failure> {
+        let store: Arc<dyn RecordStore> = setup.open_store().await?;
+        setup.check_key(&store).await?;
+        let realms = setup.realms(&store).await?;
+        let users = setup.users(&store).await?;
+        setup.warn_of_other_user_keys();
+        Ok(Self {
+            setup,
+            users,
+            realms,
+        })
+    }
+
+    async fn traces(&self, user: &[u8]) -> Result<Traces, Failure> {
+        let ring = &self.setup.opened_ring()?.ring;
+        Ok(traces(user, ring, Some(&self.users.keys), &self.realms).await?)
+    }
+
+    async fn erase(&self, user: &[u8]) -> Result<Receipt, Failure> {
+        let ring = &self.setup.opened_ring()?.ring;
+        let receipt = forget(user, ring, Some(&self.users.keys), &self.realms).await?;
+        let trail = &self.setup.trail;
+        trail.note("user_hash", receipt.user.clone());
+        trail.note("erasure", receipt.erasure);
+        trail.note("records_deleted", receipt.records_deleted);
+        Ok(receipt)
+    }
 }

@@ -33,7 +33,7 @@ use reports::{alarm, reporter};
 const RETRY: Duration = Duration::from_secs(1);
 /// More threads than this do not make it faster: a Redis server has one. Half of the processors are
 /// left to it and to the applications: what fewer threads do together costs less.
-const MOST_WORKERS: usize = 4;
+pub(crate) const MOST_WORKERS: usize = 4;
 
 pub(crate) async fn run(
     mut setup: Setup,

@@ -1,5 +1,7 @@
 //! `receipt verify`: whether a receipt is as it was signed, and by whom.
 
+use std::ffi::OsStr;
+
 use serde::Serialize;
 use waxseal_keys::{Receipt, Signed, SignedError};
 
@@ -7,6 +9,7 @@ use super::signed::{self, Expected};
 use crate::args::{Common, ReceiptCommand};
 use crate::error::{Ended, Failure};
 use crate::output;
+use crate::setup::Setup;
 
 /// No receipt is longer.
 const LIMIT: u64 = 1024 * 1024;
@@ -18,23 +21,68 @@ struct Report<'a> {
     expected_signer: Option<bool>,
     error: Option<String>,
     receipt: Option<&'a Receipt>,
+    /// True if it is that of the user that was named; `null` where none was.
+    user_matches: Option<bool>,
+}
+
+/// The user that a receipt should be about, as a ring knows it.
+struct Subject {
+    ring: String,
+    hash: String,
+}
+
+impl Subject {
+    /// Only the ring tells what stands for a user.
+    async fn of(common: &Common, user: &OsStr) -> Result<Self, Failure> {
+        let mut setup = Setup::read(common)?;
+        if !setup.follows_ring() {
+            return Err(Failure::usage(
+                "only the keyring can tell whose a receipt is, and none is configured",
+            )
+            .hint("name it with --keyring, for example --keyring file:/etc/waxseal/keyring.json"));
+        }
+        setup.open_ring_alone(false).await?;
+        let ring = setup.opened_ring()?.ring.ring();
+        Ok(Self {
+            hash: ring.user(user.as_encoded_bytes()),
+            ring: ring.id().to_owned(),
+        })
+    }
+
+    /// The reason why a receipt is not the one of this user, if it is not.
+    fn refusal(&self, receipt: &Receipt) -> Option<&'static str> {
+        if receipt.ring != self.ring {
+            return Some(
+                "it was signed for another keyring, which knows its users by other hashes",
+            );
+        }
+        (receipt.user != self.hash).then_some("it is the receipt of another user")
+    }
 }
 
 pub(crate) async fn run(common: &Common, command: &ReceiptCommand) -> Result<Ended, Failure> {
-    let ReceiptCommand::Verify { file, key } = command;
+    let ReceiptCommand::Verify { file, key, user } = command;
     let (bytes, shown) = signed::read(file, LIMIT, "the receipt")?;
     let expected = Expected::of(common, key.as_deref()).await?;
+    let subject = match user {
+        Some(user) => Some(Subject::of(common, user).await?),
+        None => None,
+    };
     match Receipt::verify(&bytes, expected.key()) {
         Ok(receipt) => {
+            if let Some(why) = subject.as_ref().and_then(|it| it.refusal(&receipt)) {
+                return of_another(common, &shown, &receipt, why);
+            }
             if common.json {
                 output::json(&Report {
                     verified: true,
                     expected_signer: expected.key().map(|_| true),
                     error: None,
                     receipt: Some(&receipt),
+                    user_matches: subject.map(|_| true),
                 })?;
             } else {
-                print(&receipt, &expected)?;
+                print(&receipt, &expected, subject.is_some())?;
             }
             Ok(Ended::Done)
         }
@@ -49,6 +97,7 @@ fn refuse(common: &Common, shown: &str, error: &SignedError) -> Result<Ended, Fa
             expected_signer: matches!(error, SignedError::Signer).then_some(false),
             error: Some(error.to_string()),
             receipt: None,
+            user_matches: None,
         })?;
     }
     output::complain("error", &format!("{shown} does not verify: {error}"));
@@ -59,7 +108,35 @@ fn refuse(common: &Common, shown: &str, error: &SignedError) -> Result<Ended, Fa
     Ok(Ended::Findings)
 }
 
-fn print(receipt: &Receipt, expected: &Expected) -> Result<(), Failure> {
+/// It is as it was signed, and not what it was taken for.
+fn of_another(
+    common: &Common,
+    shown: &str,
+    receipt: &Receipt,
+    why: &str,
+) -> Result<Ended, Failure> {
+    if common.json {
+        output::json(&Report {
+            verified: false,
+            expected_signer: None,
+            error: Some(why.to_owned()),
+            receipt: Some(receipt),
+            user_matches: Some(false),
+        })?;
+    }
+    output::complain("error", &format!("{shown} does not verify: {why}"));
+    output::advise(
+        "the user is what {user} of the patterns stands for, without the rest of the record name; look for \
+         the right receipt, or run waxseal forget USER --dry-run",
+    );
+    Ok(Ended::Findings)
+}
+
+fn print(receipt: &Receipt, expected: &Expected, is_of_user: bool) -> Result<(), Failure> {
+    let whose = match is_of_user {
+        true => "keyed hash of the user that was named",
+        false => "keyed hash",
+    };
     for (word, text) in [
         ("verified", "the receipt is as it was signed".to_owned()),
         ("signed by", expected.describe(&receipt.signer())),
@@ -68,7 +145,7 @@ fn print(receipt: &Receipt, expected: &Expected) -> Result<(), Failure> {
             format!("{}, version {}", receipt.ring, receipt.ring_version),
         ),
         ("environment", receipt.environment.clone()),
-        ("user", format!("{} (keyed hash)", receipt.user)),
+        ("user", format!("{} ({whose})", receipt.user)),
         ("erased", receipt.erased.clone()),
         ("erasures", receipt.erasure.to_string()),
         (

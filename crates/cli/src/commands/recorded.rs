@@ -82,8 +82,8 @@ pub(crate) fn decoy_plant(setup: &Setup) -> Act {
 }
 
 /// The user is not named: the receipt and the entry of the end hold the same keyed hash.
-pub(crate) fn forget(setup: &Setup, is_confirmed: bool) -> Option<Act> {
-    is_confirmed.then(|| Act::new("forget", "a user").with("store", setup.url.location()))
+pub(crate) fn forget(setup: &Setup) -> Act {
+    Act::new("forget", "a user").with("store", setup.url.location())
 }
 
 fn sweep(action: &'static str, setup: &Setup) -> Act {

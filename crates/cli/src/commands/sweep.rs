@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use waxseal_core::Mode;
+use waxseal_page::report::Unmatched;
 use waxseal_stores::{RecordStore, StoreUrl};
 use waxseal_sweep::{Decrypt, Event, Migrate, Rotate, Stop, Sweep, SweepOptions, Tally, Task};
 
@@ -13,8 +14,9 @@ use crate::args::{DecryptArgs, MigrateArgs, RotateArgs, SweepArgs};
 use crate::checkpoint::{Checkpoint, CheckpointFile};
 use crate::commands::canary;
 use crate::commands::due;
+use crate::commands::unmatched::Survey;
 use crate::error::{Ended, Failure};
-use crate::output;
+use crate::output::{self, thousands};
 use crate::progress::Progress;
 use crate::setup::{Protected, Setup};
 use crate::signals::stop_on_signal;
@@ -136,6 +138,8 @@ struct Summary<'a> {
     dry_run: bool,
     success: bool,
     patterns: Vec<PatternSummary<'a>>,
+    /// Patterns that no record matches.
+    unmatched: &'a [Unmatched],
 }
 
 #[derive(Serialize)]
@@ -228,7 +232,16 @@ impl<'a> Run<'a> {
                 break;
             }
         }
-        self.finish(passed)
+        let survey = self.survey(&passed).await;
+        self.finish(passed, &survey)
+    }
+
+    /// Surveys the patterns that nothing matches.
+    async fn survey(&self, passed: &[Passed]) -> Survey {
+        let each = self.setup.protected.iter().zip(passed);
+        let unmatched = each.filter(|(_, pass)| pass.complete && !pass.counts.has_seen_any());
+        let unmatched: Vec<_> = unmatched.map(|(protected, _)| protected).collect();
+        Survey::of(&self.store, &unmatched).await
     }
 
     /// Goes through the records of one pattern, and keeps the checkpoint.
@@ -282,7 +295,7 @@ impl<'a> Run<'a> {
     }
 
     /// Prints the last line, and decides how the run ended.
-    fn finish(self, mut passed: Vec<Passed>) -> Result<Ended, Failure> {
+    fn finish(self, mut passed: Vec<Passed>, survey: &Survey) -> Result<Ended, Failure> {
         let failed: u64 = passed.iter().map(|pass| pass.counts.failed).sum();
         let done: u64 = passed.iter().map(|pass| pass.counts.done).sum();
         self.setup.trail.count("changed", done);
@@ -291,7 +304,7 @@ impl<'a> Run<'a> {
             passed.len() == self.setup.protected.len() && passed.iter().all(|pass| pass.complete);
         let success = complete && failed == 0;
         if self.setup.json {
-            self.print_json(&passed, success)?;
+            self.print_json(&passed, success, &survey.unmatched)?;
         } else {
             let (noun, done_word) = (capital(self.words.noun), capital(self.words.done));
             output::line(format!(
@@ -299,6 +312,8 @@ impl<'a> Run<'a> {
                 if complete { "completed" } else { "stopped" }
             ))?;
         }
+        survey.say("warning");
+        self.warn_of_other_types(&passed);
         if let Some(file) = &self.checkpoint {
             if complete {
                 file.remove();
@@ -323,7 +338,39 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn print_json(&self, passed: &[Passed], success: bool) -> Result<(), Failure> {
+    /// A migration leaves the values of some records as they are: that is not success for them.
+    fn warn_of_other_types(&self, passed: &[Passed]) {
+        let mut all = Tally::default();
+        passed.iter().for_each(|pass| all.add(pass.counts.clone()));
+        if self.words.task != MIGRATE.task || all.skipped() == 0 {
+            return;
+        }
+        let types = all.skipped.iter();
+        let types = types.map(|(kind, records)| format!("{kind} {}", thousands(*records)));
+        let types = types.collect::<Vec<_>>().join(", ");
+        output::complain(
+            "warning",
+            &match all.skipped() {
+                1 => format!(
+                    "1 record ({types}) is of a type whose values cannot be sealed: it was skipped"
+                ),
+                records => format!(
+                    "{} records ({types}) are of types whose values cannot be sealed: they were skipped",
+                    thousands(records)
+                ),
+            },
+        );
+        output::advise(
+            "keep such data in strings, hashes or lists, or under names that no pattern protects",
+        );
+    }
+
+    fn print_json(
+        &self,
+        passed: &[Passed],
+        success: bool,
+        unmatched: &[Unmatched],
+    ) -> Result<(), Failure> {
         let patterns = passed
             .iter()
             .zip(&self.setup.protected)
@@ -338,6 +385,7 @@ impl<'a> Run<'a> {
             dry_run: self.args.dry_run,
             success,
             patterns: patterns.collect(),
+            unmatched,
         })
     }
 

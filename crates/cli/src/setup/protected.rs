@@ -6,7 +6,9 @@ use waxseal_stores::RecordPattern;
 use crate::config::{Config, Protect};
 use crate::error::Failure;
 
-const DEFAULT_RECORDS: &str = "wa:*";
+pub(crate) const DEFAULT_RECORDS: &str = "wa:*";
+/// The format that is written without a word in the configuration: the one that the Node.js bot of the guide reads.
+pub(crate) const DEFAULT_FORMAT: Format = Format::Classic;
 const DEFAULT_NAME: &str = "WhatsApp state";
 
 /// Records that are protected together.
@@ -89,7 +91,7 @@ fn from_pattern(text: &str) -> Result<Protected, Failure> {
         } else {
             PlainValues::Any
         },
-        format: Format::Classic,
+        format: DEFAULT_FORMAT,
         per_user: false,
         pattern,
     })

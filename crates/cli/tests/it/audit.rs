@@ -160,7 +160,7 @@ fn a_deep_audit_counts_what_headers_do_not_show() {
     let program = Program::at(&server).keys(KEY, OLD_KEY);
     let shallow = program.run(&["audit", "--json"]).done().json();
     assert_eq!(shallow["patterns"][0]["unopenable"], 0);
-    let deep = program.run(&["audit", "--deep", "--json"]).done();
+    let deep = program.run(&["audit", "--deep", "--json"]).with_status(1);
     assert_eq!(deep.json()["patterns"][0]["unopenable"], 3);
     assert_eq!(deep.json()["patterns"][0]["sealed"], 3);
     assert_eq!(deep.stderr.matches("waxseal: warning: wa:#").count(), 3);

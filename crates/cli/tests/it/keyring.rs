@@ -4,6 +4,7 @@
 mod backup;
 mod changes;
 mod doctor;
+mod forgetting;
 mod init;
 mod lost;
 mod metrics;

@@ -26,6 +26,7 @@ mod program;
 mod proxied;
 mod proxy;
 mod quarantine;
+mod reach;
 mod record;
 mod records;
 mod rotate;
@@ -35,5 +36,7 @@ mod status_page;
 mod telemetry;
 mod to_sealed;
 mod torture;
+#[cfg(not(feature = "opentelemetry"))]
+mod untold;
 mod value;
 mod wrong_key;

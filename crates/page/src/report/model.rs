@@ -25,7 +25,8 @@ pub struct Report {
     pub store: String,
     /// Whether every value was opened, or sealed ones told by their headers.
     pub deep: bool,
-    /// Whether no value was plain and no record of a type whose values cannot be sealed.
+    /// Whether no value was plain and no record of a type whose values cannot be sealed. Never where
+    /// nothing was counted although records are there ([`Unmatched::leaves_doubt`]).
     pub clean: bool,
     /// The ring; `None` where keys came from the environment.
     pub keyring: Option<RingVersion>,
@@ -35,6 +36,41 @@ pub struct Report {
     pub patterns: Vec<Pattern>,
     /// Each key, over all patterns.
     pub keys: Vec<Key>,
+    /// Patterns that no record matches. Left out where each matches something.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unmatched: Vec<Unmatched>,
+}
+
+/// A pattern that no record matches, and what is there instead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unmatched {
+    /// The pattern.
+    pub records: String,
+    /// Records of the database that are not Waxseal's own; `None` where that is not known.
+    pub in_database: Option<u64>,
+    /// Other databases of the same server that hold records that match.
+    pub other_databases: Vec<u32>,
+    /// True if all other databases were looked into.
+    pub looked_everywhere: bool,
+}
+
+impl Unmatched {
+    /// True if it may be the wrong pattern, or the wrong database: an empty one leaves no doubt.
+    #[must_use]
+    pub fn leaves_doubt(&self) -> bool {
+        self.in_database != Some(0) || !self.other_databases.is_empty()
+    }
+}
+
+impl Report {
+    /// True if nothing was counted although records are there, or those of a pattern are in another
+    /// database: then "nothing is plain" says nothing.
+    #[must_use]
+    pub fn proves_nothing(&self) -> bool {
+        let nothing = self.total.total == 0 && self.total.other_types.is_empty();
+        let mut unmatched = self.unmatched.iter();
+        unmatched.any(|it| !it.other_databases.is_empty() || nothing && it.leaves_doubt())
+    }
 }
 
 /// A ring at one moment.

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::Report;
+use super::{Report, UNMATCHED_ADVICE};
 use crate::words::{percent, thousands};
 
 /// A number of things: `1 value is`, `2 values are`.
@@ -29,10 +29,16 @@ const NEVER: [&str; 2] = ["never expires", "never expire"];
 /// The verdict, as short as a title.
 pub(super) fn headline(report: &Report) -> &'static str {
     match (report.clean, report.total.unopenable) {
+        (false, _) if found_nothing(report) => "no record matches",
         (false, _) => "not clean",
         (true, 1..) => "clean, and some values cannot be opened",
         (true, 0) => "clean",
     }
+}
+
+/// True if that is all that keeps it from being clean.
+fn found_nothing(report: &Report) -> bool {
+    report.proves_nothing() && report.total.are_clean()
 }
 
 pub(super) fn section(report: &Report) -> Markup {
@@ -91,8 +97,7 @@ type Item = (&'static str, String, &'static str, &'static str);
 
 fn items(report: &Report) -> Vec<Item> {
     let total = &report.total;
-    let forever = report.keys.iter().map(|key| key.lifetime.without_expiry);
-    let forever: u64 = forever.sum();
+    let forever = unexpiring(report);
     let candidates: [(u64, Item); 6] = [
         (
             total.plain,
@@ -156,7 +161,49 @@ fn items(report: &Report) -> Vec<Item> {
         ),
     ];
     let needed = candidates.into_iter().filter(|(number, _)| *number > 0);
-    needed.map(|(_, item)| item).collect()
+    let needed = needed.map(|(_, item)| item);
+    unmatched(report)
+        .chain(needed)
+        .chain(classic(report))
+        .collect()
+}
+
+/// Values in the format of the Node.js guide.
+fn classic(report: &Report) -> Option<Item> {
+    let number = report.total.classic;
+    let what = format!(
+        "{} in the classic format, which is not bound to its record.",
+        values(number, IS_ARE)
+    );
+    let then = "moves them, once nothing but Waxseal reads these records and format = \"sealed\" is in \
+                waxseal.toml.";
+    let item = ("info", what, "waxseal migrate --format sealed", then);
+    (number > 0).then_some(item)
+}
+
+/// Patterns that nothing matches although records are there.
+fn unmatched(report: &Report) -> impl Iterator<Item = Item> {
+    let class = match report.proves_nothing() {
+        true => "critical",
+        false => "warning",
+    };
+    let doubtful = report.unmatched.iter().filter(|it| it.leaves_doubt());
+    doubtful.map(move |it| {
+        let what = format!("{}:", capital(&it.describe()));
+        (class, what, "", UNMATCHED_ADVICE)
+    })
+}
+
+fn capital(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(char::to_uppercase);
+    first.into_iter().flatten().chain(characters).collect()
+}
+
+/// Values under older keys that never expire.
+fn unexpiring(report: &Report) -> u64 {
+    let keys = report.keys.iter();
+    keys.map(|key| key.lifetime.without_expiry).sum()
 }
 
 /// Values under keys that others know.

@@ -48,6 +48,8 @@ const COMMANDS_AT_ONCE: usize = 2_000;
 /// Connections to one server that come back by themselves.
 pub(crate) struct Link {
     location: String,
+    /// The number of the database.
+    database: u32,
     /// For single commands: many calls share it, and their commands are pipelined.
     work: Wire,
     /// For many commands at once, so that nobody's single command waits behind them, and the server
@@ -63,6 +65,8 @@ impl Link {
         let client = client(url, options)?;
         Ok(Self {
             location: url.location.clone(),
+            database: u32::try_from(client.get_connection_info().redis_settings().db())
+                .unwrap_or(0),
             work: Wire::new(client.clone(), options),
             bulk: Wire::new(client.clone(), options),
             aside: Wire::new(client, options),
@@ -71,6 +75,16 @@ impl Link {
 
     pub(crate) fn location(&self) -> &str {
         &self.location
+    }
+
+    /// The number of the database that all commands are about.
+    pub(crate) fn database(&self) -> u32 {
+        self.database
+    }
+
+    /// Another connection to the same server, for what must not concern the others.
+    pub(crate) fn another(&self) -> Wire {
+        self.aside.another()
     }
 
     /// How many connections there have been: another number can mean another server.

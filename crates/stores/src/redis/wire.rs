@@ -56,6 +56,11 @@ impl Wire {
         }
     }
 
+    /// Another one to the same server. Opens nothing yet.
+    pub(super) fn another(&self) -> Self {
+        Self::new(self.client.clone(), self.options)
+    }
+
     /// One command, and its answer: an error of the server is a value here.
     pub(super) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
         let mut live = self.connected().await?;

@@ -5,6 +5,7 @@ mod access;
 mod expiry;
 mod faults;
 mod limits;
+mod neighbors;
 mod secrecy;
 mod suite;
 mod swaps;

@@ -8,6 +8,7 @@ use waxseal_sweep::{Audit, Position, Sweep, SweepOptions, Tally};
 
 use crate::args::AuditArgs;
 use crate::commands::sweep::latency;
+use crate::commands::unmatched::Survey;
 use crate::error::Failure;
 use crate::progress::Progress;
 use crate::setup::{Protected, Setup};
@@ -16,8 +17,15 @@ use crate::signals::stop_on_signal;
 /// Reading alone goes faster in larger batches than a sweep that writes.
 const BATCH: usize = 1_000;
 
-/// What lies under each protected pattern, in their order.
-pub(super) async fn count(setup: &Setup, args: &AuditArgs) -> Result<Vec<Tally>, Failure> {
+/// The counts of the passes.
+pub(super) struct Counted {
+    /// The counts of each protected pattern, in their order.
+    pub(super) tallies: Vec<Tally>,
+    /// The findings about patterns that nothing matches.
+    pub(super) survey: Survey,
+}
+
+pub(super) async fn count(setup: &Setup, args: &AuditArgs) -> Result<Counted, Failure> {
     let store = setup.open_store().await?;
     setup.check_key(&store).await?;
     let stop = stop_on_signal()?;
@@ -42,7 +50,15 @@ pub(super) async fn count(setup: &Setup, args: &AuditArgs) -> Result<Vec<Tally>,
         }
         tallies.push(report.position.counts());
     }
-    Ok(tallies)
+    let survey = Survey::of(&store, &unmatched(setup, &tallies)).await;
+    Ok(Counted { tallies, survey })
+}
+
+/// The patterns under which nothing was seen, not even a record of another type.
+fn unmatched<'a>(setup: &'a Setup, tallies: &[Tally]) -> Vec<&'a Protected> {
+    let each = setup.protected.iter().zip(tallies);
+    let nothing = each.filter(|(_, tally)| !tally.has_seen_any());
+    nothing.map(|(protected, _)| protected).collect()
 }
 
 /// The pass over the records of one pattern. It writes nothing, whatever the options say.

@@ -13,14 +13,14 @@ use crate::error::Failure;
 const UNFINISHED: &str = ".waxseal-";
 
 /// A file that is complete, and has no name yet. Gone if it is dropped.
-pub(super) struct NewFile {
+pub(crate) struct NewFile {
     path: PathBuf,
     file: NamedTempFile,
     may_replace: bool,
 }
 
 /// Whether two paths mean one file, however they are written.
-pub(super) fn is_same(one: &Path, other: &Path) -> bool {
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
     let place = |path: &Path| {
         Some((
             folder(path).canonicalize().ok()?,
@@ -31,7 +31,7 @@ pub(super) fn is_same(one: &Path, other: &Path) -> bool {
 }
 
 /// Finds out before the work whether a file can be written there.
-pub(super) fn check(path: &Path, may_replace: bool) -> Result<(), Failure> {
+pub(crate) fn check(path: &Path, may_replace: bool) -> Result<(), Failure> {
     match fs::symlink_metadata(path) {
         // Not even on purpose: a name that is given anew would take a device's or a link's place.
         Ok(found) if !found.is_file() => {
@@ -49,7 +49,7 @@ pub(super) fn check(path: &Path, may_replace: bool) -> Result<(), Failure> {
 
 impl NewFile {
     /// Writes it under a name that nobody looks for.
-    pub(super) fn write(path: &Path, content: &str, may_replace: bool) -> Result<Self, Failure> {
+    pub(crate) fn write(path: &Path, content: &str, may_replace: bool) -> Result<Self, Failure> {
         let write = || {
             let mut file = NamedTempFile::with_prefix_in(UNFINISHED, folder(path))?;
             file.write_all(content.as_bytes())?;
@@ -64,7 +64,7 @@ impl NewFile {
     }
 
     /// Gives it its name, and tells that.
-    pub(super) fn keep(self) -> Result<String, Failure> {
+    pub(crate) fn keep(self) -> Result<String, Failure> {
         let Self { path, file, .. } = self;
         let kept = match self.may_replace {
             true => file.persist(&path),

@@ -43,6 +43,7 @@ pub(super) fn report(setup: &Setup, ring: Option<&Ring>, pass: &Pass, tallies: &
         keys: keys(setup, tallies, total.total, pass.ended_ms),
         total,
         patterns,
+        unmatched: Vec::new(),
     }
 }
 

@@ -35,6 +35,17 @@ pub(super) fn print(report: &Report) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Records of types whose values cannot be sealed, by type: `3 records (stream 1, zset 2)`.
+pub(super) fn other_types(counts: &Counts) -> String {
+    let records = match counts.of_other_types() {
+        1 => "1 record".to_owned(),
+        records => format!("{} records", thousands(records)),
+    };
+    let types = counts.other_types.iter();
+    let types = types.map(|(kind, records)| format!("{kind} {}", thousands(*records)));
+    format!("{records} ({})", types.collect::<Vec<_>>().join(", "))
+}
+
 /// What lies there, in one line.
 pub(super) fn summary(counts: &Counts) -> String {
     format!(

@@ -188,6 +188,10 @@ fn print(paper: &Paper, expected: &Expected, shown: Shown) -> Result<(), Failure
         );
         output::line(format!("{:<12} {}", "pattern", harmless(&text)))?;
     }
+    for unmatched in &report.unmatched {
+        let text = harmless(&unmatched.describe());
+        output::line(format!("{:<12} {text}", "unmatched"))?;
+    }
     for key in &report.keys {
         let end = match show::is_old(key) {
             true => format!(", {}", show::end(key)),

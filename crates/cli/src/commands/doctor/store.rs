@@ -7,9 +7,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use waxseal_core::{Mode, OpenError};
 use waxseal_sessions::CanaryState;
-use waxseal_stores::{Cursor, Held, RecordStore, Slot, Status, StoreUrl};
+use waxseal_stores::{Held, RecordName, RecordStore, Slot, Status, StoreUrl};
 
-use super::Findings;
+use super::{Findings, reach};
 use crate::commands::decoy::{self, Form};
 use crate::commands::record::binding;
 use crate::error::Failure;
@@ -57,11 +57,15 @@ pub(super) async fn check(setup: &Setup, findings: &mut Findings) {
         }
         Err(failure) => return findings.failure("canary", &failure),
     }
+    let mut unmatched = Vec::new();
     for protected in &setup.protected {
-        if let Err(failure) = check_sample(setup, protected, &store, findings).await {
-            findings.failure("records", &failure);
+        match check_sample(setup, protected, &store, findings).await {
+            Ok(Sampled::Some) => {}
+            Ok(Sampled::None) => unmatched.push(protected),
+            Err(failure) => findings.failure("records", &failure),
         }
     }
+    reach::check(setup, &store, &unmatched, findings).await;
     if let Err(failure) = check_decoys(setup, &*store, findings).await {
         findings.failure("decoys", &failure);
     }
@@ -169,42 +173,66 @@ async fn check_latency(store: &dyn RecordStore, findings: &mut Findings) {
     }
 }
 
-/// Opens some records, and says how many did not open.
-async fn check_sample(
-    setup: &Setup,
-    protected: &Protected,
-    store: &Arc<dyn RecordStore>,
-    findings: &mut Findings,
-) -> Result<(), Failure> {
-    let page = store
-        .scan(&protected.pattern, &Cursor::start(), SAMPLE)
-        .await?;
+/// The size of a sample: one record is enough to know that the pattern matches.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sampled {
+    /// Some do, or not all were looked at.
+    Some,
+    /// None does.
+    None,
+}
+
+/// Asks for the keys of users all at once, for the cache.
+async fn read_user_keys(setup: &Setup, protected: &Protected, names: &[RecordName]) {
     if let Some(keys) = setup.user_keys(protected) {
-        // All at once, for the cache.
-        let users = page
-            .names
+        let users = names
             .iter()
             .filter_map(|name| protected.pattern.user(name.as_bytes()));
         let users: Vec<_> = users.collect();
         // One that does not open is told with its record.
         let _ = keys.read(&users).await;
     }
+}
+
+/// Opens some records, and says how many did not open.
+async fn check_sample(
+    setup: &Setup,
+    protected: &Protected,
+    store: &Arc<dyn RecordStore>,
+    findings: &mut Findings,
+) -> Result<Sampled, Failure> {
+    let page = reach::sample(&**store, &protected.pattern, SAMPLE).await?;
+    match (page.names.is_empty(), page.is_whole) {
+        (true, true) => return Ok(Sampled::None),
+        (true, false) => {
+            findings.warn("records", reach::not_among(protected), reach::COUNT_ALL);
+            return Ok(Sampled::Some);
+        }
+        (false, _) => {}
+    }
+    read_user_keys(setup, protected, &page.names).await;
     let (mut sealed, mut plain, mut refused, mut unknown, mut other) = (0, 0, 0, 0, 0);
     for (name, held) in page.names.iter().zip(store.read(&page.names).await?) {
-        match held {
-            Some(Held::String(stored)) => {
-                let sealer = setup.record_sealer(protected, Mode::On, name.as_bytes(), false);
-                match sealer.await?.open(&stored, binding(name, &Slot::Whole)) {
-                    Ok(Some(opened)) if opened.form.key().is_some() => sealed += 1,
-                    Ok(_) => plain += 1,
-                    Err(OpenError::UnknownKey { .. }) => unknown += 1,
-                    // Gone for good, as it shall be.
-                    Err(OpenError::Erased { .. }) => {}
-                    Err(_) => refused += 1,
-                }
+        let values = match held {
+            Some(Held::String(stored)) => vec![(Slot::Whole, stored)],
+            Some(Held::Hash | Held::List) => reach::some_slots(&**store, name).await?,
+            Some(Held::Other(_)) => {
+                other += 1;
+                continue;
             }
-            Some(Held::Other(_)) => other += 1,
-            Some(Held::Hash | Held::List) | None => {}
+            None => continue,
+        };
+        let sealer = setup.record_sealer(protected, Mode::On, name.as_bytes(), false);
+        let sealer = sealer.await?;
+        for (slot, stored) in values {
+            match sealer.open(&stored, binding(name, &slot)) {
+                Ok(Some(opened)) if opened.form.key().is_some() => sealed += 1,
+                Ok(_) => plain += 1,
+                Err(OpenError::UnknownKey { .. }) => unknown += 1,
+                // Permanently erased, as intended.
+                Err(OpenError::Erased { .. }) => {}
+                Err(_) => refused += 1,
+            }
         }
     }
     let found = format!(
@@ -234,8 +262,12 @@ async fn check_sample(
         );
     } else if plain > 0 {
         findings.warn("records", found, "waxseal migrate seals what is plain");
+    } else if other > 0 {
+        let advice = "values of other types cannot be sealed: keep such data in strings, hashes or \
+                      lists, or under names that no pattern protects";
+        findings.warn("records", found, advice);
     } else {
         findings.ok("records", found);
     }
-    Ok(())
+    Ok(Sampled::Some)
 }

@@ -125,7 +125,7 @@ fn no_log_level_tells_a_key_a_value_or_a_name() {
     for (command, status) in [
         (&["migrate"][..], 1),
         (&[&["migrate"], &sealed[..]].concat(), 1),
-        (&["audit", "--deep"], 0),
+        (&["audit", "--deep"], 1),
         (&["get", NAME], 0),
         (&["get", "wa:5215587654321"], 2),
         (&["get", "wa:5215512341234"], 2),

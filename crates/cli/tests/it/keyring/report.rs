@@ -343,3 +343,29 @@ fn the_whole_name_of_a_record_is_in_no_report_although_it_was_given_as_a_pattern
         world.run(&["audit", "verify", name]).done();
     }
 }
+
+#[test]
+fn a_report_that_counted_nothing_is_signed_and_says_so() {
+    let world = World::with(Lies::InAFile, "[[protect]]\nrecords = \"wb:*\"\n");
+    world.init();
+    world.server.cli(&["SET", "wa:1", "{}"]);
+    let write = [
+        "audit",
+        "--report",
+        "nothing.json",
+        "--html",
+        "nothing.html",
+    ];
+    world.run(&write).done();
+    for file in ["nothing.json", "nothing.html"] {
+        let said = world.run(&["audit", "verify", file]).done().text();
+        for told in [
+            "clean        no\n",
+            "unmatched    no record matches wb:* though this database holds 1 record\n",
+        ] {
+            assert!(said.contains(told), "{said}");
+        }
+    }
+    let page = fs::read_to_string(world.program.path("nothing.html")).unwrap();
+    assert!(page.contains("no record matches"), "{page}");
+}

@@ -213,7 +213,15 @@ fn a_user_whose_name_is_no_text_is_forgotten_and_one_who_was_never_there_is_told
     assert_eq!(left, 0);
     assert!(!output.stderr.contains("warning"), "{}", output.stderr);
     // The whole record name is not the user.
-    let output = world.run(&["forget", NAME, "--yes"]).done();
+    let output = world.run(&["forget", NAME, "--yes"]).with_status(1);
+    assert!(
+        output.stderr.contains("the user is unknown"),
+        "{}",
+        output.stderr
+    );
+    let output = world
+        .run(&["forget", NAME, "--yes", "--even-if-unknown"])
+        .done();
     let told = "nothing was found of this user";
     assert!(output.stderr.contains(told), "{}", output.stderr);
 }
@@ -253,7 +261,8 @@ fn a_user_is_erased_and_the_receipt_verifies() {
         assert_eq!(world.run(&["get", NAME]).done().text(), "[2]");
         let again = world.run(&["forget", USER, "--yes"]).done().json();
         assert_eq!(again["erasure"], 2);
-        let never = world.run(&["forget", "nobody", "--yes"]).done().json();
+        let never = ["forget", "nobody", "--yes", "--even-if-unknown"];
+        let never = world.run(&never).done().json();
         assert_eq!(
             (&never["key_destroyed"], &never["records_deleted"]),
             (&false.into(), &0.into())
@@ -418,6 +427,7 @@ fn a_receipt_that_could_not_be_written_is_told_and_the_user_is_erased() {
 fn an_old_key_that_an_erased_user_keeps_is_freed_by_forgetting_again() {
     let world = world(Lies::InAFile);
     let forget = ["forget", USER, "--yes"];
+    put(&world.server, NAME, STATE.as_bytes());
     world.run(&forget).done();
     // Somebody without per_user_keys writes for the user.
     let without = "environment = \"tests\"\nkeyring = \"file:ring.json\"\n\

@@ -310,7 +310,21 @@ fn users(watch: &Watch, program: &Program) {
         .once(program, &["forget", NUMBER, "--yes"], b"")
         .done();
     watch.run(program, &["forget", LETTERS, "--yes"]).done();
-    watch.run(program, &["forget", TYPED, "--yes"]).done();
+    watch
+        .run(program, &["forget", TYPED, "--yes"])
+        .with_status(1);
+    let anyway = ["forget", TYPED, "--yes", "--even-if-unknown"];
+    watch.run(program, &anyway).done();
+    watch
+        .run(program, &["forget", NUMBER, "--dry-run"])
+        .with_status_of(&[0, 1]);
+    fs::write(program.path("users.txt"), format!("{NUMBER}\n{TYPED}\n")).unwrap();
+    let many = ["forget", "--from", "users.txt", "--receipts", "receipts"];
+    let dry = [&many[..], &["--dry-run"]].concat();
+    watch.run(program, &dry).with_status_of(&[0, 1]);
+    let yes = [&many[..], &["--yes"]].concat();
+    watch.run(program, &yes).with_status_of(&[0, 1]);
+    fs::remove_file(program.path("users.txt")).unwrap();
     fs::write(program.path("receipt.json"), &receipt.stdout).unwrap();
     watch
         .run(program, &["receipt", "verify", "receipt.json"])
@@ -321,6 +335,10 @@ fn users(watch: &Watch, program: &Program) {
             &["receipt", "verify", "receipt.json", "--key", TYPED],
         )
         .with_status_of(&[1, 2, 64]);
+    for user in [NUMBER, LETTERS] {
+        let words = ["receipt", "verify", "receipt.json", "--user", user];
+        watch.run(program, &words).with_status_of(&[0, 1]);
+    }
     watch.run(program, &["get", &wa(NUMBER)]).with_status(2);
     watch.run(program, &["audit"]).with_status_of(&[0, 1]);
     watch.run(program, &["audit-log", "show"]).done();
