@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use tracing::warn;
 use waxseal_core::{SecretKey, WrappingKey};
+use waxseal_files::description;
 
 use crate::custodian::{Context, Variables, secret};
 use crate::error::CustodianError;
 use crate::live::lock;
-use crate::place::write_file;
+use crate::place::{read_file, write_file};
 use crate::ring::hex;
 
 /// The only format that this version knows.
@@ -148,7 +149,7 @@ impl Offline {
         let written = spawn_blocking(move || write_file(&path, &bytes)).await;
         let failed = match written {
             Ok(Ok(())) => return,
-            Ok(Err(error)) => error.kind().to_string(),
+            Ok(Err(error)) => description(&error),
             Err(_) => "the write was abandoned".to_owned(),
         };
         lock(&self.kept).is_changed = true;
@@ -158,11 +159,11 @@ impl Offline {
 }
 
 fn read(path: &PathBuf) -> BTreeMap<String, Vec<u8>> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return BTreeMap::new(),
+    let bytes = match read_file(path) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return BTreeMap::new(),
         Err(error) => {
-            let (path, why) = (path.display(), error.kind());
+            let (path, why) = (path.display(), description(&error));
             warn!("the keys for a start without custodians cannot be read at {path}: {why}");
             return BTreeMap::new();
         }

@@ -1,7 +1,6 @@
 //! Where clients come in: TCP, TLS, unix sockets.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::TlsAcceptor;
+use waxseal_files::UnixSocket;
 
 use super::socket::{Stream, set_up};
 use super::upstream::{TlsError, certificates, private_key};
@@ -94,7 +94,8 @@ pub(crate) struct Listener {
 
 enum Open {
     Tcp(TcpListener),
-    Unix(UnixListener, PathBuf),
+    /// The file goes with the listener.
+    Unix(UnixListener, #[expect(dead_code)] UnixSocket),
 }
 
 impl Listener {
@@ -104,12 +105,13 @@ impl Listener {
     ) -> Result<Self, ListenError> {
         match listen {
             Listen::Unix(path, mode) => {
-                let socket = open_unix(path, *mode).map_err(|error| ListenError::Address {
+                let opened = open_unix(path, *mode);
+                let (listener, socket) = opened.map_err(|error| ListenError::Address {
                     at: format!("unix:{}", path.display()),
                     error,
                 })?;
                 Ok(Self {
-                    socket: Open::Unix(socket, path.clone()),
+                    socket: Open::Unix(listener, socket),
                     tls: None,
                     at: format!("unix:{}", path.display()),
                 })
@@ -159,15 +161,6 @@ impl Listener {
     }
 }
 
-impl Drop for Open {
-    fn drop(&mut self) {
-        if let Self::Unix(_, path) = self {
-            // Somebody else may have removed it.
-            let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
 impl Incoming {
     /// The socket on the event loop of this thread, after the TLS handshake.
     pub(crate) async fn into_stream(self, limit: Duration) -> Result<Box<dyn Stream>, NoStream> {
@@ -212,18 +205,11 @@ fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// A socket that an earlier process left behind is replaced; one that is answered is not.
-fn open_unix(path: &Path, mode: Option<u32>) -> std::io::Result<UnixListener> {
-    let left_behind = std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
-        && std::os::unix::net::UnixStream::connect(path).is_err();
-    if left_behind {
-        std::fs::remove_file(path)?;
-    }
-    let listener = UnixListener::bind(path)?;
-    if let Some(mode) = mode {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
-    }
-    Ok(listener)
+/// A socket that an earlier process of this user left behind is replaced; one that is answered is not.
+fn open_unix(path: &Path, mode: Option<u32>) -> std::io::Result<(UnixListener, UnixSocket)> {
+    let (listener, socket) = waxseal_files::bind(path, mode)?;
+    listener.set_nonblocking(true)?;
+    Ok((UnixListener::from_std(listener)?, socket))
 }
 
 fn server_config(tls: &ListenTls) -> Result<ServerConfig, TlsError> {
