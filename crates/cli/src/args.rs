@@ -73,6 +73,15 @@ pub(crate) struct Common {
         help_heading = "Common options"
     )]
     pub(crate) config: Option<PathBuf>,
+    /// A file of environment variables, one NAME=value a line [default: .env in the working directory, if
+    /// there is one]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        help_heading = "Common options"
+    )]
+    pub(crate) env_file: Option<PathBuf>,
     /// Where the keyring lies: file:PATH, redis://, rediss:// or unix:PATH [default: that of
     /// waxseal.toml, else none: the keys of the environment are used]
     #[arg(
