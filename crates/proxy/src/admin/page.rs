@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use waxseal_page::status::{Status, changing, page};
 
-use super::guard::{Guard, Token};
+use super::guard::Guard;
 
 /// How often an open page is told what has changed.
 const EVERY: Duration = Duration::from_secs(2);
@@ -37,14 +37,10 @@ pub(super) struct Page {
 }
 
 impl Page {
-    pub(super) fn new(
-        source: Source,
-        address: std::net::SocketAddr,
-        token: Option<Token>,
-    ) -> Arc<Self> {
+    pub(super) fn new(source: Source, guard: Guard) -> Arc<Self> {
         Arc::new(Self {
             source,
-            guard: Guard::new(address, token),
+            guard,
             open: Arc::new(Semaphore::new(MOST_OPEN)),
         })
     }
