@@ -21,6 +21,8 @@ const UNLIMITED: usize = 1 << 30;
 /// How many connections there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shares {
+    /// Descriptors of the process.
+    limit: usize,
     pub(crate) clients: usize,
     pub(crate) admin: usize,
 }
@@ -41,25 +43,30 @@ pub(crate) fn raise_limit() -> usize {
 }
 
 impl Shares {
-    /// The shares of a proxy with this limit, so many workers, and so many shared connections to the server
-    /// for each.
-    pub(crate) fn of_proxy(limit: usize, workers: usize, lanes: usize) -> Self {
+    /// Raises the limit of this process as far as it may, and shares it between a proxy's clients, its admin
+    /// address, and so many workers with so many shared connections to the server each.
+    pub(crate) fn reserve(workers: usize, lanes: usize) -> Self {
+        Self::of_proxy(raise_limit(), workers, lanes)
+    }
+
+    fn of_proxy(limit: usize, workers: usize, lanes: usize) -> Self {
         let admin = (limit / 10).clamp(4, Admin::MAX_CONNECTIONS);
         let of_workers = workers.saturating_mul(OF_WORKER.saturating_add(lanes));
         let own = OF_PROCESS.saturating_add(admin).saturating_add(of_workers);
         Self {
+            limit,
             clients: (limit.saturating_sub(own) / OF_CLIENT).max(1),
             admin,
         }
     }
 
     /// How many clients are served: as many as were asked for, or fewer where the limit does not allow that.
-    pub(crate) fn allow_clients(self, asked: Option<usize>, limit: usize) -> usize {
+    pub(crate) fn allow_clients(self, asked: Option<usize>) -> usize {
         let wanted = asked.unwrap_or(MAX_CLIENTS);
         if self.clients >= wanted {
             return wanted;
         }
-        let (clients, limit) = (thousands(self.clients as u64), thousands(limit as u64));
+        let (clients, limit) = (thousands(self.clients as u64), thousands(self.limit as u64));
         let text =
             format!("at most {clients} clients are served: the limit of open files is {limit}");
         match asked {

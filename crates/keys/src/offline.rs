@@ -3,7 +3,7 @@
 //! says so: whoever has this machine has the ring then. Where the document comes from is not known here.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -158,7 +158,7 @@ impl Offline {
     }
 }
 
-fn read(path: &PathBuf) -> BTreeMap<String, Vec<u8>> {
+fn read(path: &Path) -> BTreeMap<String, Vec<u8>> {
     let bytes = match read_file(path) {
         Ok(Some(bytes)) => bytes,
         Ok(None) => return BTreeMap::new(),

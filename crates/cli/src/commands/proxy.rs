@@ -19,7 +19,7 @@ use waxseal_sweep::Stop;
 use crate::admin::RunningAdmin;
 use crate::args::{Common, ProxyArgs, SharingArg};
 use crate::audit_log::Service;
-use crate::descriptors::{self, Shares};
+use crate::descriptors::Shares;
 use crate::error::{Ended, Failure, no_key};
 use crate::metering::Metering;
 use crate::output;
@@ -51,11 +51,7 @@ pub(crate) async fn run(
         ));
     };
     let upstream = Arc::new(upstream(url, args.clients_authenticate)?);
-    let listen = args
-        .listen
-        .iter()
-        .map(|text| listener(text, args.unix_mode));
-    let listen = listen.collect::<Result<Vec<_>, _>>()?;
+    let listen = listeners(args)?;
     setup.trail.tell_mode(&Service {
         what: "proxy",
         store: &setup.url.location(),
@@ -69,18 +65,15 @@ pub(crate) async fn run(
     let meters = metering.is_on().then(|| Arc::new(Meters::new(names)));
     let readiness = Readiness::new(Some(upstream.clone()), meters.clone());
     let metering = metering.export(&readiness)?;
-    let limit = descriptors::raise_limit();
-    let shares = Shares::of_proxy(limit, workers(args), usize::from(args.lanes));
+    let shares = Shares::reserve(workers(args), usize::from(args.lanes));
     let mut admin = match &args.admin.admin {
         Some(at) => {
-            let most = shares.admin;
             let upstream = upstream.clone();
-            Some(RunningAdmin::of_proxy(at, &setup, upstream, &readiness, most).await?)
+            Some(RunningAdmin::of_proxy(at, &setup, upstream, &readiness, shares.admin).await?)
         }
         None => None,
     };
-    let asked = args.max_connections.map(|it| it as usize);
-    let clients = shares.allow_clients(asked, limit);
+    let clients = shares.allow_clients(args.max_connections.map(|it| it as usize));
     let stage = |stage| readiness.stage().set(stage);
     tokio::select! {
         told = &mut stop => return told.map(|()| Ended::Done),
@@ -109,17 +102,20 @@ pub(crate) async fn run(
                 if let Some(admin) = &admin {
                     admin.stopping();
                 }
-                output::say(&format!(
-                    "waxseal: stopping: letting requests under way come to their end, for {} s at most; \
-                     a second signal (Ctrl-C) ends at once",
-                    args.grace
-                ));
+                output::say(&stopping(args.grace));
             }
         })
         .await;
     upkeep.end().await;
     metering.end().await;
     Ok(told(ended.cut, args))
+}
+
+fn stopping(grace: u64) -> String {
+    format!(
+        "waxseal: stopping: letting requests under way come to their end, for {grace} s at most; a second \
+         signal (Ctrl-C) ends at once"
+    )
 }
 
 /// Tells of connections that had to be cut.
@@ -274,6 +270,11 @@ async fn reach(setup: &mut Setup) -> Result<(), Failure> {
     let store = setup.open_store().await?;
     setup.check_key_and_mark(&store).await?;
     Ok(())
+}
+
+fn listeners(args: &ProxyArgs) -> Result<Vec<Listen>, Failure> {
+    let texts = args.listen.iter();
+    texts.map(|text| listener(text, args.unix_mode)).collect()
 }
 
 fn listener(text: &str, unix_mode: Option<u32>) -> Result<Listen, Failure> {

@@ -80,7 +80,7 @@ impl Program {
     }
 
     /// The same as another user. The tests must be run as root.
-    pub(crate) fn as_user(mut self, user: u32) -> Self {
+    pub(crate) fn run_by(mut self, user: u32) -> Self {
         self.user = Some(user);
         self
     }
@@ -168,6 +168,7 @@ impl Program {
             .arg("-c")
             .arg(format!("{before}; exec \"$0\" \"$@\""))
             .arg(env!("CARGO_BIN_EXE_waxseal"))
+            .args(self.named_configuration(arguments).into_iter().flatten())
             .args(arguments);
         self.settle(&mut command);
         self.spawn(command, arguments, None)

@@ -126,5 +126,5 @@ fn program(user: u32, directory: &Path) -> Program {
              elsewhere with CARGO_TARGET_DIR"
         );
     });
-    Program::new().as_user(user).in_directory(directory)
+    Program::new().run_by(user).in_directory(directory)
 }
