@@ -38,14 +38,16 @@ impl RunningAdmin {
         Ok(Self::run(admin, watch, token))
     }
 
-    /// Of a process without clients.
+    /// Of a process without clients, with so many connections at one time.
     pub(crate) async fn of_keeper(
         at: &str,
         setup: &Setup,
         readiness: &Readiness,
+        max_connections: usize,
     ) -> Result<Self, Failure> {
         let token = token(setup)?;
         let admin = Admin::open(at, readiness).await.map_err(listen_failure)?;
+        let admin = admin.max_connections(max_connections);
         let watch = Watch::begin(process("keeper", setup), None);
         Ok(Self::run(admin, watch, token))
     }

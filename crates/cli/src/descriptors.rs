@@ -28,7 +28,7 @@ pub(crate) struct Shares {
 }
 
 /// Raises the limit of this process as far as it may, and gives it.
-pub(crate) fn raise_limit() -> usize {
+fn raise_limit() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,

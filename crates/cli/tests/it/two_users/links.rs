@@ -239,6 +239,30 @@ fn files_of_another_user_in_a_directory_of_everybody_are_not_written_to() {
 }
 
 #[test]
+fn reports_and_backups_do_not_go_where_another_users_link_leads() {
+    let (place, server) = (Place::new(), RedisServer::start());
+    let (state, root) = ring(&place, &server);
+    let url = format!("file:{}", state.join("ring.json").display());
+    let own = place.directory("own", 0, 0o700);
+    link(&own, &state.join("out"), OTHER);
+    let report = state.join("out/report.json");
+    let words = [
+        "audit",
+        "--keyring",
+        &url,
+        "--report",
+        report.to_str().unwrap(),
+    ];
+    root.run(&words)
+        .failed(2, "is a symbolic link of another user");
+    assert_eq!(fs::read_dir(&own).unwrap().count(), 0);
+    // Through one's own link it goes.
+    link(&own, &state.join("out"), 0);
+    root.run(&words).done();
+    assert!(own.join("report.json").is_file());
+}
+
+#[test]
 fn man_pages_are_not_written_through_links() {
     let place = Place::new();
     let pages = place.directory("man1", OTHER, 0o755);
