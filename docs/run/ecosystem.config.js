@@ -20,7 +20,7 @@ module.exports = {
         '--admin', '127.0.0.1:9180',
         '--grace', '30',
       ],
-      cwd: '/etc/waxseal', // where .env and waxseal.toml are
+      cwd: '/etc/waxseal', // where .env and waxseal.toml are: of this user or root, and writable for nobody else
       exec_mode: 'fork', // it has threads of its own; two could not listen on one port
       instances: 1,
       kill_timeout: 35000, // longer than --grace, in milliseconds

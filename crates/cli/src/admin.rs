@@ -23,27 +23,31 @@ pub(crate) struct RunningAdmin {
 }
 
 impl RunningAdmin {
-    /// Of a proxy.
+    /// Of a proxy, with so many connections at one time.
     pub(crate) async fn of_proxy(
         at: &str,
         setup: &Setup,
         upstream: Arc<Upstream>,
         readiness: &Readiness,
+        max_connections: usize,
     ) -> Result<Self, Failure> {
         let token = token(setup)?;
         let admin = Admin::open(at, readiness).await.map_err(listen_failure)?;
+        let admin = admin.max_connections(max_connections);
         let watch = Watch::begin(process("proxy", setup), Some(upstream));
         Ok(Self::run(admin, watch, token))
     }
 
-    /// Of a process without clients.
+    /// Of a process without clients, with so many connections at one time.
     pub(crate) async fn of_keeper(
         at: &str,
         setup: &Setup,
         readiness: &Readiness,
+        max_connections: usize,
     ) -> Result<Self, Failure> {
         let token = token(setup)?;
         let admin = Admin::open(at, readiness).await.map_err(listen_failure)?;
+        let admin = admin.max_connections(max_connections);
         let watch = Watch::begin(process("keeper", setup), None);
         Ok(Self::run(admin, watch, token))
     }

@@ -34,9 +34,12 @@ pub(crate) use proxy::{ProxyArgs, SharingArg};
 )]
 #[command(
     after_help = "Environment: REDIS_ENCRYPTION_KEY, REDIS_ENCRYPTION_PREVIOUS_KEYS, \
-    ENABLE_REDIS_ENCRYPTION, REDIS_URL (also read from .env in the working directory). A secret NAME \
+    ENABLE_REDIS_ENCRYPTION, REDIS_URL (also read from .env in the working directory, or the file of \
+    --env-file). waxseal.toml and .env in the working directory count only if nobody but this user and root \
+    can write them. A secret NAME \
     may also be in the file that NAME_FILE names, or in a file of that name in CREDENTIALS_DIRECTORY.\n\
-    Exit status: 0 done, 1 findings, 2 failed, 64 usage or configuration."
+    Exit status: 0 done, 1 findings, 2 failed, 64 usage or configuration, 130 or 143 ended at once by a \
+    second signal."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -74,6 +77,15 @@ pub(crate) struct Common {
         help_heading = "Common options"
     )]
     pub(crate) config: Option<PathBuf>,
+    /// A file of environment variables, one NAME=value a line [default: .env in the working directory, if
+    /// there is one]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        help_heading = "Common options"
+    )]
+    pub(crate) env_file: Option<PathBuf>,
     /// Where the keyring lies: file:PATH, redis://, rediss:// or unix:PATH [default: that of
     /// waxseal.toml, else none: the keys of the environment are used]
     #[arg(

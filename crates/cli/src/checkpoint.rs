@@ -1,12 +1,11 @@
 //! The checkpoint of a sweep: up to where everything is done, in a file of its own. An embedded
 //! store's cursor is a record name, so the file is for its owner only.
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use waxseal_files::{Access, Location, Refusal};
 use waxseal_sweep::Position;
 
 use crate::error::Failure;
@@ -62,7 +61,13 @@ impl CheckpointFile {
 
     fn read(path: &Path, of: &Checkpoint) -> Result<Checkpoint, Failure> {
         let at = path.display();
-        let text = std::fs::read(path).map_err(|error| {
+        let read = || {
+            let file = Location::resolve(path)?.open(Access::Read)?;
+            let mut text = Vec::new();
+            file.ok_or(ErrorKind::NotFound)?.read_to_end(&mut text)?;
+            Ok(text)
+        };
+        let text = read().map_err(|error: std::io::Error| {
             Failure::usage(format!("the checkpoint {at} cannot be read: {error}"))
                 .hint("a sweep that went to its end removes its checkpoint; run without --resume")
         })?;
@@ -100,21 +105,17 @@ impl CheckpointFile {
     pub(crate) fn save(&self) -> Result<(), Failure> {
         let mut text = serde_json::to_vec_pretty(&self.content).map_err(Failure::failed)?;
         text.push(b'\n');
-        let mut new = self.path.clone().into_os_string();
-        new.push(".new");
-        let write = || -> std::io::Result<()> {
-            let mut options = OpenOptions::new();
-            options.write(true).create(true).truncate(true).mode(0o600);
-            let mut file = options.open(&new)?;
-            file.write_all(&text)?;
-            file.sync_all()?;
-            std::fs::rename(&new, &self.path)
-        };
-        write().map_err(|error| {
-            Failure::failed(format!(
-                "the checkpoint {} cannot be written: {error}",
-                self.path.display()
-            ))
+        let written = Location::resolve(&self.path).and_then(|it| it.replace(&text, true));
+        written.map_err(|error| {
+            let path = self.path.display();
+            let failure =
+                Failure::failed(format!("the checkpoint {path} cannot be written: {error}"));
+            match Refusal::of(&error) {
+                Some(_) => {
+                    failure.hint("nothing was written there; name another file with --checkpoint")
+                }
+                None => failure,
+            }
         })
     }
 

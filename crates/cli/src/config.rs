@@ -1,11 +1,12 @@
 //! `waxseal.toml`: what it may say. An unknown key is an error that names the nearest known one,
 //! so that a misspelt protection never passes for none.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
+use waxseal_files::{Untrusted, read_implicit};
 
 use crate::error::Failure;
 
@@ -83,25 +84,49 @@ pub(crate) struct Protect {
 }
 
 impl Config {
-    /// Reads the file that was named, or the one in the working directory if there is one.
+    /// Reads the file that was named, or the one in the working directory if there is one. That one counts
+    /// only if nobody but this user and root can have written it.
     pub(crate) fn read(named: Option<&Path>) -> Result<Self, Failure> {
         let path = named.unwrap_or(Path::new(DEFAULT));
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Self::default());
-            }
-            Err(error) => {
-                return Err(Failure::usage(format!(
-                    "{} cannot be read: {error}",
-                    path.display()
-                )));
-            }
+        let shown = path.display();
+        let text = match named {
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|error| Failure::usage(format!("{shown} cannot be read: {error}")))?,
+            None => match implicit(path)? {
+                Some(text) => text,
+                None => return Ok(Self::default()),
+            },
         };
-        let mut config = Self::parse(&text)
-            .map_err(|problem| Failure::usage(format!("{}: {problem}", path.display())))?;
+        let mut config =
+            Self::parse(&text).map_err(|problem| Failure::usage(format!("{shown}: {problem}")))?;
+        if named.is_none() {
+            config.check_implicit()?;
+        }
         config.path = Some(path.to_owned());
         Ok(config)
+    }
+
+    /// Refuses what runs code or writes elsewhere in a file that merely is in the working directory:
+    /// directories come with archives and repositories of others.
+    fn check_implicit(&self) -> Result<(), Failure> {
+        let is_way = |url: &String| url.starts_with("pkcs11:") && url.contains('?');
+        let leads_away = |path: &PathBuf| {
+            let mut parts = path.components();
+            parts.any(|part| !matches!(part, Component::Normal(_) | Component::CurDir))
+        };
+        let word = if self.custodian.iter().any(is_way) {
+            "custodian with a module-path or a pin-source"
+        } else if self.audit_log.as_ref().is_some_and(|it| it != "syslog:") {
+            "audit_log"
+        } else if self.keyring_copy.as_ref().is_some_and(leads_away) {
+            "keyring_copy outside the working directory"
+        } else {
+            return Ok(());
+        };
+        Err(Failure::usage(format!(
+            "{DEFAULT}: {word} only counts in a file that was named"
+        ))
+        .hint(format!("if the file is yours, name it: --config {DEFAULT}")))
     }
 
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
@@ -129,6 +154,40 @@ pub(crate) fn words() -> impl Iterator<Item = String> {
     let protect = PROTECT_KEYS.iter().map(|word| format!("protect.{word}"));
     let bare = KEYS.iter().filter(|word| **word != "protect");
     bare.map(|word| (*word).to_owned()).chain(protect)
+}
+
+/// The text of a file that nobody named, if it is there.
+fn implicit(path: &Path) -> Result<Option<String>, Failure> {
+    let shown = path.display();
+    let found = read_implicit(path).map_err(|untrusted| {
+        let remedy = remedy(&untrusted, "--config", &shown.to_string());
+        Failure::usage(format!("{shown} {untrusted}")).hint(remedy)
+    })?;
+    let Some((bytes, _)) = found else {
+        return Ok(None);
+    };
+    String::from_utf8(bytes)
+        .map(Some)
+        .map_err(|_| Failure::usage(format!("{shown} cannot be read: it is not valid UTF-8")))
+}
+
+/// What helps where a file that nobody named does not count.
+pub(crate) fn remedy(untrusted: &Untrusted, flag: &str, file: &str) -> String {
+    let user = rustix::process::geteuid().as_raw();
+    let named = format!("if you trust what is in it, name it: {flag} {file}");
+    match untrusted {
+        Untrusted::Foreign(_) => format!("{named}; if it is yours: chown {user} {file}"),
+        Untrusted::Writable(_) => {
+            format!("chmod go-w {file}, once you know what is in it; {named}")
+        }
+        Untrusted::ForeignDirectory(_) | Untrusted::Link => {
+            format!("run this in a directory of your own; {named}")
+        }
+        Untrusted::WritableDirectory(_) => {
+            format!("chmod go-w . (the working directory), once you know what is in it; {named}")
+        }
+        _ => format!("remove it, or make it readable for this user; {named}"),
+    }
 }
 
 /// Reads one word or a list of words.

@@ -1,5 +1,5 @@
 //! The environment variables that Waxseal reads: from the process, and from `.env` in the working
-//! directory (which never overrides the process). A secret may lie in a file instead: in the one
+//! directory or the file that `--env-file` names (neither overrides the process). A secret may lie in a file instead: in the one
 //! that `NAME_FILE` names, or among the credentials that the service manager gives. Which variables
 //! there are is decided here; what they mean is not.
 
@@ -12,6 +12,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use waxseal_core::Mode;
+use waxseal_stores::StoreUrl;
 use zeroize::Zeroizing;
 
 use crate::error::Failure;
@@ -36,15 +37,29 @@ const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
 const XDG_STATE_HOME: &str = "XDG_STATE_HOME";
 const HOME: &str = "HOME";
 
-/// The file that is read beside the process's environment.
-pub(crate) const FILE: &str = ".env";
+/// Variables that decide which code runs, or where a secret is sent. A `.env` that happens to be in the
+/// working directory does not set them.
+const NAMED_ONLY: [&str; 10] = [
+    "PKCS11_MODULE_PATH",
+    "VAULT_ADDR",
+    "BAO_ADDR",
+    "VAULT_ALLOW_HTTP",
+    "VAULT_CACERT",
+    "VAULT_K8S_TOKEN_PATH",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
+];
+/// Those of them that hold no secret.
+const PLACES: usize = 8;
 
 /// Where a value was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     /// The variable, in the process's environment.
     Process,
-    /// The variable, in `.env`.
+    /// The variable, in `.env` or the file of `--env-file`.
     DotEnv,
     /// The file that the variable with `_FILE` behind its name names.
     File,
@@ -59,15 +74,19 @@ struct Found {
 }
 
 /// What the environment says. Holds keys: it has no `Debug`.
-#[derive(Default)]
 pub(crate) struct Environment {
+    file: dotenv::Source,
     values: HashMap<&'static str, Found>,
 }
 
 impl Environment {
-    pub(crate) fn read() -> Result<Self, Failure> {
-        let file = DotEnv::read(Path::new(FILE))?;
-        let mut this = Self::default();
+    /// Reads the process's environment, and the file that was named, else `.env`.
+    pub(crate) fn read(named: Option<&Path>) -> Result<Self, Failure> {
+        let file = DotEnv::read(&dotenv::Source::of(named))?;
+        let mut this = Self {
+            file: file.source().clone(),
+            values: HashMap::new(),
+        };
         if let Some(mode) = look_up(ENABLE, &file)? {
             this.values.insert(ENABLE, mode);
         }
@@ -108,13 +127,13 @@ impl Environment {
             return Ok(value.map(|value| Zeroizing::new(value.to_owned())));
         }
         // Read anew each time: other secrets of the application's are not kept in memory.
-        let file = DotEnv::read(Path::new(FILE))?;
+        let file = DotEnv::read(&self.file)?;
         Ok(find_secret(name, &file)?.map(|found| found.value))
     }
 
     /// Another program's variable, for who knows what it means.
     pub(crate) fn variable(&self, name: &str) -> Result<Option<String>, Failure> {
-        let file = DotEnv::read(Path::new(FILE))?;
+        let file = DotEnv::read(&self.file)?;
         let found = look_up(name, &file)?;
         Ok(found.map(|found| found.value.trim().to_owned()))
     }
@@ -126,10 +145,11 @@ impl Environment {
             .filter_map(|name| Some((name, self.values.get(name)?.source)))
     }
 
-    /// Whether anything was found in `.env`.
-    pub(crate) fn uses_file(&self) -> bool {
+    /// The file beside the process's environment, if anything was found in it.
+    pub(crate) fn used_file(&self) -> Option<&Path> {
         let mut found = self.values.values();
-        found.any(|found| found.source == Source::DotEnv)
+        let is_used = found.any(|found| found.source == Source::DotEnv);
+        is_used.then_some(&self.file.path)
     }
 
     /// The folder for what this machine keeps for itself: the service manager's, else the user's.
@@ -156,12 +176,18 @@ pub(crate) fn read_secret(flag: &str, path: &Path) -> Result<Zeroizing<String>, 
     secret_file::read(path).map_err(|unusable| secret_file::failure(unusable, flag, path))
 }
 
-/// A variable, from the process, else from `.env`. One that is set to nothing is not set, and hides
+/// A variable, from the process, else from the file. One that is set to nothing is not set, and hides
 /// what the file says.
 fn look_up(name: &str, file: &DotEnv) -> Result<Option<Found>, Failure> {
     let found = match env::var(name) {
         Ok(value) => Some((Zeroizing::new(value), Source::Process)),
-        Err(env::VarError::NotPresent) => file.get(name)?.map(|value| (value, Source::DotEnv)),
+        Err(env::VarError::NotPresent) => {
+            let value = file.get(name)?;
+            if value.is_some() {
+                check_named(name, file.source())?;
+            }
+            value.map(|value| (value, Source::DotEnv))
+        }
         Err(env::VarError::NotUnicode(_)) => {
             return Err(Failure::usage(format!("{name} is not valid UTF-8")));
         }
@@ -171,13 +197,38 @@ fn look_up(name: &str, file: &DotEnv) -> Result<Option<Found>, Failure> {
         .map(|(value, source)| Found { value, source }))
 }
 
+/// Refuses a variable that decides which code runs, or where a secret is sent, in a file that nobody named.
+fn check_named(name: &str, file: &dotenv::Source) -> Result<(), Failure> {
+    if file.is_named || !NAMED_ONLY.contains(&name) {
+        return Ok(());
+    }
+    let shown = file.shown();
+    Err(Failure::usage(format!(
+        "{name} is set in {shown}, which was not named: name it with --env-file {shown}, or set the \
+         variable in the environment"
+    )))
+}
+
+/// Whether a value must stay unknown to other users.
+fn is_secret(name: &str, value: &str) -> bool {
+    match name {
+        URL => StoreUrl::parse(value.trim()).map_or(true, |url| url.has_password()),
+        _ => NAMED_ONLY.iter().take(PLACES).all(|place| *place != name),
+    }
+}
+
 /// A secret, from the first place that has it.
 fn find_secret(name: &str, file: &DotEnv) -> Result<Option<Found>, Failure> {
     let naming = format!("{name}_FILE");
     match (look_up(name, file)?, look_up(&naming, file)?) {
         (Some(_), Some(_)) => Err(Failure::usage(format!("{name} and {naming} are both set"))
             .hint("remove one of them: only one can be meant")),
-        (Some(found), None) => Ok(Some(found)),
+        (Some(found), None) => {
+            if found.source == Source::DotEnv && is_secret(name, &found.value) {
+                file.check_secret(name)?;
+            }
+            Ok(Some(found))
+        }
         (None, Some(path)) => {
             let path = Path::new(path.value.trim());
             let value =

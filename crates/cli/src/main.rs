@@ -7,6 +7,7 @@ mod audit_log;
 mod checkpoint;
 mod commands;
 mod config;
+mod descriptors;
 #[cfg(test)]
 mod documented;
 mod environment;

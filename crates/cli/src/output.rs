@@ -14,11 +14,13 @@ pub(crate) fn line(text: impl AsRef<str>) -> Result<(), Failure> {
     bytes(format!("{}\n", text.as_ref()).as_bytes())
 }
 
-/// Prints a result as it is. Where nobody reads it any more, the work goes on to its own end: a
+/// Prints a result as it is; on a terminal without what would control it. Where nobody reads it any more, the work goes on to its own end: a
 /// migration is not left half done, and an audit not left without a verdict, because of a closed
 /// pipe.
 pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
+    let sanitized = stdout.is_terminal().then(|| sanitize_for_terminal(bytes));
+    let bytes = sanitized.as_deref().map_or(bytes, str::as_bytes);
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
@@ -32,8 +34,35 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
 
 /// What somebody else wrote, without what would move a terminal's cursor or change its colours.
 pub(crate) fn harmless(text: &str) -> String {
-    let shown = |c: char| if c.is_control() { '?' } else { c };
+    let shown = |c: char| if controls_terminal(c) { '?' } else { c };
     text.chars().map(shown).collect()
+}
+
+/// A text in which everything but lines and tabs that would control a terminal is written out, as JSON
+/// writes it, and bytes that are not UTF-8 as `\x9b`. A value could otherwise set the window's title, type
+/// into the shell or hide what is printed.
+fn sanitize_for_terminal(bytes: &[u8]) -> String {
+    let mut shown = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\n' | '\t' => shown.push(c),
+                c if controls_terminal(c) => shown.push_str(&format!("\\u{:04x}", u32::from(c))),
+                c => shown.push(c),
+            }
+        }
+        for byte in chunk.invalid() {
+            shown.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    shown
+}
+
+/// Control characters, and those that change the direction of a text or end its line (Unicode TR 36).
+fn controls_terminal(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Says something beside the result, for example `waxseal: warning: …`.
@@ -48,8 +77,12 @@ pub(crate) fn advise(hint: &str) {
 
 /// Says something beside the result.
 pub(crate) fn say(text: &str) {
-    // Nobody is left to tell that stderr is gone.
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    // Nobody is left to tell that stderr is gone. Texts may name files and words of others.
+    let _ = writeln!(
+        io::stderr().lock(),
+        "{}",
+        sanitize_for_terminal(text.as_bytes())
+    );
 }
 
 /// Whether results are read by a person.
@@ -71,5 +104,9 @@ mod tests {
     fn bars_and_texts_of_others_are_readable() {
         assert_eq!(bar(0.5, 4), "██░░");
         assert_eq!(harmless("a\u{1b}[31mb\n"), "a?[31mb?");
+        let text = "ñ\t\u{1b}]0;x\u{7}\r\u{9b}1m\u{202e}\n".as_bytes();
+        let shown = "ñ\t\\u001b]0;x\\u0007\\u000d\\u009b1m\\u202e\n";
+        assert_eq!(sanitize_for_terminal(text), shown);
+        assert_eq!(sanitize_for_terminal(b"\x9b1m\xff"), "\\x9b1m\\xff");
     }
 }

@@ -74,7 +74,7 @@ impl Setup {
     }
 
     pub(crate) fn read(common: &Common) -> Result<Self, Failure> {
-        let environment = Environment::read()?;
+        let environment = Environment::read(common.env_file.as_deref())?;
         let config = Config::read(common.config.as_deref())?;
         let ring_setup = RingSetup::read(common, &config)?;
         let keyring = match environment.key() {
@@ -125,7 +125,10 @@ impl Setup {
         if let Some(text) = &common.store {
             let url = StoreUrl::parse(text)?;
             if url.has_password() {
-                warn_of_password("REDIS_URL or waxseal.toml");
+                warn_of_password(
+                    "put the URL into a file that only this user can read, and its path into \
+                     REDIS_URL_FILE",
+                );
             }
             return Ok(url);
         }
@@ -380,10 +383,10 @@ pub(crate) fn environment_name(config: &Config) -> &str {
         .unwrap_or(DEFAULT_ENVIRONMENT)
 }
 
-fn warn_of_password(elsewhere: &str) {
+fn warn_of_password(remedy: &str) {
     let text = "a password on the command line can be read by every user of this machine";
     output::complain("warning", text);
-    output::advise(&format!("put the URL into {elsewhere} instead"));
+    output::advise(remedy);
 }
 
 pub(crate) async fn open_store(url: &StoreUrl) -> Result<Arc<dyn RecordStore>, Failure> {

@@ -1,41 +1,79 @@
-//! SIGINT and SIGTERM: how work in hand is told to stop. What stopping means is the work's business.
+//! SIGINT and SIGTERM: how work in hand is told to stop, and that a second one ends the process at once.
+//! What stopping means is the work's business.
+
+use std::process::exit;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
 use waxseal_sweep::Stop;
 
 use crate::error::Failure;
 use crate::output;
 
-/// Stops a sweep at a signal, after what has been begun.
+/// How long a sweep may take to end what it has begun.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Stops a sweep at a signal, after what has been begun. Ends the process at a second one, or where that
+/// takes too long: what is written is written by compare-and-set, and a checkpoint never runs ahead.
 pub(crate) fn stop_on_signal() -> Result<Stop, Failure> {
     let stop = Stop::default();
-    let (mut interrupt, mut terminate) = signals()?;
+    let mut signals = Signals::new()?;
     let told = stop.clone();
     tokio::spawn(async move {
-        either(&mut interrupt, &mut terminate).await;
-        output::say("waxseal: stopping after what has been begun");
+        signals.recv().await;
+        let seconds = STOP_TIMEOUT.as_secs();
+        output::say(&format!(
+            "waxseal: stopping after what has been begun, in {seconds} s at most; a second signal (Ctrl-C) \
+             ends at once"
+        ));
         told.stop();
+        match timeout(STOP_TIMEOUT, signals.recv()).await {
+            Ok(number) => end_at_once(number),
+            Err(_) => {
+                output::complain(
+                    "warning",
+                    &format!("ended: it did not stop within {seconds} s"),
+                );
+                exit(128 + SignalKind::terminate().as_raw_value());
+            }
+        }
     });
     Ok(stop)
 }
 
-/// Comes when a signal does.
+/// Returns at a signal. From then on, a second one ends the process.
 pub(crate) async fn told_to_stop() -> Result<(), Failure> {
-    let (mut interrupt, mut terminate) = signals()?;
-    either(&mut interrupt, &mut terminate).await;
+    let mut signals = Signals::new()?;
+    signals.recv().await;
+    tokio::spawn(async move { end_at_once(signals.recv().await) });
     Ok(())
 }
 
-fn signals() -> Result<(Signal, Signal), Failure> {
-    Ok((
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::terminate())?,
-    ))
+fn end_at_once(number: i32) {
+    output::say("waxseal: ended at once, at a second signal");
+    exit(128 + number);
 }
 
-async fn either(interrupt: &mut Signal, terminate: &mut Signal) {
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// The number of the next signal.
+    async fn recv(&mut self) -> i32 {
+        let kind = tokio::select! {
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
+            _ = self.terminate.recv() => SignalKind::terminate(),
+        };
+        kind.as_raw_value()
     }
 }

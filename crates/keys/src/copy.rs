@@ -2,13 +2,14 @@
 //! to a process that has just started, and brings back a ring whose place lost it. All processes of a
 //! machine share it: none writes an older document over a newer one.
 
-use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
+use waxseal_files::{Access, Location};
 
 use crate::document::Document;
 use crate::error::PlaceError;
@@ -79,10 +80,9 @@ impl LastGood {
         let path = self.path.clone();
         // A file whose time cannot be set counts as older than it is.
         let _ = spawn_blocking(move || {
-            File::options()
-                .write(true)
-                .open(path)?
-                .set_modified(UNIX_EPOCH + Duration::from_millis(now_ms))
+            let file = Location::resolve(&path)?.open(Access::Write)?;
+            let file = file.ok_or(ErrorKind::NotFound)?;
+            file.set_modified(UNIX_EPOCH + Duration::from_millis(now_ms))
         })
         .await;
     }

@@ -3,7 +3,7 @@
 //! says so: whoever has this machine has the ring then. Where the document comes from is not known here.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use tracing::warn;
 use waxseal_core::{SecretKey, WrappingKey};
+use waxseal_files::description;
 
 use crate::custodian::{Context, Variables, secret};
 use crate::error::CustodianError;
 use crate::live::lock;
-use crate::place::write_file;
+use crate::place::{read_file, write_file};
 use crate::ring::hex;
 
 /// The only format that this version knows.
@@ -148,7 +149,7 @@ impl Offline {
         let written = spawn_blocking(move || write_file(&path, &bytes)).await;
         let failed = match written {
             Ok(Ok(())) => return,
-            Ok(Err(error)) => error.kind().to_string(),
+            Ok(Err(error)) => description(&error),
             Err(_) => "the write was abandoned".to_owned(),
         };
         lock(&self.kept).is_changed = true;
@@ -157,12 +158,12 @@ impl Offline {
     }
 }
 
-fn read(path: &PathBuf) -> BTreeMap<String, Vec<u8>> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return BTreeMap::new(),
+fn read(path: &Path) -> BTreeMap<String, Vec<u8>> {
+    let bytes = match read_file(path) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return BTreeMap::new(),
         Err(error) => {
-            let (path, why) = (path.display(), error.kind());
+            let (path, why) = (path.display(), description(&error));
             warn!("the keys for a start without custodians cannot be read at {path}: {why}");
             return BTreeMap::new();
         }

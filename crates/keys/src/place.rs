@@ -9,7 +9,7 @@ mod file;
 mod memory;
 
 pub use file::FilePlace;
-pub(crate) use file::write_file;
+pub(crate) use file::{read_file, write_file};
 pub use memory::MemoryPlace;
 
 /// One of the papers that lie in a place.

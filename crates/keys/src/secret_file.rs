@@ -88,6 +88,11 @@ fn check(metadata: &Metadata) -> Result<(), Unusable> {
     if metadata.is_dir() {
         return Err(Unusable::Folder);
     }
+    check_exposure(metadata)
+}
+
+/// Refuses a file that others than those it is meant for can read or write.
+pub fn check_exposure(metadata: &Metadata) -> Result<(), Unusable> {
     let mode = metadata.mode() & 0o777;
     let own = metadata.uid() == rustix::process::geteuid().as_raw();
     match exposed(mode, own) {

@@ -74,7 +74,7 @@ on, or from the start with 0.
 
 Built with `--features opentelemetry`, the proxy and the keeper also send the same numbers to a collector, with `--admin`
 or without: OTLP over HTTP in JSON, all of it at every interval and a last time at the end. They do so where an endpoint is
-set, in the environment or in `.env`:
+set, in the environment or in the file of `--env-file`:
 
 | variable | |
 |---|---|

@@ -3,18 +3,20 @@
 //! the status page for people.
 
 mod guard;
+mod listener;
 mod origin;
 mod page;
+mod store_check;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
@@ -23,12 +25,15 @@ use crate::meters::Meters;
 use crate::net::listener::ListenError;
 use crate::net::upstream::Upstream;
 
+use guard::Guard;
 pub use guard::{Token, TokenTooShort};
+use listener::BoundedListener;
 use page::Page;
 pub use page::{CheckRequest, Source};
+use store_check::StoreCheck;
 
-/// How long the store may take to answer before the proxy is not ready.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Connections to the admin address at one time.
+const MAX_CONNECTIONS: usize = 64;
 
 /// How far a proxy is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +51,9 @@ pub enum Stage {
 pub struct Admin {
     listener: TcpListener,
     address: SocketAddr,
+    /// The host as the operator named it.
+    host: String,
+    max_connections: usize,
     shown: Arc<Shown>,
     page: Option<Arc<Page>>,
 }
@@ -61,7 +69,7 @@ pub struct StageSetter(Arc<Shown>);
 struct Shown {
     stage: AtomicU8,
     /// `None` for a process that serves no clients: it is never ready for them.
-    upstream: Option<Arc<Upstream>>,
+    store: Option<StoreCheck>,
     meters: Option<Arc<Meters>>,
 }
 
@@ -71,7 +79,7 @@ impl Readiness {
     pub fn new(upstream: Option<Arc<Upstream>>, meters: Option<Arc<Meters>>) -> Self {
         Self(Arc::new(Shown {
             stage: AtomicU8::new(Stage::Starting as u8),
-            upstream,
+            store: upstream.map(StoreCheck::new),
             meters,
         }))
     }
@@ -99,6 +107,9 @@ impl StageSetter {
 }
 
 impl Admin {
+    /// Connections at one time, where nothing else is said.
+    pub const MAX_CONNECTIONS: usize = MAX_CONNECTIONS;
+
     /// Opens the address of a process: tells that it lives, what it counts, and whether it is ready where
     /// it serves clients.
     pub async fn open(at: &str, readiness: &Readiness) -> Result<Self, ListenError> {
@@ -112,16 +123,26 @@ impl Admin {
         Ok(Self {
             listener,
             address,
+            host: at.rsplit_once(':').map_or("", |(host, _)| host).to_owned(),
+            max_connections: MAX_CONNECTIONS,
             shown,
             page: None,
         })
+    }
+
+    /// Has so many connections at one time.
+    #[must_use]
+    pub fn max_connections(mut self, max: usize) -> Self {
+        self.max_connections = max;
+        self
     }
 
     /// Shows a status page as well: to this machine, and to others only with the token. Where one is set,
     /// this machine needs it too.
     #[must_use]
     pub fn page(mut self, source: Arc<dyn Source>, token: Option<Token>) -> Self {
-        self.page = Some(Page::new(source, self.address, token));
+        let guard = Guard::new(self.address, &self.host, token);
+        self.page = Some(Page::new(source, guard));
         self
     }
 
@@ -134,7 +155,7 @@ impl Admin {
     /// Answers until it is dropped.
     pub async fn run(self) -> std::io::Result<()> {
         let mut router = Router::new().route("/healthz", get(async || "ok\n"));
-        let has_clients = self.shown.upstream.is_some();
+        let has_clients = self.shown.store.is_some();
         if has_clients {
             router = router.route("/readyz", get(ready));
         }
@@ -149,7 +170,9 @@ impl Admin {
                 .route("/check", post(page::check));
             router = router.merge(pages.with_state(page));
         }
-        axum::serve(self.listener, router).await
+        let router = router.layer(from_fn(listener::close));
+        let listener = BoundedListener::new(self.listener, self.max_connections);
+        axum::serve(listener, router).await
     }
 }
 
@@ -168,7 +191,7 @@ async fn ready(State(shown): State<Arc<Shown>>) -> (StatusCode, String) {
     let no = |why: &str| (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"));
     match shown.stage.load(Ordering::Relaxed) {
         0 => no("starting: the key is not yet checked against the store"),
-        1 => match check(shown.upstream.as_deref()).await {
+        1 => match check(shown.store.as_ref()).await {
             Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
             Err(why) => no(&format!("the store cannot be used: {why}")),
         },
@@ -176,9 +199,9 @@ async fn ready(State(shown): State<Arc<Shown>>) -> (StatusCode, String) {
     }
 }
 
-async fn check(upstream: Option<&Upstream>) -> Result<(), &'static str> {
-    match upstream {
-        Some(upstream) => upstream.check(PATIENCE).await,
+async fn check(store: Option<&StoreCheck>) -> Result<(), &'static str> {
+    match store {
+        Some(store) => store.result().await,
         None => Err("this process has none"),
     }
 }

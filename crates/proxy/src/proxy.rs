@@ -26,6 +26,9 @@ const LOOK: Duration = Duration::from_millis(20);
 /// How long accepting rests after the system refused (too many open files).
 const BREATH: Duration = Duration::from_millis(100);
 
+/// Between two lines of the log about clients that are not accepted.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
+
 /// How clients share upstream connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sharing {
@@ -174,6 +177,7 @@ impl Proxy {
         for listener in self.listeners {
             let sender = sender.clone();
             accepting.spawn(async move {
+                let mut last_logged: Option<Instant> = None;
                 loop {
                     match listener.accept().await {
                         Ok(client) => {
@@ -182,7 +186,11 @@ impl Proxy {
                             }
                         }
                         Err(error) => {
-                            tracing::warn!("a client could not be accepted: {error}");
+                            let is_due = |last: Instant| last.elapsed() >= LOG_INTERVAL;
+                            if last_logged.is_none_or(is_due) {
+                                tracing::warn!("clients cannot be accepted: {error}");
+                                last_logged = Some(Instant::now());
+                            }
                             sleep(BREATH).await;
                         }
                     }

@@ -38,16 +38,16 @@ pub(crate) struct ProxyArgs {
     /// The largest value of a protected record, and the largest reply with such values
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
     pub(crate) max_value: usize,
-    /// Client connections at one time
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) max_connections: u32,
+    /// Client connections at one time [default: 10000, or as many as the limit of open files allows]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_connections: Option<u32>,
     /// How long a request may stay half sent before its connection is closed
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) half_request: u64,
     /// How long a client that reads too slowly may hold up others
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_stall: u64,
-    /// How long requests under way may take after SIGTERM
+    /// How long requests under way may take after SIGTERM or Ctrl-C; a second signal ends at once
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub(crate) grace: u64,
     /// The certificate of tls:// listeners, PEM

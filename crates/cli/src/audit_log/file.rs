@@ -2,12 +2,14 @@
 //! holds the lock and the last entry once more, so that a new file carries on where one was renamed,
 //! and a missing end is found.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+use waxseal_files::{Access, Location, description};
 
 use super::entry::{
     Act, CONTINUED, CUT, Codes, Draft, LONGEST_ENTRY, Last, Outcome, REPAIRED, Read, Whole, started,
@@ -17,8 +19,6 @@ use crate::error::Failure;
 /// How long another process is waited for. It holds the lock for the time of a write.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(5);
-/// Only the user of the process may read the files.
-const MODE: u32 = 0o600;
 /// As much of the end of a file as is looked at: one entry, and a half one behind it.
 const END: u64 = 2 * LONGEST_ENTRY as u64;
 
@@ -31,7 +31,7 @@ pub(crate) fn state_of(path: &Path) -> PathBuf {
 
 /// The number and the code of the entry that such a file holds, if it is whole.
 pub(crate) fn state_seq(path: &Path, codes: &Codes) -> Option<(u64, String)> {
-    let mut file = File::open(path).ok()?;
+    let mut file = Location::of(path).ok()?.open(Access::Read).ok()??;
     let kept = kept(&mut file, codes).ok()?;
     kept.map(|whole| (whole.seq, whole.mac))
 }
@@ -40,7 +40,8 @@ pub(crate) fn state_seq(path: &Path, codes: &Codes) -> Option<(u64, String)> {
 pub(super) fn append(path: &Path, codes: &Codes, draft: &Draft<'_>) -> Result<u64, Failure> {
     let unwritable = |error: io::Error| unwritable(path, &error);
     let mut state = locked(path)?;
-    let mut log = open(path, true).map_err(unwritable)?;
+    let log = Location::resolve(path).and_then(|it| it.open_or_create(Access::Append));
+    let (mut log, _) = log.map_err(unwritable)?;
     let kept = kept(&mut state, codes).map_err(unwritable)?;
     let end = End::of(&mut log).map_err(unwritable)?;
     let mut text = Text::new(codes, draft);
@@ -59,7 +60,9 @@ pub(super) fn append(path: &Path, codes: &Codes, draft: &Draft<'_>) -> Result<u6
 /// The file of the last entry, with its lock.
 pub(super) fn locked(path: &Path) -> Result<File, Failure> {
     let of_state = state_of(path);
-    let file = open(&of_state, false).map_err(|error| unwritable(&of_state, &error))?;
+    // Never a link: another user who may write to the directory could make one.
+    let file = Location::of(&of_state).and_then(|it| it.open_or_create(Access::Write));
+    let (file, _) = file.map_err(|error| unwritable(&of_state, &error))?;
     let give_up = Instant::now() + PATIENCE;
     loop {
         match file.try_lock() {
@@ -97,21 +100,11 @@ pub(super) fn keep(state: &File, line: &str) -> io::Result<()> {
     state.sync_data()
 }
 
-fn open(path: &Path, appends: bool) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).create(true).mode(MODE);
-    match appends {
-        true => options.append(true),
-        false => options.write(true).truncate(false),
-    };
-    options.open(path)
-}
-
 pub(super) fn unwritable(path: &Path, error: &io::Error) -> Failure {
     Failure::failed(format!(
         "the audit log cannot be written: {}: {}",
         path.display(),
-        error.kind()
+        description(error)
     ))
 }
 

@@ -1,8 +1,9 @@
 //! The mode that a service last started in, as the audit log tells it.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Read as _};
+use std::io::{BufRead, BufReader, Read as _};
 use std::path::Path;
+
+use waxseal_files::{Access, Location};
 
 use super::entry::{Codes, LONGEST_ENTRY, Read};
 use super::file::unwritable;
@@ -29,10 +30,9 @@ pub(super) fn last(
     service: &Service<'_>,
     codes: &Codes,
 ) -> Result<Option<String>, Failure> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unwritable(path, &error)),
+    let file = Location::resolve(path).and_then(|it| it.open(Access::Read));
+    let Some(file) = file.map_err(|error| unwritable(path, &error))? else {
+        return Ok(None);
     };
     let mut reader = BufReader::new(file);
     let (mut found, shown) = (None, service.shown());

@@ -23,7 +23,7 @@ pub(super) fn append(
 ) -> Result<u64, Failure> {
     let unwritable = |error: io::Error| unwritable(socket, &error);
     if let Some(folder) = state.parent() {
-        std::fs::create_dir_all(folder).map_err(unwritable)?;
+        waxseal_files::create_directory(folder).map_err(unwritable)?;
     }
     let log = UnixDatagram::unbound().map_err(unwritable)?;
     log.connect(socket).map_err(unwritable)?;

@@ -23,7 +23,7 @@ pub(crate) fn run(common: &Common, command: &AuditLogCommand) -> Result<Ended, F
             expect_last,
             syslog,
         } => {
-            let codes = codes(key.as_deref(), &config)?;
+            let codes = codes(key.as_deref(), &config, common)?;
             let noted = expect_last.as_deref().map(noted).transpose()?;
             let files = named(files, &config)?;
             verify(&files, &codes, *syslog, noted, common.json)
@@ -34,7 +34,7 @@ pub(crate) fn run(common: &Common, command: &AuditLogCommand) -> Result<Ended, F
             since,
             action,
         } => {
-            let codes = codes(key.as_deref(), &config)?;
+            let codes = codes(key.as_deref(), &config, common)?;
             let (since, action) = (since.as_deref(), action.as_deref());
             let wanted = Wanted { since, action };
             show::run(&named(files, &config)?, &codes, &wanted, common.json)
@@ -42,7 +42,7 @@ pub(crate) fn run(common: &Common, command: &AuditLogCommand) -> Result<Ended, F
     }
 }
 
-fn codes(key: Option<&str>, config: &Config) -> Result<Codes, Failure> {
+fn codes(key: Option<&str>, config: &Config, common: &Common) -> Result<Codes, Failure> {
     let (key, named_by) = match (key, &config.audit_log_key) {
         (Some(key), _) => (key, "--key"),
         (None, Some(key)) => (key.as_str(), "audit_log_key"),
@@ -51,7 +51,8 @@ fn codes(key: Option<&str>, config: &Config) -> Result<Codes, Failure> {
                 .hint("name it with --key, or as audit_log_key in waxseal.toml"));
         }
     };
-    audit_log::codes(key, &Environment::read()?, named_by)
+    let environment = Environment::read(common.env_file.as_deref())?;
+    audit_log::codes(key, &environment, named_by)
 }
 
 fn verify(

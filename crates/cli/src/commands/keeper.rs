@@ -13,6 +13,7 @@ use waxseal_upkeep::Upkeep;
 use crate::admin::RunningAdmin;
 use crate::args::KeeperArgs;
 use crate::audit_log::Service;
+use crate::descriptors::Shares;
 use crate::error::{Ended, Failure};
 use crate::metering::Metering;
 use crate::output;
@@ -31,10 +32,11 @@ pub(crate) async fn run(mut setup: Setup, args: &KeeperArgs) -> Result<Ended, Fa
     })?;
     // Before anything makes a handle; where nobody can ask, nothing is counted.
     let metering = Metering::begin(&setup.environment, args.admin.admin.is_some())?;
+    let shares = Shares::reserve(0, 0);
     let readiness = Readiness::new(None, None);
     let metering = metering.export(&readiness)?;
     let mut admin = match &args.admin.admin {
-        Some(at) => Some(RunningAdmin::of_keeper(at, &setup, &readiness).await?),
+        Some(at) => Some(RunningAdmin::of_keeper(at, &setup, &readiness, shares.admin).await?),
         None => None,
     };
     let stop = stop_on_signal()?;

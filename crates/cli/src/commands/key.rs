@@ -1,12 +1,11 @@
 //! `key generate`: prints a new key as the operator's guide prints it, or writes it to a file of
 //! its own.
 
-use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use waxseal_core::SecretKey;
+use waxseal_files::Location;
 
 use crate::args::KeyCommand;
 use crate::error::{Ended, Failure};
@@ -39,11 +38,7 @@ pub(crate) fn run(command: &KeyCommand, json: bool) -> Result<Ended, Failure> {
 }
 
 fn write(path: &Path, hex: &str) -> Result<(), Failure> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
+    let file = Location::of(path).and_then(|it| it.create_new());
     let mut file = file.map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => Failure::failed(format!(
             "{} exists: a key file is never overwritten",

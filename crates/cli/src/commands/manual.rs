@@ -1,9 +1,11 @@
 //! `completions` and `man`: made from the same description as the flags themselves.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
+use waxseal_files::{Access, Location};
 
 use crate::args::Cli;
 use crate::error::{Ended, Failure};
@@ -18,10 +20,26 @@ pub(crate) fn completions(shell: Shell) -> Result<Ended, Failure> {
 
 pub(crate) fn pages(folder: &Path) -> Result<Ended, Failure> {
     std::fs::create_dir_all(folder)?;
-    clap_mangen::generate_to(Cli::command(), folder)?;
+    // The library writes by name, through links as well: into a directory of our own first.
+    let made = tempfile::TempDir::new()?;
+    clap_mangen::generate_to(Cli::command(), &made)?;
+    for page in std::fs::read_dir(&made)? {
+        let page = page?;
+        write(&folder.join(page.file_name()), &std::fs::read(page.path())?)?;
+    }
     output::say(&format!(
         "waxseal: wrote the man pages to {}",
         folder.display()
     ));
     Ok(Ended::Done)
+}
+
+/// Writes a page that everybody may read.
+fn write(path: &Path, page: &[u8]) -> Result<(), Failure> {
+    let location = Location::of(path)?;
+    if location.open(Access::Read)?.is_none() {
+        let everybody = std::fs::Permissions::from_mode(0o644);
+        location.create_new()?.set_permissions(everybody)?;
+    }
+    Ok(location.replace(page, false)?)
 }

@@ -19,6 +19,7 @@ use waxseal_sweep::Stop;
 use crate::admin::RunningAdmin;
 use crate::args::{Common, ProxyArgs, SharingArg};
 use crate::audit_log::Service;
+use crate::descriptors::Shares;
 use crate::error::{Ended, Failure, no_key};
 use crate::metering::Metering;
 use crate::output;
@@ -50,11 +51,7 @@ pub(crate) async fn run(
         ));
     };
     let upstream = Arc::new(upstream(url, args.clients_authenticate)?);
-    let listen = args
-        .listen
-        .iter()
-        .map(|text| listener(text, args.unix_mode));
-    let listen = listen.collect::<Result<Vec<_>, _>>()?;
+    let listen = listeners(args)?;
     setup.trail.tell_mode(&Service {
         what: "proxy",
         store: &setup.url.location(),
@@ -68,18 +65,23 @@ pub(crate) async fn run(
     let meters = metering.is_on().then(|| Arc::new(Meters::new(names)));
     let readiness = Readiness::new(Some(upstream.clone()), meters.clone());
     let metering = metering.export(&readiness)?;
+    let shares = Shares::reserve(workers(args), usize::from(args.lanes));
     let mut admin = match &args.admin.admin {
-        Some(at) => Some(RunningAdmin::of_proxy(at, &setup, upstream.clone(), &readiness).await?),
+        Some(at) => {
+            let upstream = upstream.clone();
+            Some(RunningAdmin::of_proxy(at, &setup, upstream, &readiness, shares.admin).await?)
+        }
         None => None,
     };
+    let clients = shares.allow_clients(args.max_connections.map(|it| it as usize));
     let stage = |stage| readiness.stage().set(stage);
     tokio::select! {
         told = &mut stop => return told.map(|()| Ended::Done),
         checked = wait_for_store(&mut setup, admin.as_ref()) => checked?,
     }
-    let proxy = Proxy::open(settings(&setup, args, upstream, listen, meters)?)
-        .await
-        .map_err(listen_failure)?;
+    let mut settings = settings(&setup, args, upstream, listen, meters)?;
+    settings.limits.connections = clients;
+    let proxy = Proxy::open(settings).await.map_err(listen_failure)?;
     if let (Ok(opened), true) = (setup.opened_ring(), metering.is_on()) {
         measured::follow(&opened.ring);
     }
@@ -100,13 +102,20 @@ pub(crate) async fn run(
                 if let Some(admin) = &admin {
                     admin.stopping();
                 }
-                output::say("waxseal: stopping: letting requests under way come to their end");
+                output::say(&stopping(args.grace));
             }
         })
         .await;
     upkeep.end().await;
     metering.end().await;
     Ok(told(ended.cut, args))
+}
+
+fn stopping(grace: u64) -> String {
+    format!(
+        "waxseal: stopping: letting requests under way come to their end, for {grace} s at most; a second \
+         signal (Ctrl-C) ends at once"
+    )
 }
 
 /// Tells of connections that had to be cut.
@@ -165,7 +174,6 @@ fn settings(
     let limits = Limits {
         value: args.max_value,
         request: args.max_value.saturating_mul(2),
-        connections: args.max_connections as usize,
         half_request: Duration::from_secs(args.half_request),
         stalled: Duration::from_secs(args.max_stall),
         ..Limits::default()
@@ -174,7 +182,6 @@ fn settings(
     if let Some(meters) = meters {
         protection = protection.meters(meters);
     }
-    let processors = available_parallelism().map_or(1, usize::from);
     let certificate = args.tls_cert.clone().zip(args.tls_key.clone());
     Ok(Settings {
         listen,
@@ -190,14 +197,18 @@ fn settings(
             SharingArg::Auto => Sharing::Auto,
         },
         lanes: usize::from(args.lanes),
-        workers: args
-            .workers
-            .map_or((processors / 2).clamp(1, MOST_WORKERS), usize::from),
+        workers: workers(args),
         limits,
         protection: Arc::new(protection),
         report: reporter(),
         grace: Duration::from_secs(args.grace),
     })
+}
+
+fn workers(args: &ProxyArgs) -> usize {
+    let processors = available_parallelism().map_or(1, usize::from);
+    let default = (processors / 2).clamp(1, MOST_WORKERS);
+    args.workers.map_or(default, usize::from)
 }
 
 /// The upkeep of the keyring beside a running proxy.
@@ -262,6 +273,11 @@ async fn reach(setup: &mut Setup) -> Result<(), Failure> {
     let store = setup.open_store().await?;
     setup.check_key_and_mark(&store).await?;
     Ok(())
+}
+
+fn listeners(args: &ProxyArgs) -> Result<Vec<Listen>, Failure> {
+    let texts = args.listen.iter();
+    texts.map(|text| listener(text, args.unix_mode)).collect()
 }
 
 fn listener(text: &str, unix_mode: Option<u32>) -> Result<Listen, Failure> {

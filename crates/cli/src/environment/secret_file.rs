@@ -4,7 +4,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-pub(super) use waxseal_keys::secret_file::{Unusable, read};
+pub(super) use waxseal_keys::secret_file::{Unusable, check_exposure, read};
 
 use crate::error::Failure;
 

@@ -111,7 +111,9 @@ impl RingSetup {
         };
         let url = url(text)?;
         if common.keyring.is_some() && url.has_password() {
-            super::warn_of_password("waxseal.toml");
+            super::warn_of_password(
+                "put the URL into waxseal.toml as keyring, and let only this user read the file",
+            );
         }
         let environment = environment_name(config).to_owned();
         let users = match &config.user_keys {

@@ -266,6 +266,7 @@ fn a_password_given_as_a_flag_is_warned_about_and_never_shown() {
             .stderr
             .contains("warning: a password on the command line")
     );
+    assert!(output.stderr.contains("its path into REDIS_URL_FILE"));
     assert!(
         output
             .stderr

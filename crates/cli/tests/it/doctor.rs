@@ -199,12 +199,24 @@ fn many_previous_keys_are_a_sign_of_forgotten_rotations() {
 #[test]
 fn secrets_that_others_can_read_are_warned_about() {
     let program = Program::new()
+        .env("REDIS_ENCRYPTION_KEY", KEY)
+        .file("waxseal.toml", "store = \"redis://u:s3cret@127.0.0.1:1\"\n");
+    let found = program.run(&["doctor", "--json"]).json();
+    assert_graded(
+        found.as_array().unwrap(),
+        "permissions",
+        "warning",
+        "chmod 600",
+    );
+    let program = Program::new()
         .env("REDIS_URL", "file:states.waxseal")
         .file(".env", &format!("REDIS_ENCRYPTION_KEY={KEY}\n"));
     let set = |mode| fs::set_permissions(program.path(".env"), fs::Permissions::from_mode(mode));
     set(0o644).unwrap();
-    let found = findings(&program, 0);
-    assert_graded(&found, "permissions", "warning", "chmod 600");
+    let found = findings(&program, 1);
+    for text in [".env is open to every user", "chmod 600 .env"] {
+        assert_graded(&found, "configuration", "problem", text);
+    }
     set(0o600).unwrap();
     let found = findings(&program, 0);
     assert_graded(&found, "permissions", "ok", ".env has mode 600");

@@ -2,6 +2,7 @@
 //! environment, against real servers and embedded files. What the libraries beneath promise is
 //! tested there.
 
+mod admin_limits;
 mod alerts;
 mod audit;
 mod audit_log;
@@ -31,11 +32,14 @@ mod record;
 mod records;
 mod rotate;
 mod secret_files;
+mod signals;
 mod status_page;
 #[cfg(feature = "opentelemetry")]
 mod telemetry;
+mod terminal;
 mod to_sealed;
 mod torture;
+mod two_users;
 #[cfg(not(feature = "opentelemetry"))]
 mod untold;
 mod value;

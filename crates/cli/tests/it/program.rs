@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -37,6 +39,10 @@ const PAUSE: Duration = Duration::from_millis(5);
 #[derive(Clone)]
 pub(crate) struct Program {
     folder: Arc<TempDir>,
+    /// Where it runs, if not in its folder.
+    directory: Option<PathBuf>,
+    /// The user that it runs as, with a group of the same number, if not that of the tests.
+    user: Option<u32>,
     variables: BTreeMap<String, String>,
 }
 
@@ -46,7 +52,12 @@ impl Program {
         let folder = Arc::new(TempDir::new().unwrap());
         let path = std::env::var("PATH").unwrap();
         let variables = BTreeMap::from([("PATH".to_owned(), path)]);
-        Self { folder, variables }
+        Self {
+            folder,
+            directory: None,
+            user: None,
+            variables,
+        }
     }
 
     /// The usual key and this server.
@@ -68,6 +79,18 @@ impl Program {
         self
     }
 
+    /// The same as another user. The tests must be run as root.
+    pub(crate) fn run_by(mut self, user: u32) -> Self {
+        self.user = Some(user);
+        self
+    }
+
+    /// The same in another directory.
+    pub(crate) fn in_directory(mut self, directory: &Path) -> Self {
+        self.directory = Some(directory.to_owned());
+        self
+    }
+
     /// What it finds in its environment.
     pub(crate) fn variables(&self) -> &BTreeMap<String, String> {
         &self.variables
@@ -84,10 +107,24 @@ impl Program {
             .env("REDIS_ENCRYPTION_PREVIOUS_KEYS", previous)
     }
 
-    /// Writes a file into the folder.
+    /// Writes a file into the folder; one of secrets as its readers want it.
     pub(crate) fn file(self, name: &str, content: &str) -> Self {
-        fs::write(self.path(name), content).unwrap();
+        let path = self.path(name);
+        fs::write(&path, content).unwrap();
+        if name == ".env" {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
         self
+    }
+
+    /// The configuration in the folder, where it must be named because of what it says: that is no test's
+    /// subject but of those that name it themselves.
+    fn named_configuration(&self, arguments: &[&str]) -> Option<[&'static str; 2]> {
+        const NAMED_ONLY: [&str; 2] = ["audit_log", "module-path="];
+        let text = fs::read_to_string(self.path("waxseal.toml")).ok()?;
+        let must = NAMED_ONLY.iter().any(|word| text.contains(word));
+        let is_named = arguments.contains(&"--config");
+        (must && !is_named && !arguments.is_empty()).then_some(["--config", "waxseal.toml"])
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -105,15 +142,13 @@ impl Program {
 
     /// The same, with this on stdin.
     pub(crate) fn run_with(&self, arguments: &[&str], input: &[u8]) -> Output {
-        let mut command = self.command();
-        command.args(arguments);
+        let command = self.command(arguments);
         self.spawn(command, arguments, Some(input)).end()
     }
 
     /// Starts a command, and lets the test go on.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
-        let mut command = self.command();
-        command.args(arguments);
+        let command = self.command(arguments);
         self.spawn(command, arguments, None)
     }
 
@@ -121,8 +156,8 @@ impl Program {
     pub(crate) fn start_unread(&self, arguments: &[&str]) -> Running {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let mut command = self.command();
-        command.args(arguments).stdout(writer);
+        let mut command = self.command(arguments);
+        command.stdout(writer);
         self.start_as_it_is(command, arguments)
     }
 
@@ -133,23 +168,32 @@ impl Program {
             .arg("-c")
             .arg(format!("{before}; exec \"$0\" \"$@\""))
             .arg(env!("CARGO_BIN_EXE_waxseal"))
+            .args(self.named_configuration(arguments).into_iter().flatten())
             .args(arguments);
         self.settle(&mut command);
         self.spawn(command, arguments, None)
     }
 
-    fn command(&self) -> Command {
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_waxseal"));
+        // Before the command: behind it, some take all words for others.
+        command
+            .args(self.named_configuration(arguments).into_iter().flatten())
+            .args(arguments);
         self.settle(&mut command);
         command
     }
 
     fn settle(&self, command: &mut Command) {
+        let directory = self.directory.as_deref().unwrap_or(self.folder.path());
         command
             .env_clear()
             .envs(&self.variables)
-            .current_dir(self.folder.path())
+            .current_dir(directory)
             .stdin(Stdio::null());
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
     }
 
     fn spawn(&self, mut command: Command, arguments: &[&str], input: Option<&[u8]>) -> Running {

@@ -13,6 +13,8 @@ use waxseal_core::fingerprint;
 /// Guesses of a shorter one would come to an end.
 const LEAST: usize = 16;
 const LABEL: &str = "waxseal admin token";
+/// What this machine is called in the requests of a browser on it.
+const LOCAL_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// The token that lets a reader in. Kept as its hash: two hashes can be compared without telling by the
 /// time it takes how much of a guess was right.
@@ -41,13 +43,25 @@ impl Token {
 pub(super) struct Guard {
     token: Option<Token>,
     is_local: bool,
+    /// Hosts that requests may name.
+    hosts: Vec<String>,
 }
 
 impl Guard {
-    pub(super) fn new(address: SocketAddr, token: Option<Token>) -> Self {
+    /// The guard of an address; `named` is the host that the operator gave for it.
+    pub(super) fn new(address: SocketAddr, named: &str, token: Option<Token>) -> Self {
+        let mut hosts = LOCAL_HOSTS.map(str::to_owned).to_vec();
+        hosts.push(match address.ip() {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        });
+        if !named.is_empty() {
+            hosts.push(named.to_owned());
+        }
         Self {
             token,
             is_local: address.ip().is_loopback(),
+            hosts,
         }
     }
 
@@ -56,8 +70,38 @@ impl Guard {
         match &self.token {
             Some(token) => (!shows(headers, token)).then(ask),
             None if !self.is_local => Some(off()),
-            None => (!asks_this_machine(headers)).then(elsewhere),
+            None => (!self.is_named(headers)).then(elsewhere),
         }
+    }
+}
+
+impl Guard {
+    /// Whether the host of the request is exactly one of those that this address has: what a browser sends
+    /// when the reader typed it. The port may be any: it may be forwarded.
+    fn is_named(&self, headers: &HeaderMap) -> bool {
+        let mut given = headers.get_all(HOST).iter();
+        let (Some(host), None) = (given.next(), given.next()) else {
+            return false;
+        };
+        let Some((name, port)) = host.to_str().ok().map(split_port) else {
+            return false;
+        };
+        let is_port = |port: &str| port.bytes().all(|it| it.is_ascii_digit());
+        let is_host = |known: &String| known.eq_ignore_ascii_case(name);
+        port.is_none_or(|it| is_port(it) && it.parse::<u16>().is_ok())
+            && self.hosts.iter().any(is_host)
+    }
+}
+
+/// The host, with its brackets, and the port.
+fn split_port(host: &str) -> (&str, Option<&str>) {
+    let behind_brackets = host.rfind(']').map_or(0, |at| at + 1);
+    match host[behind_brackets..].find(':') {
+        Some(at) => {
+            let (name, port) = host.split_at(behind_brackets + at);
+            (name, port.strip_prefix(':'))
+        }
+        None => (host, None),
     }
 }
 
@@ -81,19 +125,6 @@ fn shows(headers: &HeaderMap, token: &Token) -> bool {
     scheme.eq_ignore_ascii_case("basic") && password.is_some_and(|password| token.is(password))
 }
 
-/// Whether the host of the request is this machine: what a browser sends when the reader typed it.
-fn asks_this_machine(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else {
-        return false;
-    };
-    let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((name, _)) => name,
-        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
-    };
-    let is_loopback = |address: IpAddr| address.is_loopback();
-    name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(is_loopback)
-}
-
 fn ask() -> Response {
     let challenge = [(
         WWW_AUTHENTICATE,
@@ -111,8 +142,8 @@ fn off() -> Response {
 }
 
 fn elsewhere() -> Response {
-    let text = "the status page answers to localhost, 127.0.0.1 and [::1]: for other names set \
-                WAXSEAL_ADMIN_TOKEN\n";
+    let text = "the status page answers to localhost, 127.0.0.1, [::1] and the host of --admin: for other \
+                names set WAXSEAL_ADMIN_TOKEN\n";
     (StatusCode::MISDIRECTED_REQUEST, text).into_response()
 }
 
@@ -132,7 +163,8 @@ mod tests {
 
     fn guard(address: &str, token: Option<&str>) -> Guard {
         let token = token.map(|text| Token::new(text).unwrap());
-        Guard::new(address.parse().unwrap(), token)
+        let address: SocketAddr = address.parse().unwrap();
+        Guard::new(address, "Admin.internal", token)
     }
 
     #[test]
@@ -142,21 +174,60 @@ mod tests {
             "localhost",
             "LOCALHOST:99",
             "127.0.0.1:1",
-            "127.3.2.1",
+            "127.0.0.1",
             "[::1]:80",
+            "[::1]",
+            "admin.INTERNAL:1",
         ] {
             assert_eq!(status(&guard, &headers(HOST, host)), None, "{host}");
         }
         for host in [
             "evil.example",
+            "localhost.evil.com",
             "localhost.evil.example:1",
+            "127.0.0.1.nip.io",
+            "127.0.0.1.nip.io:1",
+            "localhost.",
+            "localhost.:1",
+            "127.0.0.1.",
+            "127.3.2.1",
+            "127.1",
+            "0.0.0.0",
+            "0x7f000001",
+            "2130706433",
+            "localhost:",
+            "localhost:http",
+            "localhost:+1",
+            "localhost:65536",
+            "localhost:1:1",
+            "localhost:1@evil.example",
+            "evil@localhost",
+            " localhost",
+            "localhost/",
+            "::1",
+            "[::1",
+            "[::1]x",
+            "[0:0:0:0:0:0:0:1]",
+            "[::ffff:127.0.0.1]",
+            "[::1]:1]:1",
+            "[::1%25lo]",
             "10.0.0.1",
             "[::2]",
             "",
         ] {
             assert_eq!(status(&guard, &headers(HOST, host)), Some(421), "{host}");
         }
+        let mut twice = headers(HOST, "localhost");
+        twice.append(HOST, "evil.example".parse().unwrap());
+        assert_eq!(status(&guard, &twice), Some(421));
         assert_eq!(status(&guard, &HeaderMap::new()), Some(421));
+    }
+
+    #[test]
+    fn the_address_that_it_listens_on_is_answered() {
+        let guard = guard("127.0.0.2:1", None);
+        assert_eq!(status(&guard, &headers(HOST, "127.0.0.2:1")), None);
+        assert_eq!(status(&guard, &headers(HOST, "127.0.0.3:1")), Some(421));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use waxseal_page::status::{Status, changing, page};
 
-use super::guard::{Guard, Token};
+use super::guard::Guard;
 use super::origin::is_from_elsewhere;
 
 /// How often an open page is told what has changed.
@@ -56,14 +56,10 @@ pub(super) struct Page {
 }
 
 impl Page {
-    pub(super) fn new(
-        source: Arc<dyn Source>,
-        address: std::net::SocketAddr,
-        token: Option<Token>,
-    ) -> Arc<Self> {
+    pub(super) fn new(source: Arc<dyn Source>, guard: Guard) -> Arc<Self> {
         Arc::new(Self {
             source,
-            guard: Guard::new(address, token),
+            guard,
             open: Arc::new(Semaphore::new(MOST_OPEN)),
         })
     }

@@ -1,7 +1,6 @@
 //! Where clients come in: TCP, TLS, unix sockets.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::TlsAcceptor;
+use waxseal_files::UnixSocket;
 
 use super::socket::{Stream, set_up};
 use super::upstream::{TlsError, certificates, private_key};
@@ -96,7 +96,8 @@ pub(crate) struct Listener {
 
 enum Open {
     Tcp(TcpListener),
-    Unix(UnixListener, PathBuf),
+    /// The file goes with the listener.
+    Unix(UnixListener, #[expect(dead_code)] UnixSocket),
 }
 
 impl Listener {
@@ -106,12 +107,13 @@ impl Listener {
     ) -> Result<Self, ListenError> {
         match listen {
             Listen::Unix(path, mode) => {
-                let socket = open_unix(path, *mode).map_err(|error| ListenError::Address {
+                let opened = open_unix(path, *mode);
+                let (listener, socket) = opened.map_err(|error| ListenError::Address {
                     at: format!("unix:{}", path.display()),
                     error,
                 })?;
                 Ok(Self {
-                    socket: Open::Unix(socket, path.clone()),
+                    socket: Open::Unix(listener, socket),
                     tls: None,
                     at: format!("unix:{}", path.display()),
                 })
@@ -155,9 +157,10 @@ impl Listener {
                 let (socket, address) = listener.accept().await?;
                 (Accepted::Tcp(socket.into_std()?), address.to_string())
             }
-            Open::Unix(listener, path) => {
+            Open::Unix(listener, _) => {
                 let (socket, _) = listener.accept().await?;
-                let address = format!("{}:0", path.display());
+                let path = self.at.strip_prefix("unix:").unwrap_or(&self.at);
+                let address = format!("{path}:0");
                 (Accepted::Unix(socket.into_std()?), address)
             }
         };
@@ -166,15 +169,6 @@ impl Listener {
             address,
             tls: self.tls.clone(),
         })
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        if let Self::Unix(_, path) = self {
-            // Somebody else may have removed it.
-            let _ = std::fs::remove_file(path);
-        }
     }
 }
 
@@ -222,18 +216,11 @@ fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// A socket that an earlier process left behind is replaced; one that is answered is not.
-fn open_unix(path: &Path, mode: Option<u32>) -> std::io::Result<UnixListener> {
-    let left_behind = std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
-        && std::os::unix::net::UnixStream::connect(path).is_err();
-    if left_behind {
-        std::fs::remove_file(path)?;
-    }
-    let listener = UnixListener::bind(path)?;
-    if let Some(mode) = mode {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
-    }
-    Ok(listener)
+/// A socket that an earlier process of this user left behind is replaced; one that is answered is not.
+fn open_unix(path: &Path, mode: Option<u32>) -> std::io::Result<(UnixListener, UnixSocket)> {
+    let (listener, socket) = waxseal_files::bind(path, mode)?;
+    listener.set_nonblocking(true)?;
+    Ok((UnixListener::from_std(listener)?, socket))
 }
 
 fn server_config(tls: &ListenTls) -> Result<ServerConfig, TlsError> {

@@ -3,6 +3,8 @@
 
 use std::io::{self, ErrorKind};
 
+use waxseal_files::Refusal;
+
 use crate::contents::{Damaged, TooLarge};
 use crate::error::StoreError;
 
@@ -107,6 +109,12 @@ impl From<io::Error> for Fault {
 fn explain_io(error: &io::Error, location: &str) -> StoreError {
     let location = location.to_owned();
     let cause = |text: &str| text.to_owned();
+    if let Some(refusal) = Refusal::of(error) {
+        return StoreError::Damaged {
+            location,
+            cause: refusal.to_string(),
+        };
+    }
     match error.kind() {
         ErrorKind::StorageFull => StoreError::Full {
             what: "no room is left on its disk",

@@ -1,8 +1,8 @@
 //! The store file: made, opened, opened again after a failure, closed. Knows which tables there
 //! must be, and nothing of what they hold.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::fs::File;
+use std::io::ErrorKind;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +10,7 @@ use std::sync::{PoisonError, RwLock};
 
 use redb::backends::FileBackend;
 use redb::{Builder, Database, ReadTransaction, ReadableDatabase, WriteTransaction};
+use waxseal_files::{Access, Location};
 
 use super::fault::Fault;
 use super::tables;
@@ -117,21 +118,21 @@ fn closed() -> Fault {
 }
 
 fn open_or_create(path: &Path) -> Result<Database, Fault> {
-    let file = match options().create_new(true).open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => return open_existing(path),
-        Err(error) => return Err(error.into()),
-    };
+    let location = Location::resolve(path)?;
+    let (file, is_created) = location.open_or_create(Access::Write)?;
     match open_file(file) {
         Ok(database) => {
-            sync_folder(path)?;
+            if is_created {
+                // The name of a new file is as durable as what will be in it.
+                location.sync_directory()?;
+            }
             Ok(database)
         }
         Err(fault) => {
             // Half a file would be taken for a damaged store the next time. If somebody else was
             // faster to lock it, it is theirs.
-            if !matches!(fault.explain(""), StoreError::InUse { .. }) {
-                drop(std::fs::remove_file(path));
+            if is_created && !matches!(fault.explain(""), StoreError::InUse { .. }) {
+                drop(location.remove());
             }
             Err(fault)
         }
@@ -139,15 +140,8 @@ fn open_or_create(path: &Path) -> Result<Database, Fault> {
 }
 
 fn open_existing(path: &Path) -> Result<Database, Fault> {
-    open_file(options().open(path)?)
-}
-
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
+    let file = Location::resolve(path)?.open(Access::Write)?;
+    open_file(file.ok_or_else(|| std::io::Error::from(ErrorKind::NotFound))?)
 }
 
 fn open_file(file: File) -> Result<Database, Fault> {
@@ -165,18 +159,4 @@ fn open_file(file: File) -> Result<Database, Fault> {
 
 fn is_missing(error: &redb::Error) -> bool {
     matches!(error, redb::Error::TableDoesNotExist(_))
-}
-
-/// Makes the name of a new file as durable as what will be in it.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-    }
-    #[cfg(not(unix))]
-    let _ = path;
-    Ok(())
 }

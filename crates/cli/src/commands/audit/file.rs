@@ -6,6 +6,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
+use waxseal_files::Location;
 
 use crate::error::Failure;
 
@@ -32,6 +33,8 @@ pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
 
 /// Finds out before the work whether a file can be written there.
 pub(crate) fn check(path: &Path, may_replace: bool) -> Result<(), Failure> {
+    // Not into a directory that another user's link leads to.
+    Location::of(path).map_err(|error| unwritten(path, &error))?;
     match fs::symlink_metadata(path) {
         // Not even on purpose: a name that is given anew would take a device's or a link's place.
         Ok(found) if !found.is_file() => {

@@ -9,7 +9,7 @@ use std::time::Instant;
 use waxseal_core::{Binding, Keyring, Mode, Sealer, SecretKey};
 
 use super::Findings;
-use crate::environment::{self, Source};
+use crate::environment::Source;
 use crate::hardening::{self, Lockable};
 use crate::setup::Setup;
 
@@ -99,15 +99,18 @@ fn check_sources(setup: &Setup, findings: &mut Findings) {
     if !sources.is_empty() {
         let found = sources.iter().map(|(name, source)| match source {
             Source::Process => format!("{name} from the environment"),
-            Source::DotEnv => format!("{name} from {}", environment::FILE),
+            Source::DotEnv => {
+                let file = setup.environment.used_file().unwrap_or(Path::new(""));
+                format!("{name} from {}", file.display())
+            }
             Source::File => format!("{name} from the file of {name}_FILE"),
             Source::Credential => format!("{name} from the service manager"),
         });
         findings.ok("secrets", found.collect::<Vec<_>>().join(", "));
     }
-    if setup.environment.uses_file() {
+    if let Some(file) = setup.environment.used_file() {
         let secret = sources.iter().any(|(_, source)| *source == Source::DotEnv);
-        check_permissions(Path::new(environment::FILE), secret, findings);
+        check_permissions(file, secret, findings);
     }
 }
 

@@ -295,7 +295,10 @@ fn a_file_can_hold_the_secret_and_any_custodian_that_is_here_is_enough() {
 fn the_env_file_can_hold_the_secret_under_any_name() {
     let world = World::with(Lies::InAFile, "custodian = \"env:KEK\"\n");
     let env = format!("PORT=3000\nKEK=\"{OTHER_KEY}\" # of the ring\n");
-    std::fs::write(world.program.path(".env"), env).unwrap();
+    let world = World {
+        program: world.program.file(".env", &env),
+        ..world
+    };
     world.ring(&["init"]).done();
     assert_eq!(world.status()["custodians"][0], "env:KEK");
     let overridden = World {

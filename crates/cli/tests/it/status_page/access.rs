@@ -33,7 +33,22 @@ fn this_machine_sees_the_page_and_another_sites_name_for_it_does_not() {
     let port = proxy.admin_port();
     assert_eq!(status(port, &format!("Host: 127.0.0.1:{port}\r\n")), 200);
     assert_eq!(status(port, "Host: localhost\r\n"), 200);
-    assert_eq!(status(port, "Host: attacker.example\r\n"), 421);
+    assert_eq!(status(port, "Host: [::1]:1\r\n"), 200);
+    for host in [
+        "attacker.example",
+        "localhost.evil.com",
+        "127.0.0.1.nip.io",
+        "127.0.0.1.nip.io:80",
+        "127.0.0.2",
+        "localhost.",
+        "127.0.0.1.",
+        "localhost:http",
+        "localhost:",
+    ] {
+        assert_eq!(status(port, &format!("Host: {host}\r\n")), 421, "{host}");
+    }
+    let twice = "Host: localhost\r\nHost: attacker.example\r\n";
+    assert_ne!(status(port, twice), 200);
     let (head, body) = admin_as(port, "/", "Host: localhost\r\n");
     for header in [
         "cache-control: no-store",

@@ -6,6 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
+use waxseal_files::Location;
 use waxseal_keys::MOST_BYTES;
 
 use crate::error::Failure;
@@ -55,6 +56,8 @@ impl NewFiles {
             _ => Path::new("."),
         };
         let write = || {
+            // Not into a directory that another user's link leads to.
+            Location::of(path)?;
             // Made for its owner alone, and complete before it has its name.
             let mut file = NamedTempFile::with_prefix_in(".waxseal-", folder)?;
             file.write_all(content.as_bytes())?;

@@ -1,0 +1,134 @@
+//! The directory of a path, opened component by component. A symbolic link on the way is followed if
+//! this user or root put it there, or the owner of the directory that it leads to: another user's link
+//! could lead anywhere.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
+
+use crate::refusal::Refusal;
+
+/// Symbolic links on one path, as Linux limits them.
+const MAX_LINKS: usize = 40;
+const DIRECTORY_MODE: u32 = 0o700;
+
+/// Enough to find files in a directory, without the right to list it.
+#[cfg(target_os = "linux")]
+const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
+#[cfg(not(target_os = "linux"))]
+const DIRECTORY: OFlags = OFlags::DIRECTORY;
+
+/// What becomes of a directory that is missing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    Fail,
+    /// It is created, for this user alone.
+    Create,
+}
+
+/// Creates a directory for this user alone, with those above it, where they are missing.
+pub fn create_directory(path: &Path) -> io::Result<()> {
+    open(path, Missing::Create).map(drop)
+}
+
+/// Opens a directory.
+pub(crate) fn open(path: &Path, missing: Missing) -> io::Result<OwnedFd> {
+    let mut walk = Walk {
+        directory: at(fs::CWD, OsStr::new("."))?,
+        passed: PathBuf::new(),
+        left: VecDeque::new(),
+        foreign: Vec::new(),
+        links: 0,
+        missing,
+    };
+    walk.prepend(path);
+    while let Some(name) = walk.left.pop_front() {
+        walk.enter(&name)?;
+    }
+    let owner = fs::fstat(&walk.directory)?.st_uid;
+    match walk.foreign.into_iter().find(|(_, uid)| *uid != owner) {
+        Some((path, uid)) => Err(Refusal::ForeignLink { path, uid }.into()),
+        None => Ok(walk.directory),
+    }
+}
+
+/// Whether this user relies on another one anyway.
+pub(crate) fn is_trusted(uid: u32) -> bool {
+    uid == 0 || uid == rustix::process::geteuid().as_raw()
+}
+
+struct Walk {
+    directory: OwnedFd,
+    /// For messages.
+    passed: PathBuf,
+    left: VecDeque<OsString>,
+    /// Links of users who are not trusted, with those users.
+    foreign: Vec<(PathBuf, u32)>,
+    links: usize,
+    missing: Missing,
+}
+
+impl Walk {
+    fn prepend(&mut self, path: &Path) {
+        for component in path.components().rev() {
+            match component {
+                Component::CurDir | Component::Prefix(_) => {}
+                Component::RootDir => self.left.push_front("/".into()),
+                Component::ParentDir => self.left.push_front("..".into()),
+                Component::Normal(name) => self.left.push_front(name.to_owned()),
+            }
+        }
+    }
+
+    fn enter(&mut self, name: &OsStr) -> io::Result<()> {
+        if name == "/" || name == ".." {
+            self.directory = at(&self.directory, name)?;
+            self.passed.push(name);
+            return Ok(());
+        }
+        let found = match fs::statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            // Behind a link of another user nothing is created.
+            Err(rustix::io::Errno::NOENT)
+                if self.missing == Missing::Create && self.foreign.is_empty() =>
+            {
+                match fs::mkdirat(&self.directory, name, Mode::from_raw_mode(DIRECTORY_MODE)) {
+                    Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+                    Err(error) => return Err(error.into()),
+                }
+                fs::statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW)?
+            }
+            found => found?,
+        };
+        if FileType::from_raw_mode(found.st_mode) == FileType::Symlink {
+            return self.follow(name, found.st_uid);
+        }
+        self.directory = at(&self.directory, name)?;
+        self.passed.push(name);
+        Ok(())
+    }
+
+    fn follow(&mut self, name: &OsStr, owner: u32) -> io::Result<()> {
+        self.links += 1;
+        if self.links > MAX_LINKS {
+            return Err(rustix::io::Errno::LOOP.into());
+        }
+        if !is_trusted(owner) {
+            self.foreign.push((self.passed.join(name), owner));
+        }
+        let target = fs::readlinkat(&self.directory, name, Vec::new())?;
+        let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
+        self.prepend(&target);
+        Ok(())
+    }
+}
+
+/// One component. It may have become a link since it was looked at.
+fn at(directory: impl std::os::fd::AsFd, name: &OsStr) -> io::Result<OwnedFd> {
+    let flags = DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(fs::openat(directory, name, flags, Mode::empty())?)
+}

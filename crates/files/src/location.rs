@@ -1,0 +1,296 @@
+//! A name in a directory that is open: what is opened, created and replaced under it stays in that
+//! directory, whatever happens to the path meanwhile.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Stat};
+
+use crate::directory::{self, Missing, is_trusted};
+use crate::refusal::{Refusal, link};
+
+/// This user alone reads and writes.
+const PRIVATE: u32 = 0o600;
+/// Of the mode of a file that is replaced, what its successor gets.
+const KEPT_MODE: u32 = 0o666;
+/// Links that lead from one file to another.
+const MAX_LINKS: usize = 8;
+/// A file that others create and remove at the same time.
+const MAX_ATTEMPTS: usize = 16;
+
+/// For what a file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reading.
+    Read,
+    /// Reading and writing.
+    Write,
+    /// Reading, and writing at the end.
+    Append,
+}
+
+/// A name in an open directory.
+#[derive(Debug)]
+pub struct Location {
+    directory: OwnedFd,
+    name: OsString,
+    path: PathBuf,
+}
+
+impl Location {
+    /// The name at the end of a path. It is never followed if it is a symbolic link.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        Self::in_directory(path, Missing::Fail)
+    }
+
+    /// The same; the directory is created, for this user alone, where it is missing.
+    pub fn creating_directory(path: &Path) -> io::Result<Self> {
+        Self::in_directory(path, Missing::Create)
+    }
+
+    /// The file that a path which the operator named leads to. Links are followed that this user or root
+    /// made, and those of another user to a file of the same user.
+    pub fn resolve(path: &Path) -> io::Result<Self> {
+        Self::of(path)?.followed()
+    }
+
+    /// The same as [`resolve`](Self::resolve); the directory is created where it is missing.
+    pub fn resolve_creating_directory(path: &Path) -> io::Result<Self> {
+        Self::creating_directory(path)?.followed()
+    }
+
+    fn in_directory(path: &Path, missing: Missing) -> io::Result<Self> {
+        let name = path.file_name().ok_or(ErrorKind::InvalidInput)?.to_owned();
+        let parent = path.parent().unwrap_or(Path::new(""));
+        Ok(Self {
+            directory: directory::open(parent, missing)?,
+            name,
+            path: path.to_owned(),
+        })
+    }
+
+    fn followed(self) -> io::Result<Self> {
+        let mut this = self;
+        let mut foreign = Vec::new();
+        for _ in 0..MAX_LINKS {
+            let Some(found) = this.stat()? else {
+                return match foreign.pop() {
+                    // A file that another user's link names is not created.
+                    Some((path, uid)) => Err(Refusal::ForeignLink { path, uid }.into()),
+                    None => Ok(this),
+                };
+            };
+            if FileType::from_raw_mode(found.st_mode) != FileType::Symlink {
+                return match foreign.into_iter().find(|(_, uid)| *uid != found.st_uid) {
+                    Some((path, uid)) => Err(Refusal::ForeignLink { path, uid }.into()),
+                    None => Ok(this),
+                };
+            }
+            if !is_trusted(found.st_uid) {
+                foreign.push((this.path.clone(), found.st_uid));
+            }
+            let target = fs::readlinkat(&this.directory, &this.name, Vec::new())?;
+            let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
+            let parent = this.path.parent().unwrap_or(Path::new(""));
+            this = Self::of(&parent.join(target))?;
+        }
+        Err(rustix::io::Errno::LOOP.into())
+    }
+
+    /// The path, for messages.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens the file if it is there.
+    pub fn open(&self, access: Access) -> io::Result<Option<File>> {
+        match self.open_raw(flags(access), Mode::empty()) {
+            Ok(file) => {
+                self.check(&file, access)?;
+                Ok(Some(file))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Creates a file for this user alone. Fails where there is something of that name.
+    pub fn create_new(&self) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        self.open_raw(flags, Mode::from_raw_mode(PRIVATE))
+    }
+
+    /// Opens the file, or creates it for this user alone; and whether it was created.
+    pub fn open_or_create(&self, access: Access) -> io::Result<(File, bool)> {
+        for _ in 0..MAX_ATTEMPTS {
+            if let Some(file) = self.open(access)? {
+                return Ok((file, false));
+            }
+            let created = flags(access) | OFlags::CREATE | OFlags::EXCL;
+            match self.open_raw(created, Mode::from_raw_mode(PRIVATE)) {
+                Ok(file) => return Ok((file, true)),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(ErrorKind::WouldBlock.into())
+    }
+
+    /// Replaces the file as a whole or not at all: with another one, written beside it, of the same owner
+    /// and mode. `durable`: it is on the disk before this returns.
+    pub fn replace(&self, bytes: &[u8], durable: bool) -> io::Result<()> {
+        let before = self.stat()?;
+        if let Some(before) = &before {
+            self.check_type(before)?;
+        }
+        let (temporary, mut file) = self.create_beside()?;
+        let written = (|| {
+            file.write_all(bytes)?;
+            if let Some(before) = &before {
+                // An operator's change must not take the file away from the service that owns it.
+                let mode = before.st_mode & KEPT_MODE;
+                file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+                give_to(&file, before.st_uid, before.st_gid)?;
+            }
+            if durable {
+                file.sync_all()?;
+            }
+            fs::renameat(&self.directory, &temporary, &self.directory, &self.name)?;
+            if durable {
+                self.sync_directory()
+            } else {
+                Ok(())
+            }
+        })();
+        if written.is_err() {
+            let _ = fs::unlinkat(&self.directory, &temporary, AtFlags::empty());
+        }
+        written
+    }
+
+    /// Gives a file that was just created to the owner of this one, where there is this one.
+    pub fn share_owner(&self, created: &File) -> io::Result<()> {
+        match self.stat()? {
+            Some(found) => give_to(created, found.st_uid, found.st_gid),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes the file.
+    pub fn remove(&self) -> io::Result<()> {
+        Ok(fs::unlinkat(&self.directory, &self.name, AtFlags::empty())?)
+    }
+
+    /// Makes the names in the directory as durable as what the files hold.
+    pub fn sync_directory(&self) -> io::Result<()> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match fs::openat(&self.directory, ".", flags, Mode::empty()) {
+            Ok(directory) => File::from(directory).sync_all(),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(crate) fn directory(&self) -> &OwnedFd {
+        &self.directory
+    }
+
+    pub(crate) fn name(&self) -> &OsStr {
+        &self.name
+    }
+
+    /// What has the name now, without following a link.
+    pub(crate) fn stat(&self) -> io::Result<Option<Stat>> {
+        match fs::statat(&self.directory, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(found) => Ok(Some(found)),
+            Err(rustix::io::Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A name beside this one that nobody else uses.
+    pub(crate) fn unused_name(&self) -> OsString {
+        let mut name = OsString::from(".");
+        name.push(&self.name);
+        let random = RandomState::new().build_hasher().finish();
+        name.push(format!(".{random:016x}"));
+        name
+    }
+
+    fn create_beside(&self) -> io::Result<(OsString, File)> {
+        for _ in 0..MAX_ATTEMPTS {
+            let name = self.unused_name();
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | guards();
+            match fs::openat(&self.directory, &name, flags, Mode::from_raw_mode(PRIVATE)) {
+                Ok(file) => return Ok((name, file.into())),
+                Err(rustix::io::Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(ErrorKind::AlreadyExists.into())
+    }
+
+    fn open_raw(&self, flags: OFlags, mode: Mode) -> io::Result<File> {
+        match fs::openat(&self.directory, &self.name, flags | guards(), mode) {
+            Ok(file) => Ok(file.into()),
+            Err(rustix::io::Errno::LOOP | rustix::io::Errno::MLINK) => Err(link(&self.path)),
+            // A pipe that nobody reads, or a socket.
+            Err(rustix::io::Errno::NXIO) => Err(Refusal::NotRegular(self.path.clone()).into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn check(&self, file: &File, access: Access) -> io::Result<()> {
+        let found = fs::fstat(file)?;
+        self.check_type(&found)?;
+        if access == Access::Read {
+            return Ok(());
+        }
+        if found.st_nlink > 1 {
+            return Err(Refusal::HardLink(self.path.clone()).into());
+        }
+        let uid = found.st_uid;
+        if is_trusted(uid) || uid == fs::fstat(&self.directory)?.st_uid {
+            return Ok(());
+        }
+        let path = self.path.clone();
+        Err(Refusal::Foreign { path, uid }.into())
+    }
+
+    fn check_type(&self, found: &Stat) -> io::Result<()> {
+        match FileType::from_raw_mode(found.st_mode) {
+            FileType::RegularFile => Ok(()),
+            FileType::Symlink => Err(link(&self.path)),
+            FileType::Directory => Err(ErrorKind::IsADirectory.into()),
+            _ => Err(Refusal::NotRegular(self.path.clone()).into()),
+        }
+    }
+}
+
+/// Gives a file that was just created to a user and a group.
+fn give_to(file: &File, uid: u32, gid: u32) -> io::Result<()> {
+    let own = file.metadata()?;
+    if (own.uid(), own.gid()) == (uid, gid) {
+        return Ok(());
+    }
+    fchown(file, Some(uid), Some(gid))
+}
+
+fn flags(access: Access) -> OFlags {
+    match access {
+        Access::Read => OFlags::RDONLY,
+        Access::Write => OFlags::RDWR,
+        Access::Append => OFlags::RDWR | OFlags::APPEND,
+    }
+}
+
+/// No link is followed, and a pipe does not block.
+fn guards() -> OFlags {
+    OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY
+}
