@@ -4,13 +4,11 @@
 use std::sync::Arc;
 
 use waxseal_core::{
-    Format, KeyId, KeyRole, Keyring, Mode, NameMask, PlainValues, Sealer, SharedKeyring, UserKey,
+    Format, KeyId, KeyRole, Keyring, Mode, NameMask, Sealer, SharedKeyring, UserKey,
 };
 use waxseal_keys::{KeyState, UserKeys};
-use waxseal_sessions::{Canary, CanaryState, GuardError};
-use waxseal_stores::{
-    Clock, EmbeddedStore, RecordPattern, RecordStore, RedisOptions, RedisStore, StoreUrl,
-};
+use waxseal_sessions::{Canary, CanaryState, GuardError, GuardedRecords, Sample};
+use waxseal_stores::{Clock, EmbeddedStore, RecordStore, RedisOptions, RedisStore, StoreUrl};
 use waxseal_sweep::Keys;
 
 use crate::args::{Common, FormatArg};
@@ -24,11 +22,13 @@ mod decoys;
 mod offline;
 mod protected;
 mod ring;
+mod sealed_already;
 mod upkeep;
 
 pub(crate) use decoys::Decoy;
 pub(crate) use protected::Protected;
 pub(crate) use ring::{OpenRing, RingSetup, is_absent, now_ms, variables};
+pub(crate) use sealed_already::{advise, sealed_already};
 
 use protected::protected;
 
@@ -95,6 +95,9 @@ impl Setup {
             (None, None) => default_mode,
         };
         let url = Self::url(common, &environment, &config)?;
+        if common.store.is_some() && url.has_password() {
+            warn_of_password("REDIS_URL or waxseal.toml");
+        }
         let protected = protected(&common.protect, &config, ring_setup.is_some())?;
         let environment = Arc::new(environment);
         let trail = Arc::new(Trail::read(&config, &environment)?);
@@ -120,15 +123,9 @@ impl Setup {
         environment: &Environment,
         config: &Config,
     ) -> Result<StoreUrl, Failure> {
-        if let Some(text) = &common.store {
-            let url = StoreUrl::parse(text)?;
-            if url.has_password() {
-                warn_of_password("REDIS_URL or waxseal.toml");
-            }
-            return Ok(url);
-        }
-        let text = environment
-            .url()
+        let typed = common.store.as_deref();
+        let text = typed
+            .or(environment.url())
             .or(config.store.as_deref())
             .unwrap_or(DEFAULT_STORE);
         Ok(StoreUrl::parse(text)?)
@@ -289,11 +286,11 @@ impl Setup {
     /// The canary of a store, as these keys see it.
     pub(crate) fn canary(&self, store: &Arc<dyn RecordStore>) -> Canary {
         let canary = Canary::of(store.clone());
-        match self
-            .opened
-            .as_ref()
-            .and_then(|opened| opened.users.as_ref())
-        {
+        let Some(opened) = &self.opened else {
+            return canary;
+        };
+        let canary = canary.ring(opened.ring.clone());
+        match &opened.users {
             Some(users) => canary.user_keys(users.keys.clone()),
             None => canary,
         }
@@ -301,13 +298,14 @@ impl Setup {
 
     fn guard_failure(&self, error: GuardError) -> Failure {
         match error {
-            GuardError::WrongKey if self.opened.is_some() => {
-                Failure::failed("the keyring does not match this store").hint(
-                    "nothing was changed; this store was sealed under keys that the keyring does \
-                     not hold: check --store and --keyring. A keyring that was made while \
-                     REDIS_ENCRYPTION_KEY held the key of this store would have adopted it",
-                )
-            }
+            GuardError::WrongKey(mismatch) if self.opened.is_some() => Failure::failed(format!(
+                "the keyring does not match this store: {mismatch}"
+            ))
+            .hint(
+                "nothing was changed; this store was sealed under keys that the keyring does not hold: \
+                 check --store and --keyring. A keyring that was made while REDIS_ENCRYPTION_KEY held \
+                 the key of this store would have adopted it",
+            ),
             other => other.into(),
         }
     }
@@ -331,25 +329,51 @@ impl Setup {
         &self,
         store: &Arc<dyn RecordStore>,
     ) -> Result<CanaryState, Failure> {
+        let state = self.compare_key(store).await?;
+        if let CanaryState::Differs(of) = state {
+            warn_of_canary(of);
+        }
+        Ok(state)
+    }
+
+    /// The same without a word about a canary of another key.
+    pub(crate) async fn compare_key(
+        &self,
+        store: &Arc<dyn RecordStore>,
+    ) -> Result<CanaryState, Failure> {
         let canary = self.canary(store);
-        let state = canary.check(&self.any_sealer(), &self.patterns()).await;
+        let state = canary.check(&self.any_sealer(), &self.guarded()).await;
         state.map_err(|error| self.guard_failure(error))
     }
 
-    /// The same, makes known what is sealed here, and leaves a canary for next time.
+    /// Makes sure that the key is the one of this store, makes known what is sealed here, and leaves a
+    /// canary for next time.
     pub(crate) async fn check_key_and_mark(
         &self,
         store: &Arc<dyn RecordStore>,
     ) -> Result<CanaryState, Failure> {
         self.confirm().await?;
-        let state = self.check_key(store).await?;
+        let state = self.compare_key(store).await?;
         self.enrol(store).await?;
-        if state != CanaryState::Absent {
-            return Ok(state);
+        let state = match state {
+            CanaryState::Absent | CanaryState::Differs(_) => {
+                let (sealer, guarded) = (self.any_sealer(), self.guarded());
+                let state = self.canary(store).check_or_create(&sealer, &guarded).await;
+                state.map_err(|error| self.guard_failure(error))?
+            }
+            CanaryState::Opens(_) | CanaryState::Created | CanaryState::Repaired(_) => state,
+        };
+        if let CanaryState::Differs(of) = state {
+            warn_of_canary(of);
         }
-        let (sealer, patterns) = (self.any_sealer(), self.patterns());
-        let state = self.canary(store).check_or_create(&sealer, &patterns).await;
-        state.map_err(|error| self.guard_failure(error))
+        Ok(state)
+    }
+
+    /// What a sample of the sealed values says about the keys.
+    pub(crate) async fn survey(&self, store: &Arc<dyn RecordStore>) -> Result<Sample, Failure> {
+        let (canary, sealer, guarded) = (self.canary(store), self.any_sealer(), self.guarded());
+        let sample = canary.survey(&sealer, &guarded).await;
+        sample.map_err(|error| self.guard_failure(error))
     }
 
     /// A sealer that is not for certain records: for the canary.
@@ -361,13 +385,9 @@ impl Setup {
         self.sealer_of(Mode::On, format)
     }
 
-    fn patterns(&self) -> Vec<RecordPattern> {
-        // Elsewhere a Base64 text that does not open says nothing about the key.
-        let json = self
-            .protected
-            .iter()
-            .filter(|protected| protected.plain == PlainValues::Json);
-        json.map(|protected| protected.pattern.clone()).collect()
+    /// The protected records, as the guard of the key looks at them.
+    pub(crate) fn guarded(&self) -> Vec<GuardedRecords> {
+        protected::guarded(&self.protected)
     }
 }
 
@@ -382,6 +402,22 @@ fn warn_of_password(elsewhere: &str) {
     let text = "a password on the command line can be read by every user of this machine";
     output::complain("warning", text);
     output::advise(&format!("put the URL into {elsewhere} instead"));
+}
+
+/// The canary is of another key, though values open under this one.
+fn warn_of_canary(of: Option<KeyId>) {
+    let text = match of {
+        Some(id) => format!(
+            "the canary of this store is sealed under key {id}, and its values open under the \
+             configured keys"
+        ),
+        None => "the canary of this store does not open, and its values do".to_owned(),
+    };
+    output::complain("warning", &text);
+    output::advise(
+        "find out which process has another key; the next start of a proxy, or waxseal rotate, seals \
+         the canary again where most values open",
+    );
 }
 
 pub(crate) async fn open_store(url: &StoreUrl) -> Result<Arc<dyn RecordStore>, Failure> {

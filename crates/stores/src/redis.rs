@@ -5,9 +5,12 @@
 
 mod changes;
 mod connection;
+mod fault;
 mod lifetimes;
 mod reply;
+mod right;
 mod scripts;
+mod speech;
 mod wire;
 
 use std::sync::atomic::AtomicBool;
@@ -19,6 +22,7 @@ use tokio::sync::OnceCell;
 
 use self::connection::Link;
 pub use self::connection::RedisOptions;
+pub use self::fault::ConnectionFault;
 use self::reply::unexpected;
 use self::scripts::Scripts;
 use crate::error::StoreError;
@@ -57,7 +61,7 @@ impl RedisStore {
     /// Connects, and checks that the server answers.
     pub async fn connect(url: &RedisUrl, options: RedisOptions) -> Result<Self, StoreError> {
         let store = Self::lazy(url, options)?;
-        store.link.ping().await?;
+        speech::explained(url, store.link.ping()).await?;
         Ok(store)
     }
 

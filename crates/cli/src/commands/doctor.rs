@@ -1,6 +1,7 @@
 //! `doctor`: checks what usually goes wrong, one line each: ok, warning or problem, with what to do
 //! about it. It writes nothing to the store, and goes on after a problem as far as it can.
 
+mod guard;
 mod host;
 mod keyring;
 mod store;
@@ -11,7 +12,7 @@ use waxseal_page::status::Finding as Seen;
 use crate::args::Common;
 use crate::error::{Ended, Failure};
 use crate::output;
-use crate::setup::Setup;
+use crate::setup::{Setup, advise};
 
 /// How one check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -91,10 +92,10 @@ pub(crate) async fn run(common: &Common) -> Result<Ended, Failure> {
         Ok(mut setup) => {
             keyring::open(&mut setup, &mut findings).await;
             keyring::check(&setup, keyring::Ask::Custodians, &mut findings).await;
-            host::check_configuration(&setup, &mut findings);
+            host::check_configuration(&setup, &mut findings).await;
             store::check(&setup, &mut findings).await;
         }
-        Err(failure) => findings.failure("configuration", &failure),
+        Err(failure) => findings.failure("configuration", &advise(common, failure).await),
     }
     let problems = findings
         .0
@@ -120,7 +121,7 @@ pub(crate) async fn look_around(setup: &Setup) -> Vec<Seen> {
     let mut findings = Findings::default();
     host::check(&mut findings);
     keyring::check(setup, keyring::Ask::Nobody, &mut findings).await;
-    host::check_configuration(setup, &mut findings);
+    host::check_configuration(setup, &mut findings).await;
     store::check(setup, &mut findings).await;
     let seen = |finding: Finding| Seen {
         grade: finding.grade.word(),
