@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use waxseal_page::status::Process;
 use waxseal_proxy::{Admin, ListenError, Readiness, Token, Upstream};
 
-use crate::args::AdminArgs;
+use crate::args::{AdminArgs, check_host_port};
 use crate::error::Failure;
 use crate::output;
 use crate::setup::{Setup, now_ms};
@@ -15,6 +15,9 @@ use crate::status::Watch;
 
 /// The token of the status page.
 const TOKEN: &str = "WAXSEAL_ADMIN_TOKEN";
+
+/// The port of examples.
+const PORT: u16 = 9180;
 
 /// The address, and what its page shows.
 pub(crate) struct RunningAdmin {
@@ -30,6 +33,7 @@ impl RunningAdmin {
         upstream: Arc<Upstream>,
         readiness: &Readiness,
     ) -> Result<Self, Failure> {
+        check_host_port("--admin", "HOST:PORT", at, PORT)?;
         let token = token(setup)?;
         let admin = Admin::open(at, readiness).await.map_err(listen_failure)?;
         let watch = Watch::begin(process("proxy", setup), Some(upstream));
@@ -42,6 +46,7 @@ impl RunningAdmin {
         setup: &Setup,
         readiness: &Readiness,
     ) -> Result<Self, Failure> {
+        check_host_port("--admin", "HOST:PORT", at, PORT)?;
         let token = token(setup)?;
         let admin = Admin::open(at, readiness).await.map_err(listen_failure)?;
         let watch = Watch::begin(process("keeper", setup), None);

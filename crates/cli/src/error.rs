@@ -268,7 +268,11 @@ impl From<KeyringError> for Failure {
 
 impl From<UrlError> for Failure {
     fn from(error: UrlError) -> Self {
-        Self::usage(error).hint("for example redis://127.0.0.1:6379 or file:states.waxseal")
+        let hint = match error {
+            UrlError::NoTls => "write rediss:// for TLS, or leave them out",
+            _ => "for example redis://127.0.0.1:6379 or file:states.waxseal",
+        };
+        Self::usage(error).hint(hint)
     }
 }
 

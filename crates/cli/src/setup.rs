@@ -19,6 +19,7 @@ use crate::error::{Failure, no_key};
 use crate::output;
 
 mod decoys;
+mod named;
 mod offline;
 mod protected;
 mod ring;

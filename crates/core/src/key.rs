@@ -250,6 +250,33 @@ mod tests {
     }
 
     #[test]
+    fn says_what_stands_around_a_key_that_is_none_of_its_characters() {
+        for (text, flaw) in [
+            (format!("\"{HEX}\""), KeyFlaw::Quotes),
+            (format!("'{HEX}'"), KeyFlaw::Quotes),
+            (format!("\u{201c}{HEX}\u{201d}"), KeyFlaw::Quotes),
+            (format!("\u{feff}{HEX}"), KeyFlaw::ByteOrderMark),
+            (format!("{}\r\n{}", &HEX[..32], &HEX[32..]), KeyFlaw::LineBreak),
+            (format!("{} {}", &HEX[..32], &HEX[32..]), KeyFlaw::Space),
+            (format!("{HEX}\u{200b}"), KeyFlaw::Invisible),
+            (format!("0x{HEX}"), KeyFlaw::Prefix),
+            (
+                "bB8KW+LZRzihwF8+e50oRvDh0sO0pZaHeGlaSzwtHg8=".to_owned(),
+                KeyFlaw::Base64,
+            ),
+        ] {
+            let got = text.chars().count();
+            let error = refusal(&text);
+            assert_eq!(error, KeyError::Surrounded { got, flaw }, "{flaw:?}");
+            let text = error.to_string();
+            assert!(text.starts_with(&format!("Invalid encryption key length (got {got} ")));
+            assert!(!text.contains(&HEX[..8]), "{text}");
+        }
+        // What stands behind a key in a file of Windows is white space around it.
+        assert!(SecretKey::from_hex(&format!("{HEX}\r\n")).is_ok());
+    }
+
+    #[test]
     fn refuses_what_cannot_have_come_from_a_random_source() {
         assert_eq!(
             refusal(&HEX.replace("5b", "5g")),

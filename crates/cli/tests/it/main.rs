@@ -28,6 +28,7 @@ mod proxy;
 mod quarantine;
 mod record;
 mod records;
+mod remedies;
 mod rotate;
 mod secret_files;
 mod status_page;

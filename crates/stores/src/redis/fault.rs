@@ -4,6 +4,7 @@
 use std::error::Error as _;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use redis::RedisError;
 
@@ -45,8 +46,8 @@ impl ConnectionFault {
         let text = error.to_string();
         let kind = error
             .source()
-            .and_then(|source| source.downcast_ref::<io::Error>())
-            .map(io::Error::kind);
+            .and_then(|source| source.downcast_ref::<Arc<io::Error>>())
+            .map(|error| error.kind());
         match kind {
             Some(io::ErrorKind::NotFound) if is_socket => return Some(Self::NoSocket),
             Some(io::ErrorKind::PermissionDenied) if is_socket => return Some(Self::SocketDenied),
