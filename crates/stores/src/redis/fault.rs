@@ -1,7 +1,7 @@
 //! Why a server cannot be talked to, told apart by what has to be done about it. What the operating
 //! system and TLS say is recognised here; what the server says, in `connection`.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -46,8 +46,9 @@ impl ConnectionFault {
         let text = error.to_string();
         let kind = error
             .source()
-            .and_then(|source| source.downcast_ref::<Arc<io::Error>>())
-            .map(|error| error.kind());
+            .and_then(|source| source.downcast_ref::<Arc<dyn Error + Send + Sync>>())
+            .and_then(|inner| inner.downcast_ref::<io::Error>())
+            .map(io::Error::kind);
         match kind {
             Some(io::ErrorKind::NotFound) if is_socket => return Some(Self::NoSocket),
             Some(io::ErrorKind::PermissionDenied) if is_socket => return Some(Self::SocketDenied),
