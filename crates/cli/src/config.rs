@@ -257,7 +257,10 @@ mod tests {
                 "unknown key protect.custodain; did you mean custodian? It belongs at the top of the \
                  file, before the first [[protect]]",
             ),
-            ("[protect]\nrecords = \"wa:*\"", "protect is written [[protect]]"),
+            (
+                "[protect]\nrecords = \"wa:*\"",
+                "protect is written [[protect]]",
+            ),
         ] {
             assert_eq!(Config::parse(text).unwrap_err(), error);
         }

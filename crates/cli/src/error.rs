@@ -257,11 +257,12 @@ impl From<KeyringError> for Failure {
     fn from(error: KeyringError) -> Self {
         let failure = Self::usage(error);
         match error {
-            KeyringError::Sealing(_) => failure.of_key(SIXTY_FOUR).hint(format!(
-                "{SIXTY_FOUR}: waxseal key generate makes them"
-            )),
-            _ => failure
-                .hint("REDIS_ENCRYPTION_PREVIOUS_KEYS lists older keys, separated by commas"),
+            KeyringError::Sealing(_) => failure
+                .of_key(SIXTY_FOUR)
+                .hint(format!("{SIXTY_FOUR}: waxseal key generate makes them")),
+            _ => {
+                failure.hint("REDIS_ENCRYPTION_PREVIOUS_KEYS lists older keys, separated by commas")
+            }
         }
     }
 }

@@ -7,7 +7,6 @@ use waxseal_core::{
     Format, KeyId, KeyRole, Keyring, Mode, NameMask, Sealer, SharedKeyring, UserKey,
 };
 use waxseal_keys::{KeyState, UserKeys};
-use waxseal_sessions::{Canary, CanaryState, GuardError, GuardedRecords, Sample};
 use waxseal_stores::{Clock, EmbeddedStore, RecordStore, RedisOptions, RedisStore, StoreUrl};
 use waxseal_sweep::Keys;
 
@@ -19,6 +18,7 @@ use crate::error::{Failure, no_key};
 use crate::output;
 
 mod decoys;
+mod guard;
 mod named;
 mod offline;
 mod protected;
@@ -284,33 +284,6 @@ impl Setup {
         }
     }
 
-    /// The canary of a store, as these keys see it.
-    pub(crate) fn canary(&self, store: &Arc<dyn RecordStore>) -> Canary {
-        let canary = Canary::of(store.clone());
-        let Some(opened) = &self.opened else {
-            return canary;
-        };
-        let canary = canary.ring(opened.ring.clone());
-        match &opened.users {
-            Some(users) => canary.user_keys(users.keys.clone()),
-            None => canary,
-        }
-    }
-
-    fn guard_failure(&self, error: GuardError) -> Failure {
-        match error {
-            GuardError::WrongKey(mismatch) if self.opened.is_some() => Failure::failed(format!(
-                "the keyring does not match this store: {mismatch}"
-            ))
-            .hint(
-                "nothing was changed; this store was sealed under keys that the keyring does not hold: \
-                 check --store and --keyring. A keyring that was made while REDIS_ENCRYPTION_KEY held \
-                 the key of this store would have adopted it",
-            ),
-            other => other.into(),
-        }
-    }
-
     /// The protected records that a name is one of.
     pub(crate) fn protected(&self, name: &str) -> Result<&Protected, Failure> {
         let matching = |protected: &&Protected| protected.pattern.matches(name.as_bytes());
@@ -325,58 +298,6 @@ impl Setup {
         protected(&[], &self.config, self.ring_setup.is_some())
     }
 
-    /// Makes sure that the key is the one of this store, before anything is read or changed.
-    pub(crate) async fn check_key(
-        &self,
-        store: &Arc<dyn RecordStore>,
-    ) -> Result<CanaryState, Failure> {
-        let state = self.compare_key(store).await?;
-        if let CanaryState::Differs(of) = state {
-            warn_of_canary(of);
-        }
-        Ok(state)
-    }
-
-    /// The same without a word about a canary of another key.
-    pub(crate) async fn compare_key(
-        &self,
-        store: &Arc<dyn RecordStore>,
-    ) -> Result<CanaryState, Failure> {
-        let canary = self.canary(store);
-        let state = canary.check(&self.any_sealer(), &self.guarded()).await;
-        state.map_err(|error| self.guard_failure(error))
-    }
-
-    /// Makes sure that the key is the one of this store, makes known what is sealed here, and leaves a
-    /// canary for next time.
-    pub(crate) async fn check_key_and_mark(
-        &self,
-        store: &Arc<dyn RecordStore>,
-    ) -> Result<CanaryState, Failure> {
-        self.confirm().await?;
-        let state = self.compare_key(store).await?;
-        self.enrol(store).await?;
-        let state = match state {
-            CanaryState::Absent | CanaryState::Differs(_) => {
-                let (sealer, guarded) = (self.any_sealer(), self.guarded());
-                let state = self.canary(store).check_or_create(&sealer, &guarded).await;
-                state.map_err(|error| self.guard_failure(error))?
-            }
-            CanaryState::Opens(_) | CanaryState::Created | CanaryState::Repaired(_) => state,
-        };
-        if let CanaryState::Differs(of) = state {
-            warn_of_canary(of);
-        }
-        Ok(state)
-    }
-
-    /// What a sample of the sealed values says about the keys.
-    pub(crate) async fn survey(&self, store: &Arc<dyn RecordStore>) -> Result<Sample, Failure> {
-        let (canary, sealer, guarded) = (self.canary(store), self.any_sealer(), self.guarded());
-        let sample = canary.survey(&sealer, &guarded).await;
-        sample.map_err(|error| self.guard_failure(error))
-    }
-
     /// A sealer that is not for certain records: for the canary.
     pub(crate) fn any_sealer(&self) -> Sealer {
         let format = self
@@ -384,11 +305,6 @@ impl Setup {
             .first()
             .map_or(Format::Classic, |protected| protected.format);
         self.sealer_of(Mode::On, format)
-    }
-
-    /// The protected records, as the guard of the key looks at them.
-    pub(crate) fn guarded(&self) -> Vec<GuardedRecords> {
-        protected::guarded(&self.protected)
     }
 }
 
@@ -403,22 +319,6 @@ fn warn_of_password(elsewhere: &str) {
     let text = "a password on the command line can be read by every user of this machine";
     output::complain("warning", text);
     output::advise(&format!("put the URL into {elsewhere} instead"));
-}
-
-/// The canary is of another key, though values open under this one.
-fn warn_of_canary(of: Option<KeyId>) {
-    let text = match of {
-        Some(id) => format!(
-            "the canary of this store is sealed under key {id}, and its values open under the \
-             configured keys"
-        ),
-        None => "the canary of this store does not open, and its values do".to_owned(),
-    };
-    output::complain("warning", &text);
-    output::advise(
-        "find out which process has another key; the next start of a proxy, or waxseal rotate, seals \
-         the canary again where most values open",
-    );
 }
 
 pub(crate) async fn open_store(url: &StoreUrl) -> Result<Arc<dyn RecordStore>, Failure> {

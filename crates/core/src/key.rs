@@ -129,7 +129,8 @@ fn flaw(text: &str) -> Option<KeyFlaw> {
     const QUOTES: [char; 6] = ['"', '\'', '`', '\u{201c}', '\u{201d}', '\u{2019}'];
     /// Base64 of 32 bytes, with its padding.
     const BASE64_LEN: usize = 44;
-    let is_invisible = |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
+    let is_invisible =
+        |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
     if text.starts_with('\u{feff}') {
         Some(KeyFlaw::ByteOrderMark)
     } else if text.starts_with(QUOTES) || text.ends_with(QUOTES) {
@@ -256,7 +257,10 @@ mod tests {
             (format!("'{HEX}'"), KeyFlaw::Quotes),
             (format!("\u{201c}{HEX}\u{201d}"), KeyFlaw::Quotes),
             (format!("\u{feff}{HEX}"), KeyFlaw::ByteOrderMark),
-            (format!("{}\r\n{}", &HEX[..32], &HEX[32..]), KeyFlaw::LineBreak),
+            (
+                format!("{}\r\n{}", &HEX[..32], &HEX[32..]),
+                KeyFlaw::LineBreak,
+            ),
             (format!("{} {}", &HEX[..32], &HEX[32..]), KeyFlaw::Space),
             (format!("{HEX}\u{200b}"), KeyFlaw::Invisible),
             (format!("0x{HEX}"), KeyFlaw::Prefix),

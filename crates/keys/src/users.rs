@@ -194,10 +194,7 @@ impl UserKeys {
 
     /// Opens about so many of the records, whoever they belong to, and tells for each why it did not:
     /// whether the place is that of this ring.
-    pub async fn sample(
-        &self,
-        count: usize,
-    ) -> Result<Vec<Result<(), OpenError>>, UserKeyError> {
+    pub async fn sample(&self, count: usize) -> Result<Vec<Result<(), OpenError>>, UserKeyError> {
         let mut opened = Vec::new();
         for (name, stored) in self.0.place.sample(count).await? {
             let user = name.strip_prefix(PREFIX).unwrap_or_default();

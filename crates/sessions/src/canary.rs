@@ -243,7 +243,10 @@ impl Canary {
             Stored::Absent | Stored::Differs { .. } => COUNT,
         };
         let mut sample = Sample::default();
-        let looked = self.sampler(sealer, bounds).look(records, &mut sample).await;
+        let looked = self
+            .sampler(sealer, bounds)
+            .look(records, &mut sample)
+            .await;
         match (looked, &stored) {
             (Ok(()), _)
             // Who may not look around relies on the canary, if there is one.
@@ -283,7 +286,6 @@ impl Canary {
     }
 
     /// The stored bytes, `Some(None)` where the record is no string.
-    #[expect(clippy::option_option, reason = "two different kinds of no")]
     async fn stored(&self) -> Result<Option<Option<Vec<u8>>>, GuardError> {
         match self.store.get(&self.name, &Slot::Whole).await {
             Ok(stored) => Ok(stored.map(Some)),

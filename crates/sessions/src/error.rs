@@ -88,7 +88,11 @@ pub struct Mismatch {
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verb = if self.configured.len() == 1 { "is" } else { "are" };
+        let verb = if self.configured.len() == 1 {
+            "is"
+        } else {
+            "are"
+        };
         write!(
             f,
             "it is sealed under {}; configured {verb} {}",

@@ -95,8 +95,10 @@ impl SealedRecords {
             info!("StateManager: keyring version {version}, sealing key {sealing}");
         }
         if let CanaryState::Differs(_) = state {
-            warn!("the canary of this store does not open, though its values do: find out which \
-                process has another key");
+            warn!(
+                "the canary of this store does not open, though its values do: find out which \
+                process has another key"
+            );
         }
         let key_checked = !matches!(state, CanaryState::Absent | CanaryState::Differs(_));
         if !key_checked && options.on_refused == OnRefused::Quarantine && sealer.mode().seals() {

@@ -100,7 +100,9 @@ impl StoreError {
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         let text = match self {
-            Self::Unavailable { .. } => "check REDIS_URL or --store, and that the server runs there",
+            Self::Unavailable { .. } => {
+                "check REDIS_URL or --store, and that the server runs there"
+            }
             Self::Connection { fault, .. } => fault.remedy(),
             Self::NotReady { code } => not_ready(code),
             Self::Denied { code, right, .. } => return Some(denied(code, right.as_deref())),
@@ -151,9 +153,7 @@ fn denied(code: &str, right: Option<&str>) -> String {
             "check user and password in the URL: redis://USER:PASSWORD@HOST:PORT, without a user \
              redis://:PASSWORD@HOST:PORT; characters such as @ / : # are written %40 %2F %3A %23"
         }
-        ("NOPASS", _) => {
-            "take the password out of the URL, or set requirepass at the server"
-        }
+        ("NOPASS", _) => "take the password out of the URL, or set requirepass at the server",
         ("NOPERM", Some(right)) => {
             return format!(
                 "give the user of the URL this right: ACL SETUSER USER {right}; docs/operations.md lists all that \

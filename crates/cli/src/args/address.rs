@@ -23,7 +23,8 @@ pub(crate) fn check_host_port(
         None if is_host(text) => format!("{text}:{port}"),
         _ => format!("{LOCAL}:{port}"),
     };
-    Err(Failure::usage(format!("{flag} takes {forms}")).hint(format!("for example {flag} {example}")))
+    Err(Failure::usage(format!("{flag} takes {forms}"))
+        .hint(format!("for example {flag} {example}")))
 }
 
 /// Whether it can be the name or address of a host.

@@ -65,6 +65,9 @@ async fn begin(setup: &mut Setup, stop: &Stop) -> Result<Option<Upkeep>, Failure
         };
         if !said {
             output::complain("warning", failure.text());
+            if let Some(advice) = failure.advice() {
+                output::advise(advice);
+            }
             output::say("waxseal: waiting for it");
             said = true;
         }

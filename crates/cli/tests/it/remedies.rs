@@ -50,7 +50,11 @@ fn a_password_that_is_missing_wrong_or_not_asked_for() {
     assert_told(&url("s3cret@"), "(NOAUTH): it wants a password", remedy);
     for login in [":wr0ng@", "nobody:s3cret@"] {
         let remedy = "check user and password in the URL";
-        assert_told(&url(login), "(WRONGPASS): user or password is wrong", remedy);
+        assert_told(
+            &url(login),
+            "(WRONGPASS): user or password is wrong",
+            remedy,
+        );
     }
     assert!(url(":s3cret@").run(&["audit"]).status == 0);
 }
@@ -87,7 +91,11 @@ fn certificates_that_are_not_trusted_are_told_with_what_to_write() {
     let server = RedisServer::builder().tls().start();
     let url = server.tls_url();
     let remedy = "name the authority that signed the server's certificate: rediss://HOST:PORT?ca=";
-    assert_told(&with_url(&url), "invalid peer certificate: UnknownIssuer", remedy);
+    assert_told(
+        &with_url(&url),
+        "invalid peer certificate: UnknownIssuer",
+        remedy,
+    );
     let trusted = format!("{url}?ca={}", path(&server.ca_path()));
     with_url(&trusted).run(&["audit"]).done();
     let file = format!("{url}?ca=/nonexistent/ca.pem");
@@ -110,7 +118,11 @@ fn certificates_that_are_not_trusted_are_told_with_what_to_write() {
     assert_told(&with_url(&other), "not valid for name", remedy);
     let (server, own) = with_certificate("127.0.0.1", false, 2001);
     let expired = format!("{}?ca={own}", server.tls_url());
-    assert_told(&with_url(&expired), "invalid peer certificate", "renew the server's certificate");
+    assert_told(
+        &with_url(&expired),
+        "invalid peer certificate",
+        "renew the server's certificate",
+    );
 
     let strict = RedisServer::builder().tls_with_client_certificate().start();
     let url = format!("{}?ca={}", strict.tls_url(), path(&strict.ca_path()));
@@ -133,14 +145,23 @@ fn tls_at_a_plain_port_and_the_reverse_are_told_as_such() {
 fn urls_that_lead_elsewhere_are_told_with_what_to_check() {
     let server = RedisServer::start();
     let database = format!("{}99", server.url());
-    let remedy = "the number behind the last / of the URL (or db=) names the database: a server has 0 to 15";
+    let remedy =
+        "the number behind the last / of the URL (or db=) names the database: a server has 0 to 15";
     assert_told(&with_url(&database), "no such database", remedy);
     let tls = format!("{}?ca=/ca.pem", server.url());
-    assert_told(&with_url(&tls), "ca, cert and key are for TLS", "write rediss:// for TLS");
+    assert_told(
+        &with_url(&tls),
+        "ca, cert and key are for TLS",
+        "write rediss:// for TLS",
+    );
     let none = "unix:/nonexistent/redis.sock";
     assert_told(&with_url(none), "there is no such socket", "check the path");
     let host = "redis://nonexistent.invalid:6379";
-    assert_told(&with_url(host), "failed to lookup address", "check the host of the URL");
+    assert_told(
+        &with_url(host),
+        "failed to lookup address",
+        "check the host of the URL",
+    );
     // Anything else that listens.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("redis://{}", listener.local_addr().unwrap());
@@ -161,7 +182,12 @@ fn a_missing_right_is_named() {
         .user_acl("user noown on >s3cret ~wa:* +@all")
         .start();
     put(&server, NAME, STATE.as_bytes());
-    let url = |user: &str| with_url(&format!("redis://{user}:s3cret@127.0.0.1:{}", server.port()));
+    let url = |user: &str| {
+        with_url(&format!(
+            "redis://{user}:s3cret@127.0.0.1:{}",
+            server.port()
+        ))
+    };
     for (user, command, right) in [
         ("noscan", "audit", "+scan"),
         ("noscan", "doctor", "+scan"),
@@ -191,13 +217,23 @@ fn what_stands_around_a_key_is_told() {
     for (key, told) in [
         (format!("\"{KEY}\""), "it is in quotes"),
         (format!("\u{feff}{KEY}"), "it begins with a byte order mark"),
-        (format!("{}\r{}", &KEY[..32], &KEY[32..]), "it has a line break in it"),
-        (format!("{} {}", &KEY[..32], &KEY[32..]), "it has a space in it"),
+        (
+            format!("{}\r{}", &KEY[..32], &KEY[32..]),
+            "it has a line break in it",
+        ),
+        (
+            format!("{} {}", &KEY[..32], &KEY[32..]),
+            "it has a space in it",
+        ),
     ] {
         let program = program.clone().env("REDIS_ENCRYPTION_KEY", &key);
         assert_told(&program, "Invalid encryption key length (got ", told);
         let program = program.keys(KEY, &format!("{},{key}", "ab01".repeat(16)));
-        assert_told(&program, "previous key 2: Invalid encryption key length", told);
+        assert_told(
+            &program,
+            "previous key 2: Invalid encryption key length",
+            told,
+        );
     }
     // Files of Windows end their lines otherwise, and that is nothing to say a word about.
     let program = program.env("REDIS_ENCRYPTION_KEY", &format!("{KEY}\r"));
@@ -218,7 +254,10 @@ fn a_port_alone_is_told_with_an_address() {
     let program = Program::at(&server);
     let listen = ["proxy", "--protect", "wa:*", "--listen", "127.0.0.1:0"];
     let output = program.run(&[&listen[..], &["--admin", "23999"]].concat());
-    output.failed(64, "--admin takes HOST:PORT\nhint: for example --admin 127.0.0.1:23999\n");
+    output.failed(
+        64,
+        "--admin takes HOST:PORT\nhint: for example --admin 127.0.0.1:23999\n",
+    );
     let output = program.run(&["proxy", "--protect", "wa:*", "--listen", "6380"]);
     output.failed(64, "hint: for example --listen 127.0.0.1:6380\n");
 }
@@ -231,7 +270,10 @@ fn a_name_without_its_prefix_is_told_where_the_record_is_there() {
     let bare = NAME.strip_prefix("wa:").unwrap();
     for command in ["get", "inspect", "put"] {
         let output = program.run_with(&[command, bare], b"{}");
-        output.failed(64, "under no protected pattern\nhint: did you mean wa:521…?\n");
+        output.failed(
+            64,
+            "under no protected pattern\nhint: did you mean wa:521…?\n",
+        );
         let output = program.run_with(&[command, "5219999999999"], b"{}");
         let output = output.with_status(64);
         assert!(!output.stderr.contains("did you mean"), "{}", output.stderr);
@@ -253,7 +295,10 @@ fn get_ends_otherwise_for_a_record_that_is_not_there_than_for_a_store_that_is_no
         dead.run(&[command, NAME]).failed(2, "cannot be reached");
     }
     let help = program.run(&["--help"]).done().text();
-    assert!(help.contains("1 findings or no such record, 2 failed"), "{help}");
+    assert!(
+        help.contains("1 findings or no such record, 2 failed"),
+        "{help}"
+    );
     let documented = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md");
     let documented = fs::read_to_string(documented).unwrap();
     assert!(documented.contains("`get` or `inspect` found no such record"));

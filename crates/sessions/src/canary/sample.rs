@@ -100,7 +100,11 @@ impl Sample {
 
     /// The keys that are not configured, and that of the canary, if that is one of them.
     pub(super) fn sealed_under(&self, canary: Option<KeyId>) -> SealedUnder {
-        let mut counted: Vec<_> = self.unknown.iter().map(|(id, count)| (*id, *count)).collect();
+        let mut counted: Vec<_> = self
+            .unknown
+            .iter()
+            .map(|(id, count)| (*id, *count))
+            .collect();
         counted.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let mut keys: Vec<KeyId> = counted.into_iter().map(|(id, _)| id).collect();
         keys.extend(canary.filter(|id| !self.unknown.contains_key(id)));
@@ -271,7 +275,9 @@ impl Sampler<'_> {
         let sealer = self.sealer.clone().plain_values(of.plain);
         if Shape::of_header(stored).is_some_and(|header| header.flags.per_user_key()) {
             let user = of.pattern.user(name.as_bytes());
-            return self.note_user(sealer, user, (stored, binding), sample).await;
+            return self
+                .note_user(sealer, user, (stored, binding), sample)
+                .await;
         }
         let mut opened = sealer.open(stored, binding);
         if let (Err(OpenError::UnknownKey { id }), Some(ring)) = (&opened, self.ring)
@@ -334,7 +340,9 @@ impl Sampler<'_> {
 
     /// A key that is not at hand. One that the ring destroyed is no other store's.
     fn unknown(&self, id: KeyId, sample: &mut Sample) {
-        let destroyed = self.ring.is_some_and(|ring| ring.ring().entry(id).is_some());
+        let destroyed = self
+            .ring
+            .is_some_and(|ring| ring.ring().entry(id).is_some());
         match destroyed {
             true => sample.opened += 1,
             false => *sample.unknown.entry(id).or_default() += 1,

@@ -45,8 +45,14 @@ async fn assert_refused(server: &RedisServer) {
                 .err()
                 .expect("refused");
             let text = error.to_string();
-            assert!(text.starts_with("the key does not match this store: "), "{text}");
-            assert!(text.ends_with(&format!("configured is key {}", key_id(&KEY))), "{text}");
+            assert!(
+                text.starts_with("the key does not match this store: "),
+                "{text}"
+            );
+            assert!(
+                text.ends_with(&format!("configured is key {}", key_id(&KEY))),
+                "{text}"
+            );
             assert_tells_nothing(&texts_of(&error));
         }
     }
@@ -554,7 +560,13 @@ async fn the_right_key_starts_beside_a_canary_of_another_and_seals_it_again() {
         assert_eq!(server.snapshot(), before);
     }
     let states = start(&server, usual_sealer()).await.unwrap();
-    assert!(states.get::<State>("5215500000100").await.unwrap().is_some());
+    assert!(
+        states
+            .get::<State>("5215500000100")
+            .await
+            .unwrap()
+            .is_some()
+    );
     assert_eq!(canary_key(&server), key_id(&KEY));
 }
 
@@ -576,7 +588,12 @@ async fn a_canary_of_its_own_does_not_save_a_key_that_opens_no_value() {
         sealed(&KEY, Format::Classic, name, &state_json("confirming"))
     });
     let error = start(&server, other()).await.err().expect("refused");
-    assert!(error.to_string().contains("a key that its values do not name"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("a key that its values do not name"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

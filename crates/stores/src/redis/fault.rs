@@ -113,9 +113,7 @@ impl ConnectionFault {
             }
             Self::NotRedis => "check host and port of the URL: something else listens there",
             Self::UnknownHost(_) => "check the host of the URL, and this machine's name servers",
-            Self::NoSocket => {
-                "check the path, and that the server runs with unixsocket set to it"
-            }
+            Self::NoSocket => "check the path, and that the server runs with unixsocket set to it",
             Self::SocketDenied => {
                 "give this user the right to write to the socket: unixsocketperm 770 and its group"
             }

@@ -94,7 +94,10 @@ mod tests {
         assert_eq!(of_record(b"wa:5215512345678"), "~wa:*");
         assert_eq!(of_record(b"waxseal:canary"), "~waxseal:*");
         assert_eq!(of_record(b"5215512345678"), SOME_KEY);
-        assert_eq!(of_record(b"5215512345678 and more than a prefix:1"), SOME_KEY);
+        assert_eq!(
+            of_record(b"5215512345678 and more than a prefix:1"),
+            SOME_KEY
+        );
         let some = || Some(SOME_KEY.to_owned());
         let get = redis::cmd("GET").arg("wa:1").clone();
         assert_eq!(missing_right(some(), &get).as_deref(), Some("~wa:*"));

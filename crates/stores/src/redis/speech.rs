@@ -54,10 +54,14 @@ pub(super) async fn explained(
     let found = match url.tls {
         None => match asked_in_tls(&host, port).await {
             Some(true) => Some(ConnectionFault::OnlyTls),
-            _ if asked_in_plain(&host, port).await == Some(false) => Some(ConnectionFault::NotRedis),
+            _ if asked_in_plain(&host, port).await == Some(false) => {
+                Some(ConnectionFault::NotRedis)
+            }
             _ => None,
         },
-        Some(_) => (asked_in_plain(&host, port).await == Some(true)).then_some(ConnectionFault::NotTls),
+        Some(_) => {
+            (asked_in_plain(&host, port).await == Some(true)).then_some(ConnectionFault::NotTls)
+        }
     };
     Err(found.map_or(error, fault))
 }

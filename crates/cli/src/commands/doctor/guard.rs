@@ -24,7 +24,9 @@ pub(super) async fn check(
         }
         CanaryState::Differs(of) => {
             let found = match of {
-                Some(id) => format!("is sealed under key {id}, and the values open under other keys"),
+                Some(id) => {
+                    format!("is sealed under key {id}, and the values open under other keys")
+                }
                 None => "does not open, and the values do".to_owned(),
             };
             let advice = "find out which process has another key; the next start of a proxy, or \
@@ -42,7 +44,12 @@ fn check_foreign(sample: &Sample, findings: &mut Findings) {
     if count == 0 {
         return;
     }
-    let keys: Vec<_> = sample.unknown.keys().take(4).map(ToString::to_string).collect();
+    let keys: Vec<_> = sample
+        .unknown
+        .keys()
+        .take(4)
+        .map(ToString::to_string)
+        .collect();
     let found = format!(
         "of a sample {} open and {count} are under keys that are not configured ({})",
         sample.opened,

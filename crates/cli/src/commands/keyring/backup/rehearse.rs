@@ -120,7 +120,9 @@ async fn ask(setup: &Setup, backup: &Backup) -> Result<Store, Failure> {
         }
         Err(GuardError::WrongKey(mismatch)) => {
             let under = mismatch.sealed_under;
-            let text = format!("the canary of {location} does not open with these keys: it is under {under}");
+            let text = format!(
+                "the canary of {location} does not open with these keys: it is under {under}"
+            );
             told(Fits::Differs, text)
         }
         Err(error) => told(Fits::Unknown, format!("not asked: {error}")),
