@@ -39,6 +39,8 @@ pub(crate) struct Failure {
     text: String,
     hint: Option<String>,
     passing: bool,
+    /// The hint is about exactly this failure, wherever it happened.
+    precise: bool,
     /// What is to be done about the key, where one is missing or cannot be used: which one depends on
     /// whether the store is sealed already.
     about_key: Option<&'static str>,
@@ -60,6 +62,7 @@ impl Failure {
             text: text.to_string(),
             hint: None,
             passing: false,
+            precise: false,
             about_key: None,
         }
     }
@@ -98,7 +101,7 @@ impl Failure {
     /// The same failure of something that is not what its own hint would make one think of.
     pub(crate) fn about(mut self, what: &str, hint: &str) -> Self {
         self.text = format!("{what}: {}", self.text);
-        if self.passing {
+        if self.passing && !self.precise {
             self.hint = Some(hint.to_owned());
         }
         self
@@ -163,6 +166,7 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self {
             passing: error.is_transient(),
+            precise: matches!(error, StoreError::Connection { .. }),
             hint: error.remedy(),
             ..Self::failed(&error)
         }
