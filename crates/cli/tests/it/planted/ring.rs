@@ -321,7 +321,7 @@ fn users(watch: &Watch, program: &Program) {
             &["receipt", "verify", "receipt.json", "--key", TYPED],
         )
         .with_status_of(&[1, 2, 64]);
-    watch.run(program, &["get", &wa(NUMBER)]).with_status(2);
+    watch.run(program, &["get", &wa(NUMBER)]).with_status(1);
     watch.run(program, &["audit"]).with_status_of(&[0, 1]);
     watch.run(program, &["audit-log", "show"]).done();
     watch.run(program, &["audit-log", "verify"]).done();
