@@ -7,6 +7,7 @@
 //! none of them is refused, even where the canary is its own.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tracing::warn;
 use waxseal_core::{Binding, Form, Format, KeyId, OpenError, Sealer, Shape};
@@ -271,6 +272,7 @@ impl Canary {
             ring: self.ring.as_ref(),
             users: self.users.as_ref(),
             bounds,
+            refreshed: AtomicBool::new(false),
         }
     }
 

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use waxseal_core::{Binding, Form, KeyId, OpenError, PlainValues, Sealer, Shape};
 use waxseal_keys::{LiveRing, UserKeyError, UserKeys};
@@ -157,6 +158,9 @@ pub(super) struct Sampler<'a> {
     pub(super) ring: Option<&'a LiveRing>,
     pub(super) users: Option<&'a UserKeys>,
     pub(super) bounds: Bounds,
+    /// Whether the ring was read again for a key that it lacks. Once is enough: many values under
+    /// many planted key ids would hold up a start for minutes.
+    pub(super) refreshed: AtomicBool,
 }
 
 impl Sampler<'_> {
@@ -281,6 +285,7 @@ impl Sampler<'_> {
         }
         let mut opened = sealer.open(stored, binding);
         if let (Err(OpenError::UnknownKey { id }), Some(ring)) = (&opened, self.ring)
+            && !self.refreshed.swap(true, Ordering::Relaxed)
             && ring.learn(*id).await
         {
             opened = sealer.open(stored, binding);

@@ -214,3 +214,30 @@ async fn assert_unmoved(server: &RedisServer, states: &StateManager) {
     assert!(matches!(error, StateError::Open { .. }), "{error:?}");
     assert_eq!(server.snapshot(), before);
 }
+
+#[tokio::test]
+async fn planted_key_ids_by_the_hundred_make_a_ring_read_again_once() {
+    let shared = rings::Shared::default();
+    let process = shared.first().await;
+    let server = RedisServer::start();
+    let mut client = server.client();
+    let store = connect(&server).await;
+    let states = process.start(store.clone(), process.follows()).await;
+    states
+        .unwrap()
+        .set(USER, &state("confirming"))
+        .await
+        .unwrap();
+    server.cli(&["DEL", CANARY]);
+    let mut planted = sealed(&OTHER_KEY, Format::Sealed, NAME, b"{}");
+    for index in 0_u32..300 {
+        planted[4..8].copy_from_slice(&index.to_be_bytes());
+        put(&mut client, &format!("wa:planted{index}"), &planted);
+    }
+    let calls = shared.place.calls();
+    let states = process.start(store, process.follows()).await.unwrap();
+    let found = states.get(USER).await.unwrap();
+    assert_eq!(found, Some(state("confirming")));
+    let calls = shared.place.calls() - calls;
+    assert!(calls <= 3, "{calls}");
+}

@@ -349,3 +349,30 @@ fn denied(code: &str, right: Option<String>) -> StoreError {
         right,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_a_login_are_told_apart_whatever_their_code() {
+        for (code, detail, told) in [
+            (
+                "ERR",
+                "AUTH <password> called without any password configured for the default user. Are you \
+                 sure your configuration is correct?",
+                NO_PASSWORD_SET,
+            ),
+            ("ERR", "invalid password", "WRONGPASS"),
+            ("WRONGPASS", "invalid username-password pair", "WRONGPASS"),
+            ("NOAUTH", "Authentication required.", "NOAUTH"),
+        ] {
+            match answered(code, detail) {
+                StoreError::Denied { code, .. } => assert_eq!(code, told),
+                other => panic!("{other:?}"),
+            }
+        }
+        let full = answered("ERR", "max number of clients reached");
+        assert!(matches!(full, StoreError::NotReady { .. }), "{full:?}");
+    }
+}
