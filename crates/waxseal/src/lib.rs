@@ -134,12 +134,12 @@ pub use waxseal_sessions::ActixSessionStore;
 #[cfg(feature = "tower-sessions")]
 pub use waxseal_sessions::TowerSessionStore;
 pub use waxseal_sessions::{
-    Canary, CanaryState, GuardError, GuardedRecords, Mismatch, OnRefused, Options, SealedRecords,
-    StateError, StateManager, quarantine,
+    Canary, CanaryState, GuardError, GuardedRecords, Mismatch, OnRefused, Options, Sample,
+    SealedRecords, SealedUnder, StateError, StateManager, quarantine,
 };
 pub use waxseal_stores::{
-    Clock, Cursor, EmbeddedStore, Expiry, Lifetime, MemoryStore, RecordName, RecordPattern,
-    RecordStore, RedisOptions, RedisStore, Slot, StoreError, StoreUrl, UrlError,
+    Clock, ConnectionFault, Cursor, EmbeddedStore, Expiry, Lifetime, MemoryStore, RecordName,
+    RecordPattern, RecordStore, RedisOptions, RedisStore, Slot, StoreError, StoreUrl, UrlError,
 };
 /// Passes over all records: migrate, rotate, decrypt, audit.
 pub use waxseal_sweep as sweep;
