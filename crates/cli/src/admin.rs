@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use waxseal_page::status::Process;
 use waxseal_proxy::{Admin, ListenError, Readiness, Token, Upstream};
 
-use crate::args::AdminArgs;
+use crate::args::{AdminArgs, check_host_port};
 use crate::error::Failure;
 use crate::output;
 use crate::setup::{Setup, now_ms};
@@ -15,6 +15,9 @@ use crate::status::Watch;
 
 /// The token of the status page.
 const TOKEN: &str = "WAXSEAL_ADMIN_TOKEN";
+
+/// The port of examples.
+const PORT: u16 = 9180;
 
 /// The address, and what its page shows.
 pub(crate) struct RunningAdmin {
@@ -31,6 +34,7 @@ impl RunningAdmin {
         readiness: &Readiness,
         max_connections: usize,
     ) -> Result<Self, Failure> {
+        check_host_port("--admin", "HOST:PORT", at, PORT)?;
         let token = token(setup)?;
         let admin = Admin::open(at, readiness).await.map_err(listen_failure)?;
         let admin = admin.max_connections(max_connections);
@@ -45,6 +49,7 @@ impl RunningAdmin {
         readiness: &Readiness,
         max_connections: usize,
     ) -> Result<Self, Failure> {
+        check_host_port("--admin", "HOST:PORT", at, PORT)?;
         let token = token(setup)?;
         let admin = Admin::open(at, readiness).await.map_err(listen_failure)?;
         let admin = admin.max_connections(max_connections);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+mod address;
 mod admin;
 mod audit;
 mod audit_log;
@@ -14,6 +15,7 @@ mod keyring;
 mod proxy;
 pub(crate) mod typed;
 
+pub(crate) use address::check_host_port;
 pub(crate) use admin::AdminArgs;
 pub(crate) use audit::{AuditArgs, AuditCommand};
 pub(crate) use audit_log::AuditLogCommand;
@@ -38,8 +40,8 @@ pub(crate) use proxy::{ProxyArgs, SharingArg};
     --env-file). waxseal.toml and .env in the working directory count only if nobody but this user and root \
     can write them. A secret NAME \
     may also be in the file that NAME_FILE names, or in a file of that name in CREDENTIALS_DIRECTORY.\n\
-    Exit status: 0 done, 1 findings, 2 failed, 64 usage or configuration, 130 or 143 ended at once by a \
-    second signal."
+    Exit status: 0 done, 1 findings or no such record, 2 failed, 64 usage or configuration, 130 or 143 ended \
+    at once by a second signal."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]

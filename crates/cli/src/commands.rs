@@ -31,9 +31,17 @@ pub(crate) use proxy::MOST_WORKERS as MAX_DEFAULT_WORKERS;
 
 use crate::args::{Cli, Command};
 use crate::error::{Ended, Failure};
-use crate::setup::Setup;
+use crate::setup::{Setup, advise};
 
 pub(crate) async fn run(cli: Cli) -> Result<Ended, Failure> {
+    let common = cli.common.clone();
+    match carry_out(cli).await {
+        Err(failure) => Err(advise(&common, failure).await),
+        ended => ended,
+    }
+}
+
+async fn carry_out(cli: Cli) -> Result<Ended, Failure> {
     let common = cli.common;
     match cli.command {
         // These need nothing that is configured, and must work where that is broken.

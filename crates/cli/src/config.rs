@@ -131,18 +131,15 @@ impl Config {
 
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let table: Table = toml::from_str(text).map_err(|error| place(text, &error))?;
-        check(&table, &KEYS, "")?;
-        for protect in table
-            .get("protect")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-        {
-            check(
-                protect.as_table().ok_or("protect is written [[protect]]")?,
-                &PROTECT_KEYS,
-                "protect.",
-            )?;
+        check(&table, &TOP, &PROTECT)?;
+        let protected = match table.get("protect") {
+            Some(Value::Array(protected)) => protected.as_slice(),
+            Some(_) => return Err("protect is written [[protect]]".to_owned()),
+            None => &[],
+        };
+        for protect in protected {
+            let protect = protect.as_table().ok_or("protect is written [[protect]]")?;
+            check(protect, &PROTECT, &TOP)?;
         }
         toml::from_str(text).map_err(|error| place(text, &error))
     }
@@ -231,21 +228,54 @@ fn misspelt<'w>(word: &'w str, nearest: &str) -> &'w str {
     if letters && is_near { word } else { "…" }
 }
 
-fn check(table: &Table, known: &[&str], place: &str) -> Result<(), String> {
+/// The keys that may stand in one place of the file.
+struct Level {
+    keys: &'static [&'static str],
+    /// What is written before a key in a text.
+    prefix: &'static str,
+    /// Where it is.
+    place: &'static str,
+}
+
+const TOP: Level = Level {
+    keys: &KEYS,
+    prefix: "",
+    place: "at the top of the file, before the first [[protect]]",
+};
+const PROTECT: Level = Level {
+    keys: &PROTECT_KEYS,
+    prefix: "protect.",
+    place: "under [[protect]]",
+};
+
+impl Level {
+    /// The key that is most like this one, and in how many letters it differs.
+    fn nearest(&self, key: &str) -> (usize, &'static str) {
+        let distance = |word: &&'static str| (strsim::damerau_levenshtein(word, key), *word);
+        let all = self.keys.iter().map(distance);
+        all.min_by_key(|(distance, _)| *distance)
+            .unwrap_or((usize::MAX, ""))
+    }
+}
+
+/// Refuses a key that is not known here, and names the nearest of the place where that belongs.
+fn check(table: &Table, here: &Level, elsewhere: &Level) -> Result<(), String> {
     for key in table.keys() {
-        if known.contains(&key.as_str()) {
+        if here.keys.contains(&key.as_str()) {
             continue;
         }
-        let distance = |word: &&&str| strsim::damerau_levenshtein(word, key);
-        let nearest = known
-            .iter()
-            .min_by_key(distance)
-            .copied()
-            .unwrap_or_default();
-        let shown = misspelt(key, nearest);
-        return Err(format!(
-            "unknown key {place}{shown}; did you mean {place}{nearest}?"
-        ));
+        let (distance, nearest) = here.nearest(key);
+        let (other_distance, other) = elsewhere.nearest(key);
+        let (Level { prefix, .. }, place) = (here, elsewhere.place);
+        return Err(if other_distance == 0 {
+            format!("{other} belongs {place}")
+        } else if other_distance < distance {
+            let shown = misspelt(key, other);
+            format!("unknown key {prefix}{shown}; did you mean {other}? It belongs {place}")
+        } else {
+            let shown = misspelt(key, nearest);
+            format!("unknown key {prefix}{shown}; did you mean {prefix}{nearest}?")
+        });
     }
     Ok(())
 }
@@ -275,6 +305,32 @@ mod tests {
             error,
             "unknown key protect.recrods; did you mean protect.records?"
         );
+    }
+
+    #[test]
+    fn a_key_in_the_wrong_place_is_told_where_it_belongs() {
+        for (text, error) in [
+            (
+                "recrods = \"wa:*\"",
+                "unknown key recrods; did you mean records? It belongs under [[protect]]",
+            ),
+            ("format = \"sealed\"", "format belongs under [[protect]]"),
+            (
+                "[[protect]]\nrecords = \"wa:*\"\nmode = \"on\"",
+                "mode belongs at the top of the file, before the first [[protect]]",
+            ),
+            (
+                "[[protect]]\nrecords = \"wa:*\"\ncustodain = \"env:KEK\"",
+                "unknown key protect.custodain; did you mean custodian? It belongs at the top of the \
+                 file, before the first [[protect]]",
+            ),
+            (
+                "[protect]\nrecords = \"wa:*\"",
+                "protect is written [[protect]]",
+            ),
+        ] {
+            assert_eq!(Config::parse(text).unwrap_err(), error);
+        }
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub(crate) enum Ended {
 /// What kind of failure it is; decides the exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
+    /// Answered, and there is nothing of the kind: status 1.
+    Absent,
     /// Not done: status 2.
     Failed,
     /// Wrong usage or configuration: status 64.
@@ -37,6 +39,11 @@ pub(crate) struct Failure {
     text: String,
     hint: Option<String>,
     passing: bool,
+    /// The hint is about exactly this failure, wherever it happened.
+    precise: bool,
+    /// What is to be done about the key, where one is missing or cannot be used: which one depends on
+    /// whether the store is sealed already.
+    about_key: Option<&'static str>,
 }
 
 impl From<Ended> for ExitCode {
@@ -55,15 +62,23 @@ impl Failure {
             text: text.to_string(),
             hint: None,
             passing: false,
+            precise: false,
+            about_key: None,
         }
     }
 
     pub(crate) fn usage(text: impl fmt::Display) -> Self {
         Self {
             kind: Kind::Usage,
-            text: text.to_string(),
-            hint: None,
-            passing: false,
+            ..Self::failed(text)
+        }
+    }
+
+    /// What was asked for is not there, and the store answered.
+    pub(crate) fn absent(text: impl fmt::Display) -> Self {
+        Self {
+            kind: Kind::Absent,
+            ..Self::failed(text)
         }
     }
 
@@ -72,10 +87,21 @@ impl Failure {
         self
     }
 
+    /// The same failure, of a key: advice depends on whether the store is sealed already.
+    fn of_key(mut self, what: &'static str) -> Self {
+        self.about_key = Some(what);
+        self
+    }
+
+    /// What is to be done about the key, if that is what the failure is about.
+    pub(crate) fn about_key(&self) -> Option<&'static str> {
+        self.about_key
+    }
+
     /// The same failure of something that is not what its own hint would make one think of.
     pub(crate) fn about(mut self, what: &str, hint: &str) -> Self {
         self.text = format!("{what}: {}", self.text);
-        if self.passing {
+        if self.passing && !self.precise {
             self.hint = Some(hint.to_owned());
         }
         self
@@ -110,6 +136,7 @@ impl Failure {
     pub(crate) fn class(&self) -> &'static str {
         match self.kind {
             Kind::Usage => "usage",
+            Kind::Absent => "failed",
             Kind::Failed if self.passing => "unavailable",
             Kind::Failed => "failed",
         }
@@ -121,7 +148,11 @@ impl Failure {
         if let Some(hint) = &self.hint {
             crate::output::advise(hint);
         }
-        ExitCode::from(if self.kind == Kind::Usage { 64 } else { 2 })
+        ExitCode::from(match self.kind {
+            Kind::Absent => 1,
+            Kind::Failed => 2,
+            Kind::Usage => 64,
+        })
     }
 }
 
@@ -133,28 +164,11 @@ impl From<io::Error> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        let hint = match &error {
-            StoreError::Unavailable { .. } => {
-                "check REDIS_URL or --store, and that the server runs there"
-            }
-            StoreError::NotReady { .. } => "wait until the server has loaded its data",
-            StoreError::Denied { .. } => {
-                "docs/operations.md lists the rights that Waxseal's user needs"
-            }
-            StoreError::ReadOnly { .. } => "nothing was lost; give the URL of a server that writes",
-            StoreError::Full { .. } => {
-                "make room (or raise maxmemory), then run the same command again"
-            }
-            StoreError::InUse { .. } => "stop the other process, or wait for it",
-            StoreError::Damaged { .. } => "restore the file from a backup, or give another path",
-            _ => return Self::failed(&error),
-        };
         Self {
-            passing: matches!(
-                error,
-                StoreError::Unavailable { .. } | StoreError::NotReady { .. }
-            ),
-            ..Self::failed(&error).hint(hint)
+            passing: error.is_transient(),
+            precise: matches!(error, StoreError::Connection { .. }),
+            hint: error.remedy(),
+            ..Self::failed(&error)
         }
     }
 }
@@ -192,13 +206,16 @@ impl From<OpenError> for Failure {
 impl From<GuardError> for Failure {
     fn from(error: GuardError) -> Self {
         match error {
-            GuardError::WrongKey => Self::failed(error).hint(
+            GuardError::WrongKey(_) => Self::failed(error).hint(
                 "nothing was changed; set REDIS_ENCRYPTION_KEY to the key that sealed this store, \
                  and older keys in REDIS_ENCRYPTION_PREVIOUS_KEYS",
             ),
             GuardError::Compromised(_) => Self::failed(error)
                 .hint("waxseal rotate --open-compromised brings everything under the sealing key"),
-            GuardError::NoKey => no_key(),
+            GuardError::NoKey(under) => {
+                let sealed = crate::setup::sealed_already(&under);
+                Self::usage(NO_KEY).hint(format!("set REDIS_ENCRYPTION_KEY; {sealed}"))
+            }
             GuardError::Seal(error) => error.into(),
             GuardError::Store(error) => error.into(),
             GuardError::Users(error) => error.into(),
@@ -234,25 +251,33 @@ impl From<SweepError> for Failure {
 
 impl From<KeyError> for Failure {
     fn from(error: KeyError) -> Self {
-        Self::usage(error).hint("waxseal key generate makes a key")
+        Self::usage(error)
+            .of_key(SIXTY_FOUR)
+            .hint("waxseal key generate makes a key")
     }
 }
 
 impl From<KeyringError> for Failure {
     fn from(error: KeyringError) -> Self {
         let failure = Self::usage(error);
-        failure.hint(match error {
-            KeyringError::Sealing(_) => {
-                "REDIS_ENCRYPTION_KEY holds 64 hexadecimal characters: waxseal key generate makes them"
+        match error {
+            KeyringError::Sealing(_) => failure
+                .of_key(SIXTY_FOUR)
+                .hint(format!("{SIXTY_FOUR}: waxseal key generate makes them")),
+            _ => {
+                failure.hint("REDIS_ENCRYPTION_PREVIOUS_KEYS lists older keys, separated by commas")
             }
-            _ => "REDIS_ENCRYPTION_PREVIOUS_KEYS lists older keys, separated by commas",
-        })
+        }
     }
 }
 
 impl From<UrlError> for Failure {
     fn from(error: UrlError) -> Self {
-        Self::usage(error).hint("for example redis://127.0.0.1:6379 or file:states.waxseal")
+        let hint = match error {
+            UrlError::NoTls => "write rediss:// for TLS, or leave them out",
+            _ => "for example redis://127.0.0.1:6379 or file:states.waxseal",
+        };
+        Self::usage(error).hint(hint)
     }
 }
 
@@ -268,8 +293,12 @@ impl From<UnknownWord> for Failure {
     }
 }
 
+const NO_KEY: &str = "no encryption key is configured";
+const SIXTY_FOUR: &str = "REDIS_ENCRYPTION_KEY holds 64 hexadecimal characters";
+
 /// There is no key where one is needed.
 pub(crate) fn no_key() -> Failure {
-    Failure::usage("no encryption key is configured")
+    Failure::usage(NO_KEY)
+        .of_key("set REDIS_ENCRYPTION_KEY")
         .hint("set REDIS_ENCRYPTION_KEY; waxseal key generate makes a key")
 }

@@ -4,13 +4,10 @@
 use std::sync::Arc;
 
 use waxseal_core::{
-    Format, KeyId, KeyRole, Keyring, Mode, NameMask, PlainValues, Sealer, SharedKeyring, UserKey,
+    Format, KeyId, KeyRole, Keyring, Mode, NameMask, Sealer, SharedKeyring, UserKey,
 };
 use waxseal_keys::{KeyState, UserKeys};
-use waxseal_sessions::{Canary, CanaryState, GuardError};
-use waxseal_stores::{
-    Clock, EmbeddedStore, RecordPattern, RecordStore, RedisOptions, RedisStore, StoreUrl,
-};
+use waxseal_stores::{Clock, EmbeddedStore, RecordStore, RedisOptions, RedisStore, StoreUrl};
 use waxseal_sweep::Keys;
 
 use crate::args::{Common, FormatArg};
@@ -21,9 +18,12 @@ use crate::error::{Failure, no_key};
 use crate::output;
 
 mod decoys;
+mod guard;
+mod named;
 mod offline;
 mod protected;
 mod ring;
+mod sealed_already;
 mod upkeep;
 
 pub(crate) use decoys::Decoy;
@@ -31,6 +31,7 @@ pub(crate) use decoys::Decoy;
 pub(crate) use protected::DEFAULT_RECORDS;
 pub(crate) use protected::{DEFAULT_FORMAT, Protected};
 pub(crate) use ring::{OpenRing, RingSetup, Users, is_absent, now_ms, variables};
+pub(crate) use sealed_already::{advise, sealed_already};
 
 use protected::protected;
 
@@ -97,6 +98,15 @@ impl Setup {
             (None, None) => default_mode,
         };
         let url = Self::url(common, &environment, &config)?;
+        if common.store.is_some() && url.has_password() {
+            warn_of_password(
+                "put the URL into a file that only this user can read, and its path into \
+                 REDIS_URL_FILE",
+            );
+        }
+        if common.store.is_some() && url.has_password() {
+            warn_of_password("REDIS_URL or waxseal.toml");
+        }
         let protected = protected(&common.protect, &config, ring_setup.is_some())?;
         let environment = Arc::new(environment);
         let trail = Arc::new(Trail::read(&config, &environment)?);
@@ -122,18 +132,9 @@ impl Setup {
         environment: &Environment,
         config: &Config,
     ) -> Result<StoreUrl, Failure> {
-        if let Some(text) = &common.store {
-            let url = StoreUrl::parse(text)?;
-            if url.has_password() {
-                warn_of_password(
-                    "put the URL into a file that only this user can read, and its path into \
-                     REDIS_URL_FILE",
-                );
-            }
-            return Ok(url);
-        }
-        let text = environment
-            .url()
+        let typed = common.store.as_deref();
+        let text = typed
+            .or(environment.url())
             .or(config.store.as_deref())
             .unwrap_or(DEFAULT_STORE);
         Ok(StoreUrl::parse(text)?)
@@ -291,32 +292,6 @@ impl Setup {
         }
     }
 
-    /// The canary of a store, as these keys see it.
-    pub(crate) fn canary(&self, store: &Arc<dyn RecordStore>) -> Canary {
-        let canary = Canary::of(store.clone());
-        match self
-            .opened
-            .as_ref()
-            .and_then(|opened| opened.users.as_ref())
-        {
-            Some(users) => canary.user_keys(users.keys.clone()),
-            None => canary,
-        }
-    }
-
-    fn guard_failure(&self, error: GuardError) -> Failure {
-        match error {
-            GuardError::WrongKey if self.opened.is_some() => {
-                Failure::failed("the keyring does not match this store").hint(
-                    "nothing was changed; this store was sealed under keys that the keyring does \
-                     not hold: check --store and --keyring. A keyring that was made while \
-                     REDIS_ENCRYPTION_KEY held the key of this store would have adopted it",
-                )
-            }
-            other => other.into(),
-        }
-    }
-
     /// The protected records that a name is one of.
     pub(crate) fn protected(&self, name: &str) -> Result<&Protected, Failure> {
         let matching = |protected: &&Protected| protected.pattern.matches(name.as_bytes());
@@ -331,32 +306,6 @@ impl Setup {
         protected(&[], &self.config, self.ring_setup.is_some())
     }
 
-    /// Makes sure that the key is the one of this store, before anything is read or changed.
-    pub(crate) async fn check_key(
-        &self,
-        store: &Arc<dyn RecordStore>,
-    ) -> Result<CanaryState, Failure> {
-        let canary = self.canary(store);
-        let state = canary.check(&self.any_sealer(), &self.patterns()).await;
-        state.map_err(|error| self.guard_failure(error))
-    }
-
-    /// The same, makes known what is sealed here, and leaves a canary for next time.
-    pub(crate) async fn check_key_and_mark(
-        &self,
-        store: &Arc<dyn RecordStore>,
-    ) -> Result<CanaryState, Failure> {
-        self.confirm().await?;
-        let state = self.check_key(store).await?;
-        self.enrol(store).await?;
-        if state != CanaryState::Absent {
-            return Ok(state);
-        }
-        let (sealer, patterns) = (self.any_sealer(), self.patterns());
-        let state = self.canary(store).check_or_create(&sealer, &patterns).await;
-        state.map_err(|error| self.guard_failure(error))
-    }
-
     /// A sealer that is not for certain records: for the canary.
     pub(crate) fn any_sealer(&self) -> Sealer {
         let format = self
@@ -364,15 +313,6 @@ impl Setup {
             .first()
             .map_or(DEFAULT_FORMAT, |protected| protected.format);
         self.sealer_of(Mode::On, format)
-    }
-
-    fn patterns(&self) -> Vec<RecordPattern> {
-        // Elsewhere a Base64 text that does not open says nothing about the key.
-        let json = self
-            .protected
-            .iter()
-            .filter(|protected| protected.plain == PlainValues::Json);
-        json.map(|protected| protected.pattern.clone()).collect()
     }
 }
 

@@ -14,6 +14,14 @@ pub enum KeyError {
         /// How many characters there were.
         got: usize,
     },
+    /// Not 64 characters, because something stands there that is not the key's.
+    #[error("Invalid encryption key length (got {got} characters, a key has 64): {flaw}")]
+    Surrounded {
+        /// How many characters there were.
+        got: usize,
+        /// What stands there.
+        flaw: KeyFlaw,
+    },
     /// 64 characters, and not all of them hexadecimal.
     #[error("Invalid encryption key: character {position} of 64 is not hexadecimal")]
     NotHex {
@@ -38,6 +46,33 @@ pub enum KeyError {
     /// The cryptographic library would not take the key.
     #[error("the cryptographic library does not work on this machine")]
     Library,
+}
+
+/// What stands in or around a key and is none of its characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyFlaw {
+    /// Quotes around it.
+    #[error("it is in quotes, which belong to the file or the shell: leave them out")]
+    Quotes,
+    /// A byte order mark before it.
+    #[error("it begins with a byte order mark: save the file as UTF-8 without one")]
+    ByteOrderMark,
+    /// A line break in it.
+    #[error("it has a line break in it: write it on one line")]
+    LineBreak,
+    /// White space in it.
+    #[error("it has a space in it: write it without")]
+    Space,
+    /// A character that is not shown.
+    #[error("it has a character in it that is not shown: copy it again")]
+    Invisible,
+    /// A prefix that says that it is hexadecimal.
+    #[error("it begins with 0x: leave that out")]
+    Prefix,
+    /// Base64 of 32 bytes.
+    #[error("it looks like Base64: write it as hexadecimal (base64 -d | xxd -p -c 64)")]
+    Base64,
 }
 
 /// A keyring that cannot be put together.

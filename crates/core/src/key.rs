@@ -8,7 +8,7 @@ use aws_lc_rs::{digest, hmac};
 use rand::Rng;
 use zeroize::Zeroizing;
 
-use crate::error::KeyError;
+use crate::error::{KeyError, KeyFlaw};
 
 /// Length of a key in bytes.
 pub(crate) const KEY_LEN: usize = 32;
@@ -46,7 +46,10 @@ impl SecretKey {
             return Err(KeyError::Placeholder { got });
         }
         if got != HEX_LEN {
-            return Err(KeyError::Length { got });
+            return Err(match flaw(hex) {
+                Some(flaw) => KeyError::Surrounded { got, flaw },
+                None => KeyError::Length { got },
+            });
         }
         let mut bytes = Zeroizing::new([0u8; KEY_LEN]);
         let mut digits = hex.chars().enumerate();
@@ -118,6 +121,32 @@ impl SecretKey {
     #[must_use]
     pub fn expose_bytes(&self) -> &[u8; KEY_LEN] {
         &self.0
+    }
+}
+
+/// What stands in a text of the wrong length that is not the key's.
+fn flaw(text: &str) -> Option<KeyFlaw> {
+    const QUOTES: [char; 6] = ['"', '\'', '`', '\u{201c}', '\u{201d}', '\u{2019}'];
+    /// Base64 of 32 bytes, with its padding.
+    const BASE64_LEN: usize = 44;
+    let is_invisible =
+        |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
+    if text.starts_with('\u{feff}') {
+        Some(KeyFlaw::ByteOrderMark)
+    } else if text.starts_with(QUOTES) || text.ends_with(QUOTES) {
+        Some(KeyFlaw::Quotes)
+    } else if text.contains(['\r', '\n']) {
+        Some(KeyFlaw::LineBreak)
+    } else if text.contains(char::is_whitespace) {
+        Some(KeyFlaw::Space)
+    } else if text.contains(is_invisible) {
+        Some(KeyFlaw::Invisible)
+    } else if text.starts_with("0x") || text.starts_with("0X") {
+        Some(KeyFlaw::Prefix)
+    } else if text.len() == BASE64_LEN && text.ends_with('=') {
+        Some(KeyFlaw::Base64)
+    } else {
+        None
     }
 }
 
@@ -219,6 +248,36 @@ mod tests {
         assert!(text.contains("got 62 characters"));
         assert!(!text.contains(&HEX[..8]));
         assert_eq!(refusal(""), KeyError::Length { got: 0 });
+    }
+
+    #[test]
+    fn says_what_stands_around_a_key_that_is_none_of_its_characters() {
+        for (text, flaw) in [
+            (format!("\"{HEX}\""), KeyFlaw::Quotes),
+            (format!("'{HEX}'"), KeyFlaw::Quotes),
+            (format!("\u{201c}{HEX}\u{201d}"), KeyFlaw::Quotes),
+            (format!("\u{feff}{HEX}"), KeyFlaw::ByteOrderMark),
+            (
+                format!("{}\r\n{}", &HEX[..32], &HEX[32..]),
+                KeyFlaw::LineBreak,
+            ),
+            (format!("{} {}", &HEX[..32], &HEX[32..]), KeyFlaw::Space),
+            (format!("{HEX}\u{200b}"), KeyFlaw::Invisible),
+            (format!("0x{HEX}"), KeyFlaw::Prefix),
+            (
+                "bB8KW+LZRzihwF8+e50oRvDh0sO0pZaHeGlaSzwtHg8=".to_owned(),
+                KeyFlaw::Base64,
+            ),
+        ] {
+            let got = text.chars().count();
+            let error = refusal(&text);
+            assert_eq!(error, KeyError::Surrounded { got, flaw }, "{flaw:?}");
+            let text = error.to_string();
+            assert!(text.starts_with(&format!("Invalid encryption key length (got {got} ")));
+            assert!(!text.contains(&HEX[..8]), "{text}");
+        }
+        // What stands behind a key in a file of Windows is white space around it.
+        assert!(SecretKey::from_hex(&format!("{HEX}\r\n")).is_ok());
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub use binding::Binding;
 pub use choice::{Format, Mode, PlainValues, UnknownWord};
 pub use datakey::DataKey;
 pub use envelope::{Defect, Flags, Header, Shape};
-pub use error::{KeyError, KeyringError, OpenError, ResealError, SealError};
+pub use error::{KeyError, KeyFlaw, KeyringError, OpenError, ResealError, SealError};
 pub use fingerprint::fingerprint;
 pub use key::{KeyId, SecretKey};
 pub use keyed_hash::KeyedHash;

@@ -221,6 +221,21 @@ impl UserKeys {
         Err(UserKeyError::Contended)
     }
 
+    /// Opens about so many of the records, whoever they belong to, and tells for each why it did not:
+    /// whether the place is that of this ring.
+    pub async fn sample(&self, count: usize) -> Result<Vec<Result<(), OpenError>>, UserKeyError> {
+        let mut opened = Vec::new();
+        for (name, stored) in self.0.place.sample(count).await? {
+            let user = name.strip_prefix(PREFIX).unwrap_or_default();
+            opened.push(match self.0.open(&name, user, &stored).await {
+                Ok(_) => Ok(()),
+                Err(UserKeyError::Record { error, .. }) => Err(error),
+                Err(_) => Err(OpenError::Refused),
+            });
+        }
+        Ok(opened)
+    }
+
     /// The name of the record that holds a user's key.
     #[must_use]
     pub fn record_name(&self, user: &[u8]) -> String {

@@ -1,34 +1,60 @@
-//! The guard against a wrong key: on first use with a store a canary record is sealed, and every
-//! later start opens it before anything else is touched.
+//! The guard against a wrong key. A sealed record of Waxseal's own, the canary, shows at every start
+//! whether the key fits the store; and so do the sealed values themselves, of which a sample is opened.
 //!
-//! Where there is no canary yet, what already lies under the protected names is asked: a store
-//! whose values do not open under the key is not the store for this key.
+//! The values have the last word. The canary is one record: it is lost by eviction and `FLUSHDB`, and a
+//! process with another key that starts on an empty store seals one of its own. So a key that opens
+//! values is the right one, whatever the canary says, and the canary is sealed again; a key that opens
+//! none of them is refused, even where the canary is its own.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use waxseal_core::{Binding, Form, KeyId, OpenError, Sealer, Shape};
-use waxseal_keys::UserKeys;
-use waxseal_stores::{
-    Change, Cursor, Expiry, Held, Outcome, RecordName, RecordPattern, RecordStore, Slot, StoreError,
-};
+use tracing::warn;
+use waxseal_core::{Binding, Form, Format, KeyId, OpenError, Sealer, Shape};
+use waxseal_keys::{LiveRing, UserKeys};
+use waxseal_stores::{Change, Expiry, Outcome, RecordName, RecordStore, Slot, StoreError};
 
-use crate::error::GuardError;
+use crate::error::{GuardError, Mismatch};
+
+mod sample;
+
+pub use sample::{GuardedRecords, Sample, SealedUnder};
+
+pub(crate) use sample::named;
+use sample::{Bounds, Sampler};
 
 const NAME: &str = "waxseal:canary";
 const VALUE: &[u8] = b"waxseal canary v1";
 
-/// How much of a store without a canary is looked at: enough to meet protected records among many
-/// others, and bounded.
-const PAGES: usize = 100;
-const PAGE: usize = 1000;
-const SAMPLE: usize = 20;
-/// More unopenable values than this in the sample speak against the key, whatever else is there.
-const STRAY: usize = 5;
+/// With a canary that opens, the first value that opens confirms it: mostly that is the first at all.
+const CONFIRM: Bounds = Bounds {
+    pages: 10,
+    values: 100,
+    first: true,
+};
+/// Without one the values alone decide, and are looked for among many other records.
+const DECIDE: Bounds = Bounds {
+    pages: 100,
+    values: 500,
+    first: true,
+};
+/// The same, where values under other keys count as well.
+const COUNT: Bounds = Bounds {
+    first: false,
+    ..DECIDE
+};
+/// More unopenable classic values than this in the sample speak against the key, whatever else is there.
+const MAX_STRAY: usize = 5;
+/// A canary weighs as much as one value: it is outvoted by this many under other keys.
+const OUTVOTED: usize = 2;
+/// How often a canary is written that others write at the same moment.
+const ATTEMPTS: usize = 3;
 
 /// The canary of one store.
 pub struct Canary {
     store: Arc<dyn RecordStore>,
     name: RecordName,
+    ring: Option<LiveRing>,
     users: Option<UserKeys>,
 }
 
@@ -39,8 +65,26 @@ pub enum CanaryState {
     Opens(KeyId),
     /// There was none; now there is one.
     Created,
+    /// There was one of another key (`None`: it names none) or a damaged one. The values of the store
+    /// open, so it was sealed again.
+    Repaired(Option<KeyId>),
+    /// There is one of another key (`None`: it names none) or a damaged one, and the values of the store
+    /// open all the same. It was not sealed again: not asked for, or the store takes no writes, or most
+    /// values are under other keys.
+    Differs(Option<KeyId>),
     /// There is none, and none was written (not asked for, or the store takes no writes).
     Absent,
+}
+
+/// The canary as it is stored.
+enum Stored {
+    Absent,
+    Opens(KeyId),
+    /// Of another key, damaged, or something else (`bytes`: `None` where it is no string).
+    Differs {
+        key: Option<KeyId>,
+        bytes: Option<Vec<u8>>,
+    },
 }
 
 impl Canary {
@@ -57,8 +101,17 @@ impl Canary {
         Self {
             store,
             name,
+            ring: None,
             users: None,
         }
+    }
+
+    /// The same canary where the keys are those of a ring: a value under a key that others added since,
+    /// or that was destroyed, is of this ring.
+    #[must_use]
+    pub fn ring(mut self, ring: LiveRing) -> Self {
+        self.ring = Some(ring);
+        self
     }
 
     /// The same canary where users have keys of their own: in a sample, what is under these is opened
@@ -69,67 +122,183 @@ impl Canary {
         self
     }
 
-    /// Checks the key against the canary, or where there is none against a sample of the records
-    /// that are meant by the patterns. Writes nothing.
+    /// Checks the key against the canary and a sample of these records. Writes nothing.
     pub async fn check(
         &self,
         sealer: &Sealer,
-        patterns: &[RecordPattern],
+        records: &[GuardedRecords],
     ) -> Result<CanaryState, GuardError> {
-        if let Some(stored) = self.store.get(&self.name, &Slot::Whole).await? {
-            return self.opens(sealer, &stored);
-        }
-        for pattern in patterns {
-            self.check_sample(sealer, pattern).await?;
-        }
-        Ok(CanaryState::Absent)
+        let (stored, _) = self.judge(sealer, records).await?;
+        Ok(stored.state())
     }
 
-    /// Checks the key, and seals a canary where there is none and the sealer holds a key.
+    /// Checks the key, and seals a canary where there is none or one of another key, and the sealer
+    /// holds a key.
     pub async fn check_or_create(
         &self,
         sealer: &Sealer,
-        patterns: &[RecordPattern],
+        records: &[GuardedRecords],
     ) -> Result<CanaryState, GuardError> {
-        let state = self.check(sealer, patterns).await?;
-        if state != CanaryState::Absent || sealer.keyring().is_none() {
-            return Ok(state);
-        }
-        match self.write(sealer, None).await {
-            Ok(Outcome::Done) => Ok(CanaryState::Created),
-            // Another process was faster: its canary decides.
-            Ok(Outcome::Changed) => match self.store.get(&self.name, &Slot::Whole).await? {
-                Some(stored) => self.opens(sealer, &stored),
-                None => Ok(CanaryState::Absent),
-            },
-            Err(GuardError::Store(error)) if takes_no_writes(&error) => Ok(CanaryState::Absent),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Seals the canary anew under the sealing key, after everything else has been.
-    pub async fn renew(&self, sealer: &Sealer) -> Result<CanaryState, GuardError> {
-        let Some(stored) = self.store.get(&self.name, &Slot::Whole).await? else {
-            return Ok(CanaryState::Absent);
-        };
-        let state = self.opens(sealer, &stored)?;
-        let sealing = sealer.keyring().map(|ring| ring.sealing_id());
-        if sealing.is_some_and(|id| state != CanaryState::Opens(id)) {
-            self.write(sealer, Some(&stored)).await?;
+        let mut state = CanaryState::Absent;
+        for _ in 0..ATTEMPTS {
+            let (stored, sample) = self.judge(sealer, records).await?;
+            state = stored.state();
+            if sealer.keyring().is_none() {
+                break;
+            }
+            let (expected, written) = match stored {
+                Stored::Opens(_) => break,
+                Stored::Absent => (None, CanaryState::Created),
+                // Where most values are under other keys it is not certain whose store this is.
+                Stored::Differs {
+                    bytes: Some(bytes),
+                    key,
+                } if sample.opened > sample.under_unknown_keys() => {
+                    (Some(bytes), CanaryState::Repaired(key))
+                }
+                Stored::Differs { .. } => break,
+            };
+            match self.write(sealer, expected.as_deref()).await {
+                Ok(Outcome::Done) => {
+                    tell_repaired(sealer, written);
+                    return Ok(written);
+                }
+                // Another process was faster: what it wrote is judged as well.
+                Ok(Outcome::Changed) => {}
+                Err(GuardError::Store(error)) if takes_no_writes(&error) => break,
+                Err(error) => return Err(error),
+            }
         }
         Ok(state)
     }
 
-    /// Takes the canary away, where it opens under these keys: the store is left in plaintext.
-    pub async fn remove(&self, sealer: &Sealer) -> Result<(), GuardError> {
-        if let Some(stored) = self.store.get(&self.name, &Slot::Whole).await? {
-            self.opens(sealer, &stored)?;
-            self.store.delete_if_unchanged(&self.name, &stored).await?;
-        }
-        Ok(())
+    /// What the sealed values of these records say about the key, whatever the canary says. Judges
+    /// nothing.
+    pub async fn survey(
+        &self,
+        sealer: &Sealer,
+        records: &[GuardedRecords],
+    ) -> Result<Sample, GuardError> {
+        let mut sample = Sample::default();
+        let sampler = self.sampler(sealer, COUNT);
+        sampler.look(records, &mut sample).await?;
+        Ok(sample)
     }
 
+    /// The keys that the store is sealed under, told without any key; `None` where neither a canary nor
+    /// a sealed value is found.
+    pub async fn sealed_under(
+        &self,
+        records: &[GuardedRecords],
+    ) -> Result<Option<SealedUnder>, GuardError> {
+        match self.judge(&Sealer::without_keys(), records).await {
+            Ok(_) => Ok(None),
+            Err(GuardError::NoKey(under)) => Ok(Some(under)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Seals the canary again under the sealing key, after everything else has been. One of another key
+    /// is left.
+    pub async fn renew(&self, sealer: &Sealer) -> Result<CanaryState, GuardError> {
+        let Some(bytes) = self.stored().await? else {
+            return Ok(CanaryState::Absent);
+        };
+        let state = self.open(sealer, bytes.clone())?.state();
+        let sealing = sealer.keyring().map(|ring| ring.sealing_id());
+        if let CanaryState::Opens(id) = state
+            && sealing.is_some_and(|sealing| sealing != id)
+        {
+            self.write(sealer, bytes.as_deref()).await?;
+        }
+        Ok(state)
+    }
+
+    /// Deletes the canary, where it opens under these keys: the store is left in plaintext. What was
+    /// found: one of another key is left.
+    pub async fn remove(&self, sealer: &Sealer) -> Result<CanaryState, GuardError> {
+        let Some(bytes) = self.stored().await? else {
+            return Ok(CanaryState::Absent);
+        };
+        let state = self.open(sealer, bytes.clone())?.state();
+        if let (CanaryState::Opens(_), Some(bytes)) = (state, bytes) {
+            self.store.delete_if_unchanged(&self.name, &bytes).await?;
+        }
+        Ok(state)
+    }
+
+    /// What is stored, and the sample that speaks for the key; an error where it speaks against it.
+    async fn judge(
+        &self,
+        sealer: &Sealer,
+        records: &[GuardedRecords],
+    ) -> Result<(Stored, Sample), GuardError> {
+        let stored = match self.stored().await? {
+            None => Stored::Absent,
+            Some(bytes) => self.open(sealer, bytes)?,
+        };
+        let bounds = match stored {
+            Stored::Opens(_) => CONFIRM,
+            Stored::Absent if sealer.keyring().is_some() => DECIDE,
+            // Who has no key is told all that are in use.
+            Stored::Absent | Stored::Differs { .. } => COUNT,
+        };
+        let mut sample = Sample::default();
+        let looked = self
+            .sampler(sealer, bounds)
+            .look(records, &mut sample)
+            .await;
+        match (looked, &stored) {
+            (Ok(()), _)
+            // Who may not look around relies on the canary, if there is one.
+            | (
+                Err(GuardError::Store(StoreError::Denied { .. })),
+                Stored::Opens(_) | Stored::Differs { .. },
+            )
+            // Values of users fail while the store of their keys is away, and nothing else does.
+            | (Err(GuardError::Users(_)), Stored::Opens(_)) => {}
+            (Err(error), _) => return Err(error),
+        }
+        if stored.speaks_against_the_key(&sample) {
+            return Err(self.refusal(sealer, &stored, &sample));
+        }
+        Ok((stored, sample))
+    }
+
+    fn sampler<'a>(&'a self, sealer: &'a Sealer, bounds: Bounds) -> Sampler<'a> {
+        Sampler {
+            store: &self.store,
+            sealer,
+            ring: self.ring.as_ref(),
+            users: self.users.as_ref(),
+            bounds,
+            refreshed: AtomicBool::new(false),
+        }
+    }
+
+    fn refusal(&self, sealer: &Sealer, stored: &Stored, sample: &Sample) -> GuardError {
+        let sealed_under = sample.sealed_under(stored.foreign_key());
+        match sealer.keyring() {
+            None => GuardError::NoKey(sealed_under),
+            Some(ring) => GuardError::WrongKey(Box::new(Mismatch {
+                sealed_under,
+                configured: ring.usage().map(|key| key.id).collect(),
+            })),
+        }
+    }
+
+    /// The stored bytes, `Some(None)` where the record is no string.
+    async fn stored(&self) -> Result<Option<Option<Vec<u8>>>, GuardError> {
+        match self.store.get(&self.name, &Slot::Whole).await {
+            Ok(stored) => Ok(stored.map(Some)),
+            Err(StoreError::WrongType) => Ok(Some(None)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Always in the sealed format, which names the key: who has another one is told which is missing.
     async fn write(&self, sealer: &Sealer, expected: Option<&[u8]>) -> Result<Outcome, GuardError> {
+        let sealer = sealer.clone().format(Format::Sealed);
         let value = sealer.seal(VALUE, Binding::record(self.name.as_bytes()))?;
         let change = Change {
             name: &self.name,
@@ -142,73 +311,76 @@ impl Canary {
         Ok(outcomes.first().copied().unwrap_or(Outcome::Changed))
     }
 
-    fn opens(&self, sealer: &Sealer, stored: &[u8]) -> Result<CanaryState, GuardError> {
-        if sealer.keyring().is_none() {
-            return Err(GuardError::NoKey);
-        }
-        match sealer.open(stored, Binding::record(self.name.as_bytes())) {
-            Ok(Some(opened)) if opened.form != Form::Plain && &*opened.value == VALUE => opened
-                .form
-                .key()
-                .map(CanaryState::Opens)
-                .ok_or(GuardError::WrongKey),
-            Err(OpenError::Compromised { id }) => Err(GuardError::Compromised(id)),
-            _ => Err(GuardError::WrongKey),
-        }
-    }
-
-    async fn check_sample(
-        &self,
-        sealer: &Sealer,
-        pattern: &RecordPattern,
-    ) -> Result<(), GuardError> {
-        let mut seen = Sample::default();
-        let mut cursor = Cursor::start();
-        for _ in 0..PAGES {
-            let page = self.store.scan(pattern, &cursor, PAGE).await?;
-            let mut names = page.names;
-            names.retain(|name| pattern.matches(name.as_bytes()));
-            names.truncate(SAMPLE);
-            let held = self.store.read(&names).await?;
-            for (name, held) in names.iter().zip(held) {
-                if let Some(Held::String(stored)) = held {
-                    self.note(sealer, pattern, (name, &stored), &mut seen)
-                        .await?;
+    fn open(&self, sealer: &Sealer, bytes: Option<Vec<u8>>) -> Result<Stored, GuardError> {
+        let Some(bytes) = bytes else {
+            return Ok(Stored::Differs {
+                key: None,
+                bytes: None,
+            });
+        };
+        match sealer.open(&bytes, Binding::record(self.name.as_bytes())) {
+            Ok(Some(opened)) if opened.form != Form::Plain && &*opened.value == VALUE => {
+                if let Some(id) = opened.form.key() {
+                    return Ok(Stored::Opens(id));
                 }
             }
-            match page.next {
-                Some(next) if seen.total() < SAMPLE => cursor = next,
-                _ => break,
-            }
+            Err(OpenError::Compromised { id }) => return Err(GuardError::Compromised(id)),
+            _ => {}
         }
-        match (seen.speaks_against_the_key(), sealer.keyring()) {
-            (false, _) => Ok(()),
-            (true, None) => Err(GuardError::NoKey),
-            (true, Some(_)) => Err(GuardError::WrongKey),
+        Ok(Stored::Differs {
+            key: Shape::of_header(&bytes).map(|header| header.key),
+            bytes: Some(bytes),
+        })
+    }
+}
+
+impl Stored {
+    fn state(&self) -> CanaryState {
+        match self {
+            Self::Absent => CanaryState::Absent,
+            Self::Opens(id) => CanaryState::Opens(*id),
+            Self::Differs { key, .. } => CanaryState::Differs(*key),
         }
     }
 
-    /// Notes what one value says, opened with the key of its user where it is under such a key.
-    async fn note(
-        &self,
-        sealer: &Sealer,
-        pattern: &RecordPattern,
-        (name, stored): (&RecordName, &[u8]),
-        seen: &mut Sample,
-    ) -> Result<(), GuardError> {
-        if !Shape::of_header(stored).is_some_and(|header| header.flags.per_user_key()) {
-            seen.note(sealer, name, stored);
-            return Ok(());
+    /// The key of a canary that does not open.
+    fn foreign_key(&self) -> Option<KeyId> {
+        match self {
+            Self::Differs { key, .. } => *key,
+            Self::Absent | Self::Opens(_) => None,
         }
-        let (Some(users), Some(user)) = (&self.users, pattern.user(name.as_bytes())) else {
-            return Ok(());
-        };
-        match users.read(&[user]).await?.pop().flatten() {
-            Some(key) => seen.note(&sealer.clone().for_user(key), name, stored),
-            None => seen.note(sealer, name, stored),
-        }
-        Ok(())
     }
+
+    /// One value that opens speaks for the key, whatever else is there. Where none does, values under
+    /// unknown keys speak against it, and classic ones, which name no key, if they are many.
+    fn speaks_against_the_key(&self, sample: &Sample) -> bool {
+        if sample.opened > 0 {
+            return false;
+        }
+        let unknown = sample.under_unknown_keys();
+        let many_classic = sample.classic > MAX_STRAY;
+        match self {
+            Self::Opens(_) => unknown >= OUTVOTED || many_classic,
+            Self::Absent => {
+                unknown > 0 || many_classic || (sample.classic > 0 && sample.plain == 0)
+            }
+            Self::Differs { .. } => true,
+        }
+    }
+}
+
+fn tell_repaired(sealer: &Sealer, written: CanaryState) {
+    let (CanaryState::Repaired(of), Some(sealing)) = (written, sealer.sealing_id()) else {
+        return;
+    };
+    let was = match of {
+        Some(id) => format!("was sealed under key {id}"),
+        None => "did not open".to_owned(),
+    };
+    warn!(
+        "the canary of this store {was}, and its values open under the configured keys: it was sealed \
+         again, under key {sealing}; find out which process has another key"
+    );
 }
 
 /// Whether a store that answers reads refuses every write.
@@ -217,40 +389,4 @@ pub(crate) fn takes_no_writes(error: &StoreError) -> bool {
         error,
         StoreError::ReadOnly { .. } | StoreError::Denied { .. } | StoreError::Full { .. }
     )
-}
-
-/// What the values of a sample said about the key.
-#[derive(Default)]
-struct Sample {
-    opened: usize,
-    plain: usize,
-    /// Does not open: sealed under another key, or damaged.
-    refused: usize,
-    /// Sealed under a key that the ring does not have.
-    foreign: usize,
-}
-
-impl Sample {
-    fn note(&mut self, sealer: &Sealer, name: &RecordName, stored: &[u8]) {
-        match sealer.open(stored, Binding::record(name.as_bytes())) {
-            Ok(Some(opened)) if opened.form == Form::Plain => self.plain += 1,
-            // A key that the ring knows and does not open with is no other store's.
-            Ok(Some(_)) | Err(OpenError::Compromised { .. }) => self.opened += 1,
-            Ok(None) | Err(OpenError::Erased { .. }) => {}
-            Err(OpenError::Plaintext) => self.plain += 1,
-            Err(OpenError::UnknownKey { .. }) => self.foreign += 1,
-            Err(_) if matches!(Shape::of(stored), Shape::Plain | Shape::Empty) => self.plain += 1,
-            Err(_) => self.refused += 1,
-        }
-    }
-
-    fn total(&self) -> usize {
-        self.opened + self.plain + self.refused + self.foreign
-    }
-
-    /// One damaged value among others says nothing; nothing but unopenable ones says it all.
-    fn speaks_against_the_key(&self) -> bool {
-        self.opened == 0
-            && (self.foreign > 0 || self.refused > STRAY || (self.refused > 0 && self.plain == 0))
-    }
 }

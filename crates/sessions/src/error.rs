@@ -1,9 +1,13 @@
 //! What can go wrong with a session, by culprit: the store, the stored bytes, the application's
 //! type, the configured key. No text holds a value or a whole record name.
 
+use std::fmt;
+
 use waxseal_core::{KeyId, OpenError, SealError};
 use waxseal_keys::{RingError, UserKeyError};
 use waxseal_stores::{PatternError, StoreError};
+
+use crate::canary::{SealedUnder, named};
 
 /// Why a state was not read or written.
 #[derive(Debug, thiserror::Error)]
@@ -73,19 +77,45 @@ impl StateError {
     }
 }
 
+/// The keys that a store is sealed under, and those that are configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// Keys that the sealed values or the canary of the store are under.
+    pub sealed_under: SealedUnder,
+    /// The keys that are configured, the sealing key first.
+    pub configured: Vec<KeyId>,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = if self.configured.len() == 1 {
+            "is"
+        } else {
+            "are"
+        };
+        write!(
+            f,
+            "it is sealed under {}; configured {verb} {}",
+            self.sealed_under,
+            named(&self.configured)
+        )
+    }
+}
+
 /// Why a process must not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GuardError {
-    /// The canary, or what lies in the store, does not open under the configured keys.
-    #[error("the key does not match this store")]
-    WrongKey,
+    /// The sealed values of the store do not open under the configured keys, or the canary where there
+    /// are none.
+    #[error("the key does not match this store: {0}")]
+    WrongKey(Box<Mismatch>),
     /// The canary is under a key of the ring that opens nothing any more.
     #[error("the canary of this store is sealed under key {0}, which is marked as compromised")]
     Compromised(KeyId),
     /// There is no key, and the store holds sealed values.
-    #[error("no encryption key is configured")]
-    NoKey,
+    #[error("no encryption key is configured, and this store is sealed under {0}")]
+    NoKey(SealedUnder),
     /// Keys of users were asked for where records belong to no user.
     #[error("web sessions belong to no user: keys of users need a StateManager")]
     Userless,

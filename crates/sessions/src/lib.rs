@@ -39,8 +39,8 @@ mod window;
 
 #[cfg(feature = "actix-session")]
 pub use actix::ActixSessionStore;
-pub use canary::{Canary, CanaryState};
-pub use error::{GuardError, StateError};
+pub use canary::{Canary, CanaryState, GuardedRecords, Sample, SealedUnder};
+pub use error::{GuardError, Mismatch, StateError};
 pub use manager::StateManager;
 pub use options::{OnRefused, Options};
 pub use records::SealedRecords;

@@ -11,7 +11,7 @@ use waxseal_stores::{
     Change, Expiry, Lifetime, Outcome, RecordName, RecordPattern, RecordStore, Slot,
 };
 
-use crate::canary::{Canary, CanaryState, takes_no_writes};
+use crate::canary::{Canary, CanaryState, GuardedRecords, takes_no_writes};
 use crate::decoys::Decoys;
 use crate::error::{GuardError, StateError};
 use crate::options::{OnRefused, Options};
@@ -50,8 +50,8 @@ pub(crate) struct Found {
 impl SealedRecords {
     /// Checks the key against the store, and starts.
     ///
-    /// [`GuardError::WrongKey`] where what lies in the store was sealed under another key: then
-    /// nothing has been changed, and the process must not go on.
+    /// [`GuardError::WrongKey`] where the store was sealed under another key: then nothing has been
+    /// changed, and the process must not go on.
     pub async fn start(
         store: Arc<dyn RecordStore>,
         sealer: Sealer,
@@ -75,11 +75,15 @@ impl SealedRecords {
             Some(users) => canary.user_keys(users.clone()),
             None => canary,
         };
-        let patterns = std::slice::from_ref(&pattern);
+        let canary = match &options.ring {
+            Some(ring) => canary.ring(ring.clone()),
+            None => canary,
+        };
+        let guarded = [GuardedRecords::from(pattern.clone())];
         let state = if sealer.mode().seals() {
-            canary.check_or_create(&sealer, patterns).await?
+            canary.check_or_create(&sealer, &guarded).await?
         } else {
-            canary.check(&sealer, patterns).await?
+            canary.check(&sealer, &guarded).await?
         };
         if sealer.mode().seals() {
             info!("StateManager: Redis encryption enabled");
@@ -90,7 +94,13 @@ impl SealedRecords {
             let (version, sealing) = (ring.ring().version(), ring.keyring().current().sealing_id());
             info!("StateManager: keyring version {version}, sealing key {sealing}");
         }
-        let key_checked = state != CanaryState::Absent;
+        if let CanaryState::Differs(_) = state {
+            warn!(
+                "the canary of this store does not open, though its values do: find out which \
+                process has another key"
+            );
+        }
+        let key_checked = !matches!(state, CanaryState::Absent | CanaryState::Differs(_));
         if !key_checked && options.on_refused == OnRefused::Quarantine && sealer.mode().seals() {
             warn!("no canary could be written to the store: quarantine is switched off");
         }

@@ -1,6 +1,8 @@
 //! What can go wrong with a store, by culprit: who runs it, who configured the access to it, the
 //! caller, the file. What a server says is never passed on: its texts can hold arguments.
 
+use crate::redis::ConnectionFault;
+
 /// Why a store did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -12,6 +14,14 @@ pub enum StoreError {
         location: String,
         /// What happened, in a few words.
         cause: String,
+    },
+    /// There is no connection, and it is known why.
+    #[error("the store at {location} cannot be reached: {fault}")]
+    Connection {
+        /// Where it should be.
+        location: String,
+        /// Why.
+        fault: ConnectionFault,
     },
     /// It is there and not ready: loading its data, or busy with a script.
     #[error("the store is not ready ({code}): try again shortly")]
@@ -26,6 +36,8 @@ pub enum StoreError {
         code: String,
         /// What is needed.
         needs: &'static str,
+        /// The right that is missing, as the server's ACL writes it, where it is known.
+        right: Option<String>,
     },
     /// It takes no writes: a replica, or a server that cannot persist.
     #[error("the store takes no writes ({code}): {why}")]
@@ -78,6 +90,81 @@ impl StoreError {
     /// Whether the same call may succeed by itself a little later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::NotReady { .. })
+        matches!(
+            self,
+            Self::Unavailable { .. } | Self::Connection { .. } | Self::NotReady { .. }
+        )
     }
+
+    /// What is to be done about it, where that is known.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        let text = match self {
+            Self::Unavailable { .. } => {
+                "check REDIS_URL or --store, and that the server runs there"
+            }
+            Self::Connection { fault, .. } => fault.remedy(),
+            Self::NotReady { code } => not_ready(code),
+            Self::Denied { code, right, .. } => return Some(denied(code, right.as_deref())),
+            Self::ReadOnly { .. } => "nothing was lost; give the URL of a server that writes",
+            Self::Full { .. } => "make room (or raise maxmemory), then run the same command again",
+            Self::InUse { .. } => "stop the other process, or wait for it",
+            Self::Damaged { .. } => "restore the file from a backup, or give another path",
+            Self::Other { code } => match code.as_str() {
+                NO_DATABASE => {
+                    "the number behind the last / of the URL (or db=) names the database: a server has 0 to \
+                     15, unless its setting databases says otherwise"
+                }
+                PROTECTED => {
+                    "the server takes connections from its own machine alone (protected-mode): give it a \
+                     password, and that to the URL"
+                }
+                _ => return None,
+            },
+            Self::WrongType | Self::Cluster { .. } => return None,
+        };
+        Some(text.to_owned())
+    }
+}
+
+/// The server has no database of this number.
+pub(crate) const NO_DATABASE: &str = "no such database";
+/// The server has as many clients as it takes.
+pub(crate) const MAX_CLIENTS: &str = "max number of clients reached";
+/// The server takes no connections from other machines.
+const PROTECTED: &str = "DENIED";
+
+fn not_ready(code: &str) -> &'static str {
+    match code {
+        "BUSY" => "a script keeps the server busy: wait, or SCRIPT KILL",
+        "MASTERDOWN" => "the server is a replica without its primary: give the URL of the primary",
+        MAX_CLIENTS => "close connections to the server, or raise its maxclients",
+        _ => "wait until the server has loaded its data",
+    }
+}
+
+fn denied(code: &str, right: Option<&str>) -> String {
+    let text = match (code, right) {
+        ("NOAUTH", _) => {
+            "put the password into the URL: redis://:PASSWORD@HOST:PORT, or redis://USER:PASSWORD@HOST:PORT; \
+             in REDIS_URL, or in the file that REDIS_URL_FILE names"
+        }
+        ("WRONGPASS", _) => {
+            "check user and password in the URL: redis://USER:PASSWORD@HOST:PORT, without a user \
+             redis://:PASSWORD@HOST:PORT; characters such as @ / : # are written %40 %2F %3A %23"
+        }
+        ("NOPASS", _) => "take the password out of the URL, or set requirepass at the server",
+        ("NOPERM", Some(right)) => {
+            return format!(
+                "give the user of the URL this right: ACL SETUSER USER {right}; docs/operations.md lists all that \
+                 it needs"
+            );
+        }
+        ("NOPERM", None) => {
+            "docs/operations.md lists the rights that Waxseal's user needs; ACL LOG 1 at the server tells \
+             which is missing"
+        }
+        _ => "give this user the right to read and write the file and its directory",
+    };
+    text.to_owned()
 }

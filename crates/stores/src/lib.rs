@@ -27,6 +27,6 @@ pub use memory::MemoryStore;
 pub use neighbors::{Matches, Neighbor, Neighbors};
 pub use pattern::{PatternError, RecordPattern};
 pub use record::{Cursor, Expiry, Held, Lifetime, Page, RecordName, Slot, SlotPage};
-pub use redis::{RedisOptions, RedisStore};
+pub use redis::{ConnectionFault, RedisOptions, RedisStore};
 pub use store::{Change, Move, Moved, Outcome, RecordStore, Status};
 pub use url::{RedisEntrance, RedisUrl, StoreUrl, UrlError};

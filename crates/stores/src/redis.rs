@@ -5,10 +5,13 @@
 
 mod changes;
 mod connection;
+mod fault;
 mod lifetimes;
 mod neighbors;
 mod reply;
+mod right;
 mod scripts;
+mod speech;
 mod wire;
 
 use std::sync::atomic::AtomicBool;
@@ -20,6 +23,7 @@ use tokio::sync::OnceCell;
 
 use self::connection::Link;
 pub use self::connection::RedisOptions;
+pub use self::fault::ConnectionFault;
 use self::reply::unexpected;
 use self::scripts::Scripts;
 use crate::error::StoreError;
@@ -59,7 +63,7 @@ impl RedisStore {
     /// Connects, and checks that the server answers.
     pub async fn connect(url: &RedisUrl, options: RedisOptions) -> Result<Self, StoreError> {
         let store = Self::lazy(url, options)?;
-        store.link.ping().await?;
+        speech::explained(url, store.link.ping()).await?;
         Ok(store)
     }
 

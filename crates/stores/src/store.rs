@@ -15,8 +15,9 @@ use crate::record::{Cursor, Expiry, Held, Lifetime, Page, RecordName, Slot, Slot
 /// - A record that has expired is absent for every method.
 /// - An operation that returns an error may or may not have been carried out, but never half: a
 ///   single change is atomic. In a call with several changes each is atomic by itself.
-/// - A store that cannot be reached answers [`StoreError::Unavailable`] within a bounded time. It
-///   reconnects by itself: a later call succeeds once the store is back.
+/// - A store that cannot be reached answers [`StoreError::Unavailable`] or, where it is known why,
+///   [`StoreError::Connection`] within a bounded time. It reconnects by itself: a later call
+///   succeeds once the store is back.
 /// - No error holds a value, a credential or a whole record name.
 #[async_trait]
 pub trait RecordStore: Send + Sync {

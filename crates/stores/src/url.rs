@@ -67,6 +67,9 @@ pub enum UrlError {
     /// A kind of store that this version does not have.
     #[error("this version has no store for {0} URLs")]
     Unsupported(&'static str),
+    /// It names files for TLS, and asks for none.
+    #[error("the store URL cannot be read: ca, cert and key are for TLS, and redis:// is without")]
+    NoTls,
     /// Something else is wrong with it.
     #[error("the store URL cannot be read: {0}")]
     Invalid(&'static str),
@@ -171,6 +174,7 @@ fn tcp(text: &str, tls: bool) -> Result<RedisUrl, UrlError> {
             "ca" if tls => &mut files.ca,
             "cert" if tls => &mut files.cert,
             "key" if tls => &mut files.key,
+            "ca" | "cert" | "key" => return Err(UrlError::NoTls),
             _ => {
                 return Err(UrlError::Invalid(
                     "its query has other words than ca, cert and key",
@@ -281,6 +285,7 @@ mod tests {
             "unix:r.sock",
             "redis://h?password=secret",
             "rediss://h#insecure",
+            "redis://u:secret@h?ca=secret",
             "unix:/r.sock?password=secret",
             "unix:/r.sock?db=secret",
             "rediss://h?cert=/c.pem",

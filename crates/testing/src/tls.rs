@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose,
+    KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 
 /// The PEM files of one authority.
@@ -39,6 +39,37 @@ impl Certificates {
         fs::write(made.client_certificate(), client.0).expect("write the client's certificate");
         fs::write(made.client_key(), client.1).expect("write the client's key");
         made
+    }
+
+    /// Makes a server certificate that signed itself, as `openssl req -x509` does, and its key: one of an
+    /// authority unless told, for these names, valid until the end of this year.
+    ///
+    /// # Panics
+    ///
+    /// When the folder cannot be written.
+    #[must_use]
+    pub fn self_signed(&self, names: &[&str], is_ca: bool, until: i32) -> (PathBuf, PathBuf) {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let mut params = CertificateParams::new(names).expect("the names are valid");
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "Waxseal test server");
+        params.is_ca = match is_ca {
+            true => IsCa::Ca(BasicConstraints::Unconstrained),
+            false => IsCa::ExplicitNoCa,
+        };
+        params.not_before = date_time_ymd(2000, 1, 1);
+        params.not_after = date_time_ymd(until, 12, 31);
+        let key = KeyPair::generate().expect("generate a key");
+        let certificate = params.self_signed(&key).expect("sign a certificate");
+        let path = |kind: &str| {
+            let name = format!("self-signed-{is_ca}-{until}.{kind}");
+            self.folder.join(name)
+        };
+        let paths = (path("pem"), path("key"));
+        fs::write(&paths.0, certificate.pem()).expect("write a certificate");
+        fs::write(&paths.1, key.serialize_pem()).expect("write its key");
+        paths
     }
 
     /// The certificate of the authority itself.

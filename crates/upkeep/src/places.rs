@@ -5,7 +5,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use waxseal_keys::{Paper, Place, PlaceError, UserChange, UserKeyError, UserKeyPlace};
-use waxseal_stores::{Change, Expiry, Held, Outcome, RecordName, RecordStore, Slot, StoreError};
+use waxseal_stores::{
+    Change, Cursor, Expiry, Held, Outcome, RecordName, RecordPattern, RecordStore, Slot, StoreError,
+};
+
+/// The names of the records that hold users' keys.
+const USERS: &str = "waxseal:user:*";
+/// How far these are looked for among other records, where any will do.
+const SAMPLE_PAGES: usize = 10;
+const SAMPLE_PAGE: usize = 1000;
 
 /// A keyring that lies in records of a store.
 pub struct RecordPlace {
@@ -129,5 +137,30 @@ impl UserKeyPlace for RecordUserKeys {
         let outcomes = self.store.replace_if_unchanged(&changes).await;
         let outcomes = outcomes.map_err(|error| self.failure(&error))?;
         Ok(outcomes.iter().map(|it| *it == Outcome::Done).collect())
+    }
+
+    async fn sample(&self, count: usize) -> Result<Vec<(String, Vec<u8>)>, UserKeyError> {
+        let failure = |error: &StoreError| self.failure(error);
+        let pattern = RecordPattern::of_own(USERS).map_err(|_| failure(&StoreError::WrongType))?;
+        let (mut found, mut cursor) = (Vec::new(), Cursor::start());
+        for _ in 0..SAMPLE_PAGES {
+            let page = self.store.scan(&pattern, &cursor, SAMPLE_PAGE).await;
+            let page = page.map_err(|error| failure(&error))?;
+            let mut names = page.names;
+            names.retain(|name| pattern.matches(name.as_bytes()));
+            names.truncate(count.saturating_sub(found.len()));
+            let held = self.store.read(&names).await;
+            for (name, held) in names.iter().zip(held.map_err(|error| failure(&error))?) {
+                if let Some(Held::String(stored)) = held {
+                    let name = String::from_utf8_lossy(name.as_bytes());
+                    found.push((name.into_owned(), stored));
+                }
+            }
+            match page.next {
+                Some(next) if found.len() < count => cursor = next,
+                _ => break,
+            }
+        }
+        Ok(found)
     }
 }

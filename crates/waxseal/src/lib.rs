@@ -125,22 +125,22 @@ pub use waxseal_keys as keys;
 pub use waxseal_upkeep as upkeep;
 
 pub use waxseal_core::{
-    Binding, Defect, Flags, Form, Format, Header, KeyError, KeyId, KeyRole, KeyUsage, Keyring,
-    KeyringError, Mode, NameMask, OpenError, Opened, PlainValues, ResealError, Resealed, SealError,
-    Sealer, SecretKey, Shape, SharedKeyring, UnknownWord, UserKey,
+    Binding, Defect, Flags, Form, Format, Header, KeyError, KeyFlaw, KeyId, KeyRole, KeyUsage,
+    Keyring, KeyringError, Mode, NameMask, OpenError, Opened, PlainValues, ResealError, Resealed,
+    SealError, Sealer, SecretKey, Shape, SharedKeyring, UnknownWord, UserKey,
 };
 #[cfg(feature = "actix-session")]
 pub use waxseal_sessions::ActixSessionStore;
 #[cfg(feature = "tower-sessions")]
 pub use waxseal_sessions::TowerSessionStore;
 pub use waxseal_sessions::{
-    Canary, CanaryState, GuardError, OnRefused, Options, SealedRecords, StateError, StateManager,
-    quarantine,
+    Canary, CanaryState, GuardError, GuardedRecords, Mismatch, OnRefused, Options, Sample,
+    SealedRecords, SealedUnder, StateError, StateManager, quarantine,
 };
 pub use waxseal_stores::{
-    Clock, Cursor, EmbeddedStore, Expiry, Lifetime, Matches, MemoryStore, Neighbor, Neighbors,
-    RecordName, RecordPattern, RecordStore, RedisOptions, RedisStore, Slot, StoreError, StoreUrl,
-    UrlError,
+    Clock, ConnectionFault, Cursor, EmbeddedStore, Expiry, Lifetime, Matches, MemoryStore,
+    Neighbor, Neighbors, RecordName, RecordPattern, RecordStore, RedisOptions, RedisStore, Slot,
+    StoreError, StoreUrl, UrlError,
 };
 /// Passes over all records: migrate, rotate, decrypt, audit.
 pub use waxseal_sweep as sweep;

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use waxseal_core::{KeyId, Mode};
+use waxseal_sessions::CanaryState;
 use waxseal_stores::RecordStore;
 use waxseal_sweep::{Audit, Class, Position, Stop, Sweep, SweepOptions};
 
@@ -31,7 +32,8 @@ pub(crate) async fn after_rotation(
         });
         return Ok(());
     }
-    setup.canary(store).renew(&setup.any_sealer()).await?;
+    let found = setup.canary(store).renew(&setup.any_sealer()).await?;
+    tell_left(found);
     Ok(())
 }
 
@@ -44,8 +46,17 @@ pub(crate) async fn after_decryption(
         output::complain("warning", "other protected records are still sealed");
         return Ok(());
     }
-    setup.canary(store).remove(&setup.any_sealer()).await?;
+    let found = setup.canary(store).remove(&setup.any_sealer()).await?;
+    tell_left(found);
     Ok(())
+}
+
+/// Tells of a canary that is not of these keys, and stays.
+fn tell_left(found: CanaryState) {
+    if let CanaryState::Differs(_) = found {
+        output::complain("warning", "the canary of another key was left");
+        output::advise("where no process has that key any more: redis-cli DEL waxseal:canary");
+    }
 }
 
 /// How many values are under such a key (`None`: that of a user) among the records that are protected

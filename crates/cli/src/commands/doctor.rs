@@ -2,6 +2,7 @@
 //! about it. It writes nothing to the store, and goes on after a problem as far as it can.
 
 mod format;
+mod guard;
 mod host;
 mod keyring;
 mod reach;
@@ -13,7 +14,7 @@ use waxseal_page::status::Finding as Seen;
 use crate::args::Common;
 use crate::error::{Ended, Failure};
 use crate::output;
-use crate::setup::Setup;
+use crate::setup::{Setup, advise};
 
 /// How one check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -101,11 +102,11 @@ pub(crate) async fn run(common: &Common) -> Result<Ended, Failure> {
         Ok(mut setup) => {
             keyring::open(&mut setup, &mut findings).await;
             keyring::check(&setup, keyring::Ask::Custodians, &mut findings).await;
-            host::check_configuration(&setup, &mut findings);
+            host::check_configuration(&setup, &mut findings).await;
             format::check(&setup, &mut findings);
             store::check(&setup, &mut findings).await;
         }
-        Err(failure) => findings.failure("configuration", &failure),
+        Err(failure) => findings.failure("configuration", &advise(common, failure).await),
     }
     let problems = findings
         .0
@@ -131,7 +132,7 @@ pub(crate) async fn look_around(setup: &Setup) -> Vec<Seen> {
     let mut findings = Findings::default();
     host::check(&mut findings);
     keyring::check(setup, keyring::Ask::Nobody, &mut findings).await;
-    host::check_configuration(setup, &mut findings);
+    host::check_configuration(setup, &mut findings).await;
     format::check(setup, &mut findings);
     store::check(setup, &mut findings).await;
     let seen = |finding: Finding| Seen {

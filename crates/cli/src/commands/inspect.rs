@@ -37,7 +37,7 @@ struct ValueReport {
 }
 
 pub(crate) async fn run(setup: &Setup, args: &InspectArgs) -> Result<Ended, Failure> {
-    let protected = setup.protected(&args.name)?;
+    let protected = setup.protected_of(&args.name).await?;
     let store = setup.open_store().await?;
     let name = RecordName::from(args.name.as_str());
     let held = store
@@ -46,7 +46,7 @@ pub(crate) async fn run(setup: &Setup, args: &InspectArgs) -> Result<Ended, Fail
         .pop()
         .flatten();
     let Some(held) = held else {
-        return Err(Failure::failed("there is no such record"));
+        return Err(Failure::absent("there is no such record"));
     };
     let lifetime = store.lifetimes(std::slice::from_ref(&name)).await?.pop();
     let kind = held.kind().to_owned();

@@ -74,6 +74,9 @@ async fn begin(
         }
         if !said {
             output::complain("warning", failure.text());
+            if let Some(advice) = failure.advice() {
+                output::advise(advice);
+            }
             output::say("waxseal: waiting for it");
             said = true;
         }

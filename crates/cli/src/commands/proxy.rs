@@ -17,7 +17,7 @@ use waxseal_stores::{RedisUrl, StoreUrl};
 use waxseal_sweep::Stop;
 
 use crate::admin::RunningAdmin;
-use crate::args::{Common, ProxyArgs, SharingArg};
+use crate::args::{Common, ProxyArgs, SharingArg, check_host_port};
 use crate::audit_log::Service;
 use crate::descriptors::Shares;
 use crate::error::{Ended, Failure, no_key};
@@ -35,6 +35,9 @@ const RETRY: Duration = Duration::from_secs(1);
 /// More threads than this do not make it faster: a Redis server has one. Half of the processors are
 /// left to it and to the applications: what fewer threads do together costs less.
 pub(crate) const MOST_WORKERS: usize = 4;
+/// What --listen takes, and the port of examples.
+const LISTEN: &str = "HOST:PORT, tls://HOST:PORT or unix:/PATH";
+const PORT: u16 = 6380;
 
 pub(crate) async fn run(
     mut setup: Setup,
@@ -261,6 +264,9 @@ async fn wait_for_store(setup: &mut Setup, admin: Option<&RunningAdmin>) -> Resu
         }
         if !said {
             output::complain("warning", error.text());
+            if let Some(advice) = error.advice() {
+                output::advise(advice);
+            }
             output::say("waxseal: waiting for the store before taking clients");
             said = true;
         }
@@ -281,26 +287,20 @@ fn listeners(args: &ProxyArgs) -> Result<Vec<Listen>, Failure> {
 }
 
 fn listener(text: &str, unix_mode: Option<u32>) -> Result<Listen, Failure> {
-    let wrong = || {
-        Failure::usage("--listen takes HOST:PORT, tls://HOST:PORT or unix:/PATH")
-            .hint("for example --listen 127.0.0.1:6380")
-    };
     if let Some(path) = text.strip_prefix("unix:") {
         let path = path.strip_prefix("//").unwrap_or(path);
         return if path.starts_with('/') {
             Ok(Listen::Unix(path.into(), unix_mode))
         } else {
-            Err(wrong())
+            Err(Failure::usage(format!("--listen takes {LISTEN}"))
+                .hint("for example --listen unix:/run/waxseal/redis.sock"))
         };
     }
     let (tls, address) = match text.strip_prefix("tls://") {
         Some(address) => (true, address),
         None => (false, text),
     };
-    let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
-    if host.is_empty() || host.contains('/') || port.parse::<u16>().is_err() {
-        return Err(wrong());
-    }
+    check_host_port("--listen", LISTEN, address, PORT)?;
     Ok(if tls {
         Listen::Tls(address.to_owned())
     } else {

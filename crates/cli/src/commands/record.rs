@@ -14,7 +14,7 @@ use crate::output;
 use crate::setup::{Protected, Setup};
 
 pub(crate) async fn get(setup: &Setup, args: &GetArgs) -> Result<Ended, Failure> {
-    let protected = setup.protected(&args.name)?;
+    let protected = setup.protected_of(&args.name).await?;
     let store = setup.open_store().await?;
     setup.check_key(&store).await?;
     let name = RecordName::from(args.name.as_str());
@@ -28,7 +28,7 @@ pub(crate) async fn get(setup: &Setup, args: &GetArgs) -> Result<Ended, Failure>
         .mask()
         .show(protected.pattern.prefix(), name.as_bytes());
     let Some(stored) = stored else {
-        return Err(Failure::failed(format!(
+        return Err(Failure::absent(format!(
             "{shown}: there is no such record or field"
         )));
     };
@@ -48,7 +48,7 @@ pub(crate) async fn get(setup: &Setup, args: &GetArgs) -> Result<Ended, Failure>
 }
 
 pub(crate) async fn put(setup: &Setup, args: &PutArgs) -> Result<Ended, Failure> {
-    let protected = setup.protected(&args.name)?;
+    let protected = setup.protected_of(&args.name).await?;
     setup.keyring()?;
     let value = read_value()?;
     let prefix = protected.pattern.prefix();

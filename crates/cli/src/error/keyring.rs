@@ -111,12 +111,16 @@ impl From<CustodianError> for Failure {
                  generate makes one"
             }
             CustodianError::Secret { .. } => {
-                "it holds 64 hexadecimal characters: waxseal key generate makes them"
+                "it holds 64 hexadecimal characters, those that the keyring was made with; for a new keyring \
+                 waxseal key generate makes them"
             }
             CustodianError::File {
                 error: Unusable::Unreadable(ErrorKind::NotFound),
                 ..
-            } => "waxseal.toml or a URL names the file; waxseal key generate --file makes one",
+            } => {
+                "waxseal.toml or a URL names the file: bring back the one that the keyring was made with; for \
+                 a new keyring waxseal key generate --file makes one"
+            }
             CustodianError::File { path, error: cause } => {
                 let hint = secret_file_hint(*cause, &output::harmless(path));
                 return Self::usage(&error).hint(hint);

@@ -1,6 +1,7 @@
 //! Which records are protected and how: from flags and the configuration, checked.
 
 use waxseal_core::{Format, NameMask, PlainValues};
+use waxseal_sessions::GuardedRecords;
 use waxseal_stores::RecordPattern;
 
 use crate::config::{Config, Protect};
@@ -57,6 +58,15 @@ pub(super) fn protected(
         .iter()
         .map(|flag| from_flag(flag, &configured))
         .collect()
+}
+
+/// The same records, as the guard of the key looks at them.
+pub(super) fn guarded(protected: &[Protected]) -> Vec<GuardedRecords> {
+    let guarded = protected.iter().map(|it| GuardedRecords {
+        pattern: it.pattern.clone(),
+        plain: it.plain,
+    });
+    guarded.collect()
 }
 
 /// What a flag says. Records that the configuration names in other words (`wa:*` for `wa:{user}`) are

@@ -30,6 +30,7 @@ mod quarantine;
 mod reach;
 mod record;
 mod records;
+mod remedies;
 mod rotate;
 mod secret_files;
 mod signals;

@@ -91,10 +91,10 @@ fn get_says_what_is_not_there_and_what_is_of_another_type() {
     server.cli(&["SADD", "wa:set", "a"]);
     let program = Program::at(&server);
     let absent = "there is no such record or field";
-    program.run(&["get", NAME]).failed(2, absent);
+    program.run(&["get", NAME]).failed(1, absent);
     program
         .run(&["get", "wa:hash", "--field", "b"])
-        .failed(2, absent);
+        .failed(1, absent);
     assert_eq!(
         program
             .run(&["get", "wa:hash", "--field", "a"])
@@ -312,5 +312,5 @@ fn inspect_tells_of_fields_elements_and_types_that_cannot_be_sealed() {
     assert!(text("wa:set").contains("opening  values of this type cannot be sealed\n"));
     program
         .run(&["inspect", NAME])
-        .failed(2, "there is no such record");
+        .failed(1, "there is no such record");
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use waxseal_core::{Binding, Form, Format, Keyring, Mode, Sealer};
+use waxseal_core::{Binding, Form, Format, Keyring, Mode, Sealer, SecretKey};
 use waxseal_testing::{RedisServer, Reply, load_states, state_json, state_name};
 
 use crate::program::KEY;
@@ -119,4 +119,9 @@ pub(crate) fn expiries(server: &RedisServer) -> BTreeMap<Vec<u8>, Option<i64>> {
 /// A key as Node takes it.
 pub(crate) fn key_bytes(hex: &str) -> [u8; 32] {
     std::array::from_fn(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap())
+}
+
+/// How a key is named in texts.
+pub(crate) fn key_id(hex: &str) -> String {
+    SecretKey::from_hex(hex).ok().unwrap().id().to_string()
 }

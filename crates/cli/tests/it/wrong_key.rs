@@ -6,9 +6,10 @@ use waxseal_testing::node::{self, ClassicSeal};
 use waxseal_testing::{RedisServer, state_json, state_name};
 
 use crate::program::{KEY, OTHER_KEY, Program};
-use crate::records::{NAME, STATE, key_bytes, put, sealed, server_with_states};
+use crate::proxy::Proxy;
+use crate::records::{NAME, STATE, get, key_bytes, key_id, put, sealed, server_with_states};
 
-const REFUSED: &str = "error: the key does not match this store\nhint: nothing was changed";
+const REFUSED: &str = "error: the key does not match this store: it is sealed under ";
 
 /// Every command that opens or seals in a store, each with what it reads from stdin.
 const COMMANDS: [(&[&str], &str); 9] = [
@@ -29,8 +30,14 @@ fn assert_refused_by_all(server: &RedisServer) {
     let program = Program::at(server).keys(OTHER_KEY, "");
     for (command, input) in COMMANDS {
         let output = program.run_with(command, input.as_bytes());
+        let remedy = format!(
+            "; configured is key {}\nhint: nothing was changed",
+            key_id(OTHER_KEY)
+        );
         assert!(
-            output.status == 2 && output.stderr.contains(REFUSED),
+            output.status == 2
+                && output.stderr.contains(REFUSED)
+                && output.stderr.contains(&remedy),
             "{command:?}: {output:?}"
         );
         assert_eq!(server.snapshot(), before, "{command:?}");
@@ -126,13 +133,203 @@ fn no_key_at_all_is_refused_with_a_hint() {
     for (command, input) in COMMANDS {
         let output = program.run_with(command, input.as_bytes());
         assert_eq!(output.status, 64, "{command:?}: {}", output.stderr);
-        let text = "error: no encryption key is configured\n\
-                    hint: set REDIS_ENCRYPTION_KEY; waxseal key generate makes a key\n";
+        let text = format!(
+            "error: no encryption key is configured\nhint: set REDIS_ENCRYPTION_KEY; this store is \
+             sealed already, under key {}: find that key",
+            key_id(KEY)
+        );
         assert!(
-            output.stderr.ends_with(text),
+            output.stderr.contains(&text) && !output.stderr.contains("key generate"),
             "{command:?}: {}",
             output.stderr
         );
         assert_eq!(server.snapshot(), before, "{command:?}");
+    }
+}
+
+#[test]
+fn a_key_of_the_wrong_length_is_told_which_key_the_store_is_sealed_under() {
+    let server = server_with_states(3);
+    put(&server, NAME, STATE.as_bytes());
+    let short = Program::at(&server).keys(&KEY[1..], "");
+    let text = short.run(&["migrate"]).with_status(64).stderr;
+    assert!(
+        text.contains("characters: waxseal key generate makes them"),
+        "{text}"
+    );
+    Program::at(&server).run(&["migrate"]).done();
+    let proxy = ["proxy", "--protect", "wa:*", "--listen", "127.0.0.1:0"];
+    let commands = COMMANDS.iter().map(|(command, _)| *command);
+    for command in commands.chain([
+        &proxy[..],
+        &["seal"],
+        &["open"],
+        &["doctor"],
+        &["inspect", NAME],
+    ]) {
+        let output = short.run_with(command, b"");
+        let text = output.stderr.clone() + &String::from_utf8_lossy(&output.stdout);
+        let found = format!(
+            "this store is sealed already, under key {}: find that key",
+            key_id(KEY)
+        );
+        assert!(
+            text.contains("Invalid encryption key length (got 63 characters, a key has 64)")
+                && text.contains(&found)
+                && !text.contains("key generate"),
+            "{command:?}: {text}"
+        );
+    }
+    let none = Program::at(&server).without("REDIS_ENCRYPTION_KEY");
+    let text = none.run(&["doctor"]).with_status(1).text();
+    assert!(
+        text.contains("this store is sealed already") && !text.contains("key generate"),
+        "{text}"
+    );
+    let text = none
+        .env("ENABLE_REDIS_ENCRYPTION", "on")
+        .run(&proxy)
+        .with_status(64)
+        .stderr;
+    assert!(
+        text.contains("this store is sealed already") && !text.contains("key generate"),
+        "{text}"
+    );
+}
+
+#[test]
+fn where_the_store_cannot_be_asked_both_remedies_are_told() {
+    let program = Program::new().env("REDIS_URL", "redis://127.0.0.1:1");
+    let text = program.run(&["migrate"]).with_status(64).stderr;
+    assert!(
+        text.contains("find the key that sealed it") && text.contains("waxseal key generate"),
+        "{text}"
+    );
+    let file = Program::with_file().without("REDIS_ENCRYPTION_KEY");
+    let text = file.run(&["migrate"]).with_status(64).stderr;
+    assert!(
+        text.ends_with("waxseal key generate makes a key\n"),
+        "{text}"
+    );
+    assert!(!file.path("states.waxseal").exists());
+}
+
+#[test]
+fn after_a_flush_the_right_key_starts_all_the_same_and_seals_the_canary_again() {
+    let server = server_with_states(5);
+    put(&server, NAME, STATE.as_bytes());
+    let (right, wrong) = (
+        Program::at(&server),
+        Program::at(&server).keys(OTHER_KEY, ""),
+    );
+    let sealed_format = ["migrate", "--format", "sealed"];
+    right.run(&sealed_format).done();
+    // Whoever starts on the empty store is the first to seal a canary.
+    server.cli(&["FLUSHDB"]);
+    wrong.run(&["migrate"]).done();
+    for i in 0..5 {
+        let name = state_name(i);
+        let stored = sealed(KEY, Format::Sealed, &name, state_json(i).as_bytes());
+        put(&server, &name, &stored);
+    }
+    put(
+        &server,
+        NAME,
+        &sealed(KEY, Format::Sealed, NAME, STATE.as_bytes()),
+    );
+    let canary = || get(&server, "waxseal:canary").unwrap();
+    let foreign = canary();
+    let text = right.run(&["doctor"]).with_status(1).text();
+    assert!(
+        text.contains(&format!(
+            "canary         is sealed under key {}",
+            key_id(OTHER_KEY)
+        )),
+        "{text}"
+    );
+    let output = right.run(&["get", NAME]).done();
+    assert!(
+        output
+            .stderr
+            .contains("warning: the canary of this store is sealed under key")
+    );
+    assert_eq!((output.text().as_str(), canary()), (STATE, foreign.clone()));
+    let output = right.run(&sealed_format).done();
+    assert!(
+        output.stderr.contains("it was sealed again, under key"),
+        "{}",
+        output.stderr
+    );
+    assert_ne!(canary(), foreign);
+    assert_refused_by_all(&server);
+    // One that was evicted is sealed again as well.
+    server.cli(&["DEL", "waxseal:canary"]);
+    assert_refused_by_all(&server);
+    right.run(&sealed_format).done();
+    assert!(get(&server, "waxseal:canary").is_some());
+}
+
+#[test]
+fn envelopes_of_unknown_keys_beside_those_that_open_are_findings_of_doctor() {
+    let server = server_with_states(5);
+    put(&server, NAME, STATE.as_bytes());
+    let program = Program::at(&server);
+    program.run(&["migrate", "--format", "sealed"]).done();
+    put(
+        &server,
+        "wa:planted",
+        &sealed(OTHER_KEY, Format::Sealed, "wa:planted", b"{}"),
+    );
+    for canary in [true, false] {
+        if !canary {
+            server.cli(&["DEL", "waxseal:canary"]);
+        }
+        assert_eq!(program.run(&["get", NAME]).done().text(), STATE);
+        let text = program.run(&["doctor"]).with_status(1).text();
+        let found = format!(
+            "1 are under keys that are not configured ({})",
+            key_id(OTHER_KEY)
+        );
+        assert!(
+            text.contains("problem  foreign keys") && text.contains(&found),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_flush_through_a_proxy_shuts_out_the_other_key_and_not_the_right_one() {
+    let server = RedisServer::start();
+    let (right, wrong) = (
+        Program::at(&server),
+        Program::at(&server).keys(OTHER_KEY, ""),
+    );
+    for format in ["classic", "sealed"] {
+        let flags = ["--protect", "wa:*", "--format", format];
+        let proxy = Proxy::start_as(&right, &server, &flags);
+        let mut client = proxy.client();
+        client.cmd(&["FLUSHDB"]);
+        // With another key one starts on the empty store, and cannot once there are values.
+        Proxy::start_as(&wrong, &server, &flags).stop();
+        client.cmd(&["SET", NAME, STATE]);
+        client.cmd(&["SET", "wa:2", STATE]);
+        drop(client);
+        proxy.stop();
+        let proxy = Proxy::start_as(&right, &server, &flags);
+        assert!(
+            proxy.said().contains("it was sealed again, under key"),
+            "{}",
+            proxy.said()
+        );
+        let value = proxy.client().cmd(&["GET", NAME]).bytes();
+        assert_eq!(value.as_deref(), Some(STATE.as_bytes()));
+        proxy.stop();
+        for canary in [true, false] {
+            if !canary {
+                server.cli(&["DEL", "waxseal:canary"]);
+            }
+            let command = [&["proxy", "--listen", "127.0.0.1:0"][..], &flags].concat();
+            wrong.run(&command).failed(2, REFUSED);
+        }
     }
 }

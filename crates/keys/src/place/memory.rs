@@ -1,6 +1,7 @@
 //! The reference place, in memory: for tests and for what every other place is compared with.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -8,18 +9,24 @@ use async_trait::async_trait;
 use super::{Paper, Place};
 use crate::error::PlaceError;
 
-/// A place in memory. Can be told to be out of reach.
+/// A place in memory, which counts how often it was asked. Can be told to be out of reach.
 #[derive(Default)]
 pub struct MemoryPlace {
     papers: Mutex<BTreeMap<Paper, Vec<u8>>>,
-    out_of_reach: std::sync::atomic::AtomicBool,
+    out_of_reach: AtomicBool,
+    calls: AtomicUsize,
 }
 
 impl MemoryPlace {
     /// From now on every call answers that the place cannot be reached, or no more.
     pub fn set_out_of_reach(&self, out_of_reach: bool) {
-        self.out_of_reach
-            .store(out_of_reach, std::sync::atomic::Ordering::SeqCst);
+        self.out_of_reach.store(out_of_reach, Ordering::SeqCst);
+    }
+
+    /// How many calls there were: each would be a round trip.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
     }
 
     /// Puts a paper there, whatever was there; `None` takes it away.
@@ -35,7 +42,8 @@ impl MemoryPlace {
         &self,
         then: impl FnOnce(&mut BTreeMap<Paper, Vec<u8>>) -> T,
     ) -> Result<T, PlaceError> {
-        if self.out_of_reach.load(std::sync::atomic::Ordering::SeqCst) {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        if self.out_of_reach.load(Ordering::SeqCst) {
             return Err(PlaceError::Unavailable {
                 location: self.location(),
                 cause: "it is out of reach".to_owned(),

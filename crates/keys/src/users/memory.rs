@@ -87,4 +87,12 @@ impl UserKeyPlace for MemoryUserKeys {
             changes.iter().map(one).collect()
         })
     }
+
+    async fn sample(&self, count: usize) -> Result<Vec<(String, Vec<u8>)>, UserKeyError> {
+        self.with(|records| {
+            let some = records.iter().take(count);
+            some.map(|(name, stored)| (name.clone(), stored.clone()))
+                .collect()
+        })
+    }
 }

@@ -20,6 +20,12 @@ pub trait UserKeyPlace: Send + Sync {
 
     /// Writes each record that is still as expected (`None`: absent), and says for each whether it was.
     async fn replace(&self, changes: &[UserChange]) -> Result<Vec<bool>, UserKeyError>;
+
+    /// Some of the records, with their names, whoever they belong to: about `count`, in a bounded number
+    /// of round trips. A place that cannot list them has none to show.
+    async fn sample(&self, _count: usize) -> Result<Vec<(String, Vec<u8>)>, UserKeyError> {
+        Ok(Vec::new())
+    }
 }
 
 /// One record of a user's key to be written.

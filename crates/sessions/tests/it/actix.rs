@@ -331,7 +331,7 @@ async fn a_wrong_key_does_not_start() {
     let options = Options::default().prefix("sess:");
     let sealer = sealer(&OTHER_KEY, Mode::On, Format::Sealed);
     let refused = ActixSessionStore::start(connect(&server).await, sealer, options).await;
-    assert!(matches!(refused, Err(GuardError::WrongKey)));
+    assert!(matches!(refused, Err(GuardError::WrongKey(_))));
     assert_eq!(server.snapshot(), before);
 }
 

@@ -13,7 +13,7 @@ use waxseal_testing::{Client, RedisServer};
 use crate::rings::Shared;
 use crate::*;
 
-const CANARY: &str = "waxseal:canary";
+pub(crate) const CANARY: &str = "waxseal:canary";
 
 /// The key `KEY`, and what was sealed under `OTHER_KEY` opens as well.
 fn rotated() -> Sealer {
@@ -22,11 +22,15 @@ fn rotated() -> Sealer {
     Sealer::new(Arc::new(ring), Mode::On, Format::Sealed)
 }
 
-fn key_id(key: &[u8; 32]) -> waxseal_core::KeyId {
+pub(crate) fn key_id(key: &[u8; 32]) -> waxseal_core::KeyId {
     SecretKey::from_bytes(key).unwrap().id()
 }
 
-fn states_of(client: &mut Client, count: usize, stored: impl Fn(usize, &str) -> Vec<u8>) {
+pub(crate) fn states_of(
+    client: &mut Client,
+    count: usize,
+    stored: impl Fn(usize, &str) -> Vec<u8>,
+) {
     for index in 0..count {
         let name = format!("wa:52155000000{index:02}");
         put(client, &name, &stored(index, &name));
@@ -43,7 +47,15 @@ async fn assert_refused(server: &RedisServer) {
                 .await
                 .err()
                 .expect("refused");
-            assert_eq!(error.to_string(), "the key does not match this store");
+            let text = error.to_string();
+            assert!(
+                text.starts_with("the key does not match this store: "),
+                "{text}"
+            );
+            assert!(
+                text.ends_with(&format!("configured is key {}", key_id(&KEY))),
+                "{text}"
+            );
             assert_tells_nothing(&texts_of(&error));
         }
     }
@@ -171,7 +183,7 @@ async fn after_a_rotation_the_canary_opens_under_the_previous_key_until_it_is_re
 
     start(&server, usual_sealer()).await.unwrap();
     let old = start(&server, sealer(&OTHER_KEY, Mode::On, Format::Sealed)).await;
-    assert!(matches!(old, Err(GuardError::WrongKey)));
+    assert!(matches!(old, Err(GuardError::WrongKey(_))));
 }
 
 #[tokio::test]
@@ -218,7 +230,7 @@ async fn a_canary_that_was_damaged_replaced_or_moved_does_not_count() {
         put(&mut client, CANARY, &value);
         let before = server.snapshot();
         let refused = start(&server, usual_sealer()).await;
-        assert!(matches!(refused, Err(GuardError::WrongKey)));
+        assert!(matches!(refused, Err(GuardError::WrongKey(_))));
         assert_eq!(server.snapshot(), before);
     }
 }
@@ -231,7 +243,7 @@ async fn of_two_keys_at_once_only_one_starts() {
     let refused = [one.err(), other.err()];
     assert!(matches!(
         refused,
-        [None, Some(GuardError::WrongKey)] | [Some(GuardError::WrongKey), None]
+        [None, Some(GuardError::WrongKey(_))] | [Some(GuardError::WrongKey(_)), None]
     ));
     assert_eq!(server.snapshot().len(), 1);
 }
@@ -316,7 +328,7 @@ async fn without_a_key_nothing_starts_where_states_are_sealed() {
             .await
             .err()
             .expect("refused");
-        assert!(matches!(error, GuardError::NoKey), "{error:?}");
+        assert!(matches!(error, GuardError::NoKey(_)), "{error:?}");
     }
     start(&server, usual_sealer()).await.unwrap();
     assert_eq!(client.cmd(&["DEL", NAME]).int(), 1);
@@ -324,7 +336,7 @@ async fn without_a_key_nothing_starts_where_states_are_sealed() {
         .await
         .err()
         .expect("refused");
-    assert!(matches!(error, GuardError::NoKey), "{error:?}");
+    assert!(matches!(error, GuardError::NoKey(_)), "{error:?}");
 }
 
 /// Reads work, quarantine is off, and a write is a clear error; nothing is changed.
@@ -363,7 +375,7 @@ async fn assert_reads_only(server: &RedisServer, store: Arc<dyn RecordStore>, wr
     assert_eq!(server.snapshot(), before);
 }
 
-fn put_a_good_and_a_damaged_one(client: &mut Client) {
+pub(crate) fn put_a_good_and_a_damaged_one(client: &mut Client) {
     put(
         client,
         NAME,

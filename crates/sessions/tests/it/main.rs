@@ -22,6 +22,7 @@ mod metrics;
 mod outage;
 mod quarantine;
 mod rings;
+mod sealed_values;
 #[cfg(feature = "tower-sessions")]
 mod tower;
 mod users;

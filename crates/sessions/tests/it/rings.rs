@@ -37,7 +37,12 @@ fn custodian() -> Arc<LocalCustodian> {
 impl Shared {
     /// The first process: makes the ring. Its sealing key is `KEY`, adopted from the environment.
     pub(crate) async fn first(&self) -> Process {
-        let adopted = [SecretKey::from_bytes(&KEY).unwrap()];
+        self.first_with(&KEY).await
+    }
+
+    /// The same, with this sealing key.
+    pub(crate) async fn first_with(&self, key: &[u8; 32]) -> Process {
+        let adopted = [SecretKey::from_bytes(key).unwrap()];
         let custodians: [Arc<dyn Custodian>; 1] = [custodian()];
         let now = Clock::system().now_ms();
         let ring = Ring::create("test", Settings::default(), &custodians, &adopted, now);

@@ -303,9 +303,9 @@ async fn without_the_store_of_their_keys_states_of_users_are_errors_and_never_no
     let store = Arc::new(MemoryStore::default());
     let states = first.start(store.clone(), first.of_users()).await.unwrap();
     states.set(USER, &state("confirming")).await.unwrap();
+    shared.keys.set_out_of_reach(true);
     let others = another.start(store.clone(), another.of_users());
     let others = others.await.unwrap();
-    shared.keys.set_out_of_reach(true);
     let before = stored(&*store, USER).await;
     for _ in 0..10 {
         let error = others.get::<State>(USER).await.unwrap_err();
@@ -334,10 +334,12 @@ async fn where_only_users_keys_are_used_a_wrong_ring_does_not_start_without_a_ca
     states.set(USER, &state("confirming")).await.unwrap();
     let canary = RecordName::from("waxseal:canary");
     assert!(store.delete(&canary).await.unwrap());
-    // Another ring, which knows these users no better than their keys.
-    let wrong = Shared::default().first().await;
+    // Another ring, which did not seal the keys that are there.
+    let wrong = Shared::default();
+    wrong.keys.restore(shared.keys.backup());
+    let wrong = wrong.first_with(&OTHER_KEY).await;
     let refused = wrong.start(store.clone(), wrong.of_users()).await;
-    assert!(matches!(refused, Err(GuardError::WrongKey)));
+    assert!(matches!(refused, Err(GuardError::WrongKey(_))));
     assert_eq!(store.status().await.unwrap().records, 1);
     let another = shared.another().await;
     let states = another.start(store.clone(), another.of_users());
@@ -386,4 +388,22 @@ async fn web_sessions_do_not_start_with_keys_of_users() {
     ActixSessionStore::start(store, sealer(), follows)
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_ring_starts_without_a_canary_where_the_keys_of_its_users_were_evicted() {
+    let shared = Shared::default();
+    let process = shared.first().await;
+    let store = Arc::new(MemoryStore::default());
+    let states = process.start(store.clone(), process.of_users());
+    let states = states.await.unwrap();
+    states.set(USER, &state("confirming")).await.unwrap();
+    let canary = RecordName::from("waxseal:canary");
+    // All keys of users, and the canary: another user's value is all that is left of them.
+    assert!(store.delete(&canary).await.unwrap());
+    shared.keys.restore(Default::default());
+    let another = shared.another().await;
+    let states = another.start(store.clone(), another.of_users());
+    states.await.unwrap();
+    assert!(store.delete(&canary).await.is_ok_and(|there| there));
 }

@@ -128,6 +128,7 @@ fn explain_io(error: &io::Error, location: &str) -> StoreError {
         ErrorKind::PermissionDenied => StoreError::Denied {
             code: cause("EACCES"),
             needs: "the right to read and write the store file",
+            right: None,
         },
         ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly {
             code: cause("EROFS"),

@@ -10,8 +10,10 @@ use redis::{
     RedisError, TlsCertificates, Value,
 };
 
+use super::fault::ConnectionFault;
+use super::right::{missing_right, right_of};
 use super::wire::Wire;
-use crate::error::StoreError;
+use crate::error::{MAX_CLIENTS, NO_DATABASE, StoreError};
 use crate::url::{RedisUrl, TlsFiles};
 
 /// Time limits and retries of a Redis store.
@@ -97,7 +99,7 @@ impl Link {
         let answer = self.work.send(command).await;
         answer
             .and_then(Value::extract_error)
-            .map_err(|error| self.explain(&error))
+            .map_err(|error| self.explain_of(&error, command))
     }
 
     /// One command that waits behind no other work.
@@ -105,7 +107,7 @@ impl Link {
         let answer = self.aside.send(command).await;
         answer
             .and_then(Value::extract_error)
-            .map_err(|error| self.explain(&error))
+            .map_err(|error| self.explain_of(&error, command))
     }
 
     /// Many commands at once; an error of the server stands in its place among the answers.
@@ -150,6 +152,17 @@ impl Link {
 
     pub(crate) fn explain(&self, error: &RedisError) -> StoreError {
         explain(&self.location, error)
+    }
+
+    /// The same of one command: a right that the server does not name is that of the command.
+    fn explain_of(&self, error: &RedisError, command: &Cmd) -> StoreError {
+        match self.explain(error) {
+            StoreError::Denied { code, needs, right } if code == "NOPERM" => {
+                let right = missing_right(right, command);
+                StoreError::Denied { code, needs, right }
+            }
+            other => other,
+        }
     }
 }
 
@@ -205,9 +218,9 @@ fn choose_tls_provider() {
 
 fn certificates(location: &str, files: &TlsFiles) -> Result<TlsCertificates, StoreError> {
     let read = |path: &Path| {
-        std::fs::read(path).map_err(|error| StoreError::Unavailable {
+        std::fs::read(path).map_err(|error| StoreError::Connection {
             location: location.to_owned(),
-            cause: format!("cannot read {}: {error}", path.display()),
+            fault: ConnectionFault::File(format!("cannot read {}: {error}", path.display())),
         })
     };
     let client_tls = match (&files.cert, &files.key) {
@@ -234,6 +247,10 @@ fn explain(location: &str, error: &RedisError) -> StoreError {
     if error.is_timeout() {
         return unavailable("no answer in time".to_owned());
     }
+    if let Some(fault) = ConnectionFault::of(error, location.starts_with("unix:")) {
+        let location = location.to_owned();
+        return StoreError::Connection { location, fault };
+    }
     if error.is_connection_refusal() {
         return unavailable("the connection is refused".to_owned());
     }
@@ -241,7 +258,7 @@ fn explain(location: &str, error: &RedisError) -> StoreError {
         return answered(code, error.detail().unwrap_or_default());
     }
     match error.kind() {
-        redis::ErrorKind::AuthenticationFailed => denied("WRONGPASS"),
+        redis::ErrorKind::AuthenticationFailed => denied("WRONGPASS", None),
         redis::ErrorKind::Io if error.is_connection_dropped() => {
             unavailable("the connection was lost".to_owned())
         }
@@ -268,7 +285,8 @@ fn answered(code: &str, detail: &str) -> StoreError {
         _ => "of an unknown kind".to_owned(),
     };
     match code {
-        "NOAUTH" | "WRONGPASS" | "NOPERM" => denied(code),
+        "NOPERM" => denied(code, right_of(detail)),
+        "NOAUTH" | "WRONGPASS" | NO_PASSWORD_SET => denied(code, None),
         "READONLY" => StoreError::ReadOnly {
             code: word(),
             why: "it is a read-only replica: use its primary",
@@ -293,21 +311,27 @@ fn answered(code: &str, detail: &str) -> StoreError {
     }
 }
 
-const NO_DATABASE: &str = "no such database";
-const MAX_CLIENTS: &str = "max number of clients reached";
+/// The server has no password, and was given one.
+const NO_PASSWORD_SET: &str = "NOPASS";
 
 /// What a general error really is. Servers before 7.0 wrap errors inside a script so; and selecting
 /// a database while connecting loses the code.
 fn behind_general_error(detail: &str) -> Option<&'static str> {
     const INSIDE: [&str; 5] = ["OOM", "READONLY", "MISCONF", "NOREPLICAS", "NOPERM"];
-    const TEXTS: [(&str, &str); 7] = [
+    const TEXTS: [(&str, &str); 10] = [
         (
             "The user executing the script can't run this command",
             "NOPERM",
         ),
         ("ACL failure in script: ", "NOPERM"),
         ("has no permissions to run the 'select' command", "NOPERM"),
+        (
+            "can't access at least one of the keys mentioned in the command arguments",
+            "NOPERM",
+        ),
         ("Authentication required", "NOAUTH"),
+        ("without any password configured", NO_PASSWORD_SET),
+        ("invalid password", "WRONGPASS"),
         ("DB index is out of range", NO_DATABASE),
         ("SELECT is not allowed in cluster mode", "CLUSTERDOWN"),
         (MAX_CLIENTS, MAX_CLIENTS),
@@ -326,14 +350,43 @@ fn behind_general_error(detail: &str) -> Option<&'static str> {
         .find_map(|(word, found)| found.then_some(word))
 }
 
-fn denied(code: &str) -> StoreError {
+fn denied(code: &str, right: Option<String>) -> StoreError {
     let needs = match code {
         "NOAUTH" => "it wants a password",
         "WRONGPASS" => "user or password is wrong, or the user is disabled",
+        NO_PASSWORD_SET => "it has no password, and the URL has one",
         _ => "the user's ACL does not allow this command or this record name",
     };
     StoreError::Denied {
         code: code.to_owned(),
         needs,
+        right,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_a_login_are_told_apart_whatever_their_code() {
+        for (code, detail, told) in [
+            (
+                "ERR",
+                "AUTH <password> called without any password configured for the default user. Are you \
+                 sure your configuration is correct?",
+                NO_PASSWORD_SET,
+            ),
+            ("ERR", "invalid password", "WRONGPASS"),
+            ("WRONGPASS", "invalid username-password pair", "WRONGPASS"),
+            ("NOAUTH", "Authentication required.", "NOAUTH"),
+        ] {
+            match answered(code, detail) {
+                StoreError::Denied { code, .. } => assert_eq!(code, told),
+                other => panic!("{other:?}"),
+            }
+        }
+        let full = answered("ERR", "max number of clients reached");
+        assert!(matches!(full, StoreError::NotReady { .. }), "{full:?}");
     }
 }

@@ -65,7 +65,7 @@ fn has_swap() -> bool {
     fs::read_to_string("/proc/swaps").map_or(true, |swaps| swaps.lines().count() > 1)
 }
 
-pub(super) fn check_configuration(setup: &Setup, findings: &mut Findings) {
+pub(super) async fn check_configuration(setup: &Setup, findings: &mut Findings) {
     match &setup.config.path {
         Some(path) => {
             findings.ok("configuration", format!("{} read", path.display()));
@@ -79,7 +79,7 @@ pub(super) fn check_configuration(setup: &Setup, findings: &mut Findings) {
         findings.ok("environment", name.clone());
     }
     check_sources(setup, findings);
-    check_keys(setup, findings);
+    check_keys(setup, findings).await;
     match setup.mode {
         Mode::Off => findings.warn(
             "mode",
@@ -114,19 +114,19 @@ fn check_sources(setup: &Setup, findings: &mut Findings) {
     }
 }
 
-fn check_keys(setup: &Setup, findings: &mut Findings) {
-    let Ok(ring) = setup.keyring() else {
-        if setup.follows_ring() {
-            // What is wrong with it is told where it is looked at.
-            return;
+async fn check_keys(setup: &Setup, findings: &mut Findings) {
+    let ring = match setup.keyring() {
+        Ok(ring) => ring,
+        // What is wrong with it is told where it is looked at.
+        Err(_) if setup.follows_ring() => return,
+        Err(failure) => {
+            let failure = setup.advise(failure).await;
+            let advice = failure.advice().unwrap_or_default();
+            return match setup.mode {
+                Mode::Off => findings.warn("key", failure.text(), advice),
+                Mode::On | Mode::Required => findings.problem("key", failure.text(), advice),
+            };
         }
-        let advice = "waxseal key generate makes one; set it as REDIS_ENCRYPTION_KEY";
-        if setup.mode == Mode::Off {
-            findings.warn("key", "no encryption key is configured", advice);
-        } else {
-            findings.problem("key", "no encryption key is configured", advice);
-        }
-        return;
     };
     let previous = ring.usage().count().saturating_sub(1);
     let found = format!("{} seals; {previous} more only open", ring.sealing_id());

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use waxseal_core::{Mode, OpenError};
-use waxseal_sessions::CanaryState;
 use waxseal_stores::{Held, RecordName, RecordStore, Slot, Status, StoreUrl};
 
 use super::{Findings, reach};
@@ -50,12 +49,8 @@ pub(super) async fn check(setup: &Setup, findings: &mut Findings) {
         // What is wrong with the keyring was told; without it nothing can be opened.
         return;
     }
-    match setup.check_key(&store).await {
-        Ok(CanaryState::Opens(id)) => findings.ok("canary", format!("opens under key {id}")),
-        Ok(CanaryState::Created | CanaryState::Absent) => {
-            findings.ok("canary", "there is none yet; the first use makes one");
-        }
-        Err(failure) => return findings.failure("canary", &failure),
+    if let Err(failure) = super::guard::check(setup, &store, findings).await {
+        return findings.failure("canary", &failure);
     }
     let mut unmatched = Vec::new();
     for protected in &setup.protected {

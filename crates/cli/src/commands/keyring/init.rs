@@ -141,19 +141,22 @@ async fn sealed_under(
     store: &Arc<dyn RecordStore>,
     sealer: &Sealer,
 ) -> Result<bool, Failure> {
-    let patterns: Vec<_> = setup
-        .protected
-        .iter()
-        .map(|it| it.pattern.clone())
-        .collect();
-    let state = Canary::of(store.clone()).check(sealer, &patterns).await;
+    let guarded = setup.guarded();
+    let state = Canary::of(store.clone()).check(sealer, &guarded).await;
     match state {
-        Ok(CanaryState::Opens(_)) => return Ok(true),
+        Ok(CanaryState::Opens(_) | CanaryState::Repaired(_) | CanaryState::Differs(_)) => {
+            return Ok(true);
+        }
         Ok(CanaryState::Created | CanaryState::Absent) => {}
-        Err(GuardError::WrongKey | GuardError::NoKey) => {
-            return Err(Failure::failed(
-                "this store is sealed under keys that the environment does not hold",
-            )
+        Err(error @ (GuardError::WrongKey(_) | GuardError::NoKey(_))) => {
+            let under = match error {
+                GuardError::WrongKey(mismatch) => mismatch.sealed_under.to_string(),
+                GuardError::NoKey(under) => under.to_string(),
+                _ => String::new(),
+            };
+            return Err(Failure::failed(format!(
+                "this store is sealed under keys that the environment does not hold: {under}"
+            ))
             .hint(
                 "nothing was changed; set REDIS_ENCRYPTION_KEY (and \
                  REDIS_ENCRYPTION_PREVIOUS_KEYS) to its keys, and they are adopted; --fresh begins \

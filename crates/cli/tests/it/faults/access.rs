@@ -53,10 +53,11 @@ fn a_user_who_may_only_read_audits_and_gets_and_migrates_nothing() {
         let output = program
             .run(command)
             .failed(2, "error: the store refuses access (NOPERM)");
+        let stderr = &output.stderr;
         assert!(
-            output
-                .stderr
-                .contains("hint: docs/operations.md lists the rights")
+            stderr.contains("hint: give the user of the URL this right: ACL SETUSER USER +")
+                && stderr.contains("; docs/operations.md lists all that it needs"),
+            "{stderr}"
         );
         assert!(!output.stderr.contains("s3cret"));
     }

@@ -187,7 +187,10 @@ fn singles(watch: &Watch, program: &Program, redis: &RedisServer) {
             .done();
         watch
             .run(program, &[command, &format!("{number}:absent")])
-            .with_status(2);
+            .with_status(1);
+        // The record is there, behind the prefix that was left out.
+        let meant = watch.run(program, &[command, NUMBER]).with_status(64);
+        assert!(meant.stderr.contains("did you mean"), "{}", meant.stderr);
     }
     let sealed = watch.run_with(program, &["seal", "--record", &number], value().as_bytes());
     let sealed = sealed.done().stdout;

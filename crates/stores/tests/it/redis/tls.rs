@@ -1,14 +1,18 @@
 //! TLS that does not come about: whose certificate is not accepted, and what the operator reads.
 
-use waxseal_stores::StoreError;
+use waxseal_stores::{ConnectionFault, StoreError};
 use waxseal_testing::{Certificates, RedisServer};
 
 use super::refusal;
 
 /// What the operator reads, in lower case. Nothing but an unreachable store will do.
 async fn cause(url: &str) -> String {
+    fault(url).await.to_string().to_lowercase()
+}
+
+async fn fault(url: &str) -> ConnectionFault {
     match refusal(url).await {
-        StoreError::Unavailable { cause, .. } => cause.to_lowercase(),
+        StoreError::Connection { fault, .. } => fault,
         other => panic!("{other:?}"),
     }
 }
@@ -71,13 +75,10 @@ async fn says_that_the_server_wants_a_client_certificate() {
 async fn tls_and_plain_text_do_not_understand_each_other() {
     let server = RedisServer::builder().tls().start();
     let ca = server.ca_path();
-    cause(&format!("redis://127.0.0.1:{}", server.tls_port())).await;
-    cause(&format!(
-        "rediss://127.0.0.1:{}?ca={}",
-        server.port(),
-        ca.display()
-    ))
-    .await;
+    let plain = format!("redis://127.0.0.1:{}", server.tls_port());
+    assert_eq!(fault(&plain).await, ConnectionFault::OnlyTls);
+    let tls = format!("rediss://127.0.0.1:{}?ca={}", server.port(), ca.display());
+    assert_eq!(fault(&tls).await, ConnectionFault::NotTls);
 }
 
 #[tokio::test]

@@ -101,9 +101,13 @@ async fn ask(setup: &Setup, backup: &Backup) -> Result<Store, Failure> {
     };
     let (location, keyring) = (store.location(), Arc::new(backup.ring().keyring()?));
     let sealer = Sealer::new(keyring, Mode::On, Format::Sealed);
-    match Canary::of(store).check(&sealer, &[]).await {
+    match Canary::of(store).check(&sealer, &setup.guarded()).await {
         Ok(CanaryState::Opens(key)) => {
             let text = format!("the canary of {location} opens under key {key}");
+            told(Fits::Opens, text)
+        }
+        Ok(CanaryState::Differs(_) | CanaryState::Repaired(_)) => {
+            let text = format!("the canary of {location} does not open, and its values do");
             told(Fits::Opens, text)
         }
         Ok(CanaryState::Created | CanaryState::Absent) => {
@@ -114,8 +118,11 @@ async fn ask(setup: &Setup, backup: &Backup) -> Result<Store, Failure> {
             let text = format!("the canary of {location} is under key {key}, which is compromised");
             told(Fits::Opens, text)
         }
-        Err(GuardError::WrongKey | GuardError::NoKey) => {
-            let text = format!("the canary of {location} does not open with these keys");
+        Err(GuardError::WrongKey(mismatch)) => {
+            let under = mismatch.sealed_under;
+            let text = format!(
+                "the canary of {location} does not open with these keys: it is under {under}"
+            );
             told(Fits::Differs, text)
         }
         Err(error) => told(Fits::Unknown, format!("not asked: {error}")),

@@ -1,0 +1,61 @@
+//! Checks of the key against the store: what the canary says, and what the sealed values say.
+
+use std::sync::Arc;
+
+use waxseal_sessions::{CanaryState, Sample};
+use waxseal_stores::RecordStore;
+
+use super::Findings;
+use crate::error::Failure;
+use crate::setup::Setup;
+
+const CHECK: &str = "canary";
+
+/// An error where the key is not that of the store: then nothing more can be opened.
+pub(super) async fn check(
+    setup: &Setup,
+    store: &Arc<dyn RecordStore>,
+    findings: &mut Findings,
+) -> Result<(), Failure> {
+    match setup.compare_key(store).await? {
+        CanaryState::Opens(id) => findings.ok(CHECK, format!("opens under key {id}")),
+        CanaryState::Created | CanaryState::Repaired(_) | CanaryState::Absent => {
+            findings.ok(CHECK, "there is none yet; the first use makes one");
+        }
+        CanaryState::Differs(of) => {
+            let found = match of {
+                Some(id) => {
+                    format!("is sealed under key {id}, and the values open under other keys")
+                }
+                None => "does not open, and the values do".to_owned(),
+            };
+            let advice = "find out which process has another key; the next start of a proxy, or \
+                          waxseal rotate, seals the canary again where most values open";
+            findings.problem(CHECK, found, advice);
+        }
+    }
+    check_foreign(&setup.survey(store).await?, findings);
+    Ok(())
+}
+
+/// Values under unknown keys stop no start while others open, so they are told here.
+fn check_foreign(sample: &Sample, findings: &mut Findings) {
+    let count = sample.under_unknown_keys();
+    if count == 0 {
+        return;
+    }
+    let keys: Vec<_> = sample
+        .unknown
+        .keys()
+        .take(4)
+        .map(ToString::to_string)
+        .collect();
+    let found = format!(
+        "of a sample {} open and {count} are under keys that are not configured ({})",
+        sample.opened,
+        keys.join(", ")
+    );
+    let advice = "a process with another key wrote them, or somebody planted them; waxseal audit counts \
+                  them by key";
+    findings.problem("foreign keys", found, advice);
+}

@@ -1,0 +1,108 @@
+//! Advice where a key is missing or cannot be used. A new key is the remedy only for a store that is not
+//! sealed yet; where it is, the key that sealed it has to be found, so the store is asked first.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use waxseal_sessions::{Canary, GuardedRecords, SealedUnder};
+use waxseal_stores::{RecordStore, RedisOptions, RedisStore, StoreUrl};
+
+use super::protected::{guarded, protected};
+use super::{Setup, open_store};
+use crate::args::Common;
+use crate::config::Config;
+use crate::environment::Environment;
+use crate::error::Failure;
+
+/// Who has no key waits no longer than this for advice.
+const ADVICE_TIMEOUT: Duration = Duration::from_secs(5);
+/// One attempt: that the store cannot be reached is no news here.
+const OPTIONS: RedisOptions = RedisOptions {
+    connect_timeout: Duration::from_secs(2),
+    response_timeout: Duration::from_secs(2),
+    retries: 0,
+    first_pause: Duration::ZERO,
+};
+
+/// What the store says about its keys, without any.
+enum Answer {
+    Sealed(SealedUnder),
+    NotSealed,
+    Unknown,
+}
+
+/// The failure of a command that has no usable key, with the advice that fits the store.
+pub(crate) async fn advise(common: &Common, failure: Failure) -> Failure {
+    if failure.about_key().is_none() {
+        return failure;
+    }
+    let answer = match configured(common) {
+        Some((url, records)) => ask(&url, &records).await,
+        None => Answer::Unknown,
+    };
+    advice(failure, &answer)
+}
+
+impl Setup {
+    /// The same, for what is configured.
+    pub(crate) async fn advise(&self, failure: Failure) -> Failure {
+        if failure.about_key().is_none() {
+            return failure;
+        }
+        let answer = ask(&self.url, &self.guarded()).await;
+        advice(failure, &answer)
+    }
+}
+
+/// What to do about the key of a store that is sealed already.
+pub(crate) fn sealed_already(under: &SealedUnder) -> String {
+    format!(
+        "this store is sealed already, under {under}: find that key, and set REDIS_ENCRYPTION_KEY to it or \
+         name the keyring that holds it; a new key would open nothing here"
+    )
+}
+
+fn advice(failure: Failure, answer: &Answer) -> Failure {
+    let Some(what) = failure.about_key() else {
+        return failure;
+    };
+    match answer {
+        Answer::Sealed(under) => {
+            let text = sealed_already(under);
+            failure.hint(format!("{what}; {text}"))
+        }
+        Answer::NotSealed => failure,
+        Answer::Unknown => failure.hint(format!(
+            "{what}; the store could not be asked: where it is sealed already, find the key that sealed it; \
+             only for a store that is not, waxseal key generate makes one"
+        )),
+    }
+}
+
+/// The store and its protected records, as far as they can be told where the keys cannot be read.
+fn configured(common: &Common) -> Option<(StoreUrl, Vec<GuardedRecords>)> {
+    let environment = Environment::read(common.env_file.as_deref()).ok()?;
+    let config = Config::read(common.config.as_deref()).ok()?;
+    let url = Setup::url(common, &environment, &config).ok()?;
+    let records = protected(&common.protect, &config, true).ok()?;
+    Some((url, guarded(&records)))
+}
+
+async fn ask(url: &StoreUrl, records: &[GuardedRecords]) -> Answer {
+    let asked = async {
+        let store: Arc<dyn RecordStore> = match url {
+            StoreUrl::Redis(url) => Arc::new(RedisStore::lazy(url, OPTIONS).ok()?),
+            StoreUrl::File(path) if !path.exists() => return None,
+            StoreUrl::File(_) => open_store(url).await.ok()?,
+        };
+        Canary::of(store).sealed_under(records).await.ok()
+    };
+    match timeout(ADVICE_TIMEOUT, asked).await {
+        Ok(Some(Some(under))) => Answer::Sealed(under),
+        Ok(Some(None)) => Answer::NotSealed,
+        // A file that is not there yet is not sealed.
+        Ok(None) if matches!(url, StoreUrl::File(path) if !path.exists()) => Answer::NotSealed,
+        Ok(None) | Err(_) => Answer::Unknown,
+    }
+}

@@ -1,0 +1,386 @@
+//! A sample of the sealed values of a store, opened: what they say about the key.
+//!
+//! One value that does not open says little, whatever it is: it may be damaged, or planted. Values that
+//! do open say everything, so the sample ends with the first of them unless all are to be counted.
+//! What follows from it is decided in `canary`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use waxseal_core::{Binding, Form, KeyId, OpenError, PlainValues, Sealer, Shape};
+use waxseal_keys::{LiveRing, UserKeyError, UserKeys};
+use waxseal_stores::{Cursor, Held, RecordName, RecordPattern, RecordStore, Slot};
+
+use crate::error::GuardError;
+
+/// Names asked for at once.
+const PAGE: usize = 1000;
+/// Values read at once, at most. The first are read one by one: they may be large, and mostly the
+/// first is enough.
+const MAX_GROUP: usize = 8;
+/// Slots of a hash or list that are looked at.
+const MAX_SLOTS: usize = 5;
+/// Sealed values of one pattern that are enough, if one of them opened.
+const MAX_SEALED: usize = 20;
+/// Bytes of values of one pattern that are read before the sample ends.
+const MAX_BYTES: usize = 64 << 20;
+/// Pages of one pattern, however many patterns there are.
+const MIN_PAGES: usize = 4;
+/// Keys that are named in a text.
+const MAX_NAMED: usize = 4;
+
+/// Records that are protected alike, as far as a sample must know them.
+#[derive(Clone, Debug)]
+pub struct GuardedRecords {
+    /// Which records.
+    pub pattern: RecordPattern,
+    /// What their plain values look like. Where that is anything, Base64 that does not open is no
+    /// classic value under another key.
+    pub plain: PlainValues,
+}
+
+impl From<RecordPattern> for GuardedRecords {
+    /// Records whose plain values are JSON.
+    fn from(pattern: RecordPattern) -> Self {
+        Self {
+            pattern,
+            plain: PlainValues::Json,
+        }
+    }
+}
+
+/// What a sample of values said about the key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// Values that opened, or are under a key that the ring knows.
+    pub opened: usize,
+    /// Values that are not sealed.
+    pub plain: usize,
+    /// Values in what looks like the classic format, which no key opened. That format names no key.
+    pub classic: usize,
+    /// Values that are broken. They say nothing.
+    pub unreadable: usize,
+    /// Values under the key of a user that is not there: evicted, or erased. They say nothing.
+    pub without_user_key: usize,
+    /// Values under keys that are not configured.
+    pub unknown: BTreeMap<KeyId, usize>,
+    /// Values under keys of users, where no keyring is configured that could have sealed them.
+    pub of_users: usize,
+}
+
+/// The keys that the sealed values of a store are under, as far as they are not configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SealedUnder {
+    /// The keys that values and the canary name, the most frequent first.
+    pub keys: Vec<KeyId>,
+    /// Whether there are sealed values that name no key of a keyring: classic ones, or under keys of
+    /// users.
+    pub unnamed: bool,
+}
+
+impl Sample {
+    /// How many values are under keys that are not configured.
+    #[must_use]
+    pub fn under_unknown_keys(&self) -> usize {
+        self.unknown.values().sum::<usize>() + self.of_users
+    }
+
+    fn sealed(&self) -> usize {
+        self.opened
+            + self.classic
+            + self.unreadable
+            + self.without_user_key
+            + self.under_unknown_keys()
+    }
+
+    fn values(&self) -> usize {
+        self.sealed() + self.plain
+    }
+
+    /// The keys that are not configured, and that of the canary, if that is one of them.
+    pub(super) fn sealed_under(&self, canary: Option<KeyId>) -> SealedUnder {
+        let mut counted: Vec<_> = self
+            .unknown
+            .iter()
+            .map(|(id, count)| (*id, *count))
+            .collect();
+        counted.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let mut keys: Vec<KeyId> = counted.into_iter().map(|(id, _)| id).collect();
+        keys.extend(canary.filter(|id| !self.unknown.contains_key(id)));
+        SealedUnder {
+            keys,
+            unnamed: self.classic + self.of_users > 0,
+        }
+    }
+}
+
+impl fmt::Display for SealedUnder {
+    /// As the end of "it is sealed under …".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.keys.is_empty() {
+            return f.write_str("a key that its values do not name");
+        }
+        f.write_str(&named(&self.keys))
+    }
+}
+
+/// Some keys, as a text names them.
+pub(crate) fn named(keys: &[KeyId]) -> String {
+    let shown: Vec<_> = keys.iter().take(MAX_NAMED).map(KeyId::to_string).collect();
+    let (word, list) = match shown.split_last() {
+        None => return "no key".to_owned(),
+        Some((only, [])) => return format!("key {only}"),
+        Some((last, others)) => ("keys", format!("{} and {last}", others.join(", "))),
+    };
+    match keys.len().saturating_sub(MAX_NAMED) {
+        0 => format!("{word} {list}"),
+        more => format!("{word} {}, and {more} more", shown.join(", ")),
+    }
+}
+
+/// How much of a store is looked at.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    /// Pages of all patterns together, about.
+    pub(super) pages: usize,
+    /// Values of one pattern.
+    pub(super) values: usize,
+    /// Whether the sample ends with the first value that opens.
+    pub(super) first: bool,
+}
+
+/// What a sample is taken with.
+pub(super) struct Sampler<'a> {
+    pub(super) store: &'a Arc<dyn RecordStore>,
+    pub(super) sealer: &'a Sealer,
+    pub(super) ring: Option<&'a LiveRing>,
+    pub(super) users: Option<&'a UserKeys>,
+    pub(super) bounds: Bounds,
+    /// Whether the ring was read again for a key that it lacks. Once is enough: many values under
+    /// many planted key ids would hold up a start for minutes.
+    pub(super) refreshed: AtomicBool,
+}
+
+impl Sampler<'_> {
+    /// Adds what the values of these records say. What was found before an error stays.
+    pub(super) async fn look(
+        &self,
+        records: &[GuardedRecords],
+        sample: &mut Sample,
+    ) -> Result<(), GuardError> {
+        let pages = (self.bounds.pages / records.len().max(1)).max(MIN_PAGES);
+        for of in records {
+            let mut part = Sample::default();
+            let looked = self.pattern(of, pages, &mut part).await;
+            sample.add(part);
+            looked?;
+            if self.bounds.first && sample.opened > 0 {
+                break;
+            }
+        }
+        if sample.opened == 0 && sample.without_user_key > 0 {
+            self.user_records(sample).await?;
+        }
+        Ok(())
+    }
+
+    /// Values of users say nothing where their keys are gone. The keys of other users do: the ring
+    /// sealed them.
+    async fn user_records(&self, sample: &mut Sample) -> Result<(), GuardError> {
+        let Some(users) = self.users else {
+            return Ok(());
+        };
+        for opened in users.sample(MAX_SEALED).await? {
+            match opened {
+                Ok(()) | Err(OpenError::Compromised { .. }) => sample.opened += 1,
+                Err(OpenError::UnknownKey { id }) => self.unknown(id, sample),
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn pattern(
+        &self,
+        of: &GuardedRecords,
+        pages: usize,
+        sample: &mut Sample,
+    ) -> Result<(), GuardError> {
+        let (mut cursor, mut bytes, mut group) = (Cursor::start(), 0, 1);
+        for _ in 0..pages {
+            let page = self.store.scan(&of.pattern, &cursor, PAGE).await?;
+            let mut names = page.names;
+            names.retain(|name| of.pattern.matches(name.as_bytes()));
+            let mut names = names.as_slice();
+            while !names.is_empty() {
+                if self.is_enough(sample, bytes) {
+                    return Ok(());
+                }
+                let (some, others) = names.split_at(group.min(names.len()));
+                bytes += self.group(of, some, sample).await?;
+                names = others;
+                group = (group * 2).min(MAX_GROUP);
+            }
+            match page.next {
+                Some(next) => cursor = next,
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn is_enough(&self, sample: &Sample, bytes: usize) -> bool {
+        sample.opened > 0 && (self.bounds.first || sample.sealed() >= MAX_SEALED)
+            || sample.values() >= self.bounds.values
+            || bytes >= MAX_BYTES
+    }
+
+    /// Looks at some records; how many bytes were read.
+    async fn group(
+        &self,
+        of: &GuardedRecords,
+        names: &[RecordName],
+        sample: &mut Sample,
+    ) -> Result<usize, GuardError> {
+        let mut bytes = 0;
+        for (name, held) in names.iter().zip(self.store.read(names).await?) {
+            let slots = match held {
+                Some(Held::String(stored)) => vec![(Slot::Whole, stored)],
+                Some(Held::Hash | Held::List) => {
+                    let start = Cursor::start();
+                    let page = self.store.read_slots(name, &start, MAX_SLOTS).await?;
+                    page.slots
+                }
+                Some(Held::Other(_)) | None => continue,
+            };
+            // A small hash comes whole, whatever was asked for.
+            for (slot, stored) in slots.iter().take(MAX_SLOTS) {
+                self.note(of, (name, slot), stored, sample).await?;
+            }
+            bytes += slots.iter().map(|(_, stored)| stored.len()).sum::<usize>();
+        }
+        Ok(bytes)
+    }
+
+    /// Notes what one value says.
+    async fn note(
+        &self,
+        of: &GuardedRecords,
+        (name, slot): (&RecordName, &Slot),
+        stored: &[u8],
+        sample: &mut Sample,
+    ) -> Result<(), GuardError> {
+        let binding = match slot {
+            Slot::Field(field) => Binding::field(name.as_bytes(), field),
+            Slot::Whole | Slot::Element(_) => Binding::record(name.as_bytes()),
+        };
+        let sealer = self.sealer.clone().plain_values(of.plain);
+        if Shape::of_header(stored).is_some_and(|header| header.flags.per_user_key()) {
+            let user = of.pattern.user(name.as_bytes());
+            return self
+                .note_user(sealer, user, (stored, binding), sample)
+                .await;
+        }
+        let mut opened = sealer.open(stored, binding);
+        if let (Err(OpenError::UnknownKey { id }), Some(ring)) = (&opened, self.ring)
+            && !self.refreshed.swap(true, Ordering::Relaxed)
+            && ring.learn(*id).await
+        {
+            opened = sealer.open(stored, binding);
+        }
+        match opened {
+            Ok(Some(opened)) if opened.form == Form::Plain => sample.plain += 1,
+            // A key that the ring knows and does not open with is no other store's.
+            Ok(Some(_)) | Err(OpenError::Compromised { .. }) => sample.opened += 1,
+            Ok(None) => {}
+            Err(OpenError::Plaintext) => sample.plain += 1,
+            Err(OpenError::UnknownKey { id }) => self.unknown(id, sample),
+            Err(_) => match Shape::of(stored) {
+                Shape::Plain | Shape::Empty => sample.plain += 1,
+                Shape::MaybeClassic => sample.classic += 1,
+                // Under a key that is at hand, or hardly an envelope.
+                Shape::Sealed { .. } | Shape::Malformed(_) => sample.unreadable += 1,
+            },
+        }
+        Ok(())
+    }
+
+    /// Notes what a value under the key of a user says: the ring sealed that key. A key that is gone,
+    /// evicted or erased, says nothing about the ring.
+    async fn note_user(
+        &self,
+        sealer: Sealer,
+        user: Option<&[u8]>,
+        (stored, binding): (&[u8], Binding<'_>),
+        sample: &mut Sample,
+    ) -> Result<(), GuardError> {
+        if self.ring.is_none() && self.users.is_none() {
+            sample.of_users += 1;
+            return Ok(());
+        }
+        let (Some(users), Some(user)) = (self.users, user) else {
+            sample.without_user_key += 1;
+            return Ok(());
+        };
+        match users.read(&[user]).await {
+            Ok(mut keys) => match keys.pop().flatten() {
+                Some(key) if sealer.for_user(key.clone()).open(stored, binding).is_ok() => {
+                    sample.opened += 1;
+                }
+                _ => sample.without_user_key += 1,
+            },
+            Err(UserKeyError::Record {
+                error: OpenError::UnknownKey { id },
+                ..
+            }) => self.unknown(id, sample),
+            Err(UserKeyError::Record { .. } | UserKeyError::Form { .. }) => {
+                sample.without_user_key += 1;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// A key that is not at hand. One that the ring destroyed is no other store's.
+    fn unknown(&self, id: KeyId, sample: &mut Sample) {
+        let destroyed = self
+            .ring
+            .is_some_and(|ring| ring.ring().entry(id).is_some());
+        match destroyed {
+            true => sample.opened += 1,
+            false => *sample.unknown.entry(id).or_default() += 1,
+        }
+    }
+}
+
+impl Sample {
+    fn add(&mut self, other: Self) {
+        self.opened += other.opened;
+        self.plain += other.plain;
+        self.classic += other.classic;
+        self.unreadable += other.unreadable;
+        self.without_user_key += other.without_user_key;
+        self.of_users += other.of_users;
+        for (id, count) in other.unknown {
+            *self.unknown.entry(id).or_default() += count;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_names_few_keys_of_many() {
+        let ids = |count: u32| (1..=count).map(KeyId::from_u32).collect::<Vec<_>>();
+        assert_eq!(named(&ids(1)), "key 00000001");
+        assert_eq!(named(&ids(2)), "keys 00000001 and 00000002");
+        let many = named(&ids(6));
+        assert!(many.ends_with("00000004, and 2 more"), "{many}");
+        let none = SealedUnder::default().to_string();
+        assert_eq!(none, "a key that its values do not name");
+    }
+}

@@ -1,0 +1,145 @@
+//! Why a server cannot be talked to, told apart by what has to be done about it. What the operating
+//! system and TLS say is recognised here; what the server says, in `connection`.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use redis::RedisError;
+
+/// Why there is no connection, where that is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectionFault {
+    /// The server's certificate is of an authority that is not trusted.
+    UntrustedCertificate(String),
+    /// The server shows the certificate of an authority, which is none for a server.
+    AuthorityCertificate(String),
+    /// The certificate is for other names than the one in the URL.
+    OtherName(String),
+    /// The certificate is not valid at this time.
+    CertificateTime(String),
+    /// Anything else about the server's certificate.
+    Certificate(String),
+    /// The server wants a certificate of the client, or does not take this one.
+    ClientCertificate(String),
+    /// The URL asks for TLS, and the server does not speak it there.
+    NotTls,
+    /// The server speaks TLS there, and the URL does not ask for it.
+    OnlyTls,
+    /// What answers is not a Redis server.
+    NotRedis,
+    /// The host has no address.
+    UnknownHost(String),
+    /// There is no such unix socket.
+    NoSocket,
+    /// This user may not use the unix socket.
+    SocketDenied,
+    /// A PEM file that the URL names cannot be read.
+    File(String),
+}
+
+impl ConnectionFault {
+    /// What an error of the operating system or of TLS is.
+    pub(super) fn of(error: &RedisError, is_socket: bool) -> Option<Self> {
+        let text = error.to_string();
+        let kind = error
+            .source()
+            .and_then(|source| source.downcast_ref::<Arc<dyn Error + Send + Sync>>())
+            .and_then(|inner| inner.downcast_ref::<io::Error>())
+            .map(io::Error::kind);
+        match kind {
+            Some(io::ErrorKind::NotFound) if is_socket => return Some(Self::NoSocket),
+            Some(io::ErrorKind::PermissionDenied) if is_socket => return Some(Self::SocketDenied),
+            _ => {}
+        }
+        if let Some(cause) = text.strip_prefix("invalid peer certificate: ") {
+            let says = |word| cause.contains(word);
+            return Some(if says("CaUsedAsEndEntity") {
+                Self::AuthorityCertificate(text)
+            } else if says("UnknownIssuer") || says("BadSignature") {
+                Self::UntrustedCertificate(text)
+            } else if says("not valid for name") || says("NotValidForName") {
+                Self::OtherName(text)
+            } else if says("xpired") || says("not valid yet") || says("NotValidYet") {
+                Self::CertificateTime(text)
+            } else {
+                Self::Certificate(text)
+            });
+        }
+        if text.starts_with("received fatal alert: ") {
+            return Some(Self::ClientCertificate(text));
+        }
+        if text.starts_with("received corrupt message") {
+            return Some(Self::NotTls);
+        }
+        text.starts_with("failed to lookup address")
+            .then_some(Self::UnknownHost(text))
+    }
+
+    /// What is to be done about it.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::UntrustedCertificate(_) => {
+                "name the authority that signed the server's certificate: rediss://HOST:PORT?ca=/PATH/ca.pem; \
+                 of a certificate that signed itself, that certificate"
+            }
+            Self::AuthorityCertificate(_) => {
+                "the server shows the certificate of an authority (CA:TRUE, as openssl req -x509 makes it): \
+                 give it a certificate of its own, signed by that authority, and name the authority as ?ca=; \
+                 or make one that signs itself with -addext basicConstraints=critical,CA:FALSE, and name \
+                 that as ?ca="
+            }
+            Self::OtherName(_) => {
+                "write a host into the URL that the certificate is for, or give the server a certificate \
+                 for this one"
+            }
+            Self::CertificateTime(_) => {
+                "renew the server's certificate; if it is valid, set the clock of this machine"
+            }
+            Self::Certificate(_) => "give the server a certificate that is valid for its host",
+            Self::ClientCertificate(_) => {
+                "the server asks for a certificate of the client that it trusts: \
+                 rediss://HOST:PORT?cert=/PATH/client.pem&key=/PATH/client.key"
+            }
+            Self::NotTls => {
+                "write redis:// instead of rediss://, or the port at which the server speaks TLS (its \
+                 tls-port)"
+            }
+            Self::OnlyTls => {
+                "write rediss:// instead of redis://, with ?ca=/PATH/ca.pem for an authority of your own"
+            }
+            Self::NotRedis => "check host and port of the URL: something else listens there",
+            Self::UnknownHost(_) => "check the host of the URL, and this machine's name servers",
+            Self::NoSocket => "check the path, and that the server runs with unixsocket set to it",
+            Self::SocketDenied => {
+                "give this user the right to write to the socket: unixsocketperm 770 and its group"
+            }
+            Self::File(_) => {
+                "check the paths behind ca, cert and key in the URL, and that this user may read them"
+            }
+        }
+    }
+}
+
+impl fmt::Display for ConnectionFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UntrustedCertificate(text)
+            | Self::AuthorityCertificate(text)
+            | Self::OtherName(text)
+            | Self::CertificateTime(text)
+            | Self::Certificate(text)
+            | Self::ClientCertificate(text)
+            | Self::UnknownHost(text)
+            | Self::File(text) => f.write_str(text),
+            Self::NotTls => f.write_str("the server does not speak TLS there"),
+            Self::OnlyTls => f.write_str("the server speaks TLS there"),
+            Self::NotRedis => f.write_str("what answers there is not a Redis server"),
+            Self::NoSocket => f.write_str("there is no such socket"),
+            Self::SocketDenied => f.write_str("this user may not use the socket"),
+        }
+    }
+}
