@@ -22,6 +22,7 @@ mod effects;
 mod errors;
 mod keys;
 mod monitor;
+mod pairing;
 mod passing;
 mod replies;
 mod reply_mode;
@@ -70,7 +71,7 @@ pub struct Connection {
     going_by: Option<GoingBy>,
     talk: Talk,
     reply: ReplyScanner,
-    current: Option<replies::Current>,
+    current: Option<pairing::Current>,
     held: Vec<u8>,
     /// A reply that keys are fetched for. Nothing behind it is given before it is.
     stalled: Option<replies::Stalled>,

@@ -1,6 +1,6 @@
 //! Lines of MONITOR: which of them a client gets.
 
-use super::replies::Way;
+use super::pairing::Way;
 use super::reply_mode::Answering;
 
 /// How far a line is looked into for the command that it tells of.

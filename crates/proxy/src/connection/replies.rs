@@ -1,23 +1,18 @@
-//! Back: takes replies off the server's bytes, says to which request each belongs, and writes what
-//! the client gets. A reply that nothing explains ends the connection: losing the pairing would hand
-//! one request's values to another.
+//! The reply direction: takes replies off the server's bytes and writes what the client gets. Which request each
+//! belongs to is told in `pairing`. A reply that nothing explains ends the connection: losing the pairing would
+//! hand one request's values to another.
 
 use std::borrow::Cow;
 
-use waxseal_resp::{First, first_word};
-
-use super::errors::error_word;
+use super::pairing::{Current, Way};
 use super::reply_mode::{Answering, ReplyPermission};
 use super::transaction::Reply;
 use super::values::is_queued;
-use super::{Connection, Talk, monitor};
+use super::{Connection, Talk};
 use crate::keys::Wanted;
 use crate::login::LoginError;
-use crate::pending::{LabelKind, Left, Pending, Protocol, Shape};
-use crate::subscriptions::{Subscriptions, is_acknowledgement, is_message, leads_elsewhere};
-
-/// First words of the errors of an EXEC that executed nothing and ended the transaction.
-const EXEC_ABORTS: [&[u8]; 4] = [b"EXECABORT", b"MOVED", b"CROSSSLOT", b"REDIRECT"];
+use crate::pending::{LabelKind, Left, Pending, Protocol};
+use crate::subscriptions::Subscriptions;
 
 /// What became of a chunk of the server's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,31 +45,6 @@ pub(super) struct Stalled {
     pub(super) whole: Vec<u8>,
     /// Not said yet.
     pub(super) wanted: Option<Box<Wanted>>,
-}
-
-/// The reply under way.
-pub(super) struct Current {
-    pub(super) way: Way,
-    /// What it answers; `None` for what came unasked.
-    pub(super) answers: Option<Pending>,
-    /// It is no error.
-    fine: bool,
-    /// It is the error that ends a transaction.
-    aborts: bool,
-    /// The client asked for no reply.
-    pub(super) muted: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
-    /// To the client as it comes.
-    Forward,
-    /// Nowhere.
-    Drop,
-    /// Kept until it is whole.
-    Hold,
-    /// Was to be kept, and is too large.
-    TooLarge,
 }
 
 impl Connection {
@@ -197,138 +167,6 @@ impl Talk {
             self.heavy = self.heavy.saturating_sub(answer.len());
             self.pending.pop_front();
         }
-    }
-
-    /// Says what the reply that begins here is. `None` when more of it must be seen.
-    fn begin(&mut self, rest: &[u8]) -> Result<Option<Current>, Unexplained> {
-        let first = rest.first().copied().unwrap_or_default();
-        let fine = !matches!(first, b'-' | b'!');
-        if first == b'>' && self.shared {
-            // Somebody else had it sent here: clients of a lane have asked for nothing.
-            return Ok(Some(Current::of(Way::Drop)));
-        }
-        if first == b'>' || (first == b'*' && self.listens()) {
-            let word = match first_word(rest) {
-                First::Open => return Ok(None),
-                First::Word(word) => word,
-                First::Other => b"",
-            };
-            if let Some(current) = self.message(first, word) {
-                return Ok(Some(current));
-            }
-        }
-        if self.monitoring && first == b'+' {
-            match monitor::line(rest, self.answering) {
-                None => return Ok(None),
-                Some(monitor::Line::Goes(way)) => return Ok(Some(Current::of(way))),
-                Some(monitor::Line::Reply) => {}
-            }
-        }
-        let error = match fine {
-            true => None,
-            false => match error_word(rest) {
-                None => return Ok(None),
-                word => word,
-            },
-        };
-        let pending = self.pending.pop_front().ok_or(Unexplained::Pairing)?;
-        if let (Some(word), Some(meters)) = (error, self.protection.metered())
-            && pending.answers_client()
-        {
-            meters.traffic.server_error(word);
-        }
-        self.heavy = self.heavy.saturating_sub(pending.weight());
-        let (pending, muted) = pending.unmute();
-        let way = self.way(&pending, muted, first)?;
-        Ok(Some(Current {
-            way,
-            answers: Some(pending),
-            muted,
-            fine,
-            aborts: error.is_some_and(|word| EXEC_ABORTS.contains(&word)),
-        }))
-    }
-
-    /// Where a reply that begins with this byte goes.
-    fn way(&self, pending: &Pending, muted: bool, first: u8) -> Result<Way, Unexplained> {
-        let fine = !matches!(first, b'-' | b'!');
-        let way = match pending {
-            Pending::Local(_) | Pending::Muted(_) => return Err(Unexplained::Pairing),
-            Pending::Reply { .. } | Pending::Exec if muted => Way::Drop,
-            Pending::Reply { shape, .. } if shape.passes(first) => Way::Forward,
-            // No `+QUEUED`: the server did not open the transaction.
-            Pending::Queued { shape, .. } if first != b'+' && shape.passes(first) => Way::Forward,
-            Pending::Reply { .. } | Pending::Queued { .. } => Way::Hold,
-            Pending::Exec if self.queued.iter().all(|(_, shape)| shape.is_as_it_is()) => {
-                Way::Forward
-            }
-            Pending::Exec => Way::Hold,
-            Pending::ExecRefused { .. } => Way::Drop,
-            Pending::Swallow { .. } if fine => Way::Drop,
-            // What it says is told.
-            Pending::Swallow { .. } | Pending::MayChangeReplies => Way::Hold,
-            Pending::ClientList { .. } | Pending::Kill(_) if fine => Way::Hold,
-            // It may be queued.
-            Pending::Unsettled { .. } if first == b'+' => Way::Hold,
-            Pending::Acknowledged { .. } if fine => return Err(Unexplained::Pairing),
-            // What was refused is still switched off.
-            Pending::RepliesOn | Pending::Reset if !fine && self.answering != Answering::On => {
-                Way::Drop
-            }
-            Pending::Acknowledged { .. }
-            | Pending::Multi { .. }
-            | Pending::Discard { .. }
-            | Pending::Watch
-            | Pending::Unwatch
-            | Pending::Label(_)
-            | Pending::ClientList { .. }
-            | Pending::Kill(_)
-            | Pending::Unsettled { .. }
-            | Pending::Hello(_)
-            | Pending::Monitor
-            | Pending::RepliesOn
-            | Pending::Reset => Way::Forward,
-        };
-        Ok(match way {
-            Way::Forward if muted => Way::Drop,
-            way => way,
-        })
-    }
-
-    /// Whether arrays can be messages.
-    fn listens(&self) -> bool {
-        self.protocol == Protocol::Resp2
-            && (self.subscriptions.any() || self.acknowledged_next().is_some())
-    }
-
-    /// The word that the acknowledgement begins with which is to come next, if one is.
-    fn acknowledged_next(&self) -> Option<&'static str> {
-        match self.pending.front()?.unmuted() {
-            Pending::Acknowledged { word, .. } => Some(word),
-            _ => None,
-        }
-    }
-
-    /// An array or push message that begins with this word, if it is no reply.
-    fn message(&mut self, first: u8, word: &[u8]) -> Option<Current> {
-        if self.acknowledged_next().map(str::as_bytes) == Some(word)
-            && let Some((pending, muted)) = self.pending.pop_front().map(Pending::unmute)
-        {
-            return Some(Current {
-                answers: Some(pending),
-                muted,
-                ..Current::of(Way::Hold)
-            });
-        }
-        // In RESP3 with replies switched off; or a shard that moved away.
-        if is_acknowledgement(word) {
-            return Some(Current::of(Way::Hold));
-        }
-        if first == b'>' && leads_elsewhere(word) {
-            return Some(Current::of(Way::Drop));
-        }
-        // In RESP3 whatever is pushed is no reply.
-        (first == b'>' || is_message(word)).then(Current::unasked)
     }
 
     /// A reply is whole: does what its end does, and says whether a request has been answered.
@@ -473,47 +311,5 @@ impl Talk {
         // Whoever the connection was, it is nobody now, until it has come in again.
         self.pinned = true;
         self.entrance_lost = true;
-    }
-}
-
-impl Current {
-    /// What came unasked, and passes.
-    fn unasked() -> Self {
-        Self::of(Way::Forward)
-    }
-
-    /// What came unasked.
-    fn of(way: Way) -> Self {
-        Self {
-            way,
-            answers: None,
-            fine: true,
-            aborts: false,
-            muted: false,
-        }
-    }
-}
-
-impl Pending {
-    /// Whether a reply to it is one to what a client asked.
-    fn answers_client(&self) -> bool {
-        !matches!(
-            self,
-            Self::Swallow { .. }
-                | Self::ExecRefused { .. }
-                | Self::Local(_)
-                | Self::MayChangeReplies
-        )
-    }
-}
-
-impl Shape {
-    /// Whether a reply that begins with this byte goes to the client as it comes.
-    fn passes(&self, first: u8) -> bool {
-        match self {
-            Self::AsItIs => true,
-            // Anything else is or holds a value, or is one that the server made up.
-            _ => first == b'-',
-        }
     }
 }

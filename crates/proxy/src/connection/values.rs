@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::replies::{Current, Way};
+use super::pairing::{Current, Way};
 use super::{BrokenValue, Talk, Unexplained};
 use crate::answers;
 use crate::decoys::OpenedDecoy;
