@@ -14,7 +14,7 @@ const OF_WORKER: usize = 28;
 /// A client, and its connection to the server.
 const OF_CLIENT: usize = 2;
 /// Clients where nothing else is said.
-const MAX_CLIENTS: usize = 10_000;
+pub(crate) const MAX_CLIENTS: usize = 10_000;
 /// More than any process opens.
 const UNLIMITED: usize = 1 << 30;
 

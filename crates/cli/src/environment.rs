@@ -3,7 +3,7 @@
 //! that `NAME_FILE` names, or among the credentials that the service manager gives. Which variables
 //! there are is decided here; what they mean is not.
 
-mod dotenv;
+pub(crate) mod dotenv;
 mod secret_file;
 
 use std::collections::HashMap;

@@ -42,6 +42,17 @@ fn facts() -> Vec<(&'static str, String)> {
         ),
         ("format", format!("that of waxseal.toml, else {format}")),
         ("workers", format!("at most {MAX_DEFAULT_WORKERS}")),
+        (
+            "env-file",
+            format!(
+                "{} in the working directory",
+                crate::environment::dotenv::FILE
+            ),
+        ),
+        (
+            "max-connections",
+            format!("{}, or as many", crate::descriptors::MAX_CLIENTS),
+        ),
         ("max-seals", settings.seals.to_string()),
         ("rotate-every", unit(settings.every_ms.unwrap_or(0))),
         ("propagation", unit(settings.propagation_ms)),
