@@ -104,9 +104,6 @@ impl Setup {
                  REDIS_URL_FILE",
             );
         }
-        if common.store.is_some() && url.has_password() {
-            warn_of_password("REDIS_URL or waxseal.toml");
-        }
         let protected = protected(&common.protect, &config, ring_setup.is_some())?;
         let environment = Arc::new(environment);
         let trail = Arc::new(Trail::read(&config, &environment)?);

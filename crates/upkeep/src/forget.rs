@@ -19,12 +19,16 @@ const PAGE: usize = 1000;
 pub struct Traces {
     /// True if the user has a key.
     pub has_key: bool,
+    /// True if the mark of a destroyed key is there: an erasure that a restored ledger does not know.
+    pub had_key: bool,
     /// Records.
     pub records: u64,
     /// Values in quarantine.
     pub quarantined: u64,
     /// The number of earlier erasures.
     pub erasures: u32,
+    /// The time of the last one, in milliseconds since the Unix epoch.
+    pub erased_ms: u64,
 }
 
 impl Traces {
@@ -37,7 +41,7 @@ impl Traces {
     /// True if nothing shows that there ever was such a user.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
-        self.is_gone() && self.erasures == 0
+        self.is_gone() && self.erasures == 0 && !self.had_key
     }
 }
 
@@ -50,13 +54,16 @@ pub async fn traces(
 ) -> Result<Traces, UpkeepError> {
     let ledger = ring.ring();
     let erasure = ledger.erasure(&ledger.user(user));
-    let has_key = match users {
-        Some(users) => users.trace(user).await? == KeyTrace::Live,
-        None => false,
+    let key = match users {
+        Some(users) => users.trace(user).await?,
+        None => KeyTrace::Absent,
     };
+    let (erasures, erased_ms) = erasure.map_or((0, 0), |erasure| (erasure.epoch, erasure.at));
     let mut found = Traces {
-        has_key,
-        erasures: erasure.map_or(0, |erasure| erasure.epoch),
+        has_key: key == KeyTrace::Live,
+        had_key: key == KeyTrace::Destroyed,
+        erasures,
+        erased_ms,
         ..Traces::default()
     };
     for (store, names) in records_of(user, realms) {
@@ -159,8 +166,9 @@ async fn quarantined(
     Ok(found)
 }
 
-/// Milliseconds since the Unix epoch as RFC 3339 has it.
-fn point_in_time(at_ms: u64) -> String {
+/// The time of an erasure as receipts have it (RFC 3339), of milliseconds since the Unix epoch.
+#[must_use]
+pub fn point_in_time(at_ms: u64) -> String {
     let nanos = i128::from(at_ms) * 1_000_000;
     let time = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok();
     time.and_then(|time| time.format(&Rfc3339).ok())

@@ -12,7 +12,7 @@ mod realm;
 mod upkeep;
 
 pub use error::UpkeepError;
-pub use forget::{Traces, forget, traces};
+pub use forget::{Traces, forget, point_in_time, traces};
 pub use leader::Leader;
 pub use places::{RecordPlace, RecordUserKeys};
 pub use realm::Realm;

@@ -1,6 +1,8 @@
 //! Looks into the other databases of the server, on a connection of its own: `SELECT` on a shared one
 //! would move everybody's calls.
 
+use std::time::{Duration, Instant};
+
 use redis::{Pipeline, Value, cmd};
 
 use super::RedisStore;
@@ -16,6 +18,8 @@ const MAX_DATABASES: usize = 64;
 const PAGE: usize = 1000;
 /// Requests for one pattern in one database: 100,000 names.
 const MAX_PAGES: usize = 100;
+/// What was not looked at within this time is not known.
+const SURVEY_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl RedisStore {
     pub(super) async fn look_around(
@@ -33,11 +37,19 @@ impl RedisStore {
             databases(&info).filter(|(database, records)| *database != here && *records > 0);
         let others: Vec<_> = others.take(MAX_DATABASES).collect();
         let wire = self.link.another();
+        let until = Instant::now() + SURVEY_TIMEOUT;
+        let mut may_look = true;
         let mut known = Vec::with_capacity(others.len());
         for (database, records) in others {
             let mut matches = Vec::with_capacity(patterns.len());
             for pattern in patterns {
-                matches.push(self.look_into(&wire, database, pattern).await?);
+                matches.push(match may_look && Instant::now() < until {
+                    true => {
+                        self.look_into(&wire, database, pattern, until, &mut may_look)
+                            .await?
+                    }
+                    false => Matches::Unknown,
+                });
             }
             known.push(Neighbor {
                 database,
@@ -53,6 +65,8 @@ impl RedisStore {
         wire: &Wire,
         database: u32,
         pattern: &RecordPattern,
+        until: Instant,
+        may_look: &mut bool,
     ) -> Result<Matches, StoreError> {
         let mut at = "0".to_owned();
         for _ in 0..MAX_PAGES {
@@ -66,8 +80,10 @@ impl RedisStore {
             let Ok([selected, page]) = <[Value; 2]>::try_from(answers) else {
                 return Err(reply::unexpected());
             };
-            // Where the database was not selected, the page is of another one.
+            // Where the database was not selected, the page is of another one. Who may not is not asked for
+            // each database again: servers log it.
             let (Ok(_), Ok(page)) = (selected.extract_error(), page.extract_error()) else {
+                *may_look = false;
                 return Ok(Matches::Unknown);
             };
             let (next, names) = reply::page(page)?;
@@ -78,6 +94,9 @@ impl RedisStore {
             }
             if next == "0" {
                 return Ok(Matches::None);
+            }
+            if Instant::now() >= until {
+                break;
             }
             at = next;
         }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use waxseal_keys::{Receipt, Signed};
-use waxseal_upkeep::Traces;
+use waxseal_upkeep::{Traces, point_in_time};
 
 use super::{Eraser, Found, WHO, unwritten};
 use crate::args::ForgetArgs;
@@ -144,7 +144,7 @@ impl Run<'_> {
         let mut written = None;
         let erase = async {
             let receipt = self.eraser.erase(&entry.user).await?;
-            let path = path(directory, &receipt.user, receipt.erasure);
+            let path = self.free_path(directory, &receipt);
             written = Some((write(&path, &receipt)?, receipt));
             Ok(Ended::Done)
         };
@@ -163,23 +163,67 @@ impl Run<'_> {
         else {
             return Ok(None);
         };
-        let ring = self.eraser.setup.opened_ring()?.ring.ring();
-        let hash = ring.user(user);
-        let path = path(directory, &hash, found.erasures);
+        let hash = self.eraser.setup.opened_ring()?.ring.ring().user(user);
+        let erased = point_in_time(found.erased_ms);
+        let is_of_it = |receipt: &Receipt| {
+            receipt.erasure == found.erasures && receipt.erased == erased && receipt.user == hash
+        };
+        let first = path(directory, &hash, found.erasures);
+        match self.receipt_in(&first, &hash)? {
+            None => return Ok(None),
+            Some(receipt) if is_of_it(&receipt) => return Ok(Some(first)),
+            // Of an erasure with the same number, before the ring was restored.
+            Some(_) => {}
+        }
+        let start = format!("{hash}-{}-", found.erasures);
+        let listed = std::fs::read_dir(directory).map_err(|error| unreadable(directory, &error))?;
+        for entry in listed {
+            let entry = entry.map_err(|error| unreadable(directory, &error))?;
+            let is_candidate = entry.file_name().to_string_lossy().starts_with(&start);
+            if is_candidate
+                && self
+                    .receipt_in(&entry.path(), &hash)?
+                    .as_ref()
+                    .is_some_and(is_of_it)
+            {
+                return Ok(Some(entry.path()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The receipt of a user in a file; `None` where there is no such file. Anything else in it is refused:
+    /// nothing passes for a receipt that is none.
+    fn receipt_in(&self, path: &Path, hash: &str) -> Result<Option<Receipt>, Failure> {
         let mut bytes = Vec::new();
-        match File::open(&path).and_then(|file| file.take(MAX_RECEIPT).read_to_end(&mut bytes)) {
+        match File::open(path).and_then(|file| file.take(MAX_RECEIPT).read_to_end(&mut bytes)) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(unreadable(&path, &error)),
+            Err(error) => return Err(unreadable(path, &error)),
         }
-        let receipt = Receipt::verify(&bytes, Some(&ring.receipt_key()));
-        match receipt.is_ok_and(|receipt| receipt.user == hash) {
-            true => Ok(Some(path)),
-            false => Err(Failure::failed(format!(
-                "{} is not the receipt that it should be",
-                path.display()
-            ))
-            .hint("move it out of the directory, or name another one")),
+        let key = self.eraser.setup.opened_ring()?.ring.ring().receipt_key();
+        let receipt = Receipt::verify(&bytes, Some(&key)).ok();
+        let receipt = receipt
+            .filter(|receipt| receipt.user == hash)
+            .ok_or_else(|| {
+                Failure::failed(format!(
+                    "{} is not the receipt that it should be",
+                    path.display()
+                ))
+                .hint("move it out of the directory, or name another one")
+            })?;
+        Ok(Some(receipt))
+    }
+
+    /// Where a new receipt goes. One of an erasure with the same number stays: the ring was restored since.
+    fn free_path(&self, directory: &Path, receipt: &Receipt) -> PathBuf {
+        let first = path(directory, &receipt.user, receipt.erasure);
+        match self.receipt_in(&first, &receipt.user) {
+            Ok(Some(_)) => directory.join(format!(
+                "{}-{}-{}.json",
+                receipt.user, receipt.erasure, receipt.ring_version
+            )),
+            Ok(None) | Err(_) => first,
         }
     }
 }
