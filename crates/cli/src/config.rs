@@ -110,9 +110,10 @@ impl Config {
     /// directories come with archives and repositories of others.
     fn check_implicit(&self) -> Result<(), Failure> {
         let is_way = |url: &String| url.starts_with("pkcs11:") && url.contains('?');
+        // A directory in it may be a link.
         let leads_away = |path: &PathBuf| {
-            let mut parts = path.components();
-            parts.any(|part| !matches!(part, Component::Normal(_) | Component::CurDir))
+            let parts = path.components().filter(|part| *part != Component::CurDir);
+            !matches!(parts.collect::<Vec<_>>()[..], [Component::Normal(_)])
         };
         let word = if self.custodian.iter().any(is_way) {
             "custodian with a module-path or a pin-source"

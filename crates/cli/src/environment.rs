@@ -10,12 +10,14 @@ use std::collections::HashMap;
 use std::env;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use waxseal_core::Mode;
 use waxseal_stores::StoreUrl;
 use zeroize::Zeroizing;
 
 use crate::error::Failure;
+use crate::output;
 
 use dotenv::DotEnv;
 pub(crate) use secret_file::hint as secret_file_hint;
@@ -39,20 +41,33 @@ const HOME: &str = "HOME";
 
 /// Variables that decide which code runs, or where a secret is sent. A `.env` that happens to be in the
 /// working directory does not set them.
-const NAMED_ONLY: [&str; 10] = [
+const NAMED_ONLY: [&str; 6] = [
     "PKCS11_MODULE_PATH",
     "VAULT_ADDR",
     "BAO_ADDR",
     "VAULT_ALLOW_HTTP",
     "VAULT_CACERT",
     "VAULT_K8S_TOKEN_PATH",
+];
+/// The same of collectors of metrics. Such lines are usual in the file of an application, so they set nothing
+/// instead of stopping the command.
+const COLLECTOR: &str = "OTEL_";
+/// Variables beside those of [`NAMED_ONLY`] that hold no secret.
+const PUBLIC: [&str; 11] = [
+    ENABLE,
+    "BAO_NAMESPACE",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_HEADERS",
-    "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
+    "VAULT_AUTH",
+    "VAULT_AUTH_MOUNT",
+    "VAULT_CLIENT_CERT",
+    "VAULT_CLIENT_KEY",
+    "VAULT_K8S_ROLE",
+    "VAULT_NAMESPACE",
+    "VAULT_ROLE_ID",
 ];
-/// Those of them that hold no secret.
-const PLACES: usize = 8;
+/// Behind the name of a variable: the file that its value is in.
+const IN_FILE: &str = "_FILE";
 
 /// Where a value was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +91,8 @@ struct Found {
 /// What the environment says. Holds keys: it has no `Debug`.
 pub(crate) struct Environment {
     file: dotenv::Source,
+    /// The file's text, where it can be read only once: a pipe.
+    piped: Option<DotEnv>,
     values: HashMap<&'static str, Found>,
 }
 
@@ -85,6 +102,7 @@ impl Environment {
         let file = DotEnv::read(&dotenv::Source::of(named))?;
         let mut this = Self {
             file: file.source().clone(),
+            piped: None,
             values: HashMap::new(),
         };
         if let Some(mode) = look_up(ENABLE, &file)? {
@@ -95,6 +113,7 @@ impl Environment {
                 this.values.insert(name, found);
             }
         }
+        this.piped = file.is_piped().then_some(file);
         Ok(this)
     }
 
@@ -126,16 +145,21 @@ impl Environment {
             let value = self.get(name);
             return Ok(value.map(|value| Zeroizing::new(value.to_owned())));
         }
-        // Read anew each time: other secrets of the application's are not kept in memory.
-        let file = DotEnv::read(&self.file)?;
-        Ok(find_secret(name, &file)?.map(|found| found.value))
+        self.with_file(|file| Ok(find_secret(name, file)?.map(|found| found.value)))
     }
 
     /// Another program's variable, for who knows what it means.
     pub(crate) fn variable(&self, name: &str) -> Result<Option<String>, Failure> {
-        let file = DotEnv::read(&self.file)?;
-        let found = look_up(name, &file)?;
+        let found = self.with_file(|file| look_up(name, file))?;
         Ok(found.map(|found| found.value.trim().to_owned()))
+    }
+
+    /// Reads the file again each time: other secrets of the application's are not kept in memory.
+    fn with_file<T>(&self, look: impl FnOnce(&DotEnv) -> Result<T, Failure>) -> Result<T, Failure> {
+        match &self.piped {
+            Some(file) => look(file),
+            None => look(&DotEnv::read(&self.file)?),
+        }
     }
 
     /// Where each of the secrets was found that every command knows.
@@ -183,10 +207,14 @@ fn look_up(name: &str, file: &DotEnv) -> Result<Option<Found>, Failure> {
         Ok(value) => Some((Zeroizing::new(value), Source::Process)),
         Err(env::VarError::NotPresent) => {
             let value = file.get(name)?;
-            if value.is_some() {
-                check_named(name, file.source())?;
+            match value {
+                Some(_) if is_ignored(name, file.source()) => None,
+                Some(value) => {
+                    check_named(name, file.source())?;
+                    Some((value, Source::DotEnv))
+                }
+                None => None,
             }
-            value.map(|value| (value, Source::DotEnv))
         }
         Err(env::VarError::NotUnicode(_)) => {
             return Err(Failure::usage(format!("{name} is not valid UTF-8")));
@@ -199,7 +227,8 @@ fn look_up(name: &str, file: &DotEnv) -> Result<Option<Found>, Failure> {
 
 /// Refuses a variable that decides which code runs, or where a secret is sent, in a file that nobody named.
 fn check_named(name: &str, file: &dotenv::Source) -> Result<(), Failure> {
-    if file.is_named || !NAMED_ONLY.contains(&name) {
+    let bare = name.strip_suffix(IN_FILE).unwrap_or(name);
+    if file.is_named || !NAMED_ONLY.contains(&bare) {
         return Ok(());
     }
     let shown = file.shown();
@@ -209,17 +238,37 @@ fn check_named(name: &str, file: &dotenv::Source) -> Result<(), Failure> {
     )))
 }
 
+/// Whether a variable sets nothing because the file was not named. That is told once.
+fn is_ignored(name: &str, file: &dotenv::Source) -> bool {
+    static TOLD: Once = Once::new();
+    let bare = name.strip_suffix(IN_FILE).unwrap_or(name);
+    if file.is_named || !bare.starts_with(COLLECTOR) {
+        return false;
+    }
+    TOLD.call_once(|| {
+        let shown = file.shown();
+        output::complain(
+            "warning",
+            &format!("{name} in {shown} sets nothing: the file was not named"),
+        );
+        output::advise(&format!(
+            "name it with --env-file {shown}, or set the variable in the environment"
+        ));
+    });
+    true
+}
+
 /// Whether a value must stay unknown to other users.
 fn is_secret(name: &str, value: &str) -> bool {
     match name {
         URL => StoreUrl::parse(value.trim()).map_or(true, |url| url.has_password()),
-        _ => NAMED_ONLY.iter().take(PLACES).all(|place| *place != name),
+        _ => !NAMED_ONLY.contains(&name) && !PUBLIC.contains(&name),
     }
 }
 
 /// A secret, from the first place that has it.
 fn find_secret(name: &str, file: &DotEnv) -> Result<Option<Found>, Failure> {
-    let naming = format!("{name}_FILE");
+    let naming = format!("{name}{IN_FILE}");
     match (look_up(name, file)?, look_up(&naming, file)?) {
         (Some(_), Some(_)) => Err(Failure::usage(format!("{name} and {naming} are both set"))
             .hint("remove one of them: only one can be meant")),

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Read};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{self, FileType, Mode, OFlags, Stat};
+use rustix::fs::{self, FileType, Mode, OFlags, Stat, StatVfsMountFlags};
 
 use crate::directory::is_trusted;
 
@@ -65,6 +65,24 @@ pub fn read_implicit(name: &Path) -> Result<Option<(Vec<u8>, std::fs::Metadata)>
     read(name).map(Some)
 }
 
+/// The bytes of a file that does not count, for whoever looks whether that matters; not of a pipe, a device or
+/// something larger than a configuration.
+pub fn read_untrusted(name: &Path) -> Result<(Vec<u8>, std::fs::Metadata), Untrusted> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = fs::open(name, flags, Mode::empty()).map_err(io::Error::from)?;
+    let file = std::fs::File::from(file);
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(Untrusted::NotRegular);
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > MAX_BYTES {
+        true => Err(Untrusted::TooLarge),
+        false => Ok((bytes, metadata)),
+    }
+}
+
 fn read(path: &Path) -> Result<(Vec<u8>, std::fs::Metadata), Untrusted> {
     let (directory, of_directory) = open_directory(path)?;
     check_directory(&of_directory)?;
@@ -91,7 +109,11 @@ fn open_directory(path: &Path) -> io::Result<(OwnedFd, Stat)> {
     #[cfg(target_os = "linux")]
     let flags = flags | OFlags::PATH;
     let directory = fs::open(parent.unwrap_or(Path::new(".")), flags, Mode::empty())?;
-    let stat = fs::fstat(&directory)?;
+    let mut stat = fs::fstat(&directory)?;
+    // Nobody writes what is mounted read-only, whatever the mode says: volumes of Kubernetes have 0777.
+    if fs::fstatvfs(&directory).is_ok_and(|it| it.f_flag.contains(StatVfsMountFlags::RDONLY)) {
+        stat.st_mode &= !OTHERS_WRITE;
+    }
     Ok((directory, stat))
 }
 

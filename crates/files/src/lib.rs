@@ -17,7 +17,7 @@ mod refusal;
 mod socket;
 
 pub use directory::create_directory;
-pub use implicit::{Untrusted, read_implicit};
+pub use implicit::{Untrusted, read_implicit, read_untrusted};
 pub use location::{Access, Location};
 pub use refusal::{Refusal, description};
 pub use socket::{UnixSocket, bind};

@@ -5,7 +5,7 @@ use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
-use waxseal_files::read_implicit;
+use waxseal_files::{Untrusted, read_implicit, read_untrusted};
 use zeroize::Zeroizing;
 
 use super::secret_file::{self, check_exposure};
@@ -42,28 +42,38 @@ pub(super) struct DotEnv {
     text: Zeroizing<String>,
     source: Source,
     metadata: Option<Metadata>,
+    /// Why no line of it counts.
+    untrusted: Option<Untrusted>,
 }
 
 impl DotEnv {
-    /// Reads the file. Where there is none and none was named, it sets nothing. One that was not named is
-    /// read only if nobody but this user and root can have written it.
+    /// Reads the file. Where there is none and none was named, it sets nothing. One that was not named counts
+    /// only if nobody but this user and root can have written it; where none of its lines is about a variable
+    /// that is asked for, that is all the same.
     pub(super) fn read(source: &Source) -> Result<Self, Failure> {
         let shown = source.shown();
+        let mut untrusted = None;
         let found = match source.is_named {
             true => Some(read_named(&source.path).map_err(|kind| {
                 Failure::usage(format!("{shown} cannot be read: {kind}"))
                     .hint("--env-file takes the path of a file with lines NAME=value")
             })?),
-            false => read_implicit(&source.path).map_err(|untrusted| {
-                let remedy = crate::config::remedy(&untrusted, "--env-file", &shown);
-                Failure::usage(format!("{shown} {untrusted}")).hint(remedy)
-            })?,
+            false => match read_implicit(&source.path) {
+                Ok(found) => found,
+                Err(refusal) => {
+                    let found = read_untrusted(&source.path);
+                    let found = found.map_err(|_| refused(&shown, &refusal))?;
+                    untrusted = Some(refusal);
+                    Some(found)
+                }
+            },
         };
         let Some((bytes, metadata)) = found else {
             return Ok(Self {
                 text: Zeroizing::default(),
                 source: source.clone(),
                 metadata: None,
+                untrusted,
             });
         };
         let bytes = Zeroizing::new(bytes);
@@ -74,7 +84,13 @@ impl DotEnv {
             text: Zeroizing::new(text.to_owned()),
             source: source.clone(),
             metadata: Some(metadata),
+            untrusted,
         })
+    }
+
+    /// Whether it cannot be read again.
+    pub(super) fn is_piped(&self) -> bool {
+        self.metadata.as_ref().is_some_and(|it| !it.is_file())
     }
 
     pub(super) fn source(&self) -> &Source {
@@ -97,6 +113,9 @@ impl DotEnv {
             if !is_about(line, name) {
                 continue;
             }
+            if let Some(refusal) = &self.untrusted {
+                return Err(refused(&self.source.shown(), refusal));
+            }
             // The error would quote the line, which may hold a key.
             let value = value(line).ok_or_else(|| {
                 let shown = self.source.shown();
@@ -109,6 +128,12 @@ impl DotEnv {
         }
         Ok(last)
     }
+}
+
+/// A file that does not count, because others can have written it.
+fn refused(shown: &str, refusal: &Untrusted) -> Failure {
+    let remedy = crate::config::remedy(refusal, "--env-file", shown);
+    Failure::usage(format!("{shown} {refusal}")).hint(remedy)
 }
 
 fn read_named(path: &Path) -> Result<(Vec<u8>, Metadata), ErrorKind> {

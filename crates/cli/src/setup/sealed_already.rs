@@ -1,6 +1,7 @@
 //! Advice where a key is missing or cannot be used. A new key is the remedy only for a store that is not
 //! sealed yet; where it is, the key that sealed it has to be found, so the store is asked first.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,6 +83,11 @@ fn advice(failure: Failure, answer: &Answer) -> Failure {
 
 /// The store and its protected records, as far as they can be told where the keys cannot be read.
 fn configured(common: &Common) -> Option<(StoreUrl, Vec<GuardedRecords>)> {
+    // A pipe can be read only once.
+    let is_piped = |path: &Path| std::fs::metadata(path).is_ok_and(|it| !it.is_file());
+    if common.env_file.as_deref().is_some_and(is_piped) {
+        return None;
+    }
     let environment = Environment::read(common.env_file.as_deref()).ok()?;
     let config = Config::read(common.config.as_deref()).ok()?;
     let url = Setup::url(common, &environment, &config).ok()?;

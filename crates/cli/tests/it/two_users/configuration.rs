@@ -107,7 +107,7 @@ fn links_count_only_where_nobody_else_can_make_one() {
             place.directory("own", USER, 0o755),
             place.directory("tmp", 0, 0o1777),
         );
-        // As Kubernetes mounts a ConfigMap.
+        // As with a link of one's own to a file beside it.
         write(&own.join("real"), text, USER, 0o600);
         let run = |directory: &Path| -> Output {
             let user = program(USER, directory).env("REDIS_ENCRYPTION_KEY", KEY);
@@ -175,9 +175,108 @@ fn another_users_directory_runs_none_of_that_users_code() {
     assert!(!mark.exists(), "their code ran: {}", output.stderr);
     let told = "PKCS11_MODULE_PATH is set in .env, which was not named";
     assert!(output.stderr.contains(told), "{}", output.stderr);
+    // Also not by way of another file.
+    write(&own.join("m"), &module.display().to_string(), 0, 0o600);
+    let by_file = "PKCS11_MODULE_PATH_FILE=m\nPKCS11_PIN=1234\n";
+    write(&own.join(".env"), by_file, 0, 0o600);
+    let output = root.run(&["keyring", "init", "--fresh"]).with_status(64);
+    assert!(!mark.exists(), "their code ran: {}", output.stderr);
+    let told = "PKCS11_MODULE_PATH_FILE is set in .env, which was not named";
+    assert!(output.stderr.contains(told), "{}", output.stderr);
     // What was named counts.
+    write(&own.join(".env"), &env, 0, 0o600);
     root.run(&["keyring", "init", "--fresh", "--env-file", ".env"]);
     assert!(mark.exists());
+}
+
+#[test]
+fn lines_of_an_application_stop_nothing() {
+    let place = Place::new();
+    // Where a group writes, as with the umask 002, nothing of the file counts, and only ours is missed.
+    let shared = place.directory("shared", USER, 0o775);
+    write(
+        &shared.join(".env"),
+        "PORT=8080\nSTRIPE_KEY=x\n",
+        USER,
+        0o664,
+    );
+    let user = program(USER, &shared).env("REDIS_ENCRYPTION_KEY", KEY);
+    let store = "file:../store/states.waxseal";
+    place.directory("store", USER, 0o755);
+    user.run_with(&["put", "wa:1", "--store", store], b"{}")
+        .done();
+    // The collector of an application is not that of Waxseal, unless the file was named.
+    let own = place.directory("own", USER, 0o755);
+    let lines = "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:9\n";
+    write(&own.join(".env"), lines, USER, 0o600);
+    let server = waxseal_testing::RedisServer::start();
+    let user = program(USER, &own).env("REDIS_ENCRYPTION_KEY", KEY);
+    let url = server.url();
+    let words = [
+        "proxy",
+        "--protect",
+        "wa:*",
+        "--listen",
+        "127.0.0.1:0",
+        "--store",
+        &url,
+    ];
+    let mut proxy = user.start(&words);
+    crate::program::wait_until(|| proxy.said().contains("listening on") || proxy.has_ended());
+    assert!(!proxy.has_ended(), "{}", proxy.said());
+    let told = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT in .env sets nothing";
+    let other = "OTEL_EXPORTER_OTLP_ENDPOINT in .env sets nothing";
+    let said = proxy.said();
+    assert!(said.contains(told) || said.contains(other), "{said}");
+}
+
+#[test]
+fn a_file_that_can_be_read_only_once_is_read_once() {
+    let place = Place::new();
+    let own = place.directory("own", 0, 0o755);
+    let server = waxseal_testing::RedisServer::start();
+    // As `--env-file <(sops -d secrets.env)` gives it.
+    let lines = format!("REDIS_ENCRYPTION_KEY={KEY}\nWAXSEAL_ADMIN_TOKEN=0123456789abcdef-token\n");
+    write(&own.join("plain.env"), &lines, 0, 0o600);
+    let pipe = own.join("pipe.env");
+    assert!(
+        Command::new("mkfifo")
+            .args(["-m", "600"])
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let writer = {
+        let (from, to) = (own.join("plain.env"), pipe.clone());
+        std::thread::spawn(move || {
+            let bytes = fs::read(from).unwrap();
+            fs::write(to, bytes).unwrap();
+        })
+    };
+    let url = server.url();
+    let words = [
+        "proxy",
+        "--protect",
+        "wa:*",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+        "--store",
+        &url,
+        "--env-file",
+        "pipe.env",
+    ];
+    let mut proxy = program(0, &own).start(&words);
+    crate::program::wait_until(|| proxy.said().contains("listening on") || proxy.has_ended());
+    writer.join().unwrap();
+    assert!(!proxy.has_ended(), "{}", proxy.said());
+    let said = proxy.said();
+    let admin = said.split("admin on 127.0.0.1:").nth(1).unwrap();
+    let port = admin.split_whitespace().next().unwrap().parse().unwrap();
+    let (status, _) = crate::metrics::admin(port, "/");
+    assert!(status.contains("401") || status.contains("403"), "{status}");
 }
 
 #[test]
