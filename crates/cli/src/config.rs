@@ -120,7 +120,7 @@ impl Config {
         } else if self.audit_log.as_ref().is_some_and(|it| it != "syslog:") {
             "audit_log"
         } else if self.keyring_copy.as_ref().is_some_and(leads_away) {
-            "keyring_copy outside the working directory"
+            "keyring_copy in another directory"
         } else {
             return Ok(());
         };

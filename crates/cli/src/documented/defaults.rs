@@ -51,7 +51,7 @@ fn facts() -> Vec<(&'static str, String)> {
         ),
         (
             "max-connections",
-            format!("{}, or as many", crate::descriptors::MAX_CLIENTS),
+            crate::descriptors::MAX_CLIENTS.to_string(),
         ),
         ("max-seals", settings.seals.to_string()),
         ("rotate-every", unit(settings.every_ms.unwrap_or(0))),
