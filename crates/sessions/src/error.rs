@@ -116,6 +116,15 @@ pub enum GuardError {
     /// There is no key, and the store holds sealed values.
     #[error("no encryption key is configured, and this store is sealed under {0}")]
     NoKey(SealedUnder),
+    /// Values of users alone are sealed, and none of these users has a key where their keys are kept.
+    #[error(
+        "no sealed value of this store can be checked: {count} of a sample are under keys of users that \
+         the store of users' keys does not hold"
+    )]
+    UsersUnknown {
+        /// How many values of the sample.
+        count: usize,
+    },
     /// Keys of users were asked for where records belong to no user.
     #[error("web sessions belong to no user: keys of users need a StateManager")]
     Userless,

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use waxseal_core::{Binding, Form, KeyId, OpenError, PlainValues, Sealer, Shape};
 use waxseal_keys::{LiveRing, UserKeyError, UserKeys};
-use waxseal_stores::{Cursor, Held, RecordName, RecordPattern, RecordStore, Slot};
+use waxseal_stores::{Cursor, Held, RecordName, RecordPattern, RecordStore, Slot, StoreError};
 
 use crate::error::GuardError;
 
@@ -20,6 +20,10 @@ const PAGE: usize = 1000;
 /// Values read at once, at most. The first are read one by one: they may be large, and mostly the
 /// first is enough.
 const MAX_GROUP: usize = 8;
+/// The same where the last ones held no value: records of other types, and empty ones.
+const MAX_EMPTY_GROUP: usize = 128;
+/// Names looked at for each value of the bounds: not every name has a value.
+const NAMES_PER_VALUE: usize = 4;
 /// Slots of a hash or list that are looked at.
 const MAX_SLOTS: usize = 5;
 /// Sealed values of one pattern that are enough, if one of them opened.
@@ -54,8 +58,11 @@ impl From<RecordPattern> for GuardedRecords {
 /// What a sample of values said about the key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
-    /// Values that opened, or are under a key that the ring knows.
+    /// Values that opened.
     pub opened: usize,
+    /// Values that name a key which the ring knows and does not open with: destroyed, or compromised.
+    /// Nothing was opened, so they are no evidence against a canary of another key.
+    pub named: usize,
     /// Values that are not sealed.
     pub plain: usize,
     /// Values in what looks like the classic format, which no key opened. That format names no key.
@@ -64,6 +71,8 @@ pub struct Sample {
     pub unreadable: usize,
     /// Values under the key of a user that is not there: evicted, or erased. They say nothing.
     pub without_user_key: usize,
+    /// How many of these are of users of whom nothing is known: neither a key nor an erasure.
+    pub unknown_users: usize,
     /// Values under keys that are not configured.
     pub unknown: BTreeMap<KeyId, usize>,
     /// Values under keys of users, where no keyring is configured that could have sealed them.
@@ -87,8 +96,14 @@ impl Sample {
         self.unknown.values().sum::<usize>() + self.of_users
     }
 
+    /// Whether there are sealed values, or what looks like classic ones, that do not open.
+    pub(super) fn is_of_other_keys(&self) -> bool {
+        self.classic + self.under_unknown_keys() > 0
+    }
+
     fn sealed(&self) -> usize {
         self.opened
+            + self.named
             + self.classic
             + self.unreadable
             + self.without_user_key
@@ -194,7 +209,8 @@ impl Sampler<'_> {
         };
         for opened in users.sample(MAX_SEALED).await? {
             match opened {
-                Ok(()) | Err(OpenError::Compromised { .. }) => sample.opened += 1,
+                Ok(()) => sample.opened += 1,
+                Err(OpenError::Compromised { .. }) => sample.named += 1,
                 Err(OpenError::UnknownKey { id }) => self.unknown(id, sample),
                 Err(_) => {}
             }
@@ -209,19 +225,25 @@ impl Sampler<'_> {
         sample: &mut Sample,
     ) -> Result<(), GuardError> {
         let (mut cursor, mut bytes, mut group) = (Cursor::start(), 0, 1);
+        let mut unseen = self.bounds.values.saturating_mul(NAMES_PER_VALUE);
         for _ in 0..pages {
             let page = self.store.scan(&of.pattern, &cursor, PAGE).await?;
             let mut names = page.names;
             names.retain(|name| of.pattern.matches(name.as_bytes()));
             let mut names = names.as_slice();
             while !names.is_empty() {
-                if self.is_enough(sample, bytes) {
+                if unseen == 0 || self.is_enough(sample, bytes) {
                     return Ok(());
                 }
-                let (some, others) = names.split_at(group.min(names.len()));
-                bytes += self.group(of, some, sample).await?;
+                let (some, others) = names.split_at(group.min(names.len()).min(unseen));
+                let read = self.group(of, some, sample).await?;
+                bytes += read;
+                unseen -= some.len();
                 names = others;
-                group = (group * 2).min(MAX_GROUP);
+                group = match read {
+                    0 => (group * 2).min(MAX_EMPTY_GROUP),
+                    _ => (group * 2).min(MAX_GROUP),
+                };
             }
             match page.next {
                 Some(next) => cursor = next,
@@ -250,8 +272,12 @@ impl Sampler<'_> {
                 Some(Held::String(stored)) => vec![(Slot::Whole, stored)],
                 Some(Held::Hash | Held::List) => {
                     let start = Cursor::start();
-                    let page = self.store.read_slots(name, &start, MAX_SLOTS).await?;
-                    page.slots
+                    match self.store.read_slots(name, &start, MAX_SLOTS).await {
+                        Ok(page) => page.slots,
+                        // Another type since it was read.
+                        Err(StoreError::WrongType) => continue,
+                        Err(error) => return Err(error.into()),
+                    }
                 }
                 Some(Held::Other(_)) | None => continue,
             };
@@ -292,8 +318,8 @@ impl Sampler<'_> {
         }
         match opened {
             Ok(Some(opened)) if opened.form == Form::Plain => sample.plain += 1,
-            // A key that the ring knows and does not open with is no other store's.
-            Ok(Some(_)) | Err(OpenError::Compromised { .. }) => sample.opened += 1,
+            Ok(Some(_)) => sample.opened += 1,
+            Err(OpenError::Compromised { .. }) => sample.named += 1,
             Ok(None) => {}
             Err(OpenError::Plaintext) => sample.plain += 1,
             Err(OpenError::UnknownKey { id }) => self.unknown(id, sample),
@@ -322,6 +348,7 @@ impl Sampler<'_> {
         }
         let (Some(users), Some(user)) = (self.users, user) else {
             sample.without_user_key += 1;
+            sample.unknown_users += 1;
             return Ok(());
         };
         match users.read(&[user]).await {
@@ -329,7 +356,11 @@ impl Sampler<'_> {
                 Some(key) if sealer.for_user(key.clone()).open(stored, binding).is_ok() => {
                     sample.opened += 1;
                 }
-                _ => sample.without_user_key += 1,
+                Some(_) => sample.without_user_key += 1,
+                None => {
+                    sample.without_user_key += 1;
+                    sample.unknown_users += 1;
+                }
             },
             Err(UserKeyError::Record {
                 error: OpenError::UnknownKey { id },
@@ -343,13 +374,13 @@ impl Sampler<'_> {
         Ok(())
     }
 
-    /// A key that is not at hand. One that the ring destroyed is no other store's.
+    /// A key that is not at hand. One that the ring destroyed is not of another store.
     fn unknown(&self, id: KeyId, sample: &mut Sample) {
         let destroyed = self
             .ring
             .is_some_and(|ring| ring.ring().entry(id).is_some());
         match destroyed {
-            true => sample.opened += 1,
+            true => sample.named += 1,
             false => *sample.unknown.entry(id).or_default() += 1,
         }
     }
@@ -358,10 +389,12 @@ impl Sampler<'_> {
 impl Sample {
     fn add(&mut self, other: Self) {
         self.opened += other.opened;
+        self.named += other.named;
         self.plain += other.plain;
         self.classic += other.classic;
         self.unreadable += other.unreadable;
         self.without_user_key += other.without_user_key;
+        self.unknown_users += other.unknown_users;
         self.of_users += other.of_users;
         for (id, count) in other.unknown {
             *self.unknown.entry(id).or_default() += count;

@@ -21,6 +21,7 @@ mod manager;
 mod metrics;
 mod outage;
 mod quarantine;
+mod right_key;
 mod rings;
 mod sealed_values;
 #[cfg(feature = "tower-sessions")]
