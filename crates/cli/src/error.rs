@@ -216,6 +216,11 @@ impl From<GuardError> for Failure {
                 let sealed = crate::setup::sealed_already(&under);
                 Self::usage(NO_KEY).hint(format!("set REDIS_ENCRYPTION_KEY; {sealed}"))
             }
+            GuardError::UsersUnknown { .. } => Self::failed(error).hint(
+                "nothing was changed; name the store that holds the keys of users: user_keys in \
+                 waxseal.toml; where these keys were evicted or flushed, restore them, or delete the \
+                 values, which nothing opens any more",
+            ),
             GuardError::Seal(error) => error.into(),
             GuardError::Store(error) => error.into(),
             GuardError::Users(error) => error.into(),

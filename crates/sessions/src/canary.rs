@@ -140,7 +140,7 @@ impl Canary {
                 Stored::Differs {
                     bytes: Some(bytes),
                     key,
-                } if sample.opened > sample.under_unknown_keys() => {
+                } if sample.opened > sample.under_unknown_keys() && self.knows_the_ring() => {
                     (Some(bytes), CanaryState::Repaired(key))
                 }
                 Stored::Differs { .. } => break,
@@ -212,6 +212,11 @@ impl Canary {
             self.store.delete_if_unchanged(&self.name, &bytes).await?;
         }
         Ok(state)
+    }
+
+    /// Whether the ring was read so recently that a key which it lacks is none of its own.
+    fn knows_the_ring(&self) -> bool {
+        self.ring.as_ref().is_none_or(LiveRing::is_confirmed)
     }
 
     /// What is stored, and the sample that speaks for the key; an error where it speaks against it.

@@ -6,6 +6,8 @@ use std::time::Duration;
 use waxseal_keys::{LiveRing, UserKeys};
 use waxseal_stores::Clock;
 
+use crate::canary::GuardedRecords;
+
 #[cfg(any(feature = "tower-sessions", feature = "actix-session"))]
 use crate::error::GuardError;
 
@@ -41,6 +43,7 @@ pub struct Options {
     pub(crate) ring: Option<LiveRing>,
     pub(crate) user_keys: Option<UserKeys>,
     pub(crate) decoys: Vec<Vec<u8>>,
+    pub(crate) guarded: Vec<GuardedRecords>,
 }
 
 impl Default for Options {
@@ -56,6 +59,7 @@ impl Default for Options {
             ring: None,
             user_keys: None,
             decoys: Vec::new(),
+            guarded: Vec::new(),
         }
     }
 }
@@ -101,6 +105,15 @@ impl Options {
     #[must_use]
     pub fn canary(mut self, name: impl Into<String>) -> Self {
         self.canary = Some(name.into());
+        self
+    }
+
+    /// Further records of the store that are sealed under the same keys. The check of the key opens a
+    /// sample of them as well, so that a key is not taken for the right one where nothing is sealed under
+    /// the prefix yet.
+    #[must_use]
+    pub fn guarded_records(mut self, records: impl IntoIterator<Item = GuardedRecords>) -> Self {
+        self.guarded = records.into_iter().collect();
         self
     }
 

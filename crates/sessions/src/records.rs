@@ -79,7 +79,8 @@ impl SealedRecords {
             Some(ring) => canary.ring(ring.clone()),
             None => canary,
         };
-        let guarded = [GuardedRecords::from(pattern.clone())];
+        let mut guarded = vec![GuardedRecords::from(pattern.clone())];
+        guarded.extend(options.guarded.iter().cloned());
         let state = if sealer.mode().seals() {
             canary.check_or_create(&sealer, &guarded).await?
         } else {

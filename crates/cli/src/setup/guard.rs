@@ -57,7 +57,7 @@ impl Setup {
         store: &Arc<dyn RecordStore>,
     ) -> Result<CanaryState, Failure> {
         let canary = self.canary(store);
-        let state = canary.check(&self.any_sealer(), &self.guarded()).await;
+        let state = canary.check(&self.any_sealer(), &self.guarded()?).await;
         state.map_err(|error| self.guard_failure(error))
     }
 
@@ -72,7 +72,7 @@ impl Setup {
         self.enrol(store).await?;
         let state = match state {
             CanaryState::Absent | CanaryState::Differs(_) => {
-                let (sealer, guarded) = (self.any_sealer(), self.guarded());
+                let (sealer, guarded) = (self.any_sealer(), self.guarded()?);
                 let state = self.canary(store).check_or_create(&sealer, &guarded).await;
                 state.map_err(|error| self.guard_failure(error))?
             }
@@ -86,14 +86,14 @@ impl Setup {
 
     /// What a sample of the sealed values says about the keys.
     pub(crate) async fn survey(&self, store: &Arc<dyn RecordStore>) -> Result<Sample, Failure> {
-        let (canary, sealer, guarded) = (self.canary(store), self.any_sealer(), self.guarded());
+        let (canary, sealer, guarded) = (self.canary(store), self.any_sealer(), self.guarded()?);
         let sample = canary.survey(&sealer, &guarded).await;
         sample.map_err(|error| self.guard_failure(error))
     }
 
-    /// The protected records, as the guard of the key looks at them.
-    pub(crate) fn guarded(&self) -> Vec<GuardedRecords> {
-        protected::guarded(&self.protected)
+    /// The records that the guard of the key looks at: more than those that a flag names.
+    pub(crate) fn guarded(&self) -> Result<Vec<GuardedRecords>, Failure> {
+        protected::guarded(&self.protected, &self.config, self.ring_setup.is_some())
     }
 }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use waxseal_stores::{Lifetime, RecordName};
+use waxseal_stores::{Lifetime, RecordName, StoreUrl};
 
 use super::{Protected, Setup};
 use crate::error::Failure;
@@ -39,6 +39,10 @@ impl Setup {
         });
         let (prefixes, names): (Vec<_>, Vec<_>) = candidates.unzip();
         if names.is_empty() {
+            return None;
+        }
+        // Opening one that is not there would make it.
+        if matches!(&self.url, StoreUrl::File(path) if !path.exists()) {
             return None;
         }
         let store = self.open_store().await.ok()?;

@@ -60,13 +60,24 @@ pub(super) fn protected(
         .collect()
 }
 
-/// The same records, as the guard of the key looks at them.
-pub(super) fn guarded(protected: &[Protected]) -> Vec<GuardedRecords> {
-    let guarded = protected.iter().map(|it| GuardedRecords {
-        pattern: it.pattern.clone(),
-        plain: it.plain,
-    });
-    guarded.collect()
+/// The records that the guard of the key looks at: those that a command names, and then all others of the
+/// configuration, or without one the usual ones. A key is right or wrong for a store, whatever records a
+/// command is about.
+pub(super) fn guarded(
+    named: &[Protected],
+    config: &Config,
+    has_ring: bool,
+) -> Result<Vec<GuardedRecords>, Failure> {
+    let mut guarded: Vec<GuardedRecords> = Vec::new();
+    for it in named.iter().chain(&protected(&[], config, has_ring)?) {
+        if guarded.iter().all(|known| known.pattern != it.pattern) {
+            guarded.push(GuardedRecords {
+                pattern: it.pattern.clone(),
+                plain: it.plain,
+            });
+        }
+    }
+    Ok(guarded)
 }
 
 /// What a flag says. Records that the configuration names in other words (`wa:*` for `wa:{user}`) are

@@ -18,6 +18,10 @@ use crate::error::Failure;
 
 /// Who has no key waits no longer than this for advice.
 const ADVICE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How a store's hint leaves open which records a right is missing for.
+const OPEN_PATTERN: &str = "~PATTERN";
+/// Patterns that a hint names, at most.
+const MAX_PATTERNS: usize = 4;
 /// One attempt: that the store cannot be reached is no news here.
 const OPTIONS: RedisOptions = RedisOptions {
     connect_timeout: Duration::from_secs(2),
@@ -33,10 +37,11 @@ enum Answer {
     Unknown,
 }
 
-/// The failure of a command that has no usable key, with the advice that fits the store.
+/// The failure of a command, with advice that fits the store where there is no usable key, and the configured
+/// patterns where a right to records is missing.
 pub(crate) async fn advise(common: &Common, failure: Failure) -> Failure {
     if failure.about_key().is_none() {
-        return failure;
+        return with_patterns(common, failure);
     }
     let answer = match configured(common) {
         Some((url, records)) => ask(&url, &records).await,
@@ -51,7 +56,10 @@ impl Setup {
         if failure.about_key().is_none() {
             return failure;
         }
-        let answer = ask(&self.url, &self.guarded()).await;
+        let answer = match self.guarded() {
+            Ok(records) => ask(&self.url, &records).await,
+            Err(_) => Answer::Unknown,
+        };
         advice(failure, &answer)
     }
 }
@@ -91,8 +99,32 @@ fn configured(common: &Common) -> Option<(StoreUrl, Vec<GuardedRecords>)> {
     let environment = Environment::read(common.env_file.as_deref()).ok()?;
     let config = Config::read(common.config.as_deref()).ok()?;
     let url = Setup::url(common, &environment, &config).ok()?;
-    let records = protected(&common.protect, &config, true).ok()?;
-    Some((url, guarded(&records)))
+    let named = protected(&common.protect, &config, true).ok()?;
+    Some((url, guarded(&named, &config, true).ok()?))
+}
+
+/// Names the rights to the protected records where a hint leaves their pattern open. The store knows
+/// no patterns, and which part of a record name is a user only they tell.
+fn with_patterns(common: &Common, failure: Failure) -> Failure {
+    let Some(hint) = failure.advice().filter(|hint| hint.contains(OPEN_PATTERN)) else {
+        return failure;
+    };
+    let Some((_, records)) = configured(common) else {
+        return failure;
+    };
+    let told = |of: &GuardedRecords| {
+        let pattern = &of.pattern;
+        // One that is the whole name of a record is not told.
+        (pattern.shown() == pattern.as_str()).then(|| format!("~{}", pattern.glob()))
+    };
+    let rights: Option<Vec<_>> = records.iter().map(told).collect();
+    match rights {
+        Some(rights) if rights.len() <= MAX_PATTERNS => {
+            let hint = hint.replace(OPEN_PATTERN, &rights.join(" "));
+            failure.hint(hint)
+        }
+        _ => failure,
+    }
 }
 
 async fn ask(url: &StoreUrl, records: &[GuardedRecords]) -> Answer {

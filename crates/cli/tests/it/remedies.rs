@@ -211,6 +211,31 @@ fn a_missing_right_is_named() {
 }
 
 #[test]
+fn a_missing_right_to_records_of_a_user_is_told_by_the_pattern_alone() {
+    let server = RedisServer::builder()
+        .user_acl("user norecord on >s3cret ~waxseal:* +@all")
+        .start();
+    let name = "5215512345678:state";
+    put(&server, name, STATE.as_bytes());
+    let url = format!("redis://norecord:s3cret@127.0.0.1:{}", server.port());
+    for (patterns, right) in [
+        (&["{user}:state"][..], "~*:state ~wa:*"),
+        (&["{user}:state", name], "~PATTERN"),
+    ] {
+        let mut arguments = vec!["inspect", name];
+        for pattern in patterns {
+            arguments.extend(["--protect", pattern]);
+        }
+        let output = with_url(&url).run(&arguments);
+        let text = output.text() + &output.stderr;
+        assert!(
+            text.contains(&format!("ACL SETUSER USER {right};")) && !text.contains("5215512345678"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn what_stands_around_a_key_is_told() {
     let server = RedisServer::start();
     let program = Program::at(&server);

@@ -333,3 +333,85 @@ fn a_flush_through_a_proxy_shuts_out_the_other_key_and_not_the_right_one() {
         }
     }
 }
+
+#[test]
+fn a_pattern_that_is_typed_does_not_hide_the_other_records_from_the_guard() {
+    let (right, wrong) = (["put", "--protect", "x:*", "x:1"], OTHER_KEY);
+    for configured in [false, true] {
+        let server = RedisServer::start();
+        let name = if configured { "sess:1" } else { NAME };
+        let program = || {
+            let program = Program::at(&server);
+            if configured {
+                let text = "[[protect]]\nrecords = \"sess:*\"\n";
+                std::fs::write(program.path("waxseal.toml"), text).unwrap();
+            }
+            program
+        };
+        put(&server, name, &sealed(KEY, Format::Sealed, name, b"{}"));
+        let before = server.snapshot();
+        let output = program().keys(wrong, "").run_with(&right, b"{}");
+        output.failed(2, REFUSED);
+        assert_eq!(server.snapshot(), before);
+        let foreign = sealed(
+            OTHER_KEY,
+            Format::Sealed,
+            "waxseal:canary",
+            b"waxseal canary v1",
+        );
+        put(&server, "waxseal:canary", &foreign);
+        program().run_with(&right, b"{}").done();
+        assert!(get(&server, "x:1").is_some());
+    }
+}
+
+#[test]
+fn who_may_use_only_the_records_of_a_typed_pattern_is_not_stopped_by_the_others() {
+    let server = RedisServer::builder()
+        .user_acl("user sessions on >s3cret ~x:* ~waxseal:* +@all")
+        .start();
+    put(&server, NAME, STATE.as_bytes());
+    let url = format!("redis://sessions:s3cret@127.0.0.1:{}", server.port());
+    let program = Program::at(&server).env("REDIS_URL", &url);
+    let put = ["put", "--protect", "x:*", "x:1"];
+    program.run_with(&put, b"{}").done();
+}
+
+#[test]
+fn doctor_warns_where_sealed_values_have_no_canary() {
+    let server = server_with_states(3);
+    let program = Program::at(&server);
+    program.run(&["migrate"]).done();
+    server.cli(&["DEL", "waxseal:canary"]);
+    let text = program.run(&["doctor"]).text();
+    assert!(
+        text.contains("warning  canary         there is none, though "),
+        "{text}"
+    );
+}
+
+#[test]
+fn no_key_beside_few_classic_values_among_plain_ones_is_not_told_to_make_one() {
+    let server = server_with_states(10);
+    put(
+        &server,
+        NAME,
+        &sealed(KEY, Format::Classic, NAME, STATE.as_bytes()),
+    );
+    let program = Program::at(&server).without("REDIS_ENCRYPTION_KEY");
+    let output = program.run(&["migrate"]);
+    assert!(
+        output.stderr.contains("this store is sealed already")
+            && !output.stderr.contains("key generate"),
+        "{}",
+        output.stderr
+    );
+}
+
+#[test]
+fn a_name_without_its_prefix_does_not_make_a_store() {
+    let program = Program::with_file();
+    let output = program.run(&["get", "5215512345678"]);
+    assert_eq!(output.status, 64, "{}", output.stderr);
+    assert!(!program.path("states.waxseal").exists());
+}

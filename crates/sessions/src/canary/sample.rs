@@ -96,6 +96,12 @@ impl Sample {
         self.unknown.values().sum::<usize>() + self.of_users
     }
 
+    /// Whether there are sealed values, or what looks like some.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.sealed() > 0
+    }
+
     /// Whether there are sealed values, or what looks like classic ones, that do not open.
     pub(super) fn is_of_other_keys(&self) -> bool {
         self.classic + self.under_unknown_keys() > 0
@@ -186,14 +192,23 @@ impl Sampler<'_> {
         sample: &mut Sample,
     ) -> Result<(), GuardError> {
         let pages = (self.bounds.pages / records.len().max(1)).max(MIN_PAGES);
+        let (mut is_allowed, mut denied) = (false, None);
         for of in records {
             let mut part = Sample::default();
             let looked = self.pattern(of, pages, &mut part).await;
             sample.add(part);
-            looked?;
+            match looked {
+                Ok(()) => is_allowed = true,
+                // The rights of a user may end with the records that it works on.
+                Err(GuardError::Store(error @ StoreError::Denied { .. })) => denied = Some(error),
+                Err(error) => return Err(error),
+            }
             if self.bounds.first && sample.opened > 0 {
                 break;
             }
+        }
+        if let (Some(error), false) = (denied, is_allowed) {
+            return Err(error.into());
         }
         if sample.opened == 0 && sample.without_user_key > 0 {
             self.user_records(sample).await?;

@@ -205,3 +205,23 @@ async fn values_of_users_whose_keys_are_all_missing_are_not_taken_over_by_anothe
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn records_that_an_application_names_beside_its_own_speak_about_the_key() {
+    let store = Arc::new(MemoryStore::default());
+    let name = "wa:1";
+    lay(&store, name, &sealed(&KEY, Format::Sealed, name, b"{}")).await;
+    let of_sessions = || {
+        Options::default()
+            .prefix("sess:")
+            .guarded_records(records())
+    };
+    let start = |key: &[u8; 32]| {
+        let sealer = sealer(key, Mode::On, Format::Sealed);
+        StateManager::start(store.clone(), sealer, of_sessions())
+    };
+    let refused = start(&OTHER_KEY).await.err();
+    assert!(matches!(refused, Some(GuardError::WrongKey(_))));
+    start(&KEY).await.unwrap();
+    assert_eq!(canary_key(&store).await, key_id(&KEY));
+}

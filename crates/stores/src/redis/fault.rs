@@ -24,6 +24,8 @@ pub enum ConnectionFault {
     Certificate(String),
     /// The server wants a certificate of the client, or does not take this one.
     ClientCertificate(String),
+    /// The server ends the handshake, perhaps for want of a certificate of the client.
+    Handshake(String),
     /// The URL asks for TLS, and the server does not speak it there.
     NotTls,
     /// The server speaks TLS there, and the URL does not ask for it.
@@ -68,8 +70,8 @@ impl ConnectionFault {
                 Self::Certificate(text)
             });
         }
-        if text.starts_with("received fatal alert: ") {
-            return Some(Self::ClientCertificate(text));
+        if let Some(alert) = text.strip_prefix("received fatal alert: ") {
+            return of_alert(alert.trim()).map(|kind| kind(text));
         }
         if text.starts_with("received corrupt message") {
             return Some(Self::NotTls);
@@ -104,6 +106,11 @@ impl ConnectionFault {
                 "the server asks for a certificate of the client that it trusts: \
                  rediss://HOST:PORT?cert=/PATH/client.pem&key=/PATH/client.key"
             }
+            Self::Handshake(_) => {
+                "the server may ask for a certificate of the client, \
+                 rediss://HOST:PORT?cert=/PATH/client.pem&key=/PATH/client.key, or speak no TLS version or \
+                 cipher that this program does: 1.2 or 1.3"
+            }
             Self::NotTls => {
                 "write redis:// instead of rediss://, or the port at which the server speaks TLS (its \
                  tls-port)"
@@ -124,6 +131,18 @@ impl ConnectionFault {
     }
 }
 
+/// The fault that a fatal alert of the server tells of, where the word does. rustls writes the names of
+/// alerts in its own spelling.
+fn of_alert(alert: &str) -> Option<fn(String) -> ConnectionFault> {
+    match alert {
+        "CertificateRequired" | "BadCertificate" | "UnknownCA" => {
+            Some(ConnectionFault::ClientCertificate)
+        }
+        "HandshakeFailure" => Some(ConnectionFault::Handshake),
+        _ => None,
+    }
+}
+
 impl fmt::Display for ConnectionFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -133,6 +152,7 @@ impl fmt::Display for ConnectionFault {
             | Self::CertificateTime(text)
             | Self::Certificate(text)
             | Self::ClientCertificate(text)
+            | Self::Handshake(text)
             | Self::UnknownHost(text)
             | Self::File(text) => f.write_str(text),
             Self::NotTls => f.write_str("the server does not speak TLS there"),

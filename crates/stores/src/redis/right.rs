@@ -1,22 +1,28 @@
-//! Which right a user lacks, from the server's refusal and the command that it refused. Of a server's text
-//! only the name of a command is taken, and of a record name only what it shares with others.
+//! The right that a user lacks, from the server's refusal and the command that it refused. Of a server's
+//! text only the name of a command is taken, and of a record name nothing: which part of a name is a user is
+//! known to patterns alone.
 
 use redis::{Arg, Cmd};
 
 /// No command is longer, subcommands included.
 const MAX_COMMAND: usize = 32;
-/// No prefix of record names that is told is longer.
-const MAX_PREFIX: usize = 24;
 /// The names that are Waxseal's own.
 const OWN: &[u8] = b"waxseal:";
-/// In place of the right to a record whose name shares nothing with others.
+/// In place of the right to a record: its pattern is not known here.
 const SOME_KEY: &str = "~PATTERN";
+/// The same for a channel.
+const SOME_CHANNEL: &str = "&CHANNEL";
+/// Commands that take nothing but record names.
+const OF_MANY: [&[u8]; 5] = [b"mget", b"del", b"unlink", b"exists", b"touch"];
 
-/// The right that a refusal names: `+scan`, or [`SOME_KEY`] for a record.
+/// The right that a refusal names: `+scan`, [`SOME_KEY`] for a record, [`SOME_CHANNEL`] for a channel.
 pub(super) fn right_of(detail: &str) -> Option<String> {
     if let Some((_, rest)) = detail.split_once(" run the '") {
         let (name, _) = rest.split_once('\'')?;
         return command_right(name);
+    }
+    if detail.contains("channel") {
+        return Some(SOME_CHANNEL.to_owned());
     }
     let of_key = ["access a key", "one of the keys"];
     of_key
@@ -35,8 +41,13 @@ pub(super) fn missing_right(named: Option<String>, command: &Cmd) -> Option<Stri
     match named {
         Some(right) if right != SOME_KEY => Some(right),
         // Scripts name their records behind themselves and a number.
-        Some(_) if name.starts_with(b"eval") => arguments.nth(2).map(of_record),
-        Some(_) => arguments.next().map(of_record),
+        Some(_) if name.starts_with(b"eval") => {
+            let count = arguments.nth(1)?;
+            let count = std::str::from_utf8(count).ok()?.parse().ok()?;
+            Some(of_records(arguments.take(count)))
+        }
+        Some(_) if OF_MANY.contains(&name.as_slice()) => Some(of_records(arguments)),
+        Some(_) => Some(of_records(arguments.take(1))),
         None => command_right(std::str::from_utf8(&name).ok()?),
     }
 }
@@ -47,18 +58,11 @@ fn command_right(name: &str) -> Option<String> {
         .then(|| format!("+{name}"))
 }
 
-fn of_record(name: &[u8]) -> String {
-    if name.starts_with(OWN) {
-        return "~waxseal:*".to_owned();
-    }
-    let end = name.iter().position(|b| *b == b':').map_or(0, |at| at + 1);
-    let prefix = name.get(..end).unwrap_or_default();
-    let is_plain = |b: &u8| b.is_ascii_alphanumeric() || b"-_.:".contains(b);
-    match std::str::from_utf8(prefix) {
-        Ok(text) if (1..=MAX_PREFIX).contains(&end) && prefix.iter().all(is_plain) => {
-            format!("~{text}*")
-        }
-        _ => SOME_KEY.to_owned(),
+/// The right to all of these records, of which any may be the one that was refused.
+fn of_records<'a>(mut names: impl Iterator<Item = &'a [u8]>) -> String {
+    match names.all(|name| name.starts_with(OWN)) {
+        true => "~waxseal:*".to_owned(),
+        false => SOME_KEY.to_owned(),
     }
 }
 
@@ -82,6 +86,10 @@ mod tests {
                 "this user has no permissions to access one of the keys used as arguments",
                 Some(SOME_KEY),
             ),
+            (
+                "this user has no permissions to access one of the channels used as arguments",
+                Some(SOME_CHANNEL),
+            ),
             ("User x may not run the 's3cret PASSWORD' command", None),
             ("anything", None),
         ] {
@@ -90,19 +98,35 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_named_by_what_it_shares_with_others() {
-        assert_eq!(of_record(b"wa:5215512345678"), "~wa:*");
-        assert_eq!(of_record(b"waxseal:canary"), "~waxseal:*");
-        assert_eq!(of_record(b"5215512345678"), SOME_KEY);
-        assert_eq!(
-            of_record(b"5215512345678 and more than a prefix:1"),
-            SOME_KEY
-        );
-        let some = || Some(SOME_KEY.to_owned());
+    fn no_part_of_a_record_name_is_told_but_what_is_our_own() {
+        let right = |parts: &[&str]| {
+            let mut command = redis::cmd(parts[0]);
+            command.arg(&parts[1..]);
+            missing_right(Some(SOME_KEY.to_owned()), &command)
+        };
+        for (parts, told) in [
+            (&["GET", "waxseal:canary"][..], "~waxseal:*"),
+            (&["SET", "waxseal:canary", "value"], "~waxseal:*"),
+            (&["GET", "5215512345678:state"], SOME_KEY),
+            (&["GET", "wa:5215512345678"], SOME_KEY),
+            (&["EVALSHA", "a", "1", "waxseal:canary", "x"], "~waxseal:*"),
+            (&["EVALSHA", "a", "1", "wa:1"], SOME_KEY),
+            (
+                &["EVALSHA", "a", "2", "waxseal:quarantine:1", "wa:1"],
+                SOME_KEY,
+            ),
+            (&["MGET", "waxseal:canary", "wa:1"], SOME_KEY),
+            (&["DEL", "waxseal:canary", "waxseal:keyring"], "~waxseal:*"),
+        ] {
+            assert_eq!(right(parts).as_deref(), Some(told), "{parts:?}");
+        }
         let get = redis::cmd("GET").arg("wa:1").clone();
-        assert_eq!(missing_right(some(), &get).as_deref(), Some("~wa:*"));
         assert_eq!(missing_right(None, &get).as_deref(), Some("+get"));
-        let eval = redis::cmd("EVALSHA").arg("a").arg(1).arg("wa:1").clone();
-        assert_eq!(missing_right(some(), &eval).as_deref(), Some("~wa:*"));
+        let subscribe = redis::cmd("SUBSCRIBE").arg("news").clone();
+        let named = right_of("No permissions to access a channel");
+        assert_eq!(
+            missing_right(named, &subscribe).as_deref(),
+            Some(SOME_CHANNEL)
+        );
     }
 }

@@ -10,6 +10,8 @@ use crate::error::Failure;
 use crate::setup::Setup;
 
 const CHECK: &str = "canary";
+/// Keys that a finding names, at most.
+const MAX_NAMED: usize = 4;
 
 /// An error where the key is not that of the store: then nothing more can be opened.
 pub(super) async fn check(
@@ -17,8 +19,19 @@ pub(super) async fn check(
     store: &Arc<dyn RecordStore>,
     findings: &mut Findings,
 ) -> Result<(), Failure> {
-    match setup.compare_key(store).await? {
+    let state = setup.compare_key(store).await?;
+    let sample = setup.survey(store).await?;
+    match state {
         CanaryState::Opens(id) => findings.ok(CHECK, format!("opens under key {id}")),
+        CanaryState::Absent if sample.is_sealed() => {
+            let found = match sample.opened {
+                0 => "there is none, and no sealed value of a sample opens".to_owned(),
+                count => format!("there is none, though {count} values of a sample open"),
+            };
+            let advice = "it was deleted, evicted or flushed, or never made: the next start of a proxy, or \
+                          waxseal rotate, makes one";
+            findings.warn(CHECK, found, advice);
+        }
         CanaryState::Created | CanaryState::Repaired(_) | CanaryState::Absent => {
             findings.ok(CHECK, "there is none yet; the first use makes one");
         }
@@ -34,7 +47,7 @@ pub(super) async fn check(
             findings.problem(CHECK, found, advice);
         }
     }
-    check_foreign(&setup.survey(store).await?, findings);
+    check_foreign(&sample, findings);
     Ok(())
 }
 
@@ -44,16 +57,15 @@ fn check_foreign(sample: &Sample, findings: &mut Findings) {
     if count == 0 {
         return;
     }
-    let keys: Vec<_> = sample
-        .unknown
-        .keys()
-        .take(4)
-        .map(ToString::to_string)
-        .collect();
+    let ids = sample.unknown.keys().take(MAX_NAMED);
+    let keys: Vec<_> = ids.map(ToString::to_string).collect();
+    let named = match keys.is_empty() {
+        true => "keys of users".to_owned(),
+        false => keys.join(", "),
+    };
     let found = format!(
-        "of a sample {} open and {count} are under keys that are not configured ({})",
+        "of a sample {} open and {count} are under keys that are not configured ({named})",
         sample.opened,
-        keys.join(", ")
     );
     let advice = "a process with another key wrote them, or somebody planted them; waxseal audit counts \
                   them by key";

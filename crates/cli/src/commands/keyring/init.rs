@@ -116,9 +116,9 @@ async fn adopted(setup: &Setup) -> Result<Vec<SecretKey>, Failure> {
         failure.hint(hint.trim_start_matches("; ").to_owned())
     })?;
     let Some(hex) = setup.environment.key() else {
-        return sealed_under(setup, &store, &Sealer::without_keys())
-            .await
-            .map(|_| Vec::new());
+        let canary = Canary::of(store.clone());
+        let under = canary.sealed_under(&setup.guarded()?).await?;
+        return under.map_or(Ok(Vec::new()), |under| Err(not_at_hand(&under.to_string())));
     };
     let previous = setup.environment.previous_keys();
     let keyring = Arc::new(Keyring::from_hex(hex, previous)?);
@@ -141,38 +141,23 @@ async fn sealed_under(
     store: &Arc<dyn RecordStore>,
     sealer: &Sealer,
 ) -> Result<bool, Failure> {
-    let guarded = setup.guarded();
+    let guarded = setup.guarded()?;
     let state = Canary::of(store.clone()).check(sealer, &guarded).await;
     match state {
         Ok(CanaryState::Opens(_) | CanaryState::Repaired(_) | CanaryState::Differs(_)) => {
             return Ok(true);
         }
         Ok(CanaryState::Created | CanaryState::Absent) => {}
-        Err(error @ (GuardError::WrongKey(_) | GuardError::NoKey(_))) => {
-            let under = match error {
-                GuardError::WrongKey(mismatch) => mismatch.sealed_under.to_string(),
-                GuardError::NoKey(under) => under.to_string(),
-                _ => String::new(),
-            };
-            return Err(Failure::failed(format!(
-                "this store is sealed under keys that the environment does not hold: {under}"
-            ))
-            .hint(
-                "nothing was changed; set REDIS_ENCRYPTION_KEY (and \
-                 REDIS_ENCRYPTION_PREVIOUS_KEYS) to its keys, and they are adopted; --fresh begins \
-                 with a new key, which does not open what is there",
-            ));
+        Err(GuardError::WrongKey(mismatch)) => {
+            return Err(not_at_hand(&mismatch.sealed_under.to_string()));
         }
         Err(error) => return Err(error.into()),
     }
-    if sealer.keyring().is_none() {
-        return Ok(false);
-    }
     // Without a canary every value must be asked: one that was missed could never be opened again.
-    for protected in &setup.protected {
+    for protected in setup.all_protected()? {
         let sweep = Sweep {
             store: store.clone(),
-            pattern: protected.pattern.clone(),
+            pattern: protected.pattern,
             task: Arc::new(Audit::new(sealer.clone(), false)),
             keys: Keys::default(),
             mask: setup.mask(),
@@ -191,4 +176,14 @@ async fn sealed_under(
         }
     }
     Ok(false)
+}
+
+fn not_at_hand(under: &str) -> Failure {
+    Failure::failed(format!(
+        "this store is sealed under keys that the environment does not hold: {under}"
+    ))
+    .hint(
+        "nothing was changed; set REDIS_ENCRYPTION_KEY (and REDIS_ENCRYPTION_PREVIOUS_KEYS) to its keys, \
+         and they are adopted; --fresh begins with a new key, which does not open what is there",
+    )
 }

@@ -8,11 +8,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::SystemTime;
 
+use waxseal_core::Format;
 use waxseal_testing::RedisServer;
 
 use super::{Lies, World, configured};
 use crate::program::{OTHER_KEY, Output, Program};
-use crate::records::STATE;
+use crate::records::{STATE, put, sealed};
 
 /// An age identity for tests alone, as age-keygen writes it.
 const IDENTITY: &str = include_str!("../../../../keys/tests/vectors/backup/identity.txt");
@@ -332,5 +333,22 @@ fn a_rehearsal_tells_whether_the_keys_are_those_of_the_store() {
     let machine = another_machine_for(&world, &TAKEN, &other.server);
     let told = keyring(&machine, &["rehearse", "--json"], &SHARES);
     let told = told.failed(2, "its keys do not open this store");
+    assert_eq!(told.json()["store"]["canary"], "differs");
+}
+
+#[test]
+fn a_rehearsal_does_not_take_a_store_for_its_own_whose_canary_is_of_a_newer_key() {
+    let world = world();
+    world
+        .program
+        .run_with(&["put", "wa:1"], STATE.as_bytes())
+        .done();
+    export_in_shares(&world);
+    let canary = "waxseal:canary";
+    let newer = sealed(OTHER_KEY, Format::Sealed, canary, b"waxseal canary v1");
+    put(&world.server, canary, &newer);
+    let machine = another_machine(&world, &TAKEN);
+    let told = keyring(&machine, &["rehearse", "--json"], &SHARES);
+    let told = told.failed(2, "its keys open only a part of this store");
     assert_eq!(told.json()["store"]["canary"], "differs");
 }

@@ -41,6 +41,9 @@ enum Fits {
     Opens,
     Absent,
     Differs,
+    /// Some values open, and the canary does not.
+    #[serde(rename = "differs")]
+    Partly,
     Unknown,
 }
 
@@ -74,13 +77,15 @@ pub(in super::super) async fn run(
         true => output::json(&rehearsed)?,
         false => print(&rehearsed)?,
     }
-    if fits == Some(Fits::Differs) {
-        return Err(Failure::failed("the backup opens, and its keys do not open this store").hint(
-            "check --store; where it is the right one, its keys were exchanged since: make a new backup \
-             with waxseal keyring export",
-        ));
-    }
-    Ok(Ended::Done)
+    let failure = match fits {
+        Some(Fits::Differs) => "the backup opens, and its keys do not open this store",
+        Some(Fits::Partly) => "the backup opens, and its keys open only a part of this store",
+        Some(Fits::Opens | Fits::Absent | Fits::Unknown) | None => return Ok(Ended::Done),
+    };
+    Err(Failure::failed(failure).hint(
+        "check --store; where it is the right one, its keys were exchanged since: make a new backup with \
+         waxseal keyring export",
+    ))
 }
 
 fn present(ring: &Ring) -> usize {
@@ -101,14 +106,17 @@ async fn ask(setup: &Setup, backup: &Backup) -> Result<Store, Failure> {
     };
     let (location, keyring) = (store.location(), Arc::new(backup.ring().keyring()?));
     let sealer = Sealer::new(keyring, Mode::On, Format::Sealed);
-    match Canary::of(store).check(&sealer, &setup.guarded()).await {
+    match Canary::of(store).check(&sealer, &setup.guarded()?).await {
         Ok(CanaryState::Opens(key)) => {
             let text = format!("the canary of {location} opens under key {key}");
             told(Fits::Opens, text)
         }
-        Ok(CanaryState::Differs(_) | CanaryState::Repaired(_)) => {
-            let text = format!("the canary of {location} does not open, and its values do");
-            told(Fits::Opens, text)
+        Ok(CanaryState::Differs(of) | CanaryState::Repaired(of)) => {
+            let under = of.map_or_else(String::new, |id| format!(" (it is under key {id})"));
+            let text = format!(
+                "the canary of {location} does not open with these keys{under}, and some of its values do"
+            );
+            told(Fits::Partly, text)
         }
         Ok(CanaryState::Created | CanaryState::Absent) => {
             told(Fits::Absent, format!("{location} has no canary yet"))
