@@ -163,3 +163,22 @@ impl fmt::Display for ConnectionFault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_alerts_about_a_certificate_ask_for_one_of_the_client() {
+        let fault = |alert| of_alert(alert).map(|fault| fault(String::new()));
+        for alert in ["CertificateRequired", "BadCertificate", "UnknownCA"] {
+            let asks = Some(ConnectionFault::ClientCertificate(String::new()));
+            assert_eq!(fault(alert), asks, "{alert}");
+        }
+        let may_ask = fault("HandshakeFailure").expect("it may");
+        assert!(may_ask.remedy().contains(" may "), "{}", may_ask.remedy());
+        for alert in ["ProtocolVersion", "InternalError", "UnrecognisedName"] {
+            assert_eq!(fault(alert), None, "{alert}");
+        }
+    }
+}
