@@ -133,20 +133,23 @@ fn refuses_a_store_that_is_sealed_under_other_keys() {
 }
 
 #[test]
-fn makes_no_ring_silently_where_few_values_among_plain_ones_are_sealed_and_no_key_is_configured() {
-    let mut world = World::with(Lies::InAFile, "custodian = \"env:KEK\"\n");
-    world.program = world
-        .program
-        .without("REDIS_ENCRYPTION_KEY")
-        .env("KEK", OTHER_KEY);
-    put(&world.server, "wa:plain", b"{}");
-    let stored = sealed(KEY, Format::Classic, NAME, STATE.as_bytes());
-    put(&world.server, NAME, &stored);
-    world
-        .ring(&["init"])
-        .failed(2, "under keys that the environment does not hold");
-    assert_eq!(world.document(), None);
-    world.ring(&["init", "--fresh"]).done();
+fn makes_no_ring_silently_where_few_values_among_plain_ones_are_sealed() {
+    for configured in [None, Some(OLD_KEY)] {
+        let mut world = World::with(Lies::InAFile, "custodian = \"env:KEK\"\n");
+        let program = world.program.env("KEK", OTHER_KEY);
+        world.program = match configured {
+            Some(key) => program.keys(key, ""),
+            None => program.without("REDIS_ENCRYPTION_KEY"),
+        };
+        put(&world.server, "wa:plain", b"{}");
+        let stored = sealed(KEY, Format::Classic, NAME, STATE.as_bytes());
+        put(&world.server, NAME, &stored);
+        world
+            .ring(&["init"])
+            .failed(2, "under keys that the environment does not hold");
+        assert_eq!(world.document(), None);
+        world.ring(&["init", "--fresh"]).done();
+    }
 }
 
 #[test]
