@@ -2,6 +2,8 @@
 //! What stopping means is the work's business.
 
 use std::process::exit;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -14,6 +16,9 @@ use crate::output;
 /// How long a sweep may take to end what it has begun.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a line may take to be printed: nobody may be reading stderr.
+const PRINT_TIMEOUT: Duration = Duration::from_millis(100);
+
 /// Stops a sweep at a signal, after what has been begun. Ends the process at a second one, or where that
 /// takes too long: what is written is written by compare-and-set, and a checkpoint never runs ahead.
 pub(crate) fn stop_on_signal() -> Result<Stop, Failure> {
@@ -22,19 +27,18 @@ pub(crate) fn stop_on_signal() -> Result<Stop, Failure> {
     let told = stop.clone();
     tokio::spawn(async move {
         signals.recv().await;
+        told.stop();
         let seconds = STOP_TIMEOUT.as_secs();
-        output::say(&format!(
+        say_briefly(format!(
             "waxseal: stopping after what has been begun, in {seconds} s at most; a second signal (Ctrl-C) \
              ends at once"
         ));
-        told.stop();
         match timeout(STOP_TIMEOUT, signals.recv()).await {
             Ok(number) => end_at_once(number),
             Err(_) => {
-                output::complain(
-                    "warning",
-                    &format!("ended: it did not stop within {seconds} s"),
-                );
+                say_briefly(format!(
+                    "waxseal: warning: ended: it did not stop within {seconds} s"
+                ));
                 exit(128 + SignalKind::terminate().as_raw_value());
             }
         }
@@ -50,8 +54,22 @@ pub(crate) async fn told_to_stop() -> Result<(), Failure> {
     Ok(())
 }
 
+/// Prints a line to stderr. Where that takes longer than a moment, because the pipe is full and its reader
+/// is stopped, the process goes on without it.
+pub(crate) fn say_briefly(text: String) {
+    let (sender, receiver) = mpsc::channel();
+    let print = move || {
+        output::say(&text);
+        // Nobody may be waiting any more.
+        let _ = sender.send(());
+    };
+    if thread::Builder::new().spawn(print).is_ok() {
+        let _ = receiver.recv_timeout(PRINT_TIMEOUT);
+    }
+}
+
 fn end_at_once(number: i32) {
-    output::say("waxseal: ended at once, at a second signal");
+    say_briefly("waxseal: ended at once, at a second signal".to_owned());
     exit(128 + number);
 }
 

@@ -105,7 +105,7 @@ pub(crate) async fn run(
                 if let Some(admin) = &admin {
                     admin.stopping();
                 }
-                output::say(&stopping(args.grace));
+                signals::say_briefly(stopping(args.grace));
             }
         })
         .await;

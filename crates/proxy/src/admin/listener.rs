@@ -4,7 +4,7 @@
 //!
 //! Every connection answers one request ([`close`]). Where all connections are taken, the newest gets the
 //! place of the oldest that has not been answered yet, else of the oldest: a request that is sent at once is
-//! always answered.
+//! answered, unless as many connections as there are places are opened before its answer is ready.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -32,6 +32,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Before another attempt to accept, where the system refused.
 const ACCEPT_DELAY: Duration = Duration::from_millis(100);
+/// Between two connections that are ended because the system has no descriptor for another one.
+const EVICTION_INTERVAL: Duration = Duration::from_secs(1);
 /// Between two lines of the log about connections that are not accepted.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -48,6 +50,7 @@ pub(super) struct BoundedListener {
     listener: TcpListener,
     connections: Arc<Connections>,
     last_logged: Option<Instant>,
+    last_evicted: Option<Instant>,
 }
 
 impl BoundedListener {
@@ -59,17 +62,23 @@ impl BoundedListener {
                 max: max_connections.max(1),
             }),
             last_logged: None,
+            last_evicted: None,
         }
     }
 
     /// Waits where the system has no descriptor, or no memory, for another connection.
     async fn refused(&mut self, error: &io::Error) {
-        let is_due = |last: Instant| last.elapsed() >= LOG_INTERVAL;
-        if self.last_logged.is_none_or(is_due) {
+        let is_due =
+            |last: Option<Instant>, interval| last.is_none_or(|it| it.elapsed() >= interval);
+        if is_due(self.last_logged, LOG_INTERVAL) {
             tracing::warn!("the admin address cannot accept a connection: {error}");
             self.last_logged = Some(Instant::now());
         }
-        self.connections.end_oldest();
+        // Its descriptor may be the one that is missing. One is enough to find that out.
+        if is_due(self.last_evicted, EVICTION_INTERVAL) {
+            self.connections.end_oldest(0);
+            self.last_evicted = Some(Instant::now());
+        }
         sleep(ACCEPT_DELAY).await;
     }
 }
@@ -119,7 +128,8 @@ impl Connections {
             open.len() > self.max
         };
         if is_full {
-            self.end_oldest();
+            // The newest is the one that this is done for.
+            self.end_oldest(1);
         }
         Place {
             state,
@@ -127,10 +137,10 @@ impl Connections {
         }
     }
 
-    fn end_oldest(&self) {
+    /// Ends one connection, but none of the newest ones that are spared.
+    fn end_oldest(&self, spared: usize) {
         let mut open = self.lock();
-        // The newest is the one that this is done for.
-        let before = open.len().saturating_sub(1);
+        let before = open.len().saturating_sub(spared);
         let is_unanswered = |it: &Arc<State>| !it.is_answered.load(Ordering::Relaxed);
         let oldest = open.iter().take(before).position(is_unanswered);
         let ended = open.remove(oldest.unwrap_or(0));
@@ -256,11 +266,58 @@ impl AsyncWrite for Connection {
         self.stream.is_write_vectored()
     }
 
+    /// hyper calls this in every turn. While a request is being answered and the next one is in its buffer,
+    /// it calls nothing else.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check(cx)?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use axum::Router;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const PLACES: usize = 4;
+    /// Far more than is needed, on a busy machine as well.
+    const LIMIT: Duration = Duration::from_secs(120);
+
+    async fn assert_ends(stream: &mut TcpStream) {
+        let mut rest = Vec::new();
+        // It may be reset, since what follows the request was not read.
+        let ended = timeout(LIMIT, stream.read_to_end(&mut rest)).await;
+        assert!(ended.is_ok(), "the connection stays open");
+        assert!(rest.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_connection_ends_though_its_request_waits_and_another_one_follows_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let routes = Router::new().route("/", get(pending::<&'static str>));
+        let server = axum::serve(BoundedListener::new(listener, PLACES), routes);
+        tokio::spawn(server.into_future());
+        let mut open = Vec::new();
+        for _ in 0..3 * PLACES {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\nG";
+            stream.write_all(request).await.unwrap();
+            open.push(stream);
+        }
+        // The oldest, for the newest ones; and these when their time is over.
+        for stream in &mut open {
+            assert_ends(stream).await;
+        }
     }
 }
