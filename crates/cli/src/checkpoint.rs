@@ -11,6 +11,8 @@ use waxseal_sweep::Position;
 use crate::error::Failure;
 
 const VERSION: u32 = 1;
+/// Of the file: a position for each pattern.
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What the file holds.
 #[derive(Clone, Serialize, Deserialize)]
@@ -64,8 +66,12 @@ impl CheckpointFile {
         let read = || {
             let file = Location::resolve(path)?.open(Access::Read)?;
             let mut text = Vec::new();
-            file.ok_or(ErrorKind::NotFound)?.read_to_end(&mut text)?;
-            Ok(text)
+            let file = file.ok_or(ErrorKind::NotFound)?;
+            file.take(MAX_BYTES + 1).read_to_end(&mut text)?;
+            match text.len() as u64 > MAX_BYTES {
+                true => Err(ErrorKind::FileTooLarge.into()),
+                false => Ok(text),
+            }
         };
         let text = read().map_err(|error: std::io::Error| {
             Failure::usage(format!("the checkpoint {at} cannot be read: {error}"))

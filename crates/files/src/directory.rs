@@ -6,16 +6,17 @@ use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{self, Mode, OFlags};
+use rustix::io::Errno;
 
+use crate::link::{Entry, Link};
 use crate::refusal::Refusal;
 
 /// Symbolic links on one path, as Linux limits them.
 const MAX_LINKS: usize = 40;
-const DIRECTORY_MODE: u32 = 0o700;
+pub(crate) const DIRECTORY_MODE: u32 = 0o700;
 
 /// Enough to find files in a directory, without the right to list it.
 #[cfg(target_os = "linux")]
@@ -38,8 +39,10 @@ pub fn create_directory(path: &Path) -> io::Result<()> {
 
 /// Opens a directory.
 pub(crate) fn open(path: &Path, missing: Missing) -> io::Result<OwnedFd> {
+    // The working directory may be one that this user cannot enter.
+    let start = if path.is_absolute() { "/" } else { "." };
     let mut walk = Walk {
-        directory: at(fs::CWD, OsStr::new("."))?,
+        directory: at(fs::CWD, OsStr::new(start))?,
         passed: PathBuf::new(),
         left: VecDeque::new(),
         foreign: Vec::new(),
@@ -91,44 +94,49 @@ impl Walk {
             self.passed.push(name);
             return Ok(());
         }
-        let found = match fs::statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        let opened = match at(&self.directory, name) {
             // Behind a link of another user nothing is created.
-            Err(rustix::io::Errno::NOENT)
-                if self.missing == Missing::Create && self.foreign.is_empty() =>
-            {
+            Err(Errno::NOENT) if self.missing == Missing::Create && self.foreign.is_empty() => {
                 match fs::mkdirat(&self.directory, name, Mode::from_raw_mode(DIRECTORY_MODE)) {
-                    Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+                    Ok(()) | Err(Errno::EXIST) => {}
                     Err(error) => return Err(error.into()),
                 }
-                fs::statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW)?
+                at(&self.directory, name)
             }
-            found => found?,
+            opened => opened,
         };
-        if FileType::from_raw_mode(found.st_mode) == FileType::Symlink {
-            return self.follow(name, found.st_uid);
+        match opened {
+            Ok(directory) => {
+                self.directory = directory;
+                self.passed.push(name);
+                Ok(())
+            }
+            Err(error @ (Errno::NOTDIR | Errno::LOOP | Errno::MLINK)) => {
+                let path = self.passed.join(name);
+                match Entry::read(&self.directory, name, &path)? {
+                    Entry::Link(link) => self.follow(link, path),
+                    Entry::Absent | Entry::Other { .. } => Err(error.into()),
+                }
+            }
+            Err(error) => Err(error.into()),
         }
-        self.directory = at(&self.directory, name)?;
-        self.passed.push(name);
-        Ok(())
     }
 
-    fn follow(&mut self, name: &OsStr, owner: u32) -> io::Result<()> {
+    fn follow(&mut self, link: Link, path: PathBuf) -> io::Result<()> {
         self.links += 1;
         if self.links > MAX_LINKS {
-            return Err(rustix::io::Errno::LOOP.into());
+            return Err(Errno::LOOP.into());
         }
-        if !is_trusted(owner) {
-            self.foreign.push((self.passed.join(name), owner));
+        if !is_trusted(link.owner) {
+            self.foreign.push((path, link.owner));
         }
-        let target = fs::readlinkat(&self.directory, name, Vec::new())?;
-        let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
-        self.prepend(&target);
+        self.prepend(&link.target);
         Ok(())
     }
 }
 
-/// One component. It may have become a link since it was looked at.
-fn at(directory: impl std::os::fd::AsFd, name: &OsStr) -> io::Result<OwnedFd> {
+/// Opens one component, which is not followed if it is a link.
+fn at(directory: impl std::os::fd::AsFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
     let flags = DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(fs::openat(directory, name, flags, Mode::empty())?)
+    fs::openat(directory, name, flags, Mode::empty())
 }

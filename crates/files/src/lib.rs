@@ -12,12 +12,16 @@
 
 mod directory;
 mod implicit;
+mod link;
 mod location;
+mod new_file;
+mod owner;
 mod refusal;
 mod socket;
 
 pub use directory::create_directory;
 pub use implicit::{Untrusted, read_implicit, read_untrusted};
 pub use location::{Access, Location};
+pub use new_file::NewFile;
 pub use refusal::{Refusal, description};
 pub use socket::{UnixSocket, bind};

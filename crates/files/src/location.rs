@@ -6,19 +6,19 @@ use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
 
 use crate::directory::{self, Missing, is_trusted};
+use crate::link::Entry;
+use crate::owner::{give_to, succeed, this_user};
 use crate::refusal::{Refusal, link};
 
 /// This user alone reads and writes.
 const PRIVATE: u32 = 0o600;
-/// Of the mode of a file that is replaced, what its successor gets.
-const KEPT_MODE: u32 = 0o666;
 /// Links that lead from one file to another.
 const MAX_LINKS: usize = 8;
 /// A file that others create and remove at the same time.
@@ -36,9 +36,9 @@ pub enum Access {
 }
 
 /// A name in an open directory.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Location {
-    directory: OwnedFd,
+    directory: Arc<OwnedFd>,
     name: OsString,
     path: PathBuf,
 }
@@ -69,7 +69,7 @@ impl Location {
         let name = path.file_name().ok_or(ErrorKind::InvalidInput)?.to_owned();
         let parent = path.parent().unwrap_or(Path::new(""));
         Ok(Self {
-            directory: directory::open(parent, missing)?,
+            directory: Arc::new(directory::open(parent, missing)?),
             name,
             path: path.to_owned(),
         })
@@ -79,28 +79,30 @@ impl Location {
         let mut this = self;
         let mut foreign = Vec::new();
         for _ in 0..MAX_LINKS {
-            let Some(found) = this.stat()? else {
-                return match foreign.pop() {
-                    // A file that another user's link names is not created.
-                    Some((path, uid)) => Err(Refusal::ForeignLink { path, uid }.into()),
-                    None => Ok(this),
-                };
-            };
-            if FileType::from_raw_mode(found.st_mode) != FileType::Symlink {
-                return match foreign.into_iter().find(|(_, uid)| *uid != found.st_uid) {
-                    Some((path, uid)) => Err(Refusal::ForeignLink { path, uid }.into()),
-                    None => Ok(this),
-                };
+            match Entry::read(&this.directory, &this.name, &this.path)? {
+                Entry::Absent => {
+                    return match foreign.pop() {
+                        // A file that another user's link names is not created.
+                        Some((path, uid)) => Err(Refusal::ForeignLink { path, uid }.into()),
+                        None => Ok(this),
+                    };
+                }
+                Entry::Other { owner } => {
+                    return match foreign.into_iter().find(|(_, uid)| *uid != owner) {
+                        Some((path, uid)) => Err(Refusal::ForeignLink { path, uid }.into()),
+                        None => Ok(this),
+                    };
+                }
+                Entry::Link(link) => {
+                    if !is_trusted(link.owner) {
+                        foreign.push((this.path.clone(), link.owner));
+                    }
+                    let parent = this.path.parent().unwrap_or(Path::new(""));
+                    this = Self::of(&parent.join(link.target))?;
+                }
             }
-            if !is_trusted(found.st_uid) {
-                foreign.push((this.path.clone(), found.st_uid));
-            }
-            let target = fs::readlinkat(&this.directory, &this.name, Vec::new())?;
-            let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
-            let parent = this.path.parent().unwrap_or(Path::new(""));
-            this = Self::of(&parent.join(target))?;
         }
-        Err(rustix::io::Errno::LOOP.into())
+        Err(Errno::LOOP.into())
     }
 
     /// The path, for messages.
@@ -148,16 +150,13 @@ impl Location {
     pub fn replace(&self, bytes: &[u8], durable: bool) -> io::Result<()> {
         let before = self.stat()?;
         if let Some(before) = &before {
-            self.check_type(before)?;
+            self.check_found(before, Access::Write)?;
         }
         let (temporary, mut file) = self.create_beside()?;
         let written = (|| {
             file.write_all(bytes)?;
             if let Some(before) = &before {
-                // An operator's change must not take the file away from the service that owns it.
-                let mode = before.st_mode & KEPT_MODE;
-                file.set_permissions(std::fs::Permissions::from_mode(mode))?;
-                give_to(&file, before.st_uid, before.st_gid)?;
+                succeed(&file, before)?;
             }
             if durable {
                 file.sync_all()?;
@@ -175,12 +174,39 @@ impl Location {
         written
     }
 
-    /// Gives a file that was just created to the owner of this one, where there is this one.
-    pub fn share_owner(&self, created: &File) -> io::Result<()> {
-        match self.stat()? {
+    /// Gives a file that was just created here to the owner of another one, where there is that one. The
+    /// file is removed if that fails: it would keep others from theirs. In a directory of this user it
+    /// stays this user's, whom the owner of the other file relies on anyway.
+    pub fn share_owner_of(&self, other: &Path, created: &File) -> io::Result<()> {
+        let shared = Self::resolve(other).and_then(|other| match other.stat()? {
             Some(found) => give_to(created, found.st_uid, found.st_gid),
             None => Ok(()),
+        });
+        let Err(error) = shared else {
+            return Ok(());
+        };
+        let is_forbidden = error.raw_os_error() == Some(Errno::PERM.raw_os_error());
+        if is_forbidden && fs::fstat(&self.directory)?.st_uid == this_user() {
+            return Ok(());
         }
+        // It may be gone already.
+        let _ = self.remove();
+        Err(error)
+    }
+
+    /// Creates a directory of this name, for this user alone.
+    pub fn create_directory(&self) -> io::Result<()> {
+        let mode = Mode::from_raw_mode(directory::DIRECTORY_MODE);
+        Ok(fs::mkdirat(&self.directory, &self.name, mode)?)
+    }
+
+    /// Removes the directory, if it is empty.
+    pub fn remove_directory(&self) -> io::Result<()> {
+        Ok(fs::unlinkat(
+            &self.directory,
+            &self.name,
+            AtFlags::REMOVEDIR,
+        )?)
     }
 
     /// Removes the file.
@@ -191,9 +217,11 @@ impl Location {
     /// Makes the names in the directory as durable as what the files hold.
     pub fn sync_directory(&self) -> io::Result<()> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        match fs::openat(&self.directory, ".", flags, Mode::empty()) {
-            Ok(directory) => File::from(directory).sync_all(),
-            Err(error) => Err(error.into()),
+        let synced = fs::openat(&self.directory, ".", flags, Mode::empty()).and_then(fs::fsync);
+        match synced {
+            // Not on this file system; or this user may not list the directory. What was written is there.
+            Err(Errno::INVAL | Errno::ACCESS) => Ok(()),
+            synced => Ok(synced?),
         }
     }
 
@@ -209,7 +237,7 @@ impl Location {
     pub(crate) fn stat(&self) -> io::Result<Option<Stat>> {
         match fs::statat(&self.directory, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(found) => Ok(Some(found)),
-            Err(rustix::io::Errno::NOENT) => Ok(None),
+            Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -223,13 +251,13 @@ impl Location {
         name
     }
 
-    fn create_beside(&self) -> io::Result<(OsString, File)> {
+    pub(crate) fn create_beside(&self) -> io::Result<(OsString, File)> {
         for _ in 0..MAX_ATTEMPTS {
             let name = self.unused_name();
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | guards();
             match fs::openat(&self.directory, &name, flags, Mode::from_raw_mode(PRIVATE)) {
                 Ok(file) => return Ok((name, file.into())),
-                Err(rustix::io::Errno::EXIST) => {}
+                Err(Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -239,16 +267,27 @@ impl Location {
     fn open_raw(&self, flags: OFlags, mode: Mode) -> io::Result<File> {
         match fs::openat(&self.directory, &self.name, flags | guards(), mode) {
             Ok(file) => Ok(file.into()),
-            Err(rustix::io::Errno::LOOP | rustix::io::Errno::MLINK) => Err(link(&self.path)),
+            Err(Errno::LOOP | Errno::MLINK) => Err(link(&self.path)),
             // A pipe that nobody reads, or a socket.
-            Err(rustix::io::Errno::NXIO) => Err(Refusal::NotRegular(self.path.clone()).into()),
+            Err(Errno::NXIO) => Err(Refusal::NotRegular(self.path.clone()).into()),
             Err(error) => Err(error.into()),
         }
     }
 
     fn check(&self, file: &File, access: Access) -> io::Result<()> {
-        let found = fs::fstat(file)?;
-        self.check_type(&found)?;
+        self.check_found(&fs::fstat(file)?, access)
+    }
+
+    /// Fails unless what has the name may be replaced.
+    pub(crate) fn check_replaceable(&self) -> io::Result<()> {
+        match self.stat()? {
+            Some(found) => self.check_type(&found),
+            None => Ok(()),
+        }
+    }
+
+    fn check_found(&self, found: &Stat, access: Access) -> io::Result<()> {
+        self.check_type(found)?;
         if access == Access::Read {
             return Ok(());
         }
@@ -273,15 +312,6 @@ impl Location {
     }
 }
 
-/// Gives a file that was just created to a user and a group.
-fn give_to(file: &File, uid: u32, gid: u32) -> io::Result<()> {
-    let own = file.metadata()?;
-    if (own.uid(), own.gid()) == (uid, gid) {
-        return Ok(());
-    }
-    fchown(file, Some(uid), Some(gid))
-}
-
 fn flags(access: Access) -> OFlags {
     match access {
         Access::Read => OFlags::RDONLY,
@@ -293,4 +323,54 @@ fn flags(access: Access) -> OFlags {
 /// No link is followed, and a pipe does not block.
 fn guards() -> OFlags {
     OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, chown};
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// Another user.
+    const OTHER: u32 = 47_111;
+
+    #[test]
+    fn a_file_that_must_not_be_written_to_is_not_replaced() {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("file");
+        std::fs::write(&path, "theirs").unwrap();
+        let replace = || Location::of(&path).unwrap().replace(b"ours", true);
+        let is_as_before = || std::fs::read(&path).unwrap() == b"theirs";
+        std::fs::hard_link(&path, directory.path().join("second")).unwrap();
+        let error = replace().unwrap_err().to_string();
+        assert!(error.contains("has more than one name"), "{error}");
+        std::fs::remove_file(directory.path().join("second")).unwrap();
+        chown(&path, Some(OTHER), None).expect("run this test as root");
+        let error = replace().unwrap_err().to_string();
+        assert!(error.contains("belongs to another user"), "{error}");
+        assert!(is_as_before());
+        // Of the owner of the directory, whose file it stays.
+        chown(directory.path(), Some(OTHER), None).unwrap();
+        replace().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"ours");
+        assert_eq!(std::fs::metadata(&path).unwrap().uid(), OTHER);
+        assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_lock_that_cannot_be_given_to_the_owner_of_its_ring_does_not_stay() {
+        let directory = TempDir::new().unwrap();
+        let lock = Location::of(&directory.path().join("ring.json.lock")).unwrap();
+        let (file, is_created) = lock.open_or_create(Access::Write).unwrap();
+        assert!(is_created);
+        // A ring that is not read through another user's link.
+        let ring = directory.path().join("ring.json");
+        std::fs::write(directory.path().join("elsewhere"), "").unwrap();
+        std::os::unix::fs::symlink("elsewhere", &ring).unwrap();
+        std::os::unix::fs::lchown(&ring, Some(OTHER), None).expect("run this test as root");
+        lock.share_owner_of(&ring, &file).unwrap_err();
+        assert!(!lock.path().exists());
+    }
 }

@@ -16,6 +16,8 @@ use crate::error::PlaceError;
 
 /// How long another process may hold the lock.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Of a keyring and of the files beside it, which another user may have written.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// A keyring in a file.
@@ -126,21 +128,24 @@ impl Place for FilePlace {
 
 /// The lock's file. Where it is created here, it belongs to whom the ring belongs to.
 fn open_lock(file: &Path, ring: &Path) -> io::Result<File> {
-    let lock = Location::creating_directory(file)?;
-    let (lock, is_created) = lock.open_or_create(Access::Write)?;
+    let location = Location::creating_directory(file)?;
+    let (lock, is_created) = location.open_or_create(Access::Write)?;
     if is_created {
-        Location::resolve(ring)?.share_owner(&lock)?;
+        location.share_owner_of(ring, &lock)?;
     }
     Ok(lock)
 }
 
 fn read(file: &Location) -> io::Result<Option<Vec<u8>>> {
-    let Some(mut file) = file.open(Access::Read)? else {
+    let Some(file) = file.open(Access::Read)? else {
         return Ok(None);
     };
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    match bytes.len() > MAX_BYTES {
+        true => Err(ErrorKind::FileTooLarge.into()),
+        false => Ok(Some(bytes)),
+    }
 }
 
 /// Reads a file that the operator named; `None` where there is none.

@@ -1,22 +1,18 @@
 //! The files of a report: complete before they have their names, for their owner alone, and over another
 //! file only where that is asked for.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
 use waxseal_files::Location;
 
 use crate::error::Failure;
 
-/// What the names of unfinished files begin with.
-const UNFINISHED: &str = ".waxseal-";
-
 /// A file that is complete, and has no name yet. Gone if it is dropped.
 pub(crate) struct NewFile {
     path: PathBuf,
-    file: NamedTempFile,
+    file: waxseal_files::NewFile,
     may_replace: bool,
 }
 
@@ -34,7 +30,7 @@ pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
 /// Finds out before the work whether a file can be written there.
 pub(crate) fn check(path: &Path, may_replace: bool) -> Result<(), Failure> {
     // Not into a directory that another user's link leads to.
-    Location::of(path).map_err(|error| unwritten(path, &error))?;
+    let location = Location::of(path).map_err(|error| unwritten(path, &error))?;
     match fs::symlink_metadata(path) {
         // Not even on purpose: a name that is given anew would take a device's or a link's place.
         Ok(found) if !found.is_file() => {
@@ -44,7 +40,7 @@ pub(crate) fn check(path: &Path, may_replace: bool) -> Result<(), Failure> {
         Ok(_) if !may_replace => return Err(exists(path)),
         _ => {}
     }
-    match NamedTempFile::with_prefix_in(UNFINISHED, folder(path)) {
+    match waxseal_files::NewFile::write(location, b"") {
         Ok(_) => Ok(()),
         Err(error) => Err(unwritten(path, &error)),
     }
@@ -53,15 +49,11 @@ pub(crate) fn check(path: &Path, may_replace: bool) -> Result<(), Failure> {
 impl NewFile {
     /// Writes it under a name that nobody looks for.
     pub(crate) fn write(path: &Path, content: &str, may_replace: bool) -> Result<Self, Failure> {
-        let write = || {
-            let mut file = NamedTempFile::with_prefix_in(UNFINISHED, folder(path))?;
-            file.write_all(content.as_bytes())?;
-            file.as_file().sync_all()?;
-            Ok(file)
-        };
+        let file = Location::of(path)
+            .and_then(|location| waxseal_files::NewFile::write(location, content.as_bytes()));
         Ok(Self {
             path: path.to_owned(),
-            file: write().map_err(|error| unwritten(path, &error))?,
+            file: file.map_err(|error| unwritten(path, &error))?,
             may_replace,
         })
     }
@@ -69,20 +61,11 @@ impl NewFile {
     /// Gives it its name, and tells that.
     pub(crate) fn keep(self) -> Result<String, Failure> {
         let Self { path, file, .. } = self;
-        let kept = match self.may_replace {
-            true => file.persist(&path),
-            false => file.persist_noclobber(&path),
-        };
-        match kept {
-            Ok(_) => {}
-            Err(failed) if failed.error.kind() == ErrorKind::AlreadyExists => {
-                return Err(exists(&path));
-            }
-            Err(failed) => return Err(unwritten(&path, &failed.error)),
+        match file.keep(self.may_replace) {
+            Ok(()) => Ok(path.display().to_string()),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(exists(&path)),
+            Err(error) => Err(unwritten(&path, &error)),
         }
-        let synced = File::open(folder(&path)).and_then(|folder| folder.sync_all());
-        synced.map_err(|error| unwritten(&path, &error))?;
-        Ok(path.display().to_string())
     }
 }
 

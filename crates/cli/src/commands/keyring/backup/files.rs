@@ -1,12 +1,10 @@
 //! The files of a backup: read in bounds, written for their owner alone and never over another.
 
-use std::fs::{self, DirBuilder, File};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
+use std::path::Path;
 
-use tempfile::NamedTempFile;
-use waxseal_files::Location;
+use waxseal_files::{Location, NewFile};
 use waxseal_keys::MOST_BYTES;
 
 use crate::error::Failure;
@@ -30,18 +28,24 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 /// Files that are written together: all of them, or none.
 #[derive(Default)]
 pub(super) struct NewFiles {
-    written: Vec<PathBuf>,
-    folder: Option<PathBuf>,
+    written: Vec<Location>,
+    directory: Option<Location>,
     is_kept: bool,
 }
 
 impl NewFiles {
     /// Makes a folder for its owner alone, where there is none.
     pub(super) fn folder(&mut self, path: &Path) -> Result<(), Failure> {
-        match DirBuilder::new().mode(0o700).create(path) {
-            Ok(()) => self.folder = Some(path.to_owned()),
+        let create = || {
+            let location = Location::of(path)?;
+            location.create_directory()?;
+            Ok(location)
+        };
+        match create() {
+            Ok(location) => self.directory = Some(location),
             Err(_) if path.is_dir() => {}
             Err(error) => {
+                let error: std::io::Error = error;
                 let text = format!("the folder {} cannot be made: {error}", path.display());
                 return Err(Failure::failed(text).hint("name another one with --out"));
             }
@@ -51,28 +55,21 @@ impl NewFiles {
 
     /// Writes one.
     pub(super) fn write(&mut self, path: &Path, content: &str) -> Result<(), Failure> {
-        let folder = match path.parent() {
-            Some(folder) if folder != Path::new("") => folder,
-            _ => Path::new("."),
-        };
         let write = || {
             // Not into a directory that another user's link leads to.
-            Location::of(path)?;
-            // Made for its owner alone, and complete before it has its name.
-            let mut file = NamedTempFile::with_prefix_in(".waxseal-", folder)?;
-            file.write_all(content.as_bytes())?;
-            file.as_file().sync_all()?;
-            file.persist_noclobber(path)
-                .map_err(|failed| failed.error)?;
-            File::open(folder)?.sync_all()
+            let location = Location::of(path)?;
+            // For its owner alone, and complete before it has its name.
+            NewFile::write(location.clone(), content.as_bytes())?.keep(false)?;
+            Ok(location)
         };
         match write() {
-            Ok(()) => {
-                self.written.push(path.to_owned());
+            Ok(location) => {
+                self.written.push(location);
                 Ok(())
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(exists(path)),
             Err(error) => {
+                let error: std::io::Error = error;
                 let text = format!("{} cannot be written: {error}", path.display());
                 Err(Failure::failed(text).hint("name a place where this user may write"))
             }
@@ -82,7 +79,8 @@ impl NewFiles {
     /// All are there: they stay.
     pub(super) fn keep(mut self) -> Vec<String> {
         self.is_kept = true;
-        let shown = self.written.iter().map(|it| it.display().to_string());
+        let shown = self.written.iter();
+        let shown = shown.map(|it| it.path().display().to_string());
         shown.collect()
     }
 }
@@ -93,11 +91,11 @@ impl Drop for NewFiles {
             return;
         }
         // What cannot be removed is told by nobody, and of no use without the rest.
-        for path in &self.written {
-            let _ = fs::remove_file(path);
+        for file in &self.written {
+            let _ = file.remove();
         }
-        if let Some(folder) = &self.folder {
-            let _ = fs::remove_dir(folder);
+        if let Some(directory) = &self.directory {
+            let _ = directory.remove_directory();
         }
     }
 }
