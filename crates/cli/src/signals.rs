@@ -27,12 +27,13 @@ pub(crate) fn stop_on_signal() -> Result<Stop, Failure> {
     let told = stop.clone();
     tokio::spawn(async move {
         signals.recv().await;
-        told.stop();
         let seconds = STOP_TIMEOUT.as_secs();
         say_briefly(format!(
             "waxseal: stopping after what has been begun, in {seconds} s at most; a second signal (Ctrl-C) \
              ends at once"
         ));
+        // After that: it may come to its end, and the process with it, before a line is printed.
+        told.stop();
         match timeout(STOP_TIMEOUT, signals.recv()).await {
             Ok(number) => end_at_once(number),
             Err(_) => {

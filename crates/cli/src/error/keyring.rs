@@ -168,7 +168,8 @@ impl From<PlaceError> for Failure {
                 .passing(),
             _ => Self::failed(&error).hint(
                 "check the URL, and that this user may read and write there (for a file, in its \
-                 folder as well)",
+                 directory as well, and the files beside it: whoever is given the keyring needs its .lock, \
+                 .leader and .reports too)",
             ),
         }
     }

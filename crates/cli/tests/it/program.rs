@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{PipeReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -161,6 +161,14 @@ impl Program {
         self.start_as_it_is(command, arguments)
     }
 
+    /// The same, with a stderr that only the test reads, from what this gives.
+    pub(crate) fn start_with_own_stderr(&self, arguments: &[&str]) -> (Running, PipeReader) {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::piped()).stderr(writer);
+        (self.start_with_its_streams(command, arguments), reader)
+    }
+
     /// The same, by a shell that does something to itself before.
     pub(crate) fn start_after(&self, before: &str, arguments: &[&str]) -> Running {
         let mut command = Command::new("sh");
@@ -211,7 +219,12 @@ impl Program {
     }
 
     fn start_as_it_is(&self, mut command: Command, arguments: &[&str]) -> Running {
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        command.stderr(Stdio::piped());
+        self.start_with_its_streams(command, arguments)
+    }
+
+    fn start_with_its_streams(&self, mut command: Command, arguments: &[&str]) -> Running {
+        let mut child = command.spawn().unwrap();
         Running {
             stdout: child.stdout.take().map(Captured::of).unwrap_or_default(),
             stderr: child.stderr.take().map(Captured::of).unwrap_or_default(),

@@ -1,5 +1,11 @@
 //! Ctrl-C: the first says how long it waits, the second ends at once.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind, PipeReader, Write};
+use std::net::TcpStream;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+
 use waxseal_testing::{Client, RedisServer};
 
 use crate::program::{Program, wait_until};
@@ -46,4 +52,66 @@ fn a_sweep_says_how_long_it_waits_and_ends_at_a_second_signal() {
     server.continue_process();
     let output = output.with_status(130);
     assert!(output.stderr.contains("ended at once"), "{}", output.stderr);
+}
+
+/// Fills a pipe: who writes to it waits.
+#[track_caller]
+fn fill(pipe: &PipeReader) {
+    let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
+    // Opened again, since a flag of the writer that the process has would be its flag as well.
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let mut options = File::options();
+    let mut writer = options
+        .write(true)
+        .custom_flags(nonblocking)
+        .open(path)
+        .unwrap();
+    loop {
+        match writer.write(&[b'.'; 4096]) {
+            Ok(_) => {}
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                return;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stderr_that_nobody_reads_keeps_no_process_from_stopping() {
+    let server = RedisServer::start();
+    let words = [
+        "proxy",
+        "--protect",
+        "wa:*",
+        "--listen",
+        "127.0.0.1:0",
+        "--grace",
+        "3600",
+    ];
+    let (running, stderr) = Program::at(&server).start_with_own_stderr(&words);
+    let mut stderr = BufReader::new(stderr);
+    let port = loop {
+        let mut line = String::new();
+        assert!(stderr.read_line(&mut line).unwrap() > 0, "it ended");
+        if let Some(address) = line.strip_prefix("waxseal: listening on ") {
+            let (_, port) = address.trim_end().rsplit_once(':').unwrap();
+            break port.parse::<u16>().unwrap();
+        }
+    };
+    let waiting = std::thread::spawn(move || {
+        let mut client = Client::connect(port).unwrap();
+        let _ = client.try_cmd(&["BLPOP", "queue", "0"]);
+    });
+    wait_until(|| {
+        server
+            .cli(&["INFO", "clients"])
+            .contains("blocked_clients:1")
+    });
+    fill(stderr.get_ref());
+    running.signal("INT");
+    wait_until(|| TcpStream::connect(("127.0.0.1", port)).is_err());
+    running.signal("INT");
+    running.end().with_status(130);
+    waiting.join().unwrap();
 }

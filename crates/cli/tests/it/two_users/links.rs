@@ -194,6 +194,51 @@ fn a_checkpoint_is_not_written_through_a_link() {
 }
 
 #[test]
+fn a_checkpoint_that_root_left_in_a_services_directory_is_replaced_by_the_service() {
+    let (place, server) = (Place::new(), server_with_states(200));
+    let state = place.directory("service", USER, 0o755);
+    let checkpoint = state.join("checkpoint.json");
+    write(&checkpoint, "{}", 0, 0o640);
+    let path = checkpoint.to_str().unwrap();
+    let mut running = program(USER, &state)
+        .env("REDIS_URL", &server.url())
+        .env("REDIS_ENCRYPTION_KEY", KEY)
+        .start(&["migrate", "--max-rate", "20", "--checkpoint", path]);
+    let owner = || fs::metadata(&checkpoint).map(|it| (it.uid(), it.mode() & 0o777));
+    wait_until(|| owner().is_ok_and(|it| it.0 == USER) || running.has_ended());
+    // The group of root's file is not one of this user's.
+    assert_eq!(owner().unwrap(), (USER, 0o600));
+    running.signal("INT");
+    running.end();
+}
+
+#[test]
+fn a_checkpoint_of_another_user_or_with_another_name_is_not_replaced() {
+    let (place, server) = (Place::new(), server_with_states(200));
+    let shared = place.directory("tmp", 0, 0o1777);
+    let checkpoint = shared.join("checkpoint.json");
+    let path = checkpoint.to_str().unwrap();
+    let words = ["migrate", "--max-rate", "20", "--checkpoint", path];
+    let root = program(0, place.0.path())
+        .env("REDIS_URL", &server.url())
+        .env("REDIS_ENCRYPTION_KEY", KEY);
+    let assert_refused = |told: &str| {
+        let mut running = root.start(&words);
+        running.wait_until_it_says(told);
+        running.signal("INT");
+        running.end();
+    };
+    write(&checkpoint, "theirs", OTHER, 0o666);
+    assert_refused(&format!("belongs to another user (uid {OTHER})"));
+    assert_eq!(fs::read_to_string(&checkpoint).unwrap(), "theirs");
+    fs::remove_file(&checkpoint).unwrap();
+    let treasure = place.treasure("root's own\n");
+    fs::hard_link(&treasure.path, &checkpoint).unwrap();
+    assert_refused("has more than one name");
+    treasure.assert_untouched();
+}
+
+#[test]
 fn an_embedded_store_is_not_opened_through_another_users_link() {
     let place = Place::new();
     let state = place.directory("service", OTHER, 0o755);

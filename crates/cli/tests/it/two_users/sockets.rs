@@ -109,3 +109,26 @@ fn only_a_socket_that_this_user_left_behind_is_replaced() {
     running.end().done();
     assert!(socket.exists());
 }
+
+#[test]
+fn a_socket_is_made_whatever_the_umask_takes_away() {
+    let (place, server) = (Place::new(), RedisServer::start());
+    let directory = place.directory("run", USER, 0o755);
+    let socket = directory.join("redis.sock");
+    let listen = format!("unix:{}", socket.display());
+    for (umask, mode) in [("0117", 0o660), ("0177", 0o600)] {
+        let mut running = program(USER, place.0.path())
+            .env("REDIS_URL", &server.url())
+            .env("REDIS_ENCRYPTION_KEY", KEY)
+            .start_after(
+                &format!("umask {umask}"),
+                &["proxy", "--protect", "wa:*", "--listen", &listen],
+            );
+        running.wait_until_it_says("waxseal: listening on unix:");
+        let metadata = fs::symlink_metadata(&socket).unwrap();
+        assert_eq!(metadata.mode() & 0o777, mode, "{umask}");
+        running.signal("TERM");
+        running.end().done();
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+    }
+}

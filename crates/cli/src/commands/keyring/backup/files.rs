@@ -36,7 +36,7 @@ pub(super) struct NewFiles {
 impl NewFiles {
     /// Makes a folder for its owner alone, where there is none.
     pub(super) fn folder(&mut self, path: &Path) -> Result<(), Failure> {
-        let create = || {
+        let create = || -> std::io::Result<Location> {
             let location = Location::of(path)?;
             location.create_directory()?;
             Ok(location)
@@ -45,7 +45,6 @@ impl NewFiles {
             Ok(location) => self.directory = Some(location),
             Err(_) if path.is_dir() => {}
             Err(error) => {
-                let error: std::io::Error = error;
                 let text = format!("the folder {} cannot be made: {error}", path.display());
                 return Err(Failure::failed(text).hint("name another one with --out"));
             }
@@ -55,7 +54,7 @@ impl NewFiles {
 
     /// Writes one.
     pub(super) fn write(&mut self, path: &Path, content: &str) -> Result<(), Failure> {
-        let write = || {
+        let write = || -> std::io::Result<Location> {
             // Not into a directory that another user's link leads to.
             let location = Location::of(path)?;
             // For its owner alone, and complete before it has its name.
@@ -69,7 +68,6 @@ impl NewFiles {
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(exists(path)),
             Err(error) => {
-                let error: std::io::Error = error;
                 let text = format!("{} cannot be written: {error}", path.display());
                 Err(Failure::failed(text).hint("name a place where this user may write"))
             }
