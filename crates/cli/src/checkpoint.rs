@@ -127,7 +127,12 @@ impl CheckpointFile {
 
     /// Removes the file: there is nothing to resume.
     pub(crate) fn remove(&self) {
-        // It may never have been written.
-        let _ = std::fs::remove_file(&self.path);
+        // It may never have been written; and what would not have been written to is another user's.
+        let _ = Location::resolve(&self.path).and_then(|location| {
+            match location.open(Access::Write)? {
+                Some(_) => location.remove(),
+                None => Ok(()),
+            }
+        });
     }
 }

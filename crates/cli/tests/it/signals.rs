@@ -68,6 +68,7 @@ fn fill(pipe: &PipeReader) {
         .unwrap();
     loop {
         match writer.write(&[b'.'; 4096]) {
+            Ok(0) => panic!("the pipe takes nothing"),
             Ok(_) => {}
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::WouldBlock);

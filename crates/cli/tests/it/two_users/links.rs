@@ -230,8 +230,9 @@ fn a_checkpoint_of_another_user_or_with_another_name_is_not_replaced() {
     };
     write(&checkpoint, "theirs", OTHER, 0o666);
     assert_refused(&format!("belongs to another user (uid {OTHER})"));
-    // A sweep that went to its end has removed it.
-    let _ = fs::remove_file(&checkpoint);
+    // Also a sweep that went to its end leaves it.
+    assert_eq!(fs::read(&checkpoint).unwrap(), b"theirs");
+    fs::remove_file(&checkpoint).unwrap();
     let treasure = place.treasure("root's own\n");
     fs::hard_link(&treasure.path, &checkpoint).unwrap();
     assert_refused("has more than one name");
