@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, ErrorKind, PipeReader, Write};
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
+use std::time::Duration;
 
 use waxseal_testing::{Client, RedisServer};
 
@@ -39,11 +40,16 @@ fn a_proxy_says_how_long_it_waits_and_ends_at_a_second_signal() {
 
 #[test]
 fn a_sweep_says_how_long_it_waits_and_ends_at_a_second_signal() {
-    let server = server_with_states(50);
-    let mut running = Program::at(&server).start(&["migrate", "--max-rate", "5"]);
-    wait_until(|| server.command_counts().contains_key("scan") || running.has_ended());
-    // Nothing that was begun comes to its end.
+    let server = server_with_states(20_000);
+    let mut running = Program::at(&server).start(&["migrate", "--max-rate", "1000"]);
+    // It writes records, one script each: the key has been checked.
+    wait_until(|| {
+        let written = server.command_counts().get("evalsha").copied();
+        written.unwrap_or_default() > 10 || running.has_ended()
+    });
+    // Nothing that was begun comes to its end, and before long something has been begun.
     server.stop_process();
+    std::thread::sleep(Duration::from_secs(2));
     running.signal("INT");
     running
         .wait_until_it_says("stopping after what has been begun, in 30 s at most; a second signal");
