@@ -27,7 +27,7 @@ pub(crate) use audit::audit_of;
 pub(crate) use doctor::look_around;
 pub(crate) use keyring::{block_words, step_words};
 #[cfg(test)]
-pub(crate) use proxy::MOST_WORKERS as MAX_DEFAULT_WORKERS;
+pub(crate) use proxy::MAX_DEFAULT_WORKERS;
 
 use crate::args::{Cli, Command};
 use crate::error::{Ended, Failure};

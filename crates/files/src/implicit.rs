@@ -1,6 +1,6 @@
-//! Files that are read because they are in the working directory, and not because somebody named them.
-//! They count only where nobody but this user and root can have written them: whoever is led into
-//! another user's directory must not run with that user's settings.
+//! Files that are read because they are in the working directory, although the operator did not name them.
+//! They count only where nobody but this user and root can have written them: a command that is run in
+//! another user's directory must not use that user's settings.
 
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::OwnedFd;
@@ -65,8 +65,8 @@ pub fn read_implicit(name: &Path) -> Result<Option<(Vec<u8>, std::fs::Metadata)>
     read(name).map(Some)
 }
 
-/// The bytes of a file that does not count, for whoever looks whether that matters; not of a pipe, a device or
-/// something larger than a configuration.
+/// The bytes of a file that does not count, so that a caller can find out whether that matters. Pipes, devices and
+/// files larger than a configuration are refused.
 pub fn read_untrusted(name: &Path) -> Result<(Vec<u8>, std::fs::Metadata), Untrusted> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = fs::open(name, flags, Mode::empty()).map_err(io::Error::from)?;
@@ -141,7 +141,7 @@ fn check_file(stat: &Stat, of_directory: &Stat) -> Result<(), Untrusted> {
     if stat.st_mode & OTHERS_WRITE != 0 {
         return Err(Untrusted::Writable(stat.st_mode & 0o777));
     }
-    // Another name of a file of this user, which somebody else gave it.
+    // Another name of a file of this user, which another user created.
     match of_directory.st_mode & OTHERS_WRITE != 0 && stat.st_nlink > 1 {
         true => Err(Untrusted::Link),
         false => Ok(()),

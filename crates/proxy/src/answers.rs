@@ -36,7 +36,7 @@ pub(crate) fn refused_in_transaction(command: &str) -> Vec<u8> {
     ))
 }
 
-/// Connections to the server that clients share pass this filter of `CLIENT KILL`, whoever is meant.
+/// Connections to the server that clients share match this filter of `CLIENT KILL`, whichever client is meant.
 pub(crate) fn means_shared_connections(filter: &str) -> Vec<u8> {
     error(&format!(
         "SEALREFUSED CLIENT KILL {filter} means connections that this proxy shares between clients: name the clients, by ID, ADDR or NAME"

@@ -34,7 +34,7 @@ use reports::{alarm, reporter};
 const RETRY: Duration = Duration::from_secs(1);
 /// More threads than this do not make it faster: a Redis server has one. Half of the processors are
 /// left to it and to the applications: what fewer threads do together costs less.
-pub(crate) const MOST_WORKERS: usize = 4;
+pub(crate) const MAX_DEFAULT_WORKERS: usize = 4;
 /// What --listen takes, and the port of examples.
 const LISTEN: &str = "HOST:PORT, tls://HOST:PORT or unix:/PATH";
 const PORT: u16 = 6380;
@@ -210,7 +210,7 @@ fn settings(
 
 fn workers(args: &ProxyArgs) -> usize {
     let processors = available_parallelism().map_or(1, usize::from);
-    let default = (processors / 2).clamp(1, MOST_WORKERS);
+    let default = (processors / 2).clamp(1, MAX_DEFAULT_WORKERS);
     args.workers.map_or(default, usize::from)
 }
 

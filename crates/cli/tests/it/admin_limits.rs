@@ -1,5 +1,5 @@
 //! The admin address under those who mean ill, and clients beside it: descriptors that are used up by the
-//! one are not missed by the other, nothing waits for ever, and the store is not asked more often than it
+//! one are not missed by the other, nothing waits without end, and the store is not asked more often than it
 //! must be.
 
 use std::io::{ErrorKind, Read, Write};

@@ -1,7 +1,7 @@
 //! `CLIENT KILL`: which of the proxy's clients it means, and what the server is asked.
 //!
 //! The proxy's clients are killed here, once the server has allowed the same to this user, aimed at an identifier
-//! that cannot exist: a server would kill the connection, which may be that of others, or of somebody else by then.
+//! that cannot exist: a server would kill the connection, which others may share, or another client may have by then.
 //! What names none of them is the server's to do.
 
 use std::sync::Arc;
@@ -269,7 +269,7 @@ fn aimed_at_nobody(others: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     request
 }
 
-/// The filter among these arguments that all of the proxy's connections pass, whoever is meant: it negates what
+/// The filter among these arguments that all of the proxy's shared connections match, because it negates what
 /// tells clients apart.
 fn shared_filter(arguments: &[&[u8]]) -> Option<&'static str> {
     const NEGATED: [&str; 6] = [

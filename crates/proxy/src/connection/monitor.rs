@@ -6,7 +6,7 @@ use super::reply_mode::Answering;
 /// How far a line is looked into for the command that it tells of.
 const MAX_HEAD: usize = 512;
 
-/// What requests of the proxy's own look like, and no others of those that matter to whoever monitors.
+/// The beginnings of the proxy's own requests. No other request that matters to an operator begins so.
 const OWN: [&[u8]; 5] = [
     b"\"hELLO\" \"3\"",
     b"\"sELECT\" \"",

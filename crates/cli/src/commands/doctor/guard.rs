@@ -67,7 +67,7 @@ fn check_foreign(sample: &Sample, findings: &mut Findings) {
         "of a sample {} open and {count} are under keys that are not configured ({named})",
         sample.opened,
     );
-    let advice = "a process with another key wrote them, or somebody planted them; waxseal audit counts \
+    let advice = "a process with another key wrote them, or they were planted; waxseal audit counts \
                   them by key";
     findings.problem("foreign keys", found, advice);
 }
