@@ -116,8 +116,8 @@ impl Clients {
     }
 
     /// Whether the server's connection with this address belongs to no one client.
-    pub(crate) fn is_shared(&self, address: &[u8]) -> bool {
-        parse(address).is_some_and(|address| locked(&self.shared).contains_key(&address))
+    pub(crate) fn is_shared(&self, address: SocketAddr) -> bool {
+        locked(&self.shared).contains_key(&canonical(address))
     }
 
     /// Whether a client has this address. Those of a unix socket share one.

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{Client, Clients, FIRST_ID};
+use super::{Client, Clients, FIRST_ID, parse};
 use crate::pending::LabelKind;
 
 /// An identifier that no server ever gives.
@@ -191,7 +191,7 @@ impl Clients {
 
     /// Whether this is the address of a client, or of a connection that belongs to no one client.
     fn means_ours(&self, address: &[u8]) -> bool {
-        self.has_address(address) || self.is_shared(address)
+        self.has_address(address) || parse(address).is_some_and(|address| self.is_shared(address))
     }
 }
 
@@ -244,11 +244,21 @@ impl KillHere {
 
     /// Bytes that are held for it beyond a constant.
     pub(crate) fn retained_bytes(&self) -> usize {
-        self.filters.iter().map(|_| MAX_BYTES / MAX_ARGUMENTS).sum()
+        self.filters.iter().map(Filter::retained_bytes).sum()
     }
 }
 
 impl Filter {
+    fn retained_bytes(&self) -> usize {
+        match self {
+            Self::Ids(ids) => size_of_val(&**ids),
+            Self::Address(word) | Self::Name(word) | Self::User(word) | Self::Kind(word) => {
+                word.len()
+            }
+            Self::Age(_) => 0,
+        }
+    }
+
     fn means(&self, client: &Client, clients: &Clients) -> bool {
         match self {
             Self::Ids(ids) => ids.contains(&client.id),

@@ -82,7 +82,7 @@ impl Clients {
         let address = field(line, "addr").and_then(parse);
         let clients = address.and_then(|address| behind.get(&address));
         let clients = clients.map(Vec::as_slice).unwrap_or_default();
-        if address.is_some_and(|address| self.is_shared(address.to_string().as_bytes())) {
+        if address.is_some_and(|address| self.is_shared(address)) {
             for client in clients.iter().filter(|client| is_asked(client.id)) {
                 write_line(line, client, Some(client.id), out);
             }
