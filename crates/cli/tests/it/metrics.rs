@@ -12,7 +12,7 @@ use waxseal_testing::tools::on_path;
 use waxseal_testing::{Client, RedisServer};
 
 use self::exposition::Exposition;
-use crate::program::{KEY, Program, wait_until};
+use crate::program::{KEY, Program, shows_phone, wait_until};
 use crate::proxy::{PROTECTED_MARKER, Proxy};
 
 pub(crate) mod exposition;
@@ -59,9 +59,10 @@ pub(crate) fn metrics(port: u16) -> Exposition {
         "{head}"
     );
     let id = SecretKey::from_hex(KEY).unwrap().id().to_string();
-    for secret in [PROTECTED_MARKER, "52155", "wa:1", "grupo", &id, &KEY[..8]] {
+    for secret in [PROTECTED_MARKER, "wa:1", "grupo", &id, &KEY[..8]] {
         assert!(!text.contains(secret), "{secret} shows in\n{text}");
     }
+    assert!(!shows_phone(&text), "a record name shows in\n{text}");
     let read = Exposition::read(&text);
     for (name, kind) in &read.kinds {
         let metric = TABLE.iter().find(|metric| metric.name == name);
