@@ -24,7 +24,7 @@ usage: cargo xtask <chore>
                                       tests, also after a failure; ARGS go to `cargo test`
   bench [core|store|migrate|proxy] [ARGS]
                                       run one benchmark or all of them; ARGS go to the benchmark
-  torture [--seconds N] [--seed S] [--round R | --entry LINE]
+  torture [--chaos [--fault NAME]] [--seconds N] [--seed S] [--round R | --entry LINE]
                                       send the proxy random requests and compare it with a server without
                                       one, for 600 seconds unless told otherwise
   tools                               only install what the tests need

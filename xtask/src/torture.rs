@@ -1,5 +1,8 @@
 //! `cargo xtask torture`: the proxy against a server without one, with random requests, for as long as
-//! the caller wants. The requests and the checks are those of the command line's tests.
+//! the caller wants; with `--chaos`, clients under load while everything around two proxies fails. The
+//! requests, the faults and the checks are those of the command line's tests.
+
+use std::process::Command;
 
 use crate::Failure;
 use crate::install;
@@ -12,18 +15,10 @@ const SETTINGS: u64 = 4;
 pub(crate) fn torture(arguments: &[String]) -> Result<(), Failure> {
     let wanted = Wanted::parse(arguments)?;
     install::everything()?;
-    let mut command = cargo(&[
-        "test",
-        "--release",
-        "-p",
-        "waxseal-cli",
-        "--test",
-        "it",
-        "--",
-        "torture::random",
-        "--nocapture",
-        "--test-threads=1",
-    ]);
+    if wanted.chaos {
+        return chaos(&wanted);
+    }
+    let mut command = tests("torture::random");
     let seconds = wanted.seconds.div_ceil(SETTINGS);
     command.env("WAXSEAL_TORTURE_SECONDS", seconds.to_string());
     command.env("WAXSEAL_TORTURE_SEED", wanted.seed.to_string());
@@ -37,6 +32,33 @@ pub(crate) fn torture(arguments: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
+fn chaos(wanted: &Wanted) -> Result<(), Failure> {
+    let mut command = tests("chaos::");
+    command.env("WAXSEAL_CHAOS_SECONDS", wanted.seconds.to_string());
+    command.env("WAXSEAL_CHAOS_SEED", wanted.seed.to_string());
+    if let Some(fault) = &wanted.fault {
+        command.env("WAXSEAL_CHAOS_FAULT", fault);
+    }
+    run(command)?;
+    Ok(())
+}
+
+/// Runs these tests of the command line, optimized and one after the other.
+fn tests(filter: &str) -> Command {
+    cargo(&[
+        "test",
+        "--release",
+        "-p",
+        "waxseal-cli",
+        "--test",
+        "it",
+        "--",
+        filter,
+        "--nocapture",
+        "--test-threads=1",
+    ])
+}
+
 #[derive(Debug, PartialEq, Eq)]
 struct Wanted {
     seconds: u64,
@@ -44,6 +66,9 @@ struct Wanted {
     /// Only this round, or only this entry of the directed list.
     round: Option<u64>,
     entry: Option<String>,
+    /// Faults instead of requests, and only this one.
+    chaos: bool,
+    fault: Option<String>,
 }
 
 impl Wanted {
@@ -53,9 +78,15 @@ impl Wanted {
             seed: random_seed(),
             round: None,
             entry: None,
+            chaos: false,
+            fault: None,
         };
         let mut rest = arguments.iter();
         while let Some(flag) = rest.next() {
+            if flag == "--chaos" {
+                wanted.chaos = true;
+                continue;
+            }
             let value = rest.next();
             let number = || {
                 let number = value.and_then(|value| value.parse().ok());
@@ -66,6 +97,7 @@ impl Wanted {
                 "--seed" => wanted.seed = number()?,
                 "--round" => wanted.round = Some(number()?),
                 "--entry" => wanted.entry = value.cloned(),
+                "--fault" => wanted.fault = value.cloned(),
                 unknown => {
                     return Err(Failure::Usage(format!(
                         "`torture` does not know `{unknown}`"
@@ -97,7 +129,10 @@ mod tests {
         let wanted = parsed("--seed 7 --seconds 30").unwrap();
         assert_eq!((wanted.seconds, wanted.seed), (30, 7));
         assert_eq!(parsed("--seed 7 --round 3").unwrap().round, Some(3));
-        assert_eq!(parsed("").unwrap().seconds, DEFAULT_SECONDS);
+        let chaos = parsed("--chaos --seed 7").unwrap();
+        assert_eq!((chaos.chaos, chaos.seed), (true, 7));
+        let usual = parsed("").unwrap();
+        assert_eq!((usual.chaos, usual.seconds), (false, DEFAULT_SECONDS));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -28,15 +28,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// wrote.
 #[must_use]
 pub fn node(program: &str, port: u16, arguments: &[&str]) -> String {
-    let packages = packages("node", &clients_folder("node").join("package-lock.json"));
-    // A module finds its packages in the folders above it.
-    let folder = tempfile::tempdir_in(&packages).expect("make a folder for the program");
-    for source in sources("node") {
-        let name = source.file_name().expect("a file");
-        fs::copy(&source, folder.path().join(name)).expect("copy the program");
-    }
-    let mut command = Command::new(on_path("node"));
-    command.arg(folder.path().join(program));
+    let (command, _folder) = node_command(program);
     run(command, program, port, arguments)
 }
 
@@ -48,14 +40,82 @@ pub fn node(program: &str, port: u16, arguments: &[&str]) -> String {
 /// wrote.
 #[must_use]
 pub fn python(program: &str, port: u16, arguments: &[&str]) -> String {
-    let packages = packages("python", &clients_folder("python").join("requirements.txt"));
-    let mut command = Command::new(on_path("python3"));
-    command
-        .env("PYTHONPATH", packages)
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .env("PYTHONUTF8", "1")
-        .arg(clients_folder("python").join(program));
-    run(command, program, port, arguments)
+    run(python_command(program), program, port, arguments)
+}
+
+/// Starts a program in `clients/node` that goes on until its input ends.
+///
+/// # Panics
+///
+/// When the packages are not installed.
+#[must_use]
+pub fn start_node(program: &str, port: u16, arguments: &[&str]) -> Started {
+    let (command, folder) = node_command(program);
+    Started::new(command, port, arguments, Some(folder))
+}
+
+/// The same in `clients/python`.
+///
+/// # Panics
+///
+/// When the packages are not installed.
+#[must_use]
+pub fn start_python(program: &str, port: u16, arguments: &[&str]) -> Started {
+    Started::new(python_command(program), port, arguments, None)
+}
+
+/// A program that goes on until its input ends. Killed when dropped.
+#[derive(Debug)]
+pub struct Started {
+    child: Child,
+    output: TempDir,
+    /// Where it is started from, as long as it runs.
+    _sources: Option<TempDir>,
+}
+
+impl Started {
+    fn new(mut command: Command, port: u16, arguments: &[&str], sources: Option<TempDir>) -> Self {
+        let output = TempDir::new().expect("make a directory for the output");
+        let create = |name: &str| {
+            File::create(output.path().join(name)).expect("make a file for the output")
+        };
+        let child = at(&mut command, port, arguments)
+            .stdin(Stdio::piped())
+            .stdout(create("out"))
+            .stderr(create("err"))
+            .spawn()
+            .expect("start the program");
+        Self {
+            child,
+            output,
+            _sources: sources,
+        }
+    }
+
+    /// Ends its input; returns what it printed.
+    ///
+    /// # Panics
+    ///
+    /// When it fails or hangs: then with what it wrote.
+    #[must_use]
+    pub fn finish(mut self) -> String {
+        drop(self.child.stdin.take());
+        let read = |name: &str| {
+            fs::read_to_string(self.output.path().join(name)).expect("read the output")
+        };
+        match wait(&mut self.child) {
+            Some(status) if status.success() => read("out"),
+            status => panic!("a program ended with {status:?}:\n{}", read("err")),
+        }
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        // It may have ended long ago.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// Runs any other program to its end, with this as its input; returns what it printed.
@@ -75,19 +135,7 @@ pub fn finish(mut command: Command, input: &[u8]) -> String {
         .stderr(Stdio::from(create("err")))
         .spawn()
         .expect("start the program");
-    let give_up = Instant::now() + LIMIT;
-    let status = loop {
-        if let Some(status) = child.try_wait().expect("the program is ours") {
-            break Some(status);
-        }
-        if Instant::now() > give_up {
-            // It may end at this very moment.
-            let _ = child.kill();
-            let _ = child.wait();
-            break None;
-        }
-        sleep(PAUSE);
-    };
+    let status = wait(&mut child);
     let read = |name: &str| {
         let bytes = fs::read(path(name)).expect("read the output");
         String::from_utf8_lossy(&bytes).into_owned()
@@ -107,11 +155,57 @@ pub fn finish(mut command: Command, input: &[u8]) -> String {
     );
 }
 
-fn run(mut command: Command, program: &str, port: u16, arguments: &[&str]) -> String {
+/// How a program ended; `None` if it had to be killed.
+fn wait(child: &mut Child) -> Option<ExitStatus> {
+    let give_up = Instant::now() + LIMIT;
+    loop {
+        if let Some(status) = child.try_wait().expect("the program is ours") {
+            return Some(status);
+        }
+        if Instant::now() > give_up {
+            // It may end at this very moment.
+            let _ = child.kill();
+            let _ = child.wait();
+            return None;
+        }
+        sleep(PAUSE);
+    }
+}
+
+/// The program, and where it is copied to.
+fn node_command(program: &str) -> (Command, TempDir) {
+    let packages = packages("node", &clients_folder("node").join("package-lock.json"));
+    // A module finds its packages in the folders above it.
+    let folder = tempfile::tempdir_in(&packages).expect("make a folder for the program");
+    for source in sources("node") {
+        let name = source.file_name().expect("a file");
+        fs::copy(&source, folder.path().join(name)).expect("copy the program");
+    }
+    let mut command = Command::new(on_path("node"));
+    command.arg(folder.path().join(program));
+    (command, folder)
+}
+
+fn python_command(program: &str) -> Command {
+    let packages = packages("python", &clients_folder("python").join("requirements.txt"));
+    let mut command = Command::new(on_path("python3"));
+    command
+        .env("PYTHONPATH", packages)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("PYTHONUTF8", "1")
+        .arg(clients_folder("python").join(program));
+    command
+}
+
+fn at<'a>(command: &'a mut Command, port: u16, arguments: &[&str]) -> &'a mut Command {
     command
         .arg("127.0.0.1")
         .arg(port.to_string())
-        .args(arguments);
+        .args(arguments)
+}
+
+fn run(mut command: Command, program: &str, port: u16, arguments: &[&str]) -> String {
+    at(&mut command, port, arguments);
     let output = finish(command, b"");
     assert!(!output.is_empty(), "{program} checked nothing");
     output

@@ -18,7 +18,7 @@ mod builder;
 mod launch;
 
 pub use builder::Builder;
-pub(crate) use launch::free_port;
+pub use launch::free_port;
 
 /// How long a server may take to answer. Loading an append-only file of 200,000 records fits.
 const START_LIMIT: Duration = Duration::from_secs(60);

@@ -6,6 +6,7 @@ mod admin_limits;
 mod alerts;
 mod audit;
 mod audit_log;
+mod chaos;
 mod configuration;
 mod custody;
 mod decoys;

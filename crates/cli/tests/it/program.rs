@@ -169,6 +169,13 @@ impl Program {
         (self.start_with_its_streams(command, arguments), reader)
     }
 
+    /// The same, with a stderr of the test's choice.
+    pub(crate) fn start_with_stderr(&self, stderr: Stdio, arguments: &[&str]) -> Running {
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::piped()).stderr(stderr);
+        self.start_with_its_streams(command, arguments)
+    }
+
     /// The same, by a shell that does something to itself before.
     pub(crate) fn start_after(&self, before: &str, arguments: &[&str]) -> Running {
         let mut command = Command::new("sh");

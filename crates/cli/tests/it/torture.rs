@@ -6,7 +6,7 @@
 //! The tests run a bounded number of rounds from a fixed seed. `cargo xtask torture` runs the same for
 //! longer, from any seed.
 
-mod chance;
+pub(crate) mod chance;
 mod comparison;
 mod conversation;
 mod directed;

@@ -22,7 +22,12 @@ const NODE_PORTS: Range<u16> = 20_000..22_000;
 
 /// A port that nobody listens on right now. Another process may still take it before the server
 /// does, hence the attempts in [`Builder::start`].
-pub(crate) fn free_port() -> u16 {
+///
+/// # Panics
+///
+/// When there is none.
+#[must_use]
+pub fn free_port() -> u16 {
     free_port_in(PORTS, is_free)
 }
 
