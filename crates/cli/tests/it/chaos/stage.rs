@@ -1,7 +1,7 @@
 //! A primary with its replica behind one address, and two proxies in front of it that follow one
 //! keyring, which is rotated quickly.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -33,11 +33,13 @@ const QUICK: [&str; 8] = [
 ];
 /// A value that does not open, which a proxy says in its log.
 const DAMAGED: &str = "wa:damaged";
-/// Reads of it: more lines than fit into what a log is read through.
-const READS: usize = 4000;
+/// Reads of it.
+const READS: usize = 40;
 /// Times that a proxy is started, on ports that somebody else may take meanwhile.
 const ATTEMPTS: usize = 5;
 const PAUSE: Duration = Duration::from_millis(20);
+/// Until a log is full that nobody reads.
+const FILLED: Duration = Duration::from_millis(300);
 
 /// Everything that can fail.
 pub(super) struct Stage {
@@ -146,7 +148,11 @@ impl Stage {
     /// One proxy's log is read no more, much is written there, and then its reader is gone. The other
     /// proxy writes as much to a full disk.
     pub(super) fn lose_logs(&mut self) {
-        self.log.stalls.store(true, Ordering::SeqCst);
+        self.log.fill_up();
+        // What an envelope begins with, and then nothing of one.
+        let damaged = [&[0xf5, 0x57, 0x02, 0x00][..], &[0; 60]].concat();
+        let mut admin = self.primary().client();
+        admin.cmd(&[&b"SET"[..], DAMAGED.as_bytes(), &damaged]);
         for port in self.ports() {
             let mut client = Client::connect(port).unwrap();
             for _ in 0..READS {
@@ -156,6 +162,7 @@ impl Stage {
                 assert!(reply.error().is_some(), "a damaged value was opened");
             }
         }
+        admin.cmd(&["DEL", DAMAGED]);
         self.log.close();
     }
 
@@ -224,14 +231,16 @@ struct Log {
     text: Arc<Mutex<String>>,
     stalls: Arc<AtomicBool>,
     reader: UnixStream,
+    writer: UnixStream,
 }
 
 impl Log {
-    fn of(reader: UnixStream) -> Self {
+    fn of(reader: UnixStream, writer: UnixStream) -> Self {
         let log = Self {
             text: Arc::default(),
             stalls: Arc::default(),
             reader,
+            writer,
         };
         let (text, stalls) = (log.text.clone(), log.stalls.clone());
         let mut reader = log.reader.try_clone().unwrap();
@@ -246,6 +255,15 @@ impl Log {
             }
         });
         log
+    }
+
+    /// Nobody reads it, and nothing more fits in.
+    fn fill_up(&self) {
+        self.stalls.store(true, Ordering::SeqCst);
+        let mut writer = self.writer.try_clone().unwrap();
+        // It waits for room, until the reader is gone.
+        thread::spawn(move || while writer.write_all(&[b'\n'; 4096]).is_ok() {});
+        sleep(FILLED);
     }
 
     fn close(&self) {
@@ -264,9 +282,9 @@ fn words<'a>(listen: &'a str, sharing: &'a str) -> Vec<&'a str> {
 /// A proxy that says where it listens.
 fn with_own_log(program: &Program) -> (Running, u16, Log) {
     let (reader, writer) = UnixStream::pair().unwrap();
-    let stderr = Stdio::from(OwnedFd::from(writer));
+    let stderr = Stdio::from(OwnedFd::from(writer.try_clone().unwrap()));
     let running = program.start_with_stderr(stderr, &words("127.0.0.1:0", SHARINGS[0]));
-    let log = Log::of(reader);
+    let log = Log::of(reader, writer);
     let mut port = 0;
     wait_until(|| {
         let text = log.text.lock().unwrap();
