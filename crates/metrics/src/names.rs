@@ -336,6 +336,15 @@ pub static UPSTREAM_CONNECTIONS_OPENED: Metric = Metric {
     ..NONE
 };
 
+pub static UPSTREAM_CONNECTIONS_SUSPECT: Metric = Metric {
+    name: "waxseal_upstream_connections_suspect",
+    kind: Kind::Gauge,
+    unit: "connections",
+    help: "Shared connections to the server on which a reply is late by --max-stall.",
+    question: "Is a path to the server dead, or does the server stall?",
+    ..NONE
+};
+
 pub static UPSTREAM_ERRORS: Metric = Metric {
     name: "waxseal_upstream_errors_total",
     unit: "errors",
@@ -354,6 +363,8 @@ pub static UPSTREAM_ERRORS: Metric = Metric {
             "closed",
             "entrance",
             "unexplained",
+            "stalled",
+            "retired",
         ]),
     }],
     ..NONE
@@ -593,6 +604,7 @@ pub static TABLE: &[&Metric] = &[
     &SERVER_ERRORS,
     &UPSTREAM_CONNECTIONS,
     &UPSTREAM_CONNECTIONS_OPENED,
+    &UPSTREAM_CONNECTIONS_SUSPECT,
     &UPSTREAM_ERRORS,
     &RECEIVED_BYTES,
     &SENT_BYTES,

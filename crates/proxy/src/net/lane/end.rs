@@ -1,6 +1,7 @@
 //! How a lane ends: what is counted, what its clients are told, and what it says of the lanes to come.
 
 use std::io;
+use std::time::Duration;
 
 use waxseal_metrics::UpstreamError;
 
@@ -20,6 +21,10 @@ pub(crate) enum LaneEnd {
     BrokenOff,
     /// The server sent what no request explains.
     Unexplained,
+    /// Nothing came for so long while replies were due, and the server answered on another connection.
+    Stalled(Duration),
+    /// Its clients have gone to newer connections.
+    Retired,
     /// Its task ended unexpectedly.
     Unforeseen,
 }
@@ -33,6 +38,8 @@ impl LaneEnd {
             Self::Closed => "the server closed the connection",
             Self::BrokenOff => "the connection breaks off",
             Self::Unexplained => "the server sent what no request explains",
+            Self::Stalled(_) => "the connection is dead: a reply was late by --max-stall",
+            Self::Retired => "its address leads to another server now",
             Self::Unforeseen => "the connection to it ended in a way that was not foreseen",
         }
     }
@@ -44,6 +51,8 @@ impl LaneEnd {
             Self::Refused(_) => UpstreamError::Entrance,
             Self::Closed | Self::BrokenOff | Self::Unforeseen => UpstreamError::Closed,
             Self::Unexplained => UpstreamError::Unexplained,
+            Self::Stalled(_) => UpstreamError::Stalled,
+            Self::Retired => UpstreamError::Retired,
         }
     }
 
