@@ -146,7 +146,9 @@ impl Health {
     fn log_recovery(&self) {
         if let Some(since) = locked(&self.probes).stalled_since.take() {
             let seconds = since.elapsed().as_secs_f64();
-            tracing::warn!("no reply of the store is late any more, {seconds:.1} s after that was logged");
+            tracing::warn!(
+                "no reply of the store is late any more, {seconds:.1} s after that was logged"
+            );
         }
     }
 }
@@ -159,7 +161,10 @@ impl Switches {
             self.delay = Duration::ZERO;
         }
         self.last_reply = Some(now);
-        if self.last.is_some_and(|at| now.duration_since(at) < self.delay) {
+        if self
+            .last
+            .is_some_and(|at| now.duration_since(at) < self.delay)
+        {
             return false;
         }
         self.last = Some(now);

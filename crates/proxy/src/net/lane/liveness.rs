@@ -68,7 +68,8 @@ struct Suspicion {
 impl Liveness {
     /// Of a lane that has just been connected.
     pub(super) fn new(shares: Arc<Shares>) -> Self {
-        let timer = Box::pin(sleep(shares.limits.stalled));
+        let first = shares.limits.stalled.min(shares.upstream.keepalive);
+        let timer = Box::pin(sleep(first));
         Self {
             shares,
             silent_since: None,
@@ -132,7 +133,8 @@ impl Liveness {
         let limit = self.shares.limits.stalled;
         let late = since + limit;
         if now < late {
-            return (Action::Wait, late);
+            // By then it may be idle.
+            return (Action::Wait, late.min(now + self.shares.upstream.keepalive));
         }
         let shares = &self.shares;
         let suspicion = self.suspicion.get_or_insert_with(|| {
@@ -144,9 +146,8 @@ impl Liveness {
         });
         let limit = limit.min(shares.limits.connect);
         let answer = Health::probe(&shares.upstream, suspicion.since, limit);
-        let is_dead = |outcome: Outcome| {
-            outcome.verdict == Verdict::Answers && now >= outcome.end + GRACE
-        };
+        let is_dead =
+            |outcome: Outcome| outcome.verdict == Verdict::Answers && now >= outcome.end + GRACE;
         if answer.is_some_and(is_dead) {
             return (Action::Close(now - since), now + CHECK_INTERVAL);
         }
