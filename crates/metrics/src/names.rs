@@ -345,6 +345,14 @@ pub static UPSTREAM_CONNECTIONS_SUSPECT: Metric = Metric {
     ..NONE
 };
 
+pub static UPSTREAM_SWITCHES: Metric = Metric {
+    name: "waxseal_upstream_switches_total",
+    unit: "switches",
+    help: "Times that connections to the server were opened again because it answered READONLY, LOADING, MASTERDOWN or UNBLOCKED.",
+    question: "Did the server's role change, or do clients write to a replica?",
+    ..NONE
+};
+
 pub static UPSTREAM_ERRORS: Metric = Metric {
     name: "waxseal_upstream_errors_total",
     unit: "errors",
@@ -364,7 +372,6 @@ pub static UPSTREAM_ERRORS: Metric = Metric {
             "entrance",
             "unexplained",
             "stalled",
-            "retired",
         ]),
     }],
     ..NONE
@@ -605,6 +612,7 @@ pub static TABLE: &[&Metric] = &[
     &UPSTREAM_CONNECTIONS,
     &UPSTREAM_CONNECTIONS_OPENED,
     &UPSTREAM_CONNECTIONS_SUSPECT,
+    &UPSTREAM_SWITCHES,
     &UPSTREAM_ERRORS,
     &RECEIVED_BYTES,
     &SENT_BYTES,

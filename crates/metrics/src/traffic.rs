@@ -12,7 +12,7 @@ use crate::names::{
     CLIENT_CONNECTIONS_TURNED_AWAY, CLIENT_TLS_FAILURES, READY, RECEIVED_BYTES, REFUSED_COMMANDS,
     REPLIES_TOO_LARGE, SCRIPT_COMMANDS, SCRIPTS_FORWARDED, SENT_BYTES, SERVER_ERRORS,
     UPSTREAM_CONNECTIONS, UPSTREAM_CONNECTIONS_OPENED, UPSTREAM_CONNECTIONS_SUSPECT,
-    UPSTREAM_ERRORS,
+    UPSTREAM_ERRORS, UPSTREAM_SWITCHES,
 };
 
 /// Whose connection it is.
@@ -67,12 +67,10 @@ pub enum UpstreamError {
     Unexplained,
     /// A reply was late, and the server answered on another connection.
     Stalled,
-    /// It was opened before the server said that its role is another.
-    Retired,
 }
 
 /// In the order of the variants.
-const ERRORS: [(UpstreamError, &str); 12] = [
+const ERRORS: [(UpstreamError, &str); 11] = [
     (UpstreamError::Refused, "refused"),
     (UpstreamError::Timeout, "timeout"),
     (UpstreamError::Missing, "missing"),
@@ -84,7 +82,6 @@ const ERRORS: [(UpstreamError, &str); 12] = [
     (UpstreamError::Entrance, "entrance"),
     (UpstreamError::Unexplained, "unexplained"),
     (UpstreamError::Stalled, "stalled"),
-    (UpstreamError::Retired, "retired"),
 ];
 
 /// Errors of the server that are told apart: their first word, and the word that they are counted
@@ -174,6 +171,7 @@ pub struct TrafficMetrics {
     scripts: [(&'static str, Counter); 6],
     ready: Gauge,
     suspects: Gauge,
+    switches: Counter,
 }
 
 impl TrafficMetrics {
@@ -197,6 +195,7 @@ impl TrafficMetrics {
             scripts: SCRIPT_COMMANDS
                 .map(|command| (command, counter(&SCRIPTS_FORWARDED, &[command]))),
             ready: gauge(&READY, &[]),
+            switches: counter(&UPSTREAM_SWITCHES, &[]),
             suspects: gauge(&UPSTREAM_CONNECTIONS_SUSPECT, &[]),
         }
     }
@@ -262,6 +261,11 @@ impl TrafficMetrics {
     /// A reply is late on so many of the shared connections to the server.
     pub fn suspects(&self, count: usize) {
         self.suspects.set(count as f64);
+    }
+
+    /// Connections to the server are opened again.
+    pub fn switched(&self) {
+        self.switches.increment(1);
     }
 
     /// Whether a client that came now would be served.

@@ -135,7 +135,11 @@ impl Shares {
     /// The server said that it is not one to write to on a connection of this epoch; whether connections are
     /// switched therefore.
     pub(crate) fn switch(&self, epoch: u64, word: &str) -> bool {
-        self.sharing != Sharing::Own && self.upstream.health.switch(epoch, word)
+        let switched = self.sharing != Sharing::Own && self.upstream.health.switch(epoch, word);
+        if switched && let Some(meters) = self.protection.metered() {
+            meters.traffic.switched();
+        }
+        switched
     }
 
     /// Whether a connection of this epoch was opened before the last switch.

@@ -256,7 +256,9 @@ async fn drive(lane: Rc<Lane>, worker: Rc<Worker>) {
                 liveness: Liveness::new(settings.clone()),
             };
             let end = traffic.await;
-            settings.failed(end.counted());
+            if let Some(error) = end.counted() {
+                settings.failed(error);
+            }
             end
         }
     };

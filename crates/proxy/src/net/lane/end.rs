@@ -44,16 +44,16 @@ impl LaneEnd {
         }
     }
 
-    /// The same, to be counted.
-    pub(crate) fn counted(self) -> UpstreamError {
-        match self {
+    /// The same, to be counted; `None` for what is no error.
+    pub(crate) fn counted(self) -> Option<UpstreamError> {
+        Some(match self {
+            Self::Retired => return None,
             Self::Connect(error) => kind(&error.into()),
             Self::Refused(_) => UpstreamError::Entrance,
             Self::Closed | Self::BrokenOff | Self::Unforeseen => UpstreamError::Closed,
             Self::Unexplained => UpstreamError::Unexplained,
             Self::Stalled(_) => UpstreamError::Stalled,
-            Self::Retired => UpstreamError::Retired,
-        }
+        })
     }
 
     /// Whether no lane of the same protocol can ever be opened to this server.
