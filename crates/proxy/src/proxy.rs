@@ -104,7 +104,7 @@ impl Shares {
         let counted = counted.map(|meters| meters.traffic.upstream.clone());
         Socket::new(stream, counted)
             .with_local(local)
-            .to_server(epoch, self.limits.stalled)
+            .for_server(epoch, self.limits.stalled)
     }
 
     /// A connection to the server did not come about, or ended.

@@ -13,7 +13,7 @@ const ROLE_ERRORS: [&str; 4] = ["READONLY", "LOADING", "MASTERDOWN", "UNBLOCKED"
 /// The word of these that an error begins with, if it does.
 pub(super) fn role_error(word: &[u8]) -> Option<&'static str> {
     let is_word = |known: &&str| known.as_bytes() == word;
-    ROLE_ERRORS.into_iter().find(|known| is_word(&known))
+    ROLE_ERRORS.into_iter().find(is_word)
 }
 
 /// The first word of an error, as far as it can be one that is told apart. `None` when more of it must

@@ -95,7 +95,7 @@ impl Socket {
     }
 
     /// The same, opened after that switch of connections; what is sent on it is acknowledged within `limit`.
-    pub(crate) fn to_server(mut self, epoch: u64, limit: Duration) -> Self {
+    pub(crate) fn for_server(mut self, epoch: u64, limit: Duration) -> Self {
         self.epoch = epoch;
         let mut acknowledgement = Acknowledgement {
             limit,
