@@ -336,6 +336,23 @@ pub static UPSTREAM_CONNECTIONS_OPENED: Metric = Metric {
     ..NONE
 };
 
+pub static UPSTREAM_CONNECTIONS_SUSPECT: Metric = Metric {
+    name: "waxseal_upstream_connections_suspect",
+    kind: Kind::Gauge,
+    unit: "connections",
+    help: "Shared connections to the server on which a reply is late by --max-stall.",
+    question: "Is a path to the server dead, or does the server stall?",
+    ..NONE
+};
+
+pub static UPSTREAM_SWITCHES: Metric = Metric {
+    name: "waxseal_upstream_switches_total",
+    unit: "switches",
+    help: "Times that connections to the server were opened again because it answered READONLY, LOADING, MASTERDOWN or UNBLOCKED.",
+    question: "Did the server's role change, or do clients write to a replica?",
+    ..NONE
+};
+
 pub static UPSTREAM_ERRORS: Metric = Metric {
     name: "waxseal_upstream_errors_total",
     unit: "errors",
@@ -354,6 +371,7 @@ pub static UPSTREAM_ERRORS: Metric = Metric {
             "closed",
             "entrance",
             "unexplained",
+            "stalled",
         ]),
     }],
     ..NONE
@@ -593,6 +611,8 @@ pub static TABLE: &[&Metric] = &[
     &SERVER_ERRORS,
     &UPSTREAM_CONNECTIONS,
     &UPSTREAM_CONNECTIONS_OPENED,
+    &UPSTREAM_CONNECTIONS_SUSPECT,
+    &UPSTREAM_SWITCHES,
     &UPSTREAM_ERRORS,
     &RECEIVED_BYTES,
     &SENT_BYTES,

@@ -11,7 +11,8 @@ use crate::names::{
     CLIENT_CONNECTIONS, CLIENT_CONNECTIONS_CUT, CLIENT_CONNECTIONS_OPENED,
     CLIENT_CONNECTIONS_TURNED_AWAY, CLIENT_TLS_FAILURES, READY, RECEIVED_BYTES, REFUSED_COMMANDS,
     REPLIES_TOO_LARGE, SCRIPT_COMMANDS, SCRIPTS_FORWARDED, SENT_BYTES, SERVER_ERRORS,
-    UPSTREAM_CONNECTIONS, UPSTREAM_CONNECTIONS_OPENED, UPSTREAM_ERRORS,
+    UPSTREAM_CONNECTIONS, UPSTREAM_CONNECTIONS_OPENED, UPSTREAM_CONNECTIONS_SUSPECT,
+    UPSTREAM_ERRORS, UPSTREAM_SWITCHES,
 };
 
 /// Whose connection it is.
@@ -64,10 +65,12 @@ pub enum UpstreamError {
     Entrance,
     /// The server sent what no request explains.
     Unexplained,
+    /// A reply was late, and the server answered on another connection.
+    Stalled,
 }
 
 /// In the order of the variants.
-const ERRORS: [(UpstreamError, &str); 10] = [
+const ERRORS: [(UpstreamError, &str); 11] = [
     (UpstreamError::Refused, "refused"),
     (UpstreamError::Timeout, "timeout"),
     (UpstreamError::Missing, "missing"),
@@ -78,6 +81,7 @@ const ERRORS: [(UpstreamError, &str); 10] = [
     (UpstreamError::Closed, "closed"),
     (UpstreamError::Entrance, "entrance"),
     (UpstreamError::Unexplained, "unexplained"),
+    (UpstreamError::Stalled, "stalled"),
 ];
 
 /// Errors of the server that are told apart: their first word, and the word that they are counted
@@ -166,6 +170,8 @@ pub struct TrafficMetrics {
     refused: Mutex<HashMap<(&'static str, &'static str), Counter>>,
     scripts: [(&'static str, Counter); 6],
     ready: Gauge,
+    suspects: Gauge,
+    switches: Counter,
 }
 
 impl TrafficMetrics {
@@ -189,6 +195,8 @@ impl TrafficMetrics {
             scripts: SCRIPT_COMMANDS
                 .map(|command| (command, counter(&SCRIPTS_FORWARDED, &[command]))),
             ready: gauge(&READY, &[]),
+            switches: counter(&UPSTREAM_SWITCHES, &[]),
+            suspects: gauge(&UPSTREAM_CONNECTIONS_SUSPECT, &[]),
         }
     }
 
@@ -248,6 +256,16 @@ impl TrafficMetrics {
         if let Some((_, counter)) = self.scripts.iter().find(|(it, _)| *it == command) {
             counter.increment(1);
         }
+    }
+
+    /// A reply is late on so many of the shared connections to the server.
+    pub fn suspects(&self, count: usize) {
+        self.suspects.set(count as f64);
+    }
+
+    /// Connections to the server are opened again.
+    pub fn switched(&self) {
+        self.switches.increment(1);
     }
 
     /// Whether a client that came now would be served.

@@ -192,6 +192,16 @@ async fn ready(State(shown): State<Arc<Shown>>) -> (StatusCode, String) {
     match shown.stage.load(Ordering::Relaxed) {
         0 => no("starting: the key is not yet checked against the store"),
         1 => match check(shown.store.as_ref()).await {
+            Ok(())
+                if shown
+                    .store
+                    .as_ref()
+                    .is_some_and(StoreCheck::has_late_replies) =>
+            {
+                no(
+                    "the store answers, but a reply on a connection that clients share is late by --max-stall",
+                )
+            }
             Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
             Err(why) => no(&format!("the store cannot be used: {why}")),
         },

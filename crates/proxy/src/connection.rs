@@ -127,6 +127,8 @@ struct Talk {
     keys: keys::Keys,
     /// The client, among those of the proxy.
     registration: Option<Registration>,
+    /// The word of an error by which the server says that it is another than it was.
+    role_error: Option<&'static str>,
 }
 
 /// The state of the upstream connection as the server's replies tell it. Requests are read before
@@ -207,6 +209,7 @@ impl Connection {
                 labels: Labels::default(),
                 keys: keys::Keys::default(),
                 registration: None,
+                role_error: None,
             },
             reply: ReplyScanner::new(),
             current: None,
@@ -307,6 +310,12 @@ impl Connection {
         std::mem::take(&mut self.talk.entrance_lost)
     }
 
+    /// The word of an error by which the server has said that it is not one to write to, or not yet to read
+    /// from, since the last call of this.
+    pub fn take_role_error(&mut self) -> Option<&'static str> {
+        self.talk.role_error.take()
+    }
+
     /// The version of the protocol that the client asked for.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
@@ -366,6 +375,8 @@ impl Connection {
 
 /// How a client says that it speaks RESP3.
 pub(crate) const HELLO_3: &[u8] = b"*2\r\n$5\r\nhELLO\r\n$1\r\n3\r\n";
+/// Whether the server answers, asked by the proxy.
+pub(crate) const OWN_PING: &[u8] = b"*1\r\n$4\r\npING\r\n";
 /// `CLIENT`, in a request of the proxy's own.
 const OWN_CLIENT: &[u8] = b"cLIENT";
 /// `SELECT`, in a request of the proxy's own.

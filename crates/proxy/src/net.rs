@@ -7,6 +7,7 @@
 pub(crate) mod buffer;
 pub(crate) mod client;
 pub(crate) mod farewell;
+pub(crate) mod health;
 pub(crate) mod lane;
 pub(crate) mod listener;
 pub(crate) mod socket;

@@ -94,10 +94,17 @@ impl Shares {
         Some(self.counted(connected))
     }
 
-    fn counted(&self, Connected { stream, local }: Connected) -> Socket {
+    fn counted(&self, connected: Connected) -> Socket {
+        let Connected {
+            stream,
+            local,
+            epoch,
+        } = connected;
         let counted = self.protection.metered();
         let counted = counted.map(|meters| meters.traffic.upstream.clone());
-        Socket::new(stream, counted).with_local(local)
+        Socket::new(stream, counted)
+            .with_local(local)
+            .for_server(epoch, self.limits.stalled)
     }
 
     /// A connection to the server did not come about, or ended.
@@ -105,6 +112,39 @@ impl Shares {
         if let Some(meters) = self.protection.metered() {
             meters.traffic.failed(error);
         }
+    }
+
+    /// A reply is late on one more of the shared connections.
+    pub(crate) fn add_suspect(&self) {
+        self.upstream.health.add_suspect();
+        self.count_suspects();
+    }
+
+    /// That is so no more.
+    pub(crate) fn remove_suspect(&self) {
+        self.upstream.health.remove_suspect();
+        self.count_suspects();
+    }
+
+    fn count_suspects(&self) {
+        if let Some(meters) = self.protection.metered() {
+            meters.traffic.suspects(self.upstream.health.suspects());
+        }
+    }
+
+    /// The server said that it is not one to write to on a connection of this epoch; whether connections are
+    /// switched therefore.
+    pub(crate) fn switch(&self, epoch: u64, word: &str) -> bool {
+        let switched = self.sharing != Sharing::Own && self.upstream.health.switch(epoch, word);
+        if switched && let Some(meters) = self.protection.metered() {
+            meters.traffic.switched();
+        }
+        switched
+    }
+
+    /// Whether a connection of this epoch was opened before the last switch.
+    pub(crate) fn is_outdated(&self, epoch: u64) -> bool {
+        self.upstream.health.is_outdated(epoch)
     }
 
     /// A client's connection is ended.

@@ -53,7 +53,7 @@ pub(crate) async fn run(
             "a proxy needs a Redis server: this store is a file",
         ));
     };
-    let upstream = Arc::new(upstream(url, args.clients_authenticate)?);
+    let upstream = Arc::new(upstream(url, args)?);
     let listen = listeners(args)?;
     setup.trail.tell_mode(&Service {
         what: "proxy",
@@ -308,7 +308,7 @@ fn listener(text: &str, unix_mode: Option<u32>) -> Result<Listen, Failure> {
     })
 }
 
-fn upstream(url: &RedisUrl, clients_authenticate: bool) -> Result<Upstream, Failure> {
+fn upstream(url: &RedisUrl, args: &ProxyArgs) -> Result<Upstream, Failure> {
     let parts = url.entrance()?;
     let address = match (parts.host, parts.socket) {
         (Some((host, port)), _) => Address::Tcp { host, port },
@@ -326,7 +326,8 @@ fn upstream(url: &RedisUrl, clients_authenticate: bool) -> Result<Upstream, Fail
     );
     let upstream =
         Upstream::new(address, tls.as_ref(), entrance, parts.database).map_err(tls_failure)?;
-    Ok(if clients_authenticate {
+    let upstream = upstream.keepalive(Duration::from_secs(args.keepalive));
+    Ok(if args.clients_authenticate {
         upstream.without_credentials_for_clients()
     } else {
         upstream

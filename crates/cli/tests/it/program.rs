@@ -189,6 +189,18 @@ impl Program {
         self.spawn(command, arguments, None)
     }
 
+    /// The same, by a program with arguments that end where a command begins.
+    pub(crate) fn start_within(&self, outer: &[String], arguments: &[&str]) -> Running {
+        let (program, words) = outer.split_first().unwrap();
+        let mut command = Command::new(program);
+        command
+            .args(words)
+            .arg(env!("CARGO_BIN_EXE_waxseal"))
+            .args(arguments);
+        self.settle(&mut command);
+        self.spawn(command, arguments, None)
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_waxseal"));
         // Before the command: behind it, some take all words for others.

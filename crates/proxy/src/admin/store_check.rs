@@ -31,6 +31,11 @@ impl StoreCheck {
         }
     }
 
+    /// Whether a reply is late on a connection that clients share.
+    pub(super) fn has_late_replies(&self) -> bool {
+        self.upstream.health.suspects() > 0
+    }
+
     /// What is wrong with the store, if anything is.
     pub(super) async fn result(&self) -> Answer {
         // Whoever asks during a check waits for it, and takes its answer.

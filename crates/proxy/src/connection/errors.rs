@@ -6,6 +6,16 @@ const WORD: usize = 16;
 /// No line with a length is as long as this.
 const LENGTH_LINE: usize = 32;
 
+/// Words of errors by which a server says that it is no primary with its data at hand: after a failover, the
+/// address that it was reached at may lead to the one that is.
+const ROLE_ERRORS: [&str; 4] = ["READONLY", "LOADING", "MASTERDOWN", "UNBLOCKED"];
+
+/// The word of these that an error begins with, if it does.
+pub(super) fn role_error(word: &[u8]) -> Option<&'static str> {
+    let is_word = |known: &&str| known.as_bytes() == word;
+    ROLE_ERRORS.into_iter().find(is_word)
+}
+
 /// The first word of an error, as far as it can be one that is told apart. `None` when more of it must
 /// be seen.
 pub(super) fn error_word(error: &[u8]) -> Option<&[u8]> {

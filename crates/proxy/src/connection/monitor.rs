@@ -7,8 +7,10 @@ use super::reply_mode::Answering;
 const MAX_HEAD: usize = 512;
 
 /// The beginnings of the proxy's own requests. No other request that matters to an operator begins so.
-const OWN: [&[u8]; 5] = [
+const OWN: [&[u8]; 7] = [
     b"\"hELLO\" \"3\"",
+    b"\"pING\"",
+    b"\"pFCOUNT\"",
     b"\"sELECT\" \"",
     b"\"cLIENT\" \"REPLY\" \"ON\"",
     b"\"cLIENT\" \"SETNAME\"",

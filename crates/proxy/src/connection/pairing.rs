@@ -3,7 +3,7 @@
 
 use waxseal_resp::{First, first_word};
 
-use super::errors::error_word;
+use super::errors::{error_word, role_error};
 use super::replies::Unexplained;
 use super::reply_mode::Answering;
 use super::{Talk, monitor};
@@ -76,6 +76,9 @@ impl Talk {
             && pending.answers_client()
         {
             meters.traffic.server_error(word);
+        }
+        if let Some(role_error) = error.and_then(role_error) {
+            self.role_error = Some(role_error);
         }
         self.heavy = self.heavy.saturating_sub(pending.weight());
         let (pending, muted) = pending.unmute();

@@ -30,6 +30,7 @@ use crate::protection::Protection;
 
 mod end;
 mod keys;
+mod switching;
 mod waiting;
 mod way;
 
@@ -130,6 +131,11 @@ impl Shared {
     /// Whether a reply waits for keys, and everything behind it.
     pub(crate) fn is_stalled(&self) -> bool {
         self.state.borrow().connection.is_stalled()
+    }
+
+    /// The word by which the server has said since the last call that its role is another now.
+    pub(crate) fn take_role_error(&self) -> Option<&'static str> {
+        self.state.borrow_mut().connection.take_role_error()
     }
 
     /// Bytes that the client has not read.
@@ -298,7 +304,10 @@ impl Client {
                 if self.shared.is_stalled() {
                     return false;
                 }
-                self.lose(why.description(), false);
+                match self.survives(why) {
+                    true => self.switch(),
+                    false => self.lose(why.description(), false),
+                }
                 true
             }
             Way::Connecting(connecting) => match connecting.as_mut().poll(cx) {
@@ -369,8 +378,12 @@ impl Client {
                 let entrance = &self.worker.settings.upstream.entrance;
                 connection.handshake(entrance, Protocol::Resp2, own.outgoing.end());
             }
+            if connection.has_all_replies() {
+                own.socket.all_answered();
+            }
             answered
         };
+        self.observe_role();
         if let Err(error) = answered {
             self.unexplained(error);
         }
@@ -406,6 +419,9 @@ impl Client {
         }
         if self.wants_other_way() {
             return true;
+        }
+        if self.waits_to_switch() {
+            return false;
         }
         if matches!(self.way, Way::Connecting(_)) || !self.has_room() {
             return false;

@@ -18,6 +18,7 @@ use waxseal_metrics::Cut;
 use waxseal_resp::ReplyScanner;
 
 use self::end::LaneEnd;
+use self::liveness::{Action, Liveness, Signs};
 
 use super::buffer::{Outgoing, Waiting};
 use super::client::Shared;
@@ -25,10 +26,11 @@ use super::socket::{self, Socket};
 use super::worker::Worker;
 use crate::clients::Connection;
 use crate::connection::{Entrance, HELLO_3, Identity, Unexplained};
-use crate::login::LoginError;
 use crate::pending::Protocol;
 
 pub(crate) mod end;
+mod liveness;
+mod upkeep;
 
 /// Bytes on their way to the server before nothing more is taken from the lane's clients.
 const FULL: usize = 1024 * 1024;
@@ -40,6 +42,8 @@ const ROUNDS: usize = 4;
 /// One upstream connection that many clients share.
 pub(crate) struct Lane {
     pub(crate) identity: Identity,
+    /// The switch of connections that it was opened after.
+    epoch: u64,
     /// The address of its connection, once there is one.
     local: Arc<OnceLock<SocketAddr>>,
     state: RefCell<State>,
@@ -58,6 +62,8 @@ struct State {
     failed: Option<LaneEnd>,
     /// A client found that its replies are not its own.
     desynchronised: bool,
+    /// A reply is late: new clients go elsewhere.
+    suspect: bool,
     waker: Option<Waker>,
 }
 
@@ -66,6 +72,7 @@ impl Lane {
     pub(crate) fn open(worker: &Rc<Worker>, identity: Identity) -> Rc<Self> {
         let lane = Rc::new(Self {
             identity,
+            epoch: worker.settings.upstream.health.epoch(),
             local: Arc::default(),
             state: RefCell::new(State::default()),
         });
@@ -81,7 +88,14 @@ impl Lane {
 
     /// A client goes elsewhere. It does not hold the lane up any more.
     pub(crate) fn detach(&self, client: &Rc<Shared>) {
-        self.state.borrow_mut().attached.remove(&client.id);
+        {
+            let mut state = self.state.borrow_mut();
+            state.attached.remove(&client.id);
+            if state.attached.is_empty() {
+                // It may have been waiting for that.
+                state.wake();
+            }
+        }
         self.has_read(client);
     }
 
@@ -233,12 +247,18 @@ async fn drive(lane: Rc<Lane>, worker: Rc<Worker>) {
                 socket,
                 waiting: Waiting::default(),
                 greeting,
+                ping: Ping::Possible,
+                push: false,
                 scanner: ReplyScanner::new(),
                 hold: None,
                 behind: false,
+                received: false,
+                liveness: Liveness::new(settings.clone()),
             };
             let end = traffic.await;
-            settings.failed(end.counted());
+            if let Some(error) = end.counted() {
+                settings.failed(error);
+            }
             end
         }
     };
@@ -252,10 +272,26 @@ struct Traffic {
     waiting: Waiting,
     /// Replies to the lane's own first requests that are still to come.
     greeting: usize,
+    ping: Ping,
+    /// What `scanner` is in the middle of is a push message.
+    push: bool,
     scanner: ReplyScanner,
     hold: Option<Hold>,
     /// Bytes have come that a client held up.
     behind: bool,
+    /// Bytes have come since the liveness was looked at.
+    received: bool,
+    liveness: Liveness,
+}
+
+/// The lane's own question whether the server is there, asked when nothing else is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ping {
+    Possible,
+    /// Its reply is the next.
+    Due,
+    /// The server does not let the user ask.
+    Refused,
 }
 
 /// A client that does not read holds the lane up.
@@ -270,7 +306,7 @@ impl Future for Traffic {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<LaneEnd> {
         let this = self.get_mut();
-        match this.turn(cx) {
+        match this.turn(cx).and_then(|()| this.watch(cx)) {
             Ok(()) => Poll::Pending,
             Err(end) => Poll::Ready(end),
         }
@@ -312,6 +348,7 @@ impl Traffic {
                 Poll::Ready(0) => return Err(LaneEnd::Closed),
                 Poll::Ready(len) => scratch.get(..len).unwrap_or_default(),
             };
+            self.received = true;
             self.take(came)?;
         }
         cx.waker().wake_by_ref();
@@ -369,17 +406,33 @@ impl Traffic {
             worker,
             waiting,
             greeting,
+            ping,
+            push,
             scanner,
             behind,
             ..
         } = self;
+        let mut own = Own {
+            greeting,
+            ping,
+            push,
+            scanner,
+        };
         waiting.with(came, |bytes| {
             let mut used = 0;
-            let result = deal(bytes, &mut used, lane, worker, greeting, scanner);
+            let result = deal(bytes, &mut used, lane, worker, &mut own);
             *behind = lane.state.borrow().held_up_by.is_some();
             (used, result)
         })
     }
+}
+
+/// Replies to the lane's own requests.
+struct Own<'t> {
+    greeting: &'t mut usize,
+    ping: &'t mut Ping,
+    push: &'t mut bool,
+    scanner: &'t mut ReplyScanner,
 }
 
 /// Gives each client its replies.
@@ -388,35 +441,18 @@ fn deal(
     used: &mut usize,
     lane: &Lane,
     worker: &Worker,
-    greeting: &mut usize,
-    scanner: &mut ReplyScanner,
+    own: &mut Own<'_>,
 ) -> Result<(), LaneEnd> {
-    let mut state = lane.state.borrow_mut();
+    let state = &mut *lane.state.borrow_mut();
     loop {
         let rest = bytes.get(*used..).unwrap_or_default();
         if rest.is_empty() {
             return Ok(());
         }
-        let ours = *greeting > 0 || !scanner.is_at_start();
-        let push = state.turns.is_empty() && rest.first() == Some(&b'>');
-        if ours || push {
-            if *greeting > 0 && scanner.is_at_start() && matches!(rest.first(), Some(b'-' | b'!')) {
-                if !rest.contains(&b'\n') && rest.len() < MAX_LOGIN_ERROR {
-                    return Ok(());
-                }
-                let says_hello = lane.identity.protocol == Protocol::Resp3 && *greeting == 1;
-                return Err(LaneEnd::Refused(match LoginError::of(rest) {
-                    // Of any other request it says nothing about the protocol.
-                    LoginError::Protocol if !says_hello => LoginError::Other,
-                    error => error,
-                }));
-            }
-            let scanned = scanner.scan(rest).map_err(|_| LaneEnd::Unexplained)?;
-            *used += scanned.used;
-            if scanned.done {
-                *greeting = greeting.saturating_sub(1);
-            } else if scanned.used == 0 {
-                return Ok(());
+        if own.is_next() || (state.turns.is_empty() && rest.first() == Some(&b'>')) {
+            match own.take(rest, lane.identity.protocol)? {
+                0 => return Ok(()),
+                len => *used += len,
             }
             continue;
         }
@@ -426,10 +462,16 @@ fn deal(
         let answered = client
             .answer(rest, *left)
             .map_err(|_| LaneEnd::Unexplained)?;
+        let switched = client
+            .take_role_error()
+            .is_some_and(|word| worker.settings.switch(lane.epoch, word));
         *used += answered.used;
         *left = left.saturating_sub(answered.replies);
         let done = *left == 0;
         client.wake();
+        if switched {
+            state.attached.values().for_each(|client| client.wake());
+        }
         let held_up = answered.stalled || client.unread() > worker.settings.limits.unread;
         let held_up_by = held_up.then(|| client.clone());
         if done {
@@ -460,6 +502,7 @@ mod tests {
         let client = Shared::new(1, protection, Limits::default(), Arc::new(|_| {}));
         let lane = Lane {
             identity: Identity::default(),
+            epoch: 0,
             local: Arc::default(),
             state: RefCell::new(State::default()),
         };

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::TlsAcceptor;
 use waxseal_files::UnixSocket;
 
-use super::socket::{Stream, set_up};
+use super::socket::{Stream, set_up_client};
 use super::upstream::{TlsError, certificates, private_key};
 
 /// Clients that may wait to be accepted.
@@ -179,7 +179,7 @@ impl Incoming {
             Accepted::Unix(socket) => Ok(Box::new(UnixStream::from_std(socket)?)),
             Accepted::Tcp(socket) => {
                 let socket = TcpStream::from_std(socket)?;
-                set_up(&socket)?;
+                set_up_client(&socket)?;
                 match self.tls {
                     None => Ok(Box::new(socket)),
                     Some(tls) => match tokio::time::timeout(limit, tls.accept(socket)).await {

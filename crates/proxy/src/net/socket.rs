@@ -9,24 +9,69 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use waxseal_metrics::SideMetrics;
 
 use super::buffer::Outgoing;
 
-/// How long a peer may be silent before the system asks whether it is there; Redis' default.
-const KEEPALIVE: Duration = Duration::from_secs(300);
+/// How long a client may be silent before the system asks whether it is there, and how often it asks then:
+/// translators of addresses forget what was silent for a minute.
+const CLIENT_KEEPALIVE: Duration = Duration::from_secs(30);
+const CLIENT_PROBE_INTERVAL: Duration = Duration::from_secs(10);
+/// How often a server that was silent is asked, and how often in vain.
+const SERVER_PROBE_INTERVAL: Duration = Duration::from_secs(2);
+const MAX_SERVER_PROBES: u32 = 5;
+/// Bytes without an answer up to which silence of the peer's system means that the path is dead. A server that
+/// stalls acknowledges as many all the same: its receive window is larger.
+const MAX_UNANSWERED: usize = 16 * 1024;
 
 /// TCP, TLS over TCP, or a unix socket.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
+    /// The TCP connection below, if there is one.
+    fn tcp(&self) -> Option<&TcpStream>;
+}
+
+impl Stream for TcpStream {
+    fn tcp(&self) -> Option<&TcpStream> {
+        Some(self)
+    }
+}
+
+impl Stream for UnixStream {
+    fn tcp(&self) -> Option<&TcpStream> {
+        None
+    }
+}
+
+impl Stream for tokio_rustls::client::TlsStream<TcpStream> {
+    fn tcp(&self) -> Option<&TcpStream> {
+        Some(self.get_ref().0)
+    }
+}
+
+impl Stream for tokio_rustls::server::TlsStream<TcpStream> {
+    fn tcp(&self) -> Option<&TcpStream> {
+        Some(self.get_ref().0)
+    }
+}
 
 /// A connected socket of any kind, counted from here to its end where anything is.
 pub(crate) struct Socket {
     stream: Box<dyn Stream>,
     /// Its own address; none for unix sockets.
     pub(crate) local: Option<SocketAddr>,
+    /// The switch of connections that it was opened after.
+    pub(crate) epoch: u64,
     counted: Option<Arc<SideMetrics>>,
+    acknowledgement: Option<Acknowledgement>,
+}
+
+/// How long bytes that were sent may stay unacknowledged. That is limited only while so few bytes are without
+/// an answer that a living peer acknowledges them even if it stalls: the limit counts a full receive window too.
+struct Acknowledgement {
+    limit: Duration,
+    limited: bool,
+    unanswered: usize,
 }
 
 impl Socket {
@@ -37,7 +82,9 @@ impl Socket {
         Self {
             stream,
             local: None,
+            epoch: 0,
             counted,
+            acknowledgement: None,
         }
     }
 
@@ -45,6 +92,55 @@ impl Socket {
     pub(crate) fn with_local(mut self, local: Option<SocketAddr>) -> Self {
         self.local = local;
         self
+    }
+
+    /// The same, opened after that switch of connections; what is sent on it is acknowledged within `limit`.
+    pub(crate) fn for_server(mut self, epoch: u64, limit: Duration) -> Self {
+        self.epoch = epoch;
+        let mut acknowledgement = Acknowledgement {
+            limit,
+            limited: false,
+            unanswered: 0,
+        };
+        acknowledgement.apply(&*self.stream, true);
+        self.acknowledgement = Some(acknowledgement);
+        self
+    }
+
+    /// Everything that was sent has its answer.
+    pub(crate) fn all_answered(&mut self) {
+        if let Some(acknowledgement) = &mut self.acknowledgement {
+            acknowledgement.unanswered = 0;
+            acknowledgement.apply(&*self.stream, true);
+        }
+    }
+
+    fn count_sent(&mut self, len: usize) {
+        if let Some(counted) = &self.counted {
+            counted.sent(len);
+        }
+        if let Some(acknowledgement) = &mut self.acknowledgement {
+            acknowledgement.unanswered = acknowledgement.unanswered.saturating_add(len);
+            let few = acknowledgement.unanswered <= MAX_UNANSWERED;
+            acknowledgement.apply(&*self.stream, few);
+        }
+    }
+}
+
+impl Acknowledgement {
+    fn apply(&mut self, stream: &dyn Stream, limited: bool) {
+        if self.limited == limited {
+            return;
+        }
+        self.limited = limited;
+        #[cfg(target_os = "linux")]
+        if let Some(stream) = stream.tcp() {
+            let limit = limited.then_some(self.limit);
+            // Without it a dead path is noticed later.
+            let _ = SockRef::from(stream).set_tcp_user_timeout(limit);
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = (stream, self.limit);
     }
 }
 
@@ -56,11 +152,23 @@ impl Drop for Socket {
     }
 }
 
-/// What every TCP connection is set to: nothing is held back to be sent with more, and a peer that
-/// vanished without a word is noticed some time.
-pub(crate) fn set_up(stream: &TcpStream) -> io::Result<()> {
+/// Sets a client's TCP connection up: nothing is held back to be sent with more, and it is kept open while it is
+/// silent.
+pub(crate) fn set_up_client(stream: &TcpStream) -> io::Result<()> {
+    let keepalive = TcpKeepalive::new()
+        .with_time(CLIENT_KEEPALIVE)
+        .with_interval(CLIENT_PROBE_INTERVAL);
     stream.set_nodelay(true)?;
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+}
+
+/// The same for a TCP connection to the server that may be silent for so long before it is probed.
+pub(crate) fn set_up_upstream(stream: &TcpStream, keepalive: Duration) -> io::Result<()> {
+    let keepalive = TcpKeepalive::new()
+        .with_time(keepalive.max(Duration::from_secs(1)))
+        .with_interval(SERVER_PROBE_INTERVAL)
+        .with_retries(MAX_SERVER_PROBES);
+    stream.set_nodelay(true)?;
     SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
@@ -95,9 +203,7 @@ pub(crate) fn write(
         match Pin::new(&mut *socket.stream).poll_write(cx, outgoing.bytes()) {
             Poll::Ready(Ok(0) | Err(_)) => return Err(Closed),
             Poll::Ready(Ok(len)) => {
-                if let Some(counted) = &socket.counted {
-                    counted.sent(len);
-                }
+                socket.count_sent(len);
                 outgoing.advance(len);
                 wrote = true;
             }

@@ -2,11 +2,18 @@
 //! wait for the server. Some were opened ahead; some were given back by clients that left no trace.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::Poll;
 
-use super::socket::Socket;
+use tokio::time::{Instant, timeout};
+use waxseal_resp::ReplyScanner;
+
+use super::buffer::Outgoing;
+use super::socket::{self, Socket};
 use super::worker::Worker;
 use crate::clients::SharedConnection;
+use crate::connection::OWN_PING;
 use crate::pending::Protocol;
 
 /// Connections that are kept at most.
@@ -31,6 +38,8 @@ pub(crate) struct Spare {
     pub(crate) protocol: Protocol,
     /// It belongs to no one client.
     shared: Option<SharedConnection>,
+    /// When something last came on it.
+    last_activity: Instant,
 }
 
 impl Spare {
@@ -41,6 +50,7 @@ impl Spare {
             socket,
             protocol,
             shared,
+            last_activity: Instant::now(),
         }
     }
 }
@@ -51,6 +61,7 @@ impl Spares {
     pub(crate) fn take(&self, protocol: Protocol, worker: &Rc<Worker>) -> Option<Spare> {
         let taken = {
             let mut ready = self.ready.borrow_mut();
+            ready.retain(|spare| !worker.settings.is_outdated(spare.socket.epoch));
             let of = |wanted| ready.iter().position(|spare| spare.protocol == wanted);
             let at = of(protocol).or_else(|| of(Protocol::Resp2));
             at.map(|at| ready.swap_remove(at))
@@ -75,6 +86,28 @@ impl Spares {
         }
     }
 
+    /// Asks the server something on connections that were silent for too long, and closes those that were opened before
+    /// the last switch. One that is being asked is not there for clients; one that does not answer is closed.
+    pub(crate) fn keep_alive(&self, worker: &Rc<Worker>) {
+        let keepalive = worker.settings.upstream.keepalive;
+        let silent: Vec<Spare> = {
+            let mut ready = self.ready.borrow_mut();
+            ready.retain(|spare| !worker.settings.is_outdated(spare.socket.epoch));
+            let is_silent = |spare: &mut Spare| spare.last_activity.elapsed() >= keepalive;
+            ready.extract_if(.., is_silent).collect()
+        };
+        for mut spare in silent {
+            let worker = worker.clone();
+            tokio::task::spawn_local(async move {
+                let limit = worker.settings.limits.stalled;
+                if let Ok(true) = timeout(limit, ping(&mut spare.socket)).await {
+                    spare.last_activity = Instant::now();
+                    worker.spares.give_back(spare);
+                }
+            });
+        }
+    }
+
     /// Opens connections until enough are ready for the clients that may leave their lanes. Where one cannot
     /// be opened, the client that needs it finds out why.
     pub(crate) fn keep_ready(&self, worker: &Rc<Worker>) {
@@ -84,7 +117,9 @@ impl Spares {
         self.ahead.set(self.ahead.get().max(1));
         // Only those of RESP2 serve every client.
         let ready = self.ready.borrow();
-        let ready = ready.iter().filter(|it| it.protocol == Protocol::Resp2);
+        let ready = ready.iter().filter(|it| {
+            it.protocol == Protocol::Resp2 && !worker.settings.is_outdated(it.socket.epoch)
+        });
         let have = ready.count().saturating_add(self.opening.get());
         let wanted = self.ahead.get().min(worker.clients_on_lanes());
         for _ in have..wanted {
@@ -98,6 +133,33 @@ impl Spares {
             });
         }
     }
+}
+
+/// Asks the server whether it is there; whether it has answered.
+async fn ping(socket: &mut Socket) -> bool {
+    let mut outgoing = Outgoing::default();
+    outgoing.end().extend_from_slice(OWN_PING);
+    let mut scanner = ReplyScanner::new();
+    let mut bytes = [0; 512];
+    poll_fn(|cx| {
+        if socket::write(socket, &mut outgoing, cx).is_err() {
+            return Poll::Ready(false);
+        }
+        let came = match socket::read(socket, &mut bytes, cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(0) => return Poll::Ready(false),
+            Poll::Ready(len) => bytes.get(..len).unwrap_or_default(),
+        };
+        match scanner.scan(came) {
+            Ok(scanned) if scanned.done => {
+                socket.all_answered();
+                Poll::Ready(scanned.used == came.len())
+            }
+            // Its answer is short: it comes as a whole.
+            _ => Poll::Ready(false),
+        }
+    })
+    .await
 }
 
 /// A connection that is being opened, until it is or is not.

@@ -17,8 +17,9 @@ use tokio_rustls::TlsConnector;
 use waxseal_metrics::UpstreamError;
 use waxseal_resp::ReplyScanner;
 
-use super::socket::{Stream, set_up};
-use crate::connection::Entrance;
+use super::health::Health;
+use super::socket::{Stream, set_up_upstream};
+use crate::connection::{Entrance, OWN_PING};
 use crate::login::LoginError;
 
 /// Where the server is.
@@ -73,7 +74,13 @@ pub(crate) struct Connected {
     pub(crate) stream: Box<dyn Stream>,
     /// Its own address; none for unix sockets.
     pub(crate) local: Option<SocketAddr>,
+    /// The switch of connections that it was opened after.
+    pub(crate) epoch: u64,
 }
+
+/// How long a connection to the server may be silent before the proxy makes itself heard, where nothing else is
+/// said: balancers of load in front of a server close those that are silent for 30 seconds.
+const KEEPALIVE: Duration = Duration::from_secs(20);
 
 /// The way to the server.
 pub struct Upstream {
@@ -87,6 +94,9 @@ pub struct Upstream {
     pub(crate) clients_authenticate: bool,
     /// The database that every connection begins with.
     pub(crate) database: u32,
+    /// How long a connection may be silent before the proxy makes itself heard.
+    pub(crate) keepalive: Duration,
+    pub(crate) health: Health,
 }
 
 impl Upstream {
@@ -112,7 +122,21 @@ impl Upstream {
             entrance,
             clients_authenticate: false,
             database,
+            keepalive: KEEPALIVE,
+            health: Health::default(),
         })
+    }
+
+    /// The same, with connections that the proxy makes itself heard on when they were silent for so long.
+    #[must_use]
+    pub fn keepalive(mut self, keepalive: Duration) -> Self {
+        self.keepalive = keepalive;
+        self
+    }
+
+    /// The requests that open a connection of the proxy's own.
+    pub(crate) fn own_preamble(&self) -> &Entrance {
+        &self.own_entrance
     }
 
     /// The same, but clients come in as nobody, and must log in themselves. They begin in the
@@ -137,16 +161,19 @@ impl Upstream {
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    async fn connect_slowly(&self) -> io::Result<Connected> {
+    /// Connects, however long it takes. The host's name is resolved each time, on a thread for that.
+    pub(crate) async fn connect_slowly(&self) -> io::Result<Connected> {
+        let epoch = self.health.epoch();
         match &self.address {
             Address::Unix(path) => Ok(Connected {
                 stream: Box::new(UnixStream::connect(path).await?),
                 local: None,
+                epoch,
             }),
             Address::Tcp { host, port } => {
                 let host = host.trim_start_matches('[').trim_end_matches(']');
                 let stream = TcpStream::connect((host, *port)).await?;
-                set_up(&stream)?;
+                set_up_upstream(&stream, self.keepalive)?;
                 let local = stream.local_addr().ok();
                 let stream: Box<dyn Stream> = match &self.tls {
                     None => Box::new(stream),
@@ -154,7 +181,11 @@ impl Upstream {
                         Box::new(connector.connect(name.clone(), stream).await?)
                     }
                 };
-                Ok(Connected { stream, local })
+                Ok(Connected {
+                    stream,
+                    local,
+                    epoch,
+                })
             }
         }
     }
@@ -169,7 +200,7 @@ impl Upstream {
 
     async fn ping(&self) -> Result<(), &'static str> {
         let mut requests = self.own_entrance.requests.clone();
-        requests.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
+        requests.extend_from_slice(OWN_PING);
         let replies = self.own_entrance.count.saturating_add(1);
         self.converse(&requests, replies).await.map(drop)
     }
@@ -191,6 +222,7 @@ impl Upstream {
         let Connected {
             stream: mut socket,
             local,
+            epoch,
         } = connected.map_err(|error| cause(&error))?;
         let broken = "the connection breaks off";
         socket.write_all(requests).await.map_err(|_| broken)?;
@@ -222,6 +254,7 @@ impl Upstream {
             true => Ok(Connected {
                 stream: socket,
                 local,
+                epoch,
             }),
             false => Err("the server sent what no request explains"),
         }

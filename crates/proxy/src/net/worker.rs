@@ -6,9 +6,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
+use tokio::time::{Instant, interval_at};
 
 use super::client::{self, Shared};
 use super::lane::Lane;
@@ -19,6 +21,11 @@ use crate::connection::Identity;
 use crate::pending::Protocol;
 use crate::proxy::{Shares, Sharing};
 
+/// How often it is looked whether spare connections were silent for too long.
+const SPARES_INTERVAL: Duration = Duration::from_secs(1);
+/// Lanes of one kind that may be suspect at once before new clients join the newest of them: where the server stalls,
+/// none is better than another.
+const MAX_SUSPECT_LANES: usize = 4;
 /// Bytes that are read at once. One buffer for all clients of a worker.
 const SCRATCH: usize = 256 * 1024;
 
@@ -81,6 +88,9 @@ impl Handle {
                 let worker = Rc::new(Worker::new(settings, count));
                 let local = LocalSet::new();
                 local.block_on(&runtime, worker.obey(received));
+                drop(local);
+                // A name that is being resolved is not waited for.
+                runtime.shutdown_background();
             })?;
         Ok(Self {
             orders,
@@ -131,6 +141,7 @@ impl Worker {
 
     async fn obey(self: Rc<Self>, mut orders: UnboundedReceiver<Order>) {
         let (ended, mut endings) = unbounded_channel();
+        let mut spares_due = interval_at(Instant::now() + SPARES_INTERVAL, SPARES_INTERVAL);
         loop {
             if self.draining.get() && self.count.load(Ordering::Relaxed) == 0 {
                 return;
@@ -154,6 +165,7 @@ impl Worker {
                     Some(Order::Stop) | None => return,
                 },
                 Some(()) = endings.recv() => {}
+                _ = spares_due.tick() => self.spares.keep_alive(&self),
             }
         }
     }
@@ -186,12 +198,19 @@ impl Worker {
         }
         let mut all = self.lanes.borrow_mut();
         let lanes = all.entry(identity).or_default();
-        let freest = lanes.iter().min_by_key(|lane| lane.load());
-        let full = lanes.len() >= self.settings.lanes;
+        let lanes_open = lanes.iter().filter(|lane| !lane.is_outdated(self));
+        let (suspect, sound): (Vec<_>, Vec<_>) = lanes_open.partition(|lane| lane.is_suspect());
+        let freest = sound.iter().min_by_key(|lane| lane.load());
+        let full = sound.len() >= self.settings.lanes;
         if let Some(lane) = freest
             && (full || lane.load() == 0)
         {
-            return Some(lane.clone());
+            return Some((*lane).clone());
+        }
+        if suspect.len() >= MAX_SUSPECT_LANES
+            && let Some(newest) = suspect.last()
+        {
+            return Some((*newest).clone());
         }
         let lane = Lane::open(self, identity);
         lanes.push(lane.clone());
@@ -217,9 +236,20 @@ impl Worker {
         if lane.identity.protocol == Protocol::Resp3 && end.is_for_good() {
             self.speaks_resp3.set(false);
         }
-        if lane.load() > 0 {
-            let why = end.description();
-            tracing::warn!("a connection to the store that clients shared has ended: {why}");
+        match end {
+            LaneEnd::Stalled(silence) => {
+                let seconds = silence.as_secs_f64();
+                tracing::warn!(
+                    "a connection to the store that clients shared is closed: a reply was due for {seconds:.1} s, \
+                     while the store answered on another connection"
+                );
+            }
+            LaneEnd::Retired => {}
+            _ if lane.load() > 0 => {
+                let why = end.description();
+                tracing::warn!("a connection to the store that clients shared has ended: {why}");
+            }
+            _ => {}
         }
     }
 }

@@ -272,7 +272,8 @@ fn explain(location: &str, error: &RedisError) -> StoreError {
     }
 }
 
-fn answered(code: &str, detail: &str) -> StoreError {
+/// What a server's error means: its code word, and what it says behind that.
+pub(super) fn answered(code: &str, detail: &str) -> StoreError {
     let code = match code {
         "ERR" => behind_general_error(detail).unwrap_or(code),
         other => other,

@@ -4,12 +4,18 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use redis::aio::{MultiplexedConnection, SendError};
 use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, PushInfo, PushKind, RedisResult, Value};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
-use super::connection::RedisOptions;
+use super::connection::{RedisOptions, answered};
+use crate::error::StoreError;
+
+/// Between two connections that are given up because of what the server's role is: a replica says so every time.
+const SWITCH_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The way to a server for many calls at once.
 pub(super) struct Wire {
@@ -22,6 +28,8 @@ pub(super) struct Wire {
     failures: AtomicU64,
     /// How often it has not.
     connections: AtomicU64,
+    /// When a connection was last given up because of the server's role.
+    switched: std::sync::Mutex<Option<Instant>>,
 }
 
 /// A connection that is up, as far as anybody knows.
@@ -53,6 +61,7 @@ impl Wire {
             connecting: Mutex::default(),
             failures: AtomicU64::default(),
             connections: AtomicU64::default(),
+            switched: std::sync::Mutex::default(),
         }
     }
 
@@ -66,6 +75,7 @@ impl Wire {
         let mut live = self.connected().await?;
         let answer = live.connection.send_packed_command(command).await;
         live.note(&answer);
+        self.observe_role(&live, answer.iter());
         answer
     }
 
@@ -77,7 +87,21 @@ impl Wire {
             .send_packed_commands(pipeline, 0, pipeline.len())
             .await;
         live.note(&answers);
+        self.observe_role(&live, answers.iter().flatten());
         answers
+    }
+
+    /// Gives a connection up on which the server says that it is no primary with its data at hand: after a failover,
+    /// its address may lead to the one that is.
+    fn observe_role<'a>(&self, live: &Live, mut answers: impl Iterator<Item = &'a Value>) {
+        if !answers.any(is_of_another_role) {
+            return;
+        }
+        let mut switched = self.switched.lock().unwrap_or_else(PoisonError::into_inner);
+        if switched.is_none_or(|at| at.elapsed() >= SWITCH_INTERVAL) {
+            *switched = Some(Instant::now());
+            live.lost.store(true, Ordering::Release);
+        }
     }
 
     /// How many connections there have been, one after another.
@@ -151,5 +175,17 @@ impl Wire {
             .get_multiplexed_async_connection_with_config(&config);
         let connection = opening.await?;
         Ok(Live { connection, lost })
+    }
+}
+
+/// Whether an answer says that the server takes no writes because of its role, or has not its data at hand.
+fn is_of_another_role(answer: &Value) -> bool {
+    let Value::ServerError(error) = answer else {
+        return false;
+    };
+    match answered(error.code(), error.details().unwrap_or_default()) {
+        StoreError::ReadOnly { code, .. } => code == "READONLY",
+        StoreError::NotReady { code } => code == "LOADING" || code == "MASTERDOWN",
+        _ => false,
     }
 }

@@ -13,7 +13,7 @@ use super::{Pair, UPSTREAMS};
 use crate::program::{OTHER_KEY, Program, wait_until};
 
 /// Status and body of what the admin address answers.
-fn admin(port: u16, path: &str) -> (u16, String) {
+pub(super) fn admin(port: u16, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream
         .set_read_timeout(Some(Duration::from_secs(30)))

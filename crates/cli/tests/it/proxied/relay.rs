@@ -3,8 +3,11 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU16, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// How the relay behaves.
 #[derive(Clone)]
@@ -23,7 +26,12 @@ struct Shared {
     manner: Mutex<Manner>,
     seen: Mutex<Vec<u8>>,
     clients: Mutex<Vec<TcpStream>>,
-    server: u16,
+    server: AtomicU16,
+    accepted: AtomicUsize,
+    /// Connections before this one have no path any more: what is sent on them is acknowledged and dropped.
+    cut_before: AtomicUsize,
+    /// How long a connection may be silent before it is closed.
+    idle_limit: Mutex<Option<Duration>>,
 }
 
 /// A running relay. Its threads end with the connections that they serve.
@@ -41,12 +49,15 @@ impl Relay {
             manner: Mutex::new(Manner::Passes),
             seen: Mutex::default(),
             clients: Mutex::default(),
-            server,
+            server: AtomicU16::new(server),
+            accepted: AtomicUsize::new(0),
+            cut_before: AtomicUsize::new(0),
+            idle_limit: Mutex::default(),
         });
         let known = shared.clone();
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                if let Ok(server) = TcpStream::connect(("127.0.0.1", known.server)) {
+                if let Ok(server) = TcpStream::connect(("127.0.0.1", known.server.load(Relaxed))) {
                     serve(&known, &client, &server);
                 }
             }
@@ -60,6 +71,27 @@ impl Relay {
 
     pub(super) fn behaves(&self, manner: Manner) {
         *self.shared.manner.lock().unwrap() = manner;
+    }
+
+    /// The path of all connections so far dies: nothing passes on them, and nobody is told. New ones pass.
+    pub(super) fn cut_paths(&self) {
+        let accepted = self.shared.accepted.load(Relaxed);
+        self.shared.cut_before.store(accepted, Relaxed);
+    }
+
+    /// New connections lead to the server at this port.
+    pub(super) fn leads_to(&self, server: u16) {
+        self.shared.server.store(server, Relaxed);
+    }
+
+    /// Connections that are opened from now on are closed when they were silent for so long.
+    pub(super) fn closes_idle_after(&self, limit: Duration) {
+        *self.shared.idle_limit.lock().unwrap() = Some(limit);
+    }
+
+    /// Connections that were opened to it.
+    pub(super) fn accepted(&self) -> usize {
+        self.shared.accepted.load(Relaxed)
     }
 
     /// Sends bytes on every connection, as a server that was not asked. No reply may be under way.
@@ -77,8 +109,23 @@ impl Relay {
 fn serve(shared: &Arc<Shared>, client: &TcpStream, server: &TcpStream) {
     let pushed = client.try_clone().unwrap();
     shared.clients.lock().unwrap().push(pushed);
+    let number = shared.accepted.fetch_add(1, Relaxed);
+    let limit = *shared.idle_limit.lock().unwrap();
+    let last = Arc::new(Mutex::new(Instant::now()));
+    if let Some(limit) = limit {
+        close_idle([client, server], limit, last.clone());
+    }
+    // Bytes that pass are noted; those of a dead path are dropped.
+    let is_dead = move |shared: &Shared, last: &Mutex<Instant>| {
+        *last.lock().unwrap() = Instant::now();
+        number < shared.cut_before.load(Relaxed)
+    };
+    let noted = last.clone();
     let known = shared.clone();
     one_way(client, server, move |bytes, client, server| {
+        if is_dead(&known, &noted) {
+            return true;
+        }
         known.seen.lock().unwrap().extend_from_slice(bytes);
         let manner = known.manner.lock().unwrap().clone();
         match manner {
@@ -90,6 +137,9 @@ fn serve(shared: &Arc<Shared>, client: &TcpStream, server: &TcpStream) {
     });
     let known = shared.clone();
     one_way(server, client, move |bytes, _, client| {
+        if is_dead(&known, &last) {
+            return true;
+        }
         let mut manner = known.manner.lock().unwrap();
         if let Manner::BreaksAfter(left) = &mut *manner {
             let now = bytes.len().min(*left);
@@ -101,6 +151,20 @@ fn serve(shared: &Arc<Shared>, client: &TcpStream, server: &TcpStream) {
         }
         drop(manner);
         client.write_all(bytes).is_ok()
+    });
+}
+
+/// Closes both sides of a connection when nothing has passed for so long.
+fn close_idle(sides: [&TcpStream; 2], limit: Duration, last: Arc<Mutex<Instant>>) {
+    let sides = sides.map(|side| side.try_clone().unwrap());
+    thread::spawn(move || {
+        while last.lock().unwrap().elapsed() < limit {
+            thread::sleep(Duration::from_millis(20));
+        }
+        for side in sides {
+            // Closed already, if it fails.
+            let _ = side.shutdown(Shutdown::Both);
+        }
     });
 }
 

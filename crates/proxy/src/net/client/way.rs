@@ -57,7 +57,7 @@ impl Client {
         }
     }
 
-    fn go_to_lane(&mut self, identity: Identity) {
+    pub(super) fn go_to_lane(&mut self, identity: Identity) {
         if let Way::Lane(lane) = &self.way {
             lane.detach(&self.shared);
         }
@@ -73,7 +73,7 @@ impl Client {
     }
 
     /// Gets an upstream connection of the client's own.
-    fn connect(&mut self) {
+    pub(super) fn connect(&mut self) {
         if let Way::Lane(lane) = &self.way {
             lane.detach(&self.shared);
         }
@@ -128,6 +128,10 @@ impl Client {
         let ready = self.shared.state.borrow().connection.has_all_replies();
         if !ready {
             return false;
+        }
+        if self.is_outdated() {
+            self.switch();
+            return true;
         }
         match (self.next, &mut self.way) {
             (Next::Own, Way::Lane(_)) => {

@@ -1,6 +1,7 @@
 //! How a lane ends: what is counted, what its clients are told, and what it says of the lanes to come.
 
 use std::io;
+use std::time::Duration;
 
 use waxseal_metrics::UpstreamError;
 
@@ -20,6 +21,10 @@ pub(crate) enum LaneEnd {
     BrokenOff,
     /// The server sent what no request explains.
     Unexplained,
+    /// Nothing came for so long while replies were due, and the server answered on another connection.
+    Stalled(Duration),
+    /// Its clients have gone to newer connections.
+    Retired,
     /// Its task ended unexpectedly.
     Unforeseen,
 }
@@ -33,18 +38,22 @@ impl LaneEnd {
             Self::Closed => "the server closed the connection",
             Self::BrokenOff => "the connection breaks off",
             Self::Unexplained => "the server sent what no request explains",
+            Self::Stalled(_) => "the connection is dead: a reply was late by --max-stall",
+            Self::Retired => "its address leads to another server now",
             Self::Unforeseen => "the connection to it ended in a way that was not foreseen",
         }
     }
 
-    /// The same, to be counted.
-    pub(crate) fn counted(self) -> UpstreamError {
-        match self {
+    /// The same, to be counted; `None` for what is no error.
+    pub(crate) fn counted(self) -> Option<UpstreamError> {
+        Some(match self {
+            Self::Retired => return None,
             Self::Connect(error) => kind(&error.into()),
             Self::Refused(_) => UpstreamError::Entrance,
             Self::Closed | Self::BrokenOff | Self::Unforeseen => UpstreamError::Closed,
             Self::Unexplained => UpstreamError::Unexplained,
-        }
+            Self::Stalled(_) => UpstreamError::Stalled,
+        })
     }
 
     /// Whether no lane of the same protocol can ever be opened to this server.

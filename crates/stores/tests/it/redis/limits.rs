@@ -1,9 +1,12 @@
 //! Servers that take no writes: full, read-only, or unable to save.
 
-use waxseal_stores::{Held, Lifetime, Outcome, RecordStore, RedisStore, StoreError};
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use waxseal_stores::{Held, Lifetime, Outcome, RecordStore, RedisOptions, RedisStore, StoreError};
 use waxseal_testing::{Flavor, RedisServer};
 
-use super::{Prepared, at_last, connect, get, server, swap, swap_one};
+use super::{Prepared, at_last, connect, get, server, swap, swap_one, try_connect};
 
 /// Every write is refused in the same way, and changes nothing.
 async fn refuses_writes(
@@ -97,6 +100,48 @@ async fn a_replica_is_read_and_not_written() {
         let change = [swap(&prepared.whole, b"old", b"new")];
         let outcomes = at_last(async || store.replace_if_unchanged(&change).await).await;
         assert_eq!(outcomes, [Outcome::Done]);
+    }
+}
+
+#[tokio::test]
+async fn a_store_whose_address_leads_to_a_new_primary_goes_there() {
+    for flavor in Flavor::ALL {
+        let builder = || RedisServer::builder().flavor(flavor).unix_socket();
+        let old = builder().start();
+        let prepared = Prepared::new(&old);
+        let new = builder().replica_of(&old).start();
+        new.wait_for_replica_link(&old);
+        let folder = tempfile::tempdir().unwrap();
+        let address = folder.path().join("redis.sock");
+        symlink(old.unix_path(), &address).unwrap();
+        let url = format!("unix:{}", address.display());
+        let store = try_connect(&url, RedisOptions::default()).await.unwrap();
+        let swapped = swap_one(&store, &prepared.whole, b"old", b"new").await;
+        assert_eq!(swapped, Ok(Outcome::Done));
+        new.wait_for_replica_link(&old);
+
+        new.cli(&["REPLICAOF", "NO", "ONE"]);
+        fs::remove_file(&address).unwrap();
+        symlink(new.unix_path(), &address).unwrap();
+        let port = new.port().to_string();
+        old.cli(&["REPLICAOF", "127.0.0.1", &port]);
+        old.wait_for_replica_link(&new);
+        // Both connections of a store learn it by being refused.
+        let refused = [
+            swap_one(&store, &prepared.whole, b"new", b"newer")
+                .await
+                .map(drop),
+            store.delete(&prepared.list).await.map(drop),
+        ];
+        let is_role = |error: &StoreError| matches!(error, StoreError::ReadOnly { .. });
+        assert!(refused.iter().any(|it| it.as_ref().is_err_and(is_role)));
+        let swapped = swap_one(&store, &prepared.whole, b"new", b"newer").await;
+        let is_done = matches!(swapped, Ok(Outcome::Done | Outcome::Changed));
+        assert!(is_done, "{flavor:?}: {swapped:?}");
+        let deleted = store.delete(&prepared.list).await;
+        assert!(deleted.is_ok(), "{flavor:?}: {deleted:?}");
+        let newest = get(&store, &prepared.whole).await;
+        assert_eq!(newest.as_deref(), Some(&b"newer"[..]), "{flavor:?}");
     }
 }
 

@@ -1,0 +1,59 @@
+//! A client whose connection to the server was opened before the last switch goes to a newer one, as soon as no
+//! reply is due. Which connections those are is `net::health`'s to say.
+
+use super::Client;
+use super::way::Way;
+use crate::connection::Next;
+use crate::net::lane::end::LaneEnd;
+use crate::proxy::Sharing;
+
+impl Client {
+    /// Whether the client's connection is outdated and the client can leave it: always a lane, one of its own where
+    /// another would do as well.
+    pub(super) fn is_outdated(&self) -> bool {
+        if !matches!(self.next, Next::More | Next::Replies) {
+            return false;
+        }
+        let settings = &self.worker.settings;
+        match &self.way {
+            Way::Lane(lane) => lane.is_outdated(&self.worker),
+            Way::Own(own) => {
+                settings.sharing != Sharing::Own
+                    && settings.is_outdated(own.socket.epoch)
+                    && own.outgoing.is_empty()
+                    && own.waiting.is_empty()
+                    && self.shared.state.borrow().connection.is_movable()
+            }
+            Way::None | Way::Connecting(_) => false,
+        }
+    }
+
+    /// Goes to a newer connection. No reply is due.
+    pub(super) fn switch(&mut self) {
+        match &self.way {
+            Way::Lane(lane) => self.go_to_lane(lane.identity),
+            _ => self.connect(),
+        }
+    }
+
+    /// Whether the client waits for its last replies before it goes to a newer connection.
+    pub(super) fn waits_to_switch(&self) -> bool {
+        matches!(self.way, Way::Lane(_)) && self.is_outdated()
+    }
+
+    /// Whether the end of its lane does not concern the client: it waits for nothing there, and a direct client would
+    /// not have noticed. It goes to another lane.
+    pub(super) fn survives(&self, end: LaneEnd) -> bool {
+        matches!(end, LaneEnd::Stalled(_) | LaneEnd::Retired)
+            && self.shared.state.borrow().connection.has_all_replies()
+    }
+
+    /// Looks whether the server has said, on the client's own connection, that its role is another now.
+    pub(super) fn observe_role(&mut self) {
+        if let Way::Own(own) = &self.way
+            && let Some(word) = self.shared.take_role_error()
+        {
+            self.worker.settings.switch(own.socket.epoch, word);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! A probe: whether the server answers on a new connection, while an old one is silent. It asks twice, the second
+//! time when the first answer has come: a server that takes turns between its connections has had the silent
+//! one's turn in between, so that silence then is the connection's and not the server's.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, timeout};
+use waxseal_resp::ReplyScanner;
+
+use super::UnderWay;
+use crate::connection::OWN_PING;
+use crate::net::upstream::{Connected, Upstream, cause};
+
+/// A read of a record that does not exist. Servers hold it back while they hold back writes (`CLIENT PAUSE`, a
+/// failover), and lanes are silent for that reason then.
+const HELD_WITH_WRITES: &[u8] = b"*2\r\n$7\r\npFCOUNT\r\n$16\r\nwaxseal:liveness\r\n";
+/// The longest answer that is read.
+const MAX_ANSWER: usize = 4096;
+
+/// What a probe came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The server answers on a new connection.
+    Answers,
+    /// It does not, for this reason: it would be silent for a direct client, too.
+    Stalls(&'static str),
+}
+
+/// Asks the server, and says what came of it.
+pub(super) async fn run(under_way: UnderWay, begin: Instant, limit: Duration) {
+    let upstream = &under_way.0;
+    let verdict = match timeout(limit, ask(upstream)).await {
+        Ok(verdict) => verdict,
+        Err(_) => Verdict::Stalls("no answer in time"),
+    };
+    upstream.health.end_probe(begin, verdict);
+}
+
+async fn ask(upstream: &Upstream) -> Verdict {
+    let mut connected = match upstream.connect_slowly().await {
+        Ok(connected) => connected,
+        Err(error) => return Verdict::Stalls(cause(&error)),
+    };
+    let preamble = upstream.own_preamble();
+    let first = [&preamble.requests, OWN_PING, HELD_WITH_WRITES].concat();
+    let second = [OWN_PING, HELD_WITH_WRITES].concat();
+    for (requests, replies) in [(first, preamble.count.saturating_add(2)), (second, 2)] {
+        match converse(&mut connected, &requests, replies).await {
+            Ok(None) => {}
+            Ok(Some(verdict)) => return verdict,
+            Err(error) => return Verdict::Stalls(cause(&error)),
+        }
+    }
+    Verdict::Answers
+}
+
+/// Sends requests and waits for their replies. A verdict where a reply is one already.
+async fn converse(
+    connected: &mut Connected,
+    requests: &[u8],
+    replies: usize,
+) -> io::Result<Option<Verdict>> {
+    let stream = &mut connected.stream;
+    stream.write_all(requests).await?;
+    stream.flush().await?;
+    let mut scanner = ReplyScanner::new();
+    let mut bytes = Vec::new();
+    let mut left = replies;
+    while left > 0 {
+        let len = stream.read_buf(&mut bytes).await?;
+        if len == 0 || bytes.len() > MAX_ANSWER {
+            // It may say why it closes the connection, and has answered then.
+            return match left < replies {
+                true => Ok(Some(Verdict::Answers)),
+                false => Err(io::ErrorKind::UnexpectedEof.into()),
+            };
+        }
+        while left > 0 && !bytes.is_empty() {
+            if scanner.is_at_start() && bytes.first() == Some(&b'-') {
+                if !bytes.contains(&b'\n') {
+                    break;
+                }
+                if let Some(why) = stall(&bytes) {
+                    return Ok(Some(Verdict::Stalls(why)));
+                }
+            }
+            // Whatever it is, the server has answered.
+            let Ok(scanned) = scanner.scan(&bytes) else {
+                return Ok(Some(Verdict::Answers));
+            };
+            bytes.drain(..scanned.used);
+            match scanned.done {
+                true => left = left.saturating_sub(1),
+                false if scanned.used == 0 => break,
+                false => {}
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Why a server that answers with this error serves no other connection either; `None` where it does.
+fn stall(error: &[u8]) -> Option<&'static str> {
+    let words = [
+        (&b"-BUSY "[..], "it runs a script"),
+        (b"-LOADING ", "it is loading its data"),
+    ];
+    let of = |(word, _): &&(&[u8], _)| error.starts_with(word);
+    words.iter().find(of).map(|(_, why)| *why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stall;
+
+    #[test]
+    fn only_errors_of_a_server_that_serves_nobody_are_a_stall() {
+        assert!(stall(b"-BUSY Redis is busy running a script.\r\n").is_some());
+        assert!(stall(b"-LOADING Redis is loading the dataset in memory\r\n").is_some());
+        for error in ["-NOAUTH x\r\n", "-BUSYGROUP x\r\n", "-READONLY x\r\n", "-"] {
+            assert_eq!(stall(error.as_bytes()), None, "{error}");
+        }
+    }
+}
