@@ -1,0 +1,75 @@
+//! All workers together. One whose thread has ended, by a bug of ours, took its clients with it: another one
+//! takes its place, so that no client is given to nobody.
+
+use std::io;
+use std::sync::Arc;
+
+use super::listener::Incoming;
+use super::worker::{Handle, Order};
+use crate::proxy::Shares;
+
+/// The workers of a proxy.
+pub(crate) struct Crew {
+    shares: Arc<Shares>,
+    workers: Vec<Handle>,
+}
+
+impl Crew {
+    /// Starts so many workers.
+    pub(crate) fn start(shares: Arc<Shares>, count: usize) -> io::Result<Self> {
+        let workers = (0..count).map(|index| Handle::start(shares.clone(), index));
+        let workers = workers.collect::<io::Result<_>>()?;
+        Ok(Self { shares, workers })
+    }
+
+    /// Gives a client to the worker that has the fewest.
+    pub(crate) fn serve(&mut self, client: Incoming) {
+        self.replace_ended();
+        let alive = self.workers.iter().filter(|worker| !worker.is_done());
+        match alive.min_by_key(|worker| worker.load()) {
+            Some(worker) => worker.serve(client),
+            None => tracing::error!("a client was not served: no worker could be started"),
+        }
+    }
+
+    fn replace_ended(&mut self) {
+        for (index, worker) in self.workers.iter_mut().enumerate() {
+            if !worker.is_done() {
+                continue;
+            }
+            match Handle::start(self.shares.clone(), index) {
+                Ok(started) => {
+                    tracing::error!(
+                        "worker {index} had ended, with its clients: it is started again"
+                    );
+                    *worker = started;
+                }
+                Err(error) => tracing::error!("worker {index} cannot be started again: {error}"),
+            }
+        }
+    }
+
+    /// How many clients all of them have.
+    pub(crate) fn load(&self) -> usize {
+        self.workers.iter().map(Handle::load).sum()
+    }
+
+    pub(crate) fn order_all(&self, order: impl Fn() -> Order) {
+        for worker in &self.workers {
+            worker.order(order());
+        }
+    }
+
+    /// Whether all of them have ended.
+    pub(crate) fn is_done(&self) -> bool {
+        self.workers.iter().all(Handle::is_done)
+    }
+
+    /// Ends all of them.
+    pub(crate) fn stop(self) {
+        for worker in self.workers {
+            worker.order(Order::Stop);
+            worker.join();
+        }
+    }
+}
