@@ -140,3 +140,74 @@ fn fingerprint(paths: &[&Path]) -> u64 {
     }
     hasher.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use waxseal_testing::Certificates as Files;
+
+    use super::*;
+    use crate::connection::Entrance;
+    use crate::net::listener::ListenTls;
+    use crate::net::upstream::{Address, UpstreamTls};
+
+    #[test]
+    fn files_are_read_again_when_they_have_changed_and_bad_ones_change_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = Files::create_in(folder.path());
+        let (cert, key) = made.self_signed(&["localhost"], false, 2031);
+        let acceptor = Arc::new(
+            Acceptor::open(&ListenTls {
+                certificate: cert.clone(),
+                key: key.clone(),
+                client_ca: Some(made.ca()),
+            })
+            .unwrap(),
+        );
+        let address = Address::Tcp {
+            host: "localhost".to_owned(),
+            port: 6379,
+        };
+        let tls = UpstreamTls {
+            ca: Some(made.ca()),
+            identity: Some((made.client_certificate(), made.client_key())),
+        };
+        let upstream = Upstream::new(address, Some(&tls), Entrance::default(), 0).unwrap();
+        let certificates = Certificates::new(Some(&acceptor), &Arc::new(upstream));
+        let end = |of| {
+            let mut expiries = certificates.expiries().into_iter();
+            expiries.find(|it| it.of == of).unwrap().not_after
+        };
+        assert_eq!(certificates.expiries().len(), 4);
+        assert_eq!(end(CertificateUse::Listener), 1_956_441_600);
+        assert!(certificates.reload(false).is_empty());
+        assert_eq!(certificates.reload(true).len(), 2);
+
+        let (other, other_key) = made.self_signed(&["localhost"], false, 2032);
+        fs::copy(other, &cert).unwrap();
+        // The key is still that of the former one.
+        let reloads = certificates.reload(false);
+        assert!(
+            matches!(reloads[..], [Reload::Unusable("of listeners", _)]),
+            "{reloads:?}"
+        );
+        assert_eq!(end(CertificateUse::Listener), 1_956_441_600);
+        assert!(certificates.reload(false).is_empty(), "it is told once");
+        fs::copy(other_key, &key).unwrap();
+        let reloads = certificates.reload(false);
+        assert!(
+            matches!(reloads[..], [Reload::Used("of listeners")]),
+            "{reloads:?}"
+        );
+        assert_eq!(end(CertificateUse::Listener), 1_988_064_000);
+
+        fs::remove_file(made.client_key()).unwrap();
+        let reloads = certificates.reload(false);
+        assert!(
+            matches!(reloads[..], [Reload::Unusable("for the server", _)]),
+            "{reloads:?}"
+        );
+        assert_eq!(certificates.expiries().len(), 4);
+    }
+}

@@ -73,3 +73,49 @@ impl Crew {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread::sleep;
+    use std::time::{Duration, Instant};
+
+    use waxseal_core::{NameMask, SecretKey};
+
+    use super::*;
+    use crate::clients::Clients;
+    use crate::connection::Entrance;
+    use crate::limits::Limits;
+    use crate::net::upstream::{Address, Upstream};
+    use crate::protection::Protection;
+    use crate::proxy::Sharing;
+
+    fn shares() -> Arc<Shares> {
+        let key = SecretKey::from_bytes(&std::array::from_fn::<u8, 32, _>(|at| at as u8)).unwrap();
+        let address = Address::Unix("/nowhere".into());
+        let upstream = Upstream::new(address, None, Entrance::default(), 0).unwrap();
+        Arc::new(Shares {
+            upstream: Arc::new(upstream),
+            sharing: Sharing::Own,
+            lanes: 1,
+            limits: Limits::default(),
+            protection: Arc::new(Protection::new(Vec::new(), NameMask::of_key(&key))),
+            report: Arc::new(|_| {}),
+            clients: Arc::new(Clients::new(None)),
+        })
+    }
+
+    #[test]
+    fn another_worker_takes_the_place_of_one_that_has_ended() {
+        let mut crew = Crew::start(shares(), 2).unwrap();
+        crew.workers[0].order(Order::Panic);
+        let give_up = Instant::now() + Duration::from_secs(60);
+        while !crew.workers[0].is_done() {
+            assert!(Instant::now() < give_up, "it goes on");
+            sleep(Duration::from_millis(1));
+        }
+        assert!(!crew.is_done());
+        crew.replace_ended();
+        assert!(crew.workers.iter().all(|worker| !worker.is_done()));
+        crew.stop();
+    }
+}
