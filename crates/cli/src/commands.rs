@@ -28,6 +28,7 @@ pub(crate) use doctor::look_around;
 pub(crate) use keyring::{block_words, step_words};
 #[cfg(test)]
 pub(crate) use proxy::MAX_DEFAULT_WORKERS;
+pub(crate) use proxy::certificates;
 
 use crate::args::{Cli, Command};
 use crate::error::{Ended, Failure};

@@ -94,6 +94,8 @@ pub(crate) struct Environment {
     /// The file's text, where it can be read only once: a pipe.
     piped: Option<DotEnv>,
     values: HashMap<&'static str, Found>,
+    /// The variable of the key is there, and holds nothing.
+    is_key_blank: bool,
 }
 
 impl Environment {
@@ -104,6 +106,7 @@ impl Environment {
             file: file.source().clone(),
             piped: None,
             values: HashMap::new(),
+            is_key_blank: is_blank(KEY, &file)?,
         };
         if let Some(mode) = look_up(ENABLE, &file)? {
             this.values.insert(ENABLE, mode);
@@ -119,6 +122,11 @@ impl Environment {
 
     pub(crate) fn key(&self) -> Option<&str> {
         self.get(KEY)
+    }
+
+    /// Whether the variable of the key is there, and holds nothing: it counts as unset, and hides a line of `.env`.
+    pub(crate) fn is_key_blank(&self) -> bool {
+        self.is_key_blank
     }
 
     pub(crate) fn previous_keys(&self) -> &str {
@@ -223,6 +231,15 @@ fn look_up(name: &str, file: &DotEnv) -> Result<Option<Found>, Failure> {
     Ok(found
         .filter(|(value, _)| !value.trim().is_empty())
         .map(|(value, source)| Found { value, source }))
+}
+
+/// Whether a variable is there, in the process or else in the file, and holds nothing.
+fn is_blank(name: &str, file: &DotEnv) -> Result<bool, Failure> {
+    Ok(match env::var(name) {
+        Ok(value) => Zeroizing::new(value).trim().is_empty(),
+        Err(env::VarError::NotPresent) => file.get(name)?.is_some_and(|it| it.trim().is_empty()),
+        Err(env::VarError::NotUnicode(_)) => false,
+    })
 }
 
 /// Refuses a variable that decides which code runs, or where a secret is sent, in a file that nobody named.

@@ -307,3 +307,19 @@ pub(crate) fn no_key() -> Failure {
         .of_key("set REDIS_ENCRYPTION_KEY")
         .hint("set REDIS_ENCRYPTION_KEY; waxseal key generate makes a key")
 }
+
+/// There is no key, and nobody said that values may be stored in plaintext.
+pub(crate) fn neither_key_nor_mode(is_key_blank: bool) -> Failure {
+    let blank = match is_key_blank {
+        true => " (REDIS_ENCRYPTION_KEY is set to nothing)",
+        false => "",
+    };
+    Failure::usage(format!(
+        "{NO_KEY}{blank}, and ENABLE_REDIS_ENCRYPTION is not set to false: values would be stored in plaintext"
+    ))
+    .of_key("set REDIS_ENCRYPTION_KEY")
+    .hint(
+        "waxseal key generate makes a key for REDIS_ENCRYPTION_KEY; to store values in plaintext, set \
+         ENABLE_REDIS_ENCRYPTION=false, or mode = \"off\" in waxseal.toml",
+    )
+}

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Common, LogFormat, LogLevel};
+use crate::stderr::LogWriter;
 
 /// Starts logging. Other crates than ours are heard only when something is wrong.
 pub(crate) fn start(common: &Common) {
@@ -29,7 +30,9 @@ pub(crate) fn start(common: &Common) {
     let rules = ours.map(|name| format!(",{name}={level}")).concat();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(format!("{others}{rules}")))
-        .with_writer(io::stderr)
+        .with_writer(LogWriter)
+        // It would print to standard error by itself, and panic where that fails.
+        .log_internal_errors(false)
         .with_target(false);
     match common.log_format {
         LogFormat::Json => builder.json().init(),

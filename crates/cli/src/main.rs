@@ -16,18 +16,31 @@ mod hardening;
 mod logging;
 mod metering;
 mod output;
+mod panics;
 mod progress;
 mod setup;
 mod signals;
 mod status;
+mod stderr;
 
+use std::panic::catch_unwind;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use crate::args::Cli;
 
+/// The status of a process that a bug of ours ended.
+const BUG: u8 = 70;
+
 fn main() -> ExitCode {
+    panics::install_hook();
+    let status = catch_unwind(run).unwrap_or_else(|_| ExitCode::from(BUG));
+    stderr::flush();
+    status
+}
+
+fn run() -> ExitCode {
     let core_dumps = hardening::forbid_core_dumps();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -44,7 +57,10 @@ fn main() -> ExitCode {
         Err(error) => return error::Failure::from(error).report(),
     };
     match runtime.block_on(commands::run(cli)) {
-        Ok(ended) => ended.into(),
+        Ok(ended) => match output::unwritten() {
+            Some(failure) => failure.report(),
+            None => ended.into(),
+        },
         Err(failure) => failure.report(),
     }
 }

@@ -8,11 +8,12 @@ mod exporter;
 
 use std::time::Duration;
 
-use waxseal_metrics::prometheus;
+use waxseal_metrics::{ProcessMetrics, before_render, prometheus};
 use waxseal_proxy::Readiness;
 
 use crate::environment::Environment;
 use crate::error::Failure;
+use crate::{panics, stderr};
 
 /// OpenTelemetry's own variables for the address of a collector.
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
@@ -110,7 +111,13 @@ fn unexported(name: &str) -> String {
 
 fn count() -> Result<(), Failure> {
     prometheus::install().map_err(|error| Failure::failed(&error))?;
-    tokio::spawn(async {
+    let metrics = ProcessMetrics::new();
+    before_render(move || {
+        let lost = stderr::lost_lines();
+        metrics.lost_lines(lost.queue_full, lost.write_failed);
+        metrics.panics(panics::count());
+    });
+    panics::spawn_restarting("the upkeep of metrics", || async {
         let mut tick = tokio::time::interval(UPKEEP);
         loop {
             tick.tick().await;

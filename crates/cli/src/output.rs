@@ -1,30 +1,61 @@
 //! Where words go: results to stdout, everything else to stderr. Whoever closes stdout early is
-//! not an error.
+//! not an error; a disk that takes no result is one, which the end of the command tells.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::OnceLock;
 
 use serde::Serialize;
 
 pub(crate) use waxseal_page::words::{point_in_time, span, thousands};
 
 use crate::error::Failure;
+use crate::stderr;
+
+/// Why results are not written any more.
+static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
 
 /// Prints one line of a result.
 pub(crate) fn line(text: impl AsRef<str>) -> Result<(), Failure> {
     bytes(format!("{}\n", text.as_ref()).as_bytes())
 }
 
-/// Prints a result as it is; on a terminal without what would control it. Where nobody reads it any more, the work goes on to its own end: a
-/// migration is not left half done, and an audit not left without a verdict, because of a closed
-/// pipe.
+/// Prints a result as it is; on a terminal without what would control it. Where nobody reads it any more, or
+/// the disk takes no more, the work goes on to its own end: a migration is not left half done, and an audit
+/// not left without a verdict, because of a closed pipe. [`unwritten`] tells of the disk.
 pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    let sanitized = stdout.is_terminal().then(|| sanitize_for_terminal(bytes));
-    let bytes = sanitized.as_deref().map_or(bytes, str::as_bytes);
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => Ok(written?),
+    match is_for_a_person() {
+        true => own_bytes(sanitize_for_terminal(bytes).as_bytes()),
+        false => own_bytes(bytes),
     }
+    Ok(())
+}
+
+/// The same of a text that is all ours.
+pub(crate) fn own_bytes(bytes: &[u8]) {
+    if UNWRITTEN.get().is_some() {
+        return;
+    }
+    if is_for_a_person() {
+        // What was told before stands before it.
+        stderr::flush();
+    }
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            // The first one is the cause of all.
+            let _ = UNWRITTEN.set(error);
+        }
+        _ => {}
+    }
+}
+
+/// The failure of a command whose results could not be written, if they could not.
+pub(crate) fn unwritten() -> Option<Failure> {
+    let error = UNWRITTEN.get()?;
+    let text = format!("the result could not be written to standard output: {error}");
+    Some(Failure::failed(text).hint(
+        "what the command does beside printing was done: make room, and run it again where it only reads",
+    ))
 }
 
 /// Prints a result for a program.
@@ -77,12 +108,8 @@ pub(crate) fn advise(hint: &str) {
 
 /// Says something beside the result.
 pub(crate) fn say(text: &str) {
-    // Nobody is left to tell that stderr is gone. Texts may name files and words of others.
-    let _ = writeln!(
-        io::stderr().lock(),
-        "{}",
-        sanitize_for_terminal(text.as_bytes())
-    );
+    // Texts may name files and words of others.
+    stderr::write_line(sanitize_for_terminal(text.as_bytes()));
 }
 
 /// Whether results are read by a person.

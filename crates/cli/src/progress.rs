@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use waxseal_sweep::Event;
 
 use crate::output::{self, thousands};
+use crate::stderr;
 
 const LINE_EVERY: Duration = Duration::from_secs(5);
 const BAR_EVERY: Duration = Duration::from_millis(100);
@@ -123,7 +124,11 @@ impl Progress {
 
     fn say(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| output::say(text)),
+            // The bar is drawn past the queue.
+            Some(bar) => bar.suspend(|| {
+                output::say(text);
+                stderr::flush();
+            }),
             None => output::say(text),
         }
     }

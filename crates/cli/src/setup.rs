@@ -45,6 +45,8 @@ pub(crate) struct Setup {
     pub(crate) config: Config,
     pub(crate) url: StoreUrl,
     pub(crate) mode: Mode,
+    /// Whether the mode was said, in the environment or in the configuration, and is not the default.
+    pub(crate) is_mode_chosen: bool,
     /// The keys of the environment; not read where a keyring is configured.
     keyring: Option<Arc<Keyring>>,
     ring_setup: Option<RingSetup>,
@@ -92,10 +94,10 @@ impl Setup {
         } else {
             Mode::Off
         };
-        let mode = match (environment.mode()?, &config.mode) {
-            (Some(mode), _) => mode,
-            (None, Some(word)) => word.parse()?,
-            (None, None) => default_mode,
+        let chosen = match (environment.mode()?, &config.mode) {
+            (Some(mode), _) => Some(mode),
+            (None, Some(word)) => Some(word.parse()?),
+            (None, None) => None,
         };
         let url = Self::url(common, &environment, &config)?;
         if common.store.is_some() && url.has_password() {
@@ -111,7 +113,8 @@ impl Setup {
             environment,
             config,
             url,
-            mode,
+            mode: chosen.unwrap_or(default_mode),
+            is_mode_chosen: chosen.is_some(),
             keyring,
             ring_setup,
             opened: None,

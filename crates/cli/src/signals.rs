@@ -1,9 +1,10 @@
 //! SIGINT and SIGTERM: how work in hand is told to stop, and that a second one ends the process at once.
-//! What stopping means is the work's business.
+//! SIGHUP stops what a terminal that goes away would end, and never a process that serves. What stopping
+//! means is the work's business.
 
+use std::fs;
+use std::future::pending;
 use std::process::exit;
-use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -12,39 +13,50 @@ use waxseal_sweep::Stop;
 
 use crate::error::Failure;
 use crate::output;
+use crate::stderr;
 
 /// How long a sweep may take to end what it has begun.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a line may take to be printed: nobody may be reading stderr.
-const PRINT_TIMEOUT: Duration = Duration::from_millis(100);
-
-/// Stops a sweep at a signal, after what has been begun. Ends the process at a second one, or where that
-/// takes too long: what is written is written by compare-and-set, and a checkpoint never runs ahead.
+/// Stops a sweep at a signal, SIGHUP included, after what has been begun. Ends the process at a second one, or
+/// where that takes too long: what is written is written by compare-and-set, and a checkpoint never runs ahead.
 pub(crate) fn stop_on_signal() -> Result<Stop, Failure> {
-    let stop = Stop::default();
     let mut signals = Signals::new()?;
+    if !is_hangup_ignored() {
+        signals.hangup = Some(signal(SignalKind::hangup())?);
+    }
+    Ok(stop_on(signals))
+}
+
+/// The same for a process that serves: SIGHUP does not stop it.
+pub(crate) fn stop_service_on_signal() -> Result<Stop, Failure> {
+    Ok(stop_on(Signals::new()?))
+}
+
+fn stop_on(mut signals: Signals) -> Stop {
+    let stop = Stop::default();
     let told = stop.clone();
     tokio::spawn(async move {
         signals.recv().await;
         let seconds = STOP_TIMEOUT.as_secs();
-        say_briefly(format!(
+        output::say(&format!(
             "waxseal: stopping after what has been begun, in {seconds} s at most; a second signal (Ctrl-C) \
              ends at once"
         ));
         // After that: it may come to its end, and the process with it, before a line is printed.
         told.stop();
-        match timeout(STOP_TIMEOUT, signals.recv()).await {
+        match timeout(STOP_TIMEOUT, signals.recv_termination()).await {
             Ok(number) => end_at_once(number),
             Err(_) => {
-                say_briefly(format!(
+                output::say(&format!(
                     "waxseal: warning: ended: it did not stop within {seconds} s"
                 ));
+                stderr::flush();
                 exit(128 + SignalKind::terminate().as_raw_value());
             }
         }
     });
-    Ok(stop)
+    stop
 }
 
 /// Returns at a signal. From then on, a second one ends the process.
@@ -55,28 +67,45 @@ pub(crate) async fn told_to_stop() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Prints a line to stderr. Where that takes longer than a moment, because the pipe is full and its reader
-/// is stopped, the process goes on without it.
-pub(crate) fn say_briefly(text: String) {
-    let (sender, receiver) = mpsc::channel();
-    let print = move || {
-        output::say(&text);
-        // Nobody may be waiting any more.
-        let _ = sender.send(());
+/// SIGHUP, which from here on does not end the process.
+pub(crate) fn hangups() -> Result<Signal, Failure> {
+    Ok(signal(SignalKind::hangup())?)
+}
+
+/// SIGHUP does not end the process, which has nothing that it could read again.
+pub(crate) fn outlive_hangups() -> Result<(), Failure> {
+    let mut hangups = hangups()?;
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            tracing::info!("SIGHUP: there is nothing to read again");
+        }
+    });
+    Ok(())
+}
+
+/// Whether SIGHUP was ignored when the process was started, by `nohup` for example. It stays so then; the same
+/// where the system does not tell.
+fn is_hangup_ignored() -> bool {
+    let Ok(status) = fs::read_to_string("/proc/self/status") else {
+        return true;
     };
-    if thread::Builder::new().spawn(print).is_ok() {
-        let _ = receiver.recv_timeout(PRINT_TIMEOUT);
-    }
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let hangup = 1u64 << (SignalKind::hangup().as_raw_value() - 1);
+    ignored.is_none_or(|mask| mask & hangup != 0)
 }
 
 fn end_at_once(number: i32) {
-    say_briefly("waxseal: ended at once, at a second signal".to_owned());
+    output::say("waxseal: ended at once, at a second signal");
+    stderr::flush();
     exit(128 + number);
 }
 
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    /// Where it stops work as well.
+    hangup: Option<Signal>,
 }
 
 impl Signals {
@@ -84,6 +113,7 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hangup: None,
         })
     }
 
@@ -92,7 +122,27 @@ impl Signals {
         let kind = tokio::select! {
             _ = self.interrupt.recv() => SignalKind::interrupt(),
             _ = self.terminate.recv() => SignalKind::terminate(),
+            () = next(self.hangup.as_mut()) => SignalKind::hangup(),
         };
         kind.as_raw_value()
+    }
+
+    /// The same, without SIGHUP: a shell and the system each send one when a terminal goes away.
+    async fn recv_termination(&mut self) -> i32 {
+        let kind = tokio::select! {
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
+            _ = self.terminate.recv() => SignalKind::terminate(),
+        };
+        kind.as_raw_value()
+    }
+}
+
+/// Returns at the next of these signals, if there are any.
+async fn next(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => pending().await,
     }
 }

@@ -12,12 +12,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
-use tokio::task::{JoinHandle, spawn};
+use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 use waxseal_metrics::Snapshot;
 use waxseal_page::status::{Doctor, Phase, Process, Status};
 use waxseal_proxy::{CheckRequest, Source, Upstream};
 
+use crate::panics::spawn_restarting;
 use crate::setup::{Setup, now_ms};
 use counting::Counted;
 use history::{EVERY, History};
@@ -80,7 +81,11 @@ impl Watch {
             count: Notify::new(),
             doctor: Notify::new(),
         });
-        let tasks = vec![spawn(sample(shared.clone()))];
+        let sampled = shared.clone();
+        let task = spawn_restarting("the history of the status page", move || {
+            sample(sampled.clone())
+        });
+        let tasks = vec![task];
         Self { shared, tasks }
     }
 
@@ -107,15 +112,21 @@ impl Watch {
             known.counts_regularly = count_every.is_some();
         }
         let both = || (self.shared.clone(), setup.clone());
-        let tasks = {
-            let [keys, doctor, store, counting] = [both(), both(), both(), both()];
-            [
-                spawn(watch_keys(keys.0, keys.1)),
-                spawn(checks::run_doctor_periodically(doctor.0, doctor.1)),
-                spawn(checks::watch_store(store.0, store.1)),
-                spawn(counting::run(counting.0, counting.1, count_every)),
-            ]
-        };
+        let [keys, doctor, store, counting] = [both(), both(), both(), both()];
+        let tasks = [
+            spawn_restarting("reading the keys for the status page", move || {
+                watch_keys(keys.0.clone(), keys.1.clone())
+            }),
+            spawn_restarting("the doctor of the status page", move || {
+                checks::run_doctor_periodically(doctor.0.clone(), doctor.1.clone())
+            }),
+            spawn_restarting("watching the store for the status page", move || {
+                checks::watch_store(store.0.clone(), store.1.clone())
+            }),
+            spawn_restarting("counting for the status page", move || {
+                counting::run(counting.0.clone(), counting.1.clone(), count_every)
+            }),
+        ];
         self.tasks.extend(tasks);
     }
 }

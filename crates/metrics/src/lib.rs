@@ -12,6 +12,7 @@ mod movement;
 pub mod names;
 #[cfg(feature = "opentelemetry")]
 pub mod opentelemetry;
+mod process;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
 mod ring;
@@ -30,6 +31,7 @@ pub use metrics::{Counter, Gauge, Histogram};
 #[cfg(feature = "prometheus")]
 pub use movement::{Moved, Movement};
 pub use names::TABLE;
+pub use process::{ProcessMetrics, certificate_expires, mode_is};
 pub use ring::{CacheMetrics, RingMetrics, RingState, custodian_called};
 #[cfg(feature = "prometheus")]
 pub use snapshot::{Series, Snapshot};

@@ -7,6 +7,7 @@
 
 mod admin;
 mod answers;
+mod certificates;
 mod clients;
 mod connection;
 mod decoys;
@@ -24,6 +25,7 @@ mod seal;
 mod subscriptions;
 
 pub use admin::{Admin, CheckRequest, Readiness, Source, Stage, StageSetter, Token, TokenTooShort};
+pub use certificates::{CertificateExpiry, CertificateUse, Certificates, Reload};
 pub use connection::{
     Answered, BrokenValue, Connection, Entrance, Identity, Next, Report, Route, Taken, Unexplained,
 };

@@ -6,6 +6,8 @@
 
 pub(crate) mod buffer;
 pub(crate) mod client;
+pub(crate) mod crew;
+pub(crate) mod expiry;
 pub(crate) mod farewell;
 pub(crate) mod health;
 pub(crate) mod lane;

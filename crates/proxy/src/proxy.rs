@@ -2,23 +2,27 @@
 //! order.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc::{Receiver, channel};
+use futures_util::FutureExt;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use waxseal_metrics::{Cut, UpstreamError};
 
 use crate::answers;
+use crate::certificates::Certificates;
 use crate::clients::Clients;
 use crate::connection::Report;
 use crate::limits::Limits;
 use crate::meters::Meters;
-use crate::net::listener::{Incoming, Listen, ListenError, ListenTls, Listener};
+use crate::net::crew::Crew;
+use crate::net::listener::{Acceptor, Incoming, Listen, ListenError, ListenTls, Listener};
 use crate::net::socket::Socket;
 use crate::net::upstream::{Connected, Upstream, kind};
-use crate::net::worker::{Handle, Order};
+use crate::net::worker::Order;
 use crate::protection::Protection;
 
 /// How often is looked whether the last clients have gone.
@@ -158,7 +162,8 @@ impl Shares {
 /// A proxy that listens.
 pub struct Proxy {
     listeners: Vec<Listener>,
-    workers: Vec<Handle>,
+    certificates: Arc<Certificates>,
+    crew: Crew,
     connections: usize,
     meters: Option<Arc<Meters>>,
     grace: Duration,
@@ -174,10 +179,13 @@ pub struct Ended {
 impl Proxy {
     /// Opens the listeners and starts the workers.
     pub async fn open(settings: Settings) -> Result<Self, ListenError> {
+        let acceptor = settings.listen_tls.as_ref().map(Acceptor::open);
+        let acceptor = acceptor.transpose()?.map(Arc::new);
         let mut listeners = Vec::new();
         for listen in &settings.listen {
-            listeners.push(Listener::open(listen, settings.listen_tls.as_ref()).await?);
+            listeners.push(Listener::open(listen, acceptor.as_ref()).await?);
         }
+        let certificates = Certificates::new(acceptor.as_ref(), &settings.upstream);
         let meters = settings.protection.metered().cloned();
         let shares = Arc::new(Shares {
             clients: Arc::new(Clients::new(settings.upstream.user())),
@@ -188,20 +196,25 @@ impl Proxy {
             protection: settings.protection,
             report: settings.report,
         });
-        let workers = (0..settings.workers.max(1))
-            .map(|index| Handle::start(shares.clone(), index))
-            .collect::<Result<_, _>>()
-            .map_err(|error| ListenError::Address {
+        let crew =
+            Crew::start(shares, settings.workers.max(1)).map_err(|error| ListenError::Address {
                 at: "a new thread".to_owned(),
                 error,
             })?;
         Ok(Self {
             listeners,
-            workers,
+            certificates: Arc::new(certificates),
+            crew,
             connections: settings.limits.connections,
             meters,
             grace: settings.grace,
         })
+    }
+
+    /// The certificates of listeners and for the server, to be read again while it runs.
+    #[must_use]
+    pub fn certificates(&self) -> Arc<Certificates> {
+        self.certificates.clone()
     }
 
     /// Where it listens, with the ports that it got.
@@ -211,75 +224,82 @@ impl Proxy {
 
     /// Serves clients until `stop`; then takes no more of them, lets what is under way come to its
     /// end, and closes what has not when the grace period is over.
-    pub async fn run(self, stop: impl Future<Output = ()>) -> Ended {
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Ended {
         let mut accepting = JoinSet::new();
         let (sender, incoming) = channel(64);
         for listener in self.listeners {
-            let sender = sender.clone();
-            accepting.spawn(async move {
-                let mut last_logged: Option<Instant> = None;
-                loop {
-                    match listener.accept().await {
-                        Ok(client) => {
-                            if sender.send(client).await.is_err() {
-                                return;
-                            }
-                        }
-                        Err(error) => {
-                            let is_due = |last: Instant| last.elapsed() >= LOG_INTERVAL;
-                            if last_logged.is_none_or(is_due) {
-                                tracing::warn!("clients cannot be accepted: {error}");
-                                last_logged = Some(Instant::now());
-                            }
-                            sleep(BREATH).await;
-                        }
-                    }
-                }
-            });
+            accepting.spawn(keep_accepting(listener, sender.clone()));
         }
+        let meters = self.meters.as_deref();
         tokio::select! {
-            () = hand_out(incoming, &self.workers, self.connections, self.meters.as_deref()) => {}
+            () = hand_out(incoming, &mut self.crew, self.connections, meters) => {}
             () = stop => {}
         }
         // Closes the listeners: whoever comes now goes elsewhere.
         accepting.shutdown().await;
-        for worker in &self.workers {
-            worker.order(Order::Drain);
-        }
+        self.crew.order_all(|| Order::Drain);
         let end = Instant::now() + self.grace;
-        while Instant::now() < end && !self.workers.iter().all(Handle::is_done) {
+        while Instant::now() < end && !self.crew.is_done() {
             sleep(LOOK).await;
         }
-        let cut = self.workers.iter().map(Handle::load).sum();
-        if let Some(meters) = &self.meters {
+        let cut = self.crew.load();
+        if let Some(meters) = meters {
             meters.traffic.cut_several(Cut::Stopping, cut);
         }
-        for worker in self.workers {
-            worker.order(Order::Stop);
-            worker.join();
-        }
+        self.crew.stop();
         Ended { cut }
+    }
+}
+
+/// Accepts clients for as long as somebody takes them, whatever bug of ours ends it in between: a listener
+/// that nobody accepts from lets clients connect and wait.
+async fn keep_accepting(listener: Listener, clients: Sender<Incoming>) {
+    while AssertUnwindSafe(accept(&listener, &clients))
+        .catch_unwind()
+        .await
+        .is_err()
+    {
+        tracing::error!("accepting clients on {} begins again", listener.at);
+        sleep(BREATH).await;
+    }
+}
+
+async fn accept(listener: &Listener, clients: &Sender<Incoming>) {
+    let mut last_logged: Option<Instant> = None;
+    loop {
+        match listener.accept().await {
+            Ok(client) => {
+                if clients.send(client).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                let is_due = |last: Instant| last.elapsed() >= LOG_INTERVAL;
+                if last_logged.is_none_or(is_due) {
+                    tracing::warn!("clients cannot be accepted: {error}");
+                    last_logged = Some(Instant::now());
+                }
+                sleep(BREATH).await;
+            }
+        }
     }
 }
 
 /// Gives each client to the worker that has the fewest.
 async fn hand_out(
     mut incoming: Receiver<Incoming>,
-    workers: &[Handle],
+    crew: &mut Crew,
     most: usize,
     meters: Option<&Meters>,
 ) {
     while let Some(client) = incoming.recv().await {
-        let clients: usize = workers.iter().map(Handle::load).sum();
-        if clients >= most {
+        if crew.load() >= most {
             client.turn_away(answers::TOO_MANY);
             if let Some(meters) = meters {
                 meters.traffic.turned_away();
             }
             continue;
         }
-        if let Some(worker) = workers.iter().min_by_key(|worker| worker.load()) {
-            worker.serve(client);
-        }
+        crew.serve(client);
     }
 }

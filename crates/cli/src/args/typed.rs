@@ -1,10 +1,13 @@
 //! What was typed and could not be read, told without repeating it: a record name, a user or a secret
 //! that stands in the wrong place must not reach a log by way of an error.
 
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{IsTerminal, stderr, stdout};
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::output;
+use crate::stderr::write_line;
 
 /// In place of what was typed.
 const HIDDEN: &str = "…";
@@ -14,16 +17,24 @@ const LONGEST_WORD: usize = 20;
 /// Says why the command line cannot be read, or gives the help or version that was asked for.
 pub(crate) fn report(error: clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        // Nobody is left to tell that stdout is gone.
-        let _ = error.print();
-        return ExitCode::SUCCESS;
+        let styled = error.render();
+        let text = match stdout().is_terminal() {
+            true => styled.ansi().to_string(),
+            false => styled.to_string(),
+        };
+        // Of our own: it may control a terminal.
+        output::own_bytes(text.as_bytes());
+        return match output::unwritten() {
+            Some(failure) => failure.report(),
+            None => ExitCode::SUCCESS,
+        };
     }
     let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     let text = match is_help {
         true => error.render().ansi().to_string(),
         false => text(error, stderr().is_terminal()),
     };
-    let _ = write!(stderr().lock(), "{text}");
+    write_line(text.trim_end_matches('\n').to_owned());
     ExitCode::from(64)
 }
 

@@ -18,7 +18,7 @@ use crate::error::{Ended, Failure};
 use crate::metering::Metering;
 use crate::output;
 use crate::setup::Setup;
-use crate::signals::stop_on_signal;
+use crate::signals;
 
 /// Between two attempts to reach keyring and store at start.
 const RETRY: Duration = Duration::from_secs(1);
@@ -39,7 +39,8 @@ pub(crate) async fn run(mut setup: Setup, args: &KeeperArgs) -> Result<Ended, Fa
         Some(at) => Some(RunningAdmin::of_keeper(at, &setup, &readiness, shares.admin).await?),
         None => None,
     };
-    let stop = stop_on_signal()?;
+    let stop = signals::stop_service_on_signal()?;
+    signals::outlive_hangups()?;
     let Some(upkeep) = begin(&mut setup, &stop, admin.as_ref()).await? else {
         return Ok(Ended::Done);
     };

@@ -20,12 +20,15 @@ use crate::admin::RunningAdmin;
 use crate::args::{Common, ProxyArgs, SharingArg, check_host_port};
 use crate::audit_log::Service;
 use crate::descriptors::Shares;
-use crate::error::{Ended, Failure, no_key};
+use crate::error::{Ended, Failure, neither_key_nor_mode, no_key};
 use crate::metering::Metering;
 use crate::output;
+use crate::panics::spawn_restarting;
 use crate::setup::Setup;
 use crate::signals;
 
+pub(crate) mod certificates;
+mod mode;
 mod reports;
 
 use reports::{alarm, reporter};
@@ -61,11 +64,14 @@ pub(crate) async fn run(
         mode: &setup.mode.to_string(),
     })?;
     let mut stop = std::pin::pin!(signals::told_to_stop());
+    // From here on SIGHUP does not end the process.
+    let _hangups = signals::hangups()?;
 
     // Before anything makes a handle; where nobody can ask, nothing is counted.
     let metering = Metering::begin(&setup.environment, args.admin.admin.is_some())?;
     let names = setup.protected.iter().map(|it| it.name.as_str());
     let meters = metering.is_on().then(|| Arc::new(Meters::new(names)));
+    mode::tell(setup.mode, metering.is_on());
     let readiness = Readiness::new(Some(upstream.clone()), meters.clone());
     let metering = metering.export(&readiness)?;
     let shares = Shares::reserve(workers(args), usize::from(args.lanes));
@@ -93,6 +99,7 @@ pub(crate) async fn run(
         admin.follow(&setup, &args.admin);
     }
     let upkeep = Upkept::begin(&setup).await?;
+    certificates::watch(proxy.certificates(), metering.is_on());
     for address in proxy.addresses() {
         output::say(&format!("waxseal: listening on {address}"));
     }
@@ -105,7 +112,7 @@ pub(crate) async fn run(
                 if let Some(admin) = &admin {
                     admin.stopping();
                 }
-                signals::say_briefly(stopping(args.grace));
+                output::say(&stopping(args.grace));
             }
         })
         .await;
@@ -142,8 +149,14 @@ fn check(setup: &Setup, common: &Common) -> Result<(), Failure> {
         return Err(Failure::usage("no record is protected")
             .hint("say which with --protect, for example --protect 'wa:*', or in waxseal.toml"));
     }
-    if setup.mode != Mode::Off && !setup.has_keys() {
-        return Err(no_key());
+    if !setup.has_keys() {
+        if setup.mode != Mode::Off {
+            return Err(no_key());
+        }
+        if !setup.is_mode_chosen {
+            let is_blank = setup.environment.is_key_blank();
+            return Err(neither_key_nor_mode(is_blank));
+        }
     }
     setup.check_decoys()
 }
@@ -223,10 +236,13 @@ impl Upkept {
         if !setup.follows_ring() {
             return Ok(Self::default());
         }
-        let upkeep = setup.upkeep("proxy").await?;
+        let upkeep = Arc::new(setup.upkeep("proxy").await?);
         let stop = Stop::default();
         let told = stop.clone();
-        let task = tokio::spawn(async move { upkeep.run(&told).await });
+        let task = spawn_restarting("the upkeep of the keyring", move || {
+            let (upkeep, told) = (upkeep.clone(), told.clone());
+            async move { upkeep.run(&told).await }
+        });
         Ok(Self(Some((stop, task))))
     }
 
@@ -234,7 +250,7 @@ impl Upkept {
     async fn end(mut self) {
         if let Some((stop, task)) = self.0.take() {
             stop.stop();
-            // It only ends in an error by a bug of ours, which its panic has told.
+            // Nobody else ends it.
             let _ = task.await;
         }
     }

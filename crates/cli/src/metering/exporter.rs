@@ -1,9 +1,11 @@
 //! Sends what is counted to a collector, every so often and once more at the end. One that is away or slow
 //! holds nobody up: nothing waits for it but the next export.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use futures_util::FutureExt;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::Policy;
 use reqwest::{Client, retry};
@@ -86,7 +88,10 @@ impl Sending {
     /// One export; what went wrong, in words that hold nothing of the collector's answer.
     async fn send(&self, patience: Duration) -> Result<(), String> {
         let late = |_| format!("it did not answer within {} s", patience.as_secs());
-        timeout(patience, self.post()).await.map_err(late)?
+        // The next one is tried whatever becomes of this one.
+        let post = AssertUnwindSafe(self.post()).catch_unwind();
+        let posted = timeout(patience, post).await.map_err(late)?;
+        posted.unwrap_or_else(|_| Err("a bug of Waxseal's: see the log".to_owned()))
     }
 
     async fn post(&self) -> Result<(), String> {

@@ -3,7 +3,7 @@
 
 use waxseal_metrics::Snapshot;
 use waxseal_metrics::names::{
-    CLIENT_CONNECTIONS_TURNED_AWAY, CUSTODIAN_CALLS, DECOYS_OPENED, KEYRING_TROUBLE, OPENS,
+    CLIENT_CONNECTIONS_TURNED_AWAY, CUSTODIAN_CALLS, DECOYS_OPENED, KEYRING_TROUBLE, MODE, OPENS,
     PLAIN_VALUES, QUARANTINED_VALUES, REFUSED_COMMANDS, SEALS, SERVER_ERRORS, UPSTREAM_ERRORS,
 };
 use waxseal_page::status::{Activity, Severity, Warning};
@@ -12,6 +12,8 @@ use waxseal_page::words::{clock_time, span, thousands};
 use super::Known;
 use super::checks::DOCTOR_TIMEOUT;
 use crate::setup::now_ms;
+
+mod process;
 
 /// For connections to the server, as the rule has it.
 const BROKEN: f64 = 5.0;
@@ -28,10 +30,12 @@ pub(super) fn of(now: &Snapshot, known: &Known, has_clients: bool) -> Vec<Warnin
         found.extend(server(known, &lately));
         found.extend(clients(&lately));
     }
+    found.extend(mode(now));
     found.extend(values(&lately));
     found.extend(counted(known, &lately));
     found.extend(keys(now, known, &lately));
     found.extend(doctor(known));
+    found.extend(process::of(now, &lately));
     found.sort_by_key(|warning| warning.severity);
     found
 }
@@ -175,6 +179,17 @@ fn clients(lately: &Lately<'_>) -> Vec<Warning> {
         });
     }
     found
+}
+
+fn mode(now: &Snapshot) -> Option<Warning> {
+    (now.sum(&MODE, &[("mode", "off")]) > 0.0).then(|| {
+        warning(
+            "WaxsealModeOff",
+            "The mode is off: new values of protected records are stored in plaintext.",
+            "Set `ENABLE_REDIS_ENCRYPTION=true`, or take `mode` out of waxseal.toml, once every process knows \
+             the key; then `waxseal migrate` seals what is stored.",
+        )
+    })
 }
 
 fn decoys(lately: &Lately<'_>) -> Option<Warning> {

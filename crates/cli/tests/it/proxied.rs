@@ -3,6 +3,7 @@
 //! speaks the protocol itself, byte by byte, and most hold in all three ways of going upstream.
 
 mod blocking;
+mod certificates;
 mod clients;
 mod connections;
 mod conversations;

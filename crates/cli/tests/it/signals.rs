@@ -1,7 +1,7 @@
 //! Ctrl-C: the first says how long it waits, the second ends at once.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, PipeReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
@@ -62,7 +62,7 @@ fn a_sweep_says_how_long_it_waits_and_ends_at_a_second_signal() {
 
 /// Fills a pipe: who writes to it waits.
 #[track_caller]
-fn fill(pipe: &PipeReader) {
+pub(crate) fn fill(pipe: &impl AsRawFd) {
     let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
     // Opened again, since a flag of the writer that the process has would be its flag as well.
     let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();

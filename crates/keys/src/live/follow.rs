@@ -1,7 +1,9 @@
 //! Following a document: the look at intervals.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::time::{Instant, sleep};
 use waxseal_core::KeyId;
 
@@ -21,8 +23,9 @@ pub(super) fn spawn(follower: Follower) {
             let Some(inner) = follower.upgrade() else {
                 return;
             };
-            // Errors are told, and the last good ring stays.
-            let _ = inner.refresh(Instant::now()).await;
+            // Errors are told, and the last good ring stays. A bug of ours ends this look, and not the next.
+            let look = AssertUnwindSafe(inner.refresh(Instant::now()));
+            let _ = look.catch_unwind().await;
         }
     });
 }

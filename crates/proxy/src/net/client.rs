@@ -3,12 +3,14 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::time::Sleep;
 use waxseal_metrics::UpstreamError;
 
@@ -216,9 +218,11 @@ pub(crate) async fn serve(worker: &Rc<Worker>, incoming: Incoming) {
         fetches: Vec::new(),
         delay: None,
     };
-    poll_fn(|cx| client.poll(cx)).await;
+    let serving = poll_fn(|cx| client.poll(cx));
+    let has_panicked = AssertUnwindSafe(serving).catch_unwind().await.is_err();
+    // After a panic its lane must know as well that nobody reads its replies.
     let farewell = client.leave();
-    if let Some(socket) = farewell {
+    if let Some(socket) = farewell.filter(|_| !has_panicked) {
         say_farewell(socket, worker).await;
     }
 }

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
@@ -119,14 +120,21 @@ impl Lane {
         room
     }
 
-    /// Lets a client write requests; it says how many replies they will have.
+    /// Lets a client write requests; it says how many replies they will have. Where it panics, what it has
+    /// written is taken back: the lane goes on for the others, and knows of each reply whose it is.
     pub(crate) fn send<T>(
         &self,
         client: &Rc<Shared>,
         write: impl FnOnce(&mut Vec<u8>) -> (usize, T),
     ) -> T {
         let mut state = self.state.borrow_mut();
-        let (replies, result) = write(state.outgoing.end());
+        let outgoing = state.outgoing.end();
+        let before = outgoing.len();
+        let written = catch_unwind(AssertUnwindSafe(|| write(&mut *outgoing)));
+        let (replies, result) = written.unwrap_or_else(|panic| {
+            outgoing.truncate(before);
+            resume_unwind(panic)
+        });
         if replies > 0 {
             match state.turns.back_mut() {
                 Some((last, count)) if Rc::ptr_eq(last, client) => *count += replies,

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use rustls::ServerConfig;
@@ -11,8 +11,10 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::TlsAcceptor;
 use waxseal_files::UnixSocket;
 
+use super::expiry::not_after;
 use super::socket::{Stream, set_up_client};
 use super::upstream::{TlsError, certificates, private_key};
+use crate::certificates::{CertificateExpiry, CertificateFiles, CertificateUse};
 
 /// Clients that may wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -86,10 +88,55 @@ enum Accepted {
     Unix(std::os::unix::net::UnixStream),
 }
 
+/// How TLS handshakes with clients are made, by the certificates that were read last.
+pub(crate) struct Acceptor {
+    files: ListenTls,
+    current: RwLock<(TlsAcceptor, Vec<CertificateExpiry>)>,
+}
+
+impl Acceptor {
+    /// Reads the files.
+    pub(crate) fn open(files: &ListenTls) -> Result<Self, TlsError> {
+        Ok(Self {
+            files: files.clone(),
+            current: RwLock::new(acceptor(files)?),
+        })
+    }
+
+    /// As it is now.
+    fn current(&self) -> TlsAcceptor {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.0.clone()
+    }
+}
+
+impl CertificateFiles for Acceptor {
+    fn name(&self) -> &'static str {
+        "of listeners"
+    }
+
+    fn paths(&self) -> Vec<&Path> {
+        let both = [self.files.certificate.as_path(), self.files.key.as_path()];
+        let authority = self.files.client_ca.as_deref();
+        both.into_iter().chain(authority).collect()
+    }
+
+    fn read(&self) -> Result<(), TlsError> {
+        let read = acceptor(&self.files)?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = read;
+        Ok(())
+    }
+
+    fn expiries(&self) -> Vec<CertificateExpiry> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.1.clone()
+    }
+}
+
 /// An open listener.
 pub(crate) struct Listener {
     socket: Open,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<Acceptor>>,
     /// What to say that it listens on.
     pub(crate) at: String,
 }
@@ -103,7 +150,7 @@ enum Open {
 impl Listener {
     pub(crate) async fn open(
         listen: &Listen,
-        tls: Option<&ListenTls>,
+        tls: Option<&Arc<Acceptor>>,
     ) -> Result<Self, ListenError> {
         match listen {
             Listen::Unix(path, mode) => {
@@ -121,13 +168,12 @@ impl Listener {
             Listen::Tcp(address) => Self::open_tcp(address, None).await,
             Listen::Tls(address) => {
                 let tls = tls.ok_or(ListenError::NoCertificate)?;
-                let acceptor = TlsAcceptor::from(Arc::new(server_config(tls)?));
-                Self::open_tcp(address, Some(acceptor)).await
+                Self::open_tcp(address, Some(tls.clone())).await
             }
         }
     }
 
-    async fn open_tcp(address: &str, tls: Option<TlsAcceptor>) -> Result<Self, ListenError> {
+    async fn open_tcp(address: &str, tls: Option<Arc<Acceptor>>) -> Result<Self, ListenError> {
         let failed = |error| ListenError::Address {
             at: address.to_owned(),
             error,
@@ -167,7 +213,7 @@ impl Listener {
         Ok(Incoming {
             socket,
             address,
-            tls: self.tls.clone(),
+            tls: self.tls.as_ref().map(|acceptor| acceptor.current()),
         })
     }
 }
@@ -223,15 +269,25 @@ fn open_unix(path: &Path, mode: Option<u32>) -> std::io::Result<(UnixListener, U
     Ok((UnixListener::from_std(listener)?, socket))
 }
 
-fn server_config(tls: &ListenTls) -> Result<ServerConfig, TlsError> {
+/// An acceptor of these files, and when their certificates expire.
+fn acceptor(tls: &ListenTls) -> Result<(TlsAcceptor, Vec<CertificateExpiry>), TlsError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()?;
+    let mut expiries = Vec::new();
     let builder = match &tls.client_ca {
         None => builder.with_no_client_auth(),
         Some(ca) => {
             let mut roots = rustls::RootCertStore::empty();
-            roots.add_parsable_certificates(certificates(ca)?);
+            let trusted = certificates(ca)?;
+            // As long as one of them is valid, so are certificates of it.
+            let not_after = trusted.iter().filter_map(not_after).max();
+            expiries.extend(not_after.map(|not_after| CertificateExpiry {
+                of: CertificateUse::ClientAuthority,
+                path: ca.clone(),
+                not_after,
+            }));
+            roots.add_parsable_certificates(trusted);
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
                 .build()
                 .map_err(|error| TlsError::File {
@@ -241,5 +297,13 @@ fn server_config(tls: &ListenTls) -> Result<ServerConfig, TlsError> {
             builder.with_client_cert_verifier(verifier)
         }
     };
-    Ok(builder.with_single_cert(certificates(&tls.certificate)?, private_key(&tls.key)?)?)
+    let chain = certificates(&tls.certificate)?;
+    let not_after = chain.iter().filter_map(not_after).min();
+    expiries.extend(not_after.map(|not_after| CertificateExpiry {
+        of: CertificateUse::Listener,
+        path: tls.certificate.clone(),
+        not_after,
+    }));
+    let config = builder.with_single_cert(chain, private_key(&tls.key)?)?;
+    Ok((TlsAcceptor::from(Arc::new(config)), expiries))
 }

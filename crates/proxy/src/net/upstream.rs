@@ -2,8 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
@@ -17,8 +17,10 @@ use tokio_rustls::TlsConnector;
 use waxseal_metrics::UpstreamError;
 use waxseal_resp::ReplyScanner;
 
+use super::expiry::not_after;
 use super::health::Health;
 use super::socket::{Stream, set_up_upstream};
+use crate::certificates::{CertificateExpiry, CertificateFiles, CertificateUse};
 use crate::connection::{Entrance, OWN_PING};
 use crate::login::LoginError;
 
@@ -82,10 +84,24 @@ pub(crate) struct Connected {
 /// said: balancers of load in front of a server close those that are silent for 30 seconds.
 const KEEPALIVE: Duration = Duration::from_secs(20);
 
+/// How TLS handshakes with the server are made, by the certificates that were read last.
+struct Tls {
+    files: UpstreamTls,
+    current: RwLock<(TlsConnector, Vec<CertificateExpiry>)>,
+    name: ServerName<'static>,
+}
+
+impl Tls {
+    fn current(&self) -> TlsConnector {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.0.clone()
+    }
+}
+
 /// The way to the server.
 pub struct Upstream {
     address: Address,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
+    tls: Option<Tls>,
     /// How a client's connection is entered.
     pub(crate) entrance: Entrance,
     /// How the proxy's own is.
@@ -111,7 +127,11 @@ impl Upstream {
             (Some(tls), Address::Tcp { host, .. }) => {
                 let host = host.trim_start_matches('[').trim_end_matches(']');
                 let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Name)?;
-                Some((TlsConnector::from(Arc::new(client_config(tls)?)), name))
+                Some(Tls {
+                    files: tls.clone(),
+                    current: RwLock::new(connector(tls)?),
+                    name,
+                })
             }
             _ => None,
         };
@@ -154,6 +174,11 @@ impl Upstream {
         self.entrance.user.as_deref()
     }
 
+    /// Whether connections to the server use TLS.
+    pub(crate) fn uses_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// Connects, without a word to the server yet.
     pub(crate) async fn connect(&self, limit: Duration) -> io::Result<Connected> {
         timeout(limit, self.connect_slowly())
@@ -177,8 +202,9 @@ impl Upstream {
                 let local = stream.local_addr().ok();
                 let stream: Box<dyn Stream> = match &self.tls {
                     None => Box::new(stream),
-                    Some((connector, name)) => {
-                        Box::new(connector.connect(name.clone(), stream).await?)
+                    Some(tls) => {
+                        let connector = tls.current();
+                        Box::new(connector.connect(tls.name.clone(), stream).await?)
                     }
                 };
                 Ok(Connected {
@@ -289,30 +315,78 @@ pub(crate) fn kind(error: &io::Error) -> UpstreamError {
     }
 }
 
-fn client_config(tls: &UpstreamTls) -> Result<ClientConfig, TlsError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots(tls)?);
-    Ok(match &tls.identity {
-        None => builder.with_no_client_auth(),
-        Some((certificate, key)) => {
-            builder.with_client_auth_cert(certificates(certificate)?, private_key(key)?)?
+impl CertificateFiles for Upstream {
+    fn name(&self) -> &'static str {
+        "for the server"
+    }
+
+    fn paths(&self) -> Vec<&Path> {
+        let Some(Tls { files, .. }) = &self.tls else {
+            return Vec::new();
+        };
+        let identity = files.identity.iter();
+        let identity = identity.flat_map(|(certificate, key)| [certificate, key]);
+        let all = files.ca.iter().chain(identity);
+        all.map(PathBuf::as_path).collect()
+    }
+
+    fn read(&self) -> Result<(), TlsError> {
+        if let Some(tls) = &self.tls {
+            let read = connector(&tls.files)?;
+            *tls.current.write().unwrap_or_else(PoisonError::into_inner) = read;
         }
-    })
+        Ok(())
+    }
+
+    fn expiries(&self) -> Vec<CertificateExpiry> {
+        let Some(tls) = &self.tls else {
+            return Vec::new();
+        };
+        let current = tls.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.1.clone()
+    }
 }
 
-fn roots(tls: &UpstreamTls) -> Result<RootCertStore, TlsError> {
+/// A connector of these files, and when their certificates expire.
+fn connector(tls: &UpstreamTls) -> Result<(TlsConnector, Vec<CertificateExpiry>), TlsError> {
+    let mut expiries = Vec::new();
     let mut roots = RootCertStore::empty();
     let trusted = match &tls.ca {
-        Some(path) => certificates(path)?,
+        Some(path) => {
+            let trusted = certificates(path)?;
+            // As long as one of them is valid, so are certificates of it.
+            let not_after = trusted.iter().filter_map(not_after).max();
+            expiries.extend(not_after.map(|not_after| CertificateExpiry {
+                of: CertificateUse::ServerAuthority,
+                path: path.clone(),
+                not_after,
+            }));
+            trusted
+        }
         None => rustls_native_certs::load_native_certs().certs,
     };
     roots.add_parsable_certificates(trusted);
     if roots.is_empty() {
         return Err(TlsError::Roots);
     }
-    Ok(roots)
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots);
+    let config = match &tls.identity {
+        None => builder.with_no_client_auth(),
+        Some((certificate, key)) => {
+            let chain = certificates(certificate)?;
+            let not_after = chain.iter().filter_map(not_after).min();
+            expiries.extend(not_after.map(|not_after| CertificateExpiry {
+                of: CertificateUse::Upstream,
+                path: certificate.clone(),
+                not_after,
+            }));
+            builder.with_client_auth_cert(chain, private_key(key)?)?
+        }
+    };
+    Ok((TlsConnector::from(Arc::new(config)), expiries))
 }
 
 /// The certificates of a PEM file.

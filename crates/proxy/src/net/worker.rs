@@ -37,6 +37,9 @@ pub(crate) enum Order {
     Drain,
     /// End now.
     Stop,
+    /// Meet a bug.
+    #[cfg(test)]
+    Panic,
 }
 
 /// The handle to a worker.
@@ -163,6 +166,8 @@ impl Worker {
                         }
                     }
                     Some(Order::Stop) | None => return,
+                    #[cfg(test)]
+                    Some(Order::Panic) => panic!("a bug, planted by a test"),
                 },
                 Some(()) = endings.recv() => {}
                 _ = spares_due.tick() => self.spares.keep_alive(&self),

@@ -12,6 +12,7 @@ mod lengths;
 mod limits;
 mod order;
 mod pair;
+mod panics;
 mod properties;
 mod redirections;
 mod silent;

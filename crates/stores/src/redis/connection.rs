@@ -2,6 +2,7 @@
 //! our words.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::io::tcp::TcpSettings;
@@ -65,13 +66,14 @@ pub(crate) struct Link {
 impl Link {
     pub(crate) fn open(url: &RedisUrl, options: RedisOptions) -> Result<Self, StoreError> {
         let client = client(url, options)?;
+        let secured = url.tls.is_some().then(|| Arc::new(url.clone()));
         Ok(Self {
             location: url.location.clone(),
             database: u32::try_from(client.get_connection_info().redis_settings().db())
                 .unwrap_or(0),
-            work: Wire::new(client.clone(), options),
-            bulk: Wire::new(client.clone(), options),
-            aside: Wire::new(client, options),
+            work: Wire::new(client.clone(), secured.clone(), options),
+            bulk: Wire::new(client.clone(), secured.clone(), options),
+            aside: Wire::new(client, secured, options),
         })
     }
 
@@ -174,7 +176,7 @@ fn length(command: &Cmd) -> usize {
     command.args_iter().map(length).sum()
 }
 
-fn client(url: &RedisUrl, options: RedisOptions) -> Result<Client, StoreError> {
+pub(super) fn client(url: &RedisUrl, options: RedisOptions) -> Result<Client, StoreError> {
     let refused = |error: RedisError| explain(&url.location, &error);
     let address = address(url, options).map_err(refused)?;
     let built = match &url.tls {

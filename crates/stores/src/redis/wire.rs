@@ -11,8 +11,9 @@ use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, PushInfo, PushKind, Re
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::connection::{RedisOptions, answered};
+use super::connection::{RedisOptions, answered, client};
 use crate::error::StoreError;
+use crate::url::RedisUrl;
 
 /// Between two connections that are given up because of what the server's role is: a replica says so every time.
 const SWITCH_INTERVAL: Duration = Duration::from_secs(5);
@@ -20,6 +21,9 @@ const SWITCH_INTERVAL: Duration = Duration::from_secs(5);
 /// The way to a server for many calls at once.
 pub(super) struct Wire {
     client: Client,
+    /// Where certificates are needed: their files are read again for each connection, since they may have
+    /// been renewed.
+    secured: Option<Arc<RedisUrl>>,
     options: RedisOptions,
     live: RwLock<Option<Live>>,
     /// Held by the call that connects; the others wait for what comes of it.
@@ -53,9 +57,14 @@ impl Live {
 
 impl Wire {
     /// Opens nothing yet.
-    pub(super) fn new(client: Client, options: RedisOptions) -> Self {
+    pub(super) fn new(
+        client: Client,
+        secured: Option<Arc<RedisUrl>>,
+        options: RedisOptions,
+    ) -> Self {
         Self {
             client,
+            secured,
             options,
             live: RwLock::default(),
             connecting: Mutex::default(),
@@ -67,7 +76,7 @@ impl Wire {
 
     /// Another one to the same server. Opens nothing yet.
     pub(super) fn another(&self) -> Self {
-        Self::new(self.client.clone(), self.options)
+        Self::new(self.client.clone(), self.secured.clone(), self.options)
     }
 
     /// One command, and its answer: an error of the server is a value here.
@@ -170,11 +179,18 @@ impl Wire {
                 }
                 Ok::<(), SendError>(())
             });
-        let opening = self
-            .client
-            .get_multiplexed_async_connection_with_config(&config);
+        let client = self.current_client();
+        let opening = client.get_multiplexed_async_connection_with_config(&config);
         let connection = opening.await?;
         Ok(Live { connection, lost })
+    }
+
+    /// The client with the certificates as their files are now; with the first ones where those cannot be
+    /// used.
+    fn current_client(&self) -> Client {
+        let secured = self.secured.as_deref();
+        let renewed = secured.and_then(|url| client(url, self.options).ok());
+        renewed.unwrap_or_else(|| self.client.clone())
     }
 }
 

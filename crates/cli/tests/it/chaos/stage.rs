@@ -304,7 +304,7 @@ fn with_full_log(program: &Program) -> (Running, u16) {
         let port = free_port();
         let listen = format!("127.0.0.1:{port}");
         let words = words(&listen, SHARINGS[1]);
-        let mut running = program.start_after("exec 2>/dev/null", &words);
+        let mut running = program.start_after("exec 2>/dev/full", &words);
         let mut listens = false;
         wait_until(|| {
             listens = TcpStream::connect(&listen).is_ok();

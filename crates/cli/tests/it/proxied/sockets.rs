@@ -13,7 +13,7 @@ use crate::program::{KEY, Program};
 use crate::proxy::Proxy;
 
 /// What `redis-cli` says to this, over TLS.
-fn over_tls(port: &str, certificates: &[(&str, &Path)], words: &[&str]) -> String {
+pub(super) fn over_tls(port: &str, certificates: &[(&str, &Path)], words: &[&str]) -> String {
     let mut command = Command::new(on_path("redis-cli"));
     command.args(["-h", "127.0.0.1", "-p", port, "--tls"]);
     for (flag, path) in certificates {
@@ -24,7 +24,7 @@ fn over_tls(port: &str, certificates: &[(&str, &Path)], words: &[&str]) -> Strin
     String::from_utf8(said).unwrap().trim_end().to_owned()
 }
 
-fn tls_port(proxy: &Proxy) -> &str {
+pub(super) fn tls_port(proxy: &Proxy) -> &str {
     let listener = proxy.listeners().iter().find(|it| it.starts_with("tls://"));
     listener.unwrap().rsplit_once(':').unwrap().1
 }

@@ -1,0 +1,57 @@
+//! Mode off, told: at the start, every hour in the log, in the metrics and so on the status page. A proxy that
+//! seals nothing looks like one that does to everybody but its operator.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use waxseal_core::Mode;
+
+use crate::output;
+use crate::panics::spawn_restarting;
+
+/// Between two lines of the log.
+const INTERVAL: Duration = Duration::from_secs(3600);
+const OFF: &str = "the mode is off: new values of protected records are stored in plaintext";
+
+/// Tells the mode of a proxy that starts.
+pub(super) fn tell(mode: Mode, is_counted: bool) {
+    if is_counted {
+        waxseal_metrics::mode_is(&mode.to_string());
+    }
+    if mode == Mode::Off {
+        output::complain("warning", OFF);
+        spawn_restarting("the reminder of mode off", || {
+            remind(INTERVAL, || tracing::warn!("{OFF}"))
+        });
+    }
+}
+
+/// Reminds again and again.
+async fn remind(interval: Duration, mut log: impl FnMut()) {
+    let mut tick = interval_at(Instant::now() + interval, interval);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        log();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn mode_off_is_told_again_and_again() {
+        let (sender, mut told) = unbounded_channel();
+        let task = tokio::spawn(remind(Duration::from_millis(1), move || {
+            // The test may have seen enough.
+            let _ = sender.send(());
+        }));
+        for _ in 0..3 {
+            told.recv().await.unwrap();
+        }
+        task.abort();
+    }
+}

@@ -1,0 +1,57 @@
+//! What is wrong with the process itself, whatever it serves: its log, its certificates, bugs of ours.
+
+use waxseal_metrics::Snapshot;
+use waxseal_metrics::names::{CERTIFICATE_EXPIRY, LOG_LINES_LOST, PANICS};
+use waxseal_page::status::Warning;
+use waxseal_page::words::thousands;
+
+use super::{Lately, critical, warning};
+use crate::commands::certificates::{EXPIRES_SOON, in_words};
+use crate::setup::now_ms;
+
+pub(super) fn of(now: &Snapshot, lately: &Lately<'_>) -> Vec<Warning> {
+    let mut found = certificates(now);
+    let lost = lately.grew(&LOG_LINES_LOST, &[]);
+    if lost > 0.0 {
+        found.push(warning(
+            "WaxsealLogLinesLost",
+            format!("Lines of the log lost within 10 minutes: {}.", thousands(lost as u64)),
+            "Standard error did not take them: whoever reads it stalls or is gone, or the disk is full. Clients \
+             are served all the same; what the lines said is lost.",
+        ));
+    }
+    let panics = lately.grew(&PANICS, &[]);
+    if panics > 0.0 {
+        found.push(critical(
+            "WaxsealPanicked",
+            format!("Bugs of Waxseal's met within 10 minutes: {}.", thousands(panics as u64)),
+            "The connection or the background task that met one has ended, and the process goes on. The log \
+             has the place in the source: report it.",
+        ));
+    }
+    found
+}
+
+fn certificates(now: &Snapshot) -> Vec<Warning> {
+    let now_s = now_ms() as f64 / 1000.0;
+    let expiring = now.series(&CERTIFICATE_EXPIRY).iter().filter_map(|series| {
+        let left = (series.value - now_s) as i64;
+        if left > EXPIRES_SOON {
+            return None;
+        }
+        let whose = match series.label("certificate") {
+            "listener" => "of the listener",
+            "client_authority" => "of the clients' authority",
+            "server_authority" => "of the server's authority",
+            _ => "that the proxy shows to the server",
+        };
+        let text = format!("The certificate {whose} {}.", in_words(left));
+        let advice = "New files are used within a minute, or at once after SIGHUP; connections that are open stay \
+                      open.";
+        Some(match left {
+            ..0 => critical("WaxsealCertificateExpires", text, advice),
+            _ => warning("WaxsealCertificateExpires", text, advice),
+        })
+    });
+    expiring.collect()
+}

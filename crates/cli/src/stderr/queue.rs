@@ -1,0 +1,328 @@
+//! A bounded queue of lines, and the loop of the thread that writes them: what to do when the queue is
+//! full, a write fails or a reader stalls. Knows no stream by name.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Write};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Lines that wait to be written.
+const MAX_LINES: usize = 8192;
+/// Their bytes.
+const MAX_BYTES: usize = 2 * 1024 * 1024;
+/// Between two attempts on a stream that takes nothing at the moment, and does not let us wait for it.
+const RETRY_INTERVAL: Duration = Duration::from_millis(10);
+/// Between two attempts to tell of lost lines where nothing else is to be written.
+const NOTICE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Lines that were never written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LostLines {
+    /// The queue was full: whoever reads is too slow, or stalls.
+    pub(crate) queue_full: u64,
+    /// Writing failed: nobody reads, or the disk is full.
+    pub(crate) write_failed: u64,
+}
+
+impl LostLines {
+    fn total(self) -> u64 {
+        self.queue_full.saturating_add(self.write_failed)
+    }
+}
+
+/// Lines on their way to a stream.
+#[derive(Default)]
+pub(super) struct LineQueue {
+    state: Mutex<State>,
+    /// A line was queued.
+    queued: Condvar,
+    /// A line was taken out of the way.
+    drained: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    lines: VecDeque<Vec<u8>>,
+    bytes: usize,
+    is_writing: bool,
+    /// Lines that the thread is done with, written or not.
+    finished: u64,
+    lost: LostLines,
+    /// How many of them were told of.
+    told: u64,
+    /// No thread writes.
+    is_closed: bool,
+}
+
+impl LineQueue {
+    /// Queues a line, or counts it as lost. Gives it back where no thread writes.
+    pub(super) fn push(&self, line: Vec<u8>) -> Result<(), Vec<u8>> {
+        let mut state = self.lock();
+        if state.is_closed {
+            return Err(line);
+        }
+        if state.lines.len() >= MAX_LINES || state.bytes.saturating_add(line.len()) > MAX_BYTES {
+            state.lost.queue_full += 1;
+            return Ok(());
+        }
+        state.bytes += line.len();
+        state.lines.push_back(line);
+        drop(state);
+        self.queued.notify_one();
+        Ok(())
+    }
+
+    /// No thread writes the lines.
+    pub(super) fn close(&self) {
+        self.lock().is_closed = true;
+    }
+
+    pub(super) fn lost(&self) -> LostLines {
+        self.lock().lost
+    }
+
+    /// Waits until everything queued is written: at most `stall` for a stream that takes nothing, and `all`
+    /// in all.
+    pub(super) fn flush(&self, stall: Duration, all: Duration) {
+        let end = Instant::now() + all;
+        let mut state = self.lock();
+        let mut finished = state.finished;
+        let mut give_up = end.min(Instant::now() + stall);
+        while !state.is_closed && (state.is_writing || !state.lines.is_empty()) {
+            let left = give_up.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.drained.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if state.finished != finished {
+                finished = state.finished;
+                give_up = end.min(Instant::now() + stall);
+            }
+        }
+    }
+
+    /// Writes lines for as long as the process lives. `notice` makes the line that tells how many were lost.
+    pub(super) fn write_to(&self, stream: impl Write, notice: impl Fn(u64) -> Vec<u8>) {
+        let mut output = Output {
+            stream,
+            is_in_line: false,
+        };
+        loop {
+            let line = self.next();
+            // Before the line: it tells of what is missing there.
+            self.tell_of_lost(&mut output, &notice);
+            let Some(line) = line else {
+                continue;
+            };
+            let written = output.write(&line);
+            let mut state = self.lock();
+            if written.is_err() {
+                state.lost.write_failed += 1;
+            }
+            state.is_writing = false;
+            state.finished += 1;
+            drop(state);
+            self.drained.notify_all();
+        }
+    }
+
+    /// The next line; `None` where none came and lost ones are still to be told of.
+    fn next(&self) -> Option<Vec<u8>> {
+        let mut state = self.lock();
+        loop {
+            if let Some(line) = state.lines.pop_front() {
+                state.bytes -= line.len();
+                state.is_writing = true;
+                return Some(line);
+            }
+            if state.lost.total() == state.told {
+                let waited = self.queued.wait(state);
+                state = waited.unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let waited = self.queued.wait_timeout(state, NOTICE_INTERVAL);
+            let timed_out;
+            (state, timed_out) = waited.unwrap_or_else(PoisonError::into_inner);
+            if timed_out.timed_out() {
+                return None;
+            }
+        }
+    }
+
+    /// Tells of lost lines, where there are any and the stream takes it.
+    fn tell_of_lost<W: Write>(&self, output: &mut Output<W>, notice: &impl Fn(u64) -> Vec<u8>) {
+        let (total, told) = {
+            let state = self.lock();
+            (state.lost.total(), state.told)
+        };
+        if total > told && output.write(&notice(total - told)).is_ok() {
+            self.lock().told = total;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A stream of lines.
+struct Output<W> {
+    stream: W,
+    /// The beginning of a line was written, and its end was not.
+    is_in_line: bool,
+}
+
+impl<W: Write> Output<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.is_in_line {
+            self.write_all(b"\n")?;
+        }
+        self.write_all(line)?;
+        self.stream.flush()
+    }
+
+    fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.stream.write(bytes) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    let (done, rest) = bytes.split_at(written);
+                    self.is_in_line = done.last() != Some(&b'\n');
+                    bytes = rest;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // Another process made the pipe so, for itself and for us.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    thread::sleep(RETRY_INTERVAL)
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// A stream whose disk can be full, and whose reader can stall.
+    #[derive(Clone, Default)]
+    struct Stream(Arc<(Mutex<Taken>, Condvar)>);
+
+    #[derive(Default)]
+    struct Taken {
+        bytes: Vec<u8>,
+        /// Bytes that fit until the disk is full.
+        room: Option<usize>,
+        is_stalled: bool,
+    }
+
+    impl Stream {
+        fn set(&self, change: impl FnOnce(&mut Taken)) {
+            change(&mut self.0.0.lock().unwrap());
+            self.0.1.notify_all();
+        }
+
+        fn text(&self) -> String {
+            String::from_utf8(self.0.0.lock().unwrap().bytes.clone()).unwrap()
+        }
+    }
+
+    impl Write for Stream {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let taken = self.0.0.lock().unwrap();
+            let mut taken = self.0.1.wait_while(taken, |it| it.is_stalled).unwrap();
+            let fits = taken.room.unwrap_or(usize::MAX).min(bytes.len());
+            if fits == 0 {
+                return Err(ErrorKind::StorageFull.into());
+            }
+            taken.bytes.extend_from_slice(&bytes[..fits]);
+            if let Some(room) = &mut taken.room {
+                *room -= fits;
+            }
+            Ok(fits)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn started(stream: &Stream) -> Arc<LineQueue> {
+        let queue = Arc::new(LineQueue::default());
+        let (written, stream) = (queue.clone(), stream.clone());
+        thread::spawn(move || {
+            written.write_to(stream, |lost| format!("lost {lost}\n").into_bytes());
+        });
+        queue
+    }
+
+    fn push(queue: &LineQueue, line: &str) {
+        queue.push(line.as_bytes().to_vec()).unwrap();
+    }
+
+    #[test]
+    fn a_full_disk_loses_lines_that_are_counted_and_told_of_once_it_has_room() {
+        let stream = Stream::default();
+        let queue = started(&stream);
+        push(&queue, "one\n");
+        queue.flush(LONG, LONG);
+        stream.set(|it| it.room = Some(2));
+        push(&queue, "two\n");
+        push(&queue, "three\n");
+        queue.flush(LONG, LONG);
+        assert_eq!(queue.lost().write_failed, 2);
+        assert_eq!(stream.text(), "one\ntw");
+        stream.set(|it| it.room = None);
+        push(&queue, "four\n");
+        queue.flush(LONG, LONG);
+        assert_eq!(stream.text(), "one\ntw\nlost 2\nfour\n");
+        assert_eq!(queue.lost().total(), 2);
+    }
+
+    #[test]
+    fn lost_lines_are_told_of_also_where_no_other_line_comes() {
+        let stream = Stream::default();
+        let queue = started(&stream);
+        stream.set(|it| it.room = Some(0));
+        push(&queue, "one\n");
+        queue.flush(LONG, LONG);
+        stream.set(|it| it.room = None);
+        let give_up = Instant::now() + LONG;
+        while stream.text() != "lost 1\n" {
+            assert!(Instant::now() < give_up, "{}", stream.text());
+            thread::sleep(RETRY_INTERVAL);
+        }
+    }
+
+    #[test]
+    fn a_reader_that_stalls_holds_up_nobody_and_costs_bounded_memory() {
+        let stream = Stream::default();
+        let queue = started(&stream);
+        stream.set(|it| it.is_stalled = true);
+        let line = "x".repeat(99) + "\n";
+        for _ in 0..MAX_LINES + 1000 {
+            push(&queue, &line);
+        }
+        push(&queue, &"y".repeat(MAX_BYTES));
+        let lost = queue.lost().queue_full;
+        // One more may be on its way.
+        assert!((1000..=1001).contains(&lost), "{lost}");
+        queue.flush(Duration::from_millis(10), LONG);
+        stream.set(|it| it.is_stalled = false);
+        queue.flush(LONG, LONG);
+        let text = stream.text();
+        assert_eq!(
+            text.lines().filter(|it| it.starts_with('x')).count(),
+            MAX_LINES + 1001 - lost as usize
+        );
+        assert!(text.contains(&format!("lost {lost}\n")), "{}", text.len());
+    }
+}

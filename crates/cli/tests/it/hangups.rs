@@ -1,0 +1,72 @@
+//! SIGHUP: a process that serves goes on, a sweep ends as at any other signal, and under `nohup` it goes on.
+
+use waxseal_testing::RedisServer;
+
+use crate::program::{Program, wait_until};
+use crate::proxy::Proxy;
+use crate::records::{assert_states_unharmed, server_with_states};
+
+#[test]
+fn a_proxy_and_a_keeper_outlive_a_terminal() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(&server, &["--protect", "wa:*"]);
+    let mut client = proxy.client();
+    assert_eq!(client.cmd(&["PING"]).to_text(), "PONG");
+    proxy.signal("HUP");
+    wait_until(|| {
+        proxy
+            .said()
+            .contains("SIGHUP: no certificates are configured")
+    });
+    assert_eq!(client.cmd(&["PING"]).to_text(), "PONG");
+    proxy.stop();
+
+    let program = Program::at(&server).file("waxseal.toml", "keyring = \"file:ring.json\"\n");
+    program.run(&["keyring", "init"]).done();
+    let mut keeper = program.start(&["keeper"]);
+    keeper.wait_until_it_says("keeping the keyring at ");
+    keeper.signal("HUP");
+    keeper.wait_until_it_says("SIGHUP: there is nothing to read again");
+    keeper.signal("TERM");
+    keeper.end().done();
+}
+
+#[test]
+fn a_sweep_ends_with_its_checkpoint_when_its_terminal_goes_and_not_under_nohup() {
+    const STATES: u64 = 3_000;
+    let server = server_with_states(STATES);
+    let program = Program::at(&server);
+    let words = ["migrate", "--max-rate", "500", "--checkpoint", "at.json"];
+    let written = || {
+        server
+            .command_counts()
+            .get("evalsha")
+            .copied()
+            .unwrap_or_default()
+    };
+    let mut run = program.start(&words);
+    wait_until(|| written() > 5 || run.has_ended());
+    // A shell sends one, and the system another.
+    run.signal("HUP");
+    run.wait_until_it_says("stopping after what has been begun");
+    run.signal("HUP");
+    run.end().failed(2, "stopped by a signal before the end");
+    assert!(program.path("at.json").exists());
+    assert_states_unharmed(&server, STATES);
+
+    let before = written();
+    let resume = [
+        "migrate",
+        "--max-rate",
+        "2000",
+        "--checkpoint",
+        "at.json",
+        "--resume",
+    ];
+    let mut run = program.start_after("trap '' HUP", &resume);
+    wait_until(|| written() > before + 2 || run.has_ended());
+    assert!(!run.has_ended());
+    run.signal("HUP");
+    run.end().done();
+    assert_states_unharmed(&server, STATES);
+}

@@ -1,0 +1,213 @@
+//! The certificates that a proxy shows and trusts, read again while it runs: those that were renewed are used
+//! for connections from then on. A file that cannot be used changes nothing. When that is looked at is
+//! decided elsewhere.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::net::listener::Acceptor;
+use crate::net::upstream::{TlsError, Upstream};
+
+/// Which certificate it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateUse {
+    /// What listeners show to clients.
+    Listener,
+    /// The authority of clients' certificates.
+    ClientAuthority,
+    /// The authority of the server's certificate.
+    ServerAuthority,
+    /// What the proxy shows to the server.
+    Upstream,
+}
+
+impl CertificateUse {
+    /// The word for it, as metrics have it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Listener => "listener",
+            Self::ClientAuthority => "client_authority",
+            Self::ServerAuthority => "server_authority",
+            Self::Upstream => "upstream",
+        }
+    }
+}
+
+/// When a certificate in use expires.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateExpiry {
+    /// Which one.
+    pub of: CertificateUse,
+    /// Its file.
+    pub path: PathBuf,
+    /// Its last second, since the Unix epoch.
+    pub not_after: i64,
+}
+
+/// What became of files that have changed.
+#[derive(Debug)]
+pub enum Reload {
+    /// New connections use them.
+    Used(&'static str),
+    /// They cannot be used; the former ones stay in use.
+    Unusable(&'static str, TlsError),
+}
+
+/// Files that were read together.
+pub(crate) trait CertificateFiles: Send + Sync {
+    /// Whose they are, for people.
+    fn name(&self) -> &'static str;
+    /// The files; none where only the system's authorities are trusted.
+    fn paths(&self) -> Vec<&Path>;
+    /// Reads them, and uses them from then on.
+    fn read(&self) -> Result<(), TlsError>;
+    /// When those in use expire.
+    fn expiries(&self) -> Vec<CertificateExpiry>;
+}
+
+/// The certificates of one proxy.
+pub struct Certificates {
+    all: Vec<(Arc<dyn CertificateFiles>, Mutex<u64>)>,
+}
+
+impl Certificates {
+    pub(crate) fn new(acceptor: Option<&Arc<Acceptor>>, upstream: &Arc<Upstream>) -> Self {
+        let mut all: Vec<Arc<dyn CertificateFiles>> = Vec::new();
+        if let Some(acceptor) = acceptor {
+            all.push(acceptor.clone());
+        }
+        if upstream.uses_tls() {
+            all.push(upstream.clone());
+        }
+        let watched = |it: Arc<dyn CertificateFiles>| {
+            let seen = Mutex::new(fingerprint(&it.paths()));
+            (it, seen)
+        };
+        Self {
+            all: all.into_iter().map(watched).collect(),
+        }
+    }
+
+    /// Whether there are any.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Reads those files again that have changed since they were read; all of them where `force` says so.
+    /// Reads from the disk: not for a task that must not wait.
+    #[must_use]
+    pub fn reload(&self, force: bool) -> Vec<Reload> {
+        let mut reloads = Vec::new();
+        for (files, seen) in &self.all {
+            let mut seen = lock(seen);
+            let found = fingerprint(&files.paths());
+            if !force && *seen == found {
+                continue;
+            }
+            *seen = found;
+            reloads.push(match files.read() {
+                Ok(()) => Reload::Used(files.name()),
+                Err(error) => Reload::Unusable(files.name(), error),
+            });
+        }
+        reloads
+    }
+
+    /// When those in use expire.
+    #[must_use]
+    pub fn expiries(&self) -> Vec<CertificateExpiry> {
+        self.all
+            .iter()
+            .flat_map(|(files, _)| files.expiries())
+            .collect()
+    }
+}
+
+fn lock(seen: &Mutex<u64>) -> MutexGuard<'_, u64> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the files hold, in short. Some file systems change no time, and some times change for nothing.
+fn fingerprint(paths: &[&Path]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for path in paths {
+        let read = std::fs::read(path).map_err(|error| error.kind());
+        read.map_err(|kind| kind.to_string()).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use waxseal_testing::Certificates as Files;
+
+    use super::*;
+    use crate::connection::Entrance;
+    use crate::net::listener::ListenTls;
+    use crate::net::upstream::{Address, UpstreamTls};
+
+    #[test]
+    fn files_are_read_again_when_they_have_changed_and_bad_ones_change_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = Files::create_in(folder.path());
+        let (cert, key) = made.self_signed(&["localhost"], false, 2031);
+        let acceptor = Arc::new(
+            Acceptor::open(&ListenTls {
+                certificate: cert.clone(),
+                key: key.clone(),
+                client_ca: Some(made.ca()),
+            })
+            .unwrap(),
+        );
+        let address = Address::Tcp {
+            host: "localhost".to_owned(),
+            port: 6379,
+        };
+        let tls = UpstreamTls {
+            ca: Some(made.ca()),
+            identity: Some((made.client_certificate(), made.client_key())),
+        };
+        let upstream = Upstream::new(address, Some(&tls), Entrance::default(), 0).unwrap();
+        let certificates = Certificates::new(Some(&acceptor), &Arc::new(upstream));
+        let end = |of| {
+            let mut expiries = certificates.expiries().into_iter();
+            expiries.find(|it| it.of == of).unwrap().not_after
+        };
+        assert_eq!(certificates.expiries().len(), 4);
+        assert_eq!(end(CertificateUse::Listener), 1_956_441_600);
+        assert!(certificates.reload(false).is_empty());
+        assert_eq!(certificates.reload(true).len(), 2);
+
+        let (other, other_key) = made.self_signed(&["localhost"], false, 2032);
+        fs::copy(other, &cert).unwrap();
+        // The key is still that of the former one.
+        let reloads = certificates.reload(false);
+        assert!(
+            matches!(reloads[..], [Reload::Unusable("of listeners", _)]),
+            "{reloads:?}"
+        );
+        assert_eq!(end(CertificateUse::Listener), 1_956_441_600);
+        assert!(certificates.reload(false).is_empty(), "it is told once");
+        fs::copy(other_key, &key).unwrap();
+        let reloads = certificates.reload(false);
+        assert!(
+            matches!(reloads[..], [Reload::Used("of listeners")]),
+            "{reloads:?}"
+        );
+        assert_eq!(end(CertificateUse::Listener), 1_988_064_000);
+
+        fs::remove_file(made.client_key()).unwrap();
+        let reloads = certificates.reload(false);
+        assert!(
+            matches!(reloads[..], [Reload::Unusable("for the server", _)]),
+            "{reloads:?}"
+        );
+        assert_eq!(certificates.expiries().len(), 4);
+    }
+}

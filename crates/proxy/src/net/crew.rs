@@ -1,0 +1,121 @@
+//! All workers together. One whose thread has ended, by a bug of ours, took its clients with it: another one
+//! takes its place, so that no client is given to nobody.
+
+use std::io;
+use std::sync::Arc;
+
+use super::listener::Incoming;
+use super::worker::{Handle, Order};
+use crate::proxy::Shares;
+
+/// The workers of a proxy.
+pub(crate) struct Crew {
+    shares: Arc<Shares>,
+    workers: Vec<Handle>,
+}
+
+impl Crew {
+    /// Starts so many workers.
+    pub(crate) fn start(shares: Arc<Shares>, count: usize) -> io::Result<Self> {
+        let workers = (0..count).map(|index| Handle::start(shares.clone(), index));
+        let workers = workers.collect::<io::Result<_>>()?;
+        Ok(Self { shares, workers })
+    }
+
+    /// Gives a client to the worker that has the fewest.
+    pub(crate) fn serve(&mut self, client: Incoming) {
+        self.replace_ended();
+        let alive = self.workers.iter().filter(|worker| !worker.is_done());
+        match alive.min_by_key(|worker| worker.load()) {
+            Some(worker) => worker.serve(client),
+            None => tracing::error!("a client was not served: no worker could be started"),
+        }
+    }
+
+    fn replace_ended(&mut self) {
+        for (index, worker) in self.workers.iter_mut().enumerate() {
+            if !worker.is_done() {
+                continue;
+            }
+            match Handle::start(self.shares.clone(), index) {
+                Ok(started) => {
+                    tracing::error!(
+                        "worker {index} had ended, with its clients: it is started again"
+                    );
+                    *worker = started;
+                }
+                Err(error) => tracing::error!("worker {index} cannot be started again: {error}"),
+            }
+        }
+    }
+
+    /// How many clients all of them have.
+    pub(crate) fn load(&self) -> usize {
+        self.workers.iter().map(Handle::load).sum()
+    }
+
+    pub(crate) fn order_all(&self, order: impl Fn() -> Order) {
+        for worker in &self.workers {
+            worker.order(order());
+        }
+    }
+
+    /// Whether all of them have ended.
+    pub(crate) fn is_done(&self) -> bool {
+        self.workers.iter().all(Handle::is_done)
+    }
+
+    /// Ends all of them.
+    pub(crate) fn stop(self) {
+        for worker in self.workers {
+            worker.order(Order::Stop);
+            worker.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread::sleep;
+    use std::time::{Duration, Instant};
+
+    use waxseal_core::{NameMask, SecretKey};
+
+    use super::*;
+    use crate::clients::Clients;
+    use crate::connection::Entrance;
+    use crate::limits::Limits;
+    use crate::net::upstream::{Address, Upstream};
+    use crate::protection::Protection;
+    use crate::proxy::Sharing;
+
+    fn shares() -> Arc<Shares> {
+        let key = SecretKey::from_bytes(&std::array::from_fn::<u8, 32, _>(|at| at as u8)).unwrap();
+        let address = Address::Unix("/nowhere".into());
+        let upstream = Upstream::new(address, None, Entrance::default(), 0).unwrap();
+        Arc::new(Shares {
+            upstream: Arc::new(upstream),
+            sharing: Sharing::Own,
+            lanes: 1,
+            limits: Limits::default(),
+            protection: Arc::new(Protection::new(Vec::new(), NameMask::of_key(&key))),
+            report: Arc::new(|_| {}),
+            clients: Arc::new(Clients::new(None)),
+        })
+    }
+
+    #[test]
+    fn another_worker_takes_the_place_of_one_that_has_ended() {
+        let mut crew = Crew::start(shares(), 2).unwrap();
+        crew.workers[0].order(Order::Panic);
+        let give_up = Instant::now() + Duration::from_secs(60);
+        while !crew.workers[0].is_done() {
+            assert!(Instant::now() < give_up, "it goes on");
+            sleep(Duration::from_millis(1));
+        }
+        assert!(!crew.is_done());
+        crew.replace_ended();
+        assert!(crew.workers.iter().all(|worker| !worker.is_done()));
+        crew.stop();
+    }
+}
