@@ -3,6 +3,7 @@
 
 use waxseal_core::{KeyError, KeyId, KeyringError};
 
+use crate::clock::ClockOffset;
 use crate::secret_file::Unusable;
 use crate::state::KeyState;
 
@@ -343,6 +344,17 @@ pub enum ChangeError {
     /// The ring has no such custodian.
     #[error("the keyring has no custodian {0}")]
     NoCustodian(String),
+    /// This process's clock and that of the server that holds the ring are too far apart.
+    #[error(
+        "the clock of this machine is {offset} that of the server at {location}: no key is made, put to use or \
+         destroyed by it"
+    )]
+    Clock {
+        /// Where the ring is.
+        location: String,
+        /// How far.
+        offset: ClockOffset,
+    },
     /// A leader that another one has followed.
     #[error("another process leads the rotation")]
     Fenced,

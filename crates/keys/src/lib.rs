@@ -9,6 +9,7 @@
 mod backup;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod clock;
 mod copy;
 mod custodian;
 mod document;
@@ -42,6 +43,7 @@ pub use custodian::{
 };
 #[cfg(feature = "pkcs11")]
 pub use custodian::{Pkcs11Custodian, Pkcs11Uri};
+pub use clock::{ClockOffset, MAX_OFFSET, MAX_UNNOTICED_OFFSET};
 pub use document::{Bytes, Entry, Erasure, Territory, Wrap};
 pub use error::{ChangeError, CustodianError, DocumentError, PlaceError, RingError};
 pub use lease::{Candidate, Look};
@@ -50,10 +52,11 @@ pub use offline::Offline;
 pub use place::{FilePlace, MemoryPlace, Paper, Place};
 pub use receipt::Receipt;
 pub use reports::{Report, Reports};
-pub use ring::{Rewrap, Ring, try_out};
+pub use ring::{Rewrap, Ring, WrongTime, try_out};
 pub use settings::Settings;
 pub use signed::{Signed, SignedError};
 pub use state::KeyState;
 pub use users::{
     CacheBounds, Cached, KeyTrace, MemoryUserKeys, UserChange, UserKeyError, UserKeyPlace, UserKeys,
+    UserStoreMark,
 };

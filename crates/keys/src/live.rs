@@ -15,14 +15,16 @@ use tokio::time::{Instant, sleep};
 use tracing::{debug, error, info, warn};
 use waxseal_core::{KeyId, SharedKeyring};
 
+use crate::clock::ClockOffset;
 use crate::copy::LastGood;
 use crate::custodian::Custodians;
-use crate::error::{CustodianError, RingError};
+use crate::error::{ChangeError, CustodianError, RingError};
 use crate::place::{Paper, Place};
 use crate::ring::Ring;
 use crate::rotation;
 
 mod change;
+mod clock;
 mod follow;
 mod look;
 
@@ -75,6 +77,8 @@ struct Inner {
     /// The pending key, and since when (milliseconds since `began`) it lay in the place whenever this
     /// process looked.
     watched: Mutex<Option<(KeyId, u64)>>,
+    /// This process's clock beside the server's.
+    clock: Mutex<clock::Comparison>,
 }
 
 /// A moment, by both clocks.
@@ -132,6 +136,7 @@ impl LiveRing {
         // From before the question: nobody knows how long the answer took to be heard.
         let (began, at) = (Instant::now(), (options.now_ms)());
         let found = place.read(&Paper::Ring).await;
+        let is_reached = found.is_ok();
         let kept = known.as_ref().and(copy.as_ref());
         let kept_at = kept.and_then(LastGood::confirmed_at);
         let (ring, bytes, confirmed) = match (found, known) {
@@ -156,6 +161,10 @@ impl LiveRing {
         };
         let inner = Inner::new(place, custodians, options, copy, (ring, bytes), began)?;
         let this = Self(Arc::new(inner));
+        if is_reached {
+            // Before the document is looked at: what is put back holds times.
+            this.0.keep_clock_compared().await;
+        }
         // The copy is as good as it is young.
         if let Some(at) = kept_at {
             this.0.note_confirmed(Moment { since: 0, at });
@@ -180,6 +189,7 @@ impl LiveRing {
         custodians: Custodians,
         options: LiveOptions,
     ) -> Result<Self, RingError> {
+        check_clock_of_new(&*place, &options).await?;
         if !place.replace(&Paper::Ring, None, &ring.to_bytes()).await? {
             let location = place.location();
             let found = Self::open(place, custodians, options).await?;
@@ -357,6 +367,7 @@ impl Inner {
             trouble: Mutex::default(),
             began,
             watched: Mutex::default(),
+            clock: Mutex::default(),
             confirmed: AtomicU64::new(0),
             confirmed_at: AtomicU64::new(0),
         })
@@ -373,6 +384,9 @@ impl Inner {
         let began = Instant::now();
         let result = self.look().await;
         self.tell(result.as_ref().err());
+        if result.is_ok() {
+            self.keep_clock_compared().await;
+        }
         if let (Ok(()), Some(copy)) = (&result, &self.copy) {
             copy.renew(self.now_ms(), false).await;
         }
@@ -475,6 +489,23 @@ fn keyring(ring: &Ring, options: &LiveOptions) -> Result<waxseal_core::Keyring, 
         true => keyring.opening_compromised(),
         false => keyring,
     })
+}
+
+/// A new ring holds the time of its first key: by a clock that the server's does not contradict.
+async fn check_clock_of_new(place: &dyn Place, options: &LiveOptions) -> Result<(), RingError> {
+    let asked = (options.now_ms)();
+    let Some(server) = place.time_ms().await? else {
+        return Ok(());
+    };
+    let offset = ClockOffset::measured(asked, server, (options.now_ms)());
+    match offset.is_usable() {
+        true => Ok(()),
+        false => Err(ChangeError::Clock {
+            location: place.location(),
+            offset,
+        }
+        .into()),
+    }
 }
 
 async fn open(

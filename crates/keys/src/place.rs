@@ -37,6 +37,12 @@ pub trait Place: Send + Sync {
     /// Where it is, for messages: without credentials.
     fn location(&self) -> String;
 
+    /// The time by the clock of the server that holds the documents, in milliseconds since the Unix epoch;
+    /// `None` where there is no clock but this process's.
+    async fn time_ms(&self) -> Result<Option<u64>, PlaceError> {
+        Ok(None)
+    }
+
     /// A paper, if there is one.
     async fn read(&self, paper: &Paper) -> Result<Option<Vec<u8>>, PlaceError>;
 

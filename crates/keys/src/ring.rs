@@ -18,10 +18,12 @@ use crate::state::KeyState;
 
 mod change;
 mod check_value;
+mod times;
 mod wraps;
 
 #[cfg(feature = "backup")]
 pub(crate) use wraps::Secrets;
+pub use times::WrongTime;
 use wraps::wrap;
 pub use wraps::{Rewrap, try_out};
 
@@ -30,6 +32,7 @@ pub(crate) const NAMES: &str = "names";
 const MAC: &str = "waxseal keyring authentication v1";
 const PROOF: &str = "waxseal keyring proof v1";
 const USERS: &str = "waxseal user names v1";
+const USER_STORES: &str = "waxseal user key stores v1";
 const RECEIPTS: &str = "waxseal receipts v1";
 /// How many keys are unwrapped at the same time.
 const AT_ONCE: usize = 8;
@@ -46,6 +49,7 @@ pub struct Ring {
 struct Names {
     mac: KeyedHash,
     users: KeyedHash,
+    user_stores: KeyedHash,
     mask: NameMask,
     receipts: SigningKey,
 }
@@ -317,6 +321,13 @@ impl Ring {
         hex(&self.names.users.hash(&[user]))
     }
 
+    /// The content of the record that marks a store as the one of this ring's users' keys. Stays the same for the
+    /// ring's whole life, whatever keys it has.
+    pub(crate) fn user_store_mark(&self) -> Vec<u8> {
+        let code = hex(&self.names.user_stores.hash(&[self.id().as_bytes()]));
+        format!("waxseal users of ring {} v1 {code}\n", self.id()).into_bytes()
+    }
+
     /// What signs receipts. Its public part stays the same for the ring's whole life.
     #[must_use]
     pub fn receipts(&self) -> &SigningKey {
@@ -440,6 +451,7 @@ impl Names {
         Ok(Self {
             mac: KeyedHash::of_key(secret, MAC),
             users: KeyedHash::of_key(secret, USERS),
+            user_stores: KeyedHash::of_key(secret, USER_STORES),
             mask: NameMask::of_key(secret),
             receipts: SigningKey::of_key(secret, RECEIPTS)?,
         })

@@ -54,6 +54,9 @@ pub struct Audit {
     /// Values that the pass before it brought from each key under the sealing one, by the key's id.
     #[serde(default)]
     pub resealed: BTreeMap<String, u64>,
+    /// Values in quarantine under each key, by the key's id: they open again if they are put back.
+    #[serde(default)]
+    pub quarantined: BTreeMap<String, u64>,
     /// Protected records of other processes that it could not look at.
     pub uncovered: Vec<Territory>,
     /// Values that do not open, and do not name their key.
@@ -78,6 +81,13 @@ pub struct Outlook {
 pub enum Block {
     /// There are still values under it.
     InUse {
+        /// The key.
+        id: KeyId,
+        /// How many.
+        values: u64,
+    },
+    /// There are values in quarantine under it.
+    Quarantined {
         /// The key.
         id: KeyId,
         /// How many.
@@ -215,6 +225,10 @@ impl Audit {
             .unwrap_or_default();
         if values > 0 {
             blocks.push(Block::InUse { id, values });
+        }
+        let quarantined = self.quarantined.get(&id.to_string()).copied();
+        if let Some(values) = quarantined.filter(|values| *values > 0) {
+            blocks.push(Block::Quarantined { id, values });
         }
         if self.unreadable > 0 && (self.classic || entry.adopted) {
             let values = self.unreadable;

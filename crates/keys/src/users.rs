@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -14,11 +15,13 @@ use crate::live::LiveRing;
 use crate::ring::Ring;
 
 mod cache;
+mod mark;
 mod memory;
 mod place;
 mod record;
 
 pub use cache::CacheBounds;
+pub use mark::UserStoreMark;
 pub use memory::MemoryUserKeys;
 pub use place::{UserChange, UserKeyError, UserKeyPlace};
 
@@ -61,6 +64,8 @@ struct Inner {
     ring: LiveRing,
     sealer: Sealer,
     cache: Cache,
+    /// Whether this process has seen the mark of the store.
+    has_seen_mark: AtomicBool,
 }
 
 /// A user's record as it was read.
@@ -81,6 +86,7 @@ impl UserKeys {
             place,
             sealer,
             cache: Cache::new(bounds),
+            has_seen_mark: AtomicBool::new(false),
             ring,
         }))
     }
@@ -282,7 +288,8 @@ impl UserKeys {
         let mut live = HashMap::with_capacity(users.len());
         let mut changes = Vec::new();
         let mut made = Vec::new();
-        for (user, read) in users.iter().zip(self.0.read(&ring, users).await?) {
+        let (read, mark) = self.0.read_marked(&ring, users).await?;
+        for (user, read) in users.iter().zip(read) {
             if let Some(key) = read.key(&ring)?.filter(|key| key.id().is_some()) {
                 let record = kept(Some(&key), read.stored);
                 self.0.cache.keep(user, record, began);
@@ -306,6 +313,7 @@ impl UserKeys {
         if changes.is_empty() {
             return Ok(live);
         }
+        self.0.confirm_mark(&ring, mark).await?;
         let done = self.0.place.replace(&changes).await?;
         for (((user, key), change), done) in made.into_iter().zip(changes).zip(done) {
             if done {
@@ -323,6 +331,32 @@ impl Inner {
         let hashes: Vec<String> = users.iter().map(|user| ring.user(user)).collect();
         let names: Vec<String> = hashes.iter().map(|user| name(user)).collect();
         let stored = self.place.read(&names).await?;
+        self.opened(ring, users, (hashes, names, stored)).await
+    }
+
+    /// The same, with the mark of the store as it was at that moment: in one round trip.
+    async fn read_marked(
+        &self,
+        ring: &Ring,
+        users: &[&[u8]],
+    ) -> Result<(Vec<Read>, Option<Vec<u8>>), UserKeyError> {
+        let hashes: Vec<String> = users.iter().map(|user| ring.user(user)).collect();
+        let mut names: Vec<String> = hashes.iter().map(|user| name(user)).collect();
+        names.push(mark::name(ring));
+        let mut stored = self.place.read(&names).await?;
+        let mark = stored.pop().flatten();
+        names.pop();
+        let read = self.opened(ring, users, (hashes, names, stored)).await?;
+        Ok((read, mark))
+    }
+
+    /// The records of these users, opened.
+    async fn opened(
+        &self,
+        ring: &Ring,
+        users: &[&[u8]],
+        (hashes, names, stored): (Vec<String>, Vec<String>, Vec<Option<Vec<u8>>>),
+    ) -> Result<Vec<Read>, UserKeyError> {
         let mut read = Vec::with_capacity(users.len());
         for ((name, user), stored) in names.into_iter().zip(hashes).zip(stored) {
             let record = match &stored {

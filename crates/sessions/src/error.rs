@@ -125,6 +125,17 @@ pub enum GuardError {
         /// How many values of the sample.
         count: usize,
     },
+    /// The store of users' keys is not marked as the ring's, holds none of its keys, and values are under some.
+    #[error(
+        "the store of users' keys at {location} holds no key of this keyring, and {count} values of a sample are \
+         under keys of users"
+    )]
+    UsersLost {
+        /// Where users' keys were looked for.
+        location: String,
+        /// How many values of the sample.
+        count: usize,
+    },
     /// Keys of users were asked for where records belong to no user.
     #[error("web sessions belong to no user: keys of users need a StateManager")]
     Userless,

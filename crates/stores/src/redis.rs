@@ -214,6 +214,15 @@ impl RecordStore for RedisStore {
         self.link.ping().await
     }
 
+    async fn time_ms(&self) -> Result<Option<u64>, StoreError> {
+        match self.link.send(&cmd("TIME")).await {
+            Ok(answer) => reply::time_ms(answer).map(Some),
+            Err(error) if error.is_transient() => Err(error),
+            // An ACL may forbid it, and an operator may have renamed it: then it is not known.
+            Err(_) => Ok(None),
+        }
+    }
+
     async fn scan(
         &self,
         pattern: &RecordPattern,

@@ -30,6 +30,12 @@ pub trait RecordStore: Send + Sync {
     /// Comes back as soon as the store answers another client, to measure how busy it is.
     async fn ping(&self) -> Result<(), StoreError>;
 
+    /// The time by the store's own clock, in milliseconds since the Unix epoch; `None` where the store has no
+    /// clock but this process's, or does not tell.
+    async fn time_ms(&self) -> Result<Option<u64>, StoreError> {
+        Ok(None)
+    }
+
     /// One page of the names that have the pattern's form, about `count` records further. Every
     /// record that is there from the first page to the last is named at least once. Waxseal's own
     /// names are given like any other ([`RecordPattern::names`]): the caller leaves them out.

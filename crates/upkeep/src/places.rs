@@ -51,6 +51,11 @@ impl Place for RecordPlace {
         self.store.location()
     }
 
+    async fn time_ms(&self) -> Result<Option<u64>, PlaceError> {
+        let time = self.store.time_ms().await;
+        time.map_err(|error| self.failure(&error))
+    }
+
     async fn read(&self, paper: &Paper) -> Result<Option<Vec<u8>>, PlaceError> {
         let read = self.store.get(&name(paper), &Slot::Whole).await;
         read.map_err(|error| self.failure(&error))

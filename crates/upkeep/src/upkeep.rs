@@ -18,6 +18,8 @@ use crate::realm::Realm;
 
 /// The records that hold the keys of users.
 const USER_KEYS: &str = "waxseal:user:*";
+/// The records that hold values in quarantine.
+const QUARANTINE: &str = "waxseal:quarantine:*";
 /// Steps that one call carries out at most: a ring of a thousand old keys is put in order in one go,
 /// and an error in the decision does not run for ever.
 const MOST_STEPS: usize = 10_000;
@@ -161,6 +163,7 @@ impl Upkeep {
         told: &mut (dyn FnMut(&Told) + Send),
     ) -> Result<Outlook, UpkeepError> {
         self.ring.refresh().await?;
+        self.ring.check_clock().await?;
         let mut leader = Leader::new(self.ring.clone(), &self.process);
         let patience = Instant::now() + leader.interval() * 8;
         loop {
@@ -227,6 +230,18 @@ impl Upkeep {
         let mut seen = Seen::default();
         let mut leads = false;
         while !stop.is_stopped() {
+            // A wrong clock decides nothing, and must not keep others from leading.
+            if let Err(error @ RingError::Change(ChangeError::Clock { .. })) =
+                self.ring.check_clock().await
+            {
+                trouble.tell("the rotation of the keyring is held up", &error.into());
+                leader.release().await;
+                leads = false;
+                if wait(leader.interval() * ASIDE, stop).await.is_err() {
+                    break;
+                }
+                continue;
+            }
             match leader.look().await {
                 Ok(Ok(token)) => {
                     if !leads {
@@ -381,12 +396,45 @@ impl Upkeep {
                 }
             }
         }
+        // Last: what was moved there meanwhile is counted twice rather than not at all.
+        self.count_quarantined(&mut audit, stop).await?;
         let mut ours: Vec<_> = self.realms.iter().map(Realm::territory).collect();
         ours.extend(self.user_keys.as_ref().map(user_key_territory));
         let ring = self.ring.ring();
         let others = ring.territories().iter().filter(|it| !ours.contains(it));
         audit.uncovered = others.cloned().collect();
         Ok(audit)
+    }
+
+    /// Counts what is in quarantine, in each store of protected records.
+    async fn count_quarantined(&self, audit: &mut Audit, stop: &Stop) -> Result<(), UpkeepError> {
+        let mut counted = Vec::new();
+        for realm in &self.realms {
+            let location = realm.store.location();
+            if counted.contains(&location) {
+                continue;
+            }
+            counted.push(location);
+            let sealer = Sealer::new(self.ring.keyring(), Mode::On, Format::Sealed);
+            let quarantine = Realm {
+                store: realm.store.clone(),
+                pattern: RecordPattern::of_own(QUARANTINE)?,
+                sealer: sealer.clone(),
+                users: None,
+            };
+            let counting = Arc::new(waxseal_sweep::Quarantined::new(sealer));
+            let tally = self.pass(&quarantine, counting, true, stop).await?;
+            for (&(class, _), group) in &tally.groups {
+                match class {
+                    Class::Classic(id) | Class::Sealed(id) | Class::UnknownKey(id) => {
+                        *audit.quarantined.entry(id.to_string()).or_default() += group.values;
+                    }
+                    Class::Unopenable => audit.unreadable += group.values,
+                    Class::Empty | Class::Plain | Class::OfUser | Class::Erased => {}
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The protected records, then Waxseal's own: the canary follows the last of them.

@@ -95,6 +95,26 @@ pub(crate) enum KeyringCommand {
     /// Change when keys are exchanged, for all processes
     #[command(after_help = "Example:\n  waxseal keyring configure --rotate-every 30d")]
     Configure(ConfigureArgs),
+    /// Set times right that a wrong clock wrote into the keyring: a key that is pending for a year, an age that
+    /// begins in the future
+    #[command(
+        after_help = "Examples:\n  waxseal keyring repair-times\n  waxseal keyring repair-times --yes"
+    )]
+    RepairTimes {
+        /// Confirm that the times are to be changed
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Accept the store of users' keys as the one of this keyring, though it lost their keys or never held them:
+    /// values under keys that are not there stay unreadable
+    #[command(
+        after_help = "Examples:\n  waxseal keyring adopt-users\n  waxseal keyring adopt-users --yes"
+    )]
+    AdoptUsers {
+        /// Confirm that new keys may be made there
+        #[arg(long)]
+        yes: bool,
+    },
     /// Forget records that are protected no more: no key is kept for them
     #[command(
         after_help = "Example:\n  waxseal keyring release --store redis://127.0.0.1:6379 --records 'sess:*'"

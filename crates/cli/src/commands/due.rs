@@ -1,6 +1,7 @@
 //! What is due about the keyring, carried out once.
 
 use waxseal_keys::rotation::Step;
+use waxseal_keys::{ChangeError, RingError};
 use waxseal_sweep::Stop;
 use waxseal_upkeep::{Told, UpkeepError};
 
@@ -23,6 +24,14 @@ pub(crate) async fn carry_out(setup: &Setup, stop: &Stop) -> Result<(), Failure>
     };
     match upkeep.once(false, stop, &mut told).await {
         Ok(_) => Ok(()),
+        // What is under older keys can be brought under the present one by any clock.
+        Err(error @ UpkeepError::Ring(RingError::Change(ChangeError::Clock { .. }))) => {
+            output::complain("warning", &error.to_string());
+            if let Some(advice) = Failure::from(error).advice() {
+                output::advise(advice);
+            }
+            Ok(())
+        }
         Err(error @ UpkeepError::Led(_)) => {
             output::say(&format!("waxseal: {error}: it carries out what is due"));
             Ok(())

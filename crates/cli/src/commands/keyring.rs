@@ -8,6 +8,8 @@ mod init;
 mod restore;
 mod rewrap;
 mod status;
+mod times;
+mod users;
 
 pub(crate) use status::{block_words, step_words};
 
@@ -57,6 +59,7 @@ async fn carry_out(
                 .hint("for example waxseal keyring configure --rotate-every 30d"));
         }
         // Values are looked at, and under a compromised key as well.
+        KeyringCommand::AdoptUsers { yes } => return users::adopt(&mut setup, *yes).await,
         KeyringCommand::Archive { .. } | KeyringCommand::Destroy { force: false, .. } => {
             setup.open_ring(true).await?;
         }
@@ -67,6 +70,7 @@ async fn carry_out(
         | KeyringCommand::Restore { .. }
         | KeyringCommand::Rewrap(_)
         | KeyringCommand::Import(_)
+        | KeyringCommand::AdoptUsers { .. }
         | KeyringCommand::Rehearse(_) => Ok(Ended::Done),
         KeyringCommand::Export(args) => backup::export(&setup, args).await,
         KeyringCommand::Status => status::run(&setup).await,
@@ -76,6 +80,7 @@ async fn carry_out(
         KeyringCommand::Destroy { id, force } => change::destroy(&setup, *id, *force).await,
         KeyringCommand::Compromise { id } => change::compromise(&setup, *id).await,
         KeyringCommand::Configure(args) => change::configure(&setup, args).await,
+        KeyringCommand::RepairTimes { yes } => times::repair(&setup, *yes).await,
         KeyringCommand::Release { records } => change::release(&setup, common, records).await,
     }
 }

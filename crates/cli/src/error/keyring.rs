@@ -195,6 +195,10 @@ impl From<ChangeError> for Failure {
                 "nothing was changed; waxseal keyring rewrap --to moves the keyring to another one"
             }
             ChangeError::NoCustodian(_) => "waxseal keyring status lists those that it has",
+            ChangeError::Clock { .. } => {
+                "nothing was changed; set both clocks by NTP. Machines with the right time go on meanwhile; \
+                 waxseal keyring repair-times sets right what was written by a wrong clock"
+            }
             ChangeError::Fenced => {
                 "let it do its work; waxseal keyring status shows where it stands"
             }
@@ -207,6 +211,11 @@ impl From<ChangeError> for Failure {
     }
 }
 
+/// What helps where users' keys are gone, or elsewhere.
+pub(super) const USERS_LOST: &str = "nothing was changed; check user_keys in waxseal.toml, or restore the store of \
+    users' keys from a backup; waxseal keyring adopt-users accepts it as it is: values under keys that are gone \
+    then stay unreadable, and their users get new keys";
+
 impl From<UserKeyError> for Failure {
     fn from(error: UserKeyError) -> Self {
         let hint = match &error {
@@ -218,6 +227,7 @@ impl From<UserKeyError> for Failure {
                 "nothing was changed; this user's values do not open without it: restore its record \
                  from a backup of the store of users' keys"
             }
+            UserKeyError::Lost { .. } => USERS_LOST,
             UserKeyError::Contended => "run the same command again",
             _ => return Self::failed(&error),
         };

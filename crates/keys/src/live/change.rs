@@ -47,6 +47,8 @@ pub enum Change {
     Release(Territory),
     /// Other custodians wrap the keys. Those that are added must be among this process's.
     Rewrap(Rewrap),
+    /// Times that no right clock can have written are set right.
+    RepairTimes,
     /// Other settings.
     Settings {
         /// Which.
@@ -54,6 +56,26 @@ pub enum Change {
         /// Whether lowered times count at once, though not every process has seen them.
         at_once: bool,
     },
+}
+
+impl Change {
+    /// Whether it puts a time into the document that decides about keys.
+    fn goes_by_the_clock(&self) -> bool {
+        match self {
+            Self::Add { .. }
+            | Self::Promote { .. }
+            | Self::Archive(_)
+            | Self::Destroy(_)
+            | Self::RepairTimes
+            | Self::Settings { .. } => true,
+            // A key that others know must not wait, nor a user's erasure, which counts by number.
+            Self::Compromise(_)
+            | Self::Erase(_)
+            | Self::Enrol(_)
+            | Self::Release(_)
+            | Self::Rewrap(_) => false,
+        }
+    }
 }
 
 impl LiveRing {
@@ -73,6 +95,9 @@ impl LiveRing {
     }
 
     async fn carry_out(&self, change: &Change, token: Option<u64>) -> Result<Arc<Ring>, RingError> {
+        if change.goes_by_the_clock() {
+            self.check_clock().await?;
+        }
         for attempt in 0..ATTEMPTS {
             self.0.refresh(Instant::now()).await?;
             let known = self.0.known();
@@ -101,7 +126,7 @@ impl LiveRing {
 
     /// The ring after the change; `None` where there is nothing left to change.
     async fn next(&self, change: &Change, ring: &Ring) -> Result<Option<Ring>, RingError> {
-        let now = self.now_ms();
+        let now = self.0.document_ms();
         Ok(Some(match change {
             Change::Add { instead_of } => {
                 let pending = ring.in_state(KeyState::Pending).next().is_some();
@@ -134,6 +159,7 @@ impl LiveRing {
             Change::Rewrap(rewrap) => {
                 return ring.with_rewrap(rewrap, &self.0.custodians).await;
             }
+            Change::RepairTimes => return Ok(ring.with_repaired_times(now)),
             Change::Settings { settings, at_once } => {
                 let longer = ring.longer_times_until().is_some_and(|until| until > now);
                 if ring.settings() == settings && !(*at_once && longer) {

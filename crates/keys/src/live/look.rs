@@ -64,7 +64,7 @@ impl Inner {
             }
             Err(error) => return Err(error),
         };
-        let now = self.now_ms();
+        let now = self.document_ms();
         match ring.may_follow(&known.ring, &place.location()) {
             Ok(()) => match ring.with_what_it_lacks(&known.ring, now) {
                 None => {
@@ -115,7 +115,7 @@ impl Inner {
         if ring.id() != known.ring.id() {
             return Ok(());
         }
-        let now = self.now_ms();
+        let now = self.document_ms();
         let is_newer = ring.version() > known.ring.version();
         let whole = match is_newer {
             true => ring.with_what_it_lacks(&known.ring, now),

@@ -67,6 +67,14 @@ pub enum UserKeyError {
         /// The beginning of the user's keyed hash.
         user: String,
     },
+    /// The store of users' keys was marked as this ring's, and is not any more.
+    #[error(
+        "the store of users' keys at {location} has lost the mark of this keyring: no new key is made there"
+    )]
+    Lost {
+        /// Where.
+        location: String,
+    },
     /// The ring.
     #[error(transparent)]
     Ring(#[from] RingError),

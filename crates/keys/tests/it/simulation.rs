@@ -22,6 +22,13 @@ use world::{Broken, World};
 
 const SCHEDULES: u64 = 10_000;
 
+/// One process has a clock that is far off, and the place holds.
+const FAR_CLOCK: Rules = Rules {
+    place_fails: false,
+    far_clock: true,
+    ..Rules::ALL
+};
+
 fn custodian() -> Arc<dyn Custodian> {
     let secret = SecretKey::generate().unwrap();
     Arc::new(LocalCustodian::new("env:SIMULATION", &secret).unwrap())
@@ -79,6 +86,26 @@ fn ten_thousand_schedules_keep_every_promise() {
         fails.is_empty() && holds.is_empty(),
         "seeds, where the place fails: {fails:#?}, where it does not: {holds:#?}"
     );
+}
+
+#[test]
+fn a_process_whose_clock_is_hundreds_of_days_off_breaks_no_promise() {
+    let broken = broken(0..SCHEDULES / 4, FAR_CLOCK, 3);
+    assert!(broken.is_empty(), "seeds: {broken:#?}");
+}
+
+#[test]
+fn a_leader_whose_clock_is_hundreds_of_days_ahead_is_noticed() {
+    let rules = Rules {
+        compare_clocks: false,
+        ..FAR_CLOCK
+    };
+    // Keys are destroyed before their time, and others are pending until nobody's time comes.
+    let broken = broken(0..SCHEDULES / 4, rules, 100);
+    for promise in ["after it was archived", "after all faults were over"] {
+        let is_noticed = broken.iter().any(|(_, broken)| broken.contains(promise));
+        assert!(is_noticed, "{promise}: {broken:#?}");
+    }
 }
 
 /// Of schedules under other rules than the protocol's, some must break a promise: this one.

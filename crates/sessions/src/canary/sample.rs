@@ -27,7 +27,7 @@ const NAMES_PER_VALUE: usize = 4;
 /// Slots of a hash or list that are looked at.
 const MAX_SLOTS: usize = 5;
 /// Sealed values of one pattern that are enough, if one of them opened.
-const MAX_SEALED: usize = 20;
+pub(super) const MAX_SEALED: usize = 20;
 /// Bytes of values of one pattern that are read before the sample ends.
 const MAX_BYTES: usize = 64 << 20;
 /// Pages of one pattern, however many patterns there are.

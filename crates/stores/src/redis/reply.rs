@@ -42,6 +42,14 @@ pub(crate) fn array(value: Value) -> Result<Vec<Value>, StoreError> {
     }
 }
 
+/// The answer of `TIME`, in milliseconds.
+pub(crate) fn time_ms(value: Value) -> Result<u64, StoreError> {
+    let [seconds, micros] = <[Value; 2]>::try_from(array(value)?).map_err(|_| unexpected())?;
+    let parsed = |value| text(value)?.parse::<u64>().map_err(|_| unexpected());
+    let (seconds, micros) = (parsed(seconds)?, parsed(micros)?);
+    Ok(seconds.saturating_mul(1000).saturating_add(micros / 1000))
+}
+
 /// An answer of `SCAN` and its like: the next cursor and the items.
 pub(crate) fn page(value: Value) -> Result<(String, Vec<Value>), StoreError> {
     let [cursor, items] = <[Value; 2]>::try_from(array(value)?).map_err(|_| unexpected())?;

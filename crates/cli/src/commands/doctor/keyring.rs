@@ -4,10 +4,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use waxseal_keys::{Custodian, CustodianError, LiveRing};
+use waxseal_keys::rotation::Block;
+use waxseal_keys::{Custodian, CustodianError, KeyState, LiveRing};
 use waxseal_stores::{RecordStore, StoreUrl};
 
 use super::Findings;
+use crate::commands::block_words;
 use crate::error::Failure;
 use crate::output::{harmless, point_in_time, span};
 use crate::setup::{RingSetup, Setup, is_absent, open_store};
@@ -89,7 +91,69 @@ async fn check_ring(live: &LiveRing, findings: &mut Findings) {
             }
         }
     }
+    check_clock(live, findings);
     check_processes(live, findings).await;
+    check_retirement(live, findings).await;
+}
+
+/// What keeps old keys, as the last audit found it.
+async fn check_retirement(live: &LiveRing, findings: &mut Findings) {
+    // That reports cannot be read was told with the processes.
+    let Ok(reports) = live.reports().await else {
+        return;
+    };
+    let Some(audit) = &reports.audit else {
+        return;
+    };
+    let ring = live.ring();
+    let old = ring
+        .keys()
+        .iter()
+        .filter(|key| matches!(key.state, KeyState::Opening | KeyState::Archived));
+    let blocks: Vec<_> = old.flat_map(|key| audit.blocks(&ring, key)).collect();
+    for block in &blocks {
+        let found = block_words(block);
+        let advice = match block {
+            Block::Quarantined { .. } => {
+                "waxseal quarantine list shows them; the key is kept until they are restored, dropped or expired"
+            }
+            Block::InUse { .. } => "waxseal rotate brings them under the sealing key",
+            Block::Uncovered { .. } => {
+                "let a process that is configured for them carry out the rotation, or waxseal keyring release"
+            }
+            Block::Unreadable { .. } => "waxseal audit and waxseal inspect tell which they are",
+        };
+        findings.recommend("retirement", found, advice);
+    }
+}
+
+/// The clock beside that of the keyring's server, and the times in the document.
+fn check_clock(live: &LiveRing, findings: &mut Findings) {
+    if let Some(offset) = live.clock_offset() {
+        let location = live.location();
+        let found = format!("this machine's clock is {offset} that of the server at {location}");
+        if !offset.is_usable() {
+            let advice = "this machine makes, promotes and destroys no keys until both clocks are right: set them \
+                          by NTP";
+            findings.problem("keyring clock", found, advice);
+        } else if offset.is_notable() {
+            findings.warn("keyring clock", found, "set both clocks by NTP");
+        } else {
+            let found = format!("agrees with that of the server at {location}");
+            findings.ok("keyring clock", found);
+        }
+    }
+    for wrong in live.ring().wrong_times(live.now_ms()) {
+        let (at, now) = (point_in_time(wrong.at_ms), live.now_ms());
+        let ahead = span(wrong.at_ms.saturating_sub(now));
+        let about = match wrong.key {
+            Some(id) => format!("key {id} {} {at}", wrong.what),
+            None => format!("{} {at}", wrong.what),
+        };
+        let found = format!("{about}, {ahead} from now: a clock was wrong, and rotation waits");
+        let advice = "waxseal keyring repair-times sets it right; find out which machine's clock is wrong";
+        findings.problem("rotation", found, advice);
+    }
 }
 
 /// Each custodian is asked: one that fails unnoticed is missed on the day when it is the only one.

@@ -70,6 +70,10 @@ fn refuse(ring: &Ring, id: KeyId, audit: &Audit) -> Result<(), Failure> {
             "waxseal rotate brings them under the sealing key; it leaves those of erased users, which \
              waxseal forget deletes"
         }
+        Block::Quarantined { .. } => {
+            "waxseal quarantine list shows them, quarantine restore and drop take them out; else they are gone when \
+             they have been kept for long enough"
+        }
         Block::Unreadable { .. } => "waxseal audit and waxseal inspect tell which they are",
         Block::Uncovered { .. } => {
             "name the store and the pattern with --store and --protect where they are; if they are \
@@ -87,6 +91,10 @@ fn refuse(ring: &Ring, id: KeyId, audit: &Audit) -> Result<(), Failure> {
 pub(super) fn describe(block: &Block) -> String {
     match block {
         Block::InUse { values, .. } => format!("{} values are under it", thousands(*values)),
+        Block::Quarantined { values: 1, .. } => "1 value in quarantine is under it".to_owned(),
+        Block::Quarantined { values, .. } => {
+            format!("{} values in quarantine are under it", thousands(*values))
+        }
         Block::Uncovered { territory, .. } => format!(
             "the records {} at {} were not looked at",
             pattern(&territory.records),

@@ -5,6 +5,7 @@ use waxseal_keys::rotation::{self, Block, Facts, Outlook, Step};
 use waxseal_keys::{Entry, LiveRing, Reports, Ring, Territory};
 
 use super::audit::describe;
+use super::times::describe as describe_time;
 use crate::commands::recorded::pattern;
 use crate::error::{Ended, Failure};
 use crate::output::{self, span, thousands};
@@ -32,6 +33,8 @@ struct Status<'a> {
     due: Option<Coming>,
     next: Vec<Coming>,
     blocked: Vec<Blocked>,
+    /// Times that no right clock can have written.
+    wrong_times: Vec<String>,
     trouble: Option<String>,
 }
 
@@ -64,6 +67,8 @@ struct Key {
     seals: u64,
     /// What the last audit counted under it.
     values: Option<u64>,
+    /// What it counted in quarantine.
+    quarantined: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -174,6 +179,7 @@ fn status<'a>(
         due: outlook.due.map(|step| coming(step, now)),
         next: next.collect(),
         blocked: outlook.blocked.iter().map(blocked).collect(),
+        wrong_times: ring.wrong_times(now).iter().map(describe_time).collect(),
         trouble: None,
     }
 }
@@ -201,6 +207,7 @@ fn key(entry: &Entry, reports: &Reports, now: u64) -> Key {
         adopted: entry.adopted,
         seals: reports.seals(entry.id),
         values: values.map(|audit| audit.values.get(&id).copied().unwrap_or_default()),
+        quarantined: values.map(|audit| audit.quarantined.get(&id).copied().unwrap_or_default()),
         id,
     }
 }
@@ -223,8 +230,10 @@ fn coming(step: Step, at_ms: u64) -> Coming {
 }
 
 fn blocked(block: &Block) -> Blocked {
-    let (Block::InUse { id, .. } | Block::Uncovered { id, .. } | Block::Unreadable { id, .. }) =
-        block;
+    let (Block::InUse { id, .. }
+    | Block::Quarantined { id, .. }
+    | Block::Uncovered { id, .. }
+    | Block::Unreadable { id, .. }) = block;
     Blocked {
         key: id.to_string(),
         why: describe(block),
@@ -350,6 +359,12 @@ fn print_steps(status: &Status<'_>) -> Result<(), Failure> {
     }
     for blocked in &status.blocked {
         output::line(format!("key {} is kept: {}", blocked.key, blocked.why))?;
+    }
+    for wrong in &status.wrong_times {
+        output::line(wrong)?;
+    }
+    if !status.wrong_times.is_empty() {
+        output::line("a clock was wrong: waxseal keyring repair-times sets these times right")?;
     }
     if status.due.is_some() && status.processes.is_empty() {
         output::line(

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::rules::{HOUR, MINUTE};
+use super::rules::{DAY, HOUR, MINUTE};
 use super::world::{Act, Event, World};
 
 impl World {
@@ -13,6 +13,10 @@ impl World {
         }
         let wait = self.random.between(MINUTE, HOUR);
         self.later(wait, Event::Fault);
+        if self.rules.far_clock && self.random.percent(10) {
+            // A clock that is set wrong while the process runs.
+            self.processes[0].skew = (self.random.between(1, 400) * DAY) as i64;
+        }
         let process = self.random.index(self.processes.len());
         match self
             .random
@@ -28,7 +32,7 @@ impl World {
                 self.processes[process].partitioned_until = self.now + long;
             }
             3 => {
-                let skew = self.skew();
+                let skew = self.skew(process);
                 // A clock is set right while nothing runs.
                 self.crash(process);
                 self.processes[process].skew = skew;

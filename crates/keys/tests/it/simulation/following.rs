@@ -103,7 +103,7 @@ impl World {
             };
             return self.take_over(process, opened, asked).map(Ok);
         };
-        let clock = self.processes[process].clock(self.now);
+        let clock = self.document_clock(process);
         let opened = match &found {
             None => Err(missing()),
             Some(bytes) => self.open(bytes),

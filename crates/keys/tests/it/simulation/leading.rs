@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use waxseal_keys::rotation::{self, Facts, Step};
-use waxseal_keys::{KeyState, Look, Ring, RingError};
+use waxseal_keys::{ClockOffset, KeyState, Look, Ring, RingError};
 
 use super::process::Bytes;
 use super::world::{Act, BEGIN, Broken, World};
@@ -16,6 +16,10 @@ impl World {
         let wait = self.newest.ring.settings().refresh_ms;
         self.after(wait, process, Act::Lead);
         if self.is_cut_off(process) {
+            return Ok(());
+        }
+        if self.rules.compare_clocks && !self.offset(process).is_usable() {
+            self.give_up_lease(process);
             return Ok(());
         }
         self.watch(process);
@@ -52,6 +56,29 @@ impl World {
         it.candidate.wrote(&paper);
         self.lease = Some(paper);
         true
+    }
+
+    fn offset(&self, process: usize) -> ClockOffset {
+        let own = self.processes[process].clock(self.now);
+        ClockOffset::measured(own, self.now, own)
+    }
+
+    /// The time that a process writes into a document that it puts back.
+    pub(crate) fn document_clock(&self, process: usize) -> u64 {
+        match self.rules.compare_clocks && !self.offset(process).is_usable() {
+            true => self.now,
+            false => self.processes[process].clock(self.now),
+        }
+    }
+
+    fn give_up_lease(&mut self, process: usize) {
+        let it = &mut self.processes[process];
+        it.leads = false;
+        if let Some((held, released)) = it.candidate.release()
+            && self.lease.as_ref() == Some(&held)
+        {
+            self.lease = Some(released);
+        }
     }
 
     fn watch(&mut self, process: usize) {

@@ -7,6 +7,7 @@ use super::random::Random;
 
 pub(crate) const MINUTE: u64 = 60_000;
 pub(crate) const HOUR: u64 = 60 * MINUTE;
+pub(crate) const DAY: u64 = 24 * HOUR;
 
 /// The rules under which schedules run.
 #[derive(Clone, Copy)]
@@ -25,6 +26,10 @@ pub(crate) struct Rules {
     pub(crate) place_fails: bool,
     /// It does so even when nobody is there who knows the newest document.
     pub(crate) forks: bool,
+    /// A process whose clock is far from the server's does not lead.
+    pub(crate) compare_clocks: bool,
+    /// The clock of one process may be hundreds of days off.
+    pub(crate) far_clock: bool,
     /// How far a clock may be off, in milliseconds.
     pub(crate) skew: u64,
 }
@@ -39,6 +44,8 @@ impl Rules {
         heed_fence: true,
         place_fails: true,
         forks: false,
+        compare_clocks: true,
+        far_clock: false,
         skew: 10 * MINUTE,
     };
 

@@ -10,7 +10,7 @@ use waxseal_keys::{Custodian, Custodians, KeyState, Ring, RingError};
 
 use super::process::{Bytes, Opened, Process, Sweep};
 use super::random::Random;
-use super::rules::{HOUR, MINUTE, Rules};
+use super::rules::{DAY, HOUR, MINUTE, Rules};
 
 pub(crate) const BEGIN: u64 = 1_800_000_000_000;
 pub(crate) const SLOTS: usize = 8;
@@ -81,6 +81,8 @@ pub(crate) struct World {
     sealing: HashMap<u64, KeyId>,
     /// All keys that ever sealed.
     promoted: HashSet<KeyId>,
+    /// When each archived key was archived.
+    archived: HashMap<KeyId, u64>,
     pub(crate) store: [Option<Value>; SLOTS],
     pub(crate) processes: Vec<Process>,
     pub(crate) faults_until: u64,
@@ -118,13 +120,14 @@ impl World {
             newest,
             sealing: HashMap::new(),
             promoted: HashSet::from([made.sealing().id]),
+            archived: HashMap::new(),
             store: [None; SLOTS],
             processes: Vec::new(),
             faults_until: BEGIN + cycle,
             seals: 0,
         };
         for name in 0..this.random.between(3, 8) as usize {
-            let skew = this.skew();
+            let skew = this.skew(name);
             this.processes
                 .push(Process::new(name, skew, this.patience()));
             let soon = this.random.between(0, 5 * MINUTE);
@@ -136,9 +139,10 @@ impl World {
         Ok(this)
     }
 
-    /// How far a clock is off.
-    pub(crate) fn skew(&mut self) -> i64 {
-        let most = self.rules.skew;
+    /// How far the clock of a process is off. Of all processes the first may be far off.
+    pub(crate) fn skew(&mut self, process: usize) -> i64 {
+        let is_far = self.rules.far_clock && process == 0 && self.random.percent(80);
+        let most = if is_far { 400 * DAY } else { self.rules.skew };
         self.random.between(0, 2 * most) as i64 - most as i64
     }
 
@@ -255,6 +259,7 @@ impl World {
             self.check_promotion(sealing)?;
         }
         self.check_document(&opened)?;
+        self.check_ends(&opened)?;
         Ok(true)
     }
 
@@ -292,6 +297,30 @@ impl World {
         Err(format!(
             "key {id} seals, and was not to be seen for {minutes} min of the time before"
         ))
+    }
+
+    /// No key is destroyed before it was archived for as long as the settings say, by the time of the world; but
+    /// for what the clocks of two leaders may differ.
+    fn check_ends(&mut self, opened: &Opened) -> Result<(), Broken> {
+        let rest = opened.ring.settings().rest_ms.saturating_sub(2 * self.rules.skew);
+        for entry in opened.ring.keys() {
+            let archived = match entry.state {
+                KeyState::Archived => {
+                    self.archived.entry(entry.id).or_insert(self.now);
+                    None
+                }
+                KeyState::Destroyed => self.archived.remove(&entry.id),
+                _ => {
+                    self.archived.remove(&entry.id);
+                    None
+                }
+            };
+            if let Some(kept) = archived.map(|at| self.now - at).filter(|kept| *kept < rest) {
+                let (id, minutes) = (entry.id, kept / MINUTE);
+                return Err(format!("key {id} is destroyed {minutes} min after it was archived"));
+            }
+        }
+        Ok(())
     }
 
     /// Exactly one key seals, the same for all who have this version, and no value lost its key.

@@ -1,0 +1,103 @@
+//! The clock of a process, compared with that of the server that holds the ring.
+//!
+//! What becomes of keys goes by times in the document. A process whose clock is far ahead would destroy keys before
+//! their time, and publish keys that stay pending until its own time comes. Where there is no server to compare
+//! with, as with a file, only the times in the document are judged (`ring/times`).
+
+use std::fmt;
+use std::time::Duration;
+
+/// Clocks that differ by more than this are logged.
+pub const MAX_UNNOTICED_OFFSET: Duration = Duration::from_secs(60);
+/// A process whose clock differs from the server's by more than this changes no keys.
+pub const MAX_OFFSET: Duration = Duration::from_secs(3600);
+
+const SECOND: u64 = 1000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// How far this process's clock is ahead of the server's, in milliseconds; negative where it is behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClockOffset(pub i64);
+
+impl ClockOffset {
+    /// The offset, where the server answered `server_ms` to a question that was asked at `asked_ms` and answered at
+    /// `answered_ms` by this process's clock. What the round trip may explain does not count.
+    #[must_use]
+    pub fn measured(asked_ms: u64, server_ms: u64, answered_ms: u64) -> Self {
+        let behind = server_ms.saturating_sub(answered_ms.max(asked_ms));
+        let ahead = asked_ms.min(answered_ms).saturating_sub(server_ms);
+        let signed = |ms| i64::try_from(ms).unwrap_or(i64::MAX);
+        Self(signed(ahead).saturating_sub(signed(behind)))
+    }
+
+    /// Whether keys may be changed by this clock.
+    #[must_use]
+    pub fn is_usable(self) -> bool {
+        self.0.unsigned_abs() <= millis(MAX_OFFSET)
+    }
+
+    /// Whether an operator should be told.
+    #[must_use]
+    pub fn is_notable(self) -> bool {
+        self.0.unsigned_abs() > millis(MAX_UNNOTICED_OFFSET)
+    }
+
+    /// The server's time at this moment of this process's clock.
+    #[must_use]
+    pub fn server_ms(self, own_ms: u64) -> u64 {
+        own_ms.saturating_add_signed(self.0.saturating_neg())
+    }
+}
+
+impl fmt::Display for ClockOffset {
+    /// As the middle of "the clock is … that of the server".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let way = if self.0 < 0 { "behind" } else { "ahead of" };
+        write!(f, "{} {way}", span(self.0.unsigned_abs()))
+    }
+}
+
+/// A span of time as a text tells it, in its largest unit.
+pub(crate) fn span(ms: u64) -> String {
+    let (count, unit) = match ms {
+        0..MINUTE => (ms / SECOND, "second"),
+        MINUTE..HOUR => (ms / MINUTE, "minute"),
+        HOUR..DAY => (ms / HOUR, "hour"),
+        DAY.. => (ms / DAY, "day"),
+    };
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{plural}")
+}
+
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_round_trip_may_explain_is_no_offset() {
+        assert_eq!(ClockOffset::measured(1_000, 1_500, 2_000).0, 0);
+        assert_eq!(ClockOffset::measured(1_000, 900, 2_000).0, 100);
+        assert_eq!(ClockOffset::measured(1_000, 2_300, 2_000).0, -300);
+        // The clock was set while the question was under way.
+        assert_eq!(ClockOffset::measured(9_000, 5_000, 1_000).0, 0);
+        assert_eq!(ClockOffset(300).server_ms(1_000), 700);
+        assert_eq!(ClockOffset(-300).server_ms(1_000), 1_300);
+    }
+
+    #[test]
+    fn an_offset_is_told_in_its_largest_unit() {
+        let day = i64::try_from(DAY).unwrap();
+        assert_eq!(ClockOffset(400 * day).to_string(), "400 days ahead of");
+        assert_eq!(ClockOffset(-day).to_string(), "1 day behind");
+        assert_eq!(ClockOffset(61_000).to_string(), "1 minute ahead of");
+        assert!(ClockOffset(3_600_000).is_usable());
+        assert!(!ClockOffset(-3_600_001).is_usable());
+        assert!(!ClockOffset(60_000).is_notable());
+    }
+}

@@ -1,0 +1,96 @@
+//! The mark of a store of users' keys: one record that only a process with the ring can write, and that survives
+//! every rotation. A store without it may be another one, or may have lost the keys: then a new key for a user
+//! would stand beside values that nothing opens any more.
+//!
+//! The name of the record holds the ring's id, so that several rings can keep their users' keys in one store.
+//! Whether values of users exist is not known here: whoever knows asks for the mark before it starts.
+
+use std::sync::atomic::Ordering;
+
+use super::{Inner, UserChange, UserKeyError, UserKeys};
+use crate::ring::Ring;
+
+/// What the records of marks begin with; no pattern of users' keys matches them.
+const PREFIX: &str = "waxseal:user-keys:";
+/// How often a mark is written that others write at the same moment.
+const ATTEMPTS: usize = 3;
+
+/// Whether a store of users' keys is marked as the one of a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserStoreMark {
+    /// It is.
+    Present,
+    /// There is no mark of this ring, or one that the ring did not write.
+    Absent,
+}
+
+pub(super) fn name(ring: &Ring) -> String {
+    format!("{PREFIX}{}", ring.id())
+}
+
+impl UserKeys {
+    /// Reads the mark of the store.
+    pub async fn mark(&self) -> Result<UserStoreMark, UserKeyError> {
+        let ring = self.0.ring.ring();
+        let read = self.0.place.read(&[name(&ring)]).await?;
+        Ok(self.0.judge_mark(&ring, read.into_iter().next().flatten()))
+    }
+
+    /// Marks the store as the one of this ring, whatever is in it: for callers that know that no value is under
+    /// keys which it should hold, and for operators who accept that there are such values. Whether there was no
+    /// mark before.
+    pub async fn adopt_store(&self) -> Result<bool, UserKeyError> {
+        if !self.0.ring.is_confirmed() {
+            self.0.ring.confirm().await?;
+        }
+        self.0.write_mark(&self.0.ring.ring()).await
+    }
+}
+
+impl Inner {
+    /// A mark as it was read. That it was seen is remembered: a store does not lose it by itself.
+    pub(super) fn judge_mark(&self, ring: &Ring, found: Option<Vec<u8>>) -> UserStoreMark {
+        if found != Some(ring.user_store_mark()) {
+            return UserStoreMark::Absent;
+        }
+        self.has_seen_mark.store(true, Ordering::Relaxed);
+        UserStoreMark::Present
+    }
+
+    /// Before a key is made: the store must be the one that it was. One that was never marked is marked now.
+    pub(super) async fn confirm_mark(
+        &self,
+        ring: &Ring,
+        found: Option<Vec<u8>>,
+    ) -> Result<(), UserKeyError> {
+        if self.judge_mark(ring, found) == UserStoreMark::Present {
+            return Ok(());
+        }
+        if self.has_seen_mark.load(Ordering::Relaxed) {
+            let location = self.place.location();
+            return Err(UserKeyError::Lost { location });
+        }
+        self.write_mark(ring).await.map(drop)
+    }
+
+    async fn write_mark(&self, ring: &Ring) -> Result<bool, UserKeyError> {
+        let (name, mark) = (name(ring), ring.user_store_mark());
+        for _ in 0..ATTEMPTS {
+            let read = self.place.read(std::slice::from_ref(&name)).await?;
+            let expected = read.into_iter().next().flatten();
+            if self.judge_mark(ring, expected.clone()) == UserStoreMark::Present {
+                return Ok(false);
+            }
+            let change = UserChange {
+                name: name.clone(),
+                expected,
+                new: mark.clone(),
+            };
+            if self.place.replace(&[change]).await?.first() == Some(&true) {
+                self.has_seen_mark.store(true, Ordering::Relaxed);
+                return Ok(true);
+            }
+        }
+        Err(UserKeyError::Contended)
+    }
+}
