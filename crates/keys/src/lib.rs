@@ -39,7 +39,7 @@ pub use custodian::AwsKmsCustodian;
 pub use custodian::VaultCustodian;
 pub use custodian::{
     Context, Custodian, Custodians, DEFAULT_VARIABLE, LocalCustodian, Variables, Wrapped,
-    is_variable, variables,
+    hung_custodians, is_variable, variables,
 };
 #[cfg(feature = "pkcs11")]
 pub use custodian::{Pkcs11Custodian, Pkcs11Uri};
