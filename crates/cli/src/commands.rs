@@ -51,10 +51,16 @@ async fn carry_out(cli: Cli) -> Result<Ended, Failure> {
         Command::Man { folder } => manual::pages(&folder),
         Command::Demo(args) => demo::run(&common, &args).await,
         Command::Doctor => doctor::run(&common).await,
-        Command::Seal(args) => value::seal(&Setup::open(&common).await?, &args).await,
+        Command::Seal(args) => {
+            let setup = Setup::open(&common).await?;
+            counted(&setup, value::seal(&setup, &args)).await
+        }
         Command::Open(args) => value::open(&Setup::open(&common).await?, &args).await,
         Command::Get(args) => record::get(&Setup::open(&common).await?, &args).await,
-        Command::Put(args) => record::put(&Setup::open(&common).await?, &args).await,
+        Command::Put(args) => {
+            let setup = Setup::open(&common).await?;
+            counted(&setup, record::put(&setup, &args)).await
+        }
         Command::Inspect(args) => inspect::run(&Setup::open(&common).await?, &args).await,
         Command::Migrate(args) => {
             let setup = Setup::open(&common).await?;
@@ -71,7 +77,10 @@ async fn carry_out(cli: Cli) -> Result<Ended, Failure> {
             let (trail, act) = (setup.trail.clone(), recorded::decrypt(&setup, &args));
             trail.recorded(act, sweep::decrypt(setup, &args)).await
         }
-        Command::Decoy(command) => decoy::run(&Setup::open(&common).await?, &command).await,
+        Command::Decoy(command) => {
+            let setup = Setup::open(&common).await?;
+            counted(&setup, decoy::run(&setup, &command)).await
+        }
         Command::Proxy(args) => proxy::run(Setup::read(&common)?, &common, &args).await,
         Command::Audit(args) => match &args.command {
             Some(command) => audit::verify(&common, &args, command).await,
@@ -98,4 +107,15 @@ async fn carry_out(cli: Cli) -> Result<Ended, Failure> {
             quarantine::run(&Setup::open(&common).await?, &command).await
         }
     }
+}
+
+/// Runs a command that seals, and counts what it sealed, whatever came of it.
+async fn counted(
+    setup: &Setup,
+    command: impl Future<Output = Result<Ended, Failure>>,
+) -> Result<Ended, Failure> {
+    let account = setup.account_for_seals();
+    let ended = command.await;
+    account.end().await;
+    ended
 }

@@ -24,6 +24,7 @@ mod offline;
 mod protected;
 mod ring;
 mod sealed_already;
+mod seals;
 mod upkeep;
 
 pub(crate) use decoys::Decoy;

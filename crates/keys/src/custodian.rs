@@ -28,8 +28,16 @@ pub use awskms::AwsKmsCustodian;
 pub(crate) use local::secret;
 pub use local::{DEFAULT_VARIABLE, LocalCustodian, is_variable};
 #[cfg(feature = "pkcs11")]
-pub use pkcs11::{Pkcs11Custodian, Pkcs11Uri};
+pub use pkcs11::{Pkcs11Custodian, Pkcs11Uri, hung_custodians};
 pub use several::Custodians;
+
+/// The PKCS#11 custodians of this process whose module does not answer, and for how long: none without PKCS#11.
+#[cfg(not(feature = "pkcs11"))]
+#[must_use]
+pub fn hung_custodians() -> Vec<(String, std::time::Duration)> {
+    Vec::new()
+}
+
 pub(crate) use several::{Source, harmless};
 #[cfg(feature = "vault")]
 pub use vault::VaultCustodian;

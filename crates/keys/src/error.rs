@@ -255,6 +255,12 @@ pub enum RingError {
         /// Where.
         location: String,
     },
+    /// Wraps of keys were damaged where it lies, and the rest of it was not.
+    #[error("the keyring at {location} holds wrapped keys that were damaged")]
+    Damaged {
+        /// Where.
+        location: String,
+    },
     /// The place has lost it, and what this process knows is too old to be put back by itself.
     #[error(
         "the keyring at {location} is lost, and what is known here (version {version}) was not confirmed \

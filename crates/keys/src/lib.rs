@@ -7,9 +7,9 @@
 
 #[cfg(feature = "backup")]
 mod backup;
+mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-mod clock;
 mod copy;
 mod custodian;
 mod document;
@@ -33,17 +33,17 @@ mod users;
 pub use backup::{
     About, Backup, BackupError, Identities, MOST_BYTES, MOST_SHARES, Recipients, Share, Split,
 };
+pub use clock::{ClockOffset, MAX_OFFSET, MAX_UNNOTICED_OFFSET};
 #[cfg(feature = "awskms")]
 pub use custodian::AwsKmsCustodian;
 #[cfg(feature = "vault")]
 pub use custodian::VaultCustodian;
 pub use custodian::{
     Context, Custodian, Custodians, DEFAULT_VARIABLE, LocalCustodian, Variables, Wrapped,
-    is_variable, variables,
+    hung_custodians, is_variable, variables,
 };
 #[cfg(feature = "pkcs11")]
 pub use custodian::{Pkcs11Custodian, Pkcs11Uri};
-pub use clock::{ClockOffset, MAX_OFFSET, MAX_UNNOTICED_OFFSET};
 pub use document::{Bytes, Entry, Erasure, Territory, Wrap};
 pub use error::{ChangeError, CustodianError, DocumentError, PlaceError, RingError};
 pub use lease::{Candidate, Look};
@@ -57,6 +57,6 @@ pub use settings::Settings;
 pub use signed::{Signed, SignedError};
 pub use state::KeyState;
 pub use users::{
-    CacheBounds, Cached, KeyTrace, MemoryUserKeys, UserChange, UserKeyError, UserKeyPlace, UserKeys,
-    UserStoreMark,
+    CacheBounds, Cached, KeyTrace, MemoryUserKeys, UserChange, UserKeyError, UserKeyPlace,
+    UserKeys, UserStoreMark,
 };

@@ -262,6 +262,12 @@ impl LiveRing {
         self.ring().ask_each(&self.0.custodians).await
     }
 
+    /// Keys that a custodian of this process wrapped and does not unwrap any more, with the custodian's URL. Asks each
+    /// custodian for each key.
+    pub async fn refused_wraps(&self) -> Vec<(String, String)> {
+        self.ring().refused_wraps(&self.0.custodians).await
+    }
+
     /// Looks at the document now. Of several who ask at the same time, one looks for all.
     pub async fn refresh(&self) -> Result<Arc<Ring>, RingError> {
         self.0.refresh(Instant::now()).await?;

@@ -48,6 +48,7 @@ pub fn state(live: &LiveRing) -> RingState {
         next_step: at.map(|at| Duration::from_millis(at.saturating_sub(now_ms))),
         keys: states.into(),
         trouble: live.trouble().is_some(),
+        clock_offset_ms: live.clock_offset().map(|offset| offset.0),
     }
 }
 

@@ -102,25 +102,39 @@ impl LiveRing {
     /// Reports what this process is and has sealed, under the id that it gave itself.
     pub async fn report(&self, process: &str, what: &str) -> Result<(), RingError> {
         let ring = self.ring();
-        let usage = self.keyring().current();
-        let seals = usage
-            .usage()
-            .map(|usage| {
-                let seals = usage.classic_seals.saturating_add(usage.sealed_seals);
-                (usage.id.to_string(), seals)
-            })
-            .filter(|(_, seals)| *seals > 0);
         let report = Report {
             what: what.to_owned(),
             at: self.now_ms(),
             version: ring.version(),
-            seals: seals.collect(),
+            seals: self.sealed_so_far(),
         };
         let silent = ring.settings().refresh_ms.saturating_mul(GONE);
         let silent = silent.max(LEAST_GONE_MS);
         let keys: Vec<String> = ring.keys().iter().map(|key| key.id.to_string()).collect();
         self.change_reports(|reports| reports.note(process, report.clone(), silent, &keys))
             .await
+    }
+
+    /// Values that this process has sealed so far, by key id.
+    #[must_use]
+    pub fn sealed_so_far(&self) -> BTreeMap<String, u64> {
+        let keyring = self.keyring().current();
+        let usage = keyring.usage().map(|usage| {
+            let seals = usage.classic_seals.saturating_add(usage.sealed_seals);
+            (usage.id.to_string(), seals)
+        });
+        usage.filter(|(_, seals)| *seals > 0).collect()
+    }
+
+    /// Adds seals of a process that is not there for long, and so does not report.
+    pub async fn add_seals(&self, seals: &BTreeMap<String, u64>) -> Result<(), RingError> {
+        self.change_reports(|reports| {
+            for (id, count) in seals {
+                let past = reports.past_seals.entry(id.clone()).or_default();
+                *past = past.saturating_add(*count);
+            }
+        })
+        .await
     }
 
     /// Keeps what an audit found, for whoever leads next and for operators.

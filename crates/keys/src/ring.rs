@@ -21,9 +21,9 @@ mod check_value;
 mod times;
 mod wraps;
 
+pub use times::WrongTime;
 #[cfg(feature = "backup")]
 pub(crate) use wraps::Secrets;
-pub use times::WrongTime;
 use wraps::wrap;
 pub use wraps::{Rewrap, try_out};
 
@@ -43,6 +43,8 @@ pub struct Ring {
     document: Document,
     names: Arc<Names>,
     keys: HashMap<KeyId, Arc<Prepared>>,
+    /// Whether wraps of the document that it was opened from were damaged, and taken from one that is known.
+    is_repaired: bool,
 }
 
 /// What is made of the ring's own secret.
@@ -107,6 +109,7 @@ impl Ring {
             document,
             names,
             keys: HashMap::new(),
+            is_repaired: false,
         };
         let fresh = [SecretKey::generate()?];
         let is_adopted = !adopted.is_empty();
@@ -193,11 +196,13 @@ impl Ring {
             document,
             names,
             keys,
+            is_repaired: false,
         };
-        if !ring.is_authentic() {
-            return Err(refused(DocumentError::Mac));
+        if ring.is_authentic() {
+            return Ok(ring);
         }
-        Ok(ring)
+        let repaired = known.and_then(|known| ring.with_wraps_of(known));
+        repaired.ok_or_else(|| refused(DocumentError::Mac))
     }
 
     /// The document, as it is written.

@@ -32,7 +32,7 @@ pub use metrics::{Counter, Gauge, Histogram};
 pub use movement::{Moved, Movement};
 pub use names::TABLE;
 pub use process::{ProcessMetrics, certificate_expires, mode_is};
-pub use ring::{CacheMetrics, RingMetrics, RingState, custodian_called};
+pub use ring::{CacheMetrics, RingMetrics, RingState, custodian_called, custodian_threads_hung};
 #[cfg(feature = "prometheus")]
 pub use snapshot::{Series, Snapshot};
 pub use sweeps::{SweepMetrics, Verdicts, quarantined};

@@ -476,6 +476,24 @@ pub static CUSTODIAN_CALLS: Metric = Metric {
     ..NONE
 };
 
+pub static CUSTODIAN_THREADS_HUNG: Metric = Metric {
+    name: "waxseal_custodian_threads_hung",
+    kind: Kind::Gauge,
+    unit: "threads",
+    help: "Threads in a call of a PKCS#11 module that has not returned in time.",
+    question: "Does a hardware module hang?",
+    ..NONE
+};
+
+pub static KEYRING_CLOCK_OFFSET: Metric = Metric {
+    name: "waxseal_keyring_clock_offset_seconds",
+    kind: Kind::Gauge,
+    unit: "seconds",
+    help: "How far the clock of this process is ahead of that of the server that holds the keyring.",
+    question: "Is a clock wrong, so that this process does not rotate keys?",
+    ..NONE
+};
+
 pub static CUSTODIAN_CALL_DURATION: Metric = Metric {
     name: "waxseal_custodian_call_duration_seconds",
     kind: Kind::Histogram,
@@ -678,6 +696,8 @@ pub static TABLE: &[&Metric] = &[
     &KEYRING_TROUBLE,
     &CUSTODIAN_CALLS,
     &CUSTODIAN_CALL_DURATION,
+    &CUSTODIAN_THREADS_HUNG,
+    &KEYRING_CLOCK_OFFSET,
     &USER_KEY_CACHE_ENTRIES,
     &USER_KEY_CACHE_LOOKUPS,
     &SWEEP_RECORDS,

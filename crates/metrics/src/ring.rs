@@ -7,8 +7,9 @@ use metrics::{Counter, Gauge};
 
 use crate::made::{counter, gauge, histogram};
 use crate::names::{
-    CUSTODIAN_CALL_DURATION, CUSTODIAN_CALLS, KEYRING_KEYS, KEYRING_NEXT_STEP, KEYRING_SEALING_AGE,
-    KEYRING_TROUBLE, KEYRING_VERSION, USER_KEY_CACHE_ENTRIES, USER_KEY_CACHE_LOOKUPS,
+    CUSTODIAN_CALL_DURATION, CUSTODIAN_CALLS, CUSTODIAN_THREADS_HUNG, KEYRING_CLOCK_OFFSET,
+    KEYRING_KEYS, KEYRING_NEXT_STEP, KEYRING_SEALING_AGE, KEYRING_TROUBLE, KEYRING_VERSION,
+    USER_KEY_CACHE_ENTRIES, USER_KEY_CACHE_LOOKUPS,
 };
 
 /// What is known about a keyring at one moment.
@@ -24,6 +25,8 @@ pub struct RingState {
     pub keys: Vec<(&'static str, usize)>,
     /// Whether something is wrong with the document.
     pub trouble: bool,
+    /// How many milliseconds the clock is ahead of the server's; `None` where there is none to compare with.
+    pub clock_offset_ms: Option<i64>,
 }
 
 /// Handles for the state of a keyring.
@@ -55,6 +58,9 @@ impl RingMetrics {
         self.next_step
             .set(next.map_or(f64::INFINITY, |next| next.as_secs_f64()));
         self.trouble.set(f64::from(u8::from(state.trouble)));
+        if let Some(offset) = state.clock_offset_ms {
+            gauge(&KEYRING_CLOCK_OFFSET, &[]).set(offset as f64 / 1000.0);
+        }
         for (word, count) in &state.keys {
             let count = u32::try_from(*count).unwrap_or(u32::MAX);
             gauge(&KEYRING_KEYS, &[word]).set(f64::from(count));
@@ -73,6 +79,12 @@ pub fn custodian_called(url: &str, operation: &'static str, outcome: &'static st
     let scheme = known.copied().unwrap_or("other");
     counter(&CUSTODIAN_CALLS, &[scheme, operation, outcome]).increment(1);
     histogram(&CUSTODIAN_CALL_DURATION, &[scheme, operation]).record(took.as_secs_f64());
+}
+
+/// So many threads wait for modules that do not answer.
+pub fn custodian_threads_hung(threads: usize) {
+    let threads = u32::try_from(threads).unwrap_or(u32::MAX);
+    gauge(&CUSTODIAN_THREADS_HUNG, &[]).set(f64::from(threads));
 }
 
 /// Handles for a cache of users' keys.

@@ -210,7 +210,17 @@ impl<'a> Run<'a> {
         })
     }
 
-    async fn go(mut self, task: impl Fn(&Protected) -> Arc<dyn Task>) -> Result<Ended, Failure> {
+    async fn go(self, task: impl Fn(&Protected) -> Arc<dyn Task>) -> Result<Ended, Failure> {
+        let account = self.setup.account_for_seals();
+        let ended = self.go_through(task).await;
+        account.end().await;
+        ended
+    }
+
+    async fn go_through(
+        mut self,
+        task: impl Fn(&Protected) -> Arc<dyn Task>,
+    ) -> Result<Ended, Failure> {
         let mut passed = Vec::new();
         for (index, protected) in self.setup.protected.iter().enumerate() {
             if !self.setup.json {

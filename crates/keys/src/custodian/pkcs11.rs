@@ -2,8 +2,8 @@
 //! (OASIS, versions 2.40 to 3.2): the key is never seen here, only what the module makes of data keys.
 //!
 //! Modules are libraries of vendors, written in C, which may block for as long as they like. Each
-//! custodian therefore has one thread and one session of its own, and whoever asks waits for an answer
-//! for a bounded time.
+//! custodian therefore has one thread and one session of its own, and callers wait for an answer for a
+//! bounded time. A call that does not return holds its thread (`hung`).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -20,6 +20,7 @@ use crate::error::CustodianError;
 use crate::live::lock;
 
 mod failure;
+mod hung;
 mod login_lock;
 mod mechanism;
 mod module;
@@ -28,10 +29,11 @@ mod uri;
 
 pub use uri::Pkcs11Uri;
 
+use hung::Calls;
 use token::Token;
 
 /// How long a module may take for an answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How many questions may wait for the module.
 const WAITING: usize = 64;
@@ -41,6 +43,12 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Something that the thread shall do with its token.
 type Job = Box<dyn FnOnce(&mut Token) + Send>;
 
+/// The PKCS#11 custodians of this process whose module does not answer, and for how long.
+#[must_use]
+pub fn hung_custodians() -> Vec<(String, Duration)> {
+    hung::list()
+}
+
 /// A key in a hardware security module.
 pub struct Pkcs11Custodian {
     url: String,
@@ -48,6 +56,8 @@ pub struct Pkcs11Custodian {
     jobs: Mutex<Option<mpsc::SyncSender<Job>>>,
     /// Tells the thread that nobody waits any more.
     dropped: Arc<AtomicBool>,
+    /// What the thread is doing.
+    calls: Arc<Calls>,
     /// Closed when the thread has ended.
     ended: Mutex<mpsc::Receiver<()>>,
 }
@@ -65,6 +75,7 @@ impl Pkcs11Custodian {
         let (ends, ended) = mpsc::channel();
         let dropped = Arc::new(AtomicBool::new(false));
         let mut token = Token::new(uri, variables.clone(), dropped.clone())?;
+        let calls = Arc::new(Calls::of(token.module_path(), &url));
         let thread = thread::Builder::new().name("pkcs11".to_owned());
         let spawned = thread.spawn(move || {
             for job in waiting {
@@ -80,6 +91,7 @@ impl Pkcs11Custodian {
             url,
             jobs: Mutex::new(Some(jobs)),
             dropped,
+            calls,
             ended: Mutex::new(ended),
         })
     }
@@ -95,11 +107,18 @@ impl Pkcs11Custodian {
         &self,
         work: impl FnOnce(&mut Token) -> Result<T, CustodianError> + Send + 'static,
     ) -> Result<T, CustodianError> {
+        if let Some(reason) = self.calls.reason() {
+            return Err(unavailable(&self.url, &reason));
+        }
         let (answer, answered) = oneshot::channel();
+        let calls = self.calls.clone();
         let job: Job = Box::new(move |token| {
-            // Whoever asked may have given up: a token that was slow does not do old work.
+            // The caller may have given up: a token that was slow does not do old work.
             if !answer.is_closed() {
-                let _ = answer.send(work(token));
+                calls.begin();
+                let done = work(token);
+                calls.end();
+                let _ = answer.send(done);
             }
         });
         let sent = match &*lock(&self.jobs) {
@@ -118,11 +137,13 @@ impl Pkcs11Custodian {
                 return Err(unavailable(&self.url, "its thread has ended"));
             }
         }
-        match tokio::time::timeout(PATIENCE, answered).await {
+        match tokio::time::timeout(CALL_TIMEOUT, answered).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(unavailable(&self.url, "its thread has ended")),
             Err(_) => {
-                let cause = format!("no answer within {} s", PATIENCE.as_secs());
+                // It is told, and noted for those who ask next.
+                let _ = self.calls.reason();
+                let cause = format!("no answer within {} s", CALL_TIMEOUT.as_secs());
                 Err(unavailable(&self.url, &cause))
             }
         }
@@ -134,6 +155,9 @@ impl Drop for Pkcs11Custodian {
         self.dropped.store(true, Ordering::Relaxed);
         drop(lock(&self.jobs).take());
         // A module that hangs is left behind.
+        if self.calls.is_hung() {
+            return;
+        }
         let _ = lock(&self.ended).recv_timeout(FAREWELL);
     }
 }

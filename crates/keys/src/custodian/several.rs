@@ -1,12 +1,15 @@
 //! The custodians of a process, and how a key comes out of what several of them wrapped: any one that
 //! answers is enough, and one that is down is waited for once and not for each key.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use tracing::warn;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::time::timeout;
+use tracing::{error, warn};
 use waxseal_core::SecretKey;
 
 use super::measured::Measured;
@@ -15,6 +18,9 @@ use crate::document::Wrap;
 use crate::error::CustodianError;
 use crate::live::lock;
 use crate::offline::Offline;
+
+/// How long one custodian is waited for before the next is asked as well.
+const HEDGE_DELAY: Duration = Duration::from_secs(2);
 
 /// The custodians that this process was told to use, by their URLs. None is opened because a document
 /// names it.
@@ -113,15 +119,75 @@ impl Unwrapping<'_> {
         unwrapped
     }
 
-    /// Says once that custodians failed where another one helped: the ring hangs on fewer than it should.
-    fn tell_of_others(&self, errors: &[CustodianError]) {
-        let is_here =
-            |error: &&CustodianError| !matches!(error, CustodianError::NotConfigured { .. });
-        let Some(error) = errors.iter().find(is_here) else {
-            return;
-        };
-        if !self.told.swap(true, Ordering::Relaxed) {
-            warn!("{error}; another custodian opens the keyring");
+    /// Asks one custodian after the other until one unwraps the key. One that is slow is not waited for alone: the
+    /// next is asked meanwhile. Beside the key: what went wrong with others, in their order.
+    async fn ask_each(
+        &self,
+        wraps: &[Wrap],
+        context: &Context<'_>,
+    ) -> (Option<SecretKey>, Vec<CustodianError>) {
+        let mut errors: BTreeMap<usize, CustodianError> = BTreeMap::new();
+        let mut not_asked = wraps.iter().enumerate();
+        let mut asked = FuturesUnordered::new();
+        let mut key = None;
+        let mut waits_for: BTreeSet<usize> = BTreeSet::new();
+        while key.is_none() {
+            let answer = match (asked.is_empty(), not_asked.len()) {
+                (true, 0) => break,
+                (true, _) => None,
+                (false, 0) => asked.next().await,
+                (false, _) => timeout(HEDGE_DELAY, asked.next()).await.ok().flatten(),
+            };
+            match answer {
+                None => {
+                    let next = not_asked.next();
+                    waits_for.extend(next.iter().map(|(index, _)| *index));
+                    asked.extend(next.map(|(index, wrap)| async move {
+                        (index, self.ask(wrap, context).await)
+                    }));
+                }
+                Some((index, Ok(unwrapped))) => {
+                    waits_for.remove(&index);
+                    key = Some(unwrapped);
+                }
+                Some((index, Err(error))) => {
+                    waits_for.remove(&index);
+                    errors.insert(index, error);
+                }
+            }
+        }
+        // Those that others were faster than: the next key does not wait for them.
+        for index in waits_for {
+            if let Some(wrap) = wraps.get(index) {
+                let error = CustodianError::Unavailable {
+                    custodian: harmless(&wrap.custodian),
+                    cause: format!("no answer within {} s", HEDGE_DELAY.as_secs()),
+                };
+                let mut down = lock(&self.down);
+                down.entry(wrap.custodian.clone())
+                    .or_insert_with(|| error.clone());
+                errors.insert(index, error);
+            }
+        }
+        (key, errors.into_values().collect())
+    }
+
+    /// Says once that custodians failed where another one helped: the ring depends on fewer than it should.
+    fn tell_of_others(&self, errors: &[CustodianError], context: &Context<'_>) {
+        for error in errors {
+            match error {
+                CustodianError::NotConfigured { .. } => {}
+                // Damaged, or wrapped by a key that the custodian holds no more: told for each key.
+                CustodianError::Refused { custodian } => error!(
+                    "the custodian {custodian} no longer unwraps key {} of the keyring, and another one does: \
+                     waxseal keyring rewrap wraps it again by all of them",
+                    harmless(context.key)
+                ),
+                error if !self.told.swap(true, Ordering::Relaxed) => {
+                    warn!("{error}; another custodian opens the keyring");
+                }
+                _ => {}
+            }
         }
     }
 }
@@ -136,18 +202,13 @@ impl Source for Unwrapping<'_> {
         context: &Context<'_>,
     ) -> Result<SecretKey, CustodianError> {
         let offline = self.custodians.offline();
-        let mut errors = Vec::new();
-        for wrap in wraps {
-            match self.ask(wrap, context).await {
-                Ok(key) => {
-                    if let Some(offline) = offline {
-                        offline.remember(&key, context);
-                    }
-                    self.tell_of_others(&errors);
-                    return Ok(key);
-                }
-                Err(error) => errors.push(error),
+        let (key, mut errors) = self.ask_each(wraps, context).await;
+        if let Some(key) = key {
+            if let Some(offline) = offline {
+                offline.remember(&key, context);
             }
+            self.tell_of_others(&errors, context);
+            return Ok(key);
         }
         let away = |error: &CustodianError| {
             matches!(

@@ -67,6 +67,13 @@ impl Inner {
         let now = self.document_ms();
         match ring.may_follow(&known.ring, &place.location()) {
             Ok(()) => match ring.with_what_it_lacks(&known.ring, now) {
+                None if ring.is_repaired() => {
+                    let damaged = RingError::Damaged {
+                        location: place.location(),
+                    };
+                    self.put_back(asked, damaged, Some(&bytes), Some(ring))
+                        .await
+                }
                 None => {
                     self.take_over(asked, ring, bytes).await?;
                     Ok(Seen::InOrder)
@@ -190,7 +197,7 @@ impl Inner {
         whole: Option<Ring>,
     ) -> Result<Seen, RingError> {
         let known = self.known();
-        let is_current = matches!(why, RingError::Lost { .. });
+        let is_current = matches!(why, RingError::Lost { .. } | RingError::Damaged { .. });
         if !is_current && known.ring.settings().is_lapsed(self.silent_ms()) {
             // Others may know a newer one, and what is sealed under this one may be lost.
             return Err(RingError::Outdated {

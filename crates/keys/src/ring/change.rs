@@ -225,6 +225,7 @@ impl Ring {
     /// The same ring, one version on. Its authentication code is still to be made.
     pub(super) fn next(&self) -> Self {
         let mut next = self.clone();
+        next.is_repaired = false;
         next.document.version = self.document.version.saturating_add(1);
         next
     }

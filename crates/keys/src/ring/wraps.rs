@@ -68,6 +68,44 @@ impl Ring {
         std::iter::once(names).chain(keys).collect()
     }
 
+    /// The same document with the wraps that a known one has for the same keys, if its authentication code is right
+    /// then: wraps were damaged where it lay, and nothing else.
+    pub(super) fn with_wraps_of(&self, known: &Self) -> Option<Self> {
+        let mut repaired = self.clone();
+        repaired.document.names.clone_from(&known.document.names);
+        for entry in &mut repaired.document.keys {
+            let here = known.entry(entry.id).filter(|_| !entry.wraps.is_empty());
+            if let Some(here) = here.filter(|here| !here.wraps.is_empty()) {
+                entry.wraps.clone_from(&here.wraps);
+            }
+        }
+        repaired.is_repaired = true;
+        repaired.is_authentic().then_some(repaired)
+    }
+
+    /// Whether wraps of its document were damaged, and come from one that was known.
+    pub(crate) fn is_repaired(&self) -> bool {
+        self.is_repaired
+    }
+
+    /// Keys that a custodian of this process wrapped and does not unwrap any more, with its URL.
+    pub(crate) async fn refused_wraps(&self, custodians: &Custodians) -> Vec<(String, String)> {
+        let custodians = custodians.clone().without_offline();
+        let source = custodians.unwrapping();
+        let mut refused = Vec::new();
+        for (key, wraps) in self.wrapped() {
+            let context = self.context(&key);
+            for wrap in wraps {
+                let alone = std::slice::from_ref(wrap);
+                let answer = source.unwrap(alone, &context).await;
+                if matches!(answer, Err(CustodianError::Refused { .. })) {
+                    refused.push((key.clone(), wrap.custodian.clone()));
+                }
+            }
+        }
+        refused
+    }
+
     /// The context of one of them.
     pub(crate) fn context<'a>(&'a self, key: &'a str) -> Context<'a> {
         self.document.context(key)
@@ -213,7 +251,13 @@ impl Ring {
         let secret = source.unwrap(plan.wraps, &context).await?;
         for kept in plan.kept {
             next.push(match plan.anew {
-                true => anew(kept, &secret, custodians, &context).await?,
+                true => match anew(kept, &secret, custodians, &context).await {
+                    // It does not unwrap what it wrapped once, and another one did: wrapped from the key itself.
+                    Err(CustodianError::Refused { .. }) => {
+                        wrap(configured(custodians, &kept.custodian)?, &secret, &context).await?
+                    }
+                    wrapped => wrapped?,
+                },
                 false => kept.clone(),
             });
         }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use waxseal_keys::rotation::Block;
-use waxseal_keys::{Custodian, CustodianError, KeyState, LiveRing};
+use waxseal_keys::{Custodian, CustodianError, KeyState, LiveRing, hung_custodians};
 use waxseal_stores::{RecordStore, StoreUrl};
 
 use super::Findings;
@@ -91,6 +91,15 @@ async fn check_ring(live: &LiveRing, findings: &mut Findings) {
             }
         }
     }
+    for (url, since) in hung_custodians() {
+        let found = format!(
+            "the module of {} has not answered for {} s: its thread is left behind",
+            harmless(&url),
+            since.as_secs()
+        );
+        let advice = "what runs goes on without it; look at the device, and restart this process once it is well";
+        findings.problem("custodian", found, advice);
+    }
     check_clock(live, findings);
     check_processes(live, findings).await;
     check_retirement(live, findings).await;
@@ -151,7 +160,8 @@ fn check_clock(live: &LiveRing, findings: &mut Findings) {
             None => format!("{} {at}", wrong.what),
         };
         let found = format!("{about}, {ahead} from now: a clock was wrong, and rotation waits");
-        let advice = "waxseal keyring repair-times sets it right; find out which machine's clock is wrong";
+        let advice =
+            "waxseal keyring repair-times sets it right; find out which machine's clock is wrong";
         findings.problem("rotation", found, advice);
     }
 }
@@ -207,6 +217,14 @@ async fn check_custodians(
             }
             Err(error) => findings.failure("custodian", &Failure::from(error)),
         }
+    }
+    for (key, url) in live.refused_wraps().await {
+        findings.problem(
+            "custodian",
+            format!("{} no longer unwraps key {key} of the keyring", harmless(&url)),
+            "as long as another custodian does, waxseal keyring rewrap, without anything else, wraps it again by all \
+             of them; then make a backup",
+        );
     }
     for (key, lacking) in live.ring().unevenly_wrapped() {
         let lacking: Vec<_> = lacking.iter().map(|url| harmless(url)).collect();

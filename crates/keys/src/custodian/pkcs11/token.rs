@@ -2,7 +2,7 @@
 //! or restarted. A PIN is given once: a token that does not take it is not asked again.
 
 use std::ffi::c_ulong;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -114,6 +114,10 @@ impl Token {
             connected: None,
             dropped,
         })
+    }
+
+    pub(super) fn module_path(&self) -> &Path {
+        self.module.path()
     }
 
     pub(super) fn wrap(

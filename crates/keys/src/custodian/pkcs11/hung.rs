@@ -1,0 +1,132 @@
+//! Calls of modules that do not return. Nothing can end a call in a library of a vendor, so its thread is left behind
+//! and counted, and nobody else is made to wait: as long as it lasts the token is not asked, and a module that holds
+//! several threads is not asked at all.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use tracing::{error, info};
+
+use super::CALL_TIMEOUT;
+use crate::live::lock;
+
+/// Threads that one module may hold.
+const MAX_HUNG_THREADS: usize = 4;
+/// What a timer may be early by.
+const TOLERANCE: Duration = Duration::from_millis(500);
+
+/// A thread in a call that has not returned in time.
+struct Hung {
+    module: PathBuf,
+    url: String,
+    since: Instant,
+}
+
+fn all() -> &'static Mutex<Vec<Hung>> {
+    static HUNG: OnceLock<Mutex<Vec<Hung>>> = OnceLock::new();
+    HUNG.get_or_init(Mutex::default)
+}
+
+/// The custodians whose module does not answer, and for how long.
+pub(super) fn list() -> Vec<(String, Duration)> {
+    let hung = lock(all());
+    hung.iter()
+        .map(|it| (it.url.clone(), it.since.elapsed()))
+        .collect()
+}
+
+/// Why this custodian is not asked, if its module does not answer.
+fn reason(module: &Path, url: &str) -> Option<String> {
+    let hung = lock(all());
+    if let Some(hung) = hung.iter().find(|it| it.module == module && it.url == url) {
+        let seconds = hung.since.elapsed().as_secs();
+        return Some(format!(
+            "a call has not returned for {seconds} s, and no other is made before it does"
+        ));
+    }
+    let held = hung.iter().filter(|it| it.module == module).count();
+    (held >= MAX_HUNG_THREADS).then(|| {
+        format!("{held} calls of its module have not returned, and no other is made before they do")
+    })
+}
+
+/// What the thread of one custodian is doing.
+pub(super) struct Calls {
+    module: PathBuf,
+    url: String,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Since when it is in a call.
+    running: Option<Instant>,
+    is_hung: bool,
+}
+
+impl Calls {
+    pub(super) fn of(module: &Path, url: &str) -> Self {
+        Self {
+            module: module.to_owned(),
+            url: url.to_owned(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// A call begins, in the thread.
+    pub(super) fn begin(&self) {
+        lock(&self.state).running = Some(Instant::now());
+    }
+
+    /// It came back.
+    pub(super) fn end(&self) {
+        let mut state = lock(&self.state);
+        let took = state.running.take().map(|since| since.elapsed());
+        if std::mem::take(&mut state.is_hung) {
+            let mut hung = lock(all());
+            if let Some(place) = hung
+                .iter()
+                .position(|it| it.module == self.module && it.url == self.url)
+            {
+                hung.remove(place);
+            }
+            waxseal_metrics::custodian_threads_hung(hung.len());
+            let seconds = took.unwrap_or_default().as_secs();
+            info!(
+                "the module of {} answers again, after {seconds} s",
+                self.url
+            );
+        }
+    }
+
+    pub(super) fn is_hung(&self) -> bool {
+        lock(&self.state).is_hung
+    }
+
+    /// Why no call is made at present. A call that has lasted for too long is noted here, and whenever somebody has
+    /// waited for one in vain.
+    pub(super) fn reason(&self) -> Option<String> {
+        let mut state = lock(&self.state);
+        let lasts = state.running.map(|since| since.elapsed());
+        let is_late = lasts.is_some_and(|lasts| lasts + TOLERANCE >= CALL_TIMEOUT);
+        if is_late && !state.is_hung {
+            state.is_hung = true;
+            let mut hung = lock(all());
+            hung.push(Hung {
+                module: self.module.clone(),
+                url: self.url.clone(),
+                since: state.running.unwrap_or_else(Instant::now),
+            });
+            waxseal_metrics::custodian_threads_hung(hung.len());
+            error!(
+                "the module of {} has not answered for {} s: its thread is left behind, and further calls fail at \
+                 once until it answers",
+                self.url,
+                lasts.unwrap_or_default().as_secs()
+            );
+        }
+        drop(state);
+        reason(&self.module, &self.url)
+    }
+}
