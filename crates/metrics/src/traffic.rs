@@ -65,7 +65,8 @@ pub enum UpstreamError {
     Entrance,
     /// The server sent what no request explains.
     Unexplained,
-    /// A reply was late, and the server answered on another connection.
+    /// Its path was dead: a reply was late while the server answered on another connection, or what was sent was not
+    /// acknowledged.
     Stalled,
 }
 

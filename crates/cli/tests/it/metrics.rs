@@ -168,6 +168,8 @@ const OF_THE_LOAD: [(&str, Selected, f64); 27] = [
     ("upstream_connections", &[], 2.0),
     ("upstream_connections_opened_total", &[], 2.0),
     ("upstream_errors_total", &[], 0.0),
+    ("upstream_connections_suspect", &[], 0.0),
+    ("upstream_switches_total", &[], 0.0),
     ("server_errors_total", &[], 0.0),
     ("client_tls_failures_total", &[], 0.0),
     ("replies_too_large_total", &[], 0.0),

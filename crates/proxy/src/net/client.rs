@@ -309,7 +309,7 @@ impl Client {
                     return false;
                 }
                 match self.survives(why) {
-                    true => self.switch(),
+                    true => self.leave_ended_lane(),
                     false => self.lose(why.description(), false),
                 }
                 true
@@ -338,7 +338,7 @@ impl Client {
         }
         let limits = self.worker.settings.limits;
         let Ok(wrote) = socket::write(&mut own.socket, &mut own.outgoing, cx) else {
-            self.worker.settings.failed(UpstreamError::Closed);
+            self.count_end();
             self.bereft = true;
             return true;
         };
@@ -353,7 +353,8 @@ impl Client {
         let came = match socket::read(&mut own.socket, &mut scratch, cx) {
             Poll::Pending => return wrote,
             Poll::Ready(0) => {
-                worker.settings.failed(UpstreamError::Closed);
+                drop(scratch);
+                self.count_end();
                 self.bereft = true;
                 return true;
             }

@@ -15,6 +15,8 @@ mod probe;
 
 /// Between the beginnings of two probes.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a probe may take.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between the first switch of connections and the second, and between later ones at most.
 const MIN_SWITCH_DELAY: Duration = Duration::from_secs(1);
 const MAX_SWITCH_DELAY: Duration = Duration::from_secs(30);
@@ -103,11 +105,7 @@ impl Health {
     }
 
     /// What a probe that began after `since` came to; begins one where that is due. A process has one at a time.
-    pub(crate) fn probe(
-        upstream: &Arc<Upstream>,
-        since: Instant,
-        limit: Duration,
-    ) -> Option<Outcome> {
+    pub(crate) fn probe(upstream: &Arc<Upstream>, since: Instant) -> Option<Outcome> {
         let probes = &mut *locked(&upstream.health.probes);
         let known = probes.last.filter(|outcome| outcome.begin >= since);
         if known.is_some_and(|outcome| outcome.verdict == Verdict::Answers) {
@@ -118,7 +116,7 @@ impl Health {
         if !probes.under_way && probes.last_begin.is_none_or(is_due) {
             probes.under_way = true;
             probes.last_begin = Some(now);
-            tokio::spawn(probe::run(UnderWay(upstream.clone()), now, limit));
+            tokio::spawn(probe::run(UnderWay(upstream.clone()), now, PROBE_TIMEOUT));
         }
         known
     }

@@ -337,7 +337,7 @@ impl Traffic {
                 state.waker = Some(cx.waker().clone());
             }
             socket::write(&mut self.socket, &mut state.outgoing, cx)
-                .map_err(|_| LaneEnd::BrokenOff)?;
+                .map_err(|_| LaneEnd::of(&self.socket, LaneEnd::BrokenOff))?;
             state.make_room_known();
         }
         for _ in 0..ROUNDS {
@@ -353,7 +353,7 @@ impl Traffic {
             let mut scratch = worker.scratch.borrow_mut();
             let came = match socket::read(&mut self.socket, &mut scratch, cx) {
                 Poll::Pending => return Ok(()),
-                Poll::Ready(0) => return Err(LaneEnd::Closed),
+                Poll::Ready(0) => return Err(LaneEnd::of(&self.socket, LaneEnd::Closed)),
                 Poll::Ready(len) => scratch.get(..len).unwrap_or_default(),
             };
             self.received = true;

@@ -64,6 +64,8 @@ pub(crate) struct Socket {
     pub(crate) epoch: u64,
     counted: Option<Arc<SideMetrics>>,
     acknowledgement: Option<Acknowledgement>,
+    /// It ended because the peer's system did not acknowledge what was sent.
+    timed_out: bool,
 }
 
 /// How long bytes that were sent may stay unacknowledged. That is limited only while so few bytes are without
@@ -85,6 +87,7 @@ impl Socket {
             epoch: 0,
             counted,
             acknowledgement: None,
+            timed_out: false,
         }
     }
 
@@ -105,6 +108,16 @@ impl Socket {
         acknowledgement.apply(&*self.stream, true);
         self.acknowledgement = Some(acknowledgement);
         self
+    }
+
+    /// Whether it ended because the peer's system was silent, and not because the peer or something in between
+    /// ended it.
+    pub(crate) fn is_timed_out(&self) -> bool {
+        self.timed_out
+    }
+
+    fn note(&mut self, error: &io::Error) {
+        self.timed_out |= error.kind() == io::ErrorKind::TimedOut;
     }
 
     /// Everything that was sent has its answer.
@@ -183,7 +196,10 @@ pub(crate) fn read(socket: &mut Socket, buffer: &mut [u8], cx: &mut Context<'_>)
             }
             Poll::Ready(came)
         }
-        Poll::Ready(Err(_)) => Poll::Ready(0),
+        Poll::Ready(Err(error)) => {
+            socket.note(&error);
+            Poll::Ready(0)
+        }
         Poll::Pending => Poll::Pending,
     }
 }
@@ -201,7 +217,11 @@ pub(crate) fn write(
     let mut wrote = false;
     while !outgoing.is_empty() {
         match Pin::new(&mut *socket.stream).poll_write(cx, outgoing.bytes()) {
-            Poll::Ready(Ok(0) | Err(_)) => return Err(Closed),
+            Poll::Ready(Ok(0)) => return Err(Closed),
+            Poll::Ready(Err(error)) => {
+                socket.note(&error);
+                return Err(Closed);
+            }
             Poll::Ready(Ok(len)) => {
                 socket.count_sent(len);
                 outgoing.advance(len);

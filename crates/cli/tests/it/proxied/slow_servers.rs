@@ -12,7 +12,7 @@ use super::{Pair, UPSTREAMS};
 
 const FLAGS: [&str; 4] = ["--workers", "1", "--max-stall", "1"];
 /// Longer than a reply may be late, and than the connection may be silent after that.
-const STALL: Duration = Duration::from_secs(4);
+const STALL: Duration = Duration::from_secs(3);
 /// Ended by the clock of the server: 4 seconds.
 const SLOW_SCRIPT: &str =
     "local function now() local t = redis.call('TIME') return t[1] * 1000 + t[2] / 1000 end

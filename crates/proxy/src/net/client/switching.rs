@@ -1,8 +1,11 @@
 //! A client whose connection to the server was opened before the last switch goes to a newer one, as soon as no
 //! reply is due. Which connections those are is `net::health`'s to say.
 
+use waxseal_metrics::UpstreamError;
+
 use super::Client;
 use super::way::Way;
+use crate::clients::Connection;
 use crate::connection::Next;
 use crate::net::lane::end::LaneEnd;
 use crate::proxy::Sharing;
@@ -44,8 +47,31 @@ impl Client {
     /// Whether the end of its lane does not concern the client: it waits for nothing there, and a direct client would
     /// not have noticed. It goes to another lane.
     pub(super) fn survives(&self, end: LaneEnd) -> bool {
-        matches!(end, LaneEnd::Stalled(_) | LaneEnd::Retired)
+        (end.is_dead_path() || end == LaneEnd::Retired)
             && self.shared.state.borrow().connection.has_all_replies()
+    }
+
+    /// Leaves a lane that has ended. A client that has sent nothing gets another one with its next request: so it also
+    /// survives a server that is away for a while.
+    pub(super) fn leave_ended_lane(&mut self) {
+        let Way::Lane(lane) = &self.way else {
+            return;
+        };
+        if self.next != Next::More || !self.waiting.is_empty() {
+            return self.go_to_lane(lane.identity);
+        }
+        lane.detach(&self.shared);
+        self.shared.moved_to(Connection::None);
+        self.way = Way::None;
+    }
+
+    /// The client's own connection has ended, other than by the client.
+    pub(super) fn count_end(&self) {
+        let is_dead_path = matches!(&self.way, Way::Own(own) if own.socket.is_timed_out());
+        self.worker.settings.failed(match is_dead_path {
+            true => UpstreamError::Stalled,
+            false => UpstreamError::Closed,
+        });
     }
 
     /// Looks whether the server has said, on the client's own connection, that its role is another now.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use waxseal_metrics::UpstreamError;
 
 use crate::login::LoginError;
+use crate::net::socket::Socket;
 use crate::net::upstream::{cause, kind};
 
 /// Why a lane is no more.
@@ -21,6 +22,8 @@ pub(crate) enum LaneEnd {
     BrokenOff,
     /// The server sent what no request explains.
     Unexplained,
+    /// What was sent, or a question of the system's whether the server is there, was not acknowledged.
+    TimedOut,
     /// Nothing came for so long while replies were due, and the server answered on another connection.
     Stalled(Duration),
     /// Its clients have gone to newer connections.
@@ -38,6 +41,7 @@ impl LaneEnd {
             Self::Closed => "the server closed the connection",
             Self::BrokenOff => "the connection breaks off",
             Self::Unexplained => "the server sent what no request explains",
+            Self::TimedOut => "the connection is dead: what was sent was not acknowledged",
             Self::Stalled(_) => "the connection is dead: a reply was late by --max-stall",
             Self::Retired => "its address leads to another server now",
             Self::Unforeseen => "the connection to it ended in a way that was not foreseen",
@@ -52,8 +56,21 @@ impl LaneEnd {
             Self::Refused(_) => UpstreamError::Entrance,
             Self::Closed | Self::BrokenOff | Self::Unforeseen => UpstreamError::Closed,
             Self::Unexplained => UpstreamError::Unexplained,
-            Self::Stalled(_) => UpstreamError::Stalled,
+            Self::TimedOut | Self::Stalled(_) => UpstreamError::Stalled,
         })
+    }
+
+    /// This end of a connection, unless its system has given it up.
+    pub(super) fn of(socket: &Socket, end: Self) -> Self {
+        match socket.is_timed_out() {
+            true => Self::TimedOut,
+            false => end,
+        }
+    }
+
+    /// Whether the path was dead: who waited for nothing on it need not know.
+    pub(crate) fn is_dead_path(self) -> bool {
+        matches!(self, Self::TimedOut | Self::Stalled(_))
     }
 
     /// Whether no lane of the same protocol can ever be opened to this server.

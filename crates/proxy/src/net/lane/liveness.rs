@@ -130,8 +130,7 @@ impl Liveness {
 
     /// What is to be done with a lane that has been silent since then, and when to look again.
     fn judge(&mut self, since: Instant, now: Instant) -> (Action, Instant) {
-        let limit = self.shares.limits.stalled;
-        let late = since + limit;
+        let late = since + self.shares.limits.stalled;
         if now < late {
             // By then it may be idle.
             return (Action::Wait, late.min(now + self.shares.upstream.keepalive));
@@ -144,8 +143,7 @@ impl Liveness {
                 since: now,
             }
         });
-        let limit = limit.min(shares.limits.connect);
-        let answer = Health::probe(&shares.upstream, suspicion.since, limit);
+        let answer = Health::probe(&shares.upstream, suspicion.since);
         let is_dead =
             |outcome: Outcome| outcome.verdict == Verdict::Answers && now >= outcome.end + GRACE;
         if answer.is_some_and(is_dead) {
