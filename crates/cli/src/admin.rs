@@ -1,8 +1,10 @@
 //! The admin address of a process that runs on: opened before anything is counted, gone when it is
 //! dropped.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use tokio::task::JoinHandle;
 use waxseal_page::status::Process;
 use waxseal_proxy::{Admin, ListenError, Readiness, Token, Upstream};
@@ -61,8 +63,11 @@ impl RunningAdmin {
         output::say(&format!("waxseal: admin on {}", admin.address()));
         let admin = admin.page(watch.source(), token);
         let task = tokio::spawn(async move {
-            if let Err(error) = admin.run().await {
-                tracing::error!("the admin address has ended: {error}");
+            // Probes that nobody answers any more have the process started again.
+            match AssertUnwindSafe(admin.run()).catch_unwind().await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!("the admin address has ended: {error}"),
+                Err(_) => tracing::error!("the admin address has ended: a bug of Waxseal's"),
             }
         });
         Self { watch, task }

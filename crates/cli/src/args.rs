@@ -101,7 +101,7 @@ pub(crate) struct Common {
     /// under offline_key of waxseal.toml
     #[arg(long, global = true, help_heading = "Common options")]
     pub(crate) allow_offline: bool,
-    /// What is logged to stderr
+    /// What is logged
     #[arg(
         long,
         global = true,
@@ -121,6 +121,14 @@ pub(crate) struct Common {
     )]
     #[arg(help_heading = "Common options")]
     pub(crate) log_format: LogFormat,
+    /// Append the log to this file instead of stderr; SIGHUP has it opened again
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        help_heading = "Common options"
+    )]
+    pub(crate) log_file: Option<PathBuf>,
     /// Print results as JSON
     #[arg(long, global = true, help_heading = "Common options")]
     pub(crate) json: bool,

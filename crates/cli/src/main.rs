@@ -13,6 +13,7 @@ mod documented;
 mod environment;
 mod error;
 mod hardening;
+mod line_queue;
 mod logging;
 mod metering;
 mod output;
@@ -36,7 +37,7 @@ const BUG: u8 = 70;
 fn main() -> ExitCode {
     panics::install_hook();
     let status = catch_unwind(run).unwrap_or_else(|_| ExitCode::from(BUG));
-    stderr::flush();
+    logging::flush();
     status
 }
 
@@ -47,7 +48,9 @@ fn run() -> ExitCode {
         // Help and version are asked for; anything else is wrong usage.
         Err(error) => return args::typed::report(error),
     };
-    logging::start(&cli.common);
+    if let Err(failure) = logging::start(&cli.common) {
+        return failure.report();
+    }
     hardening::begin(&core_dumps, &cli.command);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -13,7 +13,7 @@ use waxseal_proxy::Readiness;
 
 use crate::environment::Environment;
 use crate::error::Failure;
-use crate::{panics, stderr};
+use crate::{logging, panics};
 
 /// OpenTelemetry's own variables for the address of a collector.
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
@@ -113,7 +113,7 @@ fn count() -> Result<(), Failure> {
     prometheus::install().map_err(|error| Failure::failed(&error))?;
     let metrics = ProcessMetrics::new();
     before_render(move || {
-        let lost = stderr::lost_lines();
+        let lost = logging::lost_lines();
         metrics.lost_lines(lost.queue_full, lost.write_failed);
         metrics.panics(panics::count());
     });

@@ -35,7 +35,7 @@ pub(crate) fn own_bytes(bytes: &[u8]) {
     if UNWRITTEN.get().is_some() {
         return;
     }
-    if is_for_a_person() {
+    if is_for_a_person() && io::stderr().is_terminal() {
         // What was told before stands before it.
         stderr::flush();
     }

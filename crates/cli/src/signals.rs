@@ -12,8 +12,8 @@ use tokio::time::timeout;
 use waxseal_sweep::Stop;
 
 use crate::error::Failure;
+use crate::logging;
 use crate::output;
-use crate::stderr;
 
 /// How long a sweep may take to end what it has begun.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -51,7 +51,7 @@ fn stop_on(mut signals: Signals) -> Stop {
                 output::say(&format!(
                     "waxseal: warning: ended: it did not stop within {seconds} s"
                 ));
-                stderr::flush();
+                logging::flush();
                 exit(128 + SignalKind::terminate().as_raw_value());
             }
         }
@@ -67,17 +67,28 @@ pub(crate) async fn told_to_stop() -> Result<(), Failure> {
     Ok(())
 }
 
+/// From here on a file that may not grow any more fails to be written, and does not end the process: it may be
+/// that of the log.
+pub(crate) fn outlive_file_limits() {
+    let limit = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    // Where the signal cannot be had, nothing else is lost.
+    let _ = signal(limit);
+}
+
 /// SIGHUP, which from here on does not end the process.
 pub(crate) fn hangups() -> Result<Signal, Failure> {
     Ok(signal(SignalKind::hangup())?)
 }
 
-/// SIGHUP does not end the process, which has nothing that it could read again.
+/// SIGHUP does not end the process, which has nothing but its log file to open again.
 pub(crate) fn outlive_hangups() -> Result<(), Failure> {
     let mut hangups = hangups()?;
     tokio::spawn(async move {
         while hangups.recv().await.is_some() {
-            tracing::info!("SIGHUP: there is nothing to read again");
+            match logging::reopen_file() {
+                true => tracing::info!("SIGHUP: the log file was opened again"),
+                false => tracing::info!("SIGHUP: there is nothing to read again"),
+            }
         }
     });
     Ok(())
@@ -97,7 +108,7 @@ fn is_hangup_ignored() -> bool {
 
 fn end_at_once(number: i32) {
     output::say("waxseal: ended at once, at a second signal");
-    stderr::flush();
+    logging::flush();
     exit(128 + number);
 }
 

@@ -7,8 +7,9 @@ use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::net::expiry::not_after;
 use crate::net::listener::Acceptor;
-use crate::net::upstream::{TlsError, Upstream};
+use crate::net::upstream::{TlsError, Upstream, certificates};
 
 /// Which certificate it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +126,24 @@ impl Certificates {
             .flat_map(|(files, _)| files.expiries())
             .collect()
     }
+}
+
+/// When the certificates in a file expire: of a chain the first one counts that does, of authorities the last.
+pub fn certificate_expiry(
+    of: CertificateUse,
+    path: &Path,
+) -> Result<Option<CertificateExpiry>, TlsError> {
+    let all = certificates(&path.to_owned())?;
+    let ends = all.iter().filter_map(not_after);
+    let end = match of {
+        CertificateUse::Listener | CertificateUse::Upstream => ends.min(),
+        CertificateUse::ClientAuthority | CertificateUse::ServerAuthority => ends.max(),
+    };
+    Ok(end.map(|not_after| CertificateExpiry {
+        of,
+        path: path.to_owned(),
+        not_after,
+    }))
 }
 
 fn lock(seen: &Mutex<u64>) -> MutexGuard<'_, u64> {

@@ -25,7 +25,9 @@ mod seal;
 mod subscriptions;
 
 pub use admin::{Admin, CheckRequest, Readiness, Source, Stage, StageSetter, Token, TokenTooShort};
-pub use certificates::{CertificateExpiry, CertificateUse, Certificates, Reload};
+pub use certificates::{
+    CertificateExpiry, CertificateUse, Certificates, Reload, certificate_expiry,
+};
 pub use connection::{
     Answered, BrokenValue, Connection, Entrance, Identity, Next, Report, Route, Taken, Unexplained,
 };

@@ -1,6 +1,7 @@
 //! `doctor`: checks what usually goes wrong, one line each: ok, warning or problem, with what to do
 //! about it. It writes nothing to the store, and goes on after a problem as far as it can.
 
+mod certificates;
 mod format;
 mod guard;
 mod host;
@@ -104,6 +105,7 @@ pub(crate) async fn run(common: &Common) -> Result<Ended, Failure> {
             keyring::check(&setup, keyring::Ask::Custodians, &mut findings).await;
             host::check_configuration(&setup, &mut findings).await;
             format::check(&setup, &mut findings);
+            certificates::check(&setup, &mut findings);
             store::check(&setup, &mut findings).await;
         }
         Err(failure) => findings.failure("configuration", &advise(common, failure).await),
@@ -134,6 +136,7 @@ pub(crate) async fn look_around(setup: &Setup) -> Vec<Seen> {
     keyring::check(setup, keyring::Ask::Nobody, &mut findings).await;
     host::check_configuration(setup, &mut findings).await;
     format::check(setup, &mut findings);
+    certificates::check(setup, &mut findings);
     store::check(setup, &mut findings).await;
     let seen = |finding: Finding| Seen {
         grade: finding.grade.word(),

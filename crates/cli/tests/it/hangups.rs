@@ -1,5 +1,7 @@
 //! SIGHUP: a process that serves goes on, a sweep ends as at any other signal, and under `nohup` it goes on.
 
+use std::fs;
+
 use waxseal_testing::RedisServer;
 
 use crate::program::{Program, wait_until};
@@ -29,6 +31,37 @@ fn a_proxy_and_a_keeper_outlive_a_terminal() {
     keeper.wait_until_it_says("SIGHUP: there is nothing to read again");
     keeper.signal("TERM");
     keeper.end().done();
+}
+
+#[test]
+fn a_log_file_that_was_renamed_is_opened_again() {
+    let server = RedisServer::start();
+    let program = Program::at(&server);
+    let proxy = Proxy::start_as(
+        &program,
+        &server,
+        &[
+            "--protect",
+            "wa:*",
+            "--log-file",
+            "proxy.log",
+            "--log-format",
+            "json",
+        ],
+    );
+    let (log, renamed) = (program.path("proxy.log"), program.path("proxy.log.1"));
+    let text = |path| fs::read_to_string(path).unwrap_or_default();
+    wait_until(|| text(&log).contains("clients are served") || text(&log).contains("memory"));
+    assert!(!proxy.said().contains(" INFO "), "{}", proxy.said());
+    fs::rename(&log, &renamed).unwrap();
+    proxy.signal("HUP");
+    wait_until(|| text(&log).contains("SIGHUP: the log file was opened again"));
+    assert!(text(&log).lines().all(|line| line.starts_with('{')));
+    assert!(!text(&renamed).contains("SIGHUP"));
+    proxy.stop();
+
+    let words = ["proxy", "--protect", "wa:*", "--log-file", "none/proxy.log"];
+    program.run(&words).failed(64, "error: the log file ");
 }
 
 #[test]

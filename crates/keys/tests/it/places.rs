@@ -1,7 +1,7 @@
 //! Places that count, and that answer late; and what is logged meanwhile.
 
 use std::io::Write;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,11 +14,17 @@ pub(crate) struct Watched {
     pub(crate) place: MemoryPlace,
     reads: AtomicUsize,
     late: Mutex<Duration>,
+    panics: AtomicBool,
 }
 
 impl Watched {
     pub(crate) fn reads(&self) -> usize {
         self.reads.load(Ordering::SeqCst)
+    }
+
+    /// Whether reading meets a bug.
+    pub(crate) fn set_panics(&self, panics: bool) {
+        self.panics.store(panics, Ordering::SeqCst);
     }
 
     /// What is read from now on is heard so much later.
@@ -35,6 +41,10 @@ impl Place for Watched {
 
     async fn read(&self, paper: &Paper) -> Result<Option<Vec<u8>>, PlaceError> {
         self.reads.fetch_add(1, Ordering::SeqCst);
+        assert!(
+            !self.panics.load(Ordering::SeqCst),
+            "a bug, planted by a test"
+        );
         let read = self.place.read(paper).await;
         let late = *self.late.lock().unwrap();
         // Even a fast place lets others run meanwhile.

@@ -29,7 +29,12 @@ fn a_bug_that_one_client_meets_ends_that_client_and_no_proxy() {
         for _ in 0..3 {
             let mut client = Client::connect(port).unwrap();
             assert_eq!(client.cmd(&["GET", "wa:2"]).to_text(), "b", "{sharing:?}");
-            assert!(client.try_cmd(&["GET", "wa:1"]).is_err(), "{sharing:?}");
+            // On a lane it is told that its connection to the store has ended.
+            let reply = client.try_cmd(&["GET", "wa:1"]);
+            assert!(
+                reply.is_err() || reply.is_ok_and(|it| it.error().is_some()),
+                "{sharing:?}"
+            );
         }
         let mut next = Client::connect(port).unwrap();
         assert_eq!(next.cmd(&["GET", "wa:2"]).to_text(), "b", "{sharing:?}");

@@ -7,7 +7,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use redis::aio::{MultiplexedConnection, SendError};
-use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, PushInfo, PushKind, RedisResult, Value};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, PushInfo, PushKind, RedisResult, Value,
+};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -167,7 +169,23 @@ impl Wire {
         self.open().await
     }
 
+    /// Opens a connection, with certificates as their files are now. Where those cannot be used, half
+    /// written for example, it is opened with those of the start.
     async fn open(&self) -> RedisResult<Live> {
+        let secured = self.secured.as_deref();
+        let renewed = secured.and_then(|url| client(url, self.options).ok());
+        let Some(renewed) = renewed else {
+            return self.open_by(&self.client).await;
+        };
+        match self.open_by(&renewed).await {
+            Err(error) if error.kind() == ErrorKind::InvalidClientConfig => {
+                self.open_by(&self.client).await
+            }
+            opened => opened,
+        }
+    }
+
+    async fn open_by(&self, client: &Client) -> RedisResult<Live> {
         let lost = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&lost);
         let config = AsyncConnectionConfig::new()
@@ -179,18 +197,9 @@ impl Wire {
                 }
                 Ok::<(), SendError>(())
             });
-        let client = self.current_client();
         let opening = client.get_multiplexed_async_connection_with_config(&config);
         let connection = opening.await?;
         Ok(Live { connection, lost })
-    }
-
-    /// The client with the certificates as their files are now; with the first ones where those cannot be
-    /// used.
-    fn current_client(&self) -> Client {
-        let secured = self.secured.as_deref();
-        let renewed = secured.and_then(|url| client(url, self.options).ok());
-        renewed.unwrap_or_else(|| self.client.clone())
     }
 }
 

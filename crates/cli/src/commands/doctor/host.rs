@@ -81,6 +81,11 @@ pub(super) async fn check_configuration(setup: &Setup, findings: &mut Findings) 
     check_sources(setup, findings);
     check_keys(setup, findings).await;
     match setup.mode {
+        Mode::Off if !setup.is_mode_chosen => findings.warn(
+            "mode",
+            "off: neither it nor a key is set, and a proxy does not start",
+            "see key; or set ENABLE_REDIS_ENCRYPTION=false to store values in plaintext",
+        ),
         Mode::Off => findings.warn(
             "mode",
             "off: new values are written plain",

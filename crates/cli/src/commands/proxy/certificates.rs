@@ -10,6 +10,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 use waxseal_proxy::{CertificateExpiry, Certificates, Reload};
 
+use crate::logging;
 use crate::panics::spawn_restarting;
 use crate::setup::now_ms;
 use crate::signals;
@@ -42,10 +43,13 @@ async fn keep(certificates: Arc<Certificates>, is_counted: bool) {
             _ = tick.tick() => false,
             _ = hangups.recv() => true,
         };
+        if is_asked && logging::reopen_file() {
+            tracing::info!("SIGHUP: the log file was opened again");
+        }
         if certificates.is_empty() {
             if is_asked {
                 tracing::info!(
-                    "SIGHUP: no certificates are configured, there is nothing to read again"
+                    "SIGHUP: no certificates are configured, there are none to read again"
                 );
             }
             continue;

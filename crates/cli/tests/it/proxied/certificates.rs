@@ -78,7 +78,7 @@ fn renewed_certificates_are_used_after_a_signal_and_bad_ones_never() {
 }
 
 #[test]
-fn a_certificate_that_has_expired_is_told_in_the_log_and_on_the_page() {
+fn a_certificate_that_has_expired_is_told_in_the_log_on_the_page_and_by_doctor() {
     let redis = RedisServer::start();
     let folder = TempDir::new().unwrap();
     let made = Certificates::create_in(folder.path());
@@ -102,4 +102,14 @@ fn a_certificate_that_has_expired_is_told_in_the_log_and_on_the_page() {
     wait_until(|| Page::of(proxy.admin_port()).warns("WaxsealCertificateExpires"));
     assert_eq!(Page::of(proxy.admin_port()).level(), "critical");
     proxy.stop();
+
+    let url = format!("rediss://127.0.0.1:1?ca={}", cert.display());
+    let output = Program::at(&redis).run(&["doctor", "--store", &url]);
+    let text = output.with_status(1).text();
+    let found = text.lines().find(|line| line.contains(" certificates "));
+    let found = found.unwrap_or_else(|| panic!("{text}"));
+    assert!(
+        found.starts_with("problem ") && found.contains(" has expired"),
+        "{text}"
+    );
 }

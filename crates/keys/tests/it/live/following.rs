@@ -118,6 +118,18 @@ async fn the_document_is_looked_at_every_interval_until_nobody_has_the_ring() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_bug_that_one_look_meets_does_not_end_the_following() {
+    let (place, live, _) = live().await;
+    place.set_panics(true);
+    tokio::time::sleep(Duration::from_secs(121)).await;
+    place.set_panics(false);
+    let before = place.reads();
+    tokio::time::sleep(Duration::from_secs(121)).await;
+    assert!(place.reads() > before);
+    live.refresh().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_ring_out_of_reach_seals_until_its_key_may_be_gone() {
     let (place, live, clock) = live().await;
     let settings = Settings::default();

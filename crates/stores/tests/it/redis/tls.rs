@@ -1,9 +1,12 @@
 //! TLS that does not come about: whose certificate is not accepted, and what the operator reads.
 
-use waxseal_stores::{ConnectionFault, StoreError};
+use std::fs;
+use std::path::PathBuf;
+
+use waxseal_stores::{ConnectionFault, RecordStore, StoreError};
 use waxseal_testing::{Certificates, RedisServer};
 
-use super::refusal;
+use super::{at_last, refusal, short_limits, try_connect};
 
 /// What the operator reads, in lower case. Nothing but an unreachable store will do.
 async fn cause(url: &str) -> String {
@@ -85,4 +88,34 @@ async fn tls_and_plain_text_do_not_understand_each_other() {
 async fn names_a_certificate_file_that_is_not_there() {
     let cause = cause("rediss://127.0.0.1:1?ca=/nowhere/ca.pem").await;
     assert!(cause.contains("/nowhere/ca.pem"), "{cause}");
+}
+
+#[tokio::test]
+async fn certificates_that_were_renewed_are_used_for_the_next_connection() {
+    let server = RedisServer::builder().tls_with_client_certificate().start();
+    let folder = tempfile::tempdir().unwrap();
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
+    let others = Certificates::create_in(folder.path());
+    let url = format!(
+        "{}?ca={}&cert={}&key={}",
+        server.tls_url(),
+        server.ca_path().display(),
+        cert.display(),
+        key.display()
+    );
+    let renew = |certificate: PathBuf, its_key: PathBuf| {
+        fs::copy(certificate, &cert).unwrap();
+        fs::copy(its_key, &key).unwrap();
+        server.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
+    };
+    renew(server.client_certificate_path(), server.client_key_path());
+    let store = try_connect(&url, short_limits()).await.unwrap();
+    renew(others.client_certificate(), others.client_key());
+    while store.status().await.is_ok() {}
+    renew(server.client_certificate_path(), server.client_key_path());
+    assert!(store.status().await.is_ok());
+    // Files that cannot be read: those of the start are used.
+    fs::write(&cert, "nothing of the kind").unwrap();
+    server.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
+    at_last(|| store.status()).await;
 }

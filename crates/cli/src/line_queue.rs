@@ -1,9 +1,9 @@
-//! A bounded queue of lines, and the loop of the thread that writes them: what to do when the queue is
-//! full, a write fails or a reader stalls. Knows no stream by name.
+//! A bounded queue of lines, and the thread that writes them. Whoever queues a line never waits: lines that find
+//! the queue full, or that cannot be written, are lost and counted. Knows no stream by name.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,11 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 /// Between two attempts to tell of lost lines where nothing else is to be written.
 const NOTICE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long the end of the process waits for a stream that takes nothing.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long it waits for one that takes lines slowly.
+const MAX_FLUSH: Duration = Duration::from_secs(5);
+
 /// Lines that were never written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LostLines {
@@ -26,14 +31,22 @@ pub(crate) struct LostLines {
 }
 
 impl LostLines {
+    /// Both together with those of another queue.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            queue_full: self.queue_full.saturating_add(other.queue_full),
+            write_failed: self.write_failed.saturating_add(other.write_failed),
+        }
+    }
+
     fn total(self) -> u64 {
         self.queue_full.saturating_add(self.write_failed)
     }
 }
 
-/// Lines on their way to a stream.
+/// Lines on their way to a stream. Nothing panics under the lock: a panic is logged, which takes it.
 #[derive(Default)]
-pub(super) struct LineQueue {
+pub(crate) struct LineQueue {
     state: Mutex<State>,
     /// A line was queued.
     queued: Condvar,
@@ -46,7 +59,7 @@ struct State {
     lines: VecDeque<Vec<u8>>,
     bytes: usize,
     is_writing: bool,
-    /// Lines that the thread is done with, written or not.
+    /// Lines that the thread is done with, written or not; may begin at 0 again.
     finished: u64,
     lost: LostLines,
     /// How many of them were told of.
@@ -56,35 +69,51 @@ struct State {
 }
 
 impl LineQueue {
+    /// A queue whose lines a thread of this name writes. `notice` makes the line that tells how many were lost.
+    pub(crate) fn start(
+        name: &str,
+        stream: impl Write + Send + 'static,
+        notice: impl Fn(u64) -> Vec<u8> + Send + 'static,
+    ) -> Arc<Self> {
+        let queue = Arc::new(Self::default());
+        let written = queue.clone();
+        let thread = thread::Builder::new().name(name.to_owned());
+        let started = thread.spawn(move || written.write_to(stream, notice));
+        if started.is_err() {
+            queue.lock().is_closed = true;
+        }
+        queue
+    }
+
     /// Queues a line, or counts it as lost. Gives it back where no thread writes.
-    pub(super) fn push(&self, line: Vec<u8>) -> Result<(), Vec<u8>> {
+    pub(crate) fn push(&self, line: Vec<u8>) -> Result<(), Vec<u8>> {
         let mut state = self.lock();
         if state.is_closed {
             return Err(line);
         }
         if state.lines.len() >= MAX_LINES || state.bytes.saturating_add(line.len()) > MAX_BYTES {
-            state.lost.queue_full += 1;
+            state.lost.queue_full = state.lost.queue_full.saturating_add(1);
             return Ok(());
         }
-        state.bytes += line.len();
+        state.bytes = state.bytes.saturating_add(line.len());
         state.lines.push_back(line);
         drop(state);
         self.queued.notify_one();
         Ok(())
     }
 
-    /// No thread writes the lines.
-    pub(super) fn close(&self) {
-        self.lock().is_closed = true;
-    }
-
-    pub(super) fn lost(&self) -> LostLines {
+    /// How many lines were lost so far.
+    pub(crate) fn lost(&self) -> LostLines {
         self.lock().lost
     }
 
-    /// Waits until everything queued is written: at most `stall` for a stream that takes nothing, and `all`
-    /// in all.
-    pub(super) fn flush(&self, stall: Duration, all: Duration) {
+    /// Waits until everything queued is written; no longer than a moment where nothing is taken.
+    pub(crate) fn flush(&self) {
+        self.flush_within(FLUSH_TIMEOUT, MAX_FLUSH);
+    }
+
+    /// The same: at most `stall` for a stream that takes nothing, and `all` in all.
+    fn flush_within(&self, stall: Duration, all: Duration) {
         let end = Instant::now() + all;
         let mut state = self.lock();
         let mut finished = state.finished;
@@ -103,8 +132,8 @@ impl LineQueue {
         }
     }
 
-    /// Writes lines for as long as the process lives. `notice` makes the line that tells how many were lost.
-    pub(super) fn write_to(&self, stream: impl Write, notice: impl Fn(u64) -> Vec<u8>) {
+    /// Writes lines for as long as the process lives.
+    fn write_to(&self, stream: impl Write, notice: impl Fn(u64) -> Vec<u8>) {
         let mut output = Output {
             stream,
             is_in_line: false,
@@ -119,10 +148,10 @@ impl LineQueue {
             let written = output.write(&line);
             let mut state = self.lock();
             if written.is_err() {
-                state.lost.write_failed += 1;
+                state.lost.write_failed = state.lost.write_failed.saturating_add(1);
             }
             state.is_writing = false;
-            state.finished += 1;
+            state.finished = state.finished.wrapping_add(1);
             drop(state);
             self.drained.notify_all();
         }
@@ -133,7 +162,7 @@ impl LineQueue {
         let mut state = self.lock();
         loop {
             if let Some(line) = state.lines.pop_front() {
-                state.bytes -= line.len();
+                state.bytes = state.bytes.saturating_sub(line.len());
                 state.is_writing = true;
                 return Some(line);
             }
@@ -157,7 +186,7 @@ impl LineQueue {
             let state = self.lock();
             (state.lost.total(), state.told)
         };
-        if total > told && output.write(&notice(total - told)).is_ok() {
+        if total > told && output.write(&notice(total.saturating_sub(told))).is_ok() {
             self.lock().told = total;
         }
     }
@@ -195,7 +224,7 @@ impl<W: Write> Output<W> {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // Another process made the pipe so, for itself and for us.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    thread::sleep(RETRY_INTERVAL)
+                    thread::sleep(RETRY_INTERVAL);
                 }
                 Err(error) => return Err(error),
             }
@@ -206,8 +235,6 @@ impl<W: Write> Output<W> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     const LONG: Duration = Duration::from_secs(60);
@@ -256,12 +283,9 @@ mod tests {
     }
 
     fn started(stream: &Stream) -> Arc<LineQueue> {
-        let queue = Arc::new(LineQueue::default());
-        let (written, stream) = (queue.clone(), stream.clone());
-        thread::spawn(move || {
-            written.write_to(stream, |lost| format!("lost {lost}\n").into_bytes());
-        });
-        queue
+        LineQueue::start("lines of a test", stream.clone(), |lost| {
+            format!("lost {lost}\n").into_bytes()
+        })
     }
 
     fn push(queue: &LineQueue, line: &str) {
@@ -273,16 +297,16 @@ mod tests {
         let stream = Stream::default();
         let queue = started(&stream);
         push(&queue, "one\n");
-        queue.flush(LONG, LONG);
+        queue.flush_within(LONG, LONG);
         stream.set(|it| it.room = Some(2));
         push(&queue, "two\n");
         push(&queue, "three\n");
-        queue.flush(LONG, LONG);
+        queue.flush_within(LONG, LONG);
         assert_eq!(queue.lost().write_failed, 2);
         assert_eq!(stream.text(), "one\ntw");
         stream.set(|it| it.room = None);
         push(&queue, "four\n");
-        queue.flush(LONG, LONG);
+        queue.flush_within(LONG, LONG);
         assert_eq!(stream.text(), "one\ntw\nlost 2\nfour\n");
         assert_eq!(queue.lost().total(), 2);
     }
@@ -293,7 +317,7 @@ mod tests {
         let queue = started(&stream);
         stream.set(|it| it.room = Some(0));
         push(&queue, "one\n");
-        queue.flush(LONG, LONG);
+        queue.flush_within(LONG, LONG);
         stream.set(|it| it.room = None);
         let give_up = Instant::now() + LONG;
         while stream.text() != "lost 1\n" {
@@ -315,9 +339,9 @@ mod tests {
         let lost = queue.lost().queue_full;
         // One more may be on its way.
         assert!((1000..=1001).contains(&lost), "{lost}");
-        queue.flush(Duration::from_millis(10), LONG);
+        queue.flush_within(Duration::from_millis(10), LONG);
         stream.set(|it| it.is_stalled = false);
-        queue.flush(LONG, LONG);
+        queue.flush_within(LONG, LONG);
         let text = stream.text();
         assert_eq!(
             text.lines().filter(|it| it.starts_with('x')).count(),

@@ -1,0 +1,58 @@
+//! The part of the table about the process itself, whatever it serves.
+
+use super::NONE;
+use crate::metric::{Allowed, Kind, Label, Metric};
+
+pub static MODE: Metric = Metric {
+    name: "waxseal_mode",
+    kind: Kind::Gauge,
+    unit: "0 or 1",
+    help: "The mode of this proxy: 1 for the one that it was started in, 0 for the others. In mode `off` new values are stored in plaintext.",
+    question: "Is there a proxy that seals nothing?",
+    labels: &[Label {
+        name: "mode",
+        values: Allowed::These(&MODES),
+    }],
+    ..NONE
+};
+
+/// What a mode can be.
+pub(crate) const MODES: [&str; 3] = ["off", "on", "required"];
+
+pub static CERTIFICATE_EXPIRY: Metric = Metric {
+    name: "waxseal_certificate_expiry_timestamp_seconds",
+    kind: Kind::Gauge,
+    unit: "seconds since the Unix epoch",
+    help: "When a certificate that this proxy uses expires: its own, of which the first in the chain counts that expires, or an authority's, of which the last in the file counts. A certificate that is not configured has no series.",
+    question: "Was a certificate renewed in time, and does the proxy use the new one?",
+    labels: &[Label {
+        name: "certificate",
+        values: Allowed::These(&[
+            "listener",
+            "client_authority",
+            "server_authority",
+            "upstream",
+        ]),
+    }],
+    ..NONE
+};
+
+pub static LOG_LINES_LOST: Metric = Metric {
+    name: "waxseal_log_lines_lost_total",
+    unit: "lines",
+    help: "Lines for standard error that were never written: `queue_full` because their reader is too slow or stalls, `write_failed` because nobody reads or the disk is full. Nothing waits for the log.",
+    question: "Does whoever collects the log still take it?",
+    labels: &[Label {
+        name: "cause",
+        values: Allowed::These(&["queue_full", "write_failed"]),
+    }],
+    ..NONE
+};
+
+pub static PANICS: Metric = Metric {
+    name: "waxseal_panics_total",
+    unit: "panics",
+    help: "Bugs of Waxseal's that ended a task: one client's connection, a shared connection, a background task. The log has the place of each; the process goes on.",
+    question: "Is there a bug to report?",
+    ..NONE
+};
