@@ -460,3 +460,26 @@ fn forgetting_needs_a_keyring_and_a_pattern_that_names_users() {
     output.failed(64, "no protected pattern says who the user");
     assert_eq!(world.status()["erased_users"], 0);
 }
+
+#[test]
+fn a_store_of_users_keys_that_lost_them_is_refused_until_an_operator_accepts_it() {
+    let world = world(Lies::InTheServer);
+    world.program.run_with(&["put", NAME], STATE.as_bytes()).done();
+    let mut client = world.server.client();
+    for pattern in ["waxseal:user:*", "waxseal:user-keys:*"] {
+        let names = client.cmd(&["KEYS", pattern]).array();
+        assert_eq!(names.len(), 1, "{pattern}");
+        client.cmd(&["DEL", &names[0].to_text()]);
+    }
+    let other = "wa:5215500000001";
+    let text = "holds no key of this keyring, and 1 values of a sample are under keys of users";
+    let refused = world.program.run_with(&["put", other], b"[1]").failed(1, text);
+    assert!(refused.stderr.contains("waxseal keyring adopt-users"), "{refused:?}");
+    assert!(world.run(&["doctor"]).with_status(1).text().contains(text));
+    world.ring(&["adopt-users"]).failed(2, "would be accepted as this keyring's");
+    world.program.run_with(&["put", other], b"[1]").failed(1, text);
+    world.ring(&["adopt-users", "--yes"]).done();
+    world.program.run_with(&["put", other], b"[1]").done();
+    assert_eq!(world.run(&["get", other]).done().text(), "[1]");
+    world.run(&["get", NAME]).with_status(2);
+}
