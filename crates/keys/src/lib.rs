@@ -7,9 +7,9 @@
 
 #[cfg(feature = "backup")]
 mod backup;
+mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-mod clock;
 mod copy;
 mod custodian;
 mod document;
@@ -33,6 +33,7 @@ mod users;
 pub use backup::{
     About, Backup, BackupError, Identities, MOST_BYTES, MOST_SHARES, Recipients, Share, Split,
 };
+pub use clock::{ClockOffset, MAX_OFFSET, MAX_UNNOTICED_OFFSET};
 #[cfg(feature = "awskms")]
 pub use custodian::AwsKmsCustodian;
 #[cfg(feature = "vault")]
@@ -43,7 +44,6 @@ pub use custodian::{
 };
 #[cfg(feature = "pkcs11")]
 pub use custodian::{Pkcs11Custodian, Pkcs11Uri};
-pub use clock::{ClockOffset, MAX_OFFSET, MAX_UNNOTICED_OFFSET};
 pub use document::{Bytes, Entry, Erasure, Territory, Wrap};
 pub use error::{ChangeError, CustodianError, DocumentError, PlaceError, RingError};
 pub use lease::{Candidate, Look};
@@ -57,6 +57,6 @@ pub use settings::Settings;
 pub use signed::{Signed, SignedError};
 pub use state::KeyState;
 pub use users::{
-    CacheBounds, Cached, KeyTrace, MemoryUserKeys, UserChange, UserKeyError, UserKeyPlace, UserKeys,
-    UserStoreMark,
+    CacheBounds, Cached, KeyTrace, MemoryUserKeys, UserChange, UserKeyError, UserKeyPlace,
+    UserKeys, UserStoreMark,
 };

@@ -21,9 +21,9 @@ mod check_value;
 mod times;
 mod wraps;
 
+pub use times::WrongTime;
 #[cfg(feature = "backup")]
 pub(crate) use wraps::Secrets;
-pub use times::WrongTime;
 use wraps::wrap;
 pub use wraps::{Rewrap, try_out};
 

@@ -25,7 +25,12 @@ impl Quarantined {
         };
         if let Some(header) = Shape::of_header(stored) {
             return match Class::of_header(header) {
-                Class::Sealed(id) if self.sealer.keyring().is_some_and(|it| it.role(id).is_none()) => {
+                Class::Sealed(id)
+                    if self
+                        .sealer
+                        .keyring()
+                        .is_some_and(|it| it.role(id).is_none()) =>
+                {
                     Class::UnknownKey(id)
                 }
                 class => class,

@@ -49,9 +49,7 @@ pub(crate) fn keyring(setup: &Setup, command: &KeyringCommand) -> Option<Act> {
         KeyringCommand::RepairTimes { yes } => {
             yes.then(|| of_ring("keyring_repair_times")).flatten()
         }
-        KeyringCommand::AdoptUsers { yes } => {
-            yes.then(|| of_ring("keyring_adopt_users")).flatten()
-        }
+        KeyringCommand::AdoptUsers { yes } => yes.then(|| of_ring("keyring_adopt_users")).flatten(),
         KeyringCommand::Release { records } => {
             Some(Act::new("keyring_release", &pattern(records)).with("ring", ring?))
         }

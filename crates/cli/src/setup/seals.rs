@@ -49,9 +49,12 @@ impl SealAccount {
             return;
         };
         if let Err(error) = account.settle().await {
-            let text = format!("what was sealed does not count towards the limit of its key: {error}");
+            let text =
+                format!("what was sealed does not count towards the limit of its key: {error}");
             output::complain("warning", &text);
-            output::advise("nothing else is wrong; the next rotation by number of values comes later by so many");
+            output::advise(
+                "nothing else is wrong; the next rotation by number of values comes later by so many",
+            );
         }
     }
 }

@@ -164,7 +164,8 @@ impl Unwrapping<'_> {
                     cause: format!("no answer within {} s", HEDGE_DELAY.as_secs()),
                 };
                 let mut down = lock(&self.down);
-                down.entry(wrap.custodian.clone()).or_insert_with(|| error.clone());
+                down.entry(wrap.custodian.clone())
+                    .or_insert_with(|| error.clone());
                 errors.insert(index, error);
             }
         }

@@ -71,7 +71,8 @@ impl Inner {
                     let damaged = RingError::Damaged {
                         location: place.location(),
                     };
-                    self.put_back(asked, damaged, Some(&bytes), Some(ring)).await
+                    self.put_back(asked, damaged, Some(&bytes), Some(ring))
+                        .await
                 }
                 None => {
                     self.take_over(asked, ring, bytes).await?;

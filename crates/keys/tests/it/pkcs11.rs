@@ -153,7 +153,10 @@ fn a_module_that_hangs_holds_one_thread_and_nobody_else_waits_for_it() {
     // The last one opens a custodian of its own for the same token.
     for line in ["unwrap", "wrap", "create-key"] {
         let said = talk.say(line);
-        assert!(said.contains("a call has not returned for"), "{line}: {said}");
+        assert!(
+            said.contains("a call has not returned for"),
+            "{line}: {said}"
+        );
     }
     fickle.feel(Mood::Well);
     let answers = (0..1_200).any(|_| {

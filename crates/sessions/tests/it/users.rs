@@ -429,9 +429,15 @@ async fn sealed_for_nobody(process: &Process, user: usize) -> Vec<u8> {
     let elsewhere = Arc::new(MemoryUserKeys::default());
     let keys = UserKeys::new(elsewhere, process.ring.clone(), CacheBounds::default());
     let user = user.to_string();
-    let key = keys.read_or_create(&[user.as_bytes()]).await.unwrap().remove(0);
+    let key = keys
+        .read_or_create(&[user.as_bytes()])
+        .await
+        .unwrap()
+        .remove(0);
     let sealer = process.sealer(Format::Sealed).for_user(key);
-    sealer.seal(b"{}", Binding::record(named(&user).as_bytes())).unwrap()
+    sealer
+        .seal(b"{}", Binding::record(named(&user).as_bytes()))
+        .unwrap()
 }
 
 #[tokio::test]
@@ -445,7 +451,10 @@ async fn a_store_of_users_keys_that_lost_them_is_refused_until_it_is_adopted() {
     let before = shared.keys.backup();
     shared.keys.restore(Default::default());
     // What runs makes no new key there, and what starts does not begin.
-    let error = states.set(OTHER_USER, &state("confirming")).await.unwrap_err();
+    let error = states
+        .set(OTHER_USER, &state("confirming"))
+        .await
+        .unwrap_err();
     let lost = matches!(error, StateError::Users(UserKeyError::Lost { .. }));
     assert!(lost, "{error}");
     let another = shared.another().await;
@@ -456,7 +465,10 @@ async fn a_store_of_users_keys_that_lost_them_is_refused_until_it_is_adopted() {
     // A backup brings everything back.
     shared.keys.restore(before.clone());
     states.set(OTHER_USER, &state("confirming")).await.unwrap();
-    let states = another.start(store.clone(), another.of_users()).await.unwrap();
+    let states = another
+        .start(store.clone(), another.of_users())
+        .await
+        .unwrap();
     assert_eq!(states.get(USER).await.unwrap(), Some(state("confirming")));
     // One from before there were marks is right as well, and is marked.
     let mut unmarked = before;

@@ -224,7 +224,10 @@ async fn a_process_whose_clock_is_hundreds_of_days_off_changes_no_key_and_lets_o
     // For one that is ahead its time is over long ago.
     for _ in 0..10 {
         off[0].ring.refresh().await.unwrap();
-        assert_eq!(off[0].ring.ring().entry(first).unwrap().state, KeyState::Archived);
+        assert_eq!(
+            off[0].ring.ring().entry(first).unwrap().state,
+            KeyState::Archived
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     stop.stop();
@@ -232,7 +235,10 @@ async fn a_process_whose_clock_is_hundreds_of_days_off_changes_no_key_and_lets_o
         task.await.unwrap();
     }
     for process in &off {
-        let error = process.upkeep.once(false, &Stop::default(), &mut |_| {}).await;
+        let error = process
+            .upkeep
+            .once(false, &Stop::default(), &mut |_| {})
+            .await;
         assert!(refused(&error.unwrap_err()));
     }
     assert_eq!(right.ring.refresh().await.unwrap().keys().len(), 2);

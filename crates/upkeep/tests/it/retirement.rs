@@ -116,9 +116,15 @@ async fn a_key_stays_while_a_value_in_quarantine_is_under_it() {
     let leader = world.process(false).await;
     leader.write("somebody", "a state").await;
     // As a library moves it aside.
-    let parcel = [&b"{\"cause\":\"refused\",\"moved_at\":1}\n"[..], &leader.stored("somebody").await].concat();
+    let parcel = [
+        &b"{\"cause\":\"refused\",\"moved_at\":1}\n"[..],
+        &leader.stored("somebody").await,
+    ]
+    .concat();
     let quarantined = RecordName::from("waxseal:quarantine:{wa:somebody}:1");
-    let put = leader.store.put(&quarantined, &Slot::Whole, &parcel, Expiry::Never);
+    let put = leader
+        .store
+        .put(&quarantined, &Slot::Whole, &parcel, Expiry::Never);
     put.await.unwrap();
     exchange(&leader).await;
     let expected = Block::Quarantined {

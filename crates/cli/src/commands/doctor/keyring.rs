@@ -160,7 +160,8 @@ fn check_clock(live: &LiveRing, findings: &mut Findings) {
             None => format!("{} {at}", wrong.what),
         };
         let found = format!("{about}, {ahead} from now: a clock was wrong, and rotation waits");
-        let advice = "waxseal keyring repair-times sets it right; find out which machine's clock is wrong";
+        let advice =
+            "waxseal keyring repair-times sets it right; find out which machine's clock is wrong";
         findings.problem("rotation", found, advice);
     }
 }

@@ -14,7 +14,12 @@ pub(super) async fn repair(setup: &Setup, yes: bool) -> Result<Ended, Failure> {
     let before = live.ring();
     let wrong = before.wrong_times(live.now_ms());
     if wrong.is_empty() {
-        return tell(setup, &before, "no time of the keyring is too far in the future", "");
+        return tell(
+            setup,
+            &before,
+            "no time of the keyring is too far in the future",
+            "",
+        );
     }
     for time in &wrong {
         output::say(&format!("waxseal: {}", describe(time)));
@@ -24,8 +29,10 @@ pub(super) async fn repair(setup: &Setup, yes: bool) -> Result<Ended, Failure> {
         count => format!("{count} times"),
     };
     if !yes {
-        return Err(Failure::usage(format!("{count} of the keyring would be changed"))
-            .hint("confirm with --yes"));
+        return Err(
+            Failure::usage(format!("{count} of the keyring would be changed"))
+                .hint("confirm with --yes"),
+        );
     }
     let ring = live.change(&Change::RepairTimes).await?;
     setup.trail.count("times", wrong.len() as u64);

@@ -21,17 +21,28 @@ fn a_machine_whose_clock_is_400_days_ahead_seals_and_changes_no_key() {
     ahead.run_with(&["put", NAME], b"{}").done();
     let text = "the clock of this machine is 400 days ahead of that of the server at ";
     let refused = ahead.run(&["keyring", "add"]).failed(1, text);
-    assert!(refused.stderr.contains("waxseal keyring repair-times"), "{refused:?}");
+    assert!(
+        refused.stderr.contains("waxseal keyring repair-times"),
+        "{refused:?}"
+    );
     // Everything else of a rotation is done.
     let rotated = ahead.run(&["rotate"]).done();
     assert!(rotated.stderr.contains(text), "{rotated:?}");
     let found = ahead.run(&["doctor", "--json"]).with_status(1).text();
-    assert!(found.contains("this machine's clock is 400 days ahead of"), "{found}");
+    assert!(
+        found.contains("this machine's clock is 400 days ahead of"),
+        "{found}"
+    );
     assert_eq!(world.status()["keys"].as_array().unwrap().len(), 1);
     let found = world.run(&["doctor"]).done().text();
-    assert!(found.contains("agrees with that of the server at "), "{found}");
+    assert!(
+        found.contains("agrees with that of the server at "),
+        "{found}"
+    );
     let fresh = World::new(Lies::InTheServer);
-    skewed(&fresh.program, &skew).run(&["keyring", "init"]).failed(1, text);
+    skewed(&fresh.program, &skew)
+        .run(&["keyring", "init"])
+        .failed(1, text);
 }
 
 #[test]
@@ -39,7 +50,9 @@ fn times_that_a_wrong_clock_wrote_are_told_and_set_right_by_hand() {
     // In a file: there is no other clock to compare with.
     let world = World::with_ring(Lies::InAFile);
     let skew = Skew::of_days(400);
-    skewed(&world.program, &skew).run(&["keyring", "add"]).done();
+    skewed(&world.program, &skew)
+        .run(&["keyring", "add"])
+        .done();
     let pending = world.keys("pending").pop().unwrap();
     let status = world.ring(&["status"]).done().text();
     for text in [
@@ -50,9 +63,14 @@ fn times_that_a_wrong_clock_wrote_are_told_and_set_right_by_hand() {
         assert!(status.contains(&text), "{text}: {status}");
     }
     let found = world.run(&["doctor"]).with_status(1).text();
-    assert!(found.contains("from now: a clock was wrong, and rotation waits"), "{found}");
+    assert!(
+        found.contains("from now: a clock was wrong, and rotation waits"),
+        "{found}"
+    );
     let before = world.document();
-    let asked = world.ring(&["repair-times"]).failed(2, "3 times of the keyring would be changed");
+    let asked = world
+        .ring(&["repair-times"])
+        .failed(2, "3 times of the keyring would be changed");
     assert!(asked.stderr.contains("confirm with --yes"), "{asked:?}");
     assert_eq!(world.document(), before);
     world.ring(&["repair-times", "--yes"]).done();

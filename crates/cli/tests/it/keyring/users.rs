@@ -464,7 +464,10 @@ fn forgetting_needs_a_keyring_and_a_pattern_that_names_users() {
 #[test]
 fn a_store_of_users_keys_that_lost_them_is_refused_until_an_operator_accepts_it() {
     let world = world(Lies::InTheServer);
-    world.program.run_with(&["put", NAME], STATE.as_bytes()).done();
+    world
+        .program
+        .run_with(&["put", NAME], STATE.as_bytes())
+        .done();
     let mut client = world.server.client();
     for pattern in ["waxseal:user:*", "waxseal:user-keys:*"] {
         let names = client.cmd(&["KEYS", pattern]).array();
@@ -472,12 +475,23 @@ fn a_store_of_users_keys_that_lost_them_is_refused_until_an_operator_accepts_it(
         client.cmd(&["DEL", &names[0].to_text()]);
     }
     let other = "wa:5215500000001";
-    let text = "holds no key of this keyring, and 1 values of a sample are under keys of users";
-    let refused = world.program.run_with(&["put", other], b"[1]").failed(1, text);
-    assert!(refused.stderr.contains("waxseal keyring adopt-users"), "{refused:?}");
+    let text = "holds no key of this keyring, and values are under keys of users (1 of a sample)";
+    let refused = world
+        .program
+        .run_with(&["put", other], b"[1]")
+        .failed(1, text);
+    assert!(
+        refused.stderr.contains("waxseal keyring adopt-users"),
+        "{refused:?}"
+    );
     assert!(world.run(&["doctor"]).with_status(1).text().contains(text));
-    world.ring(&["adopt-users"]).failed(2, "would be accepted as this keyring's");
-    world.program.run_with(&["put", other], b"[1]").failed(1, text);
+    world
+        .ring(&["adopt-users"])
+        .failed(2, "would be accepted as this keyring's");
+    world
+        .program
+        .run_with(&["put", other], b"[1]")
+        .failed(1, text);
     world.ring(&["adopt-users", "--yes"]).done();
     world.program.run_with(&["put", other], b"[1]").done();
     assert_eq!(world.run(&["get", other]).done().text(), "[1]");

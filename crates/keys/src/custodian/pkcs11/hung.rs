@@ -46,8 +46,9 @@ fn reason(module: &Path, url: &str) -> Option<String> {
         ));
     }
     let held = hung.iter().filter(|it| it.module == module).count();
-    (held >= MAX_HUNG_THREADS)
-        .then(|| format!("{held} calls of its module have not returned, and no other is made before they do"))
+    (held >= MAX_HUNG_THREADS).then(|| {
+        format!("{held} calls of its module have not returned, and no other is made before they do")
+    })
 }
 
 /// What the thread of one custodian is doing.
@@ -84,12 +85,18 @@ impl Calls {
         let took = state.running.take().map(|since| since.elapsed());
         if std::mem::take(&mut state.is_hung) {
             let mut hung = lock(all());
-            if let Some(place) = hung.iter().position(|it| it.module == self.module && it.url == self.url) {
+            if let Some(place) = hung
+                .iter()
+                .position(|it| it.module == self.module && it.url == self.url)
+            {
                 hung.remove(place);
             }
             waxseal_metrics::custodian_threads_hung(hung.len());
             let seconds = took.unwrap_or_default().as_secs();
-            info!("the module of {} answers again, after {seconds} s", self.url);
+            info!(
+                "the module of {} answers again, after {seconds} s",
+                self.url
+            );
         }
     }
 

@@ -51,11 +51,18 @@ async fn while_one_custodian_hangs_the_other_is_asked_and_no_key_waits_for_it_ag
     assert_eq!(live.await.unwrap().ring().keys().len(), 4);
     drop(captured);
     // By a clock that moves only while nothing else can be done.
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
     assert_eq!(one.calls() - before, 1);
     let text = log.text();
     assert!(text.contains("no answer within 2 s"), "{text}");
-    assert!(text.contains("another custodian opens the keyring"), "{text}");
+    assert!(
+        text.contains("another custodian opens the keyring"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -68,7 +75,9 @@ async fn a_wrap_that_no_longer_unwraps_is_told_loudly_and_wrapped_again_from_ano
     let log = Log::default();
     let captured = log.capture();
     let custodians = all(&[&exchanged, &two]);
-    let live = LiveRing::open(place.clone(), custodians, options.clone()).await.unwrap();
+    let live = LiveRing::open(place.clone(), custodians, options.clone())
+        .await
+        .unwrap();
     drop(captured);
     let text = log.text();
     assert!(text.contains("ERROR"), "{text}");

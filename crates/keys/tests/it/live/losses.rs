@@ -77,7 +77,10 @@ async fn a_wrap_that_was_damaged_is_repaired_and_what_else_is_new_stays() {
     look(&behind).await.unwrap();
     drop(captured);
     let written = place.read(&Paper::Ring).await.unwrap().unwrap();
-    assert_eq!(written, newest, "with the change that the process had not seen");
+    assert_eq!(
+        written, newest,
+        "with the change that the process had not seen"
+    );
     assert_eq!(behind.ring().territories().len(), 2);
     let text = log.text();
     assert!(text.contains("wrapped keys that were damaged"), "{text}");

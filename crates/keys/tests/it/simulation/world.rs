@@ -302,7 +302,11 @@ impl World {
     /// No key is destroyed before it was archived for as long as the settings say, by the time of the world; but
     /// for what the clocks of two leaders may differ.
     fn check_ends(&mut self, opened: &Opened) -> Result<(), Broken> {
-        let rest = opened.ring.settings().rest_ms.saturating_sub(2 * self.rules.skew);
+        let rest = opened
+            .ring
+            .settings()
+            .rest_ms
+            .saturating_sub(2 * self.rules.skew);
         for entry in opened.ring.keys() {
             let archived = match entry.state {
                 KeyState::Archived => {
@@ -317,7 +321,9 @@ impl World {
             };
             if let Some(kept) = archived.map(|at| self.now - at).filter(|kept| *kept < rest) {
                 let (id, minutes) = (entry.id, kept / MINUTE);
-                return Err(format!("key {id} is destroyed {minutes} min after it was archived"));
+                return Err(format!(
+                    "key {id} is destroyed {minutes} min after it was archived"
+                ));
             }
         }
         Ok(())
