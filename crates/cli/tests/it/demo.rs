@@ -115,7 +115,7 @@ fn a_proxy_under_load_rotates_lists_every_metric_and_leaves_the_server_as_it_was
         .lines()
         .filter(|it| it.starts_with("  moved  "))
         .count();
-    assert_eq!(moved, waxseal_metrics::TABLE.len() - 5, "{text}");
+    assert_eq!(moved, waxseal_metrics::TABLE.len() - 7, "{text}");
     assert!(!text.contains("it should have moved"), "{text}");
     assert_eq!(server.snapshot(), before);
 }

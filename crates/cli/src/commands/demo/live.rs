@@ -27,7 +27,7 @@ use crate::signals::told_to_stop;
 /// What Waxseal itself keeps in a store, under a name that is the same for all.
 const CANARY: &str = "waxseal:canary";
 /// Metrics that do not move here, and why.
-const STILL: [(&str, &str); 5] = [
+const STILL: [(&str, &str); 7] = [
     ("waxseal_client_tls_failures_total", "the demo has no TLS"),
     (
         "waxseal_upstream_errors_total",
@@ -44,6 +44,14 @@ const STILL: [(&str, &str); 5] = [
     (
         "waxseal_quarantined_values_total",
         "the library moves values aside, a proxy does not",
+    ),
+    (
+        "waxseal_custodian_threads_hung",
+        "its custodian is in the process",
+    ),
+    (
+        "waxseal_keyring_clock_offset_seconds",
+        "the server has the clock of this machine",
     ),
 ];
 const CLIENTS: u64 = 4;

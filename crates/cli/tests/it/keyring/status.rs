@@ -43,7 +43,7 @@ fn everything_is_told_to_programs() {
         );
         assert_eq!(
             (&key["seals"], &key["values"]),
-            (&0.into(), &serde_json::Value::Null)
+            (&2.into(), &serde_json::Value::Null)
         );
     }
 }

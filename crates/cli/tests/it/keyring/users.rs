@@ -188,6 +188,11 @@ fn users_keys_in_two_stores_are_told() {
     std::fs::write(&config, text.replace(&more, CONFIG)).unwrap();
     let at = format!("redis://127.0.0.1:{}", keys.port());
     let told = format!("users of this keyring have keys at {at}, and not only at ");
+    // A value is under a key that is not here.
+    let refused = world.program.run_with(&["put", NAME], b"{}");
+    let refused = refused.failed(2, "holds no key of this keyring");
+    assert!(refused.stderr.contains(&told), "{}", refused.stderr);
+    world.ring(&["adopt-users", "--yes"]).done();
     for output in [put(), world.run(&["forget", USER, "--yes"]).done()] {
         assert!(output.stderr.contains(&told), "{}", output.stderr);
         assert!(output.stderr.contains("waxseal keyring release"));
@@ -479,7 +484,7 @@ fn a_store_of_users_keys_that_lost_them_is_refused_until_an_operator_accepts_it(
     let refused = world
         .program
         .run_with(&["put", other], b"[1]")
-        .failed(1, text);
+        .failed(2, text);
     assert!(
         refused.stderr.contains("waxseal keyring adopt-users"),
         "{refused:?}"
@@ -487,11 +492,11 @@ fn a_store_of_users_keys_that_lost_them_is_refused_until_an_operator_accepts_it(
     assert!(world.run(&["doctor"]).with_status(1).text().contains(text));
     world
         .ring(&["adopt-users"])
-        .failed(2, "would be accepted as this keyring's");
+        .failed(64, "would be accepted as this keyring's");
     world
         .program
         .run_with(&["put", other], b"[1]")
-        .failed(1, text);
+        .failed(2, text);
     world.ring(&["adopt-users", "--yes"]).done();
     world.program.run_with(&["put", other], b"[1]").done();
     assert_eq!(world.run(&["get", other]).done().text(), "[1]");
