@@ -8,7 +8,7 @@ use waxseal_keys::{Change, ChangeError, KeyState, RingError, Settings};
 use waxseal_sweep::Stop;
 use waxseal_upkeep::UpkeepError;
 
-use crate::world::{Clock, Process, Start, World, compressed_once, now_ms, until};
+use crate::world::{Clock, Process, Start, World, calm, compressed_once, now_ms, until};
 
 const MINUTE: u64 = 60_000;
 const USERS: usize = 50;
@@ -247,6 +247,13 @@ async fn a_process_whose_clock_is_hundreds_of_days_off_changes_no_key_and_lets_o
 #[tokio::test]
 async fn times_that_a_wrong_clock_wrote_are_found_and_set_right() {
     let world = World::new();
+    // A key that is let seal before its time is none of a wrong clock.
+    let calm = world.made(calm(), &[], now_ms()).await;
+    let custodians = [world.custodian()];
+    let pending = calm.with_new_key(&custodians, now_ms()).await.unwrap();
+    let id = pending.in_state(KeyState::Pending).next().unwrap().id;
+    let early = pending.with_sealing(id, now_ms(), true).unwrap();
+    assert_eq!(early.wrong_times(now_ms()), []);
     let ahead = now_ms() + 400 * 24 * 60 * MINUTE;
     let ring = world.made(compressed_once(), &[], ahead).await;
     world.put(&ring).await;
