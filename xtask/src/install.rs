@@ -30,7 +30,6 @@ pub(crate) fn everything() -> Result<(), String> {
         &system::PKCS11_TOOL,
         &system::PROMTOOL,
         &system::CHROMIUM,
-        &system::FAKETIME,
     ];
     if !packages::NODE.is_installed() {
         programs.push(&system::NPM);

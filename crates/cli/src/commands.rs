@@ -102,7 +102,8 @@ async fn carry_out(cli: Cli) -> Result<Ended, Failure> {
             // Each user of several is an operation of its own.
             let is_one = args.from.is_none() && args.yes && !args.dry_run;
             let act = is_one.then(|| recorded::forget(&setup));
-            setup.trail.recorded(act, forget::run(&setup, &args)).await
+            let forgotten = setup.trail.recorded(act, forget::run(&setup, &args));
+            counted(&setup, forgotten).await
         }
         Command::Receipt(command) => receipt::run(&common, &command).await,
         Command::Quarantine(command) => {

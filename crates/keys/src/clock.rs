@@ -59,14 +59,15 @@ impl fmt::Display for ClockOffset {
     }
 }
 
-/// A span of time as a text tells it, in its largest unit.
+/// A span of time as a text tells it: rounded, in its largest unit.
 pub(crate) fn span(ms: u64) -> String {
-    let (count, unit) = match ms {
-        0..MINUTE => (ms / SECOND, "second"),
-        MINUTE..HOUR => (ms / MINUTE, "minute"),
-        HOUR..DAY => (ms / HOUR, "hour"),
-        DAY.. => (ms / DAY, "day"),
+    let (unit_ms, unit) = match ms {
+        0..MINUTE => (SECOND, "second"),
+        MINUTE..HOUR => (MINUTE, "minute"),
+        HOUR..DAY => (HOUR, "hour"),
+        DAY.. => (DAY, "day"),
     };
+    let count = ms.saturating_add(unit_ms / 2) / unit_ms;
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {unit}{plural}")
 }
@@ -94,6 +95,7 @@ mod tests {
     fn an_offset_is_told_in_its_largest_unit() {
         let day = i64::try_from(DAY).unwrap();
         assert_eq!(ClockOffset(400 * day).to_string(), "400 days ahead of");
+        assert_eq!(ClockOffset(400 * day - 3).to_string(), "400 days ahead of");
         assert_eq!(ClockOffset(-day).to_string(), "1 day behind");
         assert_eq!(ClockOffset(61_000).to_string(), "1 minute ahead of");
         assert!(ClockOffset(3_600_000).is_usable());

@@ -313,7 +313,7 @@ impl UserKeys {
         if changes.is_empty() {
             return Ok(live);
         }
-        self.0.confirm_mark(&ring, mark).await?;
+        changes.extend(self.0.missing_mark(&ring, mark)?);
         let done = self.0.place.replace(&changes).await?;
         for (((user, key), change), done) in made.into_iter().zip(changes).zip(done) {
             if done {

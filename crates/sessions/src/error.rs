@@ -127,8 +127,8 @@ pub enum GuardError {
     },
     /// The store of users' keys is not marked as the ring's, holds none of its keys, and values are under some.
     #[error(
-        "the store of users' keys at {location} holds no key of this keyring, and {count} values of a sample are \
-         under keys of users"
+        "the store of users' keys at {location} holds no key of this keyring, and values are under keys of users \
+         ({count} of a sample)"
     )]
     UsersLost {
         /// Where users' keys were looked for.

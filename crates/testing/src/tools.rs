@@ -83,30 +83,12 @@ pub fn on_path(program: &str) -> PathBuf {
 
 /// A library that is loaded as a PKCS#11 module.
 pub(crate) fn library(name: &str) -> PathBuf {
-    find_library(&["pkcs11", "softhsm", "."], name).unwrap_or_else(|| panic!("{}", missing(name)))
-}
-
-fn find_library(directories: &[&str], name: &str) -> Option<PathBuf> {
     LIBRARIES
         .iter()
-        .flat_map(|library| {
-            directories
-                .iter()
-                .map(|below| Path::new(library).join(below))
-        })
-        .map(|directory| directory.join(name))
+        .flat_map(|folder| ["pkcs11", "softhsm", "."].map(|below| Path::new(folder).join(below)))
+        .map(|folder| folder.join(name))
         .find(|candidate| candidate.is_file())
-}
-
-/// The library that gives a program another clock, when it is loaded before all others.
-///
-/// # Panics
-///
-/// When it is not installed.
-#[must_use]
-pub fn clock_library() -> PathBuf {
-    let name = "libfaketime.so.1";
-    find_library(&["faketime", "."], name).unwrap_or_else(|| panic!("{}", missing(name)))
+        .unwrap_or_else(|| panic!("{}", missing(name)))
 }
 
 /// The folder with packages that are installed together, if it holds what their manifest says.

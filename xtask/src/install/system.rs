@@ -106,18 +106,6 @@ pub(super) const PROMTOOL: SystemTool = SystemTool {
     ],
 };
 
-/// Gives a program another clock. The library comes with its program.
-pub(super) const FAKETIME: SystemTool = SystemTool {
-    program: "faketime",
-    packages: [
-        "faketime",
-        "libfaketime",
-        "libfaketime",
-        "libfaketime",
-        "libfaketime",
-    ],
-};
-
 /// Shows the status page as people see it.
 pub(super) const CHROMIUM: SystemTool = SystemTool {
     program: "chromium",

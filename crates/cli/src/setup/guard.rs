@@ -35,6 +35,11 @@ impl Setup {
                  check --store and --keyring. A keyring that was made while REDIS_ENCRYPTION_KEY held \
                  the key of this store would have adopted it",
             ),
+            error @ GuardError::UsersLost { .. } => {
+                // Mostly they are elsewhere, and the keyring knows where.
+                self.warn_of_other_user_keys();
+                error.into()
+            }
             other => other.into(),
         }
     }

@@ -3,6 +3,7 @@
 
 mod backup;
 mod changes;
+mod clocks;
 mod doctor;
 mod forgetting;
 mod init;

@@ -179,8 +179,8 @@ impl Unwrapping<'_> {
                 CustodianError::NotConfigured { .. } => {}
                 // Damaged, or wrapped by a key that the custodian holds no more: told for each key.
                 CustodianError::Refused { custodian } => error!(
-                    "the custodian {custodian} no longer unwraps key {} of the keyring, and another one does: \
-                     waxseal keyring rewrap wraps it again by all of them",
+                    "the custodian {custodian} does not unwrap key {} of the keyring, and another one does: its \
+                     secret here is wrong, or what it wrapped is lost; waxseal doctor tells what to do",
                     harmless(context.key)
                 ),
                 error if !self.told.swap(true, Ordering::Relaxed) => {

@@ -109,11 +109,11 @@ impl Inner {
             clock.told_times = None;
         } else if is_due(&mut clock.told_times) {
             error!(
-                "the keyring holds {} that are too far in the future: a clock was wrong when they were written, \
-                 and rotation waits for them; waxseal keyring repair-times sets them right",
+                "the keyring holds {} too far in the future: a clock was wrong when the keyring was written, \
+                 and rotation waits; waxseal keyring repair-times sets it right",
                 match wrong.len() {
-                    1 => "a time".to_owned(),
-                    count => format!("{count} times"),
+                    1 => "a time that is".to_owned(),
+                    count => format!("{count} times that are"),
                 }
             );
         }

@@ -62,8 +62,9 @@ fn repair(document: &mut Document, now_ms: u64) -> Vec<WrongTime> {
     for entry in &mut document.keys {
         let id = Some(entry.id);
         let is_pending = entry.state == KeyState::Pending;
-        let wait = if is_pending { propagation } else { 0 };
-        let (most, instead) = (latest.saturating_add(wait), now_ms.saturating_add(wait));
+        // A key that was promoted early seals before that time.
+        let most = latest.saturating_add(propagation);
+        let instead = now_ms.saturating_add(if is_pending { propagation } else { 0 });
         set(id, "was made", &mut entry.created, latest, now_ms);
         set(id, "changed its state", &mut entry.changed, latest, now_ms);
         let what = if is_pending { "may seal" } else { "could seal" };

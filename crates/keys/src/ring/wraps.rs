@@ -251,13 +251,7 @@ impl Ring {
         let secret = source.unwrap(plan.wraps, &context).await?;
         for kept in plan.kept {
             next.push(match plan.anew {
-                true => match anew(kept, &secret, custodians, &context).await {
-                    // It does not unwrap what it wrapped once, and another one did: wrapped from the key itself.
-                    Err(CustodianError::Refused { .. }) => {
-                        wrap(configured(custodians, &kept.custodian)?, &secret, &context).await?
-                    }
-                    wrapped => wrapped?,
-                },
+                true => anew(kept, &secret, custodians, &context).await?,
                 false => kept.clone(),
             });
         }

@@ -57,20 +57,25 @@ impl Inner {
         UserStoreMark::Present
     }
 
-    /// Before a key is made: the store must be the one that it was. One that was never marked is marked now.
-    pub(super) async fn confirm_mark(
+    /// Before a key is made: the store must be the one that it was. The mark for one that was never marked, to be
+    /// written with the key.
+    pub(super) fn missing_mark(
         &self,
         ring: &Ring,
         found: Option<Vec<u8>>,
-    ) -> Result<(), UserKeyError> {
-        if self.judge_mark(ring, found) == UserStoreMark::Present {
-            return Ok(());
+    ) -> Result<Option<UserChange>, UserKeyError> {
+        if self.judge_mark(ring, found.clone()) == UserStoreMark::Present {
+            return Ok(None);
         }
         if self.has_seen_mark.load(Ordering::Relaxed) {
             let location = self.place.location();
             return Err(UserKeyError::Lost { location });
         }
-        self.write_mark(ring).await.map(drop)
+        Ok(Some(UserChange {
+            name: name(ring),
+            expected: found,
+            new: ring.user_store_mark(),
+        }))
     }
 
     async fn write_mark(&self, ring: &Ring) -> Result<bool, UserKeyError> {

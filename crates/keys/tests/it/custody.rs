@@ -23,6 +23,8 @@ struct Fickle {
     calls: AtomicU64,
     /// Whether what it wraps is damaged.
     spoils: AtomicBool,
+    /// Whether it answers nothing at all.
+    hangs: AtomicBool,
 }
 
 impl Fickle {
@@ -33,6 +35,7 @@ impl Fickle {
             failure: Mutex::default(),
             calls: AtomicU64::new(0),
             spoils: AtomicBool::new(false),
+            hangs: AtomicBool::new(false),
         })
     }
 
@@ -56,6 +59,11 @@ impl Fickle {
     /// Whether what it wraps from now on does not open.
     fn spoil(&self, spoils: bool) {
         self.spoils.store(spoils, Ordering::SeqCst);
+    }
+
+    /// From now on it does not answer.
+    fn hang(&self) {
+        self.hangs.store(true, Ordering::SeqCst);
     }
 
     fn calls(&self) -> u64 {
@@ -93,6 +101,9 @@ impl Custodian for Fickle {
         context: &Context<'_>,
     ) -> Result<SecretKey, CustodianError> {
         self.answer()?;
+        if self.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         self.inner.unwrap(wrapped, context).await
     }
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use waxseal_core::{Binding, Format, KeyId, OpenError, Shape};
-use waxseal_keys::{RingError, Settings};
+use waxseal_keys::{
+    CacheBounds, MemoryUserKeys, RingError, Settings, UserKeyError, UserKeys, UserStoreMark,
+};
 use waxseal_sessions::{GuardError, OnRefused, StateError, quarantine};
 use waxseal_stores::{MemoryStore, RecordName, RecordStore, Slot};
 use waxseal_testing::RedisServer;
@@ -248,7 +250,9 @@ async fn a_user_whose_key_is_at_hand_costs_no_call_and_another_costs_one() {
         let calls = shared.keys.calls();
         calls - std::mem::replace(&mut before, calls)
     };
-    // Where nothing lies no key is asked for. The first write reads, and makes it.
+    // The starts have asked for the mark of the store.
+    cost();
+    // Where nothing is stored no key is asked for. The first write reads, and makes it.
     assert_eq!(states.get::<State>(USER).await.unwrap(), None);
     assert_eq!(cost(), 0);
     states.set(USER, &state("confirming")).await.unwrap();
@@ -401,9 +405,82 @@ async fn a_ring_starts_without_a_canary_where_the_keys_of_its_users_were_evicted
     let canary = RecordName::from("waxseal:canary");
     // All keys of users, and the canary: another user's value is all that is left of them.
     assert!(store.delete(&canary).await.unwrap());
-    shared.keys.restore(Default::default());
+    let mut evicted = shared.keys.backup();
+    evicted.retain(|name, _| !name.starts_with("waxseal:user:"));
+    assert_eq!(evicted.len(), 1, "the mark of the store");
+    shared.keys.restore(evicted);
     let another = shared.another().await;
     let states = another.start(store.clone(), another.of_users());
     states.await.unwrap();
     assert!(store.delete(&canary).await.is_ok_and(|there| there));
+    // However many of them there are: the mark shows that the ring is right.
+    for user in 0..10 {
+        let value = sealed_for_nobody(&process, user).await;
+        put_stored(&store, &user.to_string(), &value).await;
+    }
+    let another = shared.another().await;
+    let states = another.start(store.clone(), another.of_users());
+    states.await.unwrap();
+    assert!(store.delete(&canary).await.is_ok_and(|there| there));
+}
+
+/// A value under the key of a user that is in no store.
+async fn sealed_for_nobody(process: &Process, user: usize) -> Vec<u8> {
+    let elsewhere = Arc::new(MemoryUserKeys::default());
+    let keys = UserKeys::new(elsewhere, process.ring.clone(), CacheBounds::default());
+    let user = user.to_string();
+    let key = keys
+        .read_or_create(&[user.as_bytes()])
+        .await
+        .unwrap()
+        .remove(0);
+    let sealer = process.sealer(Format::Sealed).for_user(key);
+    sealer
+        .seal(b"{}", Binding::record(named(&user).as_bytes()))
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_store_of_users_keys_that_lost_them_is_refused_until_it_is_adopted() {
+    let shared = Shared::default();
+    let process = shared.first().await;
+    let store = Arc::new(MemoryStore::default());
+    let states = process.start(store.clone(), process.of_users());
+    let states = states.await.unwrap();
+    states.set(USER, &state("confirming")).await.unwrap();
+    let before = shared.keys.backup();
+    shared.keys.restore(Default::default());
+    // What runs makes no new key there, and what starts does not begin.
+    let error = states
+        .set(OTHER_USER, &state("confirming"))
+        .await
+        .unwrap_err();
+    let lost = matches!(error, StateError::Users(UserKeyError::Lost { .. }));
+    assert!(lost, "{error}");
+    let another = shared.another().await;
+    let refused = another.start(store.clone(), another.of_users()).await.err();
+    let lost = matches!(refused, Some(GuardError::UsersLost { count: 1, .. }));
+    assert!(lost, "{refused:?}");
+    assert!(shared.keys.backup().is_empty(), "nothing is written");
+    // A backup brings everything back.
+    shared.keys.restore(before.clone());
+    states.set(OTHER_USER, &state("confirming")).await.unwrap();
+    let states = another
+        .start(store.clone(), another.of_users())
+        .await
+        .unwrap();
+    assert_eq!(states.get(USER).await.unwrap(), Some(state("confirming")));
+    // One from before there were marks is right as well, and is marked.
+    let mut unmarked = before;
+    unmarked.retain(|name, _| name.starts_with("waxseal:user:"));
+    shared.keys.restore(unmarked);
+    let late = shared.another().await;
+    late.start(store.clone(), late.of_users()).await.unwrap();
+    assert_eq!(late.users.mark().await.unwrap(), UserStoreMark::Present);
+    // An operator accepts that the keys are gone.
+    shared.keys.restore(Default::default());
+    let last = shared.another().await;
+    assert!(last.users.adopt_store().await.unwrap());
+    let states = last.start(store.clone(), last.of_users()).await.unwrap();
+    states.set(OTHER_USER, &state("confirming")).await.unwrap();
 }

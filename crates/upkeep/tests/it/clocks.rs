@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use waxseal_keys::{Change, KeyState, Settings};
+use waxseal_keys::{Change, ChangeError, KeyState, RingError, Settings};
 use waxseal_sweep::Stop;
+use waxseal_upkeep::UpkeepError;
 
-use crate::world::{Clock, Process, Start, World, compressed_once, now_ms, until};
+use crate::world::{Clock, Process, Start, World, calm, compressed_once, now_ms, until};
 
 const MINUTE: u64 = 60_000;
 const USERS: usize = 50;
@@ -166,4 +167,105 @@ async fn one_ahead_who_has_just_seen_a_new_key_does_not_let_it_seal_before_other
     assert!(began.elapsed() >= Duration::from_millis(2_000));
     stop.stop();
     running.await.unwrap();
+}
+
+/// A key is archived for an hour, and everything before is quick.
+fn archived_for_long() -> Settings {
+    let settings = Settings {
+        rest_ms: 60 * MINUTE,
+        ..compressed_once()
+    };
+    settings.checked().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_whose_clock_is_hundreds_of_days_off_changes_no_key_and_lets_others_lead() {
+    const DAYS: i64 = 24 * 60;
+    let world = World::new();
+    let first = world.init(archived_for_long()).await.sealing().id;
+    let right = world.process_with(world.start().comparing_clocks()).await;
+    let mut off = Vec::new();
+    for minutes in [400 * DAYS, -400 * DAYS] {
+        let clock = Clock::off_by_minutes(minutes);
+        let start = world.start().clock(&clock).comparing_clocks();
+        off.push(world.process_with(start).await);
+    }
+    let stop = Stop::default();
+    let refused = |error: &UpkeepError| {
+        matches!(
+            error,
+            UpkeepError::Ring(RingError::Change(ChangeError::Clock { .. }))
+        )
+    };
+    for process in &off {
+        let error = process.upkeep.once(true, &stop, &mut |_| {}).await;
+        assert!(refused(&error.unwrap_err()));
+        let instead_of = first;
+        let error = process.ring.change(&Change::Add { instead_of }).await;
+        let error = error.err().expect("no key by a wrong clock");
+        assert!(error.to_string().contains("400 days"), "{error}");
+    }
+    assert_eq!(right.ring.refresh().await.unwrap().keys().len(), 1);
+    // They run beside one with the right time, which leads all the same.
+    let running: Vec<_> = off
+        .iter()
+        .map(|process| {
+            let (upkeep, stopped) = (process.upkeep.clone(), stop.clone());
+            tokio::spawn(async move { upkeep.run(&stopped).await })
+        })
+        .collect();
+    right.write("somebody", "a state").await;
+    right.upkeep.once(true, &stop, &mut |_| {}).await.unwrap();
+    until("the first key is archived", async || {
+        right.upkeep.once(false, &stop, &mut |_| {}).await.unwrap();
+        right.ring.ring().entry(first).unwrap().state == KeyState::Archived
+    })
+    .await;
+    // For one that is ahead its time is over long ago.
+    for _ in 0..10 {
+        off[0].ring.refresh().await.unwrap();
+        assert_eq!(
+            off[0].ring.ring().entry(first).unwrap().state,
+            KeyState::Archived
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    stop.stop();
+    for task in running {
+        task.await.unwrap();
+    }
+    for process in &off {
+        let error = process
+            .upkeep
+            .once(false, &Stop::default(), &mut |_| {})
+            .await;
+        assert!(refused(&error.unwrap_err()));
+    }
+    assert_eq!(right.ring.refresh().await.unwrap().keys().len(), 2);
+}
+
+#[tokio::test]
+async fn times_that_a_wrong_clock_wrote_are_found_and_set_right() {
+    let world = World::new();
+    // A key that is let seal before its time is none of a wrong clock.
+    let calm = world.made(calm(), &[], now_ms()).await;
+    let custodians = [world.custodian()];
+    let pending = calm.with_new_key(&custodians, now_ms()).await.unwrap();
+    let id = pending.in_state(KeyState::Pending).next().unwrap().id;
+    let early = pending.with_sealing(id, now_ms(), true).unwrap();
+    assert_eq!(early.wrong_times(now_ms()), []);
+    let ahead = now_ms() + 400 * 24 * 60 * MINUTE;
+    let ring = world.made(compressed_once(), &[], ahead).await;
+    world.put(&ring).await;
+    let process = world.process_with(world.start().comparing_clocks()).await;
+    let wrong = process.ring.ring().wrong_times(process.ring.now_ms());
+    let told: Vec<_> = wrong.iter().map(|time| time.what).collect();
+    assert_eq!(told, ["was made", "changed its state", "could seal"]);
+    process.ring.change(&Change::RepairTimes).await.unwrap();
+    let ring = process.ring.ring();
+    assert_eq!(ring.wrong_times(process.ring.now_ms()), []);
+    assert!(ring.sealing().created <= now_ms());
+    // Nothing is left to do, and nothing is written.
+    process.ring.change(&Change::RepairTimes).await.unwrap();
+    assert_eq!(process.ring.ring().version(), ring.version());
 }

@@ -21,6 +21,8 @@ pub(crate) struct Gate<P> {
     way: watch::Sender<Way>,
     /// How many answers are held at present.
     held: watch::Sender<usize>,
+    /// Whether the server's clock can be asked: most tests have clocks of their own making.
+    tells_time: bool,
 }
 
 impl<P: Place> Gate<P> {
@@ -29,7 +31,13 @@ impl<P: Place> Gate<P> {
             place,
             way: watch::Sender::new(Way::Open),
             held: watch::Sender::new(0),
+            tells_time: false,
         }
+    }
+
+    pub(crate) fn telling_time(mut self, tells_time: bool) -> Self {
+        self.tells_time = tells_time;
+        self
     }
 
     pub(crate) fn set(&self, way: Way) {
@@ -68,6 +76,13 @@ impl<P: Place> Gate<P> {
 impl<P: Place> Place for Gate<P> {
     fn location(&self) -> String {
         self.place.location()
+    }
+
+    async fn time_ms(&self) -> Result<Option<u64>, PlaceError> {
+        match self.tells_time {
+            true => self.place.time_ms().await,
+            false => Ok(None),
+        }
     }
 
     async fn read(&self, paper: &Paper) -> Result<Option<Vec<u8>>, PlaceError> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use waxseal_core::{Binding, Format, KeyId, Keyring, Mode, Sealer, SecretKey};
 use waxseal_keys::rotation::{Block, Outlook, Step};
 use waxseal_keys::{Change, KeyState, Settings, Territory};
+use waxseal_stores::{Expiry, RecordName, Slot};
 use waxseal_sweep::Stop;
 
 use crate::world::{Process, World, calm, compressed_once, key_of, name, now_ms, until};
@@ -106,6 +107,36 @@ async fn a_key_stays_while_a_value_names_it_that_does_not_open() {
     leader.put("somebody", &moved).await;
     until_destroyed(&leader, first).await;
     assert_eq!(leader.read("somebody").await, "a state");
+}
+
+#[tokio::test]
+async fn a_key_stays_while_a_value_in_quarantine_is_under_it() {
+    let world = World::new();
+    let first = world.init(compressed_once()).await.sealing().id;
+    let leader = world.process(false).await;
+    leader.write("somebody", "a state").await;
+    // As a library moves it aside.
+    let parcel = [
+        &b"{\"cause\":\"refused\",\"moved_at\":1}\n"[..],
+        &leader.stored("somebody").await,
+    ]
+    .concat();
+    let quarantined = RecordName::from("waxseal:quarantine:{wa:somebody}:1");
+    let put = leader
+        .store
+        .put(&quarantined, &Slot::Whole, &parcel, Expiry::Never);
+    put.await.unwrap();
+    exchange(&leader).await;
+    let expected = Block::Quarantined {
+        id: first,
+        values: 1,
+    };
+    assert_eq!(blocked(&leader).await, [expected]);
+    assert_eq!(state(&leader, first), KeyState::Opening);
+    let reports = leader.ring.reports().await.unwrap();
+    assert_eq!(reports.audit.unwrap().quarantined[&first.to_string()], 1);
+    leader.store.delete(&quarantined).await.unwrap();
+    until_destroyed(&leader, first).await;
 }
 
 #[tokio::test]

@@ -67,6 +67,8 @@ pub(crate) struct Start {
     pub(crate) sweep: SweepOptions,
     pub(crate) options: LiveOptions,
     pub(crate) custodians: Custodians,
+    /// Whether its clock is compared with the server's.
+    pub(crate) compares_clocks: bool,
 }
 
 /// What one process has.
@@ -103,6 +105,11 @@ impl Start {
     pub(crate) fn clock(mut self, clock: &Clock) -> Self {
         let clock = clock.clone();
         self.options.now_ms = Arc::new(move || clock.now_ms());
+        self
+    }
+
+    pub(crate) fn comparing_clocks(mut self) -> Self {
+        self.compares_clocks = true;
         self
     }
 
@@ -204,6 +211,7 @@ impl World {
             sweep: SweepOptions::default(),
             options: self.options(),
             custodians: self.custodians(),
+            compares_clocks: false,
         }
     }
 
@@ -219,7 +227,8 @@ impl World {
 
     pub(crate) async fn try_process(&self, start: Start) -> Result<Process, RingError> {
         let store = self.store().await;
-        let gate = Arc::new(Gate::before(self.place().await));
+        let gate = Gate::before(self.place().await).telling_time(start.compares_clocks);
+        let gate = Arc::new(gate);
         let ring = LiveRing::open(gate.clone(), start.custodians, start.options).await?;
         let keys = Arc::new(RecordUserKeys::new(store.clone()));
         let users = start

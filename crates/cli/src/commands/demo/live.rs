@@ -27,11 +27,19 @@ use crate::signals::told_to_stop;
 /// What Waxseal itself keeps in a store, under a name that is the same for all.
 const CANARY: &str = "waxseal:canary";
 /// Metrics that do not move here, and why.
-const STILL: [(&str, &str); 9] = [
+const STILL: [(&str, &str); 13] = [
     ("waxseal_client_tls_failures_total", "the demo has no TLS"),
     (
         "waxseal_upstream_errors_total",
         "the server is not the demo's to break",
+    ),
+    (
+        "waxseal_upstream_connections_suspect",
+        "0 all the while: no reply of the server is late",
+    ),
+    (
+        "waxseal_upstream_switches_total",
+        "the server is a primary all the while",
     ),
     (
         "waxseal_ready",
@@ -58,6 +66,14 @@ const STILL: [(&str, &str); 9] = [
         "0 all the while: its log is a file with room",
     ),
     ("waxseal_panics_total", "0 all the while: it met no bug"),
+    (
+        "waxseal_custodian_threads_hung",
+        "its custodian is in the process",
+    ),
+    (
+        "waxseal_keyring_clock_offset_seconds",
+        "the server has the clock of this machine",
+    ),
 ];
 const CLIENTS: u64 = 4;
 /// Requests that a client sends before it reads replies.

@@ -221,9 +221,9 @@ async fn check_custodians(
     for (key, url) in live.refused_wraps().await {
         findings.problem(
             "custodian",
-            format!("{} no longer unwraps key {key} of the keyring", harmless(&url)),
-            "as long as another custodian does, waxseal keyring rewrap, without anything else, wraps it again by all \
-             of them; then make a backup",
+            format!("{} does not unwrap key {key} of the keyring", harmless(&url)),
+            "where its secret here is the right one, and another custodian unwraps the key: waxseal keyring rewrap \
+             --remove, then --add with its URL, wraps it again; then make a backup",
         );
     }
     for (key, lacking) in live.ring().unevenly_wrapped() {

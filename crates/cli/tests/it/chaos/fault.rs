@@ -128,8 +128,8 @@ impl Fault {
             }
             Self::LogsLost => stage.lose_logs(),
             Self::ClockSkewed => {
-                for offset in ["+400d", "-400d", "+0"] {
-                    stage.skew_clock(offset);
+                for days in [400, -400, 0] {
+                    stage.skew_clock(days);
                     hold(3);
                 }
             }

@@ -5,14 +5,13 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, sleep};
 use std::time::Duration;
 
-use waxseal_testing::{Client, RedisServer, clock_library, free_port};
+use waxseal_testing::{Client, RedisServer, Skew, free_port};
 
 use super::address::Address;
 use crate::program::{Program, Running, wait_until};
@@ -50,7 +49,7 @@ pub(super) struct Stage {
     program: Program,
     proxies: [(Running, u16); 2],
     log: Log,
-    clock: PathBuf,
+    clock: Skew,
 }
 
 impl Stage {
@@ -71,7 +70,7 @@ impl Stage {
             .run(&[&["keyring", "init"], &QUICK[..]].concat())
             .done();
         let (proxy, port, log) = with_own_log(&program);
-        let clock = program.path("clock");
+        let clock = Skew::of_days(0);
         let other = with_full_log(&skewed(&program, &clock));
         Self {
             servers: [first, second],
@@ -166,9 +165,9 @@ impl Stage {
         self.log.close();
     }
 
-    /// Sets the clock of one proxy.
-    pub(super) fn skew_clock(&self, offset: &str) {
-        std::fs::write(&self.clock, offset).unwrap();
+    /// Puts the clock of one proxy so many days ahead.
+    pub(super) fn skew_clock(&self, days: i64) {
+        self.clock.set_days(days);
     }
 
     /// Nothing ends a proxy but its operator.
@@ -215,15 +214,14 @@ fn program(address: &Address) -> Program {
         .file("waxseal.toml", config)
 }
 
-/// The same with a clock that a file sets.
-fn skewed(program: &Program, clock: &std::path::Path) -> Program {
-    std::fs::write(clock, "+0").unwrap();
-    program
-        .clone()
-        .env("LD_PRELOAD", clock_library().to_str().unwrap())
-        .env("FAKETIME_TIMESTAMP_FILE", clock.to_str().unwrap())
-        .env("FAKETIME_NO_CACHE", "1")
-        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+/// The same with a clock that can be set.
+fn skewed(program: &Program, clock: &Skew) -> Program {
+    let variables = clock.env();
+    variables
+        .iter()
+        .fold(program.clone(), |program, (name, value)| {
+            program.env(name, value)
+        })
 }
 
 /// What one proxy has written to its log, by a reader that can stop and go.

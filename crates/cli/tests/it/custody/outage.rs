@@ -112,6 +112,21 @@ fn names_key(value: &[u8], id: &str) -> bool {
 }
 
 #[test]
+fn a_proxy_that_starts_while_the_token_hangs_says_so_and_can_be_stopped() {
+    let world = World::sealed_by_the_token();
+    let (program, fickle) = fickle(&world);
+    fickle.feel(Mood::Hang);
+    let mut proxy = program.start(&["proxy", "--listen", "127.0.0.1:0"]);
+    proxy.wait_until_stderr(|said| said.contains("waiting for the store before taking clients"));
+    let said = proxy.said();
+    assert!(said.contains("no answer within 10 s"), "{said}");
+    assert!(said.contains("its thread is left behind"), "{said}");
+    proxy.signal("TERM");
+    let output = proxy.end().done();
+    world.assert_tells_no_pin(&output);
+}
+
+#[test]
 fn one_of_two_custodians_is_enough_to_start_and_none_is_not() {
     let world = World::new(&[HSM, "file:kek"]);
     world.run(&["key", "generate", "--file", "kek"]).done();

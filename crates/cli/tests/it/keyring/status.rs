@@ -43,7 +43,7 @@ fn everything_is_told_to_programs() {
         );
         assert_eq!(
             (&key["seals"], &key["values"]),
-            (&0.into(), &serde_json::Value::Null)
+            (&2.into(), &serde_json::Value::Null)
         );
     }
 }
@@ -101,4 +101,25 @@ fn a_person_reads_it_as_a_table() {
         said.contains(&format!("{:<9} sealing", world.sealing())),
         "{said}"
     );
+}
+
+#[test]
+fn what_commands_seal_counts_towards_the_limit_of_the_key() {
+    let world = World::with_ring(Lies::InTheServer);
+    for index in 0..3 {
+        let name = format!("wa:521555000000{index}");
+        world.program.run_with(&["put", &name], b"{}").done();
+    }
+    let seals = |world: &World| world.status()["keys"][0]["seals"].as_u64().unwrap();
+    // Three values and the canary.
+    assert_eq!(seals(&world), 4);
+    world.program.run_with(&["seal"], b"{}").done();
+    assert_eq!(seals(&world), 5);
+    waxseal_testing::load_states(&world.server, 25, std::time::Duration::from_secs(3600));
+    let migrated = world.run(&["migrate", "--json"]).done().json();
+    let done = migrated["patterns"][0]["done"].as_u64().unwrap();
+    assert!(done > 0, "{migrated}");
+    assert_eq!(seals(&world), 5 + done);
+    let processes = world.status()["processes"].as_array().unwrap().len();
+    assert_eq!(processes, 0, "none of them is there any more");
 }

@@ -188,6 +188,11 @@ fn users_keys_in_two_stores_are_told() {
     std::fs::write(&config, text.replace(&more, CONFIG)).unwrap();
     let at = format!("redis://127.0.0.1:{}", keys.port());
     let told = format!("users of this keyring have keys at {at}, and not only at ");
+    // A value is under a key that is not here.
+    let refused = world.program.run_with(&["put", NAME], b"{}");
+    let refused = refused.failed(2, "holds no key of this keyring");
+    assert!(refused.stderr.contains(&told), "{}", refused.stderr);
+    world.ring(&["adopt-users", "--yes"]).done();
     for output in [put(), world.run(&["forget", USER, "--yes"]).done()] {
         assert!(output.stderr.contains(&told), "{}", output.stderr);
         assert!(output.stderr.contains("waxseal keyring release"));
@@ -459,4 +464,41 @@ fn forgetting_needs_a_keyring_and_a_pattern_that_names_users() {
     let output = world.run(&["forget", USER, "--yes"]);
     output.failed(64, "no protected pattern says who the user");
     assert_eq!(world.status()["erased_users"], 0);
+}
+
+#[test]
+fn a_store_of_users_keys_that_lost_them_is_refused_until_an_operator_accepts_it() {
+    let world = world(Lies::InTheServer);
+    world
+        .program
+        .run_with(&["put", NAME], STATE.as_bytes())
+        .done();
+    let mut client = world.server.client();
+    for pattern in ["waxseal:user:*", "waxseal:user-keys:*"] {
+        let names = client.cmd(&["KEYS", pattern]).array();
+        assert_eq!(names.len(), 1, "{pattern}");
+        client.cmd(&["DEL", &names[0].to_text()]);
+    }
+    let other = "wa:5215500000001";
+    let text = "holds no key of this keyring, and values are under keys of users (1 of a sample)";
+    let refused = world
+        .program
+        .run_with(&["put", other], b"[1]")
+        .failed(2, text);
+    assert!(
+        refused.stderr.contains("waxseal keyring adopt-users"),
+        "{refused:?}"
+    );
+    assert!(world.run(&["doctor"]).with_status(1).text().contains(text));
+    world
+        .ring(&["adopt-users"])
+        .failed(64, "would be accepted as this keyring's");
+    world
+        .program
+        .run_with(&["put", other], b"[1]")
+        .failed(2, text);
+    world.ring(&["adopt-users", "--yes"]).done();
+    world.program.run_with(&["put", other], b"[1]").done();
+    assert_eq!(world.run(&["get", other]).done().text(), "[1]");
+    world.run(&["get", NAME]).with_status(2);
 }

@@ -1,8 +1,12 @@
 //! Any one custodian that answers is enough to start; one that is down is waited for once.
 
-use waxseal_keys::{Change, CustodianError, LiveRing, RingError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use waxseal_keys::{Change, CustodianError, LiveRing, Rewrap, RingError};
 
 use super::{Fickle, all, place_with_ring};
+use crate::places::Log;
 use crate::rings::{Clock, NOW, options};
 
 #[tokio::test]
@@ -32,6 +36,73 @@ async fn one_of_two_is_enough_to_start_and_the_other_is_asked_once() {
     // The one that runs goes on, and looks at its document.
     live.refresh().await.unwrap();
     assert!(live.trouble().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_one_custodian_hangs_the_other_is_asked_and_no_key_waits_for_it_again() {
+    let (one, two) = (Fickle::new("env:ONE"), Fickle::new("env:TWO"));
+    let place = place_with_ring(&[&one, &two]).await;
+    one.hang();
+    let before = one.calls();
+    let log = Log::default();
+    let captured = log.capture();
+    let (began, options) = (Instant::now(), options(&Clock::at(NOW)));
+    let live = LiveRing::open(place, all(&[&one, &two]), options);
+    assert_eq!(live.await.unwrap().ring().keys().len(), 4);
+    drop(captured);
+    // By a clock that moves only while nothing else can be done.
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(one.calls() - before, 1);
+    let text = log.text();
+    assert!(text.contains("no answer within 2 s"), "{text}");
+    assert!(
+        text.contains("another custodian opens the keyring"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_wrap_that_no_longer_unwraps_is_told_loudly_and_can_be_wrapped_again_from_another() {
+    let (one, two) = (Fickle::new("env:ONE"), Fickle::new("env:TWO"));
+    let place = place_with_ring(&[&one, &two]).await;
+    // The same URL, and the key behind it is another one.
+    let exchanged = Fickle::new("env:ONE");
+    let options = options(&Clock::at(NOW));
+    let log = Log::default();
+    let captured = log.capture();
+    let custodians = all(&[&exchanged, &two]);
+    let live = LiveRing::open(place.clone(), custodians, options.clone())
+        .await
+        .unwrap();
+    drop(captured);
+    let text = log.text();
+    assert!(text.contains("ERROR"), "{text}");
+    assert!(text.contains("does not unwrap key"), "{text}");
+    // Its own secret and four keys.
+    assert_eq!(live.refused_wraps().await.len(), 5);
+    // Not by itself: on a machine with a wrong secret that would spoil what others unwrap.
+    let anew = Rewrap {
+        anew: true,
+        ..Rewrap::default()
+    };
+    assert!(live.change(&Change::Rewrap(anew)).await.is_err());
+    let url = vec!["env:ONE".to_owned()];
+    let (remove, add) = (url.clone(), url);
+    for (add, remove) in [(Vec::new(), remove), (add, Vec::new())] {
+        let rewrap = Rewrap {
+            add,
+            remove,
+            ..Rewrap::default()
+        };
+        live.change(&Change::Rewrap(rewrap)).await.unwrap();
+    }
+    assert_eq!(live.refused_wraps().await, []);
+    let alone = LiveRing::open(place, all(&[&exchanged]), options).await;
+    assert_eq!(alone.unwrap().ring().keys().len(), 4, "no key was dropped");
 }
 
 #[tokio::test]

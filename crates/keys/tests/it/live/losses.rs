@@ -55,6 +55,39 @@ fn losses(newest: &[u8], older: Vec<u8>) -> Vec<(&'static str, Option<Vec<u8>>)>
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_wrap_that_was_damaged_is_repaired_and_what_else_is_new_stays() {
+    let place = Arc::new(MemoryPlace::default());
+    let custodian = custodian();
+    let (ring, options) = (new_ring(&custodian).await, options(&Clock::at(NOW)));
+    let behind = LiveRing::create(place.clone(), &ring, with(&custodian), options.clone());
+    let behind = behind.await.unwrap();
+    behind.change(&territory("redis://a")).await.unwrap();
+    // Another process changes the ring, and then a wrap in it is damaged.
+    let other = LiveRing::open(place.clone(), with(&custodian), options);
+    let other = other.await.unwrap();
+    other.change(&territory("redis://b")).await.unwrap();
+    let newest = place.read(&Paper::Ring).await.unwrap().unwrap();
+    let text = String::from_utf8(newest.clone()).unwrap();
+    let at = text.rfind("\"wrapped\": \"").unwrap() + "\"wrapped\": \"".len();
+    let mut damaged = newest.clone();
+    damaged[at] = if damaged[at] == b'A' { b'B' } else { b'A' };
+    place.set(Paper::Ring, Some(damaged));
+    let log = Log::default();
+    let captured = log.capture();
+    look(&behind).await.unwrap();
+    drop(captured);
+    let written = place.read(&Paper::Ring).await.unwrap().unwrap();
+    assert_eq!(
+        written, newest,
+        "with the change that the process had not seen"
+    );
+    assert_eq!(behind.ring().territories().len(), 2);
+    let text = log.text();
+    assert!(text.contains("wrapped keys that were damaged"), "{text}");
+    assert!(text.contains(PUT_BACK), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_place_lost_is_put_back_and_said_loudly() {
     let place = Arc::new(MemoryPlace::default());
     let (live, older) = live(place.clone()).await;
