@@ -28,6 +28,9 @@ pub struct Sealer {
     format: Format,
     armored: bool,
     plain: PlainValues,
+    /// The mode and format by which plain values are told from damaged ones, where those of this sealer
+    /// are not the applications'.
+    judges_as: Option<(Mode, Format)>,
 }
 
 /// The key of one user's records, or the knowledge that it was destroyed.
@@ -136,10 +139,13 @@ impl Sealer {
             format,
             armored: false,
             plain: PlainValues::Json,
+            judges_as: None,
         }
     }
 
-    /// A sealer that holds no key: plain values pass, nothing is sealed, no envelope opens.
+    /// A sealer that holds no key: plain values pass, nothing is sealed, no envelope opens. Base64 that
+    /// can be a classic value is none of the plain ones, unless [`judging_as`](Self::judging_as) says
+    /// otherwise: there is no key to try on it.
     #[must_use]
     pub fn without_keys() -> Self {
         Self {
@@ -149,6 +155,7 @@ impl Sealer {
             format: Format::Classic,
             armored: false,
             plain: PlainValues::Json,
+            judges_as: Some((Mode::On, Format::Classic)),
         }
     }
 
@@ -157,6 +164,23 @@ impl Sealer {
     pub fn plain_values(mut self, plain: PlainValues) -> Self {
         self.plain = plain;
         self
+    }
+
+    /// The same sealer, telling plain values from damaged ones as one of this mode and format does: for
+    /// what reads or writes in another mode than the applications whose values these are.
+    #[must_use]
+    pub fn judging_as(mut self, mode: Mode, format: Format) -> Self {
+        self.judges_as = Some((mode, format));
+        self
+    }
+
+    /// Whether Base64 that no key opens is taken for a damaged classic value: where the mode seals, the
+    /// format is classic, and plain values are JSON. In mode `off` such a value may have been written
+    /// plain by this very sealer.
+    #[must_use]
+    pub fn expects_classic(&self) -> bool {
+        let (mode, format) = self.judges_as.unwrap_or((self.mode, self.format));
+        self.plain == PlainValues::Json && mode.seals() && format == Format::Classic
     }
 
     /// The same sealer writing another format.
@@ -253,7 +277,6 @@ impl Sealer {
             Some(None) if let Some(id) = self.compromised(stored) => {
                 Err(OpenError::Compromised { id })
             }
-            Some(None) if self.plain == PlainValues::Json => Err(OpenError::Refused),
             Some(None) | None => self.accept_plain(stored).map(Some),
         }
     }
@@ -368,10 +391,15 @@ impl Sealer {
         sealed::open(key, header, body, binding).ok_or(OpenError::Refused)
     }
 
+    /// Whether this is a key of the ring, or the one of the user.
+    fn knows(&self, id: KeyId) -> bool {
+        let ring = self.keyring.as_ref().map(SharedKeyring::glance);
+        ring.is_some_and(|ring| ring.role(id).is_some())
+            || self.user.as_ref().and_then(|user| user.id()) == Some(id)
+    }
+
     fn accept_plain<'s>(&self, stored: &'s [u8]) -> Result<Opened<'s>, OpenError> {
-        if !plain::acceptable(stored, self.plain) {
-            return Err(OpenError::Refused);
-        }
+        plain::judge(stored, self.expects_classic(), |id| self.knows(id))?;
         if self.mode == Mode::Required {
             return Err(OpenError::Plaintext);
         }

@@ -79,7 +79,10 @@ impl SealedRecords {
             Some(ring) => canary.ring(ring.clone()),
             None => canary,
         };
-        let mut guarded = vec![GuardedRecords::from(pattern.clone())];
+        let mut guarded = vec![GuardedRecords {
+            expects_classic: sealer.expects_classic(),
+            ..GuardedRecords::from(pattern.clone())
+        }];
         guarded.extend(options.guarded.iter().cloned());
         let state = if sealer.mode().seals() {
             canary.check_or_create(&sealer, &guarded).await?
