@@ -166,7 +166,7 @@ impl Setup {
     pub(crate) fn serve_as(&mut self, format: FormatArg) -> Result<(), Failure> {
         self.write_as(format)?;
         for protected in &mut self.protected {
-            protected.configured = Some(protected.format);
+            protected.of_applications = protected.format;
         }
         Ok(())
     }
@@ -209,7 +209,7 @@ impl Setup {
         };
         self.sealer_of(mode, protected.format)
             .plain_values(protected.plain)
-            .judging_as(judging, protected.written_by_applications())
+            .judging_as(judging, protected.of_applications)
     }
 
     /// A sealer for one record, with the key of its user where records are under such keys. Makes

@@ -233,7 +233,8 @@ impl Sealer {
         Some(ring.sealing_id())
     }
 
-    /// The bytes to store for a value: sealed when the mode seals, else the value itself.
+    /// The bytes to store for a value: sealed when the mode seals, else the value itself. One that would
+    /// not be read again as it is written is refused.
     pub fn to_store<'v>(
         &self,
         value: &'v [u8],
@@ -241,9 +242,20 @@ impl Sealer {
     ) -> Result<Cow<'v, [u8]>, SealError> {
         if self.mode.seals() {
             self.seal(value, binding).map(Cow::Owned)
+        } else if self.looks_damaged(value) {
+            Err(SealError::LooksSealed)
         } else {
             Ok(Cow::Borrowed(value))
         }
+    }
+
+    /// Whether a value that is written plain would be taken for a damaged envelope. A whole one is what an
+    /// application wrote that seals by itself.
+    fn looks_damaged(&self, value: &[u8]) -> bool {
+        if value.starts_with(&MAGIC) || value.starts_with(armor::PREFIX) {
+            return matches!(Shape::of(value), Shape::Malformed(_));
+        }
+        plain::judge(value, false, |id| self.knows(id)).is_err()
     }
 
     /// Seals a value, whatever the mode.

@@ -131,6 +131,10 @@ impl DotEnv {
                 continue;
             }
             self.check_trusted()?;
+            if found.is_unclosed() {
+                let what = "has a quote that is not closed";
+                return Err(self.refuse_line(found.at, what, &format!("it reads {name}=value")));
+            }
             let value = found.value();
             if value.contains(REPLACED) {
                 let what = "is not valid UTF-8";

@@ -20,25 +20,18 @@ pub(crate) struct Protected {
     pub(crate) pattern: RecordPattern,
     /// The format that is written.
     pub(crate) format: Format,
-    /// The format that the configuration names, if it names one. A flag of a sweep changes what the sweep
-    /// writes, and not how the values of applications are judged.
-    pub(crate) configured: Option<Format>,
+    /// The format that applications write: that of the configuration. A flag of a sweep changes what the
+    /// sweep writes, and not how values of applications are judged.
+    pub(crate) of_applications: Format,
     pub(crate) plain: PlainValues,
     /// Whether the values of each user are under a key of their own.
     pub(crate) per_user: bool,
 }
 
 impl Protected {
-    /// The format that applications write here.
-    pub(crate) fn written_by_applications(&self) -> Format {
-        self.configured.unwrap_or(self.format)
-    }
-
     /// Whether Base64 that no key opens is a damaged classic value, in this mode of the applications.
     pub(crate) fn expects_classic(&self, mode: Mode) -> bool {
-        self.plain == PlainValues::Json
-            && mode.seals()
-            && self.written_by_applications() == Format::Classic
+        self.plain == PlainValues::Json && mode.seals() && self.of_applications == Format::Classic
     }
 
     /// The pattern as a file of ours may hold it: one that is the whole name of a record without that
@@ -185,7 +178,7 @@ fn from_pattern(text: &str) -> Result<Protected, Failure> {
             PlainValues::Any
         },
         format: DEFAULT_FORMAT,
-        configured: None,
+        of_applications: DEFAULT_FORMAT,
         per_user: false,
         pattern,
     })
@@ -198,7 +191,7 @@ fn from_config(protect: &Protect, has_ring: bool) -> Result<Protected, Failure> 
     }
     if let Some(format) = &protect.format {
         protected.format = format.parse()?;
-        protected.configured = Some(protected.format);
+        protected.of_applications = protected.format;
     }
     if protect.per_user_keys {
         per_user(&mut protected, protect, has_ring)?;
@@ -237,7 +230,7 @@ fn per_user(protected: &mut Protected, said: &Protect, has_ring: bool) -> Result
         return refused("the classic format names no key", hint);
     }
     protected.format = Format::Sealed;
-    protected.configured = Some(Format::Sealed);
+    protected.of_applications = Format::Sealed;
     protected.per_user = true;
     Ok(())
 }

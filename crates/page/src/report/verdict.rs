@@ -165,7 +165,24 @@ fn items(report: &Report) -> Vec<Item> {
     unmatched(report)
         .chain(needed)
         .chain(classic(report))
+        .chain(downgrade(report))
         .collect()
+}
+
+/// A plain value in the place of a sealed one, which only mode required refuses.
+fn downgrade(report: &Report) -> Option<Item> {
+    let mode = report.mode.as_deref().unwrap_or_default();
+    report.allows_downgrade().then(|| {
+        (
+            "info",
+            format!(
+                "The mode is {mode}: whoever can write to the store can put a plain value in the place \
+                 of a sealed one."
+            ),
+            "ENABLE_REDIS_ENCRYPTION=required",
+            "refuses plain values, once nothing is plain.",
+        )
+    })
 }
 
 /// Values in the format of the Node.js guide.

@@ -64,6 +64,13 @@ pub(super) fn assignments(text: &str) -> impl Iterator<Item = Assignment<'_>> {
 }
 
 impl Assignment<'_> {
+    /// Whether the value begins with a quote that nothing closes, which is then a part of it.
+    pub(super) fn is_unclosed(&self) -> bool {
+        let mut letters = self.written.chars();
+        let first = letters.next().filter(|it| is_quote(*it));
+        first.is_some() && letters.next_back() != first
+    }
+
     /// What the variable is set to.
     pub(super) fn value(&self) -> Zeroizing<String> {
         let first = self.written.chars().next().filter(|it| is_quote(*it));

@@ -59,6 +59,14 @@ fn a_line_that_an_application_skips_or_reads_otherwise_is_refused() {
         let refused = refusal(format!("A=1\n{line}\nB=2"));
         assert_eq!(refused, "line 2 is malformed", "{line}");
     }
+    for line in [
+        "REDIS_URL='redis://h",
+        "REDIS_URL=\"",
+        "REDIS_URL=`redis://h` x",
+    ] {
+        let refused = refusal(format!("A=1\n{line}\nB=2"));
+        assert_eq!(refused, "line 2 has a quote that is not closed", "{line}");
+    }
     let swallowed = "A='it\nREDIS_URL=redis://h\nB=2'";
     let told = "line 2 stands in a value that begins on line 1";
     assert_eq!(refusal(swallowed), told);
