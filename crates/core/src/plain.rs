@@ -8,6 +8,17 @@ use crate::envelope::{Defect, damaged_header, is_text_of_an_envelope};
 use crate::error::OpenError;
 use crate::key::KeyId;
 
+/// What can be stored beside envelopes of the sealed format.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// Plain values of any kind.
+    Anything,
+    /// Plain values that are no Base64, and classic ones.
+    Classic,
+    /// JSON and nothing else, and classic values.
+    Json,
+}
+
 /// Judges bytes that no key opened and that do not start as an envelope does: `Ok` where they are a
 /// plain value.
 ///
@@ -15,7 +26,7 @@ use crate::key::KeyId;
 /// a key id. Where the classic format is expected, Base64 is damaged as well: that format has no header.
 pub(crate) fn judge(
     stored: &[u8],
-    expects_classic: bool,
+    expected: Expected,
     knows: impl Fn(KeyId) -> bool,
 ) -> Result<(), OpenError> {
     if is_text_of_an_envelope(stored) {
@@ -24,7 +35,12 @@ pub(crate) fn judge(
     if damaged_header(stored, knows) {
         return Err(OpenError::Malformed(Defect::Header));
     }
-    match expects_classic && classic::may_be_damaged(stored) {
+    let is_damaged = match expected {
+        Expected::Anything => false,
+        Expected::Classic => classic::may_be_damaged(stored),
+        Expected::Json => classic::may_be_damaged(stored) || str::from_utf8(stored).is_err(),
+    };
+    match is_damaged {
         true => Err(OpenError::Refused),
         false => Ok(()),
     }
@@ -56,7 +72,11 @@ mod tests {
             &[0x80, 4, 0x95, 0x20, 0, 0, 0, 0, 0, 0, 0, 0x7d, 0x94, 0x8c],
             &[0x1f; 100],
         ] {
-            assert_eq!(judge(value, true, |_| false), Ok(()), "{value:x?}");
+            assert_eq!(
+                judge(value, Expected::Classic, |_| false),
+                Ok(()),
+                "{value:x?}"
+            );
         }
     }
 
@@ -64,11 +84,30 @@ mod tests {
     fn base64_is_damaged_only_where_classic_is_expected() {
         let one_stray = BASE64.replacen('x', "!", 1);
         for value in [BASE64, &BASE64[..43], &one_stray] {
-            assert_eq!(judge(value.as_bytes(), false, |_| false), Ok(()));
+            assert_eq!(
+                judge(value.as_bytes(), Expected::Anything, |_| false),
+                Ok(())
+            );
             let refused = Err(OpenError::Refused);
-            assert_eq!(judge(value.as_bytes(), true, |_| false), refused, "{value}");
+            assert_eq!(
+                judge(value.as_bytes(), Expected::Classic, |_| false),
+                refused,
+                "{value}"
+            );
         }
-        assert_eq!(judge(&BASE64.as_bytes()[..42], true, |_| false), Ok(()));
+        assert_eq!(
+            judge(&BASE64.as_bytes()[..42], Expected::Classic, |_| false),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn where_only_json_is_written_what_is_no_text_is_damaged() {
+        for value in [&b"\x00\xff\xfe{}"[..], BASE64.as_bytes()] {
+            let refused = Err(OpenError::Refused);
+            assert_eq!(judge(value, Expected::Json, |_| false), refused);
+        }
+        assert_eq!(judge(b"{\"a\":1}", Expected::Json, |_| false), Ok(()));
     }
 
     #[test]
@@ -77,8 +116,8 @@ mod tests {
         value[4..8].copy_from_slice(&[1, 2, 3, 4]);
         let knows = |id: KeyId| id == KeyId::from_u32(0x0102_0304);
         let damaged = Err(OpenError::Malformed(Defect::Header));
-        assert_eq!(judge(&value, false, knows), damaged);
-        assert_eq!(judge(&value[..47], false, knows), Ok(()));
-        assert_eq!(judge(&value, false, |_| false), Ok(()));
+        assert_eq!(judge(&value, Expected::Anything, knows), damaged);
+        assert_eq!(judge(&value[..47], Expected::Anything, knows), Ok(()));
+        assert_eq!(judge(&value, Expected::Anything, |_| false), Ok(()));
     }
 }

@@ -13,7 +13,7 @@ use crate::envelope::{self, Body, Defect, Flags, Header, MAGIC, Shape};
 use crate::error::{KeyError, OpenError, ResealError, SealError};
 use crate::key::{KeyId, SecretKey};
 use crate::keyring::{Keyring, SharedKeyring};
-use crate::plain;
+use crate::plain::{self, Expected};
 use crate::sealed;
 use crate::xaes::XaesKey;
 
@@ -31,6 +31,8 @@ pub struct Sealer {
     /// The mode and format by which plain values are told from damaged ones, where those of this sealer
     /// are not the applications'.
     judges_as: Option<(Mode, Format)>,
+    /// Whether what is written is JSON, in every mode.
+    only_json: bool,
 }
 
 /// The key of one user's records, or the knowledge that it was destroyed.
@@ -140,6 +142,7 @@ impl Sealer {
             armored: false,
             plain: PlainValues::Json,
             judges_as: None,
+            only_json: false,
         }
     }
 
@@ -156,6 +159,7 @@ impl Sealer {
             armored: false,
             plain: PlainValues::Json,
             judges_as: Some((Mode::On, Format::Classic)),
+            only_json: false,
         }
     }
 
@@ -174,13 +178,31 @@ impl Sealer {
         self
     }
 
+    /// The same sealer for values that are all written as JSON, in whatever mode, unless
+    /// [`plain_values`](Self::plain_values) says that they can be anything: what is no text, and Base64
+    /// that stands alone, is no plain value of these.
+    #[must_use]
+    pub fn only_json(mut self) -> Self {
+        self.only_json = true;
+        self
+    }
+
     /// Whether Base64 that no key opens is taken for a damaged classic value: where the mode seals, the
     /// format is classic, and plain values are JSON. In mode `off` such a value may have been written
     /// plain by this very sealer.
     #[must_use]
     pub fn expects_classic(&self) -> bool {
+        self.expected() != Expected::Anything
+    }
+
+    fn expected(&self) -> Expected {
         let (mode, format) = self.judges_as.unwrap_or((self.mode, self.format));
-        self.plain == PlainValues::Json && mode.seals() && format == Format::Classic
+        match self.plain {
+            PlainValues::Any => Expected::Anything,
+            PlainValues::Json if self.only_json => Expected::Json,
+            PlainValues::Json if mode.seals() && format == Format::Classic => Expected::Classic,
+            PlainValues::Json => Expected::Anything,
+        }
     }
 
     /// The same sealer writing another format.
@@ -255,7 +277,7 @@ impl Sealer {
         if value.starts_with(&MAGIC) || value.starts_with(armor::PREFIX) {
             return matches!(Shape::of(value), Shape::Malformed(_));
         }
-        plain::judge(value, false, |id| self.knows(id)).is_err()
+        plain::judge(value, Expected::Anything, |id| self.knows(id)).is_err()
     }
 
     /// Seals a value, whatever the mode.
@@ -411,7 +433,7 @@ impl Sealer {
     }
 
     fn accept_plain<'s>(&self, stored: &'s [u8]) -> Result<Opened<'s>, OpenError> {
-        plain::judge(stored, self.expects_classic(), |id| self.knows(id))?;
+        plain::judge(stored, self.expected(), |id| self.knows(id))?;
         if self.mode == Mode::Required {
             return Err(OpenError::Plaintext);
         }

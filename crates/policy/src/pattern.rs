@@ -20,6 +20,8 @@ pub struct RecordPattern {
     own: bool,
     /// Patterns that names of this form belong to instead, if they match them too.
     yields_to: Arc<[RecordPattern]>,
+    /// The wider pattern that says which part of a name is the user.
+    part_of: Option<Arc<RecordPattern>>,
 }
 
 impl PartialEq for RecordPattern {
@@ -133,6 +135,7 @@ impl RecordPattern {
             wildcard,
             own: false,
             yields_to: Arc::default(),
+            part_of: None,
         })
     }
 
@@ -261,10 +264,29 @@ impl RecordPattern {
         self.captured(name).is_some()
     }
 
+    /// The same pattern, for a part of the records of a wider one, which says who their users are.
+    #[must_use]
+    pub fn part_of(self, wider: &Self) -> Self {
+        Self {
+            part_of: Some(Arc::new(wider.clone())),
+            ..self
+        }
+    }
+
+    /// Whether names say who their user is.
+    #[must_use]
+    pub fn names_user(&self) -> bool {
+        let wider = self.part_of.as_ref();
+        wider.map_or(self.wildcard == Wildcard::User, |wider| wider.names_user())
+    }
+
     /// The user in a name, where the pattern has `{user}` and the name matches. A name with nothing in
     /// that place matches and has no user.
     #[must_use]
     pub fn user<'n>(&self, name: &'n [u8]) -> Option<&'n [u8]> {
+        if let Some(wider) = &self.part_of {
+            return wider.user(name).filter(|_| self.names(name));
+        }
         (self.wildcard == Wildcard::User)
             .then(|| self.captured(name))
             .flatten()
@@ -274,7 +296,8 @@ impl RecordPattern {
     /// The one record name of a user, where the pattern has `{user}` and the name belongs to it.
     #[must_use]
     pub fn name_of(&self, user: &[u8]) -> Option<Vec<u8>> {
-        let name = [self.prefix.as_bytes(), user, self.suffix.as_bytes()].concat();
+        let of = self.part_of.as_deref().unwrap_or(self);
+        let name = [of.prefix.as_bytes(), user, of.suffix.as_bytes()].concat();
         (self.user(&name) == Some(user) && !self.leaves(&name)).then_some(name)
     }
 
@@ -421,6 +444,12 @@ mod tests {
         let resolved = RecordPattern::resolve(texts);
         assert_eq!(resolved[0].name_of(b"1").as_deref(), Some(&b"wa:1"[..]));
         assert_eq!(resolved[0].name_of(b"temp:1"), None);
+        // A part of its records has the users that it has.
+        let part = pattern("wa:52*").part_of(&resolved[0]);
+        assert_eq!(part.user(b"wa:521"), Some(&b"521"[..]));
+        assert_eq!(part.name_of(b"521").as_deref(), Some(&b"wa:521"[..]));
+        assert_eq!((part.user(b"wa:1"), part.name_of(b"1")), (None, None));
+        assert!(part.names_user() && !pattern("wa:52*").names_user());
     }
 
     #[test]

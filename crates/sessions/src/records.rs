@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use tracing::{info, warn};
-use waxseal_core::{Format, Mode, NameMask, OpenError, Sealer};
+use waxseal_core::{NameMask, OpenError, Sealer};
 use waxseal_metrics::Counter;
 use waxseal_stores::{
     Change, Expiry, Lifetime, Outcome, RecordName, RecordPattern, RecordStore, Slot,
@@ -79,8 +79,7 @@ impl SealedRecords {
             Some(ring) => canary.ring(ring.clone()),
             None => canary,
         };
-        // What is written through here is JSON, in whatever mode, and Base64 that stands alone is none.
-        let sealer = sealer.judging_as(Mode::On, Format::Classic);
+        let sealer = sealer.only_json();
         let mut guarded = vec![GuardedRecords::from(pattern.clone())];
         guarded.extend(options.guarded.iter().cloned());
         let state = if sealer.mode().seals() {

@@ -114,7 +114,7 @@ fn warn_of_downgrade(report: &Report) {
         _ => "mode required refuses it, after waxseal migrate",
     };
     output::advise(&format!(
-        "the mode is {mode}: whoever can write to the store can put a plain value in the place of a sealed \
+        "the mode is {mode}: anyone who can write to the store can put a plain value in the place of a sealed \
          one, and it is accepted; {when} (SECURITY.md)"
     ));
 }

@@ -141,21 +141,14 @@ fn from_flag(flag: &str, configured: &[Protected]) -> Result<Protected, Failure>
         return Ok(bare);
     };
     let is_same = owner.pattern.glob() == glob;
-    if owner.per_user && !is_same {
-        let (typed, records) = (bare.pattern.shown(), owner.pattern.shown());
-        return Err(Failure::usage(format!(
-            "--protect {typed}: these are records of \"{records}\", whose users have keys of their own"
-        ))
-        .hint("a part of such records does not say who the user is: name the whole pattern"));
-    }
     Ok(match (owner.per_user, is_same) {
-        (true, _) => owner.clone(),
+        (true, true) => owner.clone(),
         (false, true) => Protected {
             pattern: bare.pattern,
             ..owner.clone()
         },
-        (false, false) => Protected {
-            pattern: bare.pattern,
+        (_, false) => Protected {
+            pattern: bare.pattern.part_of(&owner.pattern),
             name: bare.name,
             ..owner.clone()
         },

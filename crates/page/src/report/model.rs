@@ -28,7 +28,7 @@ pub struct Report {
     /// The mode of the applications, as the process that counted was configured. Older reports say nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
-    /// Whether plain values are accepted where they are read: in every mode but `required`. Then whoever
+    /// Whether plain values are accepted where they are read: in every mode but `required`. Then anyone who
     /// can write to the store can put a plain value in the place of a sealed one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepts_plain: Option<bool>,

@@ -164,9 +164,13 @@ fn items(report: &Report) -> Vec<Item> {
     let needed = needed.map(|(_, item)| item);
     unmatched(report)
         .chain(needed)
-        .chain(classic(report))
-        .chain(downgrade(report))
+        .chain(recommended(report))
         .collect()
+}
+
+/// What is in order, and could be better.
+fn recommended(report: &Report) -> impl Iterator<Item = Item> {
+    classic(report).into_iter().chain(downgrade(report))
 }
 
 /// A plain value in the place of a sealed one, which only mode required refuses.
@@ -176,7 +180,7 @@ fn downgrade(report: &Report) -> Option<Item> {
         (
             "info",
             format!(
-                "The mode is {mode}: whoever can write to the store can put a plain value in the place \
+                "The mode is {mode}: anyone who can write to the store can put a plain value in the place \
                  of a sealed one."
             ),
             "ENABLE_REDIS_ENCRYPTION=required",

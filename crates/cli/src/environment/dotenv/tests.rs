@@ -15,7 +15,7 @@ fn set(text: impl AsRef<[u8]>, name: &str) -> Option<String> {
 /// The error behind the name of the file.
 fn refusal(text: impl AsRef<[u8]>) -> String {
     let refused = file(text).and_then(|file| file.get("REDIS_URL").map(drop));
-    let failure = refused.err().expect("it is refused");
+    let failure = refused.expect_err("it is refused");
     let text = failure.text();
     text.split_once(" cannot be read: ").unwrap().1.to_owned()
 }

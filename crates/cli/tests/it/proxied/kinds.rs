@@ -41,7 +41,7 @@ impl Values {
     fn base64(&mut self, url: bool, padded: bool) -> Vec<u8> {
         let raw = 30 + self.below(90);
         let mut text = self.text(&alphabet(url), (raw * 4).div_ceil(3));
-        while padded && text.len() % 4 != 0 {
+        while padded && !text.len().is_multiple_of(4) {
             text.push(b'=');
         }
         text
