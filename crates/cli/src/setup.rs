@@ -34,7 +34,7 @@ pub(crate) use protected::{DEFAULT_FORMAT, Protected};
 pub(crate) use ring::{OpenRing, RingSetup, Users, is_absent, now_ms, variables};
 pub(crate) use sealed_already::{advise, sealed_already};
 
-use protected::protected;
+use protected::{choose, resolve};
 
 /// The environment that is meant where none is named.
 const DEFAULT_ENVIRONMENT: &str = "default";
@@ -53,6 +53,8 @@ pub(crate) struct Setup {
     ring_setup: Option<RingSetup>,
     opened: Option<OpenRing>,
     pub(crate) protected: Vec<Protected>,
+    /// Records that the configuration protects and flags do not name.
+    others: Vec<Protected>,
     /// Records that no application reads.
     pub(crate) decoys: Vec<Decoy>,
     pub(crate) json: bool,
@@ -107,7 +109,7 @@ impl Setup {
                  REDIS_URL_FILE",
             );
         }
-        let protected = protected(&common.protect, &config, ring_setup.is_some())?;
+        let chosen = choose(&common.protect, &config, ring_setup.is_some())?;
         let environment = Arc::new(environment);
         let trail = Arc::new(Trail::read(&config, &environment)?);
         let mut setup = Self {
@@ -119,7 +121,8 @@ impl Setup {
             keyring,
             ring_setup,
             opened: None,
-            protected,
+            protected: chosen.protected,
+            others: chosen.others,
             decoys: Vec::new(),
             json: common.json,
             trail,
@@ -163,6 +166,15 @@ impl Setup {
         Ok(())
     }
 
+    /// The same for what writes the values of applications itself: they are judged so as well.
+    pub(crate) fn serve_as(&mut self, format: FormatArg) -> Result<(), Failure> {
+        self.write_as(format)?;
+        for protected in &mut self.protected {
+            protected.of_applications = protected.format;
+        }
+        Ok(())
+    }
+
     /// Whether the keys are those of a keyring.
     pub(crate) fn follows_ring(&self) -> bool {
         self.ring_setup.is_some()
@@ -191,9 +203,17 @@ impl Setup {
 
     /// A sealer for some protected records, in this mode. Where values are under keys of users, it
     /// is for those of no user: [`record_sealer`](Self::record_sealer) knows more.
+    ///
+    /// What is plain is judged as the applications of this configuration do, whose values these are. An
+    /// audit without any key cannot try one, so it takes nothing for plain that may be classic.
     pub(crate) fn sealer(&self, protected: &Protected, mode: Mode) -> Sealer {
+        let judging = match self.has_keys() {
+            true => self.mode,
+            false => mode,
+        };
         self.sealer_of(mode, protected.format)
             .plain_values(protected.plain)
+            .judging_as(judging, protected.of_applications)
     }
 
     /// A sealer for one record, with the key of its user where records are under such keys. Makes
@@ -293,10 +313,15 @@ impl Setup {
         }
     }
 
-    /// The protected records that a name is one of.
+    /// The protected records that a name is one of. One that a flag matches may belong to a more specific
+    /// pattern of the configuration.
     pub(crate) fn protected(&self, name: &str) -> Result<&Protected, Failure> {
-        let matching = |protected: &&Protected| protected.pattern.matches(name.as_bytes());
-        self.protected.iter().find(matching).ok_or_else(|| {
+        let name = name.as_bytes();
+        let matching = |protected: &&Protected| protected.pattern.matches(name);
+        let is_asked_for = self.protected.iter().any(|it| it.pattern.names(name));
+        let others = self.others.iter().filter(|_| is_asked_for);
+        let mut all = self.protected.iter().chain(others);
+        all.find(matching).ok_or_else(|| {
             Failure::usage("this record is under no protected pattern")
                 .hint("name a pattern that means it, for example --protect 'sess:*'")
         })
@@ -304,7 +329,49 @@ impl Setup {
 
     /// The records that are protected when no flag says otherwise.
     pub(crate) fn configured(&self) -> Result<Vec<Protected>, Failure> {
-        protected(&[], &self.config, self.ring_setup.is_some())
+        Ok(choose(&[], &self.config, self.ring_setup.is_some())?.protected)
+    }
+
+    /// Protects the records of the configuration as well that a flag matches in part: for what stands
+    /// between applications and the store, which must not let their values by.
+    pub(crate) fn protect_overlapping(&mut self) {
+        let typed = &self.protected;
+        let overlaps = |it: &Protected| typed.iter().any(|its| its.pattern.overlaps(&it.pattern));
+        let (overlapping, others) = std::mem::take(&mut self.others)
+            .into_iter()
+            .partition(|it| overlaps(it));
+        self.others = others;
+        let overlapping: Vec<Protected> = overlapping;
+        self.protected.extend(overlapping);
+    }
+
+    /// Tells of records that typed patterns match, and that belong to more specific ones of the
+    /// configuration: a pass over the former leaves them out.
+    pub(crate) fn warn_of_left_out(&self) {
+        let is_left = |it: &&Protected| {
+            let mut yielding = self
+                .protected
+                .iter()
+                .flat_map(|its| its.pattern.yields_to());
+            yielding.any(|pattern| *pattern == it.pattern)
+        };
+        let left: Vec<_> = self.others.iter().filter(is_left).collect();
+        let Some(first) = left.first() else {
+            return;
+        };
+        let shown: Vec<_> = left.iter().map(|it| it.pattern.shown()).collect();
+        output::complain(
+            "warning",
+            &format!(
+                "records of {} are left out: they match what --protect names, and the configuration has \
+                 a more specific pattern for them",
+                shown.join(", ")
+            ),
+        );
+        output::advise(&format!(
+            "name these as well: --protect '{}'; without --protect all that is configured is gone through",
+            first.pattern.shown()
+        ));
     }
 
     /// A sealer that is not for certain records: for the canary.

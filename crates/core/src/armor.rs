@@ -3,9 +3,11 @@
 
 use base64_simd::{AsOut, URL_SAFE_NO_PAD};
 
-use crate::envelope::MAGIC;
+use crate::envelope::{HEADER_LEN, OVERHEAD};
 
 pub(crate) const PREFIX: &[u8; 4] = b"ws2:";
+/// Characters of the shortest envelope behind the prefix.
+const SHORTEST_BODY: usize = (OVERHEAD * 4).div_ceil(3);
 
 pub(crate) fn encode(envelope: &[u8]) -> Vec<u8> {
     let mut armored = PREFIX.to_vec();
@@ -20,17 +22,23 @@ pub(crate) fn decode(armored: &[u8]) -> Option<Vec<u8>> {
         .ok()
 }
 
-/// Whether this is an armored envelope whose prefix was damaged: after any four bytes comes what
-/// decodes to the magic.
-pub(crate) fn looks_damaged(stored: &[u8]) -> bool {
-    let mut start = [0u8; 3];
-    stored
-        .get(PREFIX.len()..)
-        .and_then(|rest| rest.get(..4))
-        .and_then(|rest| {
-            URL_SAFE_NO_PAD
-                .decode(rest, start.as_mut_slice().as_out())
-                .ok()
-        })
-        .is_some_and(|start| start.starts_with(&MAGIC))
+/// The first bytes of what stands armored behind a prefix, whatever that prefix is: as many as a header
+/// has. `None` where it is no base64url, or too short for an envelope.
+pub(crate) fn header_behind_any_prefix(stored: &[u8]) -> Option<[u8; HEADER_LEN]> {
+    let body = stored.get(PREFIX.len()..)?;
+    if body.len() < SHORTEST_BODY {
+        return None;
+    }
+    // Three groups of four characters: the 8 bytes of a header, and one more.
+    let mut start = [0u8; HEADER_LEN + 1];
+    let decoded = URL_SAFE_NO_PAD
+        .decode(body.get(..12)?, start.as_mut_slice().as_out())
+        .ok()?;
+    decoded.first_chunk().copied()
+}
+
+/// Whether everything behind the prefix is base64url.
+pub(crate) fn is_armored_behind_any_prefix(stored: &[u8]) -> bool {
+    let body = stored.get(PREFIX.len()..);
+    body.is_some_and(|body| URL_SAFE_NO_PAD.check(body).is_ok())
 }

@@ -33,13 +33,13 @@ pub enum Format {
     Sealed,
 }
 
-/// What a plain value of a pattern looks like, which decides what becomes of bytes that could be a
-/// damaged envelope.
+/// What a plain value of a pattern looks like, which decides what becomes of Base64 that could be a
+/// damaged classic value. What could be a damaged envelope of the sealed format is never plain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlainValues {
-    /// Plain values are JSON, so what looks like an envelope and does not open is refused.
+    /// Plain values are JSON. Where classic values are written, Base64 that does not open is refused.
     Json,
-    /// Plain values can be any bytes, so what does not open may be plain.
+    /// Plain values can be any text, so Base64 that does not open is plain.
     Any,
 }
 

@@ -89,6 +89,10 @@ pub enum Defect {
     Flags(u8),
     /// The armored form does not decode.
     Armor,
+    /// All of the header but one byte is there, or the id of a known key in its place.
+    Header,
+    /// A client read it as text and wrote it back.
+    Text,
 }
 
 impl fmt::Display for Defect {
@@ -98,6 +102,8 @@ impl fmt::Display for Defect {
             Self::Version(version) => write!(f, "its version {version} is unknown"),
             Self::Flags(flags) => write!(f, "its flags {flags:#04x} are unknown"),
             Self::Armor => f.write_str("its armored form does not decode"),
+            Self::Header => f.write_str("its header is damaged"),
+            Self::Text => f.write_str("it was read as text and written back"),
         }
     }
 }
@@ -148,7 +154,11 @@ impl Shape {
                 None => Self::Malformed(Defect::Armor),
             };
         }
-        if classic::looks_like(stored) {
+        if is_text_of_an_envelope(stored) {
+            Self::Malformed(Defect::Text)
+        } else if damaged_header(stored, |_| false) {
+            Self::Malformed(Defect::Header)
+        } else if classic::looks_like(stored) {
             Self::MaybeClassic
         } else {
             Self::Plain
@@ -169,6 +179,44 @@ impl Shape {
             },
         }
     }
+}
+
+/// Whether these bytes are a sealed envelope whose header was damaged, binary or armored with a damaged
+/// prefix: long enough for one, and with three of the four bytes of magic, version and flags right, or
+/// with the id of a known key in its place.
+///
+/// So each single byte of a header can be hit and the envelope is still told from a plain value: of the
+/// first four three are left, and of the key's id all four of these. Bytes at random pass for this once
+/// in about a million times.
+pub(crate) fn damaged_header(stored: &[u8], knows: impl Fn(KeyId) -> bool) -> bool {
+    let is_hit = |header: &[u8; HEADER_LEN]| {
+        let [m0, m1, version, flags, k0, k1, k2, k3] = *header;
+        let right = [
+            m0 == MAGIC[0],
+            m1 == MAGIC[1],
+            version == VERSION,
+            Flags::parse(flags).is_some(),
+        ];
+        right.iter().filter(|it| **it).count() >= 3
+            || knows(KeyId::from_u32(u32::from_be_bytes([k0, k1, k2, k3])))
+    };
+    let binary = stored.first_chunk().filter(|_| stored.len() >= OVERHEAD);
+    binary.is_some_and(is_hit)
+        || armor::header_behind_any_prefix(stored).is_some_and(|header| is_hit(&header))
+            && armor::is_armored_behind_any_prefix(stored)
+}
+
+/// Whether a binary envelope was taken for text: its first byte is none of UTF-8, so a client made the
+/// replacement character of it, or the letter that it is in Latin-1.
+pub(crate) fn is_text_of_an_envelope(stored: &[u8]) -> bool {
+    let rest = stored
+        .strip_prefix("\u{fffd}".as_bytes())
+        .or_else(|| stored.strip_prefix("\u{f5}".as_bytes()));
+    matches!(
+        rest,
+        Some([letter, VERSION, flags, ..])
+            if *letter == MAGIC[1] && Flags::parse(*flags).is_some() && stored.len() >= OVERHEAD
+    )
 }
 
 /// The parts of a sealed envelope after its header.

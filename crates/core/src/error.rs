@@ -114,6 +114,11 @@ pub enum SealError {
     /// The value or a part of the binding is longer than the format can say.
     #[error("the value or its name is too long to seal")]
     TooLong,
+    /// The value begins as an envelope does and is none: written plain, it could not be read again.
+    #[error(
+        "the value begins as a sealed envelope does and is none: written plain, it could not be read again"
+    )]
+    LooksSealed,
     /// The user was erased: nothing is sealed for them any more.
     #[error("the user's key was destroyed")]
     Erased,

@@ -1,71 +1,123 @@
-//! What a plain value can look like: the line between "never sealed" and "was sealed, and is
-//! damaged". A damaged envelope that is handed on as plain would be worse than an error.
+//! The line between "never sealed" and "was sealed, and is damaged". A damaged envelope that is handed
+//! on as plain would be worse than an error, and so would a plain value that is taken for a damaged
+//! envelope. There is one rule, for the proxy, the library and every sweep; which key is known, and
+//! where the classic format is expected, are its arguments.
 
-use crate::armor;
-use crate::choice::PlainValues;
+use crate::classic;
+use crate::envelope::{Defect, damaged_header, is_text_of_an_envelope};
+use crate::error::OpenError;
+use crate::key::KeyId;
 
-/// The shortest text that is held against the Base64 alphabet: 32 bytes, unpadded.
-const SHORTEST: usize = 43;
-/// Characters outside the Base64 alphabets that one damaged envelope can show: the colon of the
-/// armored form, and the one that was hit.
-const STRAY: usize = 2;
-
-/// Whether bytes that are neither a sealed nor a classic envelope can be a plain value.
-///
-/// Where plain values are JSON, this refuses what is not text at all, and long text that is Base64
-/// but for a stray character: an envelope of either format with any one bit flipped, or cut short.
-pub(crate) fn acceptable(stored: &[u8], plain: PlainValues) -> bool {
-    match plain {
-        PlainValues::Any => true,
-        PlainValues::Json => {
-            std::str::from_utf8(stored).is_ok()
-                && !armor::looks_damaged(stored)
-                && !nearly_base64(stored)
-        }
-    }
+/// What can be stored beside envelopes of the sealed format.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// Plain values of any kind.
+    Anything,
+    /// Plain values that are no Base64, and classic ones.
+    Classic,
+    /// JSON and nothing else, and classic values.
+    Json,
 }
 
-fn nearly_base64(text: &[u8]) -> bool {
-    text.len() >= SHORTEST
-        && text
-            .iter()
-            .filter(|byte| {
-                !(byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'='))
-            })
-            .take(STRAY.saturating_add(1))
-            .count()
-            <= STRAY
+/// Judges bytes that no key opened and that do not start as an envelope does: `Ok` where they are a
+/// plain value.
+///
+/// Damaged is what has a sealed envelope's header but for one byte, or a known key's id in the place of
+/// a key id. Where the classic format is expected, Base64 is damaged as well: that format has no header.
+pub(crate) fn judge(
+    stored: &[u8],
+    expected: Expected,
+    knows: impl Fn(KeyId) -> bool,
+) -> Result<(), OpenError> {
+    if is_text_of_an_envelope(stored) {
+        return Err(OpenError::Malformed(Defect::Text));
+    }
+    if damaged_header(stored, knows) {
+        return Err(OpenError::Malformed(Defect::Header));
+    }
+    let is_damaged = match expected {
+        Expected::Anything => false,
+        Expected::Classic => classic::may_be_damaged(stored),
+        Expected::Json => classic::may_be_damaged(stored) || str::from_utf8(stored).is_err(),
+    };
+    match is_damaged {
+        true => Err(OpenError::Refused),
+        false => Ok(()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const BASE64: &str = "dGhlIHF1aWNrIGJyb3duIGZveCBqdW1wcyBvdmVyIHRoZSBsYXp5IGRvZw==";
+
     #[test]
-    fn json_and_short_words_are_acceptable_plain_values() {
+    fn what_applications_write_is_plain_even_where_classic_is_expected() {
+        let hex = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+        let jwt =
+            "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P";
         for value in [
             &br#"{"status":"collecting_data","data":{"email":"maria@example.com"}}"#[..],
             b"[]",
             b"hello",
             b"3",
-            "\"¿Cuál es su nombre completo? Escríbalo por favor\"".as_bytes(),
+            "\"\u{bf}Cu\u{e1}l es su nombre completo? Escr\u{ed}balo por favor\"".as_bytes(),
+            b"https://example.com/a/b/c/d?session=0123456789abcdef",
+            b"123e4567-e89b-12d3-a456-426614174000:123e4567-e89b-12d3-a456-426614174000",
+            hex.as_bytes(),
+            hex.to_uppercase().as_bytes(),
+            format!("\"{BASE64}\"").as_bytes(),
+            jwt.as_bytes(),
+            &[0x80, 4, 0x95, 0x20, 0, 0, 0, 0, 0, 0, 0, 0x7d, 0x94, 0x8c],
+            &[0x1f; 100],
         ] {
-            assert!(acceptable(value, PlainValues::Json));
+            assert_eq!(
+                judge(value, Expected::Classic, |_| false),
+                Ok(()),
+                "{value:x?}"
+            );
         }
     }
 
     #[test]
-    fn what_could_be_a_damaged_envelope_is_acceptable_only_where_anything_is() {
-        let base64 = "A".repeat(43);
-        let one_stray = format!("{}!{}", "A".repeat(30), "B".repeat(20));
-        for value in [
-            base64.as_bytes(),
-            one_stray.as_bytes(),
-            b"\xf4\x57\x02\x00",
-            b"xs2:9VcC",
-        ] {
-            assert!(!acceptable(value, PlainValues::Json));
-            assert!(acceptable(value, PlainValues::Any));
+    fn base64_is_damaged_only_where_classic_is_expected() {
+        let one_stray = BASE64.replacen('x', "!", 1);
+        for value in [BASE64, &BASE64[..43], &one_stray] {
+            assert_eq!(
+                judge(value.as_bytes(), Expected::Anything, |_| false),
+                Ok(())
+            );
+            let refused = Err(OpenError::Refused);
+            assert_eq!(
+                judge(value.as_bytes(), Expected::Classic, |_| false),
+                refused,
+                "{value}"
+            );
         }
+        assert_eq!(
+            judge(&BASE64.as_bytes()[..42], Expected::Classic, |_| false),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn where_only_json_is_written_what_is_no_text_is_damaged() {
+        for value in [&b"\x00\xff\xfe{}"[..], BASE64.as_bytes()] {
+            let refused = Err(OpenError::Refused);
+            assert_eq!(judge(value, Expected::Json, |_| false), refused);
+        }
+        assert_eq!(judge(b"{\"a\":1}", Expected::Json, |_| false), Ok(()));
+    }
+
+    #[test]
+    fn the_id_of_a_known_key_in_its_place_marks_an_envelope() {
+        let mut value = [b'x'; 48];
+        value[4..8].copy_from_slice(&[1, 2, 3, 4]);
+        let knows = |id: KeyId| id == KeyId::from_u32(0x0102_0304);
+        let damaged = Err(OpenError::Malformed(Defect::Header));
+        assert_eq!(judge(&value, Expected::Anything, knows), damaged);
+        assert_eq!(judge(&value[..47], Expected::Anything, knows), Ok(()));
+        assert_eq!(judge(&value, Expected::Anything, |_| false), Ok(()));
     }
 }

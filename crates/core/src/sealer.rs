@@ -13,7 +13,7 @@ use crate::envelope::{self, Body, Defect, Flags, Header, MAGIC, Shape};
 use crate::error::{KeyError, OpenError, ResealError, SealError};
 use crate::key::{KeyId, SecretKey};
 use crate::keyring::{Keyring, SharedKeyring};
-use crate::plain;
+use crate::plain::{self, Expected};
 use crate::sealed;
 use crate::xaes::XaesKey;
 
@@ -28,6 +28,11 @@ pub struct Sealer {
     format: Format,
     armored: bool,
     plain: PlainValues,
+    /// The mode and format by which plain values are told from damaged ones, where those of this sealer
+    /// are not the applications'.
+    judges_as: Option<(Mode, Format)>,
+    /// Whether what is written is JSON, in every mode.
+    only_json: bool,
 }
 
 /// The key of one user's records, or the knowledge that it was destroyed.
@@ -136,10 +141,14 @@ impl Sealer {
             format,
             armored: false,
             plain: PlainValues::Json,
+            judges_as: None,
+            only_json: false,
         }
     }
 
-    /// A sealer that holds no key: plain values pass, nothing is sealed, no envelope opens.
+    /// A sealer that holds no key: plain values pass, nothing is sealed, no envelope opens. Base64 that
+    /// can be a classic value is none of the plain ones, unless [`judging_as`](Self::judging_as) says
+    /// otherwise: there is no key to try on it.
     #[must_use]
     pub fn without_keys() -> Self {
         Self {
@@ -149,6 +158,8 @@ impl Sealer {
             format: Format::Classic,
             armored: false,
             plain: PlainValues::Json,
+            judges_as: Some((Mode::On, Format::Classic)),
+            only_json: false,
         }
     }
 
@@ -157,6 +168,41 @@ impl Sealer {
     pub fn plain_values(mut self, plain: PlainValues) -> Self {
         self.plain = plain;
         self
+    }
+
+    /// The same sealer, telling plain values from damaged ones as one of this mode and format does: for
+    /// what reads or writes in another mode than the applications whose values these are.
+    #[must_use]
+    pub fn judging_as(mut self, mode: Mode, format: Format) -> Self {
+        self.judges_as = Some((mode, format));
+        self
+    }
+
+    /// The same sealer for values that are all written as JSON, in whatever mode, unless
+    /// [`plain_values`](Self::plain_values) says that they can be anything: what is no text, and Base64
+    /// that stands alone, is no plain value of these.
+    #[must_use]
+    pub fn only_json(mut self) -> Self {
+        self.only_json = true;
+        self
+    }
+
+    /// Whether Base64 that no key opens is taken for a damaged classic value: where the mode seals, the
+    /// format is classic, and plain values are JSON. In mode `off` such a value may have been written
+    /// plain by this very sealer.
+    #[must_use]
+    pub fn expects_classic(&self) -> bool {
+        self.expected() != Expected::Anything
+    }
+
+    fn expected(&self) -> Expected {
+        let (mode, format) = self.judges_as.unwrap_or((self.mode, self.format));
+        match self.plain {
+            PlainValues::Any => Expected::Anything,
+            PlainValues::Json if self.only_json => Expected::Json,
+            PlainValues::Json if mode.seals() && format == Format::Classic => Expected::Classic,
+            PlainValues::Json => Expected::Anything,
+        }
     }
 
     /// The same sealer writing another format.
@@ -209,7 +255,8 @@ impl Sealer {
         Some(ring.sealing_id())
     }
 
-    /// The bytes to store for a value: sealed when the mode seals, else the value itself.
+    /// The bytes to store for a value: sealed when the mode seals, else the value itself. One that would
+    /// not be read again as it is written is refused.
     pub fn to_store<'v>(
         &self,
         value: &'v [u8],
@@ -217,9 +264,20 @@ impl Sealer {
     ) -> Result<Cow<'v, [u8]>, SealError> {
         if self.mode.seals() {
             self.seal(value, binding).map(Cow::Owned)
+        } else if self.looks_damaged(value) {
+            Err(SealError::LooksSealed)
         } else {
             Ok(Cow::Borrowed(value))
         }
+    }
+
+    /// Whether a value that is written plain would be taken for a damaged envelope. A whole one is what an
+    /// application wrote that seals by itself.
+    fn looks_damaged(&self, value: &[u8]) -> bool {
+        if value.starts_with(&MAGIC) || value.starts_with(armor::PREFIX) {
+            return matches!(Shape::of(value), Shape::Malformed(_));
+        }
+        plain::judge(value, Expected::Anything, |id| self.knows(id)).is_err()
     }
 
     /// Seals a value, whatever the mode.
@@ -253,7 +311,6 @@ impl Sealer {
             Some(None) if let Some(id) = self.compromised(stored) => {
                 Err(OpenError::Compromised { id })
             }
-            Some(None) if self.plain == PlainValues::Json => Err(OpenError::Refused),
             Some(None) | None => self.accept_plain(stored).map(Some),
         }
     }
@@ -368,10 +425,15 @@ impl Sealer {
         sealed::open(key, header, body, binding).ok_or(OpenError::Refused)
     }
 
+    /// Whether this is a key of the ring, or the one of the user.
+    fn knows(&self, id: KeyId) -> bool {
+        let ring = self.keyring.as_ref().map(SharedKeyring::glance);
+        ring.is_some_and(|ring| ring.role(id).is_some())
+            || self.user.as_ref().and_then(|user| user.id()) == Some(id)
+    }
+
     fn accept_plain<'s>(&self, stored: &'s [u8]) -> Result<Opened<'s>, OpenError> {
-        if !plain::acceptable(stored, self.plain) {
-            return Err(OpenError::Refused);
-        }
+        plain::judge(stored, self.expected(), |id| self.knows(id))?;
         if self.mode == Mode::Required {
             return Err(OpenError::Plaintext);
         }

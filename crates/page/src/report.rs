@@ -205,6 +205,8 @@ pub(crate) mod tests {
             environment: "tests & <more>".to_owned(),
             store: "redis://127.0.0.1:6379".to_owned(),
             deep: false,
+            mode: Some("on".to_owned()),
+            accepts_plain: Some(true),
             clean: false,
             keyring: None,
             patterns: vec![Pattern {

@@ -1,5 +1,7 @@
-//! The protected names: all patterns of one policy, in order. What is done with a record that one of
-//! them means is not known here.
+//! The protected names: all patterns of one policy, and which of them a name belongs to. What is done
+//! with a record that one of them means is not known here.
+
+use std::cmp::Reverse;
 
 use crate::pattern::{OWN_PREFIX, RecordPattern};
 
@@ -15,19 +17,26 @@ impl PatternId {
     }
 }
 
-/// The patterns over record names that are protected. The first that means a name decides.
+/// The patterns over record names that are protected. Of several that match a name the most specific
+/// decides, else the first ([`RecordPattern::resolve`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProtectedNames {
     patterns: Vec<RecordPattern>,
+    /// Places in `patterns`, the most specific first.
+    order: Vec<PatternId>,
     /// Requests may write records of Waxseal's own.
     own_writable: bool,
 }
 
 impl ProtectedNames {
-    /// The patterns, in order.
+    /// The patterns, in the order in which they were given.
     #[must_use]
     pub fn new(patterns: Vec<RecordPattern>) -> Self {
+        let patterns = RecordPattern::resolve(patterns);
+        let mut order: Vec<_> = (0..=u32::MAX).map(PatternId).zip(&patterns).collect();
+        order.sort_by_key(|(_, pattern)| Reverse(pattern.specificity()));
         Self {
+            order: order.into_iter().map(|(id, _)| id).collect(),
             patterns,
             own_writable: false,
         }
@@ -46,18 +55,17 @@ impl ProtectedNames {
         !self.own_writable && name.starts_with(OWN_PREFIX)
     }
 
-    /// The first pattern that means this name, if it is protected at all. Names of Waxseal's own are
-    /// not.
+    /// The pattern that this name belongs to, if it is protected at all. Names of Waxseal's own are not.
     #[must_use]
     pub fn find(&self, name: &[u8]) -> Option<PatternId> {
         if name.starts_with(OWN_PREFIX) {
             return None;
         }
-        let index = self
-            .patterns
-            .iter()
-            .position(|pattern| pattern.names(name))?;
-        u32::try_from(index).ok().map(PatternId)
+        let is_named = |id: &&PatternId| {
+            let pattern = self.patterns.get(id.index());
+            pattern.is_some_and(|pattern| pattern.names(name))
+        };
+        self.order.iter().find(is_named).copied()
     }
 
     /// The pattern behind an id.
@@ -92,8 +100,29 @@ impl ProtectedNames {
         })
     }
 
-    /// All patterns with their ids, in order.
+    /// All patterns with their ids, in the order in which they were given.
     pub fn iter(&self) -> impl Iterator<Item = (PatternId, &RecordPattern)> {
         (0..=u32::MAX).map(PatternId).zip(&self.patterns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_specific_pattern_decides_whatever_the_order() {
+        let parse = |text| RecordPattern::parse(text).unwrap();
+        let texts = ["wa:*", "wa:temp:*", "wa:{user}", "one", "*"];
+        for shift in 0..texts.len() {
+            let mut turned = texts;
+            turned.rotate_left(shift);
+            let names = ProtectedNames::new(turned.map(parse).to_vec());
+            let found = |name: &[u8]| names.find(name).map(|id| names.pattern(id).as_str());
+            assert_eq!(found(b"wa:temp:1"), Some("wa:temp:*"));
+            assert_eq!((found(b"one"), found(b"ones")), (Some("one"), Some("*")));
+            assert_eq!(found(b"waxseal:canary"), None);
+            assert_eq!(found(b"wa:1"), Some("wa:{user}"));
+        }
     }
 }

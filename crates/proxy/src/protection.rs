@@ -77,7 +77,7 @@ impl Protection {
     ) -> Result<Self, NamesNoUser> {
         for (id, pattern) in self.names.iter() {
             let chosen = per_user(id.index());
-            if chosen && !pattern.as_str().contains("{user}") {
+            if chosen && !pattern.names_user() {
                 return Err(NamesNoUser(pattern.as_str().to_owned()));
             }
             if let Some(place) = self.per_user.get_mut(id.index()) {

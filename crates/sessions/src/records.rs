@@ -79,6 +79,7 @@ impl SealedRecords {
             Some(ring) => canary.ring(ring.clone()),
             None => canary,
         };
+        let sealer = sealer.only_json();
         let mut guarded = vec![GuardedRecords::from(pattern.clone())];
         guarded.extend(options.guarded.iter().cloned());
         let state = if sealer.mode().seals() {

@@ -20,6 +20,25 @@ pub struct Realm {
 }
 
 impl Realm {
+    /// Decides which of these realms each record belongs to that the patterns of several match, in each
+    /// store ([`RecordPattern::resolve`]).
+    #[must_use]
+    pub fn resolve(realms: Vec<Self>) -> Vec<Self> {
+        let mut resolved = realms.clone();
+        for realm in &realms {
+            let location = realm.store.location();
+            let mut here: Vec<_> = resolved
+                .iter_mut()
+                .filter(|it| it.store.location() == location)
+                .collect();
+            let patterns = here.iter().map(|it| it.pattern.clone()).collect();
+            for (realm, pattern) in here.iter_mut().zip(RecordPattern::resolve(patterns)) {
+                realm.pattern = pattern;
+            }
+        }
+        resolved
+    }
+
     /// How the ring remembers it.
     #[must_use]
     pub fn territory(&self) -> Territory {

@@ -84,6 +84,7 @@ impl Upkeep {
         realms: Vec<Realm>,
         user_keys: Option<(UserKeys, Arc<dyn RecordStore>)>,
     ) -> Result<Self, UpkeepError> {
+        let realms = Realm::resolve(realms);
         let mut own = Vec::new();
         for realm in &realms {
             let location = realm.store.location();

@@ -14,7 +14,7 @@ const ROWS: &[Row] = &[
     Row {
         short: "core",
         ours: &[],
-        never: &["tokio", "redis", "redb", "tracing", "log", "dotenvy"],
+        never: &["tokio", "redis", "redb", "tracing", "log"],
     },
     // Opens files for the doors, and knows nothing of what is in them.
     Row {
@@ -45,7 +45,7 @@ const ROWS: &[Row] = &[
     Row {
         short: "keys",
         ours: &["waxseal-core", "waxseal-files", "waxseal-metrics"],
-        never: &["redis", "redb", "aws-lc-rs", "aes-gcm", "dotenvy"],
+        never: &["redis", "redb", "aws-lc-rs", "aes-gcm"],
     },
     Row {
         short: "stores",
@@ -81,7 +81,7 @@ const ROWS: &[Row] = &[
             "waxseal-stores",
             "waxseal-sweep",
         ],
-        never: &["redis", "redb", "dotenvy"],
+        never: &["redis", "redb"],
     },
     Row {
         short: "waxseal",
@@ -106,7 +106,7 @@ const ROWS: &[Row] = &[
             "waxseal-resp",
             "waxseal-policy",
         ],
-        never: &["redis", "redb", "aws-lc-rs", "aes-gcm", "dotenvy"],
+        never: &["redis", "redb", "aws-lc-rs", "aes-gcm"],
     },
     Row {
         short: "cli",

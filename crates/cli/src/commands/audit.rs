@@ -83,6 +83,7 @@ pub(crate) async fn run(setup: &Setup, args: &AuditArgs) -> Result<Ended, Failur
     survey.say(if fails { "error" } else { "warning" });
     if !setup.json {
         recommend_sealed(&report);
+        warn_of_downgrade(&report);
     }
     write(setup, args, ring.as_deref(), &report)?;
     Ok(verdict(args, &report))
@@ -99,6 +100,22 @@ fn recommend_sealed(report: &Report) {
         "{values} {are} in the classic format, that of the Node.js guide, which does not bind a value to \
          its record; where nothing but Waxseal reads them, move to sealed: docs/operations.md, From \
          classic to sealed"
+    ));
+}
+
+/// Says what an attacker can do whom no count shows, as long as plain values are accepted.
+fn warn_of_downgrade(report: &Report) {
+    if !report.allows_downgrade() {
+        return;
+    }
+    let mode = report.mode.as_deref().unwrap_or_default();
+    let when = match report.total.plain {
+        0 => "mode required refuses it",
+        _ => "mode required refuses it, after waxseal migrate",
+    };
+    output::advise(&format!(
+        "the mode is {mode}: anyone who can write to the store can put a plain value in the place of a sealed \
+         one, and it is accepted; {when} (SECURITY.md)"
     ));
 }
 

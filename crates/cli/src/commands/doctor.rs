@@ -6,6 +6,7 @@ mod format;
 mod guard;
 mod host;
 mod keyring;
+mod overlaps;
 mod reach;
 mod store;
 
@@ -104,6 +105,7 @@ pub(crate) async fn run(common: &Common) -> Result<Ended, Failure> {
             keyring::open(&mut setup, &mut findings).await;
             keyring::check(&setup, keyring::Ask::Custodians, &mut findings).await;
             host::check_configuration(&setup, &mut findings).await;
+            overlaps::check(&setup, &mut findings);
             format::check(&setup, &mut findings);
             certificates::check(&setup, &mut findings);
             store::check(&setup, &mut findings).await;
@@ -135,6 +137,7 @@ pub(crate) async fn look_around(setup: &Setup) -> Vec<Seen> {
     host::check(&mut findings);
     keyring::check(setup, keyring::Ask::Nobody, &mut findings).await;
     host::check_configuration(setup, &mut findings).await;
+    overlaps::check(setup, &mut findings);
     format::check(setup, &mut findings);
     certificates::check(setup, &mut findings);
     store::check(setup, &mut findings).await;

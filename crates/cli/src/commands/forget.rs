@@ -22,9 +22,8 @@ const UNKNOWN: &str =
 
 pub(crate) async fn run(setup: &Setup, args: &ForgetArgs) -> Result<Ended, Failure> {
     setup.ring_setup()?;
-    let protected = setup.all_protected()?;
-    let named = |text: &str| text.contains("{user}");
-    if !protected.iter().any(|it| named(it.pattern.as_str())) {
+    let protected = setup.all_protected();
+    if !protected.iter().any(|it| it.pattern.names_user()) {
         return Err(
             Failure::usage("no protected pattern says who the user of a record is")
                 .hint("write {user} for the part of the record name that is the user: 'wa:{user}'"),

@@ -48,8 +48,9 @@ pub(crate) async fn run(
     args: &ProxyArgs,
 ) -> Result<Ended, Failure> {
     check(&setup, common)?;
+    setup.protect_overlapping();
     if let Some(format) = args.format {
-        setup.write_as(format)?;
+        setup.serve_as(format)?;
     }
     let StoreUrl::Redis(url) = &setup.url else {
         return Err(Failure::usage(

@@ -165,6 +165,7 @@ impl<'a> Run<'a> {
         words: &'static Words,
     ) -> Result<Self, Failure> {
         setup.keyring()?;
+        setup.warn_of_left_out();
         let checkpoint = match &args.checkpoint {
             Some(path) => {
                 let mask = setup.mask();

@@ -1,8 +1,13 @@
-//! `.env`: the lines that set variables of ours. Other lines are the application's own, in whatever
-//! dialect its reader of such files accepts, and are never judged.
+//! `.env`: the lines that set variables of ours, as an application in Node.js reads them. Other lines are
+//! the application's own and are never judged. A line that seems to set a variable of ours, and that such an
+//! application would skip or read otherwise, is refused: one of two readers of a file would go on without
+//! the key.
+
+mod grammar;
 
 use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read as _};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use waxseal_files::{Untrusted, read_implicit, read_untrusted};
@@ -13,6 +18,10 @@ use crate::error::Failure;
 
 /// The file that is read where none is named.
 pub(crate) const FILE: &str = ".env";
+/// The first bytes of text in UTF-16, and what it is called.
+const UTF_16: [(&[u8], &str); 2] = [(b"\xff\xfe", "UTF-16LE"), (b"\xfe\xff", "UTF-16BE")];
+/// What stands in the place of a byte that is none of UTF-8.
+const REPLACED: char = '\u{fffd}';
 /// No such file is longer.
 const MAX_BYTES: u64 = 1024 * 1024;
 
@@ -77,11 +86,16 @@ impl DotEnv {
             });
         };
         let bytes = Zeroizing::new(bytes);
-        let text = std::str::from_utf8(&bytes).map_err(|_| {
-            Failure::usage(format!("{shown} cannot be read: it is not valid UTF-8"))
-        })?;
+        if let Some(encoding) = other_encoding(&bytes) {
+            return Err(
+                Failure::usage(format!("{shown} cannot be read: it is {encoding}"))
+                    .hint("save it as UTF-8"),
+            );
+        }
+        // A comment in another encoding does no harm.
+        let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
         Ok(Self {
-            text: Zeroizing::new(text.to_owned()),
+            text: grammar::normalize(&text),
             source: source.clone(),
             metadata: Some(metadata),
             untrusted,
@@ -106,27 +120,92 @@ impl DotEnv {
             .map_err(|unusable| secret_file::failure(unusable, name, &self.source.path))
     }
 
-    /// What the last line about this variable sets it to. Every line about it must be well formed.
+    /// What the last line about this variable sets it to. Every line about it must be one that sets it.
     pub(super) fn get(&self, name: &str) -> Result<Option<Zeroizing<String>>, Failure> {
         let mut last = None;
-        for (line, number) in self.text.trim_start_matches('\u{feff}').lines().zip(1..) {
-            if !is_about(line, name) {
+        let mut spans = Vec::new();
+        let mut own = Vec::new();
+        for found in grammar::assignments(&self.text) {
+            spans.push(found.span.clone());
+            if found.name != name {
                 continue;
             }
-            if let Some(refusal) = &self.untrusted {
-                return Err(refused(&self.source.shown(), refusal));
+            self.check_trusted()?;
+            if found.is_unclosed() {
+                let what = "has a quote that is not closed";
+                return Err(self.refuse_line(found.at, what, &format!("it reads {name}=value")));
             }
-            // The error would quote the line, which may hold a key.
-            let value = value(line).ok_or_else(|| {
-                let shown = self.source.shown();
-                Failure::usage(format!(
-                    "{shown} cannot be read: line {number} is malformed"
-                ))
-                .hint(format!("it reads {name}=value"))
-            })?;
+            let value = found.value();
+            if value.contains(REPLACED) {
+                let what = "is not valid UTF-8";
+                return Err(self.refuse_line(found.at, what, "save the file as UTF-8"));
+            }
+            own.push(found.at);
             last = Some(value);
         }
+        self.check_others(name, &own, &spans)?;
         Ok(last)
+    }
+
+    /// Refuses a line that is about this variable and does not set it. `own` are the places where it is set,
+    /// `spans` those of all assignments, in order.
+    fn check_others(
+        &self,
+        name: &str,
+        own: &[usize],
+        spans: &[Range<usize>],
+    ) -> Result<(), Failure> {
+        let mut line_start = 0;
+        for line in self.text.split_inclusive('\n') {
+            let start = line_start;
+            line_start += line.len();
+            let Some((offset, begins)) = mention(line, name) else {
+                continue;
+            };
+            let at = start + offset;
+            let next = spans.partition_point(|span| span.end <= at);
+            let within = spans.get(next).filter(|span| span.start <= at);
+            match within {
+                _ if own.contains(&at) => {}
+                // A part of the value of another variable, or of a comment.
+                Some(span) if !begins || span.start >= start => {}
+                Some(span) => {
+                    self.check_trusted()?;
+                    let what = format!(
+                        "stands in a value that begins on line {}",
+                        self.line_number(span.start)
+                    );
+                    return Err(self.refuse_line(at, &what, "close the quotes of that value"));
+                }
+                // The error would quote the line, which may hold a key.
+                None => {
+                    self.check_trusted()?;
+                    return Err(self.refuse_line(
+                        at,
+                        "is malformed",
+                        &format!("it reads {name}=value"),
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_trusted(&self) -> Result<(), Failure> {
+        match &self.untrusted {
+            Some(refusal) => Err(refused(&self.source.shown(), refusal)),
+            None => Ok(()),
+        }
+    }
+
+    fn refuse_line(&self, at: usize, what: &str, hint: &str) -> Failure {
+        let (shown, number) = (self.source.shown(), self.line_number(at));
+        Failure::usage(format!("{shown} cannot be read: line {number} {what}")).hint(hint)
+    }
+
+    fn line_number(&self, at: usize) -> usize {
+        let before = self.text.get(..at).unwrap_or_default();
+        before.matches('\n').count() + 1
     }
 }
 
@@ -149,22 +228,52 @@ fn read_named(path: &Path) -> Result<(Vec<u8>, Metadata), ErrorKind> {
     read().map_err(|error: std::io::Error| error.kind())
 }
 
-/// Whether a line is meant to set this variable.
-fn is_about(line: &str, name: &str) -> bool {
-    let line = line.trim_start();
-    let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
-    line.strip_prefix(name)
-        .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'))
+/// The name of the encoding of a text that is no UTF-8.
+fn other_encoding(bytes: &[u8]) -> Option<&'static str> {
+    let marked = UTF_16.into_iter().find(|(mark, _)| bytes.starts_with(mark));
+    if let Some((_, name)) = marked {
+        return Some(name);
+    }
+    // Without a mark: every other byte of plain English is zero.
+    let is_zero = |at: usize| bytes.get(at) == Some(&0);
+    match (is_zero(0), is_zero(1)) {
+        (true, false) => Some("UTF-16BE"),
+        (false, true) => Some("UTF-16LE"),
+        _ => bytes
+            .contains(&0)
+            .then_some("not text: it holds zero bytes"),
+    }
 }
 
-/// The value that a line sets. Quotes and comments have their meaning; a dollar sign stands for
-/// itself, as it does for Node: passwords hold it.
-fn value(line: &str) -> Option<Zeroizing<String>> {
-    let literal = Zeroizing::new(if line.contains('\'') {
-        line.to_owned()
-    } else {
-        line.replace('$', "\\$")
-    });
-    let (_, value) = dotenvy::from_read_iter(literal.as_bytes()).next()?.ok()?;
-    Some(Zeroizing::new(value))
+/// Where a line that is no comment speaks of this variable as if it set it, and whether it begins so.
+fn mention(line: &str, name: &str) -> Option<(usize, bool)> {
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let trimmed = line.trim_start_matches(grammar::is_space);
+    // The last two are comments for people, and nothing to an application.
+    if trimmed.starts_with(['#', ';']) || trimmed.starts_with("//") {
+        return None;
+    }
+    let bare = match trimmed.strip_prefix("export") {
+        Some(rest) if rest.starts_with(grammar::is_space) => {
+            rest.trim_start_matches(grammar::is_space)
+        }
+        _ => trimmed,
+    };
+    let start = line.len() - bare.len();
+    if let Some(rest) = bare.strip_prefix(name)
+        && !rest.starts_with(is_of_name)
+    {
+        return Some((start, true));
+    }
+    // "set NAME=", "$env:NAME = ", "\"NAME\": ": for other readers than that of an application.
+    line.match_indices(name).find_map(|(at, _)| {
+        let before = line.get(..at)?.chars().next_back();
+        let behind = line.get(at + name.len()..)?;
+        let sign = behind.trim_start_matches(|c| grammar::is_space(c) || matches!(c, '\'' | '"'));
+        let is_whole = !before.is_some_and(is_of_name) && !behind.starts_with(is_of_name);
+        (is_whole && sign.starts_with(['=', ':'])).then_some((at, false))
+    })
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,7 +98,8 @@ impl Setup {
 
     /// The records that the guard of the key looks at: more than those that a flag names.
     pub(crate) fn guarded(&self) -> Result<Vec<GuardedRecords>, Failure> {
-        protected::guarded(&self.protected, &self.config, self.ring_setup.is_some())
+        let has_ring = self.ring_setup.is_some();
+        protected::guarded(&self.protected, &self.config, has_ring, self.mode)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which records are protected and how: from flags and the configuration, checked.
 
-use waxseal_core::{Format, NameMask, PlainValues};
+use waxseal_core::{Format, Mode, NameMask, PlainValues};
 use waxseal_sessions::GuardedRecords;
 use waxseal_stores::RecordPattern;
 
@@ -18,13 +18,22 @@ pub(crate) struct Protected {
     /// What they are called in reports.
     pub(crate) name: String,
     pub(crate) pattern: RecordPattern,
+    /// The format that is written.
     pub(crate) format: Format,
+    /// The format that applications write: that of the configuration. A flag of a sweep changes what the
+    /// sweep writes, and not how values of applications are judged.
+    pub(crate) of_applications: Format,
     pub(crate) plain: PlainValues,
     /// Whether the values of each user are under a key of their own.
     pub(crate) per_user: bool,
 }
 
 impl Protected {
+    /// Whether Base64 that no key opens is a damaged classic value, in this mode of the applications.
+    pub(crate) fn expects_classic(&self, mode: Mode) -> bool {
+        self.plain == PlainValues::Json && mode.seals() && self.of_applications == Format::Classic
+    }
+
     /// The pattern as a file of ours may hold it: one that is the whole name of a record without that
     /// name, and still another than all others.
     pub(crate) fn told_apart(&self, mask: &NameMask) -> String {
@@ -36,28 +45,54 @@ impl Protected {
     }
 }
 
-/// The protected records: those that flags name, else those of the configuration.
-pub(super) fn protected(
-    flags: &[String],
-    config: &Config,
-    has_ring: bool,
-) -> Result<Vec<Protected>, Failure> {
+/// Which records are protected, and which of the patterns each belongs to.
+pub(super) struct Chosen {
+    /// Those that flags name, else those of the configuration.
+    pub(super) protected: Vec<Protected>,
+    /// The others of the configuration. Names that a flag matches, too, may belong to these.
+    pub(super) others: Vec<Protected>,
+}
+
+/// The protected records: those that flags name, else those of the configuration. A name that several
+/// patterns match belongs to the most specific of all of them, typed or not, as it does for every process
+/// of this configuration.
+pub(super) fn choose(flags: &[String], config: &Config, has_ring: bool) -> Result<Chosen, Failure> {
     let configured: Vec<Protected> = config
         .protect
         .iter()
         .map(|protect| from_config(protect, has_ring))
         .collect::<Result<_, _>>()?;
     if flags.is_empty() {
-        return if configured.is_empty() {
-            Ok(vec![from_pattern(DEFAULT_RECORDS)?])
-        } else {
-            Ok(configured)
+        let protected = match configured.is_empty() {
+            true => vec![from_pattern(DEFAULT_RECORDS)?],
+            false => configured,
         };
+        return Ok(Chosen {
+            protected: resolve(protected),
+            others: Vec::new(),
+        });
     }
-    flags
-        .iter()
-        .map(|flag| from_flag(flag, &configured))
-        .collect()
+    let typed = flags.iter().map(|flag| from_flag(flag, &configured));
+    let mut all = typed.collect::<Result<Vec<_>, _>>()?;
+    let globs: Vec<_> = all.iter().map(|it| it.pattern.glob()).collect();
+    let is_other = |it: &Protected| !globs.contains(&it.pattern.glob());
+    all.extend(configured.into_iter().filter(is_other));
+    let is_typed = |it: &Protected| globs.contains(&it.pattern.glob());
+    let (protected, others) = resolve(all).into_iter().partition(is_typed);
+    Ok(Chosen { protected, others })
+}
+
+/// The same records, each belonging to one pattern. A pattern that stands there twice is left out: none
+/// would belong to it.
+pub(super) fn resolve(all: Vec<Protected>) -> Vec<Protected> {
+    let patterns = all.iter().map(|it| it.pattern.clone()).collect();
+    let resolved = all.into_iter().zip(RecordPattern::resolve(patterns));
+    let resolved = resolved.map(|(it, pattern)| Protected { pattern, ..it });
+    let is_used = |it: &Protected| {
+        let mut stronger = it.pattern.yields_to();
+        stronger.all(|other| !other.covers(&it.pattern))
+    };
+    resolved.filter(is_used).collect()
 }
 
 /// The records that the guard of the key looks at: those that a command names, and then all others of the
@@ -67,33 +102,56 @@ pub(super) fn guarded(
     named: &[Protected],
     config: &Config,
     has_ring: bool,
+    mode: Mode,
 ) -> Result<Vec<GuardedRecords>, Failure> {
     let mut guarded: Vec<GuardedRecords> = Vec::new();
-    for it in named.iter().chain(&protected(&[], config, has_ring)?) {
+    for it in named
+        .iter()
+        .chain(&choose(&[], config, has_ring)?.protected)
+    {
         if guarded.iter().all(|known| known.pattern != it.pattern) {
             guarded.push(GuardedRecords {
                 pattern: it.pattern.clone(),
                 plain: it.plain,
+                expects_classic: it.expects_classic(mode),
             });
         }
     }
     Ok(guarded)
 }
 
-/// What a flag says. Records that the configuration names in other words (`wa:*` for `wa:{user}`) are
-/// protected as it says all the same: a flag must not take users' keys or the format from them.
+/// What a flag says. Records that the configuration names in other words (`wa:*` for `wa:{user}`, or for
+/// `wa:52*`) are protected as it says all the same: a flag must not take users' keys or the format from
+/// them.
 fn from_flag(flag: &str, configured: &[Protected]) -> Result<Protected, Failure> {
     let bare = from_pattern(flag)?;
-    let in_words = configured.iter().find(|it| it.pattern == bare.pattern);
     let glob = bare.pattern.glob();
-    let named = in_words.or_else(|| configured.iter().find(|it| it.pattern.glob() == glob));
-    Ok(match named {
-        Some(named) if named.per_user => named.clone(),
-        Some(named) => Protected {
+    let covering = configured
+        .iter()
+        .filter(|it| it.pattern.covers(&bare.pattern));
+    // The one that these names belong to: all others yield to it.
+    let covering: Vec<_> = covering.collect();
+    let patterns = covering.iter().map(|it| it.pattern.clone()).collect();
+    let owner = covering.iter().zip(RecordPattern::resolve(patterns));
+    let owner = owner
+        .into_iter()
+        .find(|(_, resolved)| resolved.yields_to().next().is_none())
+        .map(|(it, _)| *it);
+    let Some(owner) = owner else {
+        return Ok(bare);
+    };
+    let is_same = owner.pattern.glob() == glob;
+    Ok(match (owner.per_user, is_same) {
+        (true, true) => owner.clone(),
+        (false, true) => Protected {
             pattern: bare.pattern,
-            ..named.clone()
+            ..owner.clone()
         },
-        None => bare,
+        (_, false) => Protected {
+            pattern: bare.pattern.part_of(&owner.pattern),
+            name: bare.name,
+            ..owner.clone()
+        },
     })
 }
 
@@ -113,6 +171,7 @@ fn from_pattern(text: &str) -> Result<Protected, Failure> {
             PlainValues::Any
         },
         format: DEFAULT_FORMAT,
+        of_applications: DEFAULT_FORMAT,
         per_user: false,
         pattern,
     })
@@ -125,6 +184,7 @@ fn from_config(protect: &Protect, has_ring: bool) -> Result<Protected, Failure> 
     }
     if let Some(format) = &protect.format {
         protected.format = format.parse()?;
+        protected.of_applications = protected.format;
     }
     if protect.per_user_keys {
         per_user(&mut protected, protect, has_ring)?;
@@ -163,6 +223,7 @@ fn per_user(protected: &mut Protected, said: &Protect, has_ring: bool) -> Result
         return refused("the classic format names no key", hint);
     }
     protected.format = Format::Sealed;
+    protected.of_applications = Format::Sealed;
     protected.per_user = true;
     Ok(())
 }

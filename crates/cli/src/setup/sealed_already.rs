@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
+use waxseal_core::Mode;
 use waxseal_sessions::{Canary, GuardedRecords, SealedUnder};
 use waxseal_stores::{RecordStore, RedisOptions, RedisStore, StoreUrl};
 
-use super::protected::{guarded, protected};
+use super::protected::{choose, guarded};
 use super::{Setup, open_store};
 use crate::args::Common;
 use crate::config::Config;
@@ -99,8 +100,8 @@ fn configured(common: &Common) -> Option<(StoreUrl, Vec<GuardedRecords>)> {
     let environment = Environment::read(common.env_file.as_deref()).ok()?;
     let config = Config::read(common.config.as_deref()).ok()?;
     let url = Setup::url(common, &environment, &config).ok()?;
-    let named = protected(&common.protect, &config, true).ok()?;
-    Some((url, guarded(&named, &config, true).ok()?))
+    let named = choose(&common.protect, &config, true).ok()?.protected;
+    Some((url, guarded(&named, &config, true, Mode::On).ok()?))
 }
 
 /// Names the rights to the protected records where a hint leaves their pattern open. The store knows

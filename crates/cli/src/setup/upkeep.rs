@@ -8,7 +8,7 @@ use waxseal_keys::Change;
 use waxseal_stores::RecordStore;
 use waxseal_upkeep::{Realm, Upkeep, user_key_territory};
 
-use super::{Protected, Setup};
+use super::{Protected, Setup, resolve};
 use crate::error::Failure;
 use crate::output;
 
@@ -42,20 +42,13 @@ impl Setup {
             users: protected.per_user.then(|| users.keys.clone()),
             pattern: protected.pattern,
         };
-        Ok(self.all_protected()?.into_iter().map(realm).collect())
+        Ok(self.all_protected().into_iter().map(realm).collect())
     }
 
     /// What flags say and what the configuration says, together.
-    pub(crate) fn all_protected(&self) -> Result<Vec<Protected>, Failure> {
-        let mut all = self.protected.clone();
-        if !self.config.protect.is_empty() {
-            for protected in self.configured()? {
-                if all.iter().all(|it| it.pattern != protected.pattern) {
-                    all.push(protected);
-                }
-            }
-        }
-        Ok(all)
+    pub(crate) fn all_protected(&self) -> Vec<Protected> {
+        let all = self.protected.iter().chain(&self.others);
+        resolve(all.cloned().collect())
     }
 
     /// Says so where users' keys of this keyring lie in a store that is not this configuration's: what

@@ -222,7 +222,7 @@ async fn count(shared: &Shared, setup: &Setup) -> Result<Counted, Failure> {
         ..Counted::default()
     };
     let store = setup.open_store().await?;
-    for protected in setup.all_protected()? {
+    for protected in setup.all_protected() {
         let options = SweepOptions {
             max_rate: Some(RATE),
             max_latency: Some(LATENCY),

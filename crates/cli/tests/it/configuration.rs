@@ -1,6 +1,6 @@
 //! Where settings come from, which of them wins, and what is said of those that cannot be read.
 
-use crate::program::{KEY, OLD_KEY, OTHER_KEY, Program};
+use crate::program::{KEY, OTHER_KEY, Program};
 use crate::records::{NAME, STATE};
 
 /// What `doctor` found about one thing.
@@ -60,18 +60,23 @@ fn the_env_file_never_overrides_the_environment() {
 
 #[test]
 fn a_malformed_line_of_the_env_file_is_told_without_repeating_it() {
-    for line in [
-        format!("REDIS_ENCRYPTION_KEY={KEY} {OLD_KEY}"),
-        format!("REDIS_ENCRYPTION_KEY='{KEY}"),
-        format!("REDIS_ENCRYPTION_KEY {KEY}"),
-        format!("export REDIS_ENCRYPTION_KEY: {KEY}"),
+    for (line, why) in [
+        (
+            format!("REDIS_ENCRYPTION_KEY='{KEY}"),
+            "has a quote that is not closed",
+        ),
+        (format!("REDIS_ENCRYPTION_KEY {KEY}"), "is malformed"),
+        (format!("export REDIS_ENCRYPTION_KEY:{KEY}"), "is malformed"),
+        (format!("set REDIS_ENCRYPTION_KEY={KEY}"), "is malformed"),
     ] {
         let program = Program::new().file(".env", &format!("PORT=3000\n{line}\n"));
         let output = program.run(&["migrate"]).with_status(64);
         assert_eq!(
             output.stderr,
-            "waxseal: error: .env cannot be read: line 2 is malformed\n\
-             hint: it reads REDIS_ENCRYPTION_KEY=value\n"
+            format!(
+                "waxseal: error: .env cannot be read: line 2 {why}\n\
+                 hint: it reads REDIS_ENCRYPTION_KEY=value\n"
+            )
         );
     }
 }

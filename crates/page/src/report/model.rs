@@ -25,6 +25,13 @@ pub struct Report {
     pub store: String,
     /// Whether every value was opened, or sealed ones told by their headers.
     pub deep: bool,
+    /// The mode of the applications, as the process that counted was configured. Older reports say nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// Whether plain values are accepted where they are read: in every mode but `required`. Then anyone who
+    /// can write to the store can put a plain value in the place of a sealed one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepts_plain: Option<bool>,
     /// Whether no value was plain and no record of a type whose values cannot be sealed. Never where
     /// nothing was counted although records are there ([`Unmatched::leaves_doubt`]).
     pub clean: bool,
@@ -63,6 +70,12 @@ impl Unmatched {
 }
 
 impl Report {
+    /// Whether a sealed value can be replaced by a plain one unnoticed.
+    #[must_use]
+    pub fn allows_downgrade(&self) -> bool {
+        self.accepts_plain == Some(true) && self.total.sealed > 0
+    }
+
     /// True if nothing was counted although records are there, or those of a pattern are in another
     /// database: then "nothing is plain" says nothing.
     #[must_use]

@@ -164,8 +164,29 @@ fn items(report: &Report) -> Vec<Item> {
     let needed = needed.map(|(_, item)| item);
     unmatched(report)
         .chain(needed)
-        .chain(classic(report))
+        .chain(recommended(report))
         .collect()
+}
+
+/// What is in order, and could be better.
+fn recommended(report: &Report) -> impl Iterator<Item = Item> {
+    classic(report).into_iter().chain(downgrade(report))
+}
+
+/// A plain value in the place of a sealed one, which only mode required refuses.
+fn downgrade(report: &Report) -> Option<Item> {
+    let mode = report.mode.as_deref().unwrap_or_default();
+    report.allows_downgrade().then(|| {
+        (
+            "info",
+            format!(
+                "The mode is {mode}: anyone who can write to the store can put a plain value in the place \
+                 of a sealed one."
+            ),
+            "ENABLE_REDIS_ENCRYPTION=required",
+            "refuses plain values, once nothing is plain.",
+        )
+    })
 }
 
 /// Values in the format of the Node.js guide.

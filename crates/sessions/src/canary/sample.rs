@@ -43,14 +43,18 @@ pub struct GuardedRecords {
     /// What their plain values look like. Where that is anything, Base64 that does not open is no
     /// classic value under another key.
     pub plain: PlainValues,
+    /// Whether classic values are written there ([`Sealer::expects_classic`]). Where they are not, a
+    /// canary that opens has more weight than Base64 that does not: that may be plain as well.
+    pub expects_classic: bool,
 }
 
 impl From<RecordPattern> for GuardedRecords {
-    /// Records whose plain values are JSON.
+    /// Records whose plain values are JSON, beside classic ones.
     fn from(pattern: RecordPattern) -> Self {
         Self {
             pattern,
             plain: PlainValues::Json,
+            expects_classic: true,
         }
     }
 }
@@ -67,6 +71,8 @@ pub struct Sample {
     pub plain: usize,
     /// Values in what looks like the classic format, which no key opened. That format names no key.
     pub classic: usize,
+    /// The same where no classic values are written: they may be plain.
+    pub base64: usize,
     /// Values that are broken. They say nothing.
     pub unreadable: usize,
     /// Values under the key of a user that is not there: evicted, or erased. They say nothing.
@@ -104,13 +110,14 @@ impl Sample {
 
     /// Whether there are sealed values, or what looks like classic ones, that do not open.
     pub(super) fn is_of_other_keys(&self) -> bool {
-        self.classic + self.under_unknown_keys() > 0
+        self.classic + self.base64 + self.under_unknown_keys() > 0
     }
 
     fn sealed(&self) -> usize {
         self.opened
             + self.named
             + self.classic
+            + self.base64
             + self.unreadable
             + self.without_user_key
             + self.under_unknown_keys()
@@ -132,7 +139,7 @@ impl Sample {
         keys.extend(canary.filter(|id| !self.unknown.contains_key(id)));
         SealedUnder {
             keys,
-            unnamed: self.classic + self.of_users > 0,
+            unnamed: self.classic + self.base64 + self.of_users > 0,
         }
     }
 }
@@ -193,7 +200,17 @@ impl Sampler<'_> {
     ) -> Result<(), GuardError> {
         let pages = (self.bounds.pages / records.len().max(1)).max(MIN_PAGES);
         let (mut is_allowed, mut denied) = (false, None);
-        for of in records {
+        // Each record is judged as the pattern says that it belongs to, and by no other.
+        let patterns = records.iter().map(|of| of.pattern.clone()).collect();
+        let resolved = RecordPattern::resolve(patterns);
+        let records = records
+            .iter()
+            .zip(resolved)
+            .map(|(of, pattern)| GuardedRecords {
+                pattern,
+                ..of.clone()
+            });
+        for of in &records.collect::<Vec<_>>() {
             let mut part = Sample::default();
             let looked = self.pattern(of, pages, &mut part).await;
             sample.add(part);
@@ -331,16 +348,23 @@ impl Sampler<'_> {
         {
             opened = sealer.open(stored, binding);
         }
+        let may_be_classic =
+            of.plain == PlainValues::Json && Shape::of(stored) == Shape::MaybeClassic;
         match opened {
-            Ok(Some(opened)) if opened.form == Form::Plain => sample.plain += 1,
-            Ok(Some(_)) => sample.opened += 1,
+            Ok(Some(opened)) if opened.form != Form::Plain => sample.opened += 1,
+            Ok(Some(_)) | Err(OpenError::Refused | OpenError::Plaintext) if may_be_classic => {
+                match of.expects_classic {
+                    true => sample.classic += 1,
+                    false => sample.base64 += 1,
+                }
+            }
+            Ok(Some(_)) => sample.plain += 1,
             Err(OpenError::Compromised { .. }) => sample.named += 1,
             Ok(None) => {}
             Err(OpenError::Plaintext) => sample.plain += 1,
             Err(OpenError::UnknownKey { id }) => self.unknown(id, sample),
             Err(_) => match Shape::of(stored) {
-                Shape::Plain | Shape::Empty => sample.plain += 1,
-                Shape::MaybeClassic => sample.classic += 1,
+                Shape::Plain | Shape::Empty | Shape::MaybeClassic => sample.plain += 1,
                 // Under a key that is at hand, or hardly an envelope.
                 Shape::Sealed { .. } | Shape::Malformed(_) => sample.unreadable += 1,
             },
@@ -407,6 +431,7 @@ impl Sample {
         self.named += other.named;
         self.plain += other.plain;
         self.classic += other.classic;
+        self.base64 += other.base64;
         self.unreadable += other.unreadable;
         self.without_user_key += other.without_user_key;
         self.unknown_users += other.unknown_users;

@@ -28,6 +28,7 @@ pub(super) struct Counted {
 pub(super) async fn count(setup: &Setup, args: &AuditArgs) -> Result<Counted, Failure> {
     let store = setup.open_store().await?;
     setup.check_key(&store).await?;
+    setup.warn_of_left_out();
     let stop = stop_on_signal()?;
     let mut tallies = Vec::new();
     for protected in &setup.protected {

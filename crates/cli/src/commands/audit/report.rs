@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use waxseal_core::KeyId;
+use waxseal_core::{KeyId, Mode};
 use waxseal_keys::Ring;
 use waxseal_page::report::{
     Counts, Expiries, Group, KIND, Key, Lifetime, Pattern, Report, RingVersion, Stretch, percent,
@@ -35,6 +35,8 @@ pub(super) fn report(setup: &Setup, ring: Option<&Ring>, pass: &Pass, tallies: &
         environment: setup.environment_name().to_owned(),
         store: setup.url.location(),
         deep: pass.deep,
+        mode: Some(setup.mode.to_string()),
+        accepts_plain: Some(setup.mode != Mode::Required),
         clean: total.are_clean(),
         keyring: ring.map(|ring| RingVersion {
             ring: ring.id().to_owned(),

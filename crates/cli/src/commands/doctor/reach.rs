@@ -165,7 +165,7 @@ fn check_users(setup: &Setup, findings: &mut Findings) {
     if !setup.protected.iter().any(|it| it.per_user) {
         return;
     }
-    let is_nobodys = |it: &&Protected| !it.pattern.as_str().contains("{user}");
+    let is_nobodys = |it: &&Protected| !it.pattern.names_user();
     let others = setup.protected.iter().filter(is_nobodys);
     let others: Vec<_> = others.map(|it| it.pattern.shown()).collect();
     if !others.is_empty() {

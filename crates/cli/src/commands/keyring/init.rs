@@ -154,7 +154,7 @@ async fn sealed_under(
         Err(error) => return Err(error.into()),
     }
     // Without a canary every value must be asked: one that was missed could never be opened again.
-    for protected in setup.all_protected()? {
+    for protected in setup.all_protected() {
         let sweep = Sweep {
             store: store.clone(),
             pattern: protected.pattern,

@@ -119,7 +119,7 @@ fn servers_are_reached_by_tls_and_by_a_unix_socket() {
 fn no_log_level_tells_a_key_a_value_or_a_name() {
     let server = server_with_states(42);
     put(&server, NAME, STATE.as_bytes());
-    put(&server, "wa:5215587654321", "A".repeat(64).as_bytes());
+    put(&server, "wa:5215587654321", "Aa".repeat(32).as_bytes());
     server.cli(&["SADD", "wa:5215512341234", "a"]);
     let program = Program::at(&server);
     let sealed = ["--format", "sealed"];

@@ -1,0 +1,39 @@
+//! Patterns that match the same names. Each name belongs to the most specific of them; what that means is
+//! told here, since one who reads the configuration from top to bottom may expect another one.
+
+use waxseal_stores::RecordPattern;
+
+use super::Findings;
+use crate::setup::Setup;
+
+pub(super) fn check(setup: &Setup, findings: &mut Findings) {
+    let configured = setup.config.protect.iter();
+    let parsed = configured.filter_map(|it| RecordPattern::parse(&it.records).ok());
+    for pattern in RecordPattern::resolve(parsed.collect()) {
+        let mut stronger = pattern.yields_to();
+        if let Some(other) = stronger.find(|other| other.covers(&pattern)) {
+            let records = pattern.shown();
+            let text = match *other == pattern {
+                true => format!("{records} stands twice: the first [[protect]] decides"),
+                false => format!(
+                    "{records} protects nothing: its records belong to {}",
+                    other.shown()
+                ),
+            };
+            findings.warn("overlaps", text, "remove one of them from waxseal.toml");
+        }
+    }
+    for it in &setup.all_protected() {
+        let others: Vec<_> = it.pattern.yields_to().map(RecordPattern::shown).collect();
+        if !others.is_empty() {
+            findings.ok(
+                "overlaps",
+                format!(
+                    "what {} and {} match belongs to the latter, the more specific",
+                    it.pattern.shown(),
+                    others.join(", ")
+                ),
+            );
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The grammar of `.env` as Node.js applications read it: that of the package `dotenv`, which most of them
+//! use. One file is shared with such an application, so a line must mean the same to both.
+//!
+//! ```text
+//! file        what is no assignment is skipped, line by line
+//! assignment  [export] NAME = value   or   NAME: value   (white space is free, line breaks too)
+//! value       '…', "…" or `…`, over several lines if need be, where nothing but white space and a comment
+//!             follow on the line; else everything up to a # or the end of the line, trimmed
+//! ```
+//!
+//! In double quotes `\n` and `\r` are line breaks. Nothing is substituted: a dollar sign stands for itself.
+//! Knows no variable, and reads no file.
+
+use std::ops::Range;
+
+use zeroize::Zeroizing;
+
+/// One assignment of the text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Assignment<'t> {
+    pub(super) name: &'t str,
+    /// Where the name stands.
+    pub(super) at: usize,
+    /// All of it, from the name to the end of its comment.
+    pub(super) span: Range<usize>,
+    /// The value as it is written, with its quotes.
+    written: &'t str,
+}
+
+/// The text as the grammar sees it: every line break is one line feed.
+pub(super) fn normalize(text: &str) -> Zeroizing<String> {
+    let mut normal = String::with_capacity(text.len());
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\r' => {
+                letters.next_if_eq(&'\n');
+                normal.push('\n');
+            }
+            _ => normal.push(letter),
+        }
+    }
+    Zeroizing::new(normal)
+}
+
+/// The assignments of a normalized text, in order.
+pub(super) fn assignments(text: &str) -> impl Iterator<Item = Assignment<'_>> {
+    let mut from = Some(0);
+    std::iter::from_fn(move || {
+        while let Some(start) = from {
+            let reader = Reader { text };
+            if let Some(found) = reader.assignment(start) {
+                // The next one begins on a line of its own.
+                from = match reader.is_line_start(found.span.end) {
+                    true => Some(found.span.end),
+                    false => reader.next_line(found.span.end),
+                };
+                return Some(found);
+            }
+            from = reader.next_line(start);
+        }
+        None
+    })
+}
+
+impl Assignment<'_> {
+    /// Whether the value begins with a quote that nothing closes, which is then a part of it.
+    pub(super) fn is_unclosed(&self) -> bool {
+        let mut letters = self.written.chars();
+        let first = letters.next().filter(|it| is_quote(*it));
+        first.is_some() && letters.next_back() != first
+    }
+
+    /// What the variable is set to.
+    pub(super) fn value(&self) -> Zeroizing<String> {
+        let first = self.written.chars().next().filter(|it| is_quote(*it));
+        let inner = first.and_then(|quote| {
+            let inner = self.written.strip_prefix(quote)?;
+            inner.strip_suffix(quote)
+        });
+        let value = inner.unwrap_or(self.written);
+        match first {
+            // Not only where the quotes are closed.
+            Some('"') => {
+                let expanded = Zeroizing::new(value.replace("\\n", "\n"));
+                Zeroizing::new(expanded.replace("\\r", "\r"))
+            }
+            _ => Zeroizing::new(value.to_owned()),
+        }
+    }
+}
+
+/// White space, as JavaScript has it.
+pub(super) fn is_space(letter: char) -> bool {
+    match letter {
+        '\u{feff}' => true,
+        // Next line: white space for Rust alone.
+        '\u{85}' => false,
+        _ => letter.is_whitespace(),
+    }
+}
+
+/// What ends a line, as JavaScript has it.
+fn is_line_end(letter: char) -> bool {
+    matches!(letter, '\n' | '\r' | '\u{2028}' | '\u{2029}')
+}
+
+fn is_quote(letter: char) -> bool {
+    matches!(letter, '\'' | '"' | '`')
+}
+
+fn is_of_name(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.' | '-')
+}
+
+/// Reads at places of the text, which are at letters or at its end.
+#[derive(Clone, Copy)]
+struct Reader<'t> {
+    text: &'t str,
+}
+
+impl<'t> Reader<'t> {
+    fn rest(self, at: usize) -> &'t str {
+        self.text.get(at..).unwrap_or_default()
+    }
+
+    /// The first place from here on whose letter is none of these.
+    fn skip(self, at: usize, is_skipped: fn(char) -> bool) -> usize {
+        let rest = self.rest(at);
+        at + rest
+            .find(|letter| !is_skipped(letter))
+            .unwrap_or(rest.len())
+    }
+
+    fn is_line_start(self, at: usize) -> bool {
+        let before = self.text.get(..at).unwrap_or_default();
+        before.chars().next_back().is_none_or(is_line_end)
+    }
+
+    /// The beginning of the next line, if there is one.
+    fn next_line(self, at: usize) -> Option<usize> {
+        let rest = self.rest(at);
+        let end = rest.find(is_line_end)?;
+        let letter = rest.get(end..)?.chars().next()?;
+        Some(at + end + letter.len_utf8())
+    }
+
+    /// The assignment that begins on this line, or behind empty ones from here on.
+    fn assignment(self, line: usize) -> Option<Assignment<'t>> {
+        let start = self.skip(line, is_space);
+        let exported = self.rest(start).strip_prefix("export").map(|_| {
+            let behind = start + "export".len();
+            (behind, self.skip(behind, is_space))
+        });
+        let exported = exported.filter(|(behind, name)| behind < name);
+        // A variable may be called "export".
+        let (name, at, behind) = exported
+            .and_then(|(_, at)| self.name(at))
+            .or_else(|| self.name(start))?;
+        let (written, end) = self.value(behind);
+        Some(Assignment {
+            name,
+            at,
+            span: at..end,
+            written,
+        })
+    }
+
+    /// A name at this place, and the place behind what sets it.
+    fn name(self, at: usize) -> Option<(&'t str, usize, usize)> {
+        let end = self.skip(at, is_of_name);
+        let name = self.text.get(at..end).filter(|name| !name.is_empty())?;
+        let sign = self.skip(end, is_space);
+        if self.rest(sign).starts_with('=') {
+            return Some((name, at, sign + 1));
+        }
+        // A colon stands behind the name itself, and white space behind the colon.
+        let space = self.rest(end).strip_prefix(':')?.chars().next()?;
+        is_space(space).then(|| (name, at, end + 1 + space.len_utf8()))
+    }
+
+    /// The value that is written at this place, and where its line ends.
+    fn value(self, at: usize) -> (&'t str, usize) {
+        if let Some(quoted) = self.quoted(self.skip(at, is_space)) {
+            return quoted;
+        }
+        let rest = self.rest(at);
+        let end = at + rest.find(['#', '\n']).unwrap_or(rest.len());
+        let written = self.text.get(at..end).unwrap_or_default();
+        let line_end = self.rest_of_line(end).unwrap_or(end);
+        (written.trim_matches(is_space), line_end)
+    }
+
+    /// A value in quotes, where nothing else follows. A quote behind a backslash ends it only where no
+    /// other does.
+    fn quoted(self, at: usize) -> Option<(&'t str, usize)> {
+        let quote = self.rest(at).chars().next().filter(|it| is_quote(*it))?;
+        let mut candidates = Vec::new();
+        let mut before = quote;
+        for (index, letter) in self.rest(at).char_indices().skip(1) {
+            if letter == quote {
+                candidates.push(at + index + 1);
+                if before != '\\' {
+                    break;
+                }
+            }
+            before = letter;
+        }
+        candidates.into_iter().rev().find_map(|end| {
+            let line_end = self.rest_of_line(end)?;
+            Some((self.text.get(at..end)?, line_end))
+        })
+    }
+
+    /// The end of a line of which nothing but white space and a comment is left at this place. White space
+    /// may go on over further lines, up to a comment there.
+    fn rest_of_line(self, at: usize) -> Option<usize> {
+        let next = self.skip(at, is_space);
+        let rest = self.rest(next);
+        if rest.is_empty() || rest.starts_with('#') {
+            return Some(next + rest.find(is_line_end).unwrap_or(rest.len()));
+        }
+        let space = self.text.get(at..next)?;
+        space.rfind(is_line_end).map(|end| at + end)
+    }
+}
+
+#[cfg(test)]
+mod tests;
