@@ -14,6 +14,7 @@ mod environment;
 mod error;
 mod hardening;
 mod logging;
+mod memory;
 mod metering;
 mod output;
 mod progress;

@@ -9,6 +9,7 @@ pub(crate) mod client;
 pub(crate) mod farewell;
 pub(crate) mod lane;
 pub(crate) mod listener;
+pub(crate) mod reply_buffers;
 pub(crate) mod socket;
 pub(crate) mod spares;
 pub(crate) mod upstream;

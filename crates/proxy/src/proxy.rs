@@ -16,6 +16,7 @@ use crate::connection::Report;
 use crate::limits::Limits;
 use crate::meters::Meters;
 use crate::net::listener::{Incoming, Listen, ListenError, ListenTls, Listener};
+use crate::net::reply_buffers::ReplyBuffers;
 use crate::net::socket::Socket;
 use crate::net::upstream::{Connected, Upstream, kind};
 use crate::net::worker::{Handle, Order};
@@ -75,6 +76,7 @@ pub(crate) struct Shares {
     pub(crate) protection: Arc<Protection>,
     pub(crate) report: Report,
     pub(crate) clients: Arc<Clients>,
+    pub(crate) buffers: ReplyBuffers,
 }
 
 impl Shares {
@@ -139,8 +141,12 @@ impl Proxy {
             listeners.push(Listener::open(listen, settings.listen_tls.as_ref()).await?);
         }
         let meters = settings.protection.metered().cloned();
+        let clients = Arc::new(Clients::new(settings.upstream.user()));
+        let limits = settings.limits;
+        let bounds = (limits.client_buffer, limits.total_buffer);
         let shares = Arc::new(Shares {
-            clients: Arc::new(Clients::new(settings.upstream.user())),
+            buffers: ReplyBuffers::new(bounds, clients.clone(), meters.clone()),
+            clients,
             upstream: settings.upstream,
             sharing: settings.sharing,
             lanes: settings.lanes.max(1),

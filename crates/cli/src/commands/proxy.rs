@@ -21,6 +21,7 @@ use crate::args::{Common, ProxyArgs, SharingArg, check_host_port};
 use crate::audit_log::Service;
 use crate::descriptors::Shares;
 use crate::error::{Ended, Failure, no_key};
+use crate::memory;
 use crate::metering::Metering;
 use crate::output;
 use crate::setup::Setup;
@@ -179,6 +180,8 @@ fn settings(
         request: args.max_value.saturating_mul(2),
         half_request: Duration::from_secs(args.half_request),
         stalled: Duration::from_secs(args.max_stall),
+        client_buffer: args.max_client_buffer,
+        total_buffer: args.max_total_buffer.unwrap_or_else(memory::quarter),
         ..Limits::default()
     };
     let mut protection = protection(setup)?.allow_own_writes(args.allow_own_writes);

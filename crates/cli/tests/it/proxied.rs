@@ -18,6 +18,7 @@ mod malformed;
 mod many_names;
 mod nesting;
 mod own_records;
+mod pipelines;
 mod readers;
 mod redirection;
 mod relay;
