@@ -182,6 +182,7 @@ pub static REFUSED_COMMANDS: Metric = Metric {
                 "transaction_too_large",
                 "too_large",
                 "not_sealed",
+                "too_large_for_server",
                 "keys_out_of_reach",
             ]),
         },

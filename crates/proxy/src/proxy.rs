@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -27,6 +28,10 @@ const LOOK: Duration = Duration::from_millis(20);
 /// How long accepting rests after the system refused (too many open files).
 const BREATH: Duration = Duration::from_millis(100);
 
+/// Between two readings of the server's limits.
+const SERVER_LIMITS_INTERVAL: Duration = Duration::from_secs(60);
+/// How long a server is left alone after a shared connection has ended.
+const SERVER_LIMITS_DELAY: Duration = Duration::from_millis(100);
 /// Between two lines of the log about clients that are not accepted.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -77,6 +82,8 @@ pub(crate) struct Shares {
     pub(crate) report: Report,
     pub(crate) clients: Arc<Clients>,
     pub(crate) buffers: ReplyBuffers,
+    /// A shared connection has ended: the server may not be as it was.
+    pub(crate) lane_ended: Notify,
 }
 
 impl Shares {
@@ -102,6 +109,43 @@ impl Shares {
         Socket::new(stream, counted).with_local(local)
     }
 
+    /// Reads the server's limits, where it can be reached: whether it tells them.
+    async fn read_server_limits(&self) -> bool {
+        match self.upstream.settings(self.limits.connect).await {
+            Ok(settings) => {
+                self.protection.update_server_limits(&settings);
+                !settings.is_refused
+            }
+            // It is asked again.
+            Err(_) => true,
+        }
+    }
+
+    /// Follows the server's limits: `CONFIG SET` changes them, and another server may answer at the same address.
+    async fn follow_server_limits(&self, mut are_told: bool) {
+        loop {
+            let next = async {
+                match are_told {
+                    true => sleep(SERVER_LIMITS_INTERVAL).await,
+                    // Each refusal stands in the server's log of denied commands.
+                    false => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = next => {}
+                () = self.lane_ended.notified() => sleep(SERVER_LIMITS_DELAY).await,
+            }
+            are_told = self.read_server_limits().await;
+        }
+    }
+
+    /// Whether clients may share connections to the server.
+    pub(crate) fn shares_connections(&self) -> bool {
+        self.sharing != Sharing::Own
+            && !self.upstream.clients_authenticate
+            && !self.protection.server_limits().limits_connections()
+    }
+
     /// A connection to the server did not come about, or ended.
     pub(crate) fn failed(&self, error: UpstreamError) {
         if let Some(meters) = self.protection.metered() {
@@ -120,6 +164,9 @@ impl Shares {
 /// A proxy that listens.
 pub struct Proxy {
     listeners: Vec<Listener>,
+    shares: Arc<Shares>,
+    /// Whether the server tells its limits.
+    limits_are_told: bool,
     workers: Vec<Handle>,
     connections: usize,
     meters: Option<Arc<Meters>>,
@@ -147,6 +194,7 @@ impl Proxy {
         let shares = Arc::new(Shares {
             buffers: ReplyBuffers::new(bounds, clients.clone(), meters.clone()),
             clients,
+            lane_ended: Notify::new(),
             upstream: settings.upstream,
             sharing: settings.sharing,
             lanes: settings.lanes.max(1),
@@ -154,6 +202,7 @@ impl Proxy {
             protection: settings.protection,
             report: settings.report,
         });
+        let limits_are_told = shares.read_server_limits().await;
         let workers = (0..settings.workers.max(1))
             .map(|index| Handle::start(shares.clone(), index))
             .collect::<Result<_, _>>()
@@ -163,6 +212,8 @@ impl Proxy {
             })?;
         Ok(Self {
             listeners,
+            shares,
+            limits_are_told,
             workers,
             connections: settings.limits.connections,
             meters,
@@ -180,6 +231,8 @@ impl Proxy {
     pub async fn run(self, stop: impl Future<Output = ()>) -> Ended {
         let mut accepting = JoinSet::new();
         let (sender, incoming) = channel(64);
+        let (shares, are_told) = (self.shares, self.limits_are_told);
+        accepting.spawn(async move { shares.follow_server_limits(are_told).await });
         for listener in self.listeners {
             let sender = sender.clone();
             accepting.spawn(async move {

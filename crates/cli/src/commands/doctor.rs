@@ -5,6 +5,7 @@ mod format;
 mod guard;
 mod host;
 mod keyring;
+mod limits;
 mod reach;
 mod store;
 
@@ -105,6 +106,7 @@ pub(crate) async fn run(common: &Common) -> Result<Ended, Failure> {
             host::check_configuration(&setup, &mut findings).await;
             format::check(&setup, &mut findings);
             store::check(&setup, &mut findings).await;
+            limits::check(&setup, &mut findings).await;
         }
         Err(failure) => findings.failure("configuration", &advise(common, failure).await),
     }

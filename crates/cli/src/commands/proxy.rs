@@ -311,7 +311,8 @@ fn listener(text: &str, unix_mode: Option<u32>) -> Result<Listen, Failure> {
     })
 }
 
-fn upstream(url: &RedisUrl, clients_authenticate: bool) -> Result<Upstream, Failure> {
+/// The way to the server of this URL.
+pub(crate) fn upstream(url: &RedisUrl, clients_authenticate: bool) -> Result<Upstream, Failure> {
     let parts = url.entrance()?;
     let address = match (parts.host, parts.socket) {
         (Some((host, port)), _) => Address::Tcp { host, port },

@@ -11,7 +11,7 @@ use super::transaction::{cuts_a_transaction, depends_on_transaction};
 use super::{Connection, HeldRefusal, Protocol, Route, Talk};
 use crate::answers;
 use crate::pending::{Pending, Shape};
-use crate::seal::{Request, SealingKeys};
+use crate::seal::{NotSent, Request, SealingKeys};
 
 /// How long the refusal of a request that was ready to wait is held back at least, and at most.
 const MIN_DELAY: Duration = Duration::from_millis(100);
@@ -266,9 +266,13 @@ impl Talk {
                         self.may_block(effect);
                         self.sent(name, shape);
                     }
-                    Err(error) => {
+                    Err(NotSent::NotSealed(error)) => {
                         self.count_refusal(Some(name), "not_sealed");
                         self.refuse(&answers::not_sealed(name, &error), client);
+                    }
+                    Err(NotSent::TooLongForServer { len, most }) => {
+                        self.count_refusal(Some(name), "too_large_for_server");
+                        self.refuse(&answers::too_large_for_server(name, len, most), client);
                     }
                 }
             }

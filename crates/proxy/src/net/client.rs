@@ -25,6 +25,7 @@ use crate::answers;
 use crate::clients::{self, Registration};
 use crate::connection::{Answered, Connection, Next, Report, Route, Unexplained};
 use crate::limits::Limits;
+use crate::login::{LoginError, is_turned_away};
 use crate::pending::Protocol;
 use crate::protection::Protection;
 
@@ -298,7 +299,7 @@ impl Client {
                 if self.shared.is_stalled() {
                     return false;
                 }
-                self.lose(why.description(), false);
+                self.lose(&why.answer(), false);
                 true
             }
             Way::Connecting(connecting) => match connecting.as_mut().poll(cx) {
@@ -308,7 +309,7 @@ impl Client {
                     true
                 }
                 Poll::Ready(Err(error)) => {
-                    self.lose(cause(&error), true);
+                    self.lose(&answers::unreachable(cause(&error)), true);
                     true
                 }
             },
@@ -361,6 +362,9 @@ impl Client {
         let Way::Own(own) = &mut self.way else {
             return;
         };
+        if std::mem::take(&mut own.is_new) && is_turned_away(came) {
+            return self.unexplained(Unexplained::Entrance(LoginError::TooManyClients));
+        }
         let answered = {
             let state = &mut *self.shared.state.borrow_mut();
             let (connection, outgoing) = (&mut state.connection, &mut state.outgoing);
@@ -392,7 +396,7 @@ impl Client {
         if let Unexplained::Entrance(error) = error
             && outgoing.is_empty()
         {
-            let answer = answers::unreachable(error.description());
+            let answer = answers::refused_login(error);
             outgoing.end().extend_from_slice(&answer);
         }
         self.bereft = true;
@@ -486,14 +490,13 @@ impl Client {
     }
 
     /// The server cannot be reached, or was lost. Where nothing is under way the client is told.
-    fn lose(&mut self, why: &str, never_had: bool) {
+    fn lose(&mut self, answer: &[u8], never_had: bool) {
         let state = &mut *self.shared.state.borrow_mut();
         let untold = state.connection.has_all_replies();
         if never_had || !untold || !self.waiting.is_empty() {
-            let answer = answers::unreachable(why);
             // Not in the middle of a reply.
             if !state.connection.is_in_a_reply() {
-                state.outgoing.end().extend_from_slice(&answer);
+                state.outgoing.end().extend_from_slice(answer);
             }
         }
         self.way = Way::None;

@@ -23,7 +23,7 @@ use super::socket::{self, Socket};
 use super::worker::Worker;
 use crate::clients::Connection;
 use crate::connection::{Entrance, HELLO_3, Identity, Unexplained};
-use crate::login::LoginError;
+use crate::login::{LoginError, is_turned_away};
 use crate::pending::Protocol;
 
 pub(crate) mod end;
@@ -222,6 +222,7 @@ async fn drive(lane: Rc<Lane>, worker: Rc<Worker>) {
                 greeting,
                 scanner: ReplyScanner::new(),
                 behind: false,
+                is_new: true,
             };
             let end = traffic.await;
             settings.failed(end.counted());
@@ -241,6 +242,8 @@ struct Traffic {
     scanner: ReplyScanner,
     /// Bytes have come that a client held up.
     behind: bool,
+    /// Nothing has come.
+    is_new: bool,
 }
 
 impl Future for Traffic {
@@ -298,6 +301,9 @@ impl Traffic {
     }
 
     fn take(&mut self, came: &[u8]) -> Result<(), LaneEnd> {
+        if std::mem::take(&mut self.is_new) && is_turned_away(came) {
+            return Err(LaneEnd::Refused(LoginError::TooManyClients));
+        }
         let Self {
             lane,
             worker,

@@ -21,6 +21,8 @@ use super::socket::{Stream, set_up};
 use crate::connection::Entrance;
 use crate::login::LoginError;
 
+mod settings;
+
 /// Where the server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {

@@ -4,6 +4,7 @@ use std::io;
 
 use waxseal_metrics::UpstreamError;
 
+use crate::answers;
 use crate::login::LoginError;
 use crate::net::upstream::{cause, kind};
 
@@ -34,6 +35,14 @@ impl LaneEnd {
             Self::BrokenOff => "the connection breaks off",
             Self::Unexplained => "the server sent what no request explains",
             Self::Unforeseen => "the connection to it ended in a way that was not foreseen",
+        }
+    }
+
+    /// What the lane's clients are answered.
+    pub(crate) fn answer(self) -> Vec<u8> {
+        match self {
+            Self::Refused(error) => answers::refused_login(error),
+            end => answers::unreachable(end.description()),
         }
     }
 
