@@ -15,6 +15,7 @@ mod error;
 mod hardening;
 mod line_queue;
 mod logging;
+mod memory;
 mod metering;
 mod output;
 mod panics;

@@ -97,7 +97,7 @@ impl Setup {
         } else {
             Mode::Off
         };
-        let chosen = match (environment.mode()?, &config.mode) {
+        let chosen_mode = match (environment.mode()?, &config.mode) {
             (Some(mode), _) => Some(mode),
             (None, Some(word)) => Some(word.parse()?),
             (None, None) => None,
@@ -116,8 +116,8 @@ impl Setup {
             environment,
             config,
             url,
-            mode: chosen.unwrap_or(default_mode),
-            is_mode_chosen: chosen.is_some(),
+            mode: chosen_mode.unwrap_or(default_mode),
+            is_mode_chosen: chosen_mode.is_some(),
             keyring,
             ring_setup,
             opened: None,

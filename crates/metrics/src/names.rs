@@ -187,6 +187,7 @@ pub static REFUSED_COMMANDS: Metric = Metric {
                 "transaction_too_large",
                 "too_large",
                 "not_sealed",
+                "too_large_for_server",
                 "keys_out_of_reach",
             ]),
         },
@@ -244,12 +245,21 @@ pub static CLIENT_CONNECTIONS_TURNED_AWAY: Metric = Metric {
 pub static CLIENT_CONNECTIONS_CUT: Metric = Metric {
     name: "waxseal_client_connections_cut_total",
     unit: "connections",
-    help: "Connections of clients that the proxy ended: half a request that did not go on, replies that were not read and held up others, something still under way at the end of the grace period (counted as the process ends: the log has it too).",
+    help: "Connections of clients that the proxy ended: half a request that did not go on, replies that were not read (`not_reading`: more than --max-client-buffer; `buffers_full`: for all clients more than --max-total-buffer, and most for this one), something still under way at the end of the grace period (counted as the process ends: the log has it too).",
     question: "Do clients hang, or does somebody try to hold connections?",
     labels: &[Label {
         name: "cause",
-        values: Allowed::These(&["half_request", "not_reading", "stopping"]),
+        values: Allowed::These(&["half_request", "not_reading", "buffers_full", "stopping"]),
     }],
+    ..NONE
+};
+
+pub static CLIENT_BUFFER_BYTES: Metric = Metric {
+    name: "waxseal_client_buffer_bytes",
+    kind: Kind::Gauge,
+    unit: "bytes",
+    help: "Replies that wait in the proxy for clients which have not read them, in steps of 64 KiB for each client.",
+    question: "Do clients not read, and how near is --max-total-buffer?",
     ..NONE
 };
 
@@ -629,6 +639,7 @@ pub static TABLE: &[&Metric] = &[
     &CLIENT_CONNECTIONS_OPENED,
     &CLIENT_CONNECTIONS_TURNED_AWAY,
     &CLIENT_CONNECTIONS_CUT,
+    &CLIENT_BUFFER_BYTES,
     &CLIENT_TLS_FAILURES,
     &REPLIES_TOO_LARGE,
     &SERVER_ERRORS,

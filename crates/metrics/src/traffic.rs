@@ -8,7 +8,7 @@ use metrics::{Counter, Gauge};
 
 use crate::made::{counter, gauge};
 use crate::names::{
-    CLIENT_CONNECTIONS, CLIENT_CONNECTIONS_CUT, CLIENT_CONNECTIONS_OPENED,
+    CLIENT_BUFFER_BYTES, CLIENT_CONNECTIONS, CLIENT_CONNECTIONS_CUT, CLIENT_CONNECTIONS_OPENED,
     CLIENT_CONNECTIONS_TURNED_AWAY, CLIENT_TLS_FAILURES, READY, RECEIVED_BYTES, REFUSED_COMMANDS,
     REPLIES_TOO_LARGE, SCRIPT_COMMANDS, SCRIPTS_FORWARDED, SENT_BYTES, SERVER_ERRORS,
     UPSTREAM_CONNECTIONS, UPSTREAM_CONNECTIONS_OPENED, UPSTREAM_CONNECTIONS_SUSPECT,
@@ -29,16 +29,19 @@ pub enum Side {
 pub enum Cut {
     /// Half a request that did not go on.
     HalfRequest,
-    /// It did not read, and held up others.
+    /// It did not read its replies, and they exceeded the bound of one client.
     NotReading,
+    /// The replies of all clients exceeded their bound, and most waited for this one.
+    BuffersFull,
     /// Something was under way on it when the grace period was over.
     Stopping,
 }
 
 /// In the order of the variants.
-const CUTS: [(Cut, &str); 3] = [
+const CUTS: [(Cut, &str); 4] = [
     (Cut::HalfRequest, "half_request"),
     (Cut::NotReading, "not_reading"),
+    (Cut::BuffersFull, "buffers_full"),
     (Cut::Stopping, "stopping"),
 ];
 
@@ -161,7 +164,8 @@ pub struct TrafficMetrics {
     /// Connections to the server.
     pub upstream: Arc<SideMetrics>,
     turned_away: Counter,
-    cuts: [(Cut, Counter); 3],
+    cuts: [(Cut, Counter); 4],
+    buffered: Gauge,
     tls_failures: Counter,
     too_large: Counter,
     errors: Vec<(UpstreamError, Counter)>,
@@ -186,6 +190,7 @@ impl TrafficMetrics {
             upstream: Arc::new(SideMetrics::new(Side::Upstream)),
             turned_away: counter(&CLIENT_CONNECTIONS_TURNED_AWAY, &[]),
             cuts: CUTS.map(|(cut, word)| (cut, counter(&CLIENT_CONNECTIONS_CUT, &[word]))),
+            buffered: gauge(&CLIENT_BUFFER_BYTES, &[]),
             tls_failures: counter(&CLIENT_TLS_FAILURES, &[]),
             too_large: counter(&REPLIES_TOO_LARGE, &[]),
             errors: errors.into(),
@@ -216,6 +221,11 @@ impl TrafficMetrics {
         if let Some((_, counter)) = self.cuts.iter().find(|(it, _)| *it == cut) {
             counter.increment(count as u64);
         }
+    }
+
+    /// So many bytes of replies wait for clients that have not read them, about.
+    pub fn buffered(&self, bytes: usize) {
+        self.buffered.set(bytes as f64);
     }
 
     /// A client's TLS handshake came to no good end.

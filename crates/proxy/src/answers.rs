@@ -5,6 +5,9 @@ use waxseal_core::{OpenError, SealError};
 use waxseal_policy::Refusal;
 use waxseal_resp::{RequestError, write_error, write_error_bytes};
 
+use crate::login::LoginError;
+use crate::server_limits::MaxValue;
+
 /// A transaction that held a command which was refused with this answer, in the words that Redis has where it
 /// names the cause: many clients show only this error.
 pub(crate) fn exec_abort(refusal: &[u8]) -> Vec<u8> {
@@ -53,6 +56,15 @@ pub(crate) fn too_large(command: &str, most: usize) -> Vec<u8> {
     let command = written(command);
     error(&format!(
         "SEALREFUSED {command}: the value of a protected record is larger than {most} bytes: raise --max-value"
+    ))
+}
+
+/// The server would close the connection over a value of this length.
+pub(crate) fn too_large_for_server(command: &str, len: u64, most: MaxValue) -> Vec<u8> {
+    let command = written(command);
+    let MaxValue { bytes, setting } = most;
+    error(&format!(
+        "SEALREFUSED {command}: nothing was written: a value takes {len} bytes as it is stored, and the server accepts at most {bytes} ({setting}): store smaller values, or raise {setting}"
     ))
 }
 
@@ -152,6 +164,14 @@ pub(crate) fn no_request(cause: RequestError) -> Vec<u8> {
 /// The upstream cannot be reached. The cause is one of our own words, never a server's text.
 pub(crate) fn unreachable(cause: &str) -> Vec<u8> {
     error(&format!("ERR waxseal cannot reach the store: {cause}"))
+}
+
+/// The server does not let the proxy in.
+pub(crate) fn refused_login(error: LoginError) -> Vec<u8> {
+    match error {
+        LoginError::TooManyClients => TOO_MANY.to_vec(),
+        error => unreachable(error.description()),
+    }
 }
 
 /// A subcommand that a server does not know, as Redis says it. It repeats the client's own word to that

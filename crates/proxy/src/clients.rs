@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::Instant;
@@ -42,6 +42,8 @@ pub(crate) struct Client {
     pub(crate) since: Instant,
     state: Mutex<State>,
     killed: AtomicBool,
+    /// Bytes of replies that wait for it, as far as they are counted.
+    pub(crate) waiting: AtomicUsize,
     waker: Mutex<Option<Waker>>,
 }
 
@@ -93,6 +95,7 @@ impl Clients {
             since: Instant::now(),
             state: Mutex::default(),
             killed: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
             waker: Mutex::default(),
         });
         locked(&self.entries).insert(client.id, client.clone());
@@ -177,12 +180,13 @@ impl Client {
         .clone()
     }
 
-    /// Closes the client's connection, whichever thread serves it.
-    pub(crate) fn kill(&self) {
-        self.killed.store(true, Ordering::Release);
+    /// Closes the client's connection, whichever thread serves it. Whether that was not under way already.
+    pub(crate) fn kill(&self) -> bool {
+        let was_killed = self.killed.swap(true, Ordering::AcqRel);
         if let Some(waker) = &*locked(&self.waker) {
             waker.wake_by_ref();
         }
+        !was_killed
     }
 
     pub(crate) fn is_killed(&self) -> bool {

@@ -249,6 +249,12 @@ impl Connection {
         self.talk.pending.is_empty() && self.current.is_none() && self.stalled.is_none()
     }
 
+    /// Bytes that are held for requests whose reply has not come, about.
+    #[must_use]
+    pub fn retained_bytes(&self) -> usize {
+        self.talk.retained_bytes()
+    }
+
     /// Whether a request is half sent.
     #[must_use]
     pub fn is_in_a_request(&self) -> bool {

@@ -22,6 +22,7 @@ mod pending;
 mod protection;
 mod proxy;
 mod seal;
+mod server_limits;
 mod subscriptions;
 
 pub use admin::{Admin, CheckRequest, Readiness, Source, Stage, StageSetter, Token, TokenTooShort};
@@ -41,3 +42,4 @@ pub use net::upstream::{Address, TlsError, Upstream, UpstreamTls};
 pub use pending::Protocol;
 pub use protection::{NamesNoUser, Protection};
 pub use proxy::{Ended, Proxy, Settings, Sharing};
+pub use server_limits::{ConnectionLimit, MaxValue, ServerSettings};

@@ -17,8 +17,13 @@ pub struct Limits {
     pub request: usize,
     /// Requests of one connection that wait for their replies.
     pub pending: usize,
-    /// Bytes that wait for a client before nothing more is read for it.
+    /// Bytes that wait for a client, or for the server, before more are left where they are: replies with the
+    /// server, requests with the client.
     pub unread: usize,
+    /// Bytes that may wait for one client which does not read: beyond that it is disconnected.
+    pub client_buffer: usize,
+    /// Bytes that may wait for all clients: beyond that the one that most waits for is disconnected.
+    pub total_buffer: usize,
     /// Client connections.
     pub connections: usize,
     /// How long a request may stay half sent, and how long a TLS handshake may take.
@@ -35,8 +40,10 @@ impl Default for Limits {
         Self {
             value: 64 * 1024 * 1024,
             request: 128 * 1024 * 1024,
-            pending: 4096,
+            pending: 1024 * 1024,
             unread: 1024 * 1024,
+            client_buffer: 512 * 1024 * 1024,
+            total_buffer: 1024 * 1024 * 1024,
             connections: 10_000,
             half_request: Duration::from_secs(60),
             stalled: Duration::from_secs(5),

@@ -22,6 +22,14 @@ pub enum LoginError {
     Other,
 }
 
+/// What a server that has as many clients as it takes sends to another one, unasked, before it closes.
+const TURNED_AWAY: &[u8] = b"-ERR max number of clients";
+
+/// Whether a server's first bytes on a new connection say that it has too many clients.
+pub(crate) fn is_turned_away(first: &[u8]) -> bool {
+    first.starts_with(TURNED_AWAY)
+}
+
 impl LoginError {
     /// Reads a server's error.
     #[must_use]

@@ -12,6 +12,7 @@ pub(crate) mod farewell;
 pub(crate) mod health;
 pub(crate) mod lane;
 pub(crate) mod listener;
+pub(crate) mod reply_buffers;
 pub(crate) mod socket;
 pub(crate) mod spares;
 pub(crate) mod upstream;

@@ -11,6 +11,7 @@ use crate::decoys::{Alarm, Decoys};
 use crate::keys::InVain;
 use crate::meters::Meters;
 use crate::misplaced::Misplaced;
+use crate::server_limits::{ServerLimits, ServerSettings};
 
 /// The protected records and what seals them.
 pub struct Protection {
@@ -25,6 +26,7 @@ pub struct Protection {
     decoys: Option<Decoys>,
     misplaced: Misplaced,
     meters: Option<Arc<Meters>>,
+    server_limits: ServerLimits,
 }
 
 /// A pattern whose records cannot be under keys of single users: it names no user.
@@ -50,6 +52,7 @@ impl Protection {
             decoys: None,
             misplaced,
             meters: None,
+            server_limits: ServerLimits::default(),
         }
     }
 
@@ -162,6 +165,17 @@ impl Protection {
     #[inline]
     pub(crate) fn metered(&self) -> Option<&Arc<Meters>> {
         self.meters.as_ref()
+    }
+
+    /// The server has told its settings: its limits are respected from here on.
+    pub fn update_server_limits(&self, settings: &ServerSettings) {
+        self.server_limits.update(settings);
+    }
+
+    /// The server's limits for one connection, as far as they are known.
+    #[inline]
+    pub(crate) fn server_limits(&self) -> &ServerLimits {
+        &self.server_limits
     }
 
     /// The ring that is followed.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -20,6 +21,7 @@ use crate::limits::Limits;
 use crate::meters::Meters;
 use crate::net::crew::Crew;
 use crate::net::listener::{Acceptor, Incoming, Listen, ListenError, ListenTls, Listener};
+use crate::net::reply_buffers::ReplyBuffers;
 use crate::net::socket::Socket;
 use crate::net::upstream::{Connected, Upstream, kind};
 use crate::net::worker::Order;
@@ -30,6 +32,10 @@ const LOOK: Duration = Duration::from_millis(20);
 /// How long accepting rests after the system refused (too many open files).
 const BREATH: Duration = Duration::from_millis(100);
 
+/// Between two readings of the server's limits.
+const SERVER_LIMITS_INTERVAL: Duration = Duration::from_secs(60);
+/// How long a server is left alone after a shared connection has ended.
+const SERVER_LIMITS_DELAY: Duration = Duration::from_millis(100);
 /// Between two lines of the log about clients that are not accepted.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -79,6 +85,9 @@ pub(crate) struct Shares {
     pub(crate) protection: Arc<Protection>,
     pub(crate) report: Report,
     pub(crate) clients: Arc<Clients>,
+    pub(crate) buffers: ReplyBuffers,
+    /// A shared connection has ended: the server may not be as it was.
+    pub(crate) lane_ended: Notify,
 }
 
 impl Shares {
@@ -109,6 +118,43 @@ impl Shares {
         Socket::new(stream, counted)
             .with_local(local)
             .for_server(epoch, self.limits.stalled)
+    }
+
+    /// Reads the server's limits, where it can be reached: whether it tells them.
+    async fn read_server_limits(&self) -> bool {
+        match self.upstream.settings(self.limits.connect).await {
+            Ok(settings) => {
+                self.protection.update_server_limits(&settings);
+                !settings.is_refused
+            }
+            // It is asked again.
+            Err(_) => true,
+        }
+    }
+
+    /// Follows the server's limits: `CONFIG SET` changes them, and another server may answer at the same address.
+    async fn follow_server_limits(&self, mut are_told: bool) {
+        loop {
+            let next = async {
+                match are_told {
+                    true => sleep(SERVER_LIMITS_INTERVAL).await,
+                    // Each refusal stands in the server's log of denied commands.
+                    false => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = next => {}
+                () = self.lane_ended.notified() => sleep(SERVER_LIMITS_DELAY).await,
+            }
+            are_told = self.read_server_limits().await;
+        }
+    }
+
+    /// Whether clients may share connections to the server.
+    pub(crate) fn shares_connections(&self) -> bool {
+        self.sharing != Sharing::Own
+            && !self.upstream.clients_authenticate
+            && !self.protection.server_limits().limits_connections()
     }
 
     /// A connection to the server did not come about, or ended.
@@ -163,6 +209,9 @@ impl Shares {
 pub struct Proxy {
     listeners: Vec<Listener>,
     certificates: Arc<Certificates>,
+    shares: Arc<Shares>,
+    /// Whether the server tells its limits.
+    limits_are_told: bool,
     crew: Crew,
     connections: usize,
     meters: Option<Arc<Meters>>,
@@ -187,8 +236,13 @@ impl Proxy {
         }
         let certificates = Certificates::new(acceptor.as_ref(), &settings.upstream);
         let meters = settings.protection.metered().cloned();
+        let clients = Arc::new(Clients::new(settings.upstream.user()));
+        let limits = settings.limits;
+        let bounds = (limits.client_buffer, limits.total_buffer);
         let shares = Arc::new(Shares {
-            clients: Arc::new(Clients::new(settings.upstream.user())),
+            buffers: ReplyBuffers::new(bounds, clients.clone(), meters.clone()),
+            clients,
+            lane_ended: Notify::new(),
             upstream: settings.upstream,
             sharing: settings.sharing,
             lanes: settings.lanes.max(1),
@@ -196,14 +250,18 @@ impl Proxy {
             protection: settings.protection,
             report: settings.report,
         });
-        let crew =
-            Crew::start(shares, settings.workers.max(1)).map_err(|error| ListenError::Address {
+        let limits_are_told = shares.read_server_limits().await;
+        let crew = Crew::start(shares.clone(), settings.workers.max(1)).map_err(|error| {
+            ListenError::Address {
                 at: "a new thread".to_owned(),
                 error,
-            })?;
+            }
+        })?;
         Ok(Self {
             listeners,
             certificates: Arc::new(certificates),
+            shares,
+            limits_are_told,
             crew,
             connections: settings.limits.connections,
             meters,
@@ -227,6 +285,8 @@ impl Proxy {
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Ended {
         let mut accepting = JoinSet::new();
         let (sender, incoming) = channel(64);
+        let (shares, are_told) = (self.shares, self.limits_are_told);
+        accepting.spawn(async move { shares.follow_server_limits(are_told).await });
         for listener in self.listeners {
             accepting.spawn(keep_accepting(listener, sender.clone()));
         }

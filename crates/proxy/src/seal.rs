@@ -12,6 +12,7 @@ use waxseal_policy::{Place, RequestChange, ValueSlot};
 use waxseal_resp::{write_bulk, write_request_head};
 
 use crate::protection::Protection;
+use crate::server_limits::MaxValue;
 
 /// The longest name of a record whose values are sealed. Each value authenticates it, so a hash with
 /// a million fields reads it a million times.
@@ -39,6 +40,20 @@ impl SealingKeys {
     }
 }
 
+/// Why a request with values is not sent.
+pub(crate) enum NotSent {
+    /// A value was not sealed.
+    NotSealed(SealError),
+    /// A value is longer, as it would be stored, than the server takes.
+    TooLongForServer { len: u64, most: MaxValue },
+}
+
+impl From<SealError> for NotSent {
+    fn from(error: SealError) -> Self {
+        Self::NotSealed(error)
+    }
+}
+
 /// One request, taken apart.
 pub(crate) struct Request<'a> {
     /// Its bytes.
@@ -56,7 +71,7 @@ impl Request<'_> {
         protection: &Protection,
         keys: &SealingKeys,
         out: &mut Vec<u8>,
-    ) -> Result<(), SealError> {
+    ) -> Result<(), NotSent> {
         match change {
             RequestChange::None => out.extend_from_slice(self.raw),
             RequestChange::Reword { arguments, word } => {
@@ -106,7 +121,7 @@ impl Request<'_> {
         protection: &Protection,
         keys: &SealingKeys,
         out: &mut Vec<u8>,
-    ) -> Result<(), SealError> {
+    ) -> Result<(), NotSent> {
         let mut copied = 0;
         for slot in slots {
             // A value that cannot be found is a value that would go out in clear.
@@ -132,7 +147,7 @@ impl Request<'_> {
         protection: &Protection,
         keys: &SealingKeys,
         out: &mut Vec<u8>,
-    ) -> Result<(), SealError> {
+    ) -> Result<(), NotSent> {
         write_request_head(out, self.arguments.len());
         let mut slots = slots.iter().peekable();
         for (index, argument) in self.arguments.iter().enumerate() {
@@ -144,7 +159,7 @@ impl Request<'_> {
         // A value that was not found is a value that went out in clear.
         match slots.next() {
             None => Ok(()),
-            Some(_) => Err(SealError::TooLong),
+            Some(_) => Err(SealError::TooLong.into()),
         }
     }
 
@@ -154,7 +169,7 @@ impl Request<'_> {
         protection: &Protection,
         keys: &SealingKeys,
         then: impl FnOnce(&[u8]),
-    ) -> Result<(), SealError> {
+    ) -> Result<(), NotSent> {
         let argument = |index: usize| self.arguments.get(index).copied().unwrap_or_default();
         let Place {
             pattern,
@@ -163,7 +178,7 @@ impl Request<'_> {
         } = slot.place;
         let name = argument(name);
         if name.len() > LONGEST_NAME {
-            return Err(SealError::TooLong);
+            return Err(SealError::TooLong.into());
         }
         let binding = match field {
             Some(field) => Binding::field(name, argument(field)),
@@ -193,7 +208,14 @@ impl Request<'_> {
             meters.sealing_took(since);
             meters.sealed(measured::sealing(&stored, sealer));
         }
-        then(&stored?);
+        let stored = stored?;
+        let most = protection.server_limits().max_value();
+        let len = u64::try_from(stored.len()).unwrap_or(u64::MAX);
+        if len > most.bytes {
+            // The server would close the connection, after it has got the whole value.
+            return Err(NotSent::TooLongForServer { len, most });
+        }
+        then(&stored);
         Ok(())
     }
 }

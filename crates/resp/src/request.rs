@@ -12,6 +12,10 @@ use crate::passage::{Passage, argument_head};
 /// The arguments of one request, the command word first.
 pub type Arguments<'a> = SmallVec<[&'a [u8]; 8]>;
 
+/// Arguments in one request that Redis 7 accepts from an authenticated client. Older servers, which accept
+/// 1,048,576, refuse a longer request themselves.
+const MAX_ARGUMENTS: usize = 0x7fff_ffff;
+
 /// What a request may ask for.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestLimits {
@@ -27,10 +31,10 @@ pub struct RequestLimits {
 }
 
 impl Default for RequestLimits {
-    /// What Redis allows: a million arguments, 512 MiB each, 64 KiB inline; holds 64 MiB.
+    /// The limits of Redis 7: 2^31 - 1 arguments, 512 MiB each, 64 KiB inline; holds 64 MiB.
     fn default() -> Self {
         Self {
-            arguments: 1024 * 1024,
+            arguments: MAX_ARGUMENTS,
             argument: LONGEST_BULK,
             inline: 64 * 1024,
             held: 64 * 1024 * 1024,

@@ -6,6 +6,11 @@ use clap::{Args, ValueEnum};
 
 use super::{AdminArgs, FormatArg};
 
+/// The largest value that can be allowed: what a server takes by default.
+const MAX_VALUE: usize = 512 * 1024 * 1024;
+/// The smallest buffer that can be asked for.
+const MIN_BUFFER: usize = 1024 * 1024;
+
 #[derive(Args)]
 pub(crate) struct ProxyArgs {
     /// Where clients come in: HOST:PORT, tls://HOST:PORT or unix:PATH; can be repeated
@@ -38,6 +43,12 @@ pub(crate) struct ProxyArgs {
     /// The largest value of a protected record, and the largest reply with such values
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
     pub(crate) max_value: usize,
+    /// Replies that may wait for one client which does not read them
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = buffer)]
+    pub(crate) max_client_buffer: usize,
+    /// Replies that may wait for all clients together [default: a quarter of the memory]
+    #[arg(long, value_name = "SIZE", value_parser = buffer)]
+    pub(crate) max_total_buffer: Option<usize>,
     /// Client connections at one time [default: 10000, or as many as the limit of open files allows]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_connections: Option<u32>,
@@ -83,8 +94,24 @@ fn octal(text: &str) -> Result<u32, String> {
         .ok_or_else(|| "write it as chmod does, for example 660".to_owned())
 }
 
-/// Reads a number of bytes: `1048576`, `512KiB`, `64MiB`.
+/// Reads the size of a value: `1048576`, `512KiB`, `64MiB`.
 fn size(text: &str) -> Result<usize, String> {
+    match bytes(text)? {
+        size @ 1..=MAX_VALUE => Ok(size),
+        _ => Err("it must be between 1 byte and 512MiB".to_owned()),
+    }
+}
+
+/// Reads the size of a buffer: `67108864`, `64MiB`, `2GiB`.
+fn buffer(text: &str) -> Result<usize, String> {
+    match bytes(text)? {
+        size @ MIN_BUFFER.. => Ok(size),
+        _ => Err("it must be 1MiB at least".to_owned()),
+    }
+}
+
+/// Reads a number of bytes.
+fn bytes(text: &str) -> Result<usize, String> {
     let units = [
         ("KiB", 1024),
         ("MiB", 1024 * 1024),
@@ -95,16 +122,12 @@ fn size(text: &str) -> Result<usize, String> {
         let number: usize = text.strip_suffix(unit)?.trim().parse().ok()?;
         number.checked_mul(bytes)
     });
-    match read {
-        Some(size @ 1..) if size <= 512 * 1024 * 1024 => Ok(size),
-        Some(_) => Err("it must be between 1 byte and 512MiB".to_owned()),
-        None => Err("write a number of bytes, or for example 512KiB or 64MiB".to_owned()),
-    }
+    read.ok_or_else(|| "write a number of bytes, or for example 512KiB or 64MiB".to_owned())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::size;
+    use super::{buffer, size};
 
     #[test]
     fn sizes_are_bytes_or_binary_units() {
@@ -113,6 +136,23 @@ mod tests {
         assert_eq!(size("64MiB"), Ok(64 * 1024 * 1024));
         for text in ["", "0", "1GiB", "-1", "64MB", "MiB", "99999999999999999999"] {
             assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn buffers_are_a_mebibyte_at_least_and_may_be_large() {
+        assert_eq!(buffer("1MiB"), Ok(1024 * 1024));
+        assert_eq!(buffer("1048576"), Ok(1024 * 1024));
+        assert_eq!(buffer("16GiB"), Ok(16 << 30));
+        for text in [
+            "",
+            "0",
+            "1023KiB",
+            "-1MiB",
+            "1MB",
+            "99999999999999999999GiB",
+        ] {
+            assert!(buffer(text).is_err(), "{text}");
         }
     }
 }

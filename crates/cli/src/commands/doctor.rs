@@ -6,6 +6,7 @@ mod format;
 mod guard;
 mod host;
 mod keyring;
+mod limits;
 mod overlaps;
 mod reach;
 mod store;
@@ -109,6 +110,7 @@ pub(crate) async fn run(common: &Common) -> Result<Ended, Failure> {
             format::check(&setup, &mut findings);
             certificates::check(&setup, &mut findings);
             store::check(&setup, &mut findings).await;
+            limits::check(&setup, &mut findings).await;
         }
         Err(failure) => findings.failure("configuration", &advise(common, failure).await),
     }

@@ -21,6 +21,7 @@ use crate::args::{Common, ProxyArgs, SharingArg, check_host_port};
 use crate::audit_log::Service;
 use crate::descriptors::Shares;
 use crate::error::{Ended, Failure, neither_key_nor_mode, no_key};
+use crate::memory;
 use crate::metering::Metering;
 use crate::output;
 use crate::panics::spawn_restarting;
@@ -57,7 +58,8 @@ pub(crate) async fn run(
             "a proxy needs a Redis server: this store is a file",
         ));
     };
-    let upstream = Arc::new(upstream(url, args)?);
+    let keepalive = Duration::from_secs(args.keepalive);
+    let upstream = Arc::new(upstream(url, args.clients_authenticate)?.keepalive(keepalive));
     let listen = listeners(args)?;
     setup.trail.tell_mode(&Service {
         what: "proxy",
@@ -193,6 +195,8 @@ fn settings(
         request: args.max_value.saturating_mul(2),
         half_request: Duration::from_secs(args.half_request),
         stalled: Duration::from_secs(args.max_stall),
+        client_buffer: args.max_client_buffer,
+        total_buffer: args.max_total_buffer.unwrap_or_else(memory::quarter),
         ..Limits::default()
     };
     let mut protection = protection(setup)?.allow_own_writes(args.allow_own_writes);
@@ -325,7 +329,8 @@ fn listener(text: &str, unix_mode: Option<u32>) -> Result<Listen, Failure> {
     })
 }
 
-fn upstream(url: &RedisUrl, args: &ProxyArgs) -> Result<Upstream, Failure> {
+/// The way to the server of this URL.
+pub(crate) fn upstream(url: &RedisUrl, clients_authenticate: bool) -> Result<Upstream, Failure> {
     let parts = url.entrance()?;
     let address = match (parts.host, parts.socket) {
         (Some((host, port)), _) => Address::Tcp { host, port },
@@ -343,8 +348,7 @@ fn upstream(url: &RedisUrl, args: &ProxyArgs) -> Result<Upstream, Failure> {
     );
     let upstream =
         Upstream::new(address, tls.as_ref(), entrance, parts.database).map_err(tls_failure)?;
-    let upstream = upstream.keepalive(Duration::from_secs(args.keepalive));
-    Ok(if args.clients_authenticate {
+    Ok(if clients_authenticate {
         upstream.without_credentials_for_clients()
     } else {
         upstream

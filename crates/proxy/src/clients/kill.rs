@@ -230,7 +230,9 @@ impl KillHere {
         for client in &meant {
             match client.id == asking.id {
                 true => ends_asking = true,
-                false => client.kill(),
+                false => {
+                    client.kill();
+                }
             }
         }
         let killed = u64::try_from(meant.len()).unwrap_or(u64::MAX);

@@ -3,6 +3,7 @@
 //! hand one request's values to another.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 
 use super::pairing::{Current, Way};
 use super::reply_mode::{Answering, ReplyPermission};
@@ -13,6 +14,9 @@ use crate::keys::Wanted;
 use crate::login::LoginError;
 use crate::pending::{LabelKind, Left, Pending, Protocol};
 use crate::subscriptions::Subscriptions;
+
+/// Room for more outstanding requests than this is given back when all replies have come.
+const KEPT_PENDING: usize = 4096;
 
 /// What became of a chunk of the server's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,6 +234,9 @@ impl Talk {
     /// Where no reply is outstanding, nothing waits on the server, and what is confirmed holds.
     fn settle(&mut self) {
         if self.pending.is_empty() && !self.replying {
+            if self.pending.capacity() > KEPT_PENDING {
+                self.pending = VecDeque::new();
+            }
             self.blocking = false;
             self.settle_transaction();
         }

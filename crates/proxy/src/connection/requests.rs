@@ -11,11 +11,14 @@ use super::transaction::{cuts_a_transaction, depends_on_transaction};
 use super::{Connection, HeldRefusal, Protocol, Route, Talk};
 use crate::answers;
 use crate::pending::{Pending, Shape};
-use crate::seal::{Request, SealingKeys};
+use crate::seal::{NotSent, Request, SealingKeys};
 
 /// How long the refusal of a request that was ready to wait is held back at least, and at most.
 const MIN_DELAY: Duration = Duration::from_millis(100);
 const MAX_DELAY: Duration = Duration::from_secs(1);
+
+/// Bytes that requests without a reply may take, however small the bound on one request is.
+const MIN_PENDING_BYTES: usize = 512 * 1024;
 
 /// What became of a chunk of the client's bytes.
 #[derive(Clone, Copy, Debug)]
@@ -263,9 +266,13 @@ impl Talk {
                         self.may_block(effect);
                         self.sent(name, shape);
                     }
-                    Err(error) => {
+                    Err(NotSent::NotSealed(error)) => {
                         self.count_refusal(Some(name), "not_sealed");
                         self.refuse(&answers::not_sealed(name, &error), client);
+                    }
+                    Err(NotSent::TooLongForServer { len, most }) => {
+                        self.count_refusal(Some(name), "too_large_for_server");
+                        self.refuse(&answers::too_large_for_server(name, len, most), client);
                     }
                 }
             }
@@ -310,12 +317,21 @@ impl Talk {
     /// Whether so much is remembered of requests without a reply, or so many are on a lane, that no
     /// more may be.
     fn holds_enough(&self, route: Route) -> bool {
-        let too_heavy = !self.pending.is_empty() && self.heavy > self.limits.request;
+        let most_bytes = self.limits.request;
+        let too_heavy = !self.pending.is_empty()
+            && (self.heavy > most_bytes
+                || self.retained_bytes() > most_bytes.max(MIN_PENDING_BYTES));
         let most = match route {
             Route::Lane(_) => self.window.requests().min(self.limits.pending),
             Route::Own => self.limits.pending,
         };
         too_heavy || self.pending.len() >= most
+    }
+
+    /// Bytes that are held for requests whose reply has not come.
+    pub(super) fn retained_bytes(&self) -> usize {
+        let pending = self.pending.len().saturating_mul(size_of::<Pending>());
+        self.heavy.saturating_add(pending)
     }
 
     /// A request went out: its reply will have this shape.

@@ -8,7 +8,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::time::Sleep;
@@ -20,6 +19,7 @@ use self::way::Way;
 use super::buffer::{Outgoing, Waiting};
 use super::farewell::say_farewell;
 use super::listener::{Incoming, NoStream};
+use super::reply_buffers::{CountedSteps, ReplyBuffers};
 use super::socket::{self, Closed, Socket};
 use super::upstream::cause;
 use super::worker::Worker;
@@ -27,6 +27,7 @@ use crate::answers;
 use crate::clients::{self, Registration};
 use crate::connection::{Answered, Connection, Next, Report, Route, Unexplained};
 use crate::limits::Limits;
+use crate::login::{LoginError, is_turned_away};
 use crate::pending::Protocol;
 use crate::protection::Protection;
 
@@ -56,8 +57,32 @@ struct State {
     gone: bool,
     /// Its replies are large.
     heavy: bool,
-    /// How long it has held its lane up with the requests that are under way there.
-    held_up: Duration,
+    /// How much of what waits for it is counted among the buffers of the proxy.
+    counted: CountedSteps,
+}
+
+impl State {
+    /// Counts what waits for the client. Beyond the bounds it is disconnected.
+    #[inline]
+    fn count_waiting(&mut self, buffers: &ReplyBuffers) {
+        let retained = self.connection.retained_bytes();
+        let bytes = self.outgoing.len().saturating_add(retained);
+        if self.counted.differ(bytes) {
+            self.recount(buffers, bytes);
+        }
+    }
+
+    #[cold]
+    fn recount(&mut self, buffers: &ReplyBuffers, bytes: usize) {
+        let Some(Registration { client, .. }) = self.connection.registered() else {
+            return;
+        };
+        buffers.count(client, &mut self.counted, bytes);
+        if client.is_killed() {
+            self.gone = true;
+            self.outgoing.clear();
+        }
+    }
 }
 
 impl Shared {
@@ -76,7 +101,7 @@ impl Shared {
                 waker: None,
                 gone: false,
                 heavy: false,
-                held_up: Duration::ZERO,
+                counted: CountedSteps::default(),
             }),
         })
     }
@@ -99,8 +124,13 @@ impl Shared {
         }
     }
 
-    /// Takes replies from a lane.
-    pub(crate) fn answer(&self, bytes: &[u8], at_most: usize) -> Result<Answered, Unexplained> {
+    /// Takes replies from a lane. They are buffered where the client does not read: a lane never waits for that.
+    pub(crate) fn answer(
+        &self,
+        bytes: &[u8],
+        at_most: usize,
+        buffers: &ReplyBuffers,
+    ) -> Result<Answered, Unexplained> {
         let state = &mut *self.state.borrow_mut();
         let mut answered = state
             .connection
@@ -113,21 +143,8 @@ impl Shared {
             }
         }
         state.heavy |= state.outgoing.len() > HEAVY;
-        if state.connection.has_all_replies() {
-            state.held_up = Duration::ZERO;
-        }
+        state.count_waiting(buffers);
         Ok(answered)
-    }
-
-    /// How long the client has held its lane up, by not reading, with the requests that are under way.
-    pub(crate) fn held_up(&self) -> Duration {
-        self.state.borrow().held_up
-    }
-
-    /// The client has held its lane up for so much longer.
-    pub(crate) fn count_hold(&self, time: Duration) {
-        let mut state = self.state.borrow_mut();
-        state.held_up = state.held_up.saturating_add(time);
     }
 
     /// Whether a reply waits for keys, and everything behind it.
@@ -138,21 +155,6 @@ impl Shared {
     /// The word by which the server has said since the last call that its role is another now.
     pub(crate) fn take_role_error(&self) -> Option<&'static str> {
         self.state.borrow_mut().connection.take_role_error()
-    }
-
-    /// Bytes that the client has not read.
-    pub(crate) fn unread(&self) -> usize {
-        self.state.borrow().outgoing.len()
-    }
-
-    /// Gives the client up.
-    pub(crate) fn cut_off(&self) {
-        {
-            let mut state = self.state.borrow_mut();
-            state.gone = true;
-            state.outgoing.clear();
-        }
-        self.wake();
     }
 }
 
@@ -236,9 +238,14 @@ impl Client {
         self.worker.leave(&self.shared);
         let mut state = self.shared.state.borrow_mut();
         let cut_off = std::mem::replace(&mut state.gone, true);
+        state.outgoing.clear();
+        if let Some(Registration { client, .. }) = state.connection.registered() {
+            let client = client.clone();
+            let buffers = &self.worker.settings.buffers;
+            buffers.count(&client, &mut state.counted, 0);
+        }
         state.connection.unregister();
         state.waker = None;
-        state.outgoing.clear();
         (!self.finished && !cut_off).then_some(self.socket)
     }
 
@@ -273,6 +280,8 @@ impl Client {
         progress |= self.read(cx);
         progress |= self.keys(cx);
         progress |= self.end_delay(cx);
+        let buffers = &self.worker.settings.buffers;
+        self.shared.state.borrow_mut().count_waiting(buffers);
         Ok(progress)
     }
 
@@ -285,15 +294,7 @@ impl Client {
         if state.outgoing.is_empty() {
             return Ok(false);
         }
-        let wrote = socket::write(&mut self.socket, &mut state.outgoing, cx)?;
-        if wrote
-            && state.outgoing.len() <= self.worker.settings.limits.unread / 2
-            && let Way::Lane(lane) = &self.way
-        {
-            drop(state);
-            lane.has_read(&self.shared);
-        }
-        Ok(wrote)
+        Ok(socket::write(&mut self.socket, &mut state.outgoing, cx)?)
     }
 
     /// Moves bytes to and from the server, where the client has a connection of its own.
@@ -310,7 +311,7 @@ impl Client {
                 }
                 match self.survives(why) {
                     true => self.leave_ended_lane(),
-                    false => self.lose(why.description(), false),
+                    false => self.lose(&why.answer(), false),
                 }
                 true
             }
@@ -321,7 +322,7 @@ impl Client {
                     true
                 }
                 Poll::Ready(Err(error)) => {
-                    self.lose(cause(&error), true);
+                    self.lose(&answers::unreachable(cause(&error)), true);
                     true
                 }
             },
@@ -336,15 +337,20 @@ impl Client {
         if self.bereft {
             return false;
         }
-        let limits = self.worker.settings.limits;
         let Ok(wrote) = socket::write(&mut own.socket, &mut own.outgoing, cx) else {
             self.count_end();
             self.bereft = true;
             return true;
         };
+        // A client that does not read leaves its replies with the server, which has a bound for that or none, as
+        // the operator wants. Where its next request waits for replies, or the server for its own to be read,
+        // waiting for the client could be for nothing: it may write everything before it reads anything.
+        let most = self.worker.settings.limits.unread;
+        let waits_for_replies = self.next == Next::Replies || own.outgoing.len() > most;
         {
             let state = self.shared.state.borrow();
-            if state.outgoing.len() > limits.unread || state.connection.is_stalled() {
+            let is_full = state.outgoing.len() > most && !waits_for_replies;
+            if is_full || state.connection.is_stalled() {
                 return wrote;
             }
         }
@@ -370,6 +376,9 @@ impl Client {
         let Way::Own(own) = &mut self.way else {
             return;
         };
+        if std::mem::take(&mut own.is_new) && is_turned_away(came) {
+            return self.unexplained(Unexplained::Entrance(LoginError::TooManyClients));
+        }
         let answered = {
             let state = &mut *self.shared.state.borrow_mut();
             let (connection, outgoing) = (&mut state.connection, &mut state.outgoing);
@@ -405,7 +414,7 @@ impl Client {
         if let Unexplained::Entrance(error) = error
             && outgoing.is_empty()
         {
-            let answer = answers::unreachable(error.description());
+            let answer = answers::refused_login(error);
             outgoing.end().extend_from_slice(&answer);
         }
         self.bereft = true;
@@ -466,16 +475,13 @@ impl Client {
         true
     }
 
-    /// Whether there is room for what more requests would bring.
+    /// Whether the server takes what more requests would bring. That their replies are not read does not matter
+    /// here: as with Redis, a client may write all its requests before it reads the first reply.
     fn has_room(&self) -> bool {
-        let limits = self.worker.settings.limits;
-        if self.shared.unread() > limits.unread {
-            return false;
-        }
         match &self.way {
             Way::None | Way::Connecting(_) => true,
             Way::Lane(lane) => lane.has_room(&self.shared),
-            Way::Own(own) => own.outgoing.len() <= limits.unread,
+            Way::Own(own) => own.outgoing.len() <= self.worker.settings.limits.unread,
         }
     }
 
@@ -505,14 +511,13 @@ impl Client {
     }
 
     /// The server cannot be reached, or was lost. Where nothing is under way the client is told.
-    fn lose(&mut self, why: &str, never_had: bool) {
+    fn lose(&mut self, answer: &[u8], never_had: bool) {
         let state = &mut *self.shared.state.borrow_mut();
         let untold = state.connection.has_all_replies();
         if never_had || !untold || !self.waiting.is_empty() {
-            let answer = answers::unreachable(why);
             // Not in the middle of a reply.
             if !state.connection.is_in_a_reply() {
-                state.outgoing.end().extend_from_slice(&answer);
+                state.outgoing.end().extend_from_slice(answer);
             }
         }
         self.way = Way::None;

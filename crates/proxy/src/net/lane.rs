@@ -14,8 +14,6 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
-use tokio::time::{Instant, Sleep, sleep};
-use waxseal_metrics::Cut;
 use waxseal_resp::ReplyScanner;
 
 use self::end::LaneEnd;
@@ -27,6 +25,7 @@ use super::socket::{self, Socket};
 use super::worker::Worker;
 use crate::clients::Connection;
 use crate::connection::{Entrance, HELLO_3, Identity, Unexplained};
+use crate::login::{LoginError, is_turned_away};
 use crate::pending::Protocol;
 
 pub(crate) mod end;
@@ -58,7 +57,7 @@ struct State {
     attached: HashMap<u64, Rc<Shared>>,
     /// Clients that wait for room.
     waiting_for_room: HashMap<u64, Rc<Shared>>,
-    /// Nothing is read while this client does not, or waits for keys.
+    /// Nothing is read while a reply to this client waits for keys.
     held_up_by: Option<Rc<Shared>>,
     failed: Option<LaneEnd>,
     /// A client found that its replies are not its own.
@@ -89,15 +88,17 @@ impl Lane {
 
     /// A client goes elsewhere. It does not hold the lane up any more.
     pub(crate) fn detach(&self, client: &Rc<Shared>) {
-        {
-            let mut state = self.state.borrow_mut();
-            state.attached.remove(&client.id);
-            if state.attached.is_empty() {
-                // It may have been waiting for that.
-                state.wake();
-            }
+        let mut state = self.state.borrow_mut();
+        state.attached.remove(&client.id);
+        if state.attached.is_empty() {
+            // It may have been waiting for that.
+            state.wake();
         }
-        self.has_read(client);
+        let held_up_by = state.held_up_by.as_ref();
+        if held_up_by.is_some_and(|held_up_by| Rc::ptr_eq(held_up_by, client)) {
+            state.held_up_by = None;
+            state.wake();
+        }
     }
 
     /// How many clients are on it.
@@ -145,19 +146,6 @@ impl Lane {
         result
     }
 
-    /// A client has read: the lane may go on if it was waiting for that.
-    pub(crate) fn has_read(&self, client: &Rc<Shared>) {
-        let mut state = self.state.borrow_mut();
-        if state
-            .held_up_by
-            .as_ref()
-            .is_some_and(|held_up_by| Rc::ptr_eq(held_up_by, client))
-        {
-            state.held_up_by = None;
-            state.wake();
-        }
-    }
-
     /// The reply of a client that it waited for keys with is given: what follows can be. Says how many
     /// of the client's requests have their reply now.
     pub(crate) fn goes_on(&self, client: &Rc<Shared>, replied: Result<usize, Unexplained>) {
@@ -185,10 +173,7 @@ impl Lane {
             first.extend_from_slice(HELLO_3);
             count += 1;
         }
-        let mut state = self.state.borrow_mut();
-        first.extend_from_slice(state.outgoing.bytes());
-        state.outgoing.clear();
-        state.outgoing.end().extend_from_slice(&first);
+        self.state.borrow_mut().outgoing.prepend(first);
         count
     }
 
@@ -258,10 +243,10 @@ async fn drive(lane: Rc<Lane>, worker: Rc<Worker>) {
                 ping: Ping::Possible,
                 push: false,
                 scanner: ReplyScanner::new(),
-                hold: None,
                 behind: false,
                 received: false,
                 liveness: Liveness::new(settings.clone()),
+                is_new: true,
             };
             let end = traffic.await;
             if let Some(error) = end.counted() {
@@ -284,12 +269,13 @@ struct Traffic {
     /// What `scanner` is in the middle of is a push message.
     push: bool,
     scanner: ReplyScanner,
-    hold: Option<Hold>,
     /// Bytes have come that a client held up.
     behind: bool,
     /// Bytes have come since the liveness was looked at.
     received: bool,
     liveness: Liveness,
+    /// Nothing has come.
+    is_new: bool,
 }
 
 /// The lane's own question whether the server is there, asked when nothing else is due.
@@ -300,13 +286,6 @@ enum Ping {
     Due,
     /// The server does not let the user ask.
     Refused,
-}
-
-/// A client that does not read holds the lane up.
-struct Hold {
-    client: Rc<Shared>,
-    since: Instant,
-    until: Pin<Box<Sleep>>,
 }
 
 impl Future for Traffic {
@@ -341,7 +320,8 @@ impl Traffic {
             state.make_room_known();
         }
         for _ in 0..ROUNDS {
-            if self.is_held_up(cx) {
+            if lane.state.borrow().held_up_by.is_some() {
+                // The client takes its keys, or gives up, within a bound of its own.
                 return Ok(());
             }
             if std::mem::take(&mut self.behind) {
@@ -363,52 +343,10 @@ impl Traffic {
         Ok(())
     }
 
-    /// Whether one client does not read what is there for it. It is waited for as long as one client
-    /// may hold a lane up, however much it reads meanwhile.
-    fn is_held_up(&mut self, cx: &mut Context<'_>) -> bool {
-        let held_up_by = self.lane.state.borrow().held_up_by.clone();
-        let same = match (&self.hold, &held_up_by) {
-            (Some(hold), Some(client)) => Rc::ptr_eq(&hold.client, client),
-            _ => false,
-        };
-        if !same {
-            self.end_hold();
-        }
-        let Some(client) = held_up_by else {
-            return false;
-        };
-        if client.is_stalled() {
-            // That has a bound of its own.
-            self.end_hold();
-            return true;
-        }
-        let most = self.worker.settings.limits.stalled;
-        let hold = self.hold.get_or_insert_with(|| {
-            let since = Instant::now();
-            Hold {
-                since,
-                until: Box::pin(sleep(most.saturating_sub(client.held_up()))),
-                client,
-            }
-        });
-        if hold.until.as_mut().poll(cx).is_ready() {
-            hold.client.cut_off();
-            self.worker.settings.cut(Cut::NotReading);
-            self.lane.state.borrow_mut().held_up_by = None;
-            self.hold = None;
-            cx.waker().wake_by_ref();
-        }
-        true
-    }
-
-    /// The client that held the lane up does so no more: what it has used of its time is remembered.
-    fn end_hold(&mut self) {
-        if let Some(hold) = self.hold.take() {
-            hold.client.count_hold(hold.since.elapsed());
-        }
-    }
-
     fn take(&mut self, came: &[u8]) -> Result<(), LaneEnd> {
+        if std::mem::take(&mut self.is_new) && is_turned_away(came) {
+            return Err(LaneEnd::Refused(LoginError::TooManyClients));
+        }
         let Self {
             lane,
             worker,
@@ -468,7 +406,7 @@ fn deal(
             return Err(LaneEnd::Unexplained);
         };
         let answered = client
-            .answer(rest, *left)
+            .answer(rest, *left, &worker.settings.buffers)
             .map_err(|_| LaneEnd::Unexplained)?;
         let switched = client
             .take_role_error()
@@ -480,12 +418,11 @@ fn deal(
         if switched {
             state.attached.values().for_each(|client| client.wake());
         }
-        let held_up = answered.stalled || client.unread() > worker.settings.limits.unread;
-        let held_up_by = held_up.then(|| client.clone());
+        let held_up_by = answered.stalled.then(|| client.clone());
         if done {
             state.turns.pop_front();
         }
-        if held_up {
+        if held_up_by.is_some() {
             state.held_up_by = held_up_by;
             return Ok(());
         }

@@ -24,6 +24,8 @@ use crate::certificates::{CertificateExpiry, CertificateFiles, CertificateUse};
 use crate::connection::{Entrance, OWN_PING};
 use crate::login::LoginError;
 
+mod settings;
+
 /// Where the server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {

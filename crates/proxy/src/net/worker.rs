@@ -19,7 +19,7 @@ use super::listener::Incoming;
 use super::spares::Spares;
 use crate::connection::Identity;
 use crate::pending::Protocol;
-use crate::proxy::{Shares, Sharing};
+use crate::proxy::Shares;
 
 /// How often it is looked whether spare connections were silent for too long.
 const SPARES_INTERVAL: Duration = Duration::from_secs(1);
@@ -194,11 +194,11 @@ impl Worker {
     }
 
     /// The lane with the fewest clients, or a new one. `None` where there are no such lanes: where the
-    /// server does not speak the protocol, and where clients log in themselves. On a lane of clients
-    /// that have not, one of them could have the server close it.
+    /// server does not speak the protocol, where clients log in themselves, and where it limits single connections:
+    /// one client could have the server close the lane of all.
     pub(crate) fn lane(self: &Rc<Self>, identity: Identity) -> Option<Rc<Lane>> {
         let speaks = identity.protocol == Protocol::Resp2 || self.speaks_resp3.get();
-        if !speaks || self.settings.upstream.clients_authenticate {
+        if !speaks || !self.settings.shares_connections() {
             return None;
         }
         let mut all = self.lanes.borrow_mut();
@@ -230,7 +230,7 @@ impl Worker {
 
     /// Whether clients go over lanes at all.
     pub(crate) fn has_lanes(&self) -> bool {
-        self.settings.sharing != Sharing::Own && !self.settings.upstream.clients_authenticate
+        self.settings.shares_connections()
     }
 
     /// The lane is no more.
@@ -241,6 +241,7 @@ impl Worker {
         if lane.identity.protocol == Protocol::Resp3 && end.is_for_good() {
             self.speaks_resp3.set(false);
         }
+        self.settings.lane_ended.notify_one();
         match end {
             LaneEnd::Stalled(silence) => {
                 let seconds = silence.as_secs_f64();

@@ -1,9 +1,9 @@
 //! What is too large: refused with a word where it would have to be held, streamed where it need not be.
 
 use waxseal_core::Mode;
-use waxseal_proxy::Limits;
+use waxseal_proxy::{Limits, ServerSettings};
 
-use crate::pair::{Pair, from_server, request, requests, to_client};
+use crate::pair::{Pair, from_server, protection, request, requests, to_client};
 
 fn small() -> Limits {
     Limits {
@@ -249,6 +249,68 @@ fn no_more_requests_are_taken_than_may_wait() {
     assert_eq!(pair.sent(), requests(&["GET wa:1"; 8]));
     pair.answer("$-1");
     assert_eq!(pair.sent(), requests(&["GET wa:1"]));
+}
+
+#[test]
+fn a_hundred_thousand_requests_may_wait_for_their_replies() {
+    let mut pair = Pair::new();
+    let lines = requests(&["GET other"; 100_000]);
+    pair.bytes(&lines);
+    assert!(pair.sent() == lines);
+    assert!(pair.connection.retained_bytes() > 100_000);
+    pair.answer_bytes(&b"$-1\r\n".repeat(100_000)).unwrap();
+    assert_eq!(pair.got().len(), 500_000);
+    assert_eq!(pair.connection.retained_bytes(), 0);
+    pair.goes_on();
+}
+
+#[test]
+fn a_value_that_the_server_would_not_take_is_refused_and_nothing_is_sent() {
+    for (settings, name) in [
+        (
+            ServerSettings {
+                max_bulk: Some(200),
+                ..ServerSettings::default()
+            },
+            "proto-max-bulk-len",
+        ),
+        (
+            ServerSettings {
+                query_buffer: Some(202),
+                ..ServerSettings::default()
+            },
+            "client-query-buffer-limit",
+        ),
+    ] {
+        let protection = protection(Mode::On);
+        protection.update_server_limits(&settings);
+        let mut pair = Pair::over(protection, Limits::default());
+        let (fits, long) = ("v".repeat(50), "v".repeat(201));
+        pair.send(&[&format!("SET wa:1 {fits}")]);
+        assert!(!pair.sent().is_empty());
+        pair.answer("+OK");
+        pair.got();
+        for line in [
+            format!("SET wa:1 {long}"),
+            format!("HSET wa:1 f v g {long}"),
+            format!("MSET wa:1 v other x wa:2 {long}"),
+        ] {
+            pair.send(&[&line]);
+            assert!(pair.sent().is_empty(), "{line}");
+            let got = pair.got();
+            assert!(got.contains("nothing was written: a value takes "), "{got}");
+            let accepts = format!("the server accepts at most 200 ({name})");
+            assert!(
+                got.starts_with("-SEALREFUSED ") && got.contains(&accepts),
+                "{got}"
+            );
+            pair.goes_on();
+        }
+        pair.send(&["MULTI", &format!("SET wa:1 {long}"), "EXEC"]);
+        assert_eq!(pair.sent(), requests(&["MULTI", "DISCARD"]));
+        pair.answer("+OK +OK");
+        assert!(pair.got().contains("\r\n-EXECABORT "));
+    }
 }
 
 #[test]

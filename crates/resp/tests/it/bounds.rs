@@ -30,8 +30,15 @@ fn the_count_of_arguments() {
         assert_eq!(scan(bytes.as_bytes(), limits), Err(RequestError::Count));
     }
     let default = RequestLimits::default();
-    assert_eq!(scan(b"*1048576\r\n", default), incomplete(b"*1048576\r\n"));
-    assert_eq!(scan(b"*1048577\r\n", default), Err(RequestError::Count));
+    for (count, expected) in [
+        ("1048577", None),
+        ("2147483647", None),
+        ("2147483648", Some(RequestError::Count)),
+    ] {
+        let bytes = format!("*{count}\r\n");
+        let expected = expected.map_or_else(|| incomplete(bytes.as_bytes()), Err);
+        assert_eq!(scan(bytes.as_bytes(), default), expected);
+    }
 }
 
 #[test]

@@ -2,73 +2,121 @@
 
 use std::time::{Duration, Instant};
 
-use super::wire::{Wire, request};
+use super::counts::metric;
+use super::wire::request;
 use super::{Pair, UPSTREAMS, memory};
+use crate::metrics::admin;
+use crate::metrics::exposition::Exposition;
 use crate::program::wait_until;
 
 /// Replies of a mebibyte that are asked for at once.
 const REPLIES: usize = 300;
+const LIMIT_KIB: u64 = 64 * 1024;
 
 #[test]
-fn a_client_that_does_not_read_neither_fills_the_memory_nor_stops_the_others() {
-    const LIMIT_KIB: u64 = 64 * 1024;
+fn replies_that_a_client_does_not_read_are_bounded_and_hold_up_nobody() {
     let value = vec![b'x'; 1 << 20];
     for upstream in UPSTREAMS {
-        let flags = ["--workers", "1", "--max-stall", "1"];
+        let flags = ["--workers", "1", "--max-client-buffer", "8MiB"];
         let pair = Pair::with(upstream, &flags);
         let mut other = pair.wire();
         other.ask(&[&b"SET"[..], b"open:big", &value]);
         assert_eq!(other.ask(&["SET", "wa:1", "amatista"]), "+OK\r\n");
         let mut unread = pair.wire();
         unread.send(&request(&["GET", "open:big"]).repeat(REPLIES));
-        for _ in 0..100 {
-            assert_eq!(other.ask(&["GET", "wa:1"]), "$8\r\namatista\r\n");
-        }
-        std::thread::sleep(Duration::from_secs(3));
-        for _ in 0..100 {
-            assert_eq!(other.ask(&["GET", "wa:1"]), "$8\r\namatista\r\n");
+        let is_cut = || cut(&pair, "not_reading") == 1.0;
+        if upstream == "own" {
+            // Alone on its connection, it leaves its replies with the server.
+            for _ in 0..100 {
+                assert_eq!(other.ask(&["GET", "wa:1"]), "$8\r\namatista\r\n");
+            }
+            for _ in 0..REPLIES {
+                assert_eq!(
+                    unread.reply().0.len(),
+                    "$1048576\r\n\r\n".len() + value.len()
+                );
+            }
+            assert!(!is_cut());
+        } else {
+            wait_until(|| {
+                assert_eq!(other.ask(&["GET", "wa:1"]), "$8\r\namatista\r\n");
+                is_cut()
+            });
+            let said = pair.proxy.said();
+            let line =
+                "disconnected a client that does not read its replies: 8 MiB waited for 127.0.0.1:";
+            assert!(said.contains(line), "{said}");
+            assert!(
+                said.contains("more than --max-client-buffer allows"),
+                "{said}"
+            );
+            wait_until(|| metric(&pair.proxy, "waxseal_client_buffer_bytes") == 0.0);
         }
         let peak = memory(pair.proxy.pid(), "VmHWM:");
         assert!(peak < LIMIT_KIB, "{upstream}: {peak} KiB");
-        let mut whole = 0;
-        while let Ok(reply) = unread.try_reply() {
-            assert_eq!(reply.0.len(), "$1048576\r\n\r\n".len() + value.len());
-            whole += 1;
-            if whole == REPLIES {
-                break;
-            }
-        }
-        // Alone it held up nobody; on a lane it was cut off.
-        assert_eq!(whole == REPLIES, upstream == "own", "{upstream}: {whole}");
+        assert_eq!(other.ask(&["GET", "wa:1"]), "$8\r\namatista\r\n");
     }
 }
 
 #[test]
-fn a_client_that_sends_and_does_not_read_is_not_taken_from_without_end() {
-    const LIMIT_KIB: u64 = 64 * 1024;
+fn answers_of_the_proxys_own_that_nobody_reads_are_bounded_and_their_memory_is_given_back() {
     for upstream in UPSTREAMS {
-        let pair = Pair::with(upstream, &["--workers", "1"]);
+        let flags = ["--workers", "1", "--max-client-buffer", "16MiB"];
+        let pair = Pair::with(upstream, &flags);
         let mut other = pair.wire();
-        let mut flood = Wire::tcp(pair.proxy.port());
-        // Echoes, and answers that the proxy makes itself.
-        let echo = request(&["ECHO", &"x".repeat(1000)]);
-        let refused = request(&["APPEND", "wa:1", &"y".repeat(1000)]);
-        let piece = [echo, refused].concat().repeat(50);
-        let sending = std::thread::spawn(move || {
-            let mut sent = 0;
-            while sent < 100 << 20 && flood.try_send(&piece).is_ok() {
-                sent += piece.len();
-            }
-        });
-        for _ in 0..200 {
+        assert_eq!(other.ask(&["PING"]), "+PONG\r\n");
+        let before = memory(pair.proxy.pid(), "VmRSS:");
+        let mut flood = pair.wire();
+        // Answers that are longer than the requests.
+        let piece = request(&["APPEND", "wa:1", "y"]).repeat(1000);
+        let is_cut = || cut(&pair, "not_reading") == 1.0;
+        while flood.try_send(&piece).is_ok() {
             assert_eq!(other.ask(&["PING"]), "+PONG\r\n");
-            std::thread::sleep(Duration::from_millis(5));
         }
+        wait_until(is_cut);
         let peak = memory(pair.proxy.pid(), "VmHWM:");
-        assert!(peak < LIMIT_KIB, "{upstream}: {peak} KiB");
-        drop(pair);
-        sending.join().unwrap();
+        assert!(peak < before + LIMIT_KIB, "{upstream}: {peak} KiB");
+        wait_until(|| memory(pair.proxy.pid(), "VmRSS:") < before + LIMIT_KIB / 8);
+        assert_eq!(other.ask(&["PING"]), "+PONG\r\n");
     }
+}
+
+#[test]
+fn where_all_clients_together_read_too_little_the_one_with_the_most_is_disconnected() {
+    let value = vec![b'x'; 24 << 20];
+    let flags = ["--workers", "2", "--max-total-buffer", "48MiB"];
+    let pair = Pair::with("shared", &flags);
+    let mut other = pair.wire();
+    other.ask(&[&b"SET"[..], b"open:big", &value]);
+    let waiting = || metric(&pair.proxy, "waxseal_client_buffer_bytes");
+    let mut most = pair.wire();
+    most.send(&request(&["GET", "open:big"]).repeat(2));
+    // The kernel holds some of it.
+    wait_until(|| waiting() > f64::from(30 << 20));
+    let mut little = pair.wire();
+    little.send(&request(&["GET", "open:big"]));
+    wait_until(|| cut(&pair, "buffers_full") == 1.0);
+    assert_eq!(
+        little.reply().0.len(),
+        "$25165824\r\n\r\n".len() + value.len()
+    );
+    most.until_the_end();
+    let said = pair.proxy.said();
+    let line = "disconnected the client with the most unread replies: ";
+    assert!(said.contains(line), "{said}");
+    assert!(
+        said.contains("more than --max-total-buffer allows"),
+        "{said}"
+    );
+    wait_until(|| waiting() == 0.0);
+}
+
+/// How many clients were disconnected for this cause.
+#[track_caller]
+fn cut(pair: &Pair, cause: &str) -> f64 {
+    let (_, text) = admin(pair.proxy.admin_port(), "/metrics");
+    let name = "waxseal_client_connections_cut_total";
+    Exposition::read(&text).sum(name, &[("cause", cause)])
 }
 
 #[test]

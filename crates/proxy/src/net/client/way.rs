@@ -42,6 +42,8 @@ pub(super) struct Own {
     pub(super) socket: Socket,
     pub(super) outgoing: Outgoing,
     pub(super) waiting: Waiting,
+    /// Nothing has come from the server.
+    pub(super) is_new: bool,
 }
 
 impl Client {
@@ -95,6 +97,7 @@ impl Client {
         let connection = &mut self.shared.state.borrow_mut().connection;
         connection.begin_on_another_connection();
         let none = Entrance::default();
+        let is_new = matches!(upstream, Upstream::New(_));
         let (socket, entrance, spoken) = match upstream {
             Upstream::New(socket) => (
                 socket,
@@ -111,16 +114,17 @@ impl Client {
             socket,
             outgoing,
             waiting: Waiting::default(),
+            is_new,
         });
         self.next = Next::Replies;
     }
 
-    /// Whether the client's replies are so large that it must not go on sharing a lane: it gets a
-    /// connection of its own, for good.
+    /// Whether the client must not go on sharing a lane, because its replies are too large or because the server
+    /// limits single connections by now: it gets a connection of its own.
     pub(super) fn is_too_heavy_for_a_lane(&self) -> bool {
         matches!(self.way, Way::Lane(_))
             && matches!(self.next, Next::More | Next::Replies)
-            && self.shared.state.borrow().heavy
+            && (self.shared.state.borrow().heavy || !self.worker.settings.shares_connections())
     }
 
     /// Changes the way where the next request demands it, once all replies have come. Whether it has.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use waxseal_metrics::UpstreamError;
 
+use crate::answers;
 use crate::login::LoginError;
 use crate::net::socket::Socket;
 use crate::net::upstream::{cause, kind};
@@ -45,6 +46,14 @@ impl LaneEnd {
             Self::Stalled(_) => "the connection is dead: a reply was late by --max-stall",
             Self::Retired => "its address leads to another server now",
             Self::Unforeseen => "the connection to it ended in a way that was not foreseen",
+        }
+    }
+
+    /// What the lane's clients are answered.
+    pub(crate) fn answer(self) -> Vec<u8> {
+        match self {
+            Self::Refused(error) => answers::refused_login(error),
+            end => answers::unreachable(end.description()),
         }
     }
 

@@ -1,0 +1,202 @@
+//! Bounds on the replies that wait for clients which do not read them: for each client, and for all clients
+//! together. A client beyond the first bound is disconnected; where all together are beyond the second, the
+//! one with the most is. Counted in coarse steps, so that clients which read cost nothing.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use waxseal_metrics::Cut;
+
+use crate::clients::{Client, Clients};
+use crate::meters::Meters;
+
+/// Bytes of one client are counted in multiples of this.
+const STEP: usize = 64 * 1024;
+/// Between two lines of the log about disconnected clients.
+const LOG_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The replies that wait for all clients of a proxy.
+pub(crate) struct ReplyBuffers {
+    max_client: usize,
+    max_total: usize,
+    /// The sum over all clients.
+    total: AtomicUsize,
+    clients: Arc<Clients>,
+    meters: Option<Arc<Meters>>,
+    log: Mutex<Log>,
+}
+
+/// Bounds the lines of the log.
+#[derive(Default)]
+struct Log {
+    last: Option<Instant>,
+    /// Clients that were disconnected without a line.
+    omitted: u64,
+}
+
+/// The bound that is exceeded.
+#[derive(Clone, Copy)]
+enum Bound {
+    Client,
+    Total,
+}
+
+/// The steps that were counted for a client. It counts as nothing when it is dropped only if it was set to zero.
+#[derive(Default)]
+pub(crate) struct CountedSteps(usize);
+
+impl CountedSteps {
+    /// Whether so many bytes make another number of steps.
+    #[inline]
+    pub(crate) fn differ(&self, bytes: usize) -> bool {
+        bytes / STEP != self.0
+    }
+}
+
+impl ReplyBuffers {
+    pub(crate) fn new(
+        (max_client, max_total): (usize, usize),
+        clients: Arc<Clients>,
+        meters: Option<Arc<Meters>>,
+    ) -> Self {
+        Self {
+            max_client,
+            max_total,
+            total: AtomicUsize::new(0),
+            clients,
+            meters,
+            log: Mutex::default(),
+        }
+    }
+
+    /// Counts the bytes that wait for this client now; disconnects clients where that is more than may be.
+    #[cold]
+    pub(crate) fn count(&self, client: &Arc<Client>, counted: &mut CountedSteps, bytes: usize) {
+        counted.0 = bytes / STEP;
+        let now = counted.0.saturating_mul(STEP);
+        let before = client.waiting.swap(now, Ordering::Relaxed);
+        let total = if now >= before {
+            let more = now - before;
+            self.total.fetch_add(more, Ordering::Relaxed) + more
+        } else {
+            let less = before - now;
+            self.total.fetch_sub(less, Ordering::Relaxed) - less
+        };
+        if let Some(meters) = &self.meters {
+            meters.traffic.buffered(total);
+        }
+        if client.is_killed() || now <= before {
+            return;
+        }
+        if bytes > self.max_client {
+            self.disconnect(client, Bound::Client);
+        } else if total > self.max_total {
+            self.disconnect_largest();
+        }
+    }
+
+    /// Disconnects the client that the most waits for. What waits for it counts no longer, so that other threads
+    /// which come here at the same moment do not disconnect more than necessary.
+    fn disconnect_largest(&self) {
+        let all = self.clients.all();
+        let waiting = |client: &Arc<Client>| client.waiting.load(Ordering::Relaxed);
+        let counted = all.iter().filter(|client| waiting(client) > 0);
+        if let Some(client) = counted.max_by_key(|client| waiting(client)) {
+            self.disconnect(client, Bound::Total);
+        }
+    }
+
+    fn disconnect(&self, client: &Client, bound: Bound) {
+        if !client.kill() {
+            return;
+        }
+        let bytes = client.waiting.swap(0, Ordering::Relaxed);
+        self.total.fetch_sub(bytes, Ordering::Relaxed);
+        if let Some(meters) = &self.meters {
+            meters.traffic.cut(match bound {
+                Bound::Client => Cut::NotReading,
+                Bound::Total => Cut::BuffersFull,
+            });
+        }
+        self.log(client, bytes, bound);
+    }
+
+    fn log(&self, client: &Client, bytes: usize, bound: Bound) {
+        let omitted = {
+            let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+            if log.last.is_some_and(|last| last.elapsed() < LOG_INTERVAL) {
+                log.omitted = log.omitted.saturating_add(1);
+                return;
+            }
+            log.last = Some(Instant::now());
+            std::mem::take(&mut log.omitted)
+        };
+        let before = match omitted {
+            0 => String::new(),
+            omitted => format!(" ({omitted} more since the last such line)"),
+        };
+        let (mib, client) = (bytes >> 20, &client.address);
+        match bound {
+            Bound::Client => tracing::warn!(
+                "disconnected a client that does not read its replies: {mib} MiB waited for {client}, more than \
+                 --max-client-buffer allows{before}"
+            ),
+            Bound::Total => tracing::warn!(
+                "disconnected the client with the most unread replies: {mib} MiB waited for {client}, and for all \
+                 clients more than --max-total-buffer allows{before}"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1024 * 1024;
+
+    fn clients(buffers: &ReplyBuffers, count: usize) -> Vec<crate::clients::Registration> {
+        let address = |number| format!("127.0.0.1:{number}");
+        let register = |number| buffers.clients.register(address(number));
+        (0..count).map(register).collect()
+    }
+
+    #[test]
+    fn a_client_beyond_its_bound_is_disconnected_and_counts_no_longer() {
+        let buffers = ReplyBuffers::new((MIB, 10 * MIB), Arc::default(), None);
+        let registered = clients(&buffers, 2);
+        let client = &registered[0].client;
+        let mut counted = CountedSteps::default();
+        for bytes in [100, STEP - 1] {
+            assert!(!counted.differ(bytes));
+        }
+        assert!(counted.differ(STEP));
+        buffers.count(client, &mut counted, MIB);
+        assert!(!client.is_killed());
+        assert_eq!(buffers.total.load(Ordering::Relaxed), MIB);
+        buffers.count(client, &mut counted, MIB + STEP);
+        assert!(client.is_killed());
+        assert_eq!(buffers.total.load(Ordering::Relaxed), 0);
+        // What was counted already is not subtracted twice.
+        buffers.count(client, &mut counted, 0);
+        assert_eq!(buffers.total.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn beyond_the_total_the_client_with_the_most_is_disconnected() {
+        let buffers = ReplyBuffers::new((8 * MIB, 10 * MIB), Arc::default(), None);
+        let registered = clients(&buffers, 3);
+        let mut counted: [CountedSteps; 3] = Default::default();
+        for (at, bytes) in [(0, 3 * MIB), (1, 5 * MIB), (2, 2 * MIB)] {
+            buffers.count(&registered[at].client, &mut counted[at], bytes);
+        }
+        assert!(registered.iter().all(|it| !it.client.is_killed()));
+        // The one that asks for the last byte is not the one to blame.
+        buffers.count(&registered[2].client, &mut counted[2], 2 * MIB + STEP);
+        let killed = registered.iter().map(|it| it.client.is_killed());
+        assert_eq!(killed.collect::<Vec<_>>(), [false, true, false]);
+        let left = 5 * MIB + STEP;
+        assert_eq!(buffers.total.load(Ordering::Relaxed), left);
+    }
+}
