@@ -125,7 +125,7 @@ impl Counting {
 type Selected = &'static [(&'static str, &'static str)];
 
 /// What the load makes of each counter: the name behind `waxseal_`, labels that select, the sum.
-const OF_THE_LOAD: [(&str, Selected, f64); 27] = [
+const OF_THE_LOAD: [(&str, Selected, f64); 29] = [
     (
         "seals_total",
         &[("result", "ok"), ("format", "sealed")],

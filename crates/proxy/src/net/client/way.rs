@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use super::Client;
+use super::silence::Silence;
 use crate::clients::{Connection, Registration};
 use crate::connection::{Entrance, Identity, Next};
 use crate::net::buffer::{Outgoing, Waiting};
@@ -42,6 +43,9 @@ pub(super) struct Own {
     pub(super) socket: Socket,
     pub(super) outgoing: Outgoing,
     pub(super) waiting: Waiting,
+    pub(super) silence: Silence,
+    /// Bytes have come since the silence was looked at.
+    pub(super) received: bool,
 }
 
 impl Client {
@@ -111,6 +115,8 @@ impl Client {
             socket,
             outgoing,
             waiting: Waiting::default(),
+            silence: Silence::default(),
+            received: false,
         });
         self.next = Next::Replies;
     }
