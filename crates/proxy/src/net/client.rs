@@ -33,6 +33,7 @@ use crate::protection::Protection;
 
 mod end;
 mod keys;
+mod silence;
 mod switching;
 mod waiting;
 mod way;
@@ -330,7 +331,14 @@ impl Client {
         }
     }
 
+    /// The same, and watches over the connection.
     fn own(&mut self, cx: &mut Context<'_>) -> bool {
+        let progress = self.move_own(cx);
+        self.watch_own(cx);
+        progress
+    }
+
+    fn move_own(&mut self, cx: &mut Context<'_>) -> bool {
         let Way::Own(own) = &mut self.way else {
             return false;
         };
@@ -366,6 +374,7 @@ impl Client {
             }
             Poll::Ready(len) => scratch.get(..len).unwrap_or_default(),
         };
+        own.received = true;
         self.hear(came);
         true
     }

@@ -68,8 +68,8 @@ pub(crate) struct Socket {
     timed_out: bool,
 }
 
-/// How long bytes that were sent may stay unacknowledged. That is limited only while so few bytes are without
-/// an answer that a living peer acknowledges them even if it stalls: the limit counts a full receive window too.
+/// How long bytes that were sent may stay unacknowledged, where that is limited. It is only while few bytes are without
+/// an answer: the limit counts the time of a full receive window, too, in which the peer acknowledges and stalls.
 struct Acknowledgement {
     limit: Duration,
     limited: bool,
@@ -97,17 +97,25 @@ impl Socket {
         self
     }
 
-    /// The same, opened after that switch of connections; what is sent on it is acknowledged within `limit`.
+    /// The same, opened after that switch of connections; what is sent on it can be made to be acknowledged within
+    /// `limit`.
     pub(crate) fn for_server(mut self, epoch: u64, limit: Duration) -> Self {
         self.epoch = epoch;
-        let mut acknowledgement = Acknowledgement {
+        self.acknowledgement = Some(Acknowledgement {
             limit,
             limited: false,
             unanswered: 0,
-        };
-        acknowledgement.apply(&*self.stream, true);
-        self.acknowledgement = Some(acknowledgement);
+        });
         self
+    }
+
+    /// Whether the system is to end the connection if what was sent is not acknowledged. A limit in force while nothing
+    /// is sent would count lost packets of TCP's keepalive.
+    pub(crate) fn limit_acknowledgement(&mut self, limited: bool) {
+        if let Some(acknowledgement) = &mut self.acknowledgement {
+            let few = acknowledgement.unanswered <= MAX_UNANSWERED;
+            acknowledgement.apply(&*self.stream, limited && few);
+        }
     }
 
     /// Whether it ended because the peer's system was silent, and not because the peer or something in between
@@ -124,7 +132,7 @@ impl Socket {
     pub(crate) fn all_answered(&mut self) {
         if let Some(acknowledgement) = &mut self.acknowledgement {
             acknowledgement.unanswered = 0;
-            acknowledgement.apply(&*self.stream, true);
+            acknowledgement.apply(&*self.stream, false);
         }
     }
 
@@ -134,8 +142,9 @@ impl Socket {
         }
         if let Some(acknowledgement) = &mut self.acknowledgement {
             acknowledgement.unanswered = acknowledgement.unanswered.saturating_add(len);
-            let few = acknowledgement.unanswered <= MAX_UNANSWERED;
-            acknowledgement.apply(&*self.stream, few);
+            if acknowledgement.unanswered > MAX_UNANSWERED {
+                acknowledgement.apply(&*self.stream, false);
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
-//! A client whose connection to the server was opened before the last switch goes to a newer one, as soon as no
-//! reply is due. Which connections those are is `net::health`'s to say.
+//! A client whose connection to the server has died, or was opened before the last switch goes to a newer one, as soon as no
+//! reply is due. Which connections are older is `net::health`'s to say.
+
+use std::task::Context;
 
 use waxseal_metrics::UpstreamError;
 
@@ -63,6 +65,21 @@ impl Client {
         lane.detach(&self.shared);
         self.shared.moved_to(Connection::None);
         self.way = Way::None;
+    }
+
+    /// Watches over the client's own connection, when its bytes have been moved.
+    pub(super) fn watch_own(&mut self, cx: &mut Context<'_>) {
+        let Way::Own(own) = &mut self.way else {
+            return;
+        };
+        if self.bereft {
+            return;
+        }
+        let due = !self.shared.state.borrow().connection.has_all_replies();
+        let limit = self.worker.settings.limits.stalled;
+        let received = std::mem::take(&mut own.received);
+        let is_late = own.silence.poll((due, received), limit, cx);
+        own.socket.limit_acknowledgement(is_late);
     }
 
     /// The client's own connection has ended, other than by the client.

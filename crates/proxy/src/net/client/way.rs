@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use super::Client;
+use super::silence::Silence;
 use crate::clients::{Connection, Registration};
 use crate::connection::{Entrance, Identity, Next};
 use crate::net::buffer::{Outgoing, Waiting};
@@ -44,6 +45,9 @@ pub(super) struct Own {
     pub(super) waiting: Waiting,
     /// Nothing has come from the server.
     pub(super) is_new: bool,
+    pub(super) silence: Silence,
+    /// Bytes have come since the silence was looked at.
+    pub(super) received: bool,
 }
 
 impl Client {
@@ -115,6 +119,8 @@ impl Client {
             outgoing,
             waiting: Waiting::default(),
             is_new,
+            silence: Silence::default(),
+            received: false,
         });
         self.next = Next::Replies;
     }

@@ -84,6 +84,13 @@ impl Liveness {
         self.suspicion.is_some()
     }
 
+    /// Whether the system would have ended the connection by now if its path were dead and it had been asked to.
+    pub(super) fn is_ended_by_system(&self) -> bool {
+        let limit = self.shares.limits.stalled.saturating_mul(2);
+        let is_long = |suspicion: &Suspicion| suspicion.since.elapsed() >= limit;
+        self.suspicion.as_ref().is_some_and(is_long)
+    }
+
     /// Takes note of what the lane sees, and says what is to be done.
     pub(super) fn poll(&mut self, signs: Signs, cx: &mut Context<'_>) -> Action {
         self.observe(signs);

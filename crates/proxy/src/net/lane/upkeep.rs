@@ -38,6 +38,8 @@ impl Traffic {
             self.socket.all_answered();
         }
         let action = self.liveness.poll(signs, cx);
+        let is_late = self.liveness.is_suspect() && !self.liveness.is_ended_by_system();
+        self.socket.limit_acknowledgement(is_late);
         let is_outdated = self.lane.is_outdated(&self.worker);
         let mut state = self.lane.state.borrow_mut();
         state.suspect = self.liveness.is_suspect();
