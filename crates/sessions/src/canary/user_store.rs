@@ -55,7 +55,7 @@ impl Canary {
             Ok(_) => {}
             // A store that takes no writes makes no keys either: that shows when one is needed.
             Err(error) => {
-                warn!("the store of users' keys cannot be marked as this keyring's: {error}")
+                warn!("the store of users' keys cannot be marked as this keyring's: {error}");
             }
         }
         Ok(())
