@@ -20,6 +20,7 @@ use crate::connection::Report;
 use crate::limits::Limits;
 use crate::meters::Meters;
 use crate::net::crew::Crew;
+use crate::net::health::Health;
 use crate::net::listener::{Acceptor, Incoming, Listen, ListenError, ListenTls, Listener};
 use crate::net::reply_buffers::ReplyBuffers;
 use crate::net::socket::Socket;
@@ -184,12 +185,16 @@ impl Shares {
 
     /// The server said that it is not one to write to on a connection of this epoch; whether connections are
     /// switched therefore.
-    pub(crate) fn switch(&self, epoch: u64, word: &str) -> bool {
-        let switched = self.sharing != Sharing::Own && self.upstream.health.switch(epoch, word);
-        if switched && let Some(meters) = self.protection.metered() {
-            meters.traffic.switched();
+    pub(crate) fn switch(&self, epoch: u64, word: &'static str) -> bool {
+        if self.sharing == Sharing::Own {
+            return false;
         }
-        switched
+        let meters = self.protection.metered().cloned();
+        Health::switch(&self.upstream, epoch, word, move || {
+            if let Some(meters) = meters {
+                meters.traffic.switched();
+            }
+        })
     }
 
     /// Whether a connection of this epoch was opened before the last switch.

@@ -8,7 +8,7 @@ const MAX_HEAD: usize = 512;
 
 /// The beginnings of the proxy's own requests. No other request that matters to an operator begins so.
 const OWN: [&[u8]; 7] = [
-    b"\"hELLO\" \"3\"",
+    b"\"hELLO\"",
     b"\"pING\"",
     b"\"pFCOUNT\"",
     b"\"sELECT\" \"",

@@ -79,12 +79,14 @@ mod tests {
     use std::thread::sleep;
     use std::time::{Duration, Instant};
 
+    use tokio::sync::Notify;
     use waxseal_core::{NameMask, SecretKey};
 
     use super::*;
     use crate::clients::Clients;
     use crate::connection::Entrance;
     use crate::limits::Limits;
+    use crate::net::reply_buffers::ReplyBuffers;
     use crate::net::upstream::{Address, Upstream};
     use crate::protection::Protection;
     use crate::proxy::Sharing;
@@ -93,14 +95,19 @@ mod tests {
         let key = SecretKey::from_bytes(&std::array::from_fn::<u8, 32, _>(|at| at as u8)).unwrap();
         let address = Address::Unix("/nowhere".into());
         let upstream = Upstream::new(address, None, Entrance::default(), 0).unwrap();
+        let clients = Arc::new(Clients::new(None));
+        let limits = Limits::default();
+        let bounds = (limits.client_buffer, limits.total_buffer);
         Arc::new(Shares {
+            buffers: ReplyBuffers::new(bounds, clients.clone(), None),
+            lane_ended: Notify::new(),
             upstream: Arc::new(upstream),
             sharing: Sharing::Own,
             lanes: 1,
-            limits: Limits::default(),
+            limits,
             protection: Arc::new(Protection::new(Vec::new(), NameMask::of_key(&key))),
             report: Arc::new(|_| {}),
-            clients: Arc::new(Clients::new(None)),
+            clients,
         })
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 pub(crate) use self::probe::Verdict;
 use super::upstream::Upstream;
@@ -38,6 +38,8 @@ struct Switches {
     last: Option<Instant>,
     last_reply: Option<Instant>,
     delay: Duration,
+    /// When it was last asked where the address leads.
+    last_check: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -70,23 +72,57 @@ impl Health {
 
     /// The server answered on a connection of this epoch that it is not one to write to, or not yet to read from: its
     /// address may lead to another one by now. New connections are opened from here on, unless that was done
-    /// a moment ago: a replica on purpose answers so every time. Whether they are.
-    pub(crate) fn switch(&self, epoch: u64, word: &str) -> bool {
-        if self.is_outdated(epoch) {
+    /// a moment ago: a replica on purpose answers so every time. Then it is asked over a new connection first whether
+    /// the address leads to a primary. Returns whether connections are switched now; `count` is called when they are.
+    pub(crate) fn switch(
+        upstream: &Arc<Upstream>,
+        epoch: u64,
+        word: &'static str,
+        count: impl FnOnce() + Send + 'static,
+    ) -> bool {
+        let health = &upstream.health;
+        if health.is_outdated(epoch) {
             return false;
         }
-        let mut switches = locked(&self.switches);
-        if self.is_outdated(epoch) || !switches.is_due(Instant::now()) {
-            return false;
+        let now = Instant::now();
+        let mut switches = locked(&health.switches);
+        if switches.is_due(now) {
+            let switched = health.begin_epoch(epoch, word, switches.delay < MAX_SWITCH_DELAY);
+            if switched {
+                count();
+            }
+            return switched;
         }
-        self.epoch.fetch_add(1, Ordering::Relaxed);
-        if switches.delay < MAX_SWITCH_DELAY {
+        if switches.is_check_due(now) {
+            drop(switches);
+            let upstream = upstream.clone();
+            tokio::spawn(async move {
+                let leads = timeout(PROBE_TIMEOUT, probe::leads_to_primary(&upstream)).await;
+                let health = &upstream.health;
+                if leads.unwrap_or(false) && health.begin_epoch(epoch, word, true) {
+                    locked(&health.switches).delay = MIN_SWITCH_DELAY;
+                    count();
+                }
+            });
+        }
+        false
+    }
+
+    /// Outdates the connections of this epoch, if it is the current one.
+    fn begin_epoch(&self, epoch: u64, word: &str, log: bool) -> bool {
+        let next = epoch.wrapping_add(1);
+        let ordering = Ordering::Relaxed;
+        let exchanged = self
+            .epoch
+            .compare_exchange(epoch, next, ordering, ordering)
+            .is_ok();
+        if exchanged && log {
             tracing::warn!(
                 "the store answers {word}: its connections are opened again, in case its address leads to another \
                  server now"
             );
         }
-        true
+        exchanged
     }
 
     /// Shared connections that are suspect.
@@ -174,6 +210,18 @@ impl Switches {
     }
 }
 
+impl Switches {
+    /// Whether it is asked now where the address leads.
+    fn is_check_due(&mut self, now: Instant) -> bool {
+        let is_past = |at: Instant| now.duration_since(at) >= PROBE_INTERVAL;
+        let is_due = self.last_check.is_none_or(is_past);
+        if is_due {
+            self.last_check = Some(now);
+        }
+        is_due
+    }
+}
+
 /// A probe that is under way until this is dropped, with its task or without.
 struct UnderWay(Arc<Upstream>);
 
@@ -209,14 +257,23 @@ mod tests {
     }
 
     #[test]
-    fn only_the_newest_connections_are_switched() {
+    fn only_the_newest_connections_are_outdated() {
         let health = Health::default();
-        assert!(health.switch(0, "READONLY"));
+        assert!(health.begin_epoch(0, "READONLY", false));
         assert!(health.is_outdated(0));
         assert!(!health.is_outdated(1));
-        assert!(!health.switch(0, "READONLY"));
-        // At once again is too soon.
-        assert!(!health.switch(1, "READONLY"));
+        assert!(!health.begin_epoch(0, "READONLY", false));
         assert_eq!(health.epoch(), 1);
+    }
+
+    #[test]
+    fn the_address_is_asked_for_at_most_once_a_second() {
+        let begin = Instant::now();
+        let mut switches = Switches::default();
+        let at = |tenths: u64| begin + Duration::from_millis(tenths * 100);
+        let due: Vec<u64> = (0..25)
+            .filter(|tenths| switches.is_check_due(at(*tenths)))
+            .collect();
+        assert_eq!(due, [0, 10, 20]);
     }
 }

@@ -24,7 +24,7 @@ pub(super) enum Way {
     None,
     Lane(Rc<Lane>),
     Connecting(Pin<Box<Connecting>>),
-    Own(Own),
+    Own(Box<Own>),
 }
 
 /// Comes to a connection.
@@ -114,14 +114,14 @@ impl Client {
         if let Some(Registration { client, .. }) = connection.registered() {
             client.moved_to(Connection::Own(socket.local));
         }
-        self.way = Way::Own(Own {
+        self.way = Way::Own(Box::new(Own {
             socket,
             outgoing,
             waiting: Waiting::default(),
             is_new,
             silence: Silence::default(),
             received: false,
-        });
+        }));
         self.next = Next::Replies;
     }
 

@@ -16,6 +16,8 @@ use crate::net::upstream::{Connected, Upstream, cause};
 /// A read of a record that does not exist. Servers hold it back while they hold back writes (`CLIENT PAUSE`, a
 /// failover), and lanes are silent for that reason then.
 const HELD_WITH_WRITES: &[u8] = b"*2\r\n$7\r\npFCOUNT\r\n$16\r\nwaxseal:liveness\r\n";
+/// The server's account of itself: its role among other things.
+const OWN_HELLO: &[u8] = b"*1\r\n$5\r\nhELLO\r\n";
 /// The longest answer that is read.
 const MAX_ANSWER: usize = 4096;
 
@@ -101,6 +103,48 @@ async fn converse(
     Ok(None)
 }
 
+/// Whether a new connection leads to a server that takes writes, by its own account. One that does not say (a server
+/// without `HELLO`, a user who may not ask) is none.
+pub(super) async fn leads_to_primary(upstream: &Upstream) -> bool {
+    let Ok(mut connected) = upstream.connect_slowly().await else {
+        return false;
+    };
+    let preamble = upstream.own_preamble();
+    let requests = [&preamble.requests, OWN_HELLO, OWN_PING].concat();
+    let answer = replies(&mut connected, &requests, preamble.count.saturating_add(2)).await;
+    answer.is_ok_and(|answer| is_primary(&answer))
+}
+
+/// Sends requests and returns their replies as bytes.
+async fn replies(connected: &mut Connected, requests: &[u8], count: usize) -> io::Result<Vec<u8>> {
+    connected.stream.write_all(requests).await?;
+    connected.stream.flush().await?;
+    let mut scanner = ReplyScanner::new();
+    let (mut bytes, mut scanned, mut left) = (Vec::new(), 0_usize, count);
+    while left > 0 {
+        let len = connected.stream.read_buf(&mut bytes).await?;
+        if len == 0 || bytes.len() > MAX_ANSWER {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        while let Some(rest) = bytes.get(scanned..).filter(|rest| !rest.is_empty()) {
+            let step = scanner.scan(rest).map_err(|_| io::ErrorKind::InvalidData)?;
+            scanned = scanned.saturating_add(step.used);
+            match step.done {
+                true => left = left.saturating_sub(1),
+                false if step.used == 0 => break,
+                false => {}
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+/// Whether these answers to `HELLO` and `PING` are those of a primary with its data at hand.
+fn is_primary(answer: &[u8]) -> bool {
+    let says = |part: &[u8]| answer.windows(part.len()).any(|it| it == part);
+    says(b"$4\r\nrole\r\n$6\r\nmaster\r\n") && answer.ends_with(b"+PONG\r\n")
+}
+
 /// Why a server that answers with this error serves no other connection either; `None` where it does.
 fn stall(error: &[u8]) -> Option<&'static str> {
     let words = [
@@ -113,7 +157,24 @@ fn stall(error: &[u8]) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::stall;
+    use super::{is_primary, stall};
+
+    #[test]
+    fn a_primary_says_so_and_answers() {
+        let hello = |role: &str| {
+            let len = role.len();
+            format!("+OK\r\n*4\r\n$4\r\nrole\r\n${len}\r\n{role}\r\n$7\r\nmodules\r\n*0\r\n")
+        };
+        let is_primary = |answer: String| is_primary(answer.as_bytes());
+        assert!(is_primary(hello("master") + "+PONG\r\n"));
+        assert!(!is_primary(hello("replica") + "+PONG\r\n"));
+        assert!(!is_primary(
+            hello("master") + "-LOADING Redis is loading the dataset in memory\r\n"
+        ));
+        assert!(!is_primary(
+            "-ERR unknown command 'hELLO'\r\n+PONG\r\n".to_owned()
+        ));
+    }
 
     #[test]
     fn only_errors_of_a_server_that_serves_nobody_are_a_stall() {
