@@ -294,9 +294,9 @@ fn connections_that_come_go_and_are_turned_away_are_counted() {
     wait_until(|| metrics(port).sum("waxseal_upstream_connections", &[]) == 0.0);
     redis.kill();
     proxy.client().cmd(&["PING"]);
+    let refused = [("kind", "refused")];
+    wait_until(|| metrics(port).sum("waxseal_upstream_errors_total", &refused) == 1.0);
     let counted = metrics(port);
-    let refused = counted.sum("waxseal_upstream_errors_total", &[("kind", "refused")]);
-    assert_eq!(refused, 1.0);
     assert_eq!(
         counted.sum("waxseal_client_connections_opened_total", &[]),
         3.0

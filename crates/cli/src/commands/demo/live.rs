@@ -27,11 +27,15 @@ use crate::signals::told_to_stop;
 /// What Waxseal itself keeps in a store, under a name that is the same for all.
 const CANARY: &str = "waxseal:canary";
 /// Metrics that do not move here, and why.
-const STILL: [(&str, &str); 13] = [
+const STILL: [(&str, &str); 14] = [
     ("waxseal_client_tls_failures_total", "the demo has no TLS"),
     (
         "waxseal_upstream_errors_total",
         "the server is not the demo's to break",
+    ),
+    (
+        "waxseal_client_buffer_bytes",
+        "0 all the while: its clients read their replies",
     ),
     (
         "waxseal_upstream_connections_suspect",

@@ -404,6 +404,9 @@ fn what_the_proxy_says_to_the_server_is_not_monitored() {
                     .to_ascii_lowercase()
             })
             .collect();
+        // What the status page asks the server for itself is monitored.
+        let of_the_page = ["config", "dbsize", "info", "time"].map(|word| format!("\"{word}\""));
+        said.retain(|line| !of_the_page.iter().any(|word| line.starts_with(word)));
         said.sort();
         let expected = [
             "\"client\" \"id\"",
