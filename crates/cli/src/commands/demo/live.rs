@@ -27,11 +27,19 @@ use crate::signals::told_to_stop;
 /// What Waxseal itself keeps in a store, under a name that is the same for all.
 const CANARY: &str = "waxseal:canary";
 /// Metrics that do not move here, and why.
-const STILL: [(&str, &str); 5] = [
+const STILL: [(&str, &str); 7] = [
     ("waxseal_client_tls_failures_total", "the demo has no TLS"),
     (
         "waxseal_upstream_errors_total",
         "the server is not the demo's to break",
+    ),
+    (
+        "waxseal_upstream_connections_suspect",
+        "0 all the while: no reply is late",
+    ),
+    (
+        "waxseal_upstream_switches_total",
+        "the server's role is not the demo's to change",
     ),
     (
         "waxseal_ready",
