@@ -47,7 +47,7 @@ struct Probes {
     under_way: bool,
     last_begin: Option<Instant>,
     last: Option<Outcome>,
-    /// Since when the server answers nobody, if that was logged.
+    /// Since when the server has answered nobody, if that was logged.
     stalled_since: Option<Instant>,
 }
 
@@ -169,7 +169,7 @@ impl Health {
             && probes.stalled_since.is_none()
             && self.suspects() > 0
         {
-            probes.stalled_since = Some(now);
+            probes.stalled_since = Some(begin);
             tracing::warn!(
                 "replies of the store are late, and a new connection to it gets none either ({why}): clients wait for \
                  it, as they would without the proxy"
@@ -180,9 +180,7 @@ impl Health {
     fn log_recovery(&self) {
         if let Some(since) = locked(&self.probes).stalled_since.take() {
             let seconds = since.elapsed().as_secs_f64();
-            tracing::warn!(
-                "no reply of the store is late any more, {seconds:.1} s after that was logged"
-            );
+            tracing::warn!("no reply of the store is late any more: some were for {seconds:.1} s");
         }
     }
 }
