@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 
 /// Where neither the machine nor a control group tells.
 const UNKNOWN: u64 = 4 * 1024 * 1024 * 1024;
-/// A quarter that is smaller would bound what any process has.
-const MIN_QUARTER: u64 = 16 * 1024 * 1024;
 
-/// A quarter of the memory that this process may use, in bytes.
-pub(crate) fn quarter() -> usize {
+/// The part that [`part`] gives is one of so many.
+pub(crate) const PARTS: u64 = 4;
+
+/// A part of the memory that this process may use, in bytes.
+pub(crate) fn part() -> usize {
     let memory = [of_machine(), of_groups()].into_iter().flatten().min();
-    let quarter = (memory.unwrap_or(UNKNOWN) / 4).max(MIN_QUARTER);
-    usize::try_from(quarter).unwrap_or(usize::MAX)
+    let part = memory.unwrap_or(UNKNOWN) / PARTS;
+    usize::try_from(part).unwrap_or(usize::MAX)
 }
 
 fn of_machine() -> Option<u64> {
@@ -90,8 +91,8 @@ mod tests {
     }
 
     #[test]
-    fn a_quarter_is_less_than_the_machine_has() {
+    fn a_part_is_not_more_than_the_machine_has() {
         let machine = of_machine().unwrap();
-        assert!((quarter() as u64) <= (machine / 4).max(MIN_QUARTER));
+        assert!((1..=machine / PARTS).contains(&(part() as u64)));
     }
 }

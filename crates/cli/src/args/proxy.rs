@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::{AdminArgs, FormatArg};
+use crate::memory;
 
 /// The largest value that can be allowed: what a server takes by default.
 const MAX_VALUE: usize = 512 * 1024 * 1024;
@@ -46,7 +47,8 @@ pub(crate) struct ProxyArgs {
     /// Replies that may wait for one client which does not read them
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = buffer)]
     pub(crate) max_client_buffer: usize,
-    /// Replies that may wait for all clients together [default: a quarter of the memory]
+    /// Replies that may wait for all clients together [default: a quarter of the memory, or twice
+    /// --max-value]
     #[arg(long, value_name = "SIZE", value_parser = buffer)]
     pub(crate) max_total_buffer: Option<usize>,
     /// Client connections at one time [default: 10000, or as many as the limit of open files allows]
@@ -74,6 +76,15 @@ pub(crate) struct ProxyArgs {
     /// Clients must show a certificate of this authority, PEM
     #[arg(long, value_name = "PATH", requires = "tls_cert")]
     pub(crate) tls_client_ca: Option<PathBuf>,
+}
+
+impl ProxyArgs {
+    /// Replies that may wait for all clients together.
+    pub(crate) fn total_buffer(&self) -> usize {
+        let least = self.max_value.saturating_mul(2);
+        let default = || memory::part().max(least);
+        self.max_total_buffer.unwrap_or_else(default)
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -49,6 +49,7 @@ pub(crate) async fn run(
     args: &ProxyArgs,
 ) -> Result<Ended, Failure> {
     check(&setup, common)?;
+    check_buffers(args)?;
     setup.protect_overlapping();
     if let Some(format) = args.format {
         setup.serve_as(format)?;
@@ -164,6 +165,21 @@ fn check(setup: &Setup, common: &Common) -> Result<(), Failure> {
     setup.check_decoys()
 }
 
+/// A reply is given as a whole where it has values to open: it must fit.
+fn check_buffers(args: &ProxyArgs) -> Result<(), Failure> {
+    let buffers = [
+        ("--max-client-buffer", args.max_client_buffer),
+        ("--max-total-buffer", args.total_buffer()),
+    ];
+    match buffers.iter().find(|(_, size)| *size <= args.max_value) {
+        None => Ok(()),
+        Some((flag, _)) => Err(Failure::usage(format!(
+            "{flag} must be larger than --max-value: a reply with one such value must fit"
+        ))
+        .hint(format!("raise {flag}, or lower --max-value"))),
+    }
+}
+
 fn protection(setup: &Setup) -> Result<Protection, Failure> {
     let sealers = setup.protected.iter().map(|protected| {
         let sealer: Sealer = setup.sealer(protected, setup.mode);
@@ -196,7 +212,7 @@ fn settings(
         half_request: Duration::from_secs(args.half_request),
         stalled: Duration::from_secs(args.max_stall),
         client_buffer: args.max_client_buffer,
-        total_buffer: args.max_total_buffer.unwrap_or_else(memory::quarter),
+        total_buffer: args.total_buffer(),
         ..Limits::default()
     };
     let mut protection = protection(setup)?.allow_own_writes(args.allow_own_writes);

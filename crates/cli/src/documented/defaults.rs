@@ -53,6 +53,13 @@ fn facts() -> Vec<(&'static str, String)> {
             "max-connections",
             crate::descriptors::MAX_CLIENTS.to_string(),
         ),
+        (
+            "max-total-buffer",
+            match crate::memory::PARTS {
+                4 => "a quarter of the memory, or twice --max-value".to_owned(),
+                parts => format!("one of {parts} parts of the memory"),
+            },
+        ),
         ("max-seals", settings.seals.to_string()),
         ("rotate-every", unit(settings.every_ms.unwrap_or(0))),
         ("propagation", unit(settings.propagation_ms)),

@@ -12,8 +12,8 @@ const CHUNK: usize = LONGEST_SPARE;
 /// Where so many bytes wait, the next chunk is one of those below: only then their memory must be given back.
 const MAPPED_FROM: usize = 1024 * 1024;
 /// Room that is reserved for a chunk of its own mapping. Allocators map what is larger than 32 MiB by itself, and
-/// unmap it when it is freed. What is smaller they keep: the pages of a process that locks its memory cannot be
-/// given back in any other way. Reserved pages take no memory before they are used.
+/// unmap it when it is freed. What is smaller they may keep, between other allocations, and where memory is locked
+/// the system takes it back in no other way. Reserved pages take no memory before they are used.
 const MAPPED_CHUNK: usize = 33 * 1024 * 1024;
 /// Bytes in a chunk of its own mapping after which the next one begins.
 const MAPPED_FILL: usize = 32 * 1024 * 1024;

@@ -2,23 +2,29 @@
 
 use std::time::{Duration, Instant};
 
+use waxseal_testing::RedisServer;
+
 use super::counts::metric;
 use super::wire::request;
 use super::{Pair, UPSTREAMS, memory};
 use crate::metrics::admin;
 use crate::metrics::exposition::Exposition;
-use crate::program::wait_until;
+use crate::program::{Program, wait_until};
 
 /// Replies of a mebibyte that are asked for at once.
 const REPLIES: usize = 300;
 const LIMIT_KIB: u64 = 64 * 1024;
+/// Flags of a proxy whose memory is looked at.
+const BOUNDED: [&str; 4] = ["--workers", "1", "--max-value", "1MiB"];
 
 #[test]
 fn replies_that_a_client_does_not_read_are_bounded_and_hold_up_nobody() {
     let value = vec![b'x'; 1 << 20];
     for upstream in UPSTREAMS {
-        let flags = ["--workers", "1", "--max-client-buffer", "8MiB"];
-        let pair = Pair::with(upstream, &flags);
+        let pair = Pair::with(
+            upstream,
+            &[&BOUNDED[..], &["--max-client-buffer", "8MiB"]].concat(),
+        );
         let mut other = pair.wire();
         other.ask(&[&b"SET"[..], b"open:big", &value]);
         assert_eq!(other.ask(&["SET", "wa:1", "amatista"]), "+OK\r\n");
@@ -61,8 +67,10 @@ fn replies_that_a_client_does_not_read_are_bounded_and_hold_up_nobody() {
 #[test]
 fn answers_of_the_proxys_own_that_nobody_reads_are_bounded_and_their_memory_is_given_back() {
     for upstream in UPSTREAMS {
-        let flags = ["--workers", "1", "--max-client-buffer", "16MiB"];
-        let pair = Pair::with(upstream, &flags);
+        let pair = Pair::with(
+            upstream,
+            &[&BOUNDED[..], &["--max-client-buffer", "16MiB"]].concat(),
+        );
         let mut other = pair.wire();
         assert_eq!(other.ask(&["PING"]), "+PONG\r\n");
         let before = memory(pair.proxy.pid(), "VmRSS:");
@@ -84,7 +92,14 @@ fn answers_of_the_proxys_own_that_nobody_reads_are_bounded_and_their_memory_is_g
 #[test]
 fn where_all_clients_together_read_too_little_the_one_with_the_most_is_disconnected() {
     let value = vec![b'x'; 24 << 20];
-    let flags = ["--workers", "2", "--max-total-buffer", "48MiB"];
+    let flags = [
+        "--workers",
+        "2",
+        "--max-value",
+        "1MiB",
+        "--max-total-buffer",
+        "48MiB",
+    ];
     let pair = Pair::with("shared", &flags);
     let mut other = pair.wire();
     other.ask(&[&b"SET"[..], b"open:big", &value]);
@@ -109,6 +124,46 @@ fn where_all_clients_together_read_too_little_the_one_with_the_most_is_disconnec
         "{said}"
     );
     wait_until(|| waiting() == 0.0);
+}
+
+#[test]
+fn requests_that_the_server_does_not_take_stay_with_the_client() {
+    const COUNT: usize = 100;
+    let piece = request(&[&b"SET"[..], b"open:big", &vec![b'x'; 1 << 20]]);
+    for upstream in UPSTREAMS {
+        let pair = Pair::with(upstream, &BOUNDED);
+        let mut wire = pair.wire();
+        assert_eq!(wire.ask(&["WATCH", "open:other"]), "+OK\r\n");
+        pair.redis.stop_process();
+        let received = || metric(&pair.proxy, "waxseal_received_bytes_total");
+        let all = piece.repeat(COUNT);
+        std::thread::scope(|scope| {
+            let sending = scope.spawn(|| {
+                let mut wire = wire;
+                wire.send(&all);
+                wire
+            });
+            wait_until(|| received() > f64::from(1 << 20));
+            std::thread::sleep(Duration::from_millis(500));
+            let peak = memory(pair.proxy.pid(), "VmHWM:");
+            pair.redis.continue_process();
+            assert!(peak < LIMIT_KIB, "{upstream}: {peak} KiB");
+            let mut wire = sending.join().unwrap();
+            for _ in 0..COUNT {
+                assert_eq!(wire.reply(), "+OK\r\n", "{upstream}");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_buffer_that_a_reply_would_not_fit_into_is_refused_at_the_start() {
+    let redis = RedisServer::start();
+    for flag in ["--max-client-buffer", "--max-total-buffer"] {
+        let words = ["proxy", "--protect", "wa:*", flag, "64MiB"];
+        let text = format!("{flag} must be larger than --max-value");
+        Program::at(&redis).run(&words).failed(64, &text);
+    }
 }
 
 /// How many clients were disconnected for this cause.
