@@ -132,7 +132,16 @@ fn require_clean_fails_on_one_plain_value_and_passes_without() {
         .with_status(1)
         .json();
     assert_eq!(report["clean"], false);
-    program.run(&["audit"]).done();
+    // What no count can show is said as long as it is possible.
+    let told = "can put a plain value in the place of a sealed one";
+    for (mode, accepts_plain) in [("off", true), ("on", true), ("required", false)] {
+        let in_mode = || Program::at(&server).env("ENABLE_REDIS_ENCRYPTION", mode);
+        let report = in_mode().run(&["audit", "--json"]).done().json();
+        assert_eq!(report["mode"], mode);
+        assert_eq!(report["accepts_plain"], accepts_plain);
+        let output = in_mode().run(&["audit"]).done();
+        assert_eq!(output.stderr.contains(told), accepts_plain, "{mode}");
+    }
 }
 
 #[test]

@@ -33,10 +33,10 @@ fn id(key: &str) -> KeyId {
     SecretKey::from_hex(key).expect("a key").id()
 }
 
-/// A sealer under A that also opens what is under B.
+/// A sealer under A that also opens what is under B, over the values of applications that write classic.
 fn sealer(format: Format) -> Sealer {
     let keyring = Keyring::from_hex(A, B).expect("a keyring");
-    Sealer::new(Arc::new(keyring), Mode::On, format)
+    Sealer::new(Arc::new(keyring), Mode::On, format).judging_as(Mode::On, Format::Classic)
 }
 
 /// An envelope under this key.

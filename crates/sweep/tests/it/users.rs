@@ -150,7 +150,10 @@ async fn after_a_rotation_of_the_ring_only_the_records_of_the_keys_are_sealed_an
     for (name, stored) in &backup {
         put(&own, &RecordName::from(name.as_str()), &Slot::Whole, stored).await;
     }
-    for (pattern, count) in [("waxseal:user:*", 50), ("waxseal:canary", 1)] {
+    for (pattern, ordinary, count) in [
+        ("waxseal:user:*", "*", 50),
+        ("waxseal:canary", "waxseal*", 1),
+    ] {
         let sweep = Sweep {
             pattern: RecordPattern::of_own(pattern).unwrap(),
             ..process.sweep(own.clone(), rotate())
@@ -159,10 +162,10 @@ async fn after_a_rotation_of_the_ring_only_the_records_of_the_keys_are_sealed_an
         assert_eq!((tally.total, tally.done), (count, count), "{pattern}");
         // An ordinary pattern does not mean them.
         let sweep = Sweep {
-            pattern: RecordPattern::parse(pattern).unwrap(),
+            pattern: RecordPattern::parse(ordinary).unwrap(),
             ..process.sweep(own.clone(), rotate())
         };
-        assert_eq!(whole(&sweep).await.total, 0, "{pattern}");
+        assert_eq!(whole(&sweep).await.total, 0, "{ordinary}");
     }
     let mut rotated = backup.clone();
     for (name, stored) in &mut rotated {

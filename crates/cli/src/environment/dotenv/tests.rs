@@ -1,3 +1,5 @@
+//! Tests of `.env` as it is read for one variable: what it is set to, and what is refused.
+
 use super::*;
 
 fn file(text: impl AsRef<[u8]>) -> Result<DotEnv, Failure> {

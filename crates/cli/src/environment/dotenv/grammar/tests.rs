@@ -1,3 +1,6 @@
+//! Tests of the parser: it agrees with the package `dotenv` on generated texts. Which variables there are is not
+//! known here.
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
