@@ -22,10 +22,14 @@ mod signals;
 mod status;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
 use crate::args::Cli;
+
+/// How long the end of the process waits for threads that are blocked.
+const BLOCKED_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     let core_dumps = hardening::forbid_core_dumps();
@@ -43,8 +47,11 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return error::Failure::from(error).report(),
     };
-    match runtime.block_on(commands::run(cli)) {
+    let code = match runtime.block_on(commands::run(cli)) {
         Ok(ended) => ended.into(),
         Err(failure) => failure.report(),
-    }
+    };
+    // What blocks in a system call, such as looking up a name or a file system that hangs, cannot be ended.
+    runtime.shutdown_timeout(BLOCKED_TIMEOUT);
+    code
 }
