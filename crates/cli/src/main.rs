@@ -27,6 +27,7 @@ mod stderr;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -34,6 +35,8 @@ use crate::args::Cli;
 
 /// The status of a process that a bug of ours ended.
 const BUG: u8 = 70;
+/// How long the end of the process waits for threads that are blocked.
+const BLOCKED_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     panics::install_hook();
@@ -60,11 +63,14 @@ fn run() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return error::Failure::from(error).report(),
     };
-    match runtime.block_on(commands::run(cli)) {
+    let code = match runtime.block_on(commands::run(cli)) {
         Ok(ended) => match output::unwritten() {
             Some(failure) => failure.report(),
             None => ended.into(),
         },
         Err(failure) => failure.report(),
-    }
+    };
+    // What blocks in a system call, such as looking up a name or a file system that hangs, cannot be ended.
+    runtime.shutdown_timeout(BLOCKED_TIMEOUT);
+    code
 }

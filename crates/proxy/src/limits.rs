@@ -28,8 +28,7 @@ pub struct Limits {
     pub connections: usize,
     /// How long a request may stay half sent, and how long a TLS handshake may take.
     pub half_request: Duration,
-    /// How long a client that reads too slowly may hold up the others on its lane, in all; and how late a reply of
-    /// the server may be before its connection is checked.
+    /// How late a reply of the server may be before its connection is checked.
     pub stalled: Duration,
     /// How long reaching the upstream may take.
     pub connect: Duration,

@@ -57,8 +57,7 @@ pub(crate) struct ProxyArgs {
     /// How long a request may stay half sent before its connection is closed
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) half_request: u64,
-    /// How long a client that reads too slowly may hold up others, and how late a reply may be before its
-    /// connection to the server is checked
+    /// How late a reply may be before its connection to the server is checked
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_stall: u64,
     /// How long a connection to the server may be silent before the proxy sends something on it
