@@ -21,7 +21,6 @@ use crate::args::{Common, ProxyArgs, SharingArg, check_host_port};
 use crate::audit_log::Service;
 use crate::descriptors::Shares;
 use crate::error::{Ended, Failure, neither_key_nor_mode, no_key};
-use crate::memory;
 use crate::metering::Metering;
 use crate::output;
 use crate::panics::spawn_restarting;
@@ -48,12 +47,7 @@ pub(crate) async fn run(
     common: &Common,
     args: &ProxyArgs,
 ) -> Result<Ended, Failure> {
-    check(&setup, common)?;
-    check_buffers(args)?;
-    setup.protect_overlapping();
-    if let Some(format) = args.format {
-        setup.serve_as(format)?;
-    }
+    prepare(&mut setup, common, args)?;
     let StoreUrl::Redis(url) = &setup.url else {
         return Err(Failure::usage(
             "a proxy needs a Redis server: this store is a file",
@@ -145,6 +139,17 @@ fn told(cut: usize, args: &ProxyArgs) -> Ended {
     );
     output::complain("warning", &text);
     Ended::Findings
+}
+
+/// Refuses what cannot be served, and makes the setup that of a proxy.
+fn prepare(setup: &mut Setup, common: &Common, args: &ProxyArgs) -> Result<(), Failure> {
+    check(setup, common)?;
+    check_buffers(args)?;
+    setup.protect_overlapping();
+    match args.format {
+        Some(format) => setup.serve_as(format),
+        None => Ok(()),
+    }
 }
 
 /// What must be so before anything is opened.
