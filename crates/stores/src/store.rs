@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use crate::commands::MissingCommand;
 use crate::error::StoreError;
 use crate::neighbors::Neighbors;
 use crate::pattern::RecordPattern;
@@ -27,6 +28,12 @@ pub trait RecordStore: Send + Sync {
     /// What is known about the store as a whole.
     async fn status(&self) -> Result<Status, StoreError>;
 
+    /// Asks the store whether this is still its generation: false only if it says otherwise. One that does not
+    /// tell a restart from a lost connection is taken to be the same.
+    async fn is_generation(&self, generation: &str) -> Result<bool, StoreError> {
+        Ok(self.status().await?.generation == generation)
+    }
+
     /// Comes back as soon as the store answers another client, to measure how busy it is.
     async fn ping(&self) -> Result<(), StoreError>;
 
@@ -42,6 +49,23 @@ pub trait RecordStore: Send + Sync {
 
     /// What lies under each of these names, in their order.
     async fn read(&self, names: &[RecordName]) -> Result<Vec<Option<Held>>, StoreError>;
+
+    /// The same of the first of these names: about so many bytes of values, and at least one record. Where
+    /// records are large, that is fewer than were asked for.
+    async fn read_within(
+        &self,
+        names: &[RecordName],
+        max_bytes: u64,
+    ) -> Result<Vec<Option<Held>>, StoreError> {
+        let _ = max_bytes;
+        self.read(names).await
+    }
+
+    /// How many slots a hash or list record has; `None` where the store does not tell.
+    async fn slot_count(&self, name: &RecordName) -> Result<Option<u64>, StoreError> {
+        let _ = name;
+        Ok(None)
+    }
 
     /// One page of about `count` slots of a hash or list record. An absent record has none.
     async fn read_slots(
@@ -90,6 +114,11 @@ pub trait RecordStore: Send + Sync {
     async fn neighbors(&self, patterns: &[RecordPattern]) -> Result<Neighbors, StoreError> {
         let _ = patterns;
         Ok(Neighbors::Unknown)
+    }
+
+    /// The commands of the store's server that the store would use and cannot. Changes nothing.
+    async fn missing_commands(&self) -> Result<Vec<MissingCommand>, StoreError> {
+        Ok(Vec::new())
     }
 
     /// How long each of these records lives, in their order.

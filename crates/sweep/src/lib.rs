@@ -13,6 +13,7 @@ mod keys;
 mod migrate;
 mod options;
 mod pace;
+mod requests;
 mod rotate;
 mod seen;
 mod sweep;
