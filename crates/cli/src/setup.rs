@@ -290,8 +290,8 @@ impl Setup {
     }
 
     /// The protected records that a name is one of.
-    pub(crate) fn protected(&self, name: &str) -> Result<&Protected, Failure> {
-        let matching = |protected: &&Protected| protected.pattern.matches(name.as_bytes());
+    pub(crate) fn protected(&self, name: &[u8]) -> Result<&Protected, Failure> {
+        let matching = |protected: &&Protected| protected.pattern.matches(name);
         self.protected.iter().find(matching).ok_or_else(|| {
             Failure::usage("this record is under no protected pattern")
                 .hint("name a pattern that means it, for example --protect 'sess:*'")

@@ -125,6 +125,12 @@ impl StoreError {
         )
     }
 
+    /// Whether it can be the fault of one of the records that were asked for.
+    #[must_use]
+    pub fn may_be_of_one_record(&self) -> bool {
+        self.is_interruption() || matches!(self, Self::TooLarge { .. })
+    }
+
     /// What is to be done about it, where that is known.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
@@ -182,7 +188,9 @@ fn size(bytes: Option<&u64>, limit: Option<&(&'static str, u64)>) -> String {
     let bytes = bytes.map_or(String::new(), |bytes| format!(" ({bytes} bytes)"));
     match limit {
         Some((setting, limit)) => format!("{bytes}: its {setting} is {limit} bytes"),
-        None => bytes,
+        None => {
+            format!("{bytes}: its proto-max-bulk-len or client-query-buffer-limit is smaller")
+        }
     }
 }
 

@@ -8,6 +8,9 @@ use crate::neighbors::Neighbors;
 use crate::pattern::RecordPattern;
 use crate::record::{Cursor, Expiry, Held, Lifetime, Page, RecordName, Slot, SlotPage};
 
+/// After so many records in a row that a store does not give, it is the store.
+const MAX_LEFT_OUT: usize = 3;
+
 /// A database of records.
 ///
 /// The contract, beyond what each method says:
@@ -59,6 +62,30 @@ pub trait RecordStore: Send + Sync {
     ) -> Result<Vec<Option<Held>>, StoreError> {
         let _ = max_bytes;
         self.read(names).await
+    }
+
+    /// The same, for a sample: a record that the store does not give, because it is too large for it, is left
+    /// out like one that is gone.
+    async fn read_sample(&self, names: &[RecordName]) -> Result<Vec<Option<Held>>, StoreError> {
+        match self.read(names).await {
+            Err(error) if error.may_be_of_one_record() => {}
+            held => return held,
+        }
+        let (mut sample, mut left_out) = (Vec::with_capacity(names.len()), 0);
+        for name in names {
+            match self.read(std::slice::from_ref(name)).await {
+                Ok(held) => {
+                    left_out = 0;
+                    sample.extend(held);
+                }
+                Err(error) if error.may_be_of_one_record() && left_out < MAX_LEFT_OUT => {
+                    left_out += 1;
+                    sample.push(None);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(sample)
     }
 
     /// How many slots a hash or list record has; `None` where the store does not tell.

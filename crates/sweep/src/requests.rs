@@ -113,7 +113,7 @@ impl Requests {
         let error = {
             let _shared = self.turns.read().await;
             match self.store.read_within(first, BATCH_BYTES).await {
-                Err(error) if may_be_of_one(&error) => error,
+                Err(error) if error.may_be_of_one_record() => error,
                 answer => {
                     let held = answer?;
                     if most < names.len() {
@@ -140,7 +140,7 @@ impl Requests {
                     }
                     return Ok(held.into_iter().map(Ok).collect());
                 }
-                Err(error) if may_be_of_one(&error) => {
+                Err(error) if error.may_be_of_one_record() => {
                     if portions.failed(&error).await == Next::GiveUp {
                         self.give_up(&error, 0, part.first().map(|name| (name, None)))?;
                         // It explains why more of them could not be read.
@@ -185,7 +185,7 @@ impl Requests {
         let error = {
             let _shared = self.turns.read().await;
             match self.store.replace_if_unchanged(changes).await {
-                Err(error) if may_be_of_one(&error) => error,
+                Err(error) if error.may_be_of_one_record() => error,
                 answer => {
                     return Ok(Replaced {
                         outcomes: answer?.into_iter().map(Ok).collect(),
@@ -210,7 +210,7 @@ impl Requests {
                     portions.answered(part.len());
                     outcomes.extend(answers.into_iter().map(Ok));
                 }
-                Err(error) if may_be_of_one(&error) => {
+                Err(error) if error.may_be_of_one_record() => {
                     repeated |= error.is_interruption();
                     if portions.failed(&error).await == Next::GiveUp {
                         let size = part.first().map_or(0, |change| change.value.len());
@@ -244,7 +244,7 @@ impl Requests {
         let error = {
             let _shared = self.turns.read().await;
             match self.store.read_slots(name, cursor, count).await {
-                Err(error) if may_be_of_one(&error) => error,
+                Err(error) if error.may_be_of_one_record() => error,
                 answer => {
                     let page = answer?;
                     self.adjust_slots(&page);
@@ -268,7 +268,7 @@ impl Requests {
                     self.adjust_slots(&page);
                     return Ok(Ok(page));
                 }
-                Err(error) if may_be_of_one(&error) => {
+                Err(error) if error.may_be_of_one_record() => {
                     if portions.failed(&error).await == Next::GiveUp {
                         self.give_up(&error, 0, Some((name, None)))?;
                         return Ok(Err(error));
@@ -291,7 +291,7 @@ impl Requests {
         loop {
             let error = match self.store.get(name, slot).await {
                 Err(StoreError::WrongType) => return Ok(Ok(None)),
-                Err(error) if may_be_of_one(&error) => error,
+                Err(error) if error.may_be_of_one_record() => error,
                 answer => return answer.map(Ok),
             };
             tries += 1;
@@ -354,10 +354,8 @@ impl Requests {
         size: usize,
         cause: Option<(&RecordName, Option<&Slot>)>,
     ) -> Result<(), StoreError> {
-        if !error.is_interruption() {
-            return Ok(());
-        }
-        if size <= LARGE && self.lost.fetch_add(1, Ordering::Relaxed) >= MAX_LOST_IN_A_ROW {
+        let is_doubtful = error.is_interruption() && size <= LARGE;
+        if is_doubtful && self.lost.fetch_add(1, Ordering::Relaxed) >= MAX_LOST_IN_A_ROW {
             return Err(error.clone());
         }
         let mut given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
@@ -366,11 +364,6 @@ impl Requests {
         }
         Ok(())
     }
-}
-
-/// Whether an error can be that of one record among those that were asked for.
-fn may_be_of_one(error: &StoreError) -> bool {
-    error.is_interruption() || matches!(error, StoreError::TooLarge { .. })
 }
 
 /// What follows from a failure.

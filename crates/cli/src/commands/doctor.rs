@@ -104,7 +104,7 @@ pub(crate) async fn run(common: &Common) -> Result<Ended, Failure> {
             keyring::check(&setup, keyring::Ask::Custodians, &mut findings).await;
             host::check_configuration(&setup, &mut findings).await;
             format::check(&setup, &mut findings);
-            store::check(&setup, &mut findings).await;
+            store::check(&setup, store::Commands::Tried, &mut findings).await;
         }
         Err(failure) => findings.failure("configuration", &advise(common, failure).await),
     }
@@ -134,7 +134,8 @@ pub(crate) async fn look_around(setup: &Setup) -> Vec<Seen> {
     keyring::check(setup, keyring::Ask::Nobody, &mut findings).await;
     host::check_configuration(setup, &mut findings).await;
     format::check(setup, &mut findings);
-    store::check(setup, &mut findings).await;
+    // A user who may not send a command would be logged by the server each time.
+    store::check(setup, store::Commands::NotTried, &mut findings).await;
     let seen = |finding: Finding| Seen {
         grade: finding.grade.word(),
         check: finding.check.to_owned(),
