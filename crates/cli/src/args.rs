@@ -1,5 +1,6 @@
 //! What can be typed. What it means is decided in `setup` and in the commands.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -12,6 +13,7 @@ mod audit_log;
 mod backup;
 mod decoy;
 mod keyring;
+mod name;
 mod proxy;
 pub(crate) mod typed;
 
@@ -24,6 +26,7 @@ pub(crate) use decoy::{DecoyCommand, PlantArgs};
 pub(crate) use keyring::{
     ConfigureArgs, ForgetArgs, InitArgs, KeyringCommand, ReceiptCommand, RewrapArgs, SettingsArgs,
 };
+pub(crate) use name::{FieldArgs, Hex, NameArgs, bytes as typed_bytes, to_hex};
 pub(crate) use proxy::{ProxyArgs, SharingArg};
 
 /// Seals what lies in Redis and opens it on the way back.
@@ -179,7 +182,8 @@ pub(crate) enum Command {
     Open(OpenArgs),
     /// Print one record, opened; written to the log as an access
     #[command(
-        after_help = "Examples:\n  waxseal get wa:5215512345678\n  waxseal get sess:1 --field email"
+        after_help = "Examples:\n  waxseal get wa:5215512345678\n  waxseal get sess:1 --field email\n  \
+        waxseal get --name-hex 77613aff"
     )]
     Get(GetArgs),
     /// Write one record, sealed: the value comes from stdin
@@ -292,11 +296,17 @@ pub(crate) struct KeeperArgs {
 #[derive(Args)]
 pub(crate) struct PlaceArgs {
     /// The record that the envelope is bound to
-    #[arg(long, value_name = "NAME")]
-    pub(crate) record: Option<String>,
+    #[arg(long, value_name = "NAME", group = "place")]
+    pub(crate) record: Option<OsString>,
+    /// The same in hexadecimal digits, for a name that cannot be typed
+    #[arg(long, value_name = "HEX", group = "place")]
+    pub(crate) record_hex: Option<Hex>,
     /// The field of the hash record that it is bound to
-    #[arg(long, value_name = "NAME", requires = "record")]
-    pub(crate) field: Option<String>,
+    #[arg(long, value_name = "NAME", requires = "place")]
+    pub(crate) field: Option<OsString>,
+    /// The same in hexadecimal digits
+    #[arg(long, value_name = "HEX", requires = "place", conflicts_with = "field")]
+    pub(crate) field_hex: Option<Hex>,
 }
 
 #[derive(Args)]
@@ -319,32 +329,33 @@ pub(crate) struct OpenArgs {
 
 #[derive(Args)]
 pub(crate) struct GetArgs {
-    /// The record
-    pub(crate) name: String,
-    /// One field of a hash record
-    #[arg(long, value_name = "NAME")]
-    pub(crate) field: Option<String>,
+    #[command(flatten)]
+    pub(crate) name: NameArgs,
+    #[command(flatten)]
+    pub(crate) field: FieldArgs,
     /// One element of a list record, counted from 0
-    #[arg(long, value_name = "N", conflicts_with = "field")]
+    #[arg(long, value_name = "N", conflicts_with_all = ["field", "field_hex"])]
     pub(crate) element: Option<u64>,
 }
 
 #[derive(Args)]
 pub(crate) struct PutArgs {
-    /// The record
-    pub(crate) name: String,
-    /// One field of a hash record
-    #[arg(long, value_name = "NAME")]
-    pub(crate) field: Option<String>,
+    #[command(flatten)]
+    pub(crate) name: NameArgs,
+    #[command(flatten)]
+    pub(crate) field: FieldArgs,
+    /// Replace a record that is not a string, with all that it holds
+    #[arg(long, conflicts_with_all = ["field", "field_hex"])]
+    pub(crate) replace: bool,
     /// How long the record lives [default: as long as the present one, else for ever]
-    #[arg(long, value_name = "SECONDS", conflicts_with = "field", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["field", "field_hex"], value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) ttl: Option<u64>,
 }
 
 #[derive(Args)]
 pub(crate) struct InspectArgs {
-    /// The record
-    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) name: NameArgs,
 }
 
 /// How a sweep goes about its work.

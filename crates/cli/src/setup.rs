@@ -315,8 +315,7 @@ impl Setup {
 
     /// The protected records that a name is one of. One that a flag matches may belong to a more specific
     /// pattern of the configuration.
-    pub(crate) fn protected(&self, name: &str) -> Result<&Protected, Failure> {
-        let name = name.as_bytes();
+    pub(crate) fn protected(&self, name: &[u8]) -> Result<&Protected, Failure> {
         let matching = |protected: &&Protected| protected.pattern.matches(name);
         let is_asked_for = self.protected.iter().any(|it| it.pattern.names(name));
         let others = self.others.iter().filter(|_| is_asked_for);

@@ -61,6 +61,9 @@ pub struct Audit {
     pub uncovered: Vec<Territory>,
     /// Values that do not open, and do not name their key.
     pub unreadable: u64,
+    /// Records that could not be read, or not to their end: whatever key they are under.
+    #[serde(default)]
+    pub unseen: u64,
     /// Whether the classic format, whose values name no key, is written or was found.
     pub classic: bool,
 }
@@ -230,8 +233,12 @@ impl Audit {
         if let Some(values) = quarantined.filter(|values| *values > 0) {
             blocks.push(Block::Quarantined { id, values });
         }
-        if self.unreadable > 0 && (self.classic || entry.adopted) {
-            let values = self.unreadable;
+        let nameless = match self.classic || entry.adopted {
+            true => self.unreadable,
+            false => 0,
+        };
+        let values = nameless.saturating_add(self.unseen);
+        if values > 0 {
             blocks.push(Block::Unreadable { id, values });
         }
         let known = self.uncovered.iter();

@@ -271,7 +271,9 @@ impl Canary {
             (Ok(()), _)
             // A user without the right to scan relies on the canary, if there is one.
             | (
-                Err(GuardError::Store(StoreError::Denied { .. })),
+                Err(GuardError::Store(
+                    StoreError::Denied { .. } | StoreError::NoCommand { command: "SCAN" },
+                )),
                 Stored::Opens(_) | Stored::Differs { .. },
             )
             // Values of users fail while the store of their keys is away, and nothing else does.

@@ -8,7 +8,7 @@ use crate::error::StoreError;
 use crate::record::{Cursor, Held, Slot, SlotPage};
 
 /// The largest encoded record: as much as a Redis string may hold.
-const MAX_ENCODED: usize = 512 * 1024 * 1024;
+pub(crate) const MAX_ENCODED: usize = 512 * 1024 * 1024;
 /// The first byte of every encoded record.
 const VERSION: u8 = 1;
 

@@ -110,6 +110,7 @@ impl EmbeddedStore {
             Err(Fault::Refused(StoreError::Unavailable {
                 location: self.file.location().to_owned(),
                 cause: "the program is ending".to_owned(),
+                interrupted: false,
             }))
         })
     }

@@ -14,6 +14,9 @@ pub enum StoreError {
         location: String,
         /// What happened, in a few words.
         cause: String,
+        /// Whether there was a connection, which ended or was silent while this was asked: it may have
+        /// been carried out, and it may be too much for the server.
+        interrupted: bool,
     },
     /// There is no connection, and it is known why.
     #[error("the store at {location} cannot be reached: {fault}")]
@@ -52,6 +55,20 @@ pub enum StoreError {
     Full {
         /// What ran out.
         what: &'static str,
+    },
+    /// A request or value larger than the store takes. Nothing was changed.
+    #[error("the store takes no value so large{}", size(bytes.as_ref(), limit.as_ref()))]
+    TooLarge {
+        /// How large it is, where that is known.
+        bytes: Option<u64>,
+        /// The setting that limits it, and to how many bytes, where that is known.
+        limit: Option<(&'static str, u64)>,
+    },
+    /// The server does not have a command that is needed.
+    #[error("the store does not have the command {command}")]
+    NoCommand {
+        /// Its name.
+        command: &'static str,
     },
     /// The record is of another type than the slot asked for.
     #[error("the record is of another type than was asked for")]
@@ -96,6 +113,24 @@ impl StoreError {
         )
     }
 
+    /// Whether the connection ended, or was silent, while this was asked: what was asked may be the cause.
+    #[must_use]
+    pub fn is_interruption(&self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable {
+                interrupted: true,
+                ..
+            }
+        )
+    }
+
+    /// Whether it can be the fault of one of the records that were asked for.
+    #[must_use]
+    pub fn may_be_of_one_record(&self) -> bool {
+        self.is_interruption() || matches!(self, Self::TooLarge { .. })
+    }
+
     /// What is to be done about it, where that is known.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
@@ -106,7 +141,22 @@ impl StoreError {
             Self::Connection { fault, .. } => fault.remedy(),
             Self::NotReady { code } => not_ready(code),
             Self::Denied { code, right, .. } => return Some(denied(code, right.as_deref())),
-            Self::ReadOnly { .. } => "nothing was lost; give the URL of a server that writes",
+            Self::ReadOnly { code, .. } => read_only(code),
+            Self::TooLarge { limit, .. } => match limit {
+                Some(("proto-max-bulk-len", _)) => {
+                    "raise proto-max-bulk-len of the server (512mb is its default), or keep the value in parts"
+                }
+                Some(("largest record", _)) => "keep the value in parts",
+                Some(_) => "raise that setting of the server, or keep the value in parts",
+                None => {
+                    "raise proto-max-bulk-len and client-query-buffer-limit of the server, or keep the value in \
+                     parts"
+                }
+            },
+            Self::NoCommand { .. } => {
+                "it is renamed or switched off there (rename-command), or the service does not offer it: \
+                 waxseal doctor lists all that is missing"
+            }
             Self::Full { .. } => "make room (or raise maxmemory), then run the same command again",
             Self::InUse { .. } => "stop the other process, or wait for it",
             Self::Damaged { .. } => "restore the file from a backup, or give another path",
@@ -133,6 +183,30 @@ pub(crate) const NO_DATABASE: &str = "no such database";
 pub(crate) const MAX_CLIENTS: &str = "max number of clients reached";
 /// The server takes no connections from other machines.
 const PROTECTED: &str = "DENIED";
+
+fn size(bytes: Option<&u64>, limit: Option<&(&'static str, u64)>) -> String {
+    let bytes = bytes.map_or(String::new(), |bytes| format!(" ({bytes} bytes)"));
+    match limit {
+        Some((setting, limit)) => format!("{bytes}: its {setting} is {limit} bytes"),
+        None => {
+            format!("{bytes}: its proto-max-bulk-len or client-query-buffer-limit is smaller")
+        }
+    }
+}
+
+fn read_only(code: &str) -> &'static str {
+    match code {
+        "MISCONF" => {
+            "nothing was lost; its log says why it cannot save: make room on its disk, then run the same \
+             command again"
+        }
+        "NOREPLICAS" => {
+            "nothing was lost; bring its replicas back, or lower min-replicas-to-write, then run the same \
+             command again"
+        }
+        _ => "nothing was lost; give the URL of a server that writes",
+    }
+}
 
 fn not_ready(code: &str) -> &'static str {
     match code {

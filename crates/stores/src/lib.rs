@@ -6,6 +6,7 @@
 
 mod changes;
 mod clock;
+mod commands;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod contents;
@@ -21,6 +22,7 @@ mod store;
 mod url;
 
 pub use clock::Clock;
+pub use commands::{Effect, MissingCommand};
 pub use embedded::EmbeddedStore;
 pub use error::StoreError;
 pub use memory::MemoryStore;

@@ -1,20 +1,25 @@
 //! Records in a Redis server (6.2 or newer) or Valkey, standalone.
 //!
 //! Reads are `MGET`, writes are pipelined. A value is replaced only if it is unchanged: by
-//! `SET … IFEQ` where the server has it, else by a Lua script for many records at a time.
+//! `SET … IFEQ` where the server has it, else by a Lua script for many records at a time, and where the
+//! server runs none, between `WATCH` and `EXEC`.
 
 mod changes;
+mod commands;
 mod connection;
 mod fault;
 mod lifetimes;
+mod limits;
 mod neighbors;
+mod reading;
 mod reply;
 mod right;
 mod scripts;
 mod speech;
+mod transactions;
 mod wire;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,8 +29,11 @@ use tokio::sync::OnceCell;
 use self::connection::Link;
 pub use self::connection::RedisOptions;
 pub use self::fault::ConnectionFault;
+use self::limits::KnownLimits;
+use self::reading::FIRST_COUNT;
 use self::reply::unexpected;
 use self::scripts::Scripts;
+use crate::commands::MissingCommand;
 use crate::error::StoreError;
 use crate::generation;
 use crate::neighbors::Neighbors;
@@ -54,6 +62,17 @@ pub struct RedisStore {
     compares: OnceCell<bool>,
     /// Whether the server has `PEXPIRETIME` (7.0 and later), until it says otherwise.
     tells_expiry: AtomicBool,
+    /// Whether the server has `STRLEN` and the user may send it, until it says otherwise.
+    tells_size: AtomicBool,
+    /// The same of `LLEN` and `HLEN`.
+    tells_count: AtomicBool,
+    /// Whether the server has `MGET`, until it says otherwise.
+    has_mget: AtomicBool,
+    /// Whether the server runs scripts for this user, until it says otherwise.
+    runs_scripts: AtomicBool,
+    /// Records that are read at once where the server does not tell their sizes.
+    count: AtomicUsize,
+    limits: KnownLimits,
     /// The generation where the server does not say whether it was restarted: no other store has
     /// the same, so that no cursor outlives this one.
     generation: String,
@@ -74,35 +93,14 @@ impl RedisStore {
             scripts: Scripts::new(),
             compares: OnceCell::new(),
             tells_expiry: AtomicBool::new(true),
+            tells_size: AtomicBool::new(true),
+            tells_count: AtomicBool::new(true),
+            has_mget: AtomicBool::new(true),
+            runs_scripts: AtomicBool::new(true),
+            count: AtomicUsize::new(FIRST_COUNT),
+            limits: KnownLimits::default(),
             generation: generation::fresh(),
         })
-    }
-
-    /// Tells the types of records that `MGET` had nothing for: gone, or not strings.
-    async fn read_others(
-        &self,
-        names: &[RecordName],
-        missing: &[usize],
-    ) -> Result<Vec<Option<Held>>, StoreError> {
-        let missing_names = || missing.iter().filter_map(|&index| names.get(index));
-        let types = missing_names().map(|name| command("TYPE", &[name.as_bytes()]));
-        let types = self.link.send_each(types.collect()).await?;
-        let mut others = Vec::with_capacity(missing.len());
-        for (answer, name) in types.into_iter().zip(missing_names()) {
-            others.push(match reply::text(answer)?.as_str() {
-                "none" => None,
-                "hash" => Some(Held::Hash),
-                "list" => Some(Held::List),
-                // It became a string in between.
-                "string" => match self.get(name, &Slot::Whole).await {
-                    Ok(bytes) => bytes.map(Held::String),
-                    Err(StoreError::WrongType) => None,
-                    Err(error) => return Err(error),
-                },
-                other => Some(Held::Other(other.to_owned())),
-            });
-        }
-        Ok(others)
     }
 
     async fn hash_page(
@@ -175,13 +173,13 @@ impl RecordStore for RedisStore {
     async fn status(&self) -> Result<Status, StoreError> {
         let records = match self.link.send(&cmd("DBSIZE")).await {
             Ok(size) => u64::try_from(reply::number(&size)?).unwrap_or_default(),
-            Err(StoreError::Denied { .. }) => 0,
+            Err(StoreError::Denied { .. } | StoreError::NoCommand { .. }) => 0,
             Err(error) => return Err(error),
         };
         let text = match self.link.send(&cmd("INFO")).await {
             Ok(text) => reply::text(text)?,
             // An ACL may forbid it: then less is known, and nothing else fails.
-            Err(StoreError::Denied { .. }) => String::new(),
+            Err(StoreError::Denied { .. } | StoreError::NoCommand { .. }) => String::new(),
             Err(error) => return Err(error),
         };
         let find = |word: &str| {
@@ -208,6 +206,21 @@ impl RecordStore for RedisStore {
             server,
             settings: settings.collect(),
         })
+    }
+
+    async fn is_generation(&self, generation: &str) -> Result<bool, StoreError> {
+        match self.link.send_aside(cmd("INFO").arg("server")).await {
+            Ok(text) => {
+                let text = reply::text(text)?;
+                let mut lines = reply::info(&text);
+                let run = lines.find_map(|(name, run)| (name == "run_id").then_some(run));
+                Ok(run.is_none_or(|run| run == generation))
+            }
+            Err(StoreError::Denied { .. } | StoreError::NoCommand { .. }) => {
+                self.ping().await.map(|()| true)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
@@ -258,34 +271,23 @@ impl RecordStore for RedisStore {
     }
 
     async fn read(&self, names: &[RecordName]) -> Result<Vec<Option<Held>>, StoreError> {
-        if names.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut mget = cmd("MGET");
-        for name in names {
-            mget.arg(name.as_bytes());
-        }
-        let mut held = Vec::with_capacity(names.len());
-        let mut missing = Vec::new();
-        for (index, answer) in reply::array(self.link.send(&mget).await?)?
-            .into_iter()
-            .enumerate()
-        {
-            let bytes = reply::bytes(answer)?;
-            if bytes.is_none() {
-                missing.push(index);
-            }
-            held.push(bytes.map(Held::String));
-        }
-        if !missing.is_empty() {
-            let others = self.read_others(names, &missing).await?;
-            for (index, other) in missing.into_iter().zip(others) {
-                if let Some(place) = held.get_mut(index) {
-                    *place = other;
-                }
-            }
-        }
-        Ok(held)
+        self.read_all(names).await
+    }
+
+    async fn read_within(
+        &self,
+        names: &[RecordName],
+        max_bytes: u64,
+    ) -> Result<Vec<Option<Held>>, StoreError> {
+        self.read_some(names, max_bytes).await
+    }
+
+    async fn slot_count(&self, name: &RecordName) -> Result<Option<u64>, StoreError> {
+        self.count_slots(name).await
+    }
+
+    async fn missing_commands(&self) -> Result<Vec<MissingCommand>, StoreError> {
+        self.try_commands().await
     }
 
     async fn read_slots(
@@ -333,21 +335,11 @@ impl RecordStore for RedisStore {
         value: &[u8],
         expiry: Expiry,
     ) -> Result<(), StoreError> {
+        self.check_fits(value.len()).await?;
         let command = match slot {
             Slot::Whole => {
                 let mut set = command("SET", &[name.as_bytes(), value]);
-                match expiry {
-                    Expiry::Keep => {
-                        set.arg("KEEPTTL");
-                    }
-                    Expiry::Never => {}
-                    Expiry::After(span) => {
-                        set.arg("PX").arg(milliseconds(span));
-                    }
-                    Expiry::At(time) => {
-                        set.arg("PXAT").arg(time.max(1));
-                    }
-                }
+                set_expiry(&mut set, expiry);
                 set
             }
             Slot::Field(field) => command("HSET", &[name.as_bytes(), field, value]),
@@ -389,6 +381,22 @@ impl RecordStore for RedisStore {
 
     async fn lifetimes(&self, names: &[RecordName]) -> Result<Vec<Lifetime>, StoreError> {
         self.ends(names).await
+    }
+}
+
+/// Gives a `SET` its expiry.
+fn set_expiry(set: &mut Cmd, expiry: Expiry) {
+    match expiry {
+        Expiry::Keep => {
+            set.arg("KEEPTTL");
+        }
+        Expiry::Never => {}
+        Expiry::After(span) => {
+            set.arg("PX").arg(milliseconds(span));
+        }
+        Expiry::At(time) => {
+            set.arg("PXAT").arg(time.max(1));
+        }
     }
 }
 

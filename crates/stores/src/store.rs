@@ -2,10 +2,14 @@
 
 use async_trait::async_trait;
 
+use crate::commands::MissingCommand;
 use crate::error::StoreError;
 use crate::neighbors::Neighbors;
 use crate::pattern::RecordPattern;
 use crate::record::{Cursor, Expiry, Held, Lifetime, Page, RecordName, Slot, SlotPage};
+
+/// After so many records in a row that a store does not give, it is the store.
+const MAX_LEFT_OUT: usize = 3;
 
 /// A database of records.
 ///
@@ -26,6 +30,12 @@ pub trait RecordStore: Send + Sync {
 
     /// What is known about the store as a whole.
     async fn status(&self) -> Result<Status, StoreError>;
+
+    /// Asks the store whether this is still its generation: false only if it says otherwise. One that does not
+    /// tell a restart from a lost connection is taken to be the same.
+    async fn is_generation(&self, generation: &str) -> Result<bool, StoreError> {
+        Ok(self.status().await?.generation == generation)
+    }
 
     /// Comes back as soon as the store answers another client, to measure how busy it is.
     async fn ping(&self) -> Result<(), StoreError>;
@@ -48,6 +58,47 @@ pub trait RecordStore: Send + Sync {
 
     /// What lies under each of these names, in their order.
     async fn read(&self, names: &[RecordName]) -> Result<Vec<Option<Held>>, StoreError>;
+
+    /// The same of the first of these names: about so many bytes of values, and at least one record. Where
+    /// records are large, that is fewer than were asked for.
+    async fn read_within(
+        &self,
+        names: &[RecordName],
+        max_bytes: u64,
+    ) -> Result<Vec<Option<Held>>, StoreError> {
+        let _ = max_bytes;
+        self.read(names).await
+    }
+
+    /// The same, for a sample: a record that the store does not give, because it is too large for it, is left
+    /// out like one that is gone.
+    async fn read_sample(&self, names: &[RecordName]) -> Result<Vec<Option<Held>>, StoreError> {
+        match self.read(names).await {
+            Err(error) if error.may_be_of_one_record() => {}
+            held => return held,
+        }
+        let (mut sample, mut left_out) = (Vec::with_capacity(names.len()), 0);
+        for name in names {
+            match self.read(std::slice::from_ref(name)).await {
+                Ok(held) => {
+                    left_out = 0;
+                    sample.extend(held);
+                }
+                Err(error) if error.may_be_of_one_record() && left_out < MAX_LEFT_OUT => {
+                    left_out += 1;
+                    sample.push(None);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(sample)
+    }
+
+    /// How many slots a hash or list record has; `None` where the store does not tell.
+    async fn slot_count(&self, name: &RecordName) -> Result<Option<u64>, StoreError> {
+        let _ = name;
+        Ok(None)
+    }
 
     /// One page of about `count` slots of a hash or list record. An absent record has none.
     async fn read_slots(
@@ -96,6 +147,11 @@ pub trait RecordStore: Send + Sync {
     async fn neighbors(&self, patterns: &[RecordPattern]) -> Result<Neighbors, StoreError> {
         let _ = patterns;
         Ok(Neighbors::Unknown)
+    }
+
+    /// The commands of the store's server that the store would use and cannot. Changes nothing.
+    async fn missing_commands(&self) -> Result<Vec<MissingCommand>, StoreError> {
+        Ok(Vec::new())
     }
 
     /// How long each of these records lives, in their order.

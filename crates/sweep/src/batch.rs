@@ -9,6 +9,7 @@ use waxseal_stores::{
 };
 
 use crate::keys::{Keys, PageKeys, Purpose};
+use crate::requests::Requests;
 use crate::sweep::SweepError;
 use crate::tally::{Class, Finding, Sight, Tally};
 use crate::task::{Task, Value, Verdict};
@@ -18,12 +19,18 @@ const TRIES: usize = 5;
 /// How often a list is gone through while its elements move about. Each time leaves a fraction of
 /// what the time before left.
 const ROUNDS: usize = 20;
-/// Slots of a hash or list record that are read at a time.
-const SLOTS: usize = 500;
+/// Shorter records are given as much time as this many slots take.
+const SHORT: u64 = 1_000;
+/// The same where the store does not tell how long a record is.
+const VERY_LONG: u64 = 1_000_000;
+/// A record that grows so fast has other problems than its values.
+const GROWS: &str =
+    "it grows faster than it can be gone through: some of its values were not looked at";
 
 /// What every batch needs.
 pub(crate) struct Workbench {
     pub(crate) store: Arc<dyn RecordStore>,
+    pub(crate) requests: Arc<Requests>,
     pub(crate) task: Arc<dyn Task>,
     pub(crate) keys: Keys,
     pub(crate) pattern: RecordPattern,
@@ -60,23 +67,42 @@ impl Workbench {
         names: Vec<RecordName>,
         result: &mut Yield,
     ) -> Result<(), SweepError> {
-        let mut whole = Vec::with_capacity(names.len());
+        let mut rest = names.as_slice();
+        while !rest.is_empty() {
+            let held = self.requests.read(rest).await?;
+            let (page, others) = rest.split_at(held.len().clamp(1, rest.len()));
+            rest = others;
+            self.page(page.iter().cloned().zip(held), result).await?;
+        }
+        Ok(())
+    }
+
+    /// Works on records that were read.
+    async fn page(
+        &self,
+        records: impl Iterator<Item = (RecordName, Result<Option<Held>, StoreError>)>,
+        result: &mut Yield,
+    ) -> Result<(), SweepError> {
+        let mut whole = Vec::new();
         let mut parted = Vec::new();
-        let held = self.store.read(&names).await?;
-        for (name, held) in names.into_iter().zip(held) {
+        for (name, held) in records {
             match held {
                 // Expired or deleted since it was scanned.
-                None => {}
-                Some(Held::String(bytes)) => whole.push(Stored {
+                Ok(None) => {}
+                Ok(Some(Held::String(bytes))) => whole.push(Stored {
                     name,
                     slot: Slot::Whole,
                     bytes,
                 }),
-                Some(Held::Hash | Held::List) => parted.push(name),
-                Some(other @ Held::Other(_)) => {
+                Ok(Some(Held::Hash | Held::List)) => parted.push(name),
+                Ok(Some(other @ Held::Other(_))) => {
                     result.tally.skip(&other);
                     let cause = format!("a {} cannot be sealed: left as it is", other.kind());
                     self.find(&name, &cause, result);
+                }
+                Err(error) => {
+                    result.tally.miss();
+                    self.find(&name, &unread(&error), result);
                 }
             }
         }
@@ -93,9 +119,16 @@ impl Workbench {
     /// where it had been already (a queue is worked off at its head). What is found to do then was
     /// not counted before.
     async fn slots(&self, name: &RecordName, result: &mut Yield) -> Result<(), SweepError> {
+        let mut reach = Reach::default();
         for round in 0..ROUNDS {
-            if self.round(name, round > 0, result).await? {
-                break;
+            match self.round(name, round > 0, &mut reach, result).await? {
+                Round::Enough => return Ok(()),
+                Round::Unfinished(cause) => {
+                    result.tally.miss();
+                    self.find(name, &cause, result);
+                    return Ok(());
+                }
+                Round::Moved => {}
             }
         }
         Ok(())
@@ -107,17 +140,20 @@ impl Workbench {
         &self,
         name: &RecordName,
         again: bool,
+        reach: &mut Reach,
         result: &mut Yield,
-    ) -> Result<bool, SweepError> {
+    ) -> Result<Round, SweepError> {
         let mut cursor = Cursor::start();
         let mut enough = true;
         loop {
-            let page = match self.store.read_slots(name, &cursor, SLOTS).await {
-                Ok(page) => page,
+            let page = match self.requests.slots(name, &cursor).await {
+                Ok(Ok(page)) => page,
+                Ok(Err(error)) => return Ok(Round::Unfinished(unread(&error))),
                 // Replaced by a record of another type since it was read.
-                Err(StoreError::WrongType) => return Ok(true),
+                Err(StoreError::WrongType) => return Ok(Round::Enough),
                 Err(error) => return Err(error.into()),
             };
+            reach.seen += count(page.slots.len());
             let whole = cursor.is_start() && page.next.is_none();
             let values = page.slots.into_iter().map(|(slot, bytes)| Stored {
                 name: name.clone(),
@@ -131,8 +167,12 @@ impl Workbench {
             self.lifetimes(result).await?;
             enough &= !is_list || (whole && !moved);
             match page.next {
+                Some(_) if reach.is_over(&*self.store, name).await? => {
+                    return Ok(Round::Unfinished(GROWS.to_owned()));
+                }
                 Some(next) => cursor = next,
-                None => return Ok(enough || self.dry_run),
+                None if enough || self.dry_run => return Ok(Round::Enough),
+                None => return Ok(Round::Moved),
             }
         }
     }
@@ -224,9 +264,13 @@ impl Workbench {
             return Ok(false);
         }
         let changed = self.attempt(pending, result).await?;
-        let moved = !changed.is_empty();
-        for value in changed {
-            let pending = self.look_again(vec![value], result).await?;
+        let moved = !changed.values.is_empty();
+        for value in changed.values {
+            let one = Changed {
+                values: vec![value],
+                repeated: changed.repeated,
+            };
+            let pending = self.look_again(one, result).await?;
             self.replace(pending, result).await?;
         }
         Ok(moved)
@@ -244,7 +288,7 @@ impl Workbench {
         }
         for _ in 0..TRIES {
             let changed = self.attempt(pending, result).await?;
-            if changed.is_empty() {
+            if changed.values.is_empty() {
                 return Ok(());
             }
             pending = self.look_again(changed, result).await?;
@@ -257,22 +301,28 @@ impl Workbench {
         Ok(())
     }
 
-    /// Replaces each value that is unchanged, and returns the others.
+    /// Replaces each value that is unchanged, and returns the others. One that the store does not take
+    /// is left as it is.
     async fn attempt(
         &self,
         pending: Vec<Pending>,
         result: &mut Yield,
-    ) -> Result<Vec<Pending>, SweepError> {
+    ) -> Result<Changed, SweepError> {
+        let mut changed = Changed::default();
         if pending.is_empty() {
-            return Ok(pending);
+            return Ok(changed);
         }
         let changes: Vec<_> = pending.iter().map(Pending::change).collect();
-        let outcomes = self.store.replace_if_unchanged(&changes).await?;
-        let mut changed = Vec::new();
-        for (value, outcome) in pending.into_iter().zip(outcomes) {
+        let replaced = self.requests.replace(&changes).await?;
+        changed.repeated = replaced.repeated;
+        for (value, outcome) in pending.into_iter().zip(replaced.outcomes) {
             match outcome {
-                Outcome::Done => result.tally.done += 1,
-                Outcome::Changed => changed.push(value),
+                Ok(Outcome::Done) => result.tally.done += 1,
+                Ok(Outcome::Changed) => changed.values.push(value),
+                Err(error) => {
+                    result.tally.failed += 1;
+                    self.find(&value.old.name, &unwritten(&error, value.new.len()), result);
+                }
             }
         }
         Ok(changed)
@@ -281,15 +331,21 @@ impl Workbench {
     /// Judges what other writers changed under our hands. What still needs work is returned.
     async fn look_again(
         &self,
-        changed: Vec<Pending>,
+        changed: Changed,
         result: &mut Yield,
     ) -> Result<Vec<Pending>, SweepError> {
-        let read = self.read_again(&changed).await?;
-        let mut values = Vec::with_capacity(changed.len());
-        for (Pending { old, .. }, bytes) in changed.into_iter().zip(read) {
+        let mut values = Vec::with_capacity(changed.values.len());
+        let read = self.read_again(&changed.values).await?;
+        for (Pending { old, new }, bytes) in changed.values.into_iter().zip(read) {
             match bytes {
-                Some(bytes) => values.push(Stored { bytes, ..old }),
-                None => result.tally.raced += 1,
+                // By the request whose answer was lost: no other writer makes these bytes.
+                Ok(Some(bytes)) if changed.repeated && bytes == new => result.tally.done += 1,
+                Ok(Some(bytes)) => values.push(Stored { bytes, ..old }),
+                Ok(None) => result.tally.raced += 1,
+                Err(error) => {
+                    result.tally.failed += 1;
+                    self.find(&old.name, &unread(&error), result);
+                }
             }
         }
         let keys = self.keys_of(&values).await?;
@@ -309,24 +365,29 @@ impl Workbench {
 
     /// What these places hold now; nothing where a value or its record is gone. String records are
     /// read at once: the shorter the time until they are replaced, the fewer change again.
-    async fn read_again(&self, changed: &[Pending]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+    async fn read_again(
+        &self,
+        changed: &[Pending],
+    ) -> Result<Vec<Result<Option<Vec<u8>>, StoreError>>, StoreError> {
         let places = changed
             .iter()
             .map(|value| (&value.old.name, &value.old.slot));
         let whole = places.clone().filter(|(_, slot)| **slot == Slot::Whole);
         let names: Vec<_> = whole.map(|(name, _)| name.clone()).collect();
-        let mut held = self.store.read(&names).await?.into_iter();
+        let mut held = Vec::with_capacity(names.len());
+        while let Some(rest) = names.get(held.len()..).filter(|rest| !rest.is_empty()) {
+            held.extend(self.requests.read(rest).await?);
+        }
+        let mut held = held.into_iter();
         let mut stored = Vec::with_capacity(changed.len());
         for (name, slot) in places {
             stored.push(match slot {
-                Slot::Whole => match held.next().flatten() {
-                    Some(Held::String(stored)) => Some(stored),
-                    _ => None,
+                Slot::Whole => match held.next() {
+                    Some(Ok(Some(Held::String(stored)))) => Ok(Some(stored)),
+                    Some(Err(error)) => Err(error),
+                    _ => Ok(None),
                 },
-                _ => match self.store.get(name, slot).await {
-                    Err(StoreError::WrongType) => None,
-                    stored => stored?,
-                },
+                _ => self.requests.get(name, slot).await?,
             });
         }
         Ok(stored)
@@ -358,6 +419,73 @@ impl Workbench {
         if !of_record.any(|other| *other == finding) {
             result.findings.push(finding);
         }
+    }
+}
+
+/// Values that other writers changed first.
+#[derive(Default)]
+struct Changed {
+    values: Vec<Pending>,
+    /// Whether some may have been changed by ourselves, in a request whose answer was lost.
+    repeated: bool,
+}
+
+/// The result of going through a hash or list record once.
+enum Round {
+    Enough,
+    /// Elements may have moved to where it had been already.
+    Moved,
+    /// It was given up, for this cause.
+    Unfinished(String),
+}
+
+/// How far a hash or list record has been gone through, in all rounds.
+#[derive(Default)]
+struct Reach {
+    seen: u64,
+    /// At so many slots it is given up.
+    bound: Option<u64>,
+}
+
+impl Reach {
+    /// Whether more was read than all rounds through the record would be, had it not grown since the
+    /// first page.
+    async fn is_over(
+        &mut self,
+        store: &dyn RecordStore,
+        name: &RecordName,
+    ) -> Result<bool, StoreError> {
+        let bound = match self.bound {
+            Some(bound) => bound,
+            None => {
+                let slots = store.slot_count(name).await?.unwrap_or(VERY_LONG);
+                let bound = slots.max(SHORT).saturating_mul(2 * count(ROUNDS));
+                *self.bound.insert(bound)
+            }
+        };
+        Ok(self.seen > bound)
+    }
+}
+
+/// Why a record could not be read.
+fn unread(error: &StoreError) -> String {
+    match error {
+        StoreError::Unavailable { cause, .. } => format!(
+            "reading it ends the connection ({cause}): it may be larger than \
+             client-output-buffer-limit of the server allows"
+        ),
+        other => other.to_string(),
+    }
+}
+
+/// Why a value could not be written.
+fn unwritten(error: &StoreError, bytes: usize) -> String {
+    match error {
+        StoreError::Unavailable { cause, .. } => format!(
+            "writing its {bytes} bytes ends the connection ({cause}): they may be more than \
+             proto-max-bulk-len of the server allows"
+        ),
+        other => other.to_string(),
     }
 }
 

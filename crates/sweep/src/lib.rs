@@ -14,6 +14,7 @@ mod migrate;
 mod options;
 mod pace;
 mod quarantined;
+mod requests;
 mod rotate;
 mod seen;
 mod sweep;

@@ -24,7 +24,7 @@ pub struct SweepOptions {
 }
 
 /// About so many bytes of values are read at a time.
-const BATCH_BYTES: u64 = 8 << 20;
+pub(crate) const BATCH_BYTES: u64 = 8 << 20;
 
 impl SweepOptions {
     /// How many records to ask for at a time. A low rate is kept by small batches: large ones would

@@ -18,12 +18,16 @@ use crate::batch::{Workbench, Yield, count};
 use crate::keys::Keys;
 use crate::options::{Position, Stop, SweepOptions};
 use crate::pace::{Pace, pause};
+use crate::requests::Requests;
 use crate::seen::Seen;
 use crate::tally::{Finding, Tally};
 use crate::task::Task;
 
 /// Batches at work at the same time: while one waits for the store, another is judged.
 const IN_FLIGHT: usize = 3;
+/// Passes in a row that end on another generation of the store than they began on. A server that does not
+/// tell a restart from a lost connection would be gone through for ever, where each pass loses one.
+const MAX_PASSES: usize = 8;
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(2);
 
@@ -113,6 +117,19 @@ impl SweepError {
             Self::Seal(_) | Self::Key(_) => false,
         }
     }
+
+    /// Whether it is of a server that may take writes again soon: it lost its replicas or could not save;
+    /// or it took writes of this sweep before, and is being replaced by another primary. A server that is
+    /// full stays so.
+    fn may_end(&self, position: &Position) -> bool {
+        let Self::Store(StoreError::ReadOnly { code, .. }) = self else {
+            return false;
+        };
+        match code.as_str() {
+            "NOREPLICAS" | "MISCONF" => true,
+            _ => position.tally.done > 0,
+        }
+    }
 }
 
 /// A batch that came to its end, well or not, and up to where the scan was then.
@@ -165,11 +182,15 @@ impl Sweep {
         watch: &mut (dyn FnMut(Event<'_>) + Send),
     ) -> Result<bool, SweepError> {
         let mut pace = Pace::new(&self.options);
+        let requests = Arc::new(Requests::new(self.store.clone()));
         let mut outage: Option<Outage> = None;
         loop {
             let before = position.examined;
-            let error = match self.go_on(position, &mut pace, stop, watch).await {
-                Err(error) if error.is_transient() => error,
+            let error = match self
+                .go_on(position, (&mut pace, &requests), stop, watch)
+                .await
+            {
+                Err(error) if error.is_transient() || error.may_end(position) => error,
                 outcome => return outcome,
             };
             let mut now = outage
@@ -194,12 +215,12 @@ impl Sweep {
     async fn go_on(
         &self,
         position: &mut Position,
-        pace: &mut Pace,
+        (pace, requests): (&mut Pace, &Arc<Requests>),
         stop: &Stop,
         watch: &mut (dyn FnMut(Event<'_>) + Send),
     ) -> Result<bool, SweepError> {
         let mut status = self.store.status().await?;
-        loop {
+        for _ in 0..MAX_PASSES {
             if status.generation.is_empty() || status.generation != position.generation {
                 let begun = position.tally.total > 0;
                 position.start_again(status.generation, self.options.dry_run);
@@ -211,7 +232,13 @@ impl Sweep {
                 return Ok(true);
             }
             let complete = self
-                .pass(position, pace, status.records, stop, watch)
+                .pass(
+                    position,
+                    (&mut *pace, requests),
+                    status.records,
+                    stop,
+                    watch,
+                )
                 .await?;
             // A store that was exchanged between two calls gives no error, and its scan no sign.
             status = self.store.status().await?;
@@ -219,6 +246,11 @@ impl Sweep {
                 return Ok(complete);
             }
         }
+        Err(SweepError::Store(StoreError::Other {
+            code: "a connection that is lost in every pass, and no word of whether the server was restarted \
+                   (INFO)"
+                .to_owned(),
+        }))
     }
 
     /// Goes on from the position to the end, or until told to stop; whether it got to the end. An
@@ -226,12 +258,13 @@ impl Sweep {
     async fn pass(
         &self,
         position: &mut Position,
-        pace: &mut Pace,
+        (pace, requests): (&mut Pace, &Arc<Requests>),
         records: u64,
         stop: &Stop,
         watch: &mut (dyn FnMut(Event<'_>) + Send),
     ) -> Result<bool, SweepError> {
         let counted = SweepMetrics::new(self.task.name());
+        requests.begin(&position.generation);
         let mut batches = Batches::new();
         let mut scan = Some(Cursor::from_text(position.cursor.clone()));
         let mut seen = Seen::default();
@@ -252,7 +285,7 @@ impl Sweep {
                     Ok(page) => {
                         pace.note(count(page.names.len()));
                         scan.clone_from(&page.next);
-                        batches.push_back(self.batch(page));
+                        batches.push_back(self.batch(page, requests));
                     }
                     Err(error) => trouble = graver(trouble, error.into()),
                 }
@@ -298,9 +331,10 @@ impl Sweep {
         Ok(page)
     }
 
-    fn batch(&self, page: Page) -> Running {
+    fn batch(&self, page: Page, requests: &Arc<Requests>) -> Running {
         let workbench = Workbench {
             store: self.store.clone(),
+            requests: requests.clone(),
             task: self.task.clone(),
             keys: self.keys.clone(),
             pattern: self.pattern.clone(),

@@ -150,6 +150,10 @@ pub struct Tally {
     pub raced: u64,
     /// Values that are left as they are because something is wrong with them.
     pub failed: u64,
+    /// Those among them that were not even seen: the store does not give or take the record, or it grows
+    /// faster than it can be read. Each stands for all that the record holds.
+    #[serde(skip)]
+    pub unseen: u64,
     /// Records of a type whose values cannot be sealed, by type.
     pub skipped: BTreeMap<String, u64>,
     /// Values by class and type of record.
@@ -210,6 +214,13 @@ impl Tally {
         }
     }
 
+    /// Counts a record whose values were not seen, or not all of them.
+    pub(crate) fn miss(&mut self) {
+        self.total += 1;
+        self.failed += 1;
+        self.unseen += 1;
+    }
+
     pub(crate) fn skip(&mut self, held: &Held) {
         *self.skipped.entry(held.kind().to_owned()).or_default() += 1;
     }
@@ -223,6 +234,7 @@ impl Tally {
         self.erased += other.erased;
         self.raced += other.raced;
         self.failed += other.failed;
+        self.unseen += other.unseen;
         for (kind, records) in other.skipped {
             *self.skipped.entry(kind).or_default() += records;
         }

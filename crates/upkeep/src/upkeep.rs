@@ -385,6 +385,7 @@ impl Upkeep {
         for pass in self.passes() {
             let counting = Arc::new(waxseal_sweep::Audit::new(pass.sealer.clone(), false));
             let tally = self.pass(&pass, counting, true, stop).await?;
+            audit.unseen += tally.unseen;
             audit.classic |= pass.sealer.written_format() == Format::Classic;
             for (&(class, _), group) in &tally.groups {
                 match class {

@@ -145,6 +145,19 @@ fn verdict(args: &AuditArgs, report: &Report) -> Ended {
              names that no pattern protects",
         );
     }
+    if args.require_clean && total.unseen > 0 {
+        let text = match total.unseen {
+            1 => "1 record could not be read, or not to its end".to_owned(),
+            records => format!(
+                "{} records could not be read, or not to their end",
+                thousands(records)
+            ),
+        };
+        fail(
+            &text,
+            "its values may be plain: the warnings above tell which it is, and why",
+        );
+    }
     if args.deep && total.unopenable > 0 {
         let text = match total.unopenable {
             1 => "1 value does not open".to_owned(),

@@ -109,7 +109,7 @@ pub(crate) async fn run(common: &Common) -> Result<Ended, Failure> {
             overlaps::check(&setup, &mut findings);
             format::check(&setup, &mut findings);
             certificates::check(&setup, &mut findings);
-            store::check(&setup, &mut findings).await;
+            store::check(&setup, store::Commands::Tried, &mut findings).await;
             limits::check(&setup, &mut findings).await;
         }
         Err(failure) => findings.failure("configuration", &advise(common, failure).await),
@@ -142,7 +142,8 @@ pub(crate) async fn look_around(setup: &Setup) -> Vec<Seen> {
     overlaps::check(setup, &mut findings);
     format::check(setup, &mut findings);
     certificates::check(setup, &mut findings);
-    store::check(setup, &mut findings).await;
+    // A user who may not send a command would be logged by the server each time.
+    store::check(setup, store::Commands::NotTried, &mut findings).await;
     let seen = |finding: Finding| Seen {
         grade: finding.grade.word(),
         check: finding.check.to_owned(),

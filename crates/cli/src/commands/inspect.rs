@@ -4,7 +4,7 @@ use serde::Serialize;
 use waxseal_core::{OpenError, Sealer, Shape};
 use waxseal_stores::{Cursor, Held, Lifetime, RecordName, Slot};
 
-use crate::args::InspectArgs;
+use crate::args::{InspectArgs, to_hex};
 use crate::commands::record::binding;
 use crate::error::{Ended, Failure};
 use crate::output;
@@ -37,9 +37,9 @@ struct ValueReport {
 }
 
 pub(crate) async fn run(setup: &Setup, args: &InspectArgs) -> Result<Ended, Failure> {
-    let protected = setup.protected_of(&args.name).await?;
+    let name = args.name.name();
+    let protected = setup.protected_of(name.as_bytes()).await?;
     let store = setup.open_store().await?;
-    let name = RecordName::from(args.name.as_str());
     let held = store
         .read(std::slice::from_ref(&name))
         .await?
@@ -107,7 +107,11 @@ fn judge(
     ValueReport {
         place: match slot {
             Slot::Whole => None,
-            Slot::Field(field) => Some(format!("field {}", String::from_utf8_lossy(field))),
+            Slot::Field(field) => Some(match std::str::from_utf8(field) {
+                Ok(field) => format!("field {field}"),
+                // As it can be given back.
+                Err(_) => format!("field --field-hex {}", to_hex(field)),
+            }),
             Slot::Element(index) => Some(format!("element {index}")),
         },
         format: match shape {

@@ -4,22 +4,22 @@ use std::time::Duration;
 
 use tracing::{error, info};
 use waxseal_core::{Binding, Mode, OpenError, Shape};
-use waxseal_stores::{Expiry, RecordName, Slot, StoreError};
+use waxseal_stores::{Expiry, Held, RecordName, RecordStore, Slot, StoreError};
 
 use crate::args::{GetArgs, PutArgs};
 use crate::audit_log::Act;
 use crate::commands::value::read_value;
 use crate::error::{Ended, Failure};
-use crate::output;
+use crate::output::{self, thousands};
 use crate::setup::{Protected, Setup};
 
 pub(crate) async fn get(setup: &Setup, args: &GetArgs) -> Result<Ended, Failure> {
-    let protected = setup.protected_of(&args.name).await?;
+    let name = args.name.name();
+    let protected = setup.protected_of(name.as_bytes()).await?;
     let store = setup.open_store().await?;
     setup.check_key(&store).await?;
-    let name = RecordName::from(args.name.as_str());
-    let slot = match (&args.field, args.element) {
-        (Some(field), _) => Slot::Field(field.clone().into_bytes()),
+    let slot = match (args.field.field(), args.element) {
+        (Some(field), _) => Slot::Field(field),
         (None, Some(index)) => Slot::Element(index),
         (None, None) => Slot::Whole,
     };
@@ -37,7 +37,7 @@ pub(crate) async fn get(setup: &Setup, args: &GetArgs) -> Result<Ended, Failure>
         .await?;
     let opened = sealer.open(&stored, binding(&name, &slot));
     let opened = opened.map_err(|error| of_value(setup, error, &stored))?;
-    let is_decoy = opened.is_some() && setup.is_decoy(&args.name);
+    let is_decoy = opened.is_some() && setup.is_decoy(name.as_bytes());
     tell_opened(setup, "get", &shown, is_decoy)?;
     info!(record = %shown, "a record was opened for an operator");
     output::bytes(opened.as_ref().map_or(&[], |opened| &opened.value))?;
@@ -48,14 +48,15 @@ pub(crate) async fn get(setup: &Setup, args: &GetArgs) -> Result<Ended, Failure>
 }
 
 pub(crate) async fn put(setup: &Setup, args: &PutArgs) -> Result<Ended, Failure> {
-    let protected = setup.protected_of(&args.name).await?;
+    let name = args.name.name();
+    let protected = setup.protected_of(name.as_bytes()).await?;
     setup.keyring()?;
     let value = read_value()?;
     let prefix = protected.pattern.prefix();
-    let shown = setup.mask().show(prefix, args.name.as_bytes());
+    let shown = setup.mask().show(prefix, name.as_bytes());
     let act = Some(Act::new("put", &shown));
     let work = async {
-        write(setup, args, protected, &value).await?;
+        write(setup, args, (&name, protected), &value).await?;
         info!(record = %shown, "a record was written by an operator");
         Ok(Ended::Done)
     };
@@ -65,27 +66,57 @@ pub(crate) async fn put(setup: &Setup, args: &PutArgs) -> Result<Ended, Failure>
 async fn write(
     setup: &Setup,
     args: &PutArgs,
-    protected: &Protected,
+    (name, protected): (&RecordName, &Protected),
     value: &[u8],
 ) -> Result<(), Failure> {
     let store = setup.open_store().await?;
     setup.check_key_and_mark(&store).await?;
-    let name = RecordName::from(args.name.as_str());
-    let slot = match &args.field {
-        Some(field) => Slot::Field(field.clone().into_bytes()),
-        None => Slot::Whole,
-    };
+    let slot = args.field.field().map_or(Slot::Whole, Slot::Field);
+    if slot == Slot::Whole {
+        check_replaced(setup, &*store, name, args.replace).await?;
+    }
     let sealer = setup
         .record_sealer(protected, Mode::On, name.as_bytes(), true)
         .await?;
-    let stored = sealer.seal(value, binding(&name, &slot))?;
+    let stored = sealer.seal(value, binding(name, &slot))?;
     let expiry = args
         .ttl
         .map_or(Expiry::Keep, |ttl| Expiry::After(Duration::from_secs(ttl)));
     store
-        .put(&name, &slot, &stored, expiry)
+        .put(name, &slot, &stored, expiry)
         .await
         .map_err(of_another_type)
+}
+
+/// Makes sure that no record of another type is replaced by a value, unless that is asked for.
+async fn check_replaced(
+    setup: &Setup,
+    store: &dyn RecordStore,
+    name: &RecordName,
+    is_asked_for: bool,
+) -> Result<(), Failure> {
+    // A string that is too large to be read is a string.
+    let held = store.read_sample(std::slice::from_ref(name)).await?.pop();
+    let kind = match held.flatten() {
+        None | Some(Held::String(_)) => return Ok(()),
+        Some(other) => other.kind().to_owned(),
+    };
+    let values = match store.slot_count(name).await? {
+        Some(1) => " with 1 value".to_owned(),
+        Some(values) => format!(" with {} values", thousands(values)),
+        None => String::new(),
+    };
+    if !is_asked_for {
+        let text = format!(
+            "the record is a {kind}{values}: the value would replace it, with all that it holds"
+        );
+        return Err(Failure::failed(text).hint(
+            "nothing was changed; --field writes one value of a hash, --replace replaces the whole record",
+        ));
+    }
+    setup.trail.note("replaced", kind.as_str());
+    output::complain("warning", &format!("a {kind}{values} is replaced"));
+    Ok(())
 }
 
 /// Tells that a value was opened for an operator, before it is printed; and raises the alarm where it is

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use waxseal_core::{Binding, Mode, PlainValues, Sealer};
 
-use crate::args::{OpenArgs, PlaceArgs, SealArgs};
+use crate::args::{OpenArgs, PlaceArgs, SealArgs, typed_bytes};
 use crate::commands::record::tell_opened;
 use crate::error::{Ended, Failure};
 use crate::output;
@@ -15,16 +15,18 @@ pub(super) const LIMIT: u64 = 512 * 1024 * 1024;
 
 pub(crate) async fn seal(setup: &Setup, args: &SealArgs) -> Result<Ended, Failure> {
     setup.confirm().await?;
+    let place = Place::of(&args.place);
     let format = args.format.into();
     let sealer = Sealer::new(setup.keyring()?, Mode::On, format);
-    let sealer = for_user(setup, sealer, &args.place, true).await?;
+    let sealer = for_user(setup, sealer, &place, true).await?;
     let sealer = sealer.armored(args.armor);
-    let envelope = sealer.seal(&read_value()?, binding(&args.place))?;
+    let envelope = sealer.seal(&read_value()?, place.binding())?;
     output::bytes(&envelope)?;
     Ok(Ended::Done)
 }
 
 pub(crate) async fn open(setup: &Setup, args: &OpenArgs) -> Result<Ended, Failure> {
+    let place = Place::of(&args.place);
     let mode = if setup.mode == Mode::Required {
         Mode::Required
     } else {
@@ -32,30 +34,57 @@ pub(crate) async fn open(setup: &Setup, args: &OpenArgs) -> Result<Ended, Failur
     };
     let format = waxseal_core::Format::Classic;
     let sealer = Sealer::new(setup.keyring()?, mode, format).plain_values(PlainValues::Json);
-    let sealer = for_user(setup, sealer, &args.place, false).await?;
+    let sealer = for_user(setup, sealer, &place, false).await?;
     let stored = read_value()?;
     // Tools such as redis-cli end what they print with a new line; no envelope in text form has one.
     let text = stored.strip_suffix(b"\n").unwrap_or(&stored);
-    let exact = sealer.open(&stored, binding(&args.place));
+    let exact = sealer.open(&stored, place.binding());
     let opened = match exact {
         Ok(opened) if opened.as_ref().is_none_or(|o| o.form.key().is_some()) => Ok(opened),
-        other => sealer.open(text, binding(&args.place)).or(other),
+        other => sealer.open(text, place.binding()).or(other),
     }?;
-    let record = args.place.record.as_deref();
-    let is_decoy = opened.is_some() && record.is_some_and(|name| setup.is_decoy(name));
-    tell_opened(setup, "open", &shown(setup, &args.place), is_decoy)?;
+    let is_decoy = opened.is_some() && place.is_decoy(setup);
+    tell_opened(setup, "open", &place.shown(setup), is_decoy)?;
     output::bytes(opened.as_ref().map_or(&[], |opened| &opened.value))?;
     Ok(Ended::Done)
 }
 
-/// The record that an envelope is said to be of, without its name.
-fn shown(setup: &Setup, place: &PlaceArgs) -> String {
-    let Some(name) = &place.record else {
-        return "a value of no named record".to_owned();
-    };
-    let protected = setup.protected(name);
-    let prefix = protected.map_or("", |it| it.pattern.prefix());
-    setup.mask().show(prefix, name.as_bytes())
+/// The place that an envelope is said to be of.
+struct Place {
+    record: Option<Vec<u8>>,
+    field: Option<Vec<u8>>,
+}
+
+impl Place {
+    fn of(args: &PlaceArgs) -> Self {
+        Self {
+            record: typed_bytes(args.record.as_ref(), args.record_hex.as_ref()),
+            field: typed_bytes(args.field.as_ref(), args.field_hex.as_ref()),
+        }
+    }
+
+    fn is_decoy(&self, setup: &Setup) -> bool {
+        let record = self.record.as_deref();
+        record.is_some_and(|name| setup.is_decoy(name))
+    }
+
+    /// The record, without its name.
+    fn shown(&self, setup: &Setup) -> String {
+        let Some(name) = &self.record else {
+            return "a value of no named record".to_owned();
+        };
+        let protected = setup.protected(name);
+        let prefix = protected.map_or("", |it| it.pattern.prefix());
+        setup.mask().show(prefix, name)
+    }
+
+    fn binding(&self) -> Binding<'_> {
+        match (&self.record, &self.field) {
+            (Some(record), Some(field)) => Binding::field(record, field),
+            (Some(record), None) => Binding::record(record),
+            (None, _) => Binding::unbound(),
+        }
+    }
 }
 
 /// All of stdin.
@@ -80,7 +109,7 @@ pub(super) fn within_limit(value: &[u8]) -> Result<(), Failure> {
 async fn for_user(
     setup: &Setup,
     sealer: Sealer,
-    place: &PlaceArgs,
+    place: &Place,
     seals: bool,
 ) -> Result<Sealer, Failure> {
     let name = place.record.as_deref().unwrap_or_default();
@@ -90,17 +119,9 @@ async fn for_user(
     if seals && protected.per_user {
         setup.enrol_user_keys().await?;
     }
-    let key = setup.user_key(protected, name.as_bytes(), seals).await?;
+    let key = setup.user_key(protected, name, seals).await?;
     Ok(match key {
         Some(key) => sealer.for_user(key),
         None => sealer,
     })
-}
-
-fn binding(place: &PlaceArgs) -> Binding<'_> {
-    match (&place.record, &place.field) {
-        (Some(record), Some(field)) => Binding::field(record.as_bytes(), field.as_bytes()),
-        (Some(record), None) => Binding::record(record.as_bytes()),
-        (None, _) => Binding::unbound(),
-    }
 }

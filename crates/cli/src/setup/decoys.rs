@@ -52,7 +52,7 @@ impl Setup {
     /// Makes sure that each decoy is under a pattern that is protected at this moment, whatever flags say.
     pub(crate) fn check_decoys(&self) -> Result<(), Failure> {
         for (index, name) in self.config.decoys.iter().enumerate() {
-            if self.protected(name).is_err() {
+            if self.protected(name.as_bytes()).is_err() {
                 return Err(self.uncovered(index, name));
             }
         }
@@ -60,8 +60,9 @@ impl Setup {
     }
 
     /// Whether a record is a decoy.
-    pub(crate) fn is_decoy(&self, name: &str) -> bool {
-        self.config.decoys.iter().any(|decoy| decoy == name)
+    pub(crate) fn is_decoy(&self, name: &[u8]) -> bool {
+        let mut decoys = self.config.decoys.iter();
+        decoys.any(|decoy| decoy.as_bytes() == name)
     }
 
     /// A decoy as it may be shown.

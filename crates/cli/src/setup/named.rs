@@ -18,7 +18,7 @@ const LONG: usize = 8;
 impl Setup {
     /// The protected records that a name is one of. Where it is none, the failure names the one that was
     /// meant, if that is there.
-    pub(crate) async fn protected_of(&self, name: &str) -> Result<&Protected, Failure> {
+    pub(crate) async fn protected_of(&self, name: &[u8]) -> Result<&Protected, Failure> {
         let failure = match self.protected(name) {
             Ok(protected) => return Ok(protected),
             Err(failure) => failure,
@@ -30,11 +30,11 @@ impl Setup {
     }
 
     /// The record whose name is this one behind the prefix of a pattern, if there is one; not in full.
-    async fn meant(&self, name: &str) -> Option<String> {
+    async fn meant(&self, name: &[u8]) -> Option<String> {
         let candidates = self.protected.iter().filter_map(|protected| {
             let pattern = &protected.pattern;
-            let candidate = format!("{}{name}", pattern.prefix());
-            (pattern.shown() == pattern.as_str() && pattern.matches(candidate.as_bytes()))
+            let candidate = [pattern.prefix().as_bytes(), name].concat();
+            (pattern.shown() == pattern.as_str() && pattern.matches(&candidate))
                 .then(|| (pattern.prefix(), RecordName::from(candidate)))
         });
         let (prefixes, names): (Vec<_>, Vec<_>) = candidates.unzip();
@@ -48,6 +48,7 @@ impl Setup {
         let store = self.open_store().await.ok()?;
         let lifetimes = store.lifetimes(&names).await.ok()?;
         let there = lifetimes.iter().position(|it| *it != Lifetime::Absent)?;
+        let name = std::str::from_utf8(name).unwrap_or_default();
         let shown: String = match name.chars().count() {
             LONG.. => name.chars().take(SHOWN).collect(),
             _ => String::new(),

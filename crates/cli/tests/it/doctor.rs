@@ -221,3 +221,52 @@ fn secrets_that_others_can_read_are_warned_about() {
     let found = findings(&program, 0);
     assert_graded(&found, "permissions", "ok", ".env has mode 600");
 }
+
+#[test]
+fn a_command_that_the_server_lacks_is_named_beforehand_and_done_without_where_it_can_be() {
+    let without = |commands: &[&str]| {
+        let mut builder = RedisServer::builder();
+        for command in commands {
+            builder = builder.arg("rename-command", &format!("{command} \"\""));
+        }
+        let server = builder.start();
+        waxseal_testing::load_states(&server, 42, std::time::Duration::from_secs(3600));
+        server
+    };
+    let server = without(&["EVAL", "DBSIZE", "INFO", "MGET"]);
+    let program = Program::at(&server);
+    let text = program.run(&["doctor"]).done().text();
+    for told in ["EVAL", "DBSIZE", "INFO", "MGET"] {
+        let line = format!(
+            "warning  commands       the server does not have {told} (renamed or switched off): "
+        );
+        assert!(text.contains(&line), "{text}");
+    }
+    let text = program.run(&["migrate"]).done().text();
+    assert!(
+        text.contains("{ migrated: 42, failed: 0, total: 42 }"),
+        "{text}"
+    );
+    program.run(&["audit", "--require-clean", "--deep"]).done();
+
+    let server = without(&["SCAN"]);
+    let program = Program::at(&server);
+    let text = program.run(&["doctor"]).with_status(1).text();
+    let line = "problem  commands       the server does not have SCAN (renamed or switched off): needed for ";
+    assert!(text.contains(line), "{text}");
+    let output = program.run(&["migrate"]);
+    let output = output.failed(2, "error: the store does not have the command SCAN\nhint: ");
+    assert!(
+        output.stderr.contains("rename-command"),
+        "{}",
+        output.stderr
+    );
+    let whole = Program::at(&RedisServer::start())
+        .run(&["doctor"])
+        .done()
+        .text();
+    assert!(
+        whole.contains("ok       commands       all that are needed are there"),
+        "{whole}"
+    );
+}

@@ -314,3 +314,85 @@ fn inspect_tells_of_fields_elements_and_types_that_cannot_be_sealed() {
         .run(&["inspect", NAME])
         .failed(1, "there is no such record");
 }
+
+#[test]
+fn put_replaces_no_record_of_another_type_unless_it_is_told_to() {
+    let server = RedisServer::start();
+    server.cli(&["HSET", "wa:1", "a", "1", "b", "2"]);
+    server.cli(&["RPUSH", "wa:2", "a"]);
+    server.cli(&["SADD", "wa:3", "a"]);
+    server.cli(&["SET", "wa:4", "old"]);
+    let program = Program::at(&server);
+    let before = server.snapshot();
+    for (name, told) in [
+        ("wa:1", "error: the record is a hash with 2 values: "),
+        ("wa:2", "error: the record is a list with 1 value: "),
+        ("wa:3", "error: the record is a set: "),
+    ] {
+        let output = program.run_with(&["put", name], STATE.as_bytes());
+        let output = output.failed(2, told);
+        assert!(output.stderr.contains("--replace"), "{}", output.stderr);
+    }
+    // Nothing but the canary is new.
+    let canary = b"waxseal:canary".to_vec();
+    assert_eq!(before.changed_names(&server.snapshot()), [canary]);
+    program
+        .run_with(&["put", "wa:1", "--field", "a"], b"3")
+        .done();
+    let output = program.run_with(&["put", "wa:1", "--replace"], STATE.as_bytes());
+    let told = "warning: a hash with 2 values is replaced\n";
+    assert!(output.done().stderr.contains(told));
+    program.run_with(&["put", "wa:4"], STATE.as_bytes()).done();
+    for name in ["wa:1", "wa:4"] {
+        assert_eq!(program.run(&["get", name]).done().text(), STATE);
+    }
+}
+
+#[test]
+fn a_name_that_is_no_text_is_given_in_bytes_or_in_hexadecimal_digits() {
+    const HEX: [&str; 2] = ["--name-hex", "77613aff00fe"];
+    let server = RedisServer::start();
+    let name = b"wa:\xff\x00\xfe";
+    let program = Program::at(&server);
+    let put = [&["put"], &HEX[..]].concat();
+    program.run_with(&put, STATE.as_bytes()).done();
+    let stored = server.client().cmd(&[&b"GET"[..], name]).bytes().unwrap();
+    let (_, value) = opened(KEY, "", &stored).expect("it is sealed under its name");
+    assert_eq!(value, STATE.as_bytes());
+    let got = program.run(&[&["get"], &HEX[..]].concat()).done();
+    assert_eq!(got.text(), STATE);
+    let found = program.run(&[&["inspect"], &HEX[..]].concat()).done();
+    assert!(
+        found.text().contains("opening  a value of "),
+        "{}",
+        found.text()
+    );
+    server.client().cmd(&[&b"DEL"[..], name]);
+    let field = [&put[..], &["--field-hex", "ff"]].concat();
+    program.run_with(&field, STATE.as_bytes()).done();
+    let found = program
+        .run(&[&["inspect"], &HEX[..]].concat())
+        .done()
+        .text();
+    assert!(found.contains("field --field-hex ff\n"), "{found}");
+    let got = program.run(&[&["get"], &HEX[..], &["--field-hex", "ff"]].concat());
+    assert_eq!(got.done().text(), STATE);
+    for (typed, told) in [
+        (
+            &["get", "--name-hex", "77x"][..],
+            "two hexadecimal digits for each byte",
+        ),
+        (&["get", "wa:1", "--name-hex", "77"], "cannot be used with"),
+        (&["get"], "<NAME>"),
+    ] {
+        program.run(typed).failed(64, told);
+    }
+    // An envelope sealed for such a place opens there alone.
+    let place = ["--record-hex", "77613aff", "--field-hex", "fe"];
+    let seal = [&["seal", "--format", "sealed", "--armor"], &place[..]].concat();
+    let envelope = program.run_with(&seal, STATE.as_bytes()).done().stdout;
+    let open = program.run_with(&[&["open"], &place[..]].concat(), &envelope);
+    assert_eq!(open.done().text(), STATE);
+    let elsewhere = program.run_with(&["open", "--record-hex", "77613afe"], &envelope);
+    elsewhere.failed(2, "Failed to decrypt Redis data");
+}

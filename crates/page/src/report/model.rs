@@ -115,8 +115,18 @@ pub struct Counts {
     pub empty: u64,
     /// Of users who were erased.
     pub erased: u64,
+    /// Of those that cannot be opened: records that could not be read, or not to their end. Their values may
+    /// be plain.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unseen: u64,
     /// Records, not values, of types whose values cannot be sealed, by type.
     pub other_types: BTreeMap<String, u64>,
+}
+
+/// Whether there are none. Reports of earlier versions do not have the word.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The same in percent of all values, with two decimals.
@@ -239,15 +249,16 @@ impl Counts {
         self.unopenable += other.unopenable;
         self.empty += other.empty;
         self.erased += other.erased;
+        self.unseen += other.unseen;
         for (kind, records) in &other.other_types {
             *self.other_types.entry(kind.clone()).or_default() += records;
         }
     }
 
-    /// Whether nothing is plain and nothing of a type whose values cannot be sealed.
+    /// Whether everything was seen, and nothing is plain or of a type whose values cannot be sealed.
     #[must_use]
     pub fn are_clean(&self) -> bool {
-        self.plain == 0 && self.other_types.is_empty()
+        self.plain == 0 && self.unseen == 0 && self.other_types.is_empty()
     }
 
     /// Records of types whose values cannot be sealed.
@@ -303,6 +314,16 @@ mod tests {
         ];
         let shares = shares.map(|(part, whole)| percent(part, whole));
         assert_eq!(shares, [0.0, 0.0, 100.0, 33.33, 0.01, 99.99]);
+    }
+
+    #[test]
+    fn what_was_not_seen_is_not_clean_and_earlier_reports_have_no_word_for_it() {
+        let mut counts = Counts::default();
+        assert!(counts.are_clean());
+        let text = serde_json::to_string(&counts).expect("it has a form");
+        assert!(!text.contains("unseen"), "{text}");
+        counts.unseen = 1;
+        assert!(!counts.are_clean());
     }
 
     #[test]

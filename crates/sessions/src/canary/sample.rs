@@ -217,7 +217,9 @@ impl Sampler<'_> {
             match looked {
                 Ok(()) => is_allowed = true,
                 // The rights of a user may end with the records that it works on.
-                Err(GuardError::Store(error @ StoreError::Denied { .. })) => denied = Some(error),
+                Err(GuardError::Store(
+                    error @ (StoreError::Denied { .. } | StoreError::NoCommand { .. }),
+                )) => denied = Some(error),
                 Err(error) => return Err(error),
             }
             if self.bounds.first && sample.opened > 0 {
@@ -299,7 +301,7 @@ impl Sampler<'_> {
         sample: &mut Sample,
     ) -> Result<usize, GuardError> {
         let mut bytes = 0;
-        for (name, held) in names.iter().zip(self.store.read(names).await?) {
+        for (name, held) in names.iter().zip(self.store.read_sample(names).await?) {
             let slots = match held {
                 Some(Held::String(stored)) => vec![(Slot::Whole, stored)],
                 Some(Held::Hash | Held::List) => {
@@ -308,6 +310,7 @@ impl Sampler<'_> {
                         Ok(page) => page.slots,
                         // Another type since it was read.
                         Err(StoreError::WrongType) => continue,
+                        Err(error) if error.may_be_of_one_record() => continue,
                         Err(error) => return Err(error.into()),
                     }
                 }

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 
 use waxseal_files::Refusal;
 
-use crate::contents::{Damaged, TooLarge};
+use crate::contents::{Damaged, MAX_ENCODED, TooLarge};
 use crate::error::StoreError;
 
 /// Why an operation on the file did not come to its end.
@@ -61,6 +61,7 @@ impl Fault {
                 | redb::Error::LockPoisoned(_) => StoreError::Unavailable {
                     location: location.to_owned(),
                     cause: "the file failed and is not open again yet".to_owned(),
+                    interrupted: false,
                 },
                 _ => damaged("its tables are not those of a store"),
             },
@@ -82,8 +83,9 @@ impl From<Damaged> for Fault {
 
 impl From<TooLarge> for Fault {
     fn from(_: TooLarge) -> Self {
-        Self::Refused(StoreError::Full {
-            what: "a record holds 512 MiB at most",
+        Self::Refused(StoreError::TooLarge {
+            bytes: None,
+            limit: Some(("largest record", MAX_ENCODED as u64)),
         })
     }
 }
@@ -137,6 +139,7 @@ fn explain_io(error: &io::Error, location: &str) -> StoreError {
         ErrorKind::NotFound => StoreError::Unavailable {
             location,
             cause: cause("there is no such file or folder"),
+            interrupted: false,
         },
         ErrorKind::InvalidData => StoreError::Damaged {
             location,
@@ -153,6 +156,7 @@ fn explain_io(error: &io::Error, location: &str) -> StoreError {
         kind => StoreError::Unavailable {
             location,
             cause: kind.to_string(),
+            interrupted: false,
         },
     }
 }

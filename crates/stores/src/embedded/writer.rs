@@ -88,6 +88,7 @@ impl Writer {
             _ => Err(StoreError::Unavailable {
                 location: self.file.location().to_owned(),
                 cause: "the store has been closed".to_owned(),
+                interrupted: false,
             }),
         }
     }

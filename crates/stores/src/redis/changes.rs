@@ -1,5 +1,7 @@
 //! Changes that are made only if nothing else changed the record: by one command of the server
-//! where it has one, else by a script.
+//! where it has one, else by a script, and where the server runs none, by a transaction.
+
+use std::sync::atomic::Ordering;
 
 use redis::{Cmd, Value, cmd};
 
@@ -16,6 +18,9 @@ const AT_ONCE: usize = 64;
 
 /// Bytes that one call of a script compares and writes, about.
 const BYTES_AT_ONCE: usize = 256 << 10;
+
+/// The commands of a transaction.
+const TRANSACTION: [&str; 4] = ["WATCH", "UNWATCH", "MULTI", "EXEC"];
 
 /// A script to be run on some records with some arguments.
 struct Call<'a> {
@@ -58,12 +63,23 @@ impl Call<'_> {
 
 impl RedisStore {
     pub(super) async fn replace(&self, changes: &[Change<'_>]) -> Result<Vec<Outcome>, StoreError> {
+        let sizes = changes.iter().map(|change| {
+            let expected = change.expected.map_or(0, <[u8]>::len);
+            expected.max(change.value.len())
+        });
+        self.check_fits(sizes.max().unwrap_or_default()).await?;
+        if changes.iter().all(is_plain_swap) && self.has_compare().await? {
+            return self.swap_by_compare(changes).await;
+        }
+        self.by_script_or(self.replace_by_script(changes), || {
+            self.swap_watched(changes)
+        })
+        .await
+    }
+
+    async fn replace_by_script(&self, changes: &[Change<'_>]) -> Result<Vec<Outcome>, StoreError> {
         if changes.iter().all(is_plain_swap) {
-            return if self.has_compare().await? {
-                self.swap_by_compare(changes).await
-            } else {
-                self.swap_by_script(changes).await
-            };
+            return self.swap_by_script(changes).await;
         }
         let calls: Vec<_> = changes
             .iter()
@@ -86,10 +102,21 @@ impl RedisStore {
             names: vec![name.as_bytes()],
             arguments: vec![Argument::Bytes(expected)],
         };
-        self.run_one(call).await.map(outcome)
+        let by_script = async { self.run_one(call).await.map(outcome) };
+        self.by_script_or(by_script, || self.delete_watched(name.as_bytes(), expected))
+            .await
     }
 
     pub(super) async fn transfer(&self, change: Move<'_>) -> Result<Moved, StoreError> {
+        let largest = change.expected.len().max(change.value.len());
+        self.check_fits(largest).await?;
+        self.by_script_or(self.transfer_by_script(change), || {
+            self.transfer_watched(change)
+        })
+        .await
+    }
+
+    async fn transfer_by_script(&self, change: Move<'_>) -> Result<Moved, StoreError> {
         let mut arguments = vec![
             Argument::Bytes(change.expected),
             Argument::Bytes(change.value),
@@ -105,6 +132,31 @@ impl RedisStore {
             2 => Moved::Occupied,
             _ => Moved::Done,
         })
+    }
+
+    /// Makes a change by a script, and where the server runs none for this user, by a transaction. Where
+    /// that is not allowed either, the answer is that of the script.
+    async fn by_script_or<T, F: Future<Output = Result<T, StoreError>>>(
+        &self,
+        by_script: impl Future<Output = Result<T, StoreError>>,
+        by_transaction: impl FnOnce() -> F,
+    ) -> Result<T, StoreError> {
+        if !self.runs_scripts.load(Ordering::Relaxed) {
+            return by_transaction().await;
+        }
+        let refused = match by_script.await {
+            Err(error) if refuses_scripts(&error) => error,
+            answer => return answer,
+        };
+        match by_transaction().await {
+            Err(error) if refuses_transactions(&error) => Err(refused),
+            answer => {
+                if answer.is_ok() {
+                    self.runs_scripts.store(false, Ordering::Relaxed);
+                }
+                answer
+            }
+        }
     }
 
     /// Asks the server by a comparison that changes nothing whether it has `SET … IFEQ`. Whatever
@@ -245,8 +297,32 @@ impl RedisStore {
     }
 }
 
+/// Whether an error says that no script can be run, whatever it does.
+fn refuses_scripts(error: &StoreError) -> bool {
+    match error {
+        StoreError::NoCommand { command } => ["EVAL", "EVALSHA"].contains(command),
+        StoreError::Denied { right, .. } => {
+            let right = right.as_deref();
+            right.is_some_and(|right| ["+eval", "+evalsha"].contains(&right))
+        }
+        _ => false,
+    }
+}
+
+/// Whether an error says that records cannot be watched.
+fn refuses_transactions(error: &StoreError) -> bool {
+    match error {
+        StoreError::NoCommand { command } => TRANSACTION.contains(command),
+        StoreError::Denied { right, .. } => {
+            let right = right.as_deref().and_then(|right| right.strip_prefix('+'));
+            right.is_some_and(|right| TRANSACTION.iter().any(|it| it.eq_ignore_ascii_case(right)))
+        }
+        _ => false,
+    }
+}
+
 /// Changes in parts that one call of a script makes: few records, and not many bytes.
-fn parts<'p, 'a>(changes: &'p [Change<'a>]) -> Vec<&'p [Change<'a>]> {
+pub(super) fn parts<'p, 'a>(changes: &'p [Change<'a>]) -> Vec<&'p [Change<'a>]> {
     let bytes = |change: &Change<'_>| {
         let expected = change.expected.map_or(0, <[u8]>::len);
         expected.saturating_add(change.value.len())
@@ -268,7 +344,7 @@ fn parts<'p, 'a>(changes: &'p [Change<'a>]) -> Vec<&'p [Change<'a>]> {
 }
 
 /// Whether a change is the one that sweeps make by the thousand: a whole record, its expiry kept.
-fn is_plain_swap(change: &Change<'_>) -> bool {
+pub(super) fn is_plain_swap(change: &Change<'_>) -> bool {
     *change.slot == Slot::Whole && change.expected.is_some() && change.expiry == Expiry::Keep
 }
 

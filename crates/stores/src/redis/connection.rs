@@ -10,10 +10,12 @@ use redis::{
     Client, ClientTlsConfig, Cmd, ConnectionInfo, IntoConnectionInfo, Pipeline, ProtocolVersion,
     RedisError, TlsCertificates, Value,
 };
+use tokio::sync::{Mutex, MutexGuard};
 
+use super::commands;
 use super::fault::ConnectionFault;
 use super::right::{missing_right, right_of};
-use super::wire::Wire;
+use super::wire::{Failure, Session, Wire, length};
 use crate::error::{MAX_CLIENTS, NO_DATABASE, StoreError};
 use crate::url::{RedisUrl, TlsFiles};
 
@@ -22,7 +24,7 @@ use crate::url::{RedisUrl, TlsFiles};
 pub struct RedisOptions {
     /// How long a connection may take to come up.
     pub connect_timeout: Duration,
-    /// How long an answer may take.
+    /// How long an answer may take; of large requests and replies longer, by their size.
     pub response_timeout: Duration,
     /// How often a lost connection is tried anew before the calls that wait for it fail. The pause
     /// before each try doubles.
@@ -45,7 +47,9 @@ impl Default for RedisOptions {
 
 /// Bytes of arguments and commands that go to the server at once, about. Larger calls are sent in
 /// parts: each has the whole response timeout, and less lies in memory once more.
-const BYTES_AT_ONCE: usize = 4 << 20;
+const BYTES_AT_ONCE: u64 = 4 << 20;
+/// A single command with more bytes than these waits with the bulk.
+const LARGE: u64 = 1 << 20;
 const COMMANDS_AT_ONCE: usize = 2_000;
 
 /// Connections to one server that come back by themselves.
@@ -61,6 +65,8 @@ pub(crate) struct Link {
     /// For what must wait behind none of that: measuring how long the server lets another client
     /// wait, and scanning ahead.
     aside: Wire,
+    /// For one caller at a time: what is watched on it is the caller's.
+    exclusive: Mutex<Wire>,
 }
 
 impl Link {
@@ -73,6 +79,7 @@ impl Link {
                 .unwrap_or(0),
             work: Wire::new(client.clone(), secured.clone(), options),
             bulk: Wire::new(client.clone(), secured.clone(), options),
+            exclusive: Mutex::new(Wire::new(client.clone(), secured.clone(), options)),
             aside: Wire::new(client, secured, options),
         })
     }
@@ -98,18 +105,31 @@ impl Link {
 
     /// One command; an error of the server is an error.
     pub(crate) async fn send(&self, command: &Cmd) -> Result<Value, StoreError> {
-        let answer = self.work.send(command).await;
-        answer
-            .and_then(Value::extract_error)
-            .map_err(|error| self.explain_of(&error, command))
+        self.send_expecting(command, 0).await
+    }
+
+    /// One command, with an answer of about so many bytes.
+    pub(crate) async fn send_expecting(
+        &self,
+        command: &Cmd,
+        bytes: u64,
+    ) -> Result<Value, StoreError> {
+        let is_large = length(command).max(bytes) > LARGE;
+        let wire = if is_large { &self.bulk } else { &self.work };
+        let answer = wire.send(command, bytes).await;
+        self.answered(answer, command)
     }
 
     /// One command that waits behind no other work.
     pub(crate) async fn send_aside(&self, command: &Cmd) -> Result<Value, StoreError> {
-        let answer = self.aside.send(command).await;
-        answer
-            .and_then(Value::extract_error)
-            .map_err(|error| self.explain_of(&error, command))
+        let answer = self.aside.send(command, 0).await;
+        self.answered(answer, command)
+    }
+
+    fn answered(&self, answer: Result<Value, Failure>, command: &Cmd) -> Result<Value, StoreError> {
+        let answer = answer.map_err(|failure| self.explain_failure(failure))?;
+        let answer = answer.extract_error();
+        answer.map_err(|error| self.explain_of(&error, command))
     }
 
     /// Many commands at once; an error of the server stands in its place among the answers.
@@ -117,15 +137,21 @@ impl Link {
         &self,
         commands: Vec<Cmd>,
     ) -> Result<Vec<Result<Value, RedisError>>, StoreError> {
+        self.send_all_expecting(commands, 0).await
+    }
+
+    /// The same, with answers of about so many bytes together.
+    pub(crate) async fn send_all_expecting(
+        &self,
+        commands: Vec<Cmd>,
+        expects: u64,
+    ) -> Result<Vec<Result<Value, RedisError>>, StoreError> {
         let mut answers = Vec::with_capacity(commands.len());
-        let wire = if commands.len() > 1 {
-            &self.bulk
-        } else {
-            &self.work
-        };
+        let is_large = commands.len() > 1 || commands.iter().map(length).sum::<u64>() > LARGE;
+        let wire = if is_large { &self.bulk } else { &self.work };
         let mut commands = commands.into_iter();
         while commands.len() > 0 {
-            let (mut part, mut bytes) = (Pipeline::new(), 0_usize);
+            let (mut part, mut bytes) = (Pipeline::new(), 0_u64);
             while bytes < BYTES_AT_ONCE
                 && part.len() < COMMANDS_AT_ONCE
                 && let Some(command) = commands.next()
@@ -133,11 +159,22 @@ impl Link {
                 bytes = bytes.saturating_add(length(&command));
                 part.add_command(command);
             }
-            let part = wire.send_all(&part).await;
-            let part = part.map_err(|error| self.explain(&error))?;
+            let part = wire.send_all(&part, expects).await;
+            let part = part.map_err(|failure| self.explain_failure(failure))?;
             answers.extend(part.into_iter().map(Value::extract_error));
         }
         Ok(answers)
+    }
+
+    /// The wire on which one caller at a time may watch records.
+    pub(crate) async fn exclusive(&self) -> MutexGuard<'_, Wire> {
+        self.exclusive.lock().await
+    }
+
+    /// A connection of that wire. What is watched on it ends with it.
+    pub(crate) async fn session(&self, wire: &Wire, bytes: u64) -> Result<Session, StoreError> {
+        let session = wire.session(bytes).await;
+        session.map_err(|failure| self.explain_failure(failure))
     }
 
     /// Many commands at once, of which none may fail.
@@ -156,8 +193,25 @@ impl Link {
         explain(&self.location, error)
     }
 
+    /// Why there is no answer.
+    pub(crate) fn explain_failure(&self, failure: Failure) -> StoreError {
+        match failure {
+            Failure::Connecting(error) => self.explain(&error),
+            Failure::Asking(error) => match self.explain(&error) {
+                StoreError::Unavailable {
+                    location, cause, ..
+                } => StoreError::Unavailable {
+                    location,
+                    cause,
+                    interrupted: true,
+                },
+                other => other,
+            },
+        }
+    }
+
     /// The same of one command: a right that the server does not name is that of the command.
-    fn explain_of(&self, error: &RedisError, command: &Cmd) -> StoreError {
+    pub(crate) fn explain_of(&self, error: &RedisError, command: &Cmd) -> StoreError {
         match self.explain(error) {
             StoreError::Denied { code, needs, right } if code == "NOPERM" => {
                 let right = missing_right(right, command);
@@ -166,14 +220,6 @@ impl Link {
             other => other,
         }
     }
-}
-
-fn length(command: &Cmd) -> usize {
-    let length = |argument| match argument {
-        redis::Arg::Simple(bytes) => <[u8]>::len(bytes),
-        _ => 0,
-    };
-    command.args_iter().map(length).sum()
 }
 
 pub(super) fn client(url: &RedisUrl, options: RedisOptions) -> Result<Client, StoreError> {
@@ -245,6 +291,7 @@ fn explain(location: &str, error: &RedisError) -> StoreError {
     let unavailable = |cause: String| StoreError::Unavailable {
         location: location.to_owned(),
         cause,
+        interrupted: false,
     };
     if error.is_timeout() {
         return unavailable("no answer in time".to_owned());
@@ -276,6 +323,17 @@ fn explain(location: &str, error: &RedisError) -> StoreError {
 
 /// What a server's error means: its code word, and what it says behind that.
 pub(super) fn answered(code: &str, detail: &str) -> StoreError {
+    if code == "ERR" {
+        if let Some(command) = commands::unknown(detail) {
+            return StoreError::NoCommand { command };
+        }
+        if TOO_LARGE.iter().any(|text| detail.starts_with(text)) {
+            return StoreError::TooLarge {
+                bytes: None,
+                limit: None,
+            };
+        }
+    }
     let code = match code {
         "ERR" => behind_general_error(detail).unwrap_or(code),
         other => other,
@@ -313,6 +371,14 @@ pub(super) fn answered(code: &str, detail: &str) -> StoreError {
         _ => StoreError::Other { code: word() },
     }
 }
+
+/// What a server says to a request that exceeds its limits, before it hangs up; and to a value that would
+/// grow beyond them.
+const TOO_LARGE: [&str; 3] = [
+    "Protocol error: invalid bulk length",
+    "Protocol error: too big",
+    "string exceeds maximum allowed size",
+];
 
 /// The server has no password, and was given one.
 const NO_PASSWORD_SET: &str = "NOPASS";

@@ -30,7 +30,7 @@ impl RedisStore {
                         .map(|time| reply::number(time).map(lifetime))
                         .collect();
                 }
-                Err(StoreError::Other { code }) if code == "ERR" => {
+                Err(StoreError::NoCommand { .. }) => {
                     self.tells_expiry.store(false, Ordering::Relaxed);
                 }
                 Err(error) => return Err(error),

@@ -75,8 +75,8 @@ impl RedisStore {
             request.cmd("SELECT").arg(database);
             let scan = request.cmd("SCAN").arg(&at);
             scan.arg("MATCH").arg(pattern.glob()).arg("COUNT").arg(PAGE);
-            let answers = wire.send_all(&request).await;
-            let answers = answers.map_err(|error| self.link.explain(&error))?;
+            let answers = wire.send_all(&request, 0).await;
+            let answers = answers.map_err(|failure| self.link.explain_failure(failure))?;
             let Ok([selected, page]) = <[Value; 2]>::try_from(answers) else {
                 return Err(reply::unexpected());
             };

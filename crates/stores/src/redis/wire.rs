@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use redis::aio::{MultiplexedConnection, SendError};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, PushInfo, PushKind, RedisResult, Value,
+    Arg, AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, PushInfo, PushKind, RedisError,
+    RedisResult, Value,
 };
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -20,6 +21,18 @@ use crate::url::RedisUrl;
 /// Between two connections that are given up because of what the server's role is: a replica says so every time.
 const SWITCH_INTERVAL: Duration = Duration::from_secs(5);
 
+/// The slowest link that is waited for: large requests and replies have so much longer than the
+/// response timeout.
+const BYTES_PER_SECOND: u64 = 4 << 20;
+
+/// Why there is no answer.
+pub(super) enum Failure {
+    /// There is no connection.
+    Connecting(RedisError),
+    /// There was one, and it ended or was silent.
+    Asking(RedisError),
+}
+
 /// The way to a server for many calls at once.
 pub(super) struct Wire {
     client: Client,
@@ -29,13 +42,36 @@ pub(super) struct Wire {
     options: RedisOptions,
     live: RwLock<Option<Live>>,
     /// Held by the call that connects; the others wait for what comes of it.
-    connecting: Mutex<Option<redis::RedisError>>,
+    connecting: Mutex<Option<RedisError>>,
     /// How often connecting has failed.
     failures: AtomicU64,
     /// How often it has not.
     connections: AtomicU64,
-    /// When a connection was last given up because of the server's role.
-    switched: std::sync::Mutex<Option<Instant>>,
+    /// Bytes of the requests and replies that are under way.
+    in_flight: Arc<AtomicU64>,
+    switched: Switched,
+}
+
+/// When a connection was last given up because of the server's role.
+type Switched = Arc<std::sync::Mutex<Option<Instant>>>;
+
+/// Bytes that are under way until this is dropped.
+struct InFlight(Arc<AtomicU64>, u64);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::Relaxed);
+    }
+}
+
+/// A connection for one caller, which does not come back: what was said on it is gone with it.
+pub(super) struct Session(Live);
+
+impl Session {
+    /// Many commands, and an answer to each.
+    pub(super) async fn send_all(&mut self, pipeline: &Pipeline) -> Result<Vec<Value>, Failure> {
+        self.0.send_all(pipeline).await
+    }
 }
 
 /// A connection that is up, as far as anybody knows.
@@ -44,16 +80,41 @@ struct Live {
     connection: MultiplexedConnection,
     /// Set as soon as the server hangs up, even while nobody asks it anything.
     lost: Arc<AtomicBool>,
+    switched: Switched,
 }
 
 impl Live {
     fn note<T>(&self, answer: &RedisResult<T>) {
         if answer
             .as_ref()
-            .is_err_and(redis::RedisError::is_unrecoverable_error)
+            .is_err_and(RedisError::is_unrecoverable_error)
         {
             self.lost.store(true, Ordering::Release);
         }
+    }
+
+    /// Gives a connection up on which the server says that it is no primary with its data at hand: after a failover,
+    /// its address may lead to the one that is.
+    fn note_role(&self, answer: &Value) {
+        if !is_of_another_role(answer) {
+            return;
+        }
+        let mut switched = self.switched.lock().unwrap_or_else(PoisonError::into_inner);
+        if switched.is_none_or(|at| at.elapsed() >= SWITCH_INTERVAL) {
+            *switched = Some(Instant::now());
+            self.lost.store(true, Ordering::Release);
+        }
+    }
+
+    async fn send_all(&mut self, pipeline: &Pipeline) -> Result<Vec<Value>, Failure> {
+        let connection = &mut self.connection;
+        let answers = connection
+            .send_packed_commands(pipeline, 0, pipeline.len())
+            .await;
+        self.note(&answers);
+        let answers = answers.map_err(Failure::Asking)?;
+        answers.iter().for_each(|answer| self.note_role(answer));
+        Ok(answers)
     }
 }
 
@@ -72,7 +133,8 @@ impl Wire {
             connecting: Mutex::default(),
             failures: AtomicU64::default(),
             connections: AtomicU64::default(),
-            switched: std::sync::Mutex::default(),
+            in_flight: Arc::default(),
+            switched: Arc::default(),
         }
     }
 
@@ -81,38 +143,44 @@ impl Wire {
         Self::new(self.client.clone(), self.secured.clone(), self.options)
     }
 
-    /// One command, and its answer: an error of the server is a value here.
-    pub(super) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
-        let mut live = self.connected().await?;
+    /// One command, and its answer of about so many bytes: an error of the server is a value here.
+    pub(super) async fn send(&self, command: &Cmd, expects: u64) -> Result<Value, Failure> {
+        let (mut live, _bytes) = self.take_up(length(command), expects).await?;
         let answer = live.connection.send_packed_command(command).await;
         live.note(&answer);
-        self.observe_role(&live, answer.iter());
-        answer
+        let answer = answer.map_err(Failure::Asking)?;
+        live.note_role(&answer);
+        Ok(answer)
     }
 
-    /// Many commands, and an answer to each.
-    pub(super) async fn send_all(&self, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
-        let mut live = self.connected().await?;
-        let connection = &mut live.connection;
-        let answers = connection
-            .send_packed_commands(pipeline, 0, pipeline.len())
-            .await;
-        live.note(&answers);
-        self.observe_role(&live, answers.iter().flatten());
-        answers
+    /// Many commands, and an answer to each, of about so many bytes together.
+    pub(super) async fn send_all(
+        &self,
+        pipeline: &Pipeline,
+        expects: u64,
+    ) -> Result<Vec<Value>, Failure> {
+        let asked = pipeline.cmd_iter().map(length).sum();
+        let (mut live, _bytes) = self.take_up(asked, expects).await?;
+        live.send_all(pipeline).await
     }
 
-    /// Gives a connection up on which the server says that it is no primary with its data at hand: after a failover,
-    /// its address may lead to the one that is.
-    fn observe_role<'a>(&self, live: &Live, mut answers: impl Iterator<Item = &'a Value>) {
-        if !answers.any(is_of_another_role) {
-            return;
-        }
-        let mut switched = self.switched.lock().unwrap_or_else(PoisonError::into_inner);
-        if switched.is_none_or(|at| at.elapsed() >= SWITCH_INTERVAL) {
-            *switched = Some(Instant::now());
-            live.lost.store(true, Ordering::Release);
-        }
+    /// The connection for one caller: nobody else may use this wire meanwhile.
+    pub(super) async fn session(&self, bytes: u64) -> Result<Session, Failure> {
+        let (live, _) = self.take_up(bytes, bytes).await?;
+        Ok(Session(live))
+    }
+
+    /// The connection, with a time limit that leaves room for all that is under way on it.
+    async fn take_up(&self, asks: u64, expects: u64) -> Result<(Live, InFlight), Failure> {
+        let mut live = self.connected().await.map_err(Failure::Connecting)?;
+        let bytes = asks.saturating_add(expects);
+        let before = self.in_flight.fetch_add(bytes, Ordering::Relaxed);
+        let bytes = InFlight(Arc::clone(&self.in_flight), bytes);
+        let seconds = before.saturating_add(bytes.1) / BYTES_PER_SECOND;
+        let timeout = self.options.response_timeout;
+        live.connection
+            .set_response_timeout(timeout.saturating_add(Duration::from_secs(seconds)));
+        Ok((live, bytes))
     }
 
     /// How many connections there have been, one after another.
@@ -199,7 +267,11 @@ impl Wire {
             });
         let opening = client.get_multiplexed_async_connection_with_config(&config);
         let connection = opening.await?;
-        Ok(Live { connection, lost })
+        Ok(Live {
+            connection,
+            lost,
+            switched: self.switched.clone(),
+        })
     }
 }
 
@@ -213,4 +285,13 @@ fn is_of_another_role(answer: &Value) -> bool {
         StoreError::NotReady { code } => code == "LOADING" || code == "MASTERDOWN",
         _ => false,
     }
+}
+
+/// The bytes of a command's arguments.
+pub(super) fn length(command: &Cmd) -> u64 {
+    let length = |argument| match argument {
+        Arg::Simple(bytes) => <[u8]>::len(bytes),
+        _ => 0,
+    };
+    command.args_iter().map(|it| length(it) as u64).sum()
 }

@@ -2,6 +2,7 @@
 //! is the suite's business (`suite`); the rest is what only a server far away can do to a client.
 
 mod access;
+mod commands;
 mod expiry;
 mod faults;
 mod limits;

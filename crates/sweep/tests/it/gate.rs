@@ -95,6 +95,7 @@ pub(super) fn unavailable() -> StoreError {
     StoreError::Unavailable {
         location: "memory".to_owned(),
         cause: "the connection was lost".to_owned(),
+        interrupted: false,
     }
 }
 

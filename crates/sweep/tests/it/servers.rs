@@ -4,6 +4,7 @@
 mod kept;
 mod large;
 mod live;
+mod refused;
 mod scans;
 mod users;
 

@@ -60,6 +60,7 @@ fn pattern(setup: &Setup, protected: &Protected, tally: &Tally) -> Pattern {
         unopenable: tally.failed,
         empty: tally.empty,
         erased: tally.erased,
+        unseen: tally.unseen,
         other_types: tally.skipped.clone(),
     };
     let groups = tally.groups.iter();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use waxseal_core::{Mode, OpenError};
-use waxseal_stores::{Held, RecordName, RecordStore, Slot, Status, StoreUrl};
+use waxseal_stores::{Effect, Held, RecordName, RecordStore, Slot, Status, StoreUrl};
 
 use super::{Findings, reach};
 use crate::commands::decoy::{self, Form};
@@ -21,7 +21,14 @@ const SLOW: Duration = Duration::from_millis(5);
 const SKEW_MS: u64 = 5_000;
 const SAMPLE: usize = 500;
 
-pub(super) async fn check(setup: &Setup, findings: &mut Findings) {
+/// Whether the commands of the server are tried, one by one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Commands {
+    Tried,
+    NotTried,
+}
+
+pub(super) async fn check(setup: &Setup, commands: Commands, findings: &mut Findings) {
     let store = match setup.open_store().await {
         Ok(store) => store,
         Err(failure) => return findings.failure("store", &failure),
@@ -37,6 +44,9 @@ pub(super) async fn check(setup: &Setup, findings: &mut Findings) {
             check_settings(&status, findings);
         }
         Err(error) => return findings.failure("store", &Failure::from(error)),
+    }
+    if commands == Commands::Tried {
+        check_commands(&*store, findings).await;
     }
     if let StoreUrl::File(path) = &setup.url
         && let Ok(metadata) = std::fs::metadata(path)
@@ -96,6 +106,45 @@ async fn check_decoys(
         }
     }
     Ok(())
+}
+
+/// A command that the server lacks shows only when it is needed, which may be in the middle of a sweep.
+async fn check_commands(store: &dyn RecordStore, findings: &mut Findings) {
+    let missing = match store.missing_commands().await {
+        Ok(missing) => missing,
+        Err(error) => return findings.failure("commands", &Failure::from(error)),
+    };
+    for it in &missing {
+        let command = it.command;
+        let lacks = match it.is_denied {
+            true => format!("the user may not send {command}"),
+            false => format!("the server does not have {command} (renamed or switched off)"),
+        };
+        match (it.effect, it.is_denied) {
+            (Effect::Replaced(instead), true) => {
+                findings.ok("commands", format!("{lacks}: {instead}"));
+            }
+            (Effect::Replaced(instead), false) => {
+                let advice = "it works without; with that command it works better";
+                findings.warn("commands", format!("{lacks}: {instead}"), advice);
+            }
+            (Effect::Fails(what), true) => {
+                let advice = format!(
+                    "ACL SETUSER USER +{}; docs/operations.md lists the rights that are needed",
+                    command.to_ascii_lowercase()
+                );
+                findings.warn("commands", format!("{lacks}: needed for {what}"), &advice);
+            }
+            (Effect::Fails(what), false) => {
+                let advice = "take its rename-command out of the server's configuration, or use another \
+                              server";
+                findings.problem("commands", format!("{lacks}: needed for {what}"), advice);
+            }
+        }
+    }
+    if missing.is_empty() {
+        findings.ok("commands", "all that are needed are there");
+    }
 }
 
 fn check_settings(status: &Status, findings: &mut Findings) {
@@ -207,7 +256,7 @@ async fn check_sample(
     }
     read_user_keys(setup, protected, &page.names).await;
     let (mut sealed, mut plain, mut refused, mut unknown, mut other) = (0, 0, 0, 0, 0);
-    for (name, held) in page.names.iter().zip(store.read(&page.names).await?) {
+    for (name, held) in page.names.iter().zip(store.read_sample(&page.names).await?) {
         let values = match held {
             Some(Held::String(stored)) => vec![(Slot::Whole, stored)],
             Some(Held::Hash | Held::List) => reach::some_slots(&**store, name).await?,

@@ -160,3 +160,43 @@ fn a_value_of_many_megabytes_is_sealed_like_any_other() {
         assert!(output.stdout == value.as_bytes(), "{format}");
     }
 }
+
+#[test]
+fn a_record_that_the_server_does_not_take_fails_alone_and_the_sweep_says_which_and_why() {
+    let server = RedisServer::builder()
+        .arg("proto-max-bulk-len", "1mb")
+        .start();
+    load_states(&server, 50, Duration::from_secs(3600));
+    let value = format!("{{\"big\":\"{}\"}}", "x".repeat(800_000));
+    crate::records::put(&server, crate::records::NAME, value.as_bytes());
+    let program = Program::at(&server);
+    let output = program.run(&["migrate", "--json", "--checkpoint", "at.json"]);
+    let output = output.with_status(1);
+    let counted = counts(&output);
+    assert!(counted.complete);
+    assert_eq!((counted.total, counted.done, counted.failed), (51, 50, 1));
+    assert!(
+        output.stderr.contains("warning: wa:#")
+            && output
+                .stderr
+                .contains(": its proto-max-bulk-len is 1048576 bytes"),
+        "{}",
+        output.stderr
+    );
+    assert!(!program.path("at.json").exists());
+    let put = program.run_with(&["put", crate::records::NAME], value.as_bytes());
+    let told = "error: the store takes no value so large (1066724 bytes): its proto-max-bulk-len";
+    assert!(
+        put.failed(2, told)
+            .stderr
+            .contains("hint: raise proto-max-bulk-len")
+    );
+    // It fits in the other format.
+    let sealed = ["migrate", "--format", "sealed", "--json"];
+    let counted = counts(&program.run(&sealed).done());
+    assert_eq!((counted.done, counted.failed), (51, 0));
+    assert_eq!(
+        crate::records::get(&server, crate::records::NAME).map(|it| it.len()),
+        Some(value.len() + 48)
+    );
+}

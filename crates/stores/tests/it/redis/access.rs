@@ -12,8 +12,8 @@ use super::{at_last, put, refusal, server, short_limits, try_connect};
 
 /// The rights that sweeps and `StateManager` need for string records named `wa:…`, on Redis 7.0 and
 /// newer and on Valkey. `waxseal:*` is for what Waxseal keeps itself: its canary and quarantine.
-const RIGHTS: &str = "resetchannels ~wa:* ~waxseal:* -@all +ping +info +dbsize +scan +get +mget \
-                      +type +set +del +exists +eval +evalsha +pexpiretime";
+const RIGHTS: &str = "resetchannels ~wa:* ~waxseal:* -@all +ping +info +dbsize +scan +strlen \
+                      +get +mget +type +set +del +exists +eval +evalsha +pexpiretime";
 
 /// What Redis 6.2 needs instead of `+pexpiretime`, which it does not know.
 const INSTEAD_ON_62: &str = "+time +pttl";
@@ -124,8 +124,8 @@ async fn the_rights_that_the_manual_names_are_enough_and_none_is_too_many() {
         for right in rights.split_whitespace().filter(|it| it.starts_with('+')) {
             set_user(&server, &without(&rights, &[right]));
             let worked = work_with_strings(&server).await;
-            // These two only tell an operator more.
-            if ["+info", "+dbsize"].contains(&right) {
+            // These only tell more.
+            if ["+info", "+dbsize", "+strlen"].contains(&right) {
                 assert_eq!(worked, Ok(()), "{flavor:?} without {right}");
             } else {
                 let denied = matches!(worked, Err(StoreError::Denied { .. }));

@@ -119,3 +119,13 @@ async fn passes_as_a_user_with_the_rights_that_the_manual_names() {
         passes(&server, &url, 0).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passes_on_a_server_that_lacks_scripts_and_all_that_can_be_done_without() {
+    let mut builder = RedisServer::builder();
+    for command in ["EVAL", "EVALSHA", "MGET", "STRLEN", "CONFIG", "LLEN"] {
+        builder = builder.arg("rename-command", &format!("{command} \"\""));
+    }
+    let server = builder.start();
+    passes(&server, &server.url(), 0).await;
+}

@@ -1,0 +1,180 @@
+//! What a server takes and gives at once, as far as its settings may be read: asked for only where it
+//! matters, and never remembered to refuse.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
+
+use redis::cmd;
+
+use super::RedisStore;
+use crate::error::StoreError;
+
+/// No server can be told to take less than this: smaller requests are sent without asking.
+const MIN_LIMIT: u64 = 1 << 20;
+/// The largest single value of a request or reply.
+pub(super) const BULK: &str = "proto-max-bulk-len";
+/// The unread bytes of one client.
+const QUERY: &str = "client-query-buffer-limit";
+/// The replies that a client has not read yet.
+const OUTPUT: &str = "client-output-buffer-limit";
+/// Replies that are under way at the same time may each have this share of the limit.
+const SHARE_OF_OUTPUT: u64 = 6;
+
+/// The limits of a server; those that it does not tell are none.
+#[derive(Clone, Copy, Debug, Default)]
+struct Limits {
+    bulk: Option<u64>,
+    query: Option<u64>,
+    output: Option<u64>,
+}
+
+impl Limits {
+    fn refusal(&self, bytes: u64) -> Option<StoreError> {
+        let limits = [(BULK, self.bulk), (QUERY, self.query)].into_iter();
+        let mut exceeded = limits.filter_map(|(setting, limit)| {
+            let limit = limit.filter(|limit| bytes > *limit)?;
+            Some(StoreError::TooLarge {
+                bytes: Some(bytes),
+                limit: Some((setting, limit)),
+            })
+        });
+        exceeded.next()
+    }
+}
+
+/// No reply is asked for in smaller parts because one was lost.
+const MIN_REPLY: u64 = 64 << 10;
+
+/// What is known of a server's limits.
+pub(super) struct KnownLimits {
+    told: RwLock<Option<Limits>>,
+    /// Bytes of replies at once, since more of them were lost.
+    replies: AtomicU64,
+}
+
+impl KnownLimits {
+    fn get(&self) -> Option<Limits> {
+        *self.told.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, limits: Limits) {
+        *self.told.write().unwrap_or_else(PoisonError::into_inner) = Some(limits);
+    }
+
+    /// The connection ended while a reply of so many bytes was due.
+    pub(super) fn learn_reply(&self, bytes: u64) {
+        self.replies
+            .fetch_min((bytes / 2).max(MIN_REPLY), Ordering::Relaxed);
+    }
+}
+
+impl Default for KnownLimits {
+    fn default() -> Self {
+        Self {
+            told: RwLock::default(),
+            replies: AtomicU64::new(u64::MAX),
+        }
+    }
+}
+
+impl RedisStore {
+    /// Makes sure that the server takes a value of so many bytes, as far as it tells: one that it does
+    /// not take ends the connection, and with it whatever else is under way.
+    pub(super) async fn check_fits(&self, bytes: usize) -> Result<(), StoreError> {
+        let bytes = bytes as u64;
+        if bytes < MIN_LIMIT {
+            return Ok(());
+        }
+        let known = self.limits.get();
+        if known.is_some_and(|known| known.refusal(bytes).is_none()) {
+            return Ok(());
+        }
+        // A setting may have been raised since.
+        let limits = self.ask_limits().await?;
+        limits.refusal(bytes).map_or(Ok(()), Err)
+    }
+
+    /// How many bytes of replies to ask for at once, at most so many.
+    pub(super) async fn reply_budget(&self, wanted: u64, bytes: u64) -> Result<u64, StoreError> {
+        let wanted = wanted.min(self.limits.replies.load(Ordering::Relaxed));
+        let limits = match self.limits.get() {
+            Some(limits) => limits,
+            None if bytes < MIN_LIMIT => return Ok(wanted),
+            None => self.ask_limits().await?,
+        };
+        let output = limits.output.unwrap_or(u64::MAX);
+        Ok(wanted.min(output / SHARE_OF_OUTPUT))
+    }
+
+    async fn ask_limits(&self) -> Result<Limits, StoreError> {
+        // One setting each: servers before 7.0 take no more.
+        let ask = |setting: &str| cmd("CONFIG").arg("GET").arg(setting).clone();
+        let answers = self
+            .link
+            .send_all([BULK, QUERY, OUTPUT].map(ask).into())
+            .await?;
+        let mut told = HashMap::new();
+        for answer in answers {
+            // A user may not ask, and a service may not have it.
+            let pairs = answer
+                .ok()
+                .and_then(|pairs| redis::from_redis_value::<HashMap<String, String>>(pairs).ok());
+            told.extend(pairs.unwrap_or_default());
+        }
+        let number = |setting: &str| told.get(setting)?.parse().ok();
+        let limits = Limits {
+            bulk: number(BULK),
+            query: number(QUERY),
+            output: told.get(OUTPUT).and_then(|text| output_limit(text)),
+        };
+        self.limits.set(limits);
+        Ok(limits)
+    }
+}
+
+/// The smallest limit of normal clients in `normal 0 0 0 slave 268435456 67108864 60 …`; 0 is none.
+fn output_limit(text: &str) -> Option<u64> {
+    let mut words = text.split_whitespace().skip_while(|word| *word != "normal");
+    let limits = words.by_ref().skip(1).take(2);
+    let limits = limits.filter_map(|word| word.parse().ok());
+    limits.filter(|limit| *limit > 0).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_of_normal_clients_is_the_smallest_that_is_set() {
+        for (text, limit) in [
+            (
+                "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
+                None,
+            ),
+            (
+                "normal 4194304 0 0 slave 268435456 67108864 60",
+                Some(4_194_304),
+            ),
+            ("slave 1 2 3 normal 4194304 1000 10", Some(1_000)),
+            ("", None),
+        ] {
+            assert_eq!(output_limit(text), limit, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_over_a_limit_is_refused_with_the_setting_that_limits_it() {
+        let limits = Limits {
+            bulk: Some(2_000_000),
+            query: Some(3_000_000),
+            output: None,
+        };
+        assert_eq!(limits.refusal(2_000_000), None);
+        let refused = limits.refusal(2_000_001).expect("it is larger");
+        assert_eq!(
+            refused.to_string(),
+            "the store takes no value so large (2000001 bytes): its proto-max-bulk-len is 2000000 bytes"
+        );
+    }
+}

@@ -1,0 +1,277 @@
+//! Servers that lack commands: renamed, switched off, or denied to the user.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use waxseal_stores::{
+    Change, Cursor, Effect, Expiry, Outcome, RecordName, RecordPattern, RecordStore, Slot,
+    StoreError,
+};
+use waxseal_testing::{Client, Flavor, RedisServer};
+
+use super::{connect, get, put, server, short_limits, swap, swap_one, try_connect};
+
+/// A server without these commands.
+fn without(flavor: Flavor, commands: &[&str]) -> RedisServer {
+    let mut builder = RedisServer::builder().flavor(flavor);
+    for command in commands {
+        builder = builder.arg("rename-command", &format!("{command} \"\""));
+    }
+    builder.start()
+}
+
+#[tokio::test]
+async fn a_command_that_is_missing_is_named_and_the_state_is_told_without_those_that_only_tell_more()
+ {
+    for flavor in Flavor::ALL {
+        let server = without(flavor, &["SCAN", "INFO", "DBSIZE", "SET"]);
+        let store = connect(&server).await;
+        let status = store.status().await.unwrap();
+        assert_eq!((status.records, &*status.server), (0, "unknown"));
+        let pattern = RecordPattern::parse("wa:*").unwrap();
+        let scanned = store.scan(&pattern, &Cursor::start(), 10).await.map(drop);
+        assert_eq!(scanned, Err(StoreError::NoCommand { command: "SCAN" }));
+        let name = RecordName::from("wa:1");
+        let put = store.put(&name, &Slot::Whole, b"x", Expiry::Never).await;
+        let error = put.unwrap_err();
+        assert_eq!(error, StoreError::NoCommand { command: "SET" });
+        assert!(!error.is_transient() && error.remedy().unwrap().contains("rename-command"));
+    }
+}
+
+#[tokio::test]
+async fn without_scripts_nor_transactions_the_script_is_what_is_missing() {
+    let server = without(Flavor::System, &["EVALSHA", "WATCH"]);
+    server.cli(&["SET", "wa:1", "old"]);
+    let store = connect(&server).await;
+    let swapped = swap_one(&store, &RecordName::from("wa:1"), b"old", b"new").await;
+    assert_eq!(swapped, Err(StoreError::NoCommand { command: "EVALSHA" }));
+    assert_eq!(server.cli(&["GET", "wa:1"]), "old");
+}
+
+#[tokio::test]
+async fn a_user_who_may_run_no_scripts_replaces_values_all_the_same() {
+    let server = server(Flavor::System);
+    server.cli(&[
+        "ACL",
+        "SETUSER",
+        "app",
+        "on",
+        ">s3cret",
+        "~*",
+        "+@all",
+        "-@scripting",
+    ]);
+    let url = format!("redis://app:s3cret@127.0.0.1:{}", server.port());
+    let store = try_connect(&url, short_limits()).await.unwrap();
+    let name = RecordName::from("wa:1");
+    put(&store, &name, b"old").await;
+    assert_eq!(
+        swap_one(&store, &name, b"old", b"new").await,
+        Ok(Outcome::Done)
+    );
+    assert_eq!(
+        swap_one(&store, &name, b"old", b"newer").await,
+        Ok(Outcome::Changed)
+    );
+    // It is tried once.
+    assert_eq!(
+        server.cli(&["ACL", "LOG"]).matches("client-info").count(),
+        1
+    );
+}
+
+/// Many who count in one record, and one who replaces many others at once, with expiries.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_scripts_no_change_is_lost_and_expiries_stay() {
+    let server = without(Flavor::System, &["EVAL", "EVALSHA"]);
+    let names: Vec<_> = (0..200)
+        .map(|n| RecordName::from(format!("wa:{n}")))
+        .collect();
+    for name in &names {
+        let name = std::str::from_utf8(name.as_bytes()).unwrap();
+        server.cli(&["SET", name, "0", "PX", "3600000"]);
+    }
+    let before: Vec<_> = connect(&server).await.lifetimes(&names).await.unwrap();
+    let ended = Arc::new(AtomicBool::new(false));
+    let mut counters = Vec::new();
+    for _ in 0..4 {
+        let (store, ended) = (connect(&server).await, ended.clone());
+        counters.push(tokio::spawn(async move {
+            let (name, mut done) = (RecordName::from("wa:0"), 0_u64);
+            while !ended.load(Ordering::Relaxed) || done < 5 {
+                let old = get(&store, &name).await.unwrap();
+                let number: u64 = std::str::from_utf8(&old).unwrap().parse().unwrap();
+                let new = (number + 1).to_string();
+                if swap_one(&store, &name, &old, new.as_bytes()).await.unwrap() == Outcome::Done {
+                    done += 1;
+                }
+            }
+            done
+        }));
+    }
+    let store = connect(&server).await;
+    let changes: Vec<_> = names[1..]
+        .iter()
+        .map(|name| swap(name, b"0", b"1"))
+        .collect();
+    let outcomes = store.replace_if_unchanged(&changes).await.unwrap();
+    assert_eq!(outcomes, vec![Outcome::Done; 199]);
+    ended.store(true, Ordering::Relaxed);
+    let mut counted = 0;
+    for counter in counters {
+        counted += counter.await.unwrap();
+    }
+    assert_eq!(
+        get(&store, &names[0]).await,
+        Some(counted.to_string().into_bytes())
+    );
+    assert!(store.lifetimes(&names).await.unwrap() == before);
+    let change = Change {
+        expiry: Expiry::At(4_000_000_000_000),
+        ..swap(&names[1], b"1", b"2")
+    };
+    assert_eq!(
+        store.replace_if_unchanged(&[change]).await,
+        Ok(vec![Outcome::Done])
+    );
+}
+
+#[tokio::test]
+async fn what_is_missing_is_told_beforehand_and_nothing_is_changed() {
+    for flavor in Flavor::ALL {
+        let whole = server(flavor);
+        assert_eq!(
+            connect(&whole).await.missing_commands().await,
+            Ok(Vec::new()),
+            "{flavor:?}"
+        );
+        let server = without(flavor, &["EVAL", "SCAN", "HSET", "DBSIZE"]);
+        server.cli(&["SET", "wa:1", "a"]);
+        let missing = connect(&server).await.missing_commands().await.unwrap();
+        let told: Vec<_> = missing
+            .iter()
+            .map(|it| {
+                (
+                    it.command,
+                    matches!(it.effect, Effect::Replaced(_)),
+                    it.is_denied,
+                )
+            })
+            .collect();
+        let expected = [
+            ("SCAN", false, false),
+            ("DBSIZE", true, false),
+            ("HSET", false, false),
+            ("EVAL", true, false),
+        ];
+        assert_eq!(told, expected, "{flavor:?}");
+        assert_eq!(server.cli(&["KEYS", "*"]), "wa:1");
+    }
+    let server = server(Flavor::System);
+    server.cli(&[
+        "ACL",
+        "SETUSER",
+        "app",
+        "on",
+        ">s3cret",
+        "~wa:*",
+        "~waxseal:*",
+        "+@all",
+        "-scan",
+        "-hset",
+    ]);
+    let url = format!("redis://app:s3cret@127.0.0.1:{}", server.port());
+    let store = try_connect(&url, short_limits()).await.unwrap();
+    let missing = store.missing_commands().await.unwrap();
+    assert!(
+        matches!(missing[..], [it] if it.command == "SCAN" && it.is_denied),
+        "{missing:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_value_that_the_server_does_not_take_is_refused_before_it_ends_the_connection() {
+    for flavor in Flavor::ALL {
+        let server = RedisServer::builder()
+            .flavor(flavor)
+            .arg("proto-max-bulk-len", "1mb")
+            .start();
+        let store = connect(&server).await;
+        let (name, large) = (RecordName::from("wa:1"), vec![b'x'; (1 << 20) + 1]);
+        put(&store, &name, b"old").await;
+        let mut admin = server.client();
+        let connected = connections(&mut admin);
+        let refused = [
+            store.put(&name, &Slot::Whole, &large, Expiry::Never).await,
+            swap_one(&store, &name, b"old", &large).await.map(drop),
+        ];
+        for refused in refused {
+            let error = refused.unwrap_err();
+            let limit = Some(("proto-max-bulk-len", 1 << 20));
+            assert!(
+                matches!(error, StoreError::TooLarge { limit: told, .. } if told == limit),
+                "{error}"
+            );
+        }
+        assert_eq!(get(&store, &name).await.as_deref(), Some(&b"old"[..]));
+        // One more for asking about several settings at once.
+        assert!(connections(&mut admin) <= connected + 1, "{flavor:?}");
+        server.cli(&["CONFIG", "SET", "proto-max-bulk-len", "2mb"]);
+        put(&store, &name, &large).await;
+    }
+}
+
+/// How many connections the server has had.
+fn connections(admin: &mut Client) -> u64 {
+    let info = admin.cmd(&["INFO", "stats"]).to_text();
+    let line = info
+        .lines()
+        .find_map(|line| line.strip_prefix("total_connections_received:"));
+    line.unwrap().trim().parse().unwrap()
+}
+
+/// A demoted primary may be reached under an address that leads elsewhere by now.
+#[tokio::test]
+async fn after_a_server_became_a_replica_the_store_connects_again() {
+    let server = server(Flavor::System);
+    let store = connect(&server).await;
+    let name = RecordName::from("wa:1");
+    put(&store, &name, b"old").await;
+    server.cli(&["CONFIG", "SET", "replica-read-only", "yes"]);
+    server.cli(&["REPLICAOF", "127.0.0.1", "1"]);
+    let mut admin = server.client();
+    let before = connections(&mut admin);
+    for _ in 0..3 {
+        let refused = store.put(&name, &Slot::Whole, b"new", Expiry::Keep).await;
+        assert!(
+            matches!(refused, Err(StoreError::ReadOnly { .. })),
+            "{refused:?}"
+        );
+    }
+    assert!(connections(&mut admin) >= before + 2);
+    server.cli(&["REPLICAOF", "NO", "ONE"]);
+    put(&store, &name, b"new").await;
+}
+
+/// Reads of many large values stay below what the server lets a client leave unread.
+#[tokio::test]
+async fn large_records_are_read_a_few_at_a_time() {
+    for flavor in Flavor::ALL {
+        let server = RedisServer::builder()
+            .flavor(flavor)
+            .arg("client-output-buffer-limit", "normal 4mb 0 0")
+            .start();
+        let names: Vec<_> = (0..100)
+            .map(|n| RecordName::from(format!("wa:{n}")))
+            .collect();
+        let store = connect(&server).await;
+        for name in &names {
+            put(&store, name, &vec![b'x'; 200_000]).await;
+        }
+        let held = store.read(&names).await.unwrap();
+        assert!(held.iter().all(Option::is_some), "{flavor:?}");
+        let some = store.read_within(&names, 1_000_000).await.unwrap();
+        assert!((2..=5).contains(&some.len()), "{flavor:?}: {}", some.len());
+    }
+}
