@@ -175,7 +175,7 @@ fn singles(watch: &Watch, program: &Program, redis: &RedisServer) {
     };
     put(&["put", &number, "--ttl", "3600"], 0);
     put(&["put", &hash, "--field", "new"], 0);
-    put(&["put", &list], 0);
+    put(&["put", &list, "--replace"], 0);
     let outside = format!("pw:{OUTSIDE}");
     put(&["put", &outside], 64);
     // A pattern that is the whole name of a record.
