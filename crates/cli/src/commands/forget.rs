@@ -73,7 +73,10 @@ fn unconfirmed(what: &str) -> Failure {
 async fn one(eraser: &Eraser<'_>, user: &[u8]) -> Result<Ended, Failure> {
     let receipt = eraser.erase(user).await?;
     // A program and an auditor take the same.
-    output::json(&receipt).map_err(|failure| unwritten(&failure))?;
+    output::json(&receipt)?;
+    if let Some(failure) = output::unwritten() {
+        return Err(unwritten(&failure));
+    }
     output::say(&format!(
         "waxseal: the user is erased: {}, records deleted: {}; keep the receipt",
         key_word(&receipt),
