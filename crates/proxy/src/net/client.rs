@@ -119,6 +119,11 @@ impl Shared {
         }
     }
 
+    /// Bytes that the client has not read.
+    pub(crate) fn unread(&self) -> usize {
+        self.state.borrow().outgoing.len()
+    }
+
     pub(crate) fn wake(&self) {
         if let Some(waker) = &self.state.borrow().waker {
             waker.wake_by_ref();
@@ -295,7 +300,12 @@ impl Client {
         if state.outgoing.is_empty() {
             return Ok(false);
         }
-        Ok(socket::write(&mut self.socket, &mut state.outgoing, cx)?)
+        let wrote = socket::write(&mut self.socket, &mut state.outgoing, cx)?;
+        if wrote && let Way::Lane(lane) = &self.way {
+            drop(state);
+            lane.on_drained();
+        }
+        Ok(wrote)
     }
 
     /// Moves bytes to and from the server, where the client has a connection of its own.

@@ -18,6 +18,7 @@ use waxseal_resp::ReplyScanner;
 
 use self::end::LaneEnd;
 use self::liveness::{Action, Liveness, Signs};
+use self::pause::Pause;
 
 use super::buffer::{Outgoing, Waiting};
 use super::client::Shared;
@@ -30,6 +31,7 @@ use crate::pending::Protocol;
 
 pub(crate) mod end;
 mod liveness;
+mod pause;
 mod upkeep;
 
 /// Bytes on their way to the server before nothing more is taken from the lane's clients.
@@ -64,6 +66,8 @@ struct State {
     desynchronised: bool,
     /// A reply is late: new clients go elsewhere.
     suspect: bool,
+    /// Nothing is read while the only reader has much to read.
+    is_paused: bool,
     waker: Option<Waker>,
 }
 
@@ -90,7 +94,7 @@ impl Lane {
     pub(crate) fn detach(&self, client: &Rc<Shared>) {
         let mut state = self.state.borrow_mut();
         state.attached.remove(&client.id);
-        if state.attached.is_empty() {
+        if state.attached.is_empty() || state.is_paused {
             // It may have been waiting for that.
             state.wake();
         }
@@ -247,6 +251,7 @@ async fn drive(lane: Rc<Lane>, worker: Rc<Worker>) {
                 received: false,
                 liveness: Liveness::new(settings.clone()),
                 is_new: true,
+                pause: None,
             };
             let end = traffic.await;
             if let Some(error) = end.counted() {
@@ -276,6 +281,7 @@ struct Traffic {
     liveness: Liveness,
     /// Nothing has come.
     is_new: bool,
+    pause: Option<Pause>,
 }
 
 /// The lane's own question whether the server is there, asked when nothing else is due.
@@ -322,6 +328,9 @@ impl Traffic {
         for _ in 0..ROUNDS {
             if lane.state.borrow().held_up_by.is_some() {
                 // The client takes its keys, or gives up, within a bound of its own.
+                return Ok(());
+            }
+            if self.waits_for_reader(cx) {
                 return Ok(());
             }
             if std::mem::take(&mut self.behind) {
