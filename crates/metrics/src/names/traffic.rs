@@ -127,7 +127,7 @@ pub static UPSTREAM_CONNECTIONS_SUSPECT: Metric = Metric {
 pub static UPSTREAM_SWITCHES: Metric = Metric {
     name: "waxseal_upstream_switches_total",
     unit: "switches",
-    help: "Times that connections to the server were opened again because it answered READONLY, LOADING, MASTERDOWN or UNBLOCKED.",
+    help: "Times that connections to the server were opened again because it answered READONLY, LOADING or MASTERDOWN.",
     question: "Did the server's role change, or do clients write to a replica?",
     ..NONE
 };

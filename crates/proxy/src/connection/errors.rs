@@ -8,7 +8,7 @@ const LENGTH_LINE: usize = 32;
 
 /// Words of errors by which a server says that it is no primary with its data at hand: after a failover, the
 /// address that it was reached at may lead to the one that is.
-const ROLE_ERRORS: [&str; 4] = ["READONLY", "LOADING", "MASTERDOWN", "UNBLOCKED"];
+const ROLE_ERRORS: [&str; 3] = ["READONLY", "LOADING", "MASTERDOWN"];
 
 /// The word of these that an error begins with, if it does.
 pub(super) fn role_error(word: &[u8]) -> Option<&'static str> {

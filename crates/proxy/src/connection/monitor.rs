@@ -88,7 +88,8 @@ mod tests {
     fn every_prefix_of_a_line_goes_where_the_line_goes_or_waits() {
         for (text, is_own) in [
             ("+17.5 [0 a:5] \"hELLO\" \"3\"\r\n", true),
-            ("+17.5 [0 a:5] \"hELLO\" \"2\"\r\n", false),
+            ("+17.5 [0 a:5] \"hELLO\"\r\n", true),
+            ("+17.5 [0 a:5] \"hELLo\" \"2\"\r\n", false),
         ] {
             for len in 1..=text.len() {
                 match line(&text.as_bytes()[..len], Answering::On) {

@@ -23,7 +23,22 @@ pub(super) fn check(setup: &Setup, findings: &mut Findings) {
             findings.warn("overlaps", text, "remove one of them from waxseal.toml");
         }
     }
-    for it in &setup.all_protected() {
+    let all = setup.all_protected();
+    for it in all.iter().filter(|it| it.per_user) {
+        for other in it.pattern.yields_to() {
+            findings.warn(
+                "overlaps",
+                format!(
+                    "{} has keys of users, and some of its records belong to {}",
+                    it.pattern.shown(),
+                    other.shown()
+                ),
+                "values that a version before sealed there under keys of users do not open: see waxseal audit --deep, and \
+                 use patterns that do not overlap",
+            );
+        }
+    }
+    for it in &all {
         let others: Vec<_> = it.pattern.yields_to().map(RecordPattern::shown).collect();
         if !others.is_empty() {
             findings.ok(

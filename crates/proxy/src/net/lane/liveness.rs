@@ -110,7 +110,7 @@ impl Liveness {
 
     fn observe(&mut self, signs: Signs) {
         let waits = signs.due && !signs.paused;
-        if signs.received {
+        if signs.received || signs.paused {
             self.last_activity = Instant::now();
         }
         match (waits, self.silent_since) {

@@ -54,7 +54,8 @@ impl Traffic {
                     // They did not notice, being idle.
                     state.attached.values().for_each(|client| client.wake());
                 }
-                if self.ping == Ping::Possible {
+                // While anything is due, its reply would be taken for that of another.
+                if self.ping == Ping::Possible && !signs.due {
                     state.outgoing.end().extend_from_slice(OWN_PING);
                     self.ping = Ping::Due;
                     cx.waker().wake_by_ref();
