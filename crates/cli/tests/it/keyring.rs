@@ -6,6 +6,7 @@ mod changes;
 mod clocks;
 mod doctor;
 mod forgetting;
+mod held_keys;
 mod init;
 mod lost;
 mod metrics;
