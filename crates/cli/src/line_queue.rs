@@ -1,4 +1,4 @@
-//! A bounded queue of lines, and the thread that writes them. Whoever queues a line never waits: lines that find
+//! A bounded queue of lines, and the thread that writes them. Queueing a line never waits: lines that find
 //! the queue full, or that cannot be written, are lost and counted. Knows no stream by name.
 
 use std::collections::VecDeque;
@@ -24,7 +24,7 @@ const MAX_FLUSH: Duration = Duration::from_secs(5);
 /// Lines that were never written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LostLines {
-    /// The queue was full: whoever reads is too slow, or stalls.
+    /// The queue was full: the reader is too slow, or stalls.
     pub(crate) queue_full: u64,
     /// Writing failed: nobody reads, or the disk is full.
     pub(crate) write_failed: u64,

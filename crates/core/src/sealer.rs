@@ -272,7 +272,7 @@ impl Sealer {
     }
 
     /// Whether a value that is written plain would be taken for a damaged envelope. A whole one is what an
-    /// application wrote that seals by itself.
+    /// application wrote that seals its own values.
     fn looks_damaged(&self, value: &[u8]) -> bool {
         if value.starts_with(&MAGIC) || value.starts_with(armor::PREFIX) {
             return matches!(Shape::of(value), Shape::Malformed(_));

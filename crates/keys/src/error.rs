@@ -255,7 +255,7 @@ pub enum RingError {
         /// Where.
         location: String,
     },
-    /// Wraps of keys were damaged where it lies, and the rest of it was not.
+    /// Wraps of keys in the stored document were damaged, and the rest was not.
     #[error("the keyring at {location} holds wrapped keys that were damaged")]
     Damaged {
         /// Where.

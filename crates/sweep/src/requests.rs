@@ -38,7 +38,7 @@ pub(crate) struct Requests {
     /// The store's generation, since the pass began.
     generation: Mutex<String>,
     /// Records that were the cause of a failure. In a pass that starts again, they end no connection a
-    /// second time: where a store cannot tell that from a restart, the sweep would start again for ever.
+    /// second time: where a store cannot tell that from a restart, the sweep would restart endlessly.
     given_up: Mutex<HashMap<Cause, StoreError>>,
     /// Requests share it; one that is made again after a failure has it alone, so that no other can be
     /// the cause of its failure.

@@ -26,7 +26,7 @@ use crate::task::Task;
 /// Batches at work at the same time: while one waits for the store, another is judged.
 const IN_FLIGHT: usize = 3;
 /// Passes in a row that end on another generation of the store than they began on. A server that does not
-/// tell a restart from a lost connection would be gone through for ever, where each pass loses one.
+/// tell a restart from a lost connection would be scanned endlessly, where each pass loses one.
 const MAX_PASSES: usize = 8;
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(2);

@@ -46,7 +46,7 @@ impl Protected {
 }
 
 /// Which records are protected, and which of the patterns each belongs to.
-pub(super) struct Chosen {
+pub(super) struct Selection {
     /// Those that flags name, else those of the configuration.
     pub(super) protected: Vec<Protected>,
     /// The others of the configuration. Names that a flag matches, too, may belong to these.
@@ -56,7 +56,11 @@ pub(super) struct Chosen {
 /// The protected records: those that flags name, else those of the configuration. A name that several
 /// patterns match belongs to the most specific of all of them, typed or not, as it does for every process
 /// of this configuration.
-pub(super) fn choose(flags: &[String], config: &Config, has_ring: bool) -> Result<Chosen, Failure> {
+pub(super) fn choose(
+    flags: &[String],
+    config: &Config,
+    has_ring: bool,
+) -> Result<Selection, Failure> {
     let configured: Vec<Protected> = config
         .protect
         .iter()
@@ -67,7 +71,7 @@ pub(super) fn choose(flags: &[String], config: &Config, has_ring: bool) -> Resul
             true => vec![from_pattern(DEFAULT_RECORDS)?],
             false => configured,
         };
-        return Ok(Chosen {
+        return Ok(Selection {
             protected: resolve(protected),
             others: Vec::new(),
         });
@@ -79,7 +83,7 @@ pub(super) fn choose(flags: &[String], config: &Config, has_ring: bool) -> Resul
     all.extend(configured.into_iter().filter(is_other));
     let is_typed = |it: &Protected| globs.contains(&it.pattern.glob());
     let (protected, others) = resolve(all).into_iter().partition(is_typed);
-    Ok(Chosen { protected, others })
+    Ok(Selection { protected, others })
 }
 
 /// The same records, each belonging to one pattern. A pattern that stands there twice is left out: none

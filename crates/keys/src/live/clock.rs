@@ -47,7 +47,7 @@ impl LiveRing {
 }
 
 impl Inner {
-    /// Compares the clocks, if that was not done lately. A server that does not tell is none of a look's errors.
+    /// Compares the clocks, if that was not done lately. A server that does not tell its time is no error.
     pub(super) async fn keep_clock_compared(&self) {
         let compared = lock(&self.clock).compared;
         if compared.is_none_or(|at| at.elapsed() >= COMPARE_INTERVAL) {

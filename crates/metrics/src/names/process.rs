@@ -40,8 +40,8 @@ pub static CERTIFICATE_EXPIRY: Metric = Metric {
 pub static LOG_LINES_LOST: Metric = Metric {
     name: "waxseal_log_lines_lost_total",
     unit: "lines",
-    help: "Lines for standard error that were never written: `queue_full` because their reader is too slow or stalls, `write_failed` because nobody reads or the disk is full. Nothing waits for the log.",
-    question: "Does whoever collects the log still take it?",
+    help: "Lines for standard error or the file of --log-file that were never written: `queue_full` because the reader is too slow or stalls, `write_failed` because nothing reads them or the disk is full. Nothing waits for the log.",
+    question: "Does the log collector keep up?",
     labels: &[Label {
         name: "cause",
         values: Allowed::These(&["queue_full", "write_failed"]),

@@ -21,7 +21,7 @@ pub static CLIENT_CONNECTIONS_OPENED: Metric = Metric {
     name: "waxseal_client_connections_opened_total",
     unit: "connections",
     help: "Connections of clients that were taken, with TLS after the handshake.",
-    question: "Do clients connect anew for each request?",
+    question: "Do clients open a connection for each request?",
     ..NONE
 };
 
@@ -37,7 +37,7 @@ pub static CLIENT_CONNECTIONS_CUT: Metric = Metric {
     name: "waxseal_client_connections_cut_total",
     unit: "connections",
     help: "Connections of clients that the proxy ended: half a request that did not go on, replies that were not read (`not_reading`: more than --max-client-buffer; `buffers_full`: for all clients more than --max-total-buffer, and most for this one), something still under way at the end of the grace period (counted as the process ends: the log has it too).",
-    question: "Do clients hang, or does somebody try to hold connections?",
+    question: "Do clients hang, or is someone trying to exhaust connections?",
     labels: &[Label {
         name: "cause",
         values: Allowed::These(&["half_request", "not_reading", "buffers_full", "stopping"]),
@@ -110,7 +110,7 @@ pub static UPSTREAM_CONNECTIONS: Metric = Metric {
 pub static UPSTREAM_CONNECTIONS_OPENED: Metric = Metric {
     name: "waxseal_upstream_connections_opened_total",
     unit: "connections",
-    help: "Connections to the server that came about.",
+    help: "Connections to the server that were opened.",
     question: "Does the proxy lose its connections to the server?",
     ..NONE
 };
@@ -135,7 +135,7 @@ pub static UPSTREAM_SWITCHES: Metric = Metric {
 pub static UPSTREAM_ERRORS: Metric = Metric {
     name: "waxseal_upstream_errors_total",
     unit: "errors",
-    help: "Connections to the server that did not come about, or ended other than by their client.",
+    help: "Connections to the server that failed to open, or were not ended by their client.",
     question: "Is the server away, or does something between it and the proxy break?",
     labels: &[Label {
         name: "kind",

@@ -11,7 +11,7 @@ const LONGEST_SPARE: usize = 128 * 1024;
 const CHUNK: usize = LONGEST_SPARE;
 /// Where so many bytes wait, the next chunk is one of those below: only then their memory must be given back.
 const MAPPED_FROM: usize = 1024 * 1024;
-/// Room that is reserved for a chunk of its own mapping. Allocators map what is larger than 32 MiB by itself, and
+/// Room that is reserved for a chunk of its own mapping. Allocators map what is larger than 32 MiB separately, and
 /// unmap it when it is freed. What is smaller they may keep, between other allocations, and where memory is locked
 /// the system takes it back in no other way. Reserved pages take no memory before they are used.
 const MAPPED_CHUNK: usize = 33 * 1024 * 1024;

@@ -1,6 +1,6 @@
 //! What the whole process knows of the way to the server: how many shared connections are suspect, what the last
 //! probe over a new connection came to, and which connections were opened before the server was found to have
-//! changed its role. Knows neither lanes nor clients: whoever holds a connection asks.
+//! changed its role. Knows neither lanes nor clients: the owner of a connection asks.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

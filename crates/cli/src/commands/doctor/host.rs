@@ -83,8 +83,8 @@ pub(super) async fn check_configuration(setup: &Setup, findings: &mut Findings) 
     match setup.mode {
         Mode::Off if !setup.is_mode_chosen => findings.warn(
             "mode",
-            "off: neither it nor a key is set, and a proxy does not start",
-            "see key; or set ENABLE_REDIS_ENCRYPTION=false to store values in plaintext",
+            "off: neither a mode nor a key is configured; the proxy refuses to start",
+            "configure a key, or set ENABLE_REDIS_ENCRYPTION=false to store values in plaintext",
         ),
         Mode::Off => findings.warn(
             "mode",

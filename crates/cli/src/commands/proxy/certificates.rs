@@ -15,7 +15,7 @@ use crate::panics::spawn_restarting;
 use crate::setup::now_ms;
 use crate::signals;
 
-/// Between two looks at the files.
+/// The interval between two checks of the files.
 const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 /// Between two lines of the log about a certificate that expires.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(24 * 3600);

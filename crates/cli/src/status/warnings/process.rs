@@ -16,7 +16,7 @@ pub(super) fn of(now: &Snapshot, lately: &Lately<'_>) -> Vec<Warning> {
         found.push(warning(
             "WaxsealLogLinesLost",
             format!("Lines of the log lost within 10 minutes: {}.", thousands(lost as u64)),
-            "Standard error did not take them: whoever reads it stalls or is gone, or the disk is full. Clients \
+            "They could not be written: the reader of standard error stalls or is gone, or the disk is full. Clients \
              are served all the same; what the lines said is lost.",
         ));
     }

@@ -17,14 +17,14 @@ const MAX_HUNG_THREADS: usize = 4;
 const TOLERANCE: Duration = Duration::from_millis(500);
 
 /// A thread in a call that has not returned in time.
-struct Hung {
+struct HungCall {
     module: PathBuf,
     url: String,
     since: Instant,
 }
 
-fn all() -> &'static Mutex<Vec<Hung>> {
-    static HUNG: OnceLock<Mutex<Vec<Hung>>> = OnceLock::new();
+fn all() -> &'static Mutex<Vec<HungCall>> {
+    static HUNG: OnceLock<Mutex<Vec<HungCall>>> = OnceLock::new();
     HUNG.get_or_init(Mutex::default)
 }
 
@@ -113,7 +113,7 @@ impl Calls {
         if is_late && !state.is_hung {
             state.is_hung = true;
             let mut hung = lock(all());
-            hung.push(Hung {
+            hung.push(HungCall {
                 module: self.module.clone(),
                 url: self.url.clone(),
                 since: state.running.unwrap_or_else(Instant::now),
