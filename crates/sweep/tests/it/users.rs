@@ -169,6 +169,10 @@ async fn after_a_rotation_of_the_ring_only_the_records_of_the_keys_are_sealed_an
     }
     let mut rotated = backup.clone();
     for (name, stored) in &mut rotated {
+        if !name.starts_with("waxseal:user:") {
+            // The mark of the store is no envelope.
+            continue;
+        }
         let read = own
             .get(&RecordName::from(name.as_str()), &Slot::Whole)
             .await;
