@@ -242,14 +242,16 @@ async fn after_a_server_became_a_replica_the_store_connects_again() {
     server.cli(&["REPLICAOF", "127.0.0.1", "1"]);
     let mut admin = server.client();
     let before = connections(&mut admin);
-    for _ in 0..3 {
+    for _ in 0..200 {
         let refused = store.put(&name, &Slot::Whole, b"new", Expiry::Keep).await;
         assert!(
             matches!(refused, Err(StoreError::ReadOnly { .. })),
             "{refused:?}"
         );
     }
-    assert!(connections(&mut admin) >= before + 2);
+    // Once in a while: a server that stays a replica says so every time.
+    let opened = connections(&mut admin) - before;
+    assert!((1..100).contains(&opened), "{opened}");
     server.cli(&["REPLICAOF", "NO", "ONE"]);
     put(&store, &name, b"new").await;
 }
