@@ -70,6 +70,8 @@ pub struct RedisStore {
     has_mget: AtomicBool,
     /// Whether the server runs scripts for this user, until it says otherwise.
     runs_scripts: AtomicBool,
+    /// Whether the server was asked that, and did.
+    ran_script: AtomicBool,
     /// Records that are read at once where the server does not tell their sizes.
     count: AtomicUsize,
     limits: KnownLimits,
@@ -97,6 +99,7 @@ impl RedisStore {
             tells_count: AtomicBool::new(true),
             has_mget: AtomicBool::new(true),
             runs_scripts: AtomicBool::new(true),
+            ran_script: AtomicBool::new(false),
             count: AtomicUsize::new(FIRST_COUNT),
             limits: KnownLimits::default(),
             generation: generation::fresh(),

@@ -175,6 +175,8 @@ impl RedisStore {
         let wire = self.link.exclusive().await;
         let mut session = self.link.session(&wire, 0).await?;
         let answers = session.send_all(&request).await;
+        // Where the server has no `EXEC`, the transaction is still open.
+        session.give_up();
         let answers = answers.map_err(|failure| self.link.explain_failure(failure))?;
         let words = probes.iter().map(|(word, _)| *word);
         let trials = answers.into_iter().map(Value::extract_error);

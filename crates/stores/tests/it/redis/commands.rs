@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use waxseal_stores::{
-    Change, Cursor, Effect, Expiry, Outcome, RecordName, RecordPattern, RecordStore, Slot,
-    StoreError,
+    Change, Cursor, Effect, Expiry, Move, Moved, Outcome, RecordName, RecordPattern, RecordStore,
+    Slot, StoreError,
 };
 use waxseal_testing::{Client, Flavor, RedisServer};
 
@@ -79,6 +79,95 @@ async fn a_user_who_may_run_no_scripts_replaces_values_all_the_same() {
         server.cli(&["ACL", "LOG"]).matches("client-info").count(),
         1
     );
+}
+
+/// What is stored is not text. A server that lacks a command repeats its arguments.
+#[tokio::test]
+async fn without_scripts_values_that_are_no_text_are_replaced_moved_and_deleted() {
+    let (old, new) = (&b"\x00\xff\xfe old"[..], &b"\x01\xff\xc0 new"[..]);
+    for flavor in Flavor::ALL {
+        for missing in [&["EVAL", "EVALSHA"][..], &["EVAL"], &["EVALSHA"]] {
+            let server = without(flavor, missing);
+            let store = connect(&server).await;
+            let [one, two] = [&b"wa:1\xff"[..], b"wa:2"].map(RecordName::from);
+            put(&store, &one, old).await;
+            let hour = Change {
+                expiry: Expiry::At(4_000_000_000_000),
+                ..swap(&one, old, new)
+            };
+            let done = store.replace_if_unchanged(&[hour]).await;
+            assert_eq!(done, Ok(vec![Outcome::Done]), "{flavor:?} {missing:?}");
+            assert_eq!(swap_one(&store, &one, new, old).await, Ok(Outcome::Done));
+            let step = Move {
+                from: &one,
+                expected: old,
+                to: &two,
+                value: new,
+                expiry: Expiry::Keep,
+            };
+            assert_eq!(store.move_if_unchanged(step).await, Ok(Moved::Done));
+            let deleted = store.delete_if_unchanged(&two, new).await;
+            assert_eq!(deleted, Ok(Outcome::Done));
+            assert!(server.snapshot().is_empty());
+        }
+    }
+}
+
+/// One after another, each of a transaction's commands is what the user may not send, or the server lacks.
+#[tokio::test]
+async fn where_a_transaction_cannot_be_made_nothing_is_written() {
+    let (one, two) = (RecordName::from("wa:1"), RecordName::from("wa:2"));
+    for flavor in Flavor::ALL {
+        for word in ["watch", "multi", "exec"] {
+            let allowed = server(flavor);
+            let lacks = without(flavor, &[word, "EVALSHA"]);
+            let rules = format!("ACL SETUSER app on >s3cret ~* +@all -eval -evalsha -{word}");
+            allowed.cli(&rules.split(' ').collect::<Vec<_>>());
+            let url = format!("redis://app:s3cret@127.0.0.1:{}", allowed.port());
+            for (server, url) in [(&allowed, url), (&lacks, lacks.url())] {
+                server.cli(&["SET", "wa:1", "old"]);
+                let store = try_connect(&url, short_limits()).await.unwrap();
+                // Twice: what the first one left on the connection must not matter.
+                for _ in 0..2 {
+                    let swapped = Change {
+                        expiry: Expiry::Never,
+                        ..swap(&one, b"old", b"new")
+                    };
+                    let step = Move {
+                        from: &one,
+                        expected: b"old",
+                        to: &two,
+                        value: b"new",
+                        expiry: Expiry::Keep,
+                    };
+                    let refusals = [
+                        store.replace_if_unchanged(&[swapped]).await.map(drop),
+                        store.move_if_unchanged(step).await.map(drop),
+                        store.delete_if_unchanged(&one, b"old").await.map(drop),
+                    ];
+                    for refused in refusals {
+                        let error = refused.unwrap_err();
+                        let named = match &error {
+                            StoreError::NoCommand { command } => *command == "EVALSHA",
+                            StoreError::Denied { right, .. } => {
+                                right.as_deref() == Some("+evalsha")
+                            }
+                            _ => false,
+                        };
+                        assert!(named, "{flavor:?} {word}: {error:?}");
+                    }
+                }
+                assert_eq!(server.cli(&["KEYS", "*"]), "wa:1", "{flavor:?} {word}");
+                assert_eq!(server.cli(&["GET", "wa:1"]), "old", "{flavor:?} {word}");
+                // As soon as it can be made, it is.
+                if server.port() == allowed.port() {
+                    server.cli(&["ACL", "SETUSER", "app", "+@all", "-@scripting"]);
+                    let swapped = swap_one(&store, &one, b"old", b"new").await;
+                    assert_eq!(swapped, Ok(Outcome::Done), "{flavor:?} {word}");
+                }
+            }
+        }
+    }
 }
 
 /// Many who count in one record, and one who replaces many others at once, with expiries.
