@@ -19,6 +19,7 @@ mod speech;
 mod transactions;
 mod wire;
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
@@ -72,6 +73,8 @@ pub struct RedisStore {
     runs_scripts: AtomicBool,
     /// Whether the server was asked that, and did.
     ran_script: AtomicBool,
+    /// Commands that the server has, as it was asked before it was given what is no text.
+    has: Mutex<Vec<&'static str>>,
     /// Records that are read at once where the server does not tell their sizes.
     count: AtomicUsize,
     limits: KnownLimits,
@@ -100,6 +103,7 @@ impl RedisStore {
             has_mget: AtomicBool::new(true),
             runs_scripts: AtomicBool::new(true),
             ran_script: AtomicBool::new(false),
+            has: Mutex::default(),
             count: AtomicUsize::new(FIRST_COUNT),
             limits: KnownLimits::default(),
             generation: generation::fresh(),

@@ -12,6 +12,7 @@
 use redis::{Cmd, Pipeline, RedisError, Value, cmd};
 
 use super::changes::{is_plain_swap, parts};
+use super::commands::are_text;
 use super::reply::{self, unexpected};
 use super::wire::Session;
 use super::{RedisStore, command};
@@ -100,7 +101,11 @@ impl RedisStore {
         }];
         match change.slot {
             Slot::Whole if change.expected.is_none() => ask = vec![command("EXISTS", &[name])],
-            Slot::Field(field) => {
+            Slot::Field(field)
+                if !self
+                    .lacks("HPEXPIRETIME", are_text([name, field.as_slice()]))
+                    .await? =>
+            {
                 let mut ends = command("HPEXPIRETIME", &[name]);
                 ask.push(ends.arg("FIELDS").arg(1).arg(field).clone());
             }

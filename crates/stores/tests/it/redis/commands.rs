@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use waxseal_stores::{
-    Change, Cursor, Effect, Expiry, Move, Moved, Outcome, RecordName, RecordPattern, RecordStore,
-    Slot, StoreError,
+    Change, Cursor, Effect, Expiry, Lifetime, Move, Moved, Outcome, RecordName, RecordPattern,
+    RecordStore, Slot, StoreError,
 };
 use waxseal_testing::{Client, Flavor, RedisServer};
 
@@ -110,6 +110,37 @@ async fn without_scripts_values_that_are_no_text_are_replaced_moved_and_deleted(
             assert_eq!(deleted, Ok(Outcome::Done));
             assert!(server.snapshot().is_empty());
         }
+    }
+}
+
+/// Redis 6.2 has no `PEXPIRETIME`, and repeats the names that it was asked about.
+#[tokio::test]
+async fn what_replaces_a_missing_command_does_so_whatever_bytes_names_hold() {
+    for flavor in Flavor::ALL {
+        let server = server(flavor);
+        let store = connect(&server).await;
+        let name = RecordName::from(&b"wa:\xff\xfe"[..]);
+        put(&store, &name, b"value").await;
+        let lifetimes = store.lifetimes(&[name]).await;
+        assert_eq!(lifetimes, Ok(vec![Lifetime::Forever]), "{flavor:?}");
+
+        let missing = ["MGET", "STRLEN", "LLEN", "EVAL", "EVALSHA"];
+        let server = without(flavor, &missing);
+        let store = connect(&server).await;
+        let names = [&b"wa:\xff"[..], b"wa:hash\xff"].map(RecordName::from);
+        let field = Slot::Field(b"\xff\xfe".to_vec());
+        put(&store, &names[0], b"value").await;
+        let written = store.put(&names[1], &field, b"old", Expiry::Keep).await;
+        assert_eq!(written, Ok(()));
+        let held = store.read_within(&names, 1000).await.unwrap();
+        assert!(held.iter().all(Option::is_some), "{flavor:?}");
+        assert_eq!(store.slot_count(&names[1]).await, Ok(None));
+        let change = Change {
+            slot: &field,
+            ..swap(&names[1], b"old", b"new")
+        };
+        let swapped = store.replace_if_unchanged(&[change]).await;
+        assert_eq!(swapped, Ok(vec![Outcome::Done]), "{flavor:?}");
     }
 }
 
