@@ -19,6 +19,7 @@ mod speech;
 mod transactions;
 mod wire;
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
@@ -70,6 +71,10 @@ pub struct RedisStore {
     has_mget: AtomicBool,
     /// Whether the server runs scripts for this user, until it says otherwise.
     runs_scripts: AtomicBool,
+    /// Whether the server was asked that, and did.
+    ran_script: AtomicBool,
+    /// Commands that the server has, as it was asked before it was given what is no text.
+    has: Mutex<Vec<&'static str>>,
     /// Records that are read at once where the server does not tell their sizes.
     count: AtomicUsize,
     limits: KnownLimits,
@@ -97,6 +102,8 @@ impl RedisStore {
             tells_count: AtomicBool::new(true),
             has_mget: AtomicBool::new(true),
             runs_scripts: AtomicBool::new(true),
+            ran_script: AtomicBool::new(false),
+            has: Mutex::default(),
             count: AtomicUsize::new(FIRST_COUNT),
             limits: KnownLimits::default(),
             generation: generation::fresh(),

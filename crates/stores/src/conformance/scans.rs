@@ -13,7 +13,12 @@ use crate::record::{Cursor, Expiry, RecordName};
 const MOST_PAGES: usize = 1_000_000;
 
 fn pattern(text: &str) -> RecordPattern {
-    RecordPattern::parse(text).expect("the suite's patterns are patterns")
+    let is_own = text.as_bytes().starts_with(RecordName::OWN_PREFIX);
+    let pattern = match is_own {
+        true => RecordPattern::of_own(text),
+        false => RecordPattern::parse(text),
+    };
+    pattern.expect("the suite's patterns are patterns")
 }
 
 async fn scan(bench: &Bench<'_>, text: &str, count: usize) -> BTreeSet<RecordName> {

@@ -144,7 +144,11 @@ impl RedisStore {
         if !self.runs_scripts.load(Ordering::Relaxed) {
             return by_transaction().await;
         }
-        let refused = match by_script.await {
+        let answer = match self.try_script().await {
+            Ok(()) => by_script.await,
+            Err(error) => Err(error),
+        };
+        let refused = match answer {
             Err(error) if refuses_scripts(&error) => error,
             answer => return answer,
         };
@@ -157,6 +161,23 @@ impl RedisStore {
                 answer
             }
         }
+    }
+
+    /// Asks the server once whether it runs scripts, by one that is given nothing. A server without the command
+    /// repeats the arguments in its answer, and where those are values, that answer cannot be read.
+    async fn try_script(&self) -> Result<(), StoreError> {
+        if self.ran_script.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        for probe in [self.scripts.probe.cached(0), self.scripts.probe.in_full(0)] {
+            match self.link.send(&probe).await {
+                Err(error) if refuses_scripts(&error) || error.is_transient() => return Err(error),
+                // That it does not know the script yet. Whatever else goes wrong, the scripts will meet as well.
+                Ok(_) | Err(_) => {}
+            }
+        }
+        self.ran_script.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Asks the server by a comparison that changes nothing whether it has `SET … IFEQ`. Whatever

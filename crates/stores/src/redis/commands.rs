@@ -1,6 +1,8 @@
 //! The commands that the store sends, and which of them a server lacks: renamed, switched off, or denied to
 //! the user. Each is tried in a form that changes nothing.
 
+use std::sync::PoisonError;
+
 use redis::{Cmd, Pipeline, RedisError, Value, cmd};
 
 use super::RedisStore;
@@ -129,7 +131,35 @@ const BY_SCRIPT: [(&str, &[&str]); 2] = [
 ];
 const BY_TRANSACTION: [&str; 4] = ["WATCH", "UNWATCH", "MULTI", "EXEC"];
 
+/// Whether these can stand in an error of the server, which is text.
+pub(super) fn are_text<'a>(arguments: impl IntoIterator<Item = &'a [u8]>) -> bool {
+    let mut arguments = arguments.into_iter();
+    arguments.all(|it| std::str::from_utf8(it).is_ok())
+}
+
 impl RedisStore {
+    /// Whether the server lacks a command that is to be sent arguments which may be no text. A server that does
+    /// repeats them, and its answer cannot be read: so it is asked once, without any.
+    pub(super) async fn lacks(
+        &self,
+        word: &'static str,
+        are_text: bool,
+    ) -> Result<bool, StoreError> {
+        let known = || self.has.lock().unwrap_or_else(PoisonError::into_inner);
+        if are_text || known().contains(&word) {
+            return Ok(false);
+        }
+        match self.link.send(&cmd(word)).await {
+            Err(StoreError::NoCommand { .. }) => Ok(true),
+            Err(error) if error.is_transient() => Err(error),
+            // Of the arguments that it misses.
+            _ => {
+                known().push(word);
+                Ok(false)
+            }
+        }
+    }
+
     /// Tries every command, and tells those that do not work.
     pub(super) async fn try_commands(&self) -> Result<Vec<MissingCommand>, StoreError> {
         let name = format!("waxseal:probe:{}", generation::fresh());
@@ -175,6 +205,8 @@ impl RedisStore {
         let wire = self.link.exclusive().await;
         let mut session = self.link.session(&wire, 0).await?;
         let answers = session.send_all(&request).await;
+        // Where the server has no `EXEC`, the transaction is still open.
+        session.give_up();
         let answers = answers.map_err(|failure| self.link.explain_failure(failure))?;
         let words = probes.iter().map(|(word, _)| *word);
         let trials = answers.into_iter().map(Value::extract_error);

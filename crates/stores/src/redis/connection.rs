@@ -334,6 +334,13 @@ pub(super) fn answered(code: &str, detail: &str) -> StoreError {
             };
         }
     }
+    if code == "EXECABORT"
+        && let Some(cause) = detail.strip_prefix("Transaction discarded because of: ")
+        && let Some((code, detail)) = cause.split_once(' ')
+        && code == "NOPERM"
+    {
+        return answered(code, detail);
+    }
     let code = match code {
         "ERR" => behind_general_error(detail).unwrap_or(code),
         other => other,

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use redis::{Cmd, Value, cmd};
 
+use super::commands::are_text;
 use super::reply::{self, unexpected};
 use super::{RedisStore, command};
 use crate::error::StoreError;
@@ -19,6 +20,10 @@ const ROUNDS: usize = 20;
 
 impl RedisStore {
     pub(super) async fn ends(&self, names: &[RecordName]) -> Result<Vec<Lifetime>, StoreError> {
+        let are_text = are_text(names.iter().map(RecordName::as_bytes));
+        if self.tells_expiry.load(Ordering::Relaxed) && self.lacks("PEXPIRETIME", are_text).await? {
+            self.tells_expiry.store(false, Ordering::Relaxed);
+        }
         if self.tells_expiry.load(Ordering::Relaxed) {
             let ask = names
                 .iter()

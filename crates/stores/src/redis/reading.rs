@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use redis::{RedisError, Value, cmd};
 
+use super::commands::are_text;
 use super::{RedisStore, command, reply};
 use crate::error::StoreError;
 use crate::record::{Held, RecordName};
@@ -64,6 +65,10 @@ impl RedisStore {
     /// not tell.
     async fn sizes(&self, names: &[RecordName]) -> Result<Option<Vec<u64>>, StoreError> {
         if !self.tells_size.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        if self.lacks("STRLEN", text(names)).await? {
+            self.tells_size.store(false, Ordering::Relaxed);
             return Ok(None);
         }
         let ask = names
@@ -128,6 +133,9 @@ impl RedisStore {
 
     /// What the string records among these hold, and nothing for the others.
     async fn strings(&self, names: &[RecordName], bytes: u64) -> Result<Vec<Value>, StoreError> {
+        if self.has_mget.load(Ordering::Relaxed) && self.lacks("MGET", text(names)).await? {
+            self.has_mget.store(false, Ordering::Relaxed);
+        }
         if self.has_mget.load(Ordering::Relaxed) {
             let mut mget = cmd("MGET");
             for name in names {
@@ -186,6 +194,11 @@ impl RedisStore {
         if !self.tells_count.load(Ordering::Relaxed) {
             return Ok(None);
         }
+        for word in ["LLEN", "HLEN"] {
+            if self.lacks(word, are_text([name.as_bytes()])).await? {
+                return Ok(None);
+            }
+        }
         let ask = ["LLEN", "HLEN"].map(|word| command(word, &[name.as_bytes()]));
         let answers = self.link.send_all(ask.into()).await?;
         let is_refused = |answer: &Result<Value, RedisError>| {
@@ -199,6 +212,10 @@ impl RedisStore {
         let counts = counts.filter_map(|count| reply::number(&count).ok());
         Ok(counts.filter_map(|count| u64::try_from(count).ok()).max())
     }
+}
+
+fn text(names: &[RecordName]) -> bool {
+    are_text(names.iter().map(RecordName::as_bytes))
 }
 
 /// How many of the first records are about so many bytes together, at least one; and how many they are.

@@ -97,6 +97,9 @@ redis.call('DEL', KEYS[1])
 return 1
 ";
 
+/// Needs no right but that to run scripts, and no record.
+const PROBE: &str = "return 1";
+
 /// A script, and the name under which servers cache it.
 pub(crate) struct Script {
     source: String,
@@ -126,6 +129,7 @@ impl Script {
 
 /// All of them, with their hashes computed once.
 pub(crate) struct Scripts {
+    pub(crate) probe: Script,
     pub(crate) swap_many: Script,
     pub(crate) swap: Script,
     pub(crate) create: Script,
@@ -139,6 +143,7 @@ impl Scripts {
     pub(crate) fn new() -> Self {
         let with = |helpers: &[&str], body: &str| Script::new(helpers.concat() + body);
         Self {
+            probe: with(&[], PROBE),
             swap_many: with(&[HOLDS], SWAP_MANY),
             swap: with(&[HOLDS, SET], SWAP),
             create: with(&[SET], CREATE),

@@ -5,13 +5,16 @@
 //! ```text
 //! WATCH name, GET name            one request
 //! compare; differs: UNWATCH, done
-//! MULTI, SET name … KEEPTTL, EXEC one request; nil: written by others, once more
+//! MULTI                           one request; refused: UNWATCH, the refusal
+//! SET name … KEEPTTL, EXEC        one request; nil: written by others, once more
 //! ```
 
 use redis::{Cmd, Pipeline, RedisError, Value, cmd};
 
 use super::changes::{is_plain_swap, parts};
+use super::commands::are_text;
 use super::reply::{self, unexpected};
+use super::wire::Session;
 use super::{RedisStore, command};
 use crate::error::StoreError;
 use crate::record::{Expiry, Slot};
@@ -98,7 +101,11 @@ impl RedisStore {
         }];
         match change.slot {
             Slot::Whole if change.expected.is_none() => ask = vec![command("EXISTS", &[name])],
-            Slot::Field(field) => {
+            Slot::Field(field)
+                if !self
+                    .lacks("HPEXPIRETIME", are_text([name, field.as_slice()]))
+                    .await? =>
+            {
                 let mut ends = command("HPEXPIRETIME", &[name]);
                 ask.push(ends.arg("FIELDS").arg(1).arg(field).clone());
             }
@@ -202,29 +209,71 @@ impl RedisStore {
             let answers = answers.map_err(|failure| self.link.explain_failure(failure))?;
             let mut answers = answers.into_iter().map(Value::extract_error);
             self.told_of("WATCH", answers.next())?;
-            let step = decide(answers.collect());
-            let mut request = Pipeline::new();
-            let Ok(Step::Write(commands, done)) = step else {
-                request.add_command(cmd("UNWATCH"));
-                let answers = session.send_all(&request).await;
-                answers.map_err(|failure| self.link.explain_failure(failure))?;
-                match step? {
-                    Step::Answer(answer) => return Ok(answer),
-                    Step::Write(..) => return Err(unexpected()),
+            let (commands, done) = match decide(answers.collect()) {
+                Ok(Step::Write(commands, done)) => (commands, done),
+                decided => {
+                    self.unwatch(&mut session).await?;
+                    match decided? {
+                        Step::Answer(answer) => return Ok(answer),
+                        Step::Write(..) => return Err(unexpected()),
+                    }
                 }
             };
-            request.add_command(cmd("MULTI"));
-            for it in commands {
-                request.add_command(it);
-            }
-            request.add_command(cmd("EXEC"));
-            let answers = session.send_all(&request).await;
-            let answers = answers.map_err(|failure| self.link.explain_failure(failure))?;
-            if self.is_executed(answers)? {
+            self.begin(&mut session).await?;
+            if self.execute(&mut session, commands).await? {
                 return Ok(done);
             }
         }
         Ok(contended)
+    }
+
+    /// Begins a transaction. Its writes follow only once the server says that it has begun: where `MULTI` is
+    /// refused, they would be made one by one, whatever others wrote meanwhile.
+    async fn begin(&self, session: &mut Session) -> Result<(), StoreError> {
+        let refusal = match self.one_of(session, "MULTI").await? {
+            Ok(Value::Okay) => return Ok(()),
+            Ok(_) => unexpected(),
+            Err(error) => self.link.explain_of(&error, &cmd("MULTI")),
+        };
+        self.unwatch(session).await?;
+        Err(refusal)
+    }
+
+    /// Makes the writes of a transaction that has begun; whether they were made.
+    async fn execute(&self, session: &mut Session, writes: Vec<Cmd>) -> Result<bool, StoreError> {
+        let mut request = Pipeline::new();
+        for it in writes {
+            request.add_command(it);
+        }
+        request.add_command(cmd("EXEC"));
+        let answers = session.send_all(&request).await;
+        let answers = answers.map_err(|failure| self.link.explain_failure(failure))?;
+        if let Some(Value::ServerError(error)) = answers.last()
+            && error.code() != "EXECABORT"
+        {
+            // A server without `EXEC` goes on collecting what it is sent.
+            session.give_up();
+        }
+        self.is_executed(answers)
+    }
+
+    async fn unwatch(&self, session: &mut Session) -> Result<(), StoreError> {
+        // Where that is refused, what is watched ends with the next transaction or the connection.
+        self.one_of(session, "UNWATCH").await.map(drop)
+    }
+
+    /// One command without arguments, and what the server says to it.
+    async fn one_of(
+        &self,
+        session: &mut Session,
+        word: &str,
+    ) -> Result<Result<Value, RedisError>, StoreError> {
+        let mut request = Pipeline::new();
+        request.add_command(cmd(word));
+        let answers = session.send_all(&request).await;
+        let answers = answers.map_err(|failure| self.link.explain_failure(failure))?;
+        let answer = answers.into_iter().next().ok_or_else(unexpected)?;
+        Ok(answer.extract_error())
     }
 
     /// Whether a transaction was carried out; not, if a watched record was written.

@@ -72,6 +72,11 @@ impl Session {
     pub(super) async fn send_all(&mut self, pipeline: &Pipeline) -> Result<Vec<Value>, Failure> {
         self.0.send_all(pipeline).await
     }
+
+    /// The next session has another connection: this one may be in the middle of a transaction.
+    pub(super) fn give_up(&self) {
+        self.0.lost.store(true, Ordering::Release);
+    }
 }
 
 /// A connection that is up, as far as anybody knows.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use waxseal_stores::{
-    Change, Cursor, Effect, Expiry, Outcome, RecordName, RecordPattern, RecordStore, Slot,
-    StoreError,
+    Change, Cursor, Effect, Expiry, Lifetime, Move, Moved, Outcome, RecordName, RecordPattern,
+    RecordStore, Slot, StoreError,
 };
 use waxseal_testing::{Client, Flavor, RedisServer};
 
@@ -79,6 +79,126 @@ async fn a_user_who_may_run_no_scripts_replaces_values_all_the_same() {
         server.cli(&["ACL", "LOG"]).matches("client-info").count(),
         1
     );
+}
+
+/// What is stored is not text. A server that lacks a command repeats its arguments.
+#[tokio::test]
+async fn without_scripts_values_that_are_no_text_are_replaced_moved_and_deleted() {
+    let (old, new) = (&b"\x00\xff\xfe old"[..], &b"\x01\xff\xc0 new"[..]);
+    for flavor in Flavor::ALL {
+        for missing in [&["EVAL", "EVALSHA"][..], &["EVAL"], &["EVALSHA"]] {
+            let server = without(flavor, missing);
+            let store = connect(&server).await;
+            let [one, two] = [&b"wa:1\xff"[..], b"wa:2"].map(RecordName::from);
+            put(&store, &one, old).await;
+            let hour = Change {
+                expiry: Expiry::At(4_000_000_000_000),
+                ..swap(&one, old, new)
+            };
+            let done = store.replace_if_unchanged(&[hour]).await;
+            assert_eq!(done, Ok(vec![Outcome::Done]), "{flavor:?} {missing:?}");
+            assert_eq!(swap_one(&store, &one, new, old).await, Ok(Outcome::Done));
+            let step = Move {
+                from: &one,
+                expected: old,
+                to: &two,
+                value: new,
+                expiry: Expiry::Keep,
+            };
+            assert_eq!(store.move_if_unchanged(step).await, Ok(Moved::Done));
+            let deleted = store.delete_if_unchanged(&two, new).await;
+            assert_eq!(deleted, Ok(Outcome::Done));
+            assert!(server.snapshot().is_empty());
+        }
+    }
+}
+
+/// Redis 6.2 has no `PEXPIRETIME`, and repeats the names that it was asked about.
+#[tokio::test]
+async fn what_replaces_a_missing_command_does_so_whatever_bytes_names_hold() {
+    for flavor in Flavor::ALL {
+        let server = server(flavor);
+        let store = connect(&server).await;
+        let name = RecordName::from(&b"wa:\xff\xfe"[..]);
+        put(&store, &name, b"value").await;
+        let lifetimes = store.lifetimes(&[name]).await;
+        assert_eq!(lifetimes, Ok(vec![Lifetime::Forever]), "{flavor:?}");
+
+        let missing = ["MGET", "STRLEN", "LLEN", "EVAL", "EVALSHA"];
+        let server = without(flavor, &missing);
+        let store = connect(&server).await;
+        let names = [&b"wa:\xff"[..], b"wa:hash\xff"].map(RecordName::from);
+        let field = Slot::Field(b"\xff\xfe".to_vec());
+        put(&store, &names[0], b"value").await;
+        let written = store.put(&names[1], &field, b"old", Expiry::Keep).await;
+        assert_eq!(written, Ok(()));
+        let held = store.read_within(&names, 1000).await.unwrap();
+        assert!(held.iter().all(Option::is_some), "{flavor:?}");
+        assert_eq!(store.slot_count(&names[1]).await, Ok(None));
+        let change = Change {
+            slot: &field,
+            ..swap(&names[1], b"old", b"new")
+        };
+        let swapped = store.replace_if_unchanged(&[change]).await;
+        assert_eq!(swapped, Ok(vec![Outcome::Done]), "{flavor:?}");
+    }
+}
+
+/// One after another, each of a transaction's commands is what the user may not send, or the server lacks.
+#[tokio::test]
+async fn where_a_transaction_cannot_be_made_nothing_is_written() {
+    let (one, two) = (RecordName::from("wa:1"), RecordName::from("wa:2"));
+    for flavor in Flavor::ALL {
+        for word in ["watch", "multi", "exec"] {
+            let allowed = server(flavor);
+            let lacks = without(flavor, &[word, "EVALSHA"]);
+            let rules = format!("ACL SETUSER app on >s3cret ~* +@all -eval -evalsha -{word}");
+            allowed.cli(&rules.split(' ').collect::<Vec<_>>());
+            let url = format!("redis://app:s3cret@127.0.0.1:{}", allowed.port());
+            for (server, url) in [(&allowed, url), (&lacks, lacks.url())] {
+                server.cli(&["SET", "wa:1", "old"]);
+                let store = try_connect(&url, short_limits()).await.unwrap();
+                // Twice: what the first one left on the connection must not matter.
+                for _ in 0..2 {
+                    let swapped = Change {
+                        expiry: Expiry::Never,
+                        ..swap(&one, b"old", b"new")
+                    };
+                    let step = Move {
+                        from: &one,
+                        expected: b"old",
+                        to: &two,
+                        value: b"new",
+                        expiry: Expiry::Keep,
+                    };
+                    let refusals = [
+                        store.replace_if_unchanged(&[swapped]).await.map(drop),
+                        store.move_if_unchanged(step).await.map(drop),
+                        store.delete_if_unchanged(&one, b"old").await.map(drop),
+                    ];
+                    for refused in refusals {
+                        let error = refused.unwrap_err();
+                        let named = match &error {
+                            StoreError::NoCommand { command } => *command == "EVALSHA",
+                            StoreError::Denied { right, .. } => {
+                                right.as_deref() == Some("+evalsha")
+                            }
+                            _ => false,
+                        };
+                        assert!(named, "{flavor:?} {word}: {error:?}");
+                    }
+                }
+                assert_eq!(server.cli(&["KEYS", "*"]), "wa:1", "{flavor:?} {word}");
+                assert_eq!(server.cli(&["GET", "wa:1"]), "old", "{flavor:?} {word}");
+                // As soon as it can be made, it is.
+                if server.port() == allowed.port() {
+                    server.cli(&["ACL", "SETUSER", "app", "+@all", "-@scripting"]);
+                    let swapped = swap_one(&store, &one, b"old", b"new").await;
+                    assert_eq!(swapped, Ok(Outcome::Done), "{flavor:?} {word}");
+                }
+            }
+        }
+    }
 }
 
 /// Many who count in one record, and one who replaces many others at once, with expiries.
@@ -242,14 +362,16 @@ async fn after_a_server_became_a_replica_the_store_connects_again() {
     server.cli(&["REPLICAOF", "127.0.0.1", "1"]);
     let mut admin = server.client();
     let before = connections(&mut admin);
-    for _ in 0..3 {
+    for _ in 0..200 {
         let refused = store.put(&name, &Slot::Whole, b"new", Expiry::Keep).await;
         assert!(
             matches!(refused, Err(StoreError::ReadOnly { .. })),
             "{refused:?}"
         );
     }
-    assert!(connections(&mut admin) >= before + 2);
+    // Once in a while: a server that stays a replica says so every time.
+    let opened = connections(&mut admin) - before;
+    assert!((1..100).contains(&opened), "{opened}");
     server.cli(&["REPLICAOF", "NO", "ONE"]);
     put(&store, &name, b"new").await;
 }
