@@ -298,6 +298,22 @@ impl Connection {
         self.is_movable() && !self.talk.traces && !self.has_labels()
     }
 
+    /// Forgets the proxy's own requests on a connection that did not come about. Whether nothing of the client's is due
+    /// there, and it can begin on another one.
+    pub fn abandon_handshake(&mut self) -> bool {
+        let mut due = self.talk.pending.iter();
+        if self.current.is_some() || !due.all(|it| matches!(it, Pending::Swallow { .. })) {
+            return false;
+        }
+        let pending = std::mem::take(&mut self.talk.pending);
+        let is_movable = self.is_movable();
+        if !is_movable {
+            self.talk.pending = pending;
+        }
+        self.talk.settle();
+        is_movable
+    }
+
     /// How long the next request is held back ([`Next::Delay`](requests::Next::Delay)).
     #[must_use]
     pub fn delay(&self) -> Option<Duration> {

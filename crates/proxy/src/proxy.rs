@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -35,6 +35,8 @@ const BREATH: Duration = Duration::from_millis(100);
 
 /// Between two readings of the server's limits.
 const SERVER_LIMITS_INTERVAL: Duration = Duration::from_secs(60);
+/// How long after a reading that failed the next one comes at first; then twice as long each time.
+const MIN_SERVER_LIMITS_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How long a server is left alone after a shared connection has ended.
 const SERVER_LIMITS_DELAY: Duration = Duration::from_millis(100);
 /// Between two lines of the log about clients that are not accepted.
@@ -89,6 +91,18 @@ pub(crate) struct Shares {
     pub(crate) buffers: ReplyBuffers,
     /// A shared connection has ended: the server may not be as it was.
     pub(crate) lane_ended: Notify,
+    /// Held while the number of suspects is shown, so that an older one never replaces a newer one.
+    pub(crate) showing_suspects: Mutex<()>,
+}
+
+/// What became of an attempt to read the server's limits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LimitsReading {
+    Told,
+    /// The user of the proxy may not read them.
+    Refused,
+    /// The server was not reached.
+    Failed,
 }
 
 impl Shares {
@@ -121,33 +135,41 @@ impl Shares {
             .for_server(epoch, self.limits.stalled)
     }
 
-    /// Reads the server's limits, where it can be reached: whether it tells them.
-    async fn read_server_limits(&self) -> bool {
+    /// Reads the server's limits, where it can be reached.
+    async fn read_server_limits(&self) -> LimitsReading {
         match self.upstream.settings(self.limits.connect).await {
             Ok(settings) => {
                 self.protection.update_server_limits(&settings);
-                !settings.is_refused
+                match settings.is_refused {
+                    true => LimitsReading::Refused,
+                    false => LimitsReading::Told,
+                }
             }
-            // It is asked again.
-            Err(_) => true,
+            Err(_) => LimitsReading::Failed,
         }
     }
 
     /// Follows the server's limits: `CONFIG SET` changes them, and another server may answer at the same address.
-    async fn follow_server_limits(&self, mut are_told: bool) {
+    async fn follow_server_limits(&self, mut last: LimitsReading) {
+        let mut delay = MIN_SERVER_LIMITS_RETRY_DELAY;
         loop {
             let next = async {
-                match are_told {
-                    true => sleep(SERVER_LIMITS_INTERVAL).await,
+                match last {
+                    LimitsReading::Told => sleep(SERVER_LIMITS_INTERVAL).await,
+                    LimitsReading::Failed => sleep(delay).await,
                     // Each refusal stands in the server's log of denied commands.
-                    false => std::future::pending().await,
+                    LimitsReading::Refused => std::future::pending().await,
                 }
             };
             tokio::select! {
                 () = next => {}
                 () = self.lane_ended.notified() => sleep(SERVER_LIMITS_DELAY).await,
             }
-            are_told = self.read_server_limits().await;
+            delay = match last {
+                LimitsReading::Failed => (delay * 2).min(SERVER_LIMITS_INTERVAL),
+                _ => MIN_SERVER_LIMITS_RETRY_DELAY,
+            };
+            last = self.read_server_limits().await;
         }
     }
 
@@ -179,6 +201,8 @@ impl Shares {
 
     fn count_suspects(&self) {
         if let Some(meters) = self.protection.metered() {
+            let showing = self.showing_suspects.lock();
+            let _showing = showing.unwrap_or_else(PoisonError::into_inner);
             meters.traffic.suspects(self.upstream.health.suspects());
         }
     }
@@ -215,8 +239,8 @@ pub struct Proxy {
     listeners: Vec<Listener>,
     certificates: Arc<Certificates>,
     shares: Arc<Shares>,
-    /// Whether the server tells its limits.
-    limits_are_told: bool,
+    /// How the first reading of the server's limits ended.
+    limits_reading: LimitsReading,
     crew: Crew,
     connections: usize,
     meters: Option<Arc<Meters>>,
@@ -248,6 +272,7 @@ impl Proxy {
             buffers: ReplyBuffers::new(bounds, clients.clone(), meters.clone()),
             clients,
             lane_ended: Notify::new(),
+            showing_suspects: Mutex::default(),
             upstream: settings.upstream,
             sharing: settings.sharing,
             lanes: settings.lanes.max(1),
@@ -255,7 +280,7 @@ impl Proxy {
             protection: settings.protection,
             report: settings.report,
         });
-        let limits_are_told = shares.read_server_limits().await;
+        let limits_reading = shares.read_server_limits().await;
         let crew = Crew::start(shares.clone(), settings.workers.max(1)).map_err(|error| {
             ListenError::Address {
                 at: "a new thread".to_owned(),
@@ -266,7 +291,7 @@ impl Proxy {
             listeners,
             certificates: Arc::new(certificates),
             shares,
-            limits_are_told,
+            limits_reading,
             crew,
             connections: settings.limits.connections,
             meters,
@@ -290,8 +315,8 @@ impl Proxy {
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Ended {
         let mut accepting = JoinSet::new();
         let (sender, incoming) = channel(64);
-        let (shares, are_told) = (self.shares, self.limits_are_told);
-        accepting.spawn(async move { shares.follow_server_limits(are_told).await });
+        let (shares, reading) = (self.shares, self.limits_reading);
+        accepting.spawn(async move { shares.follow_server_limits(reading).await });
         for listener in self.listeners {
             accepting.spawn(keep_accepting(listener, sender.clone()));
         }

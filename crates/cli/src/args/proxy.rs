@@ -9,6 +9,8 @@ use crate::memory;
 
 /// The largest value that can be allowed: what a server takes by default.
 const MAX_VALUE: usize = 512 * 1024 * 1024;
+/// The buffer of one client, unless larger values are allowed.
+const CLIENT_BUFFER: usize = 512 * 1024 * 1024;
 /// The smallest buffer that can be asked for.
 const MIN_BUFFER: usize = 1024 * 1024;
 
@@ -44,10 +46,11 @@ pub(crate) struct ProxyArgs {
     /// The largest value of a protected record, and the largest reply with such values
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size)]
     pub(crate) max_value: usize,
-    /// Replies that may wait for one client which does not read them
-    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = buffer)]
-    pub(crate) max_client_buffer: usize,
-    /// Replies that may wait for all clients together [default: a quarter of the memory, or twice
+    /// Replies that may wait for one client which does not read them [default: 512MiB, or four times
+    /// --max-value]
+    #[arg(long, value_name = "SIZE", value_parser = buffer)]
+    pub(crate) max_client_buffer: Option<usize>,
+    /// Replies that may wait for all clients together [default: a quarter of the memory, or four times
     /// --max-value]
     #[arg(long, value_name = "SIZE", value_parser = buffer)]
     pub(crate) max_total_buffer: Option<usize>,
@@ -78,11 +81,21 @@ pub(crate) struct ProxyArgs {
 }
 
 impl ProxyArgs {
+    /// Replies that may wait for one client.
+    pub(crate) fn client_buffer(&self) -> usize {
+        let default = || CLIENT_BUFFER.max(self.least_default_buffer());
+        self.max_client_buffer.unwrap_or_else(default)
+    }
+
     /// Replies that may wait for all clients together.
     pub(crate) fn total_buffer(&self) -> usize {
-        let least = self.max_value.saturating_mul(2);
-        let default = || memory::part().max(least);
+        let default = || memory::part().max(self.least_default_buffer());
         self.max_total_buffer.unwrap_or_else(default)
+    }
+
+    /// The largest reply with values to open must fit, behind the most that is remembered of requests.
+    fn least_default_buffer(&self) -> usize {
+        self.max_value.saturating_mul(4)
     }
 }
 

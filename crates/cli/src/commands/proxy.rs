@@ -88,7 +88,10 @@ pub(crate) async fn run(
     }
     let mut settings = settings(&setup, args, upstream, listen, meters)?;
     settings.limits.connections = clients;
-    let proxy = Proxy::open(settings).await.map_err(listen_failure)?;
+    let proxy = tokio::select! {
+        told = &mut stop => return told.map(|()| Ended::Done),
+        opened = Proxy::open(settings) => opened.map_err(listen_failure)?,
+    };
     if let (Ok(opened), true) = (setup.opened_ring(), metering.is_on()) {
         measured::follow(&opened.ring);
     }
@@ -170,16 +173,20 @@ fn check(setup: &Setup, common: &Common) -> Result<(), Failure> {
     setup.check_decoys()
 }
 
-/// A reply is given as a whole where it has values to open: it must fit.
+/// A reply is given as a whole where it has values to open: it must fit, with what is remembered of requests.
+/// Defaults are large enough.
 fn check_buffers(args: &ProxyArgs) -> Result<(), Failure> {
     let buffers = [
         ("--max-client-buffer", args.max_client_buffer),
-        ("--max-total-buffer", args.total_buffer()),
+        ("--max-total-buffer", args.max_total_buffer),
     ];
-    match buffers.iter().find(|(_, size)| *size <= args.max_value) {
+    let least = args.max_value.saturating_mul(2);
+    let is_too_small = |size: Option<usize>| size.is_some_and(|size| size <= least);
+    match buffers.iter().find(|(_, size)| is_too_small(*size)) {
         None => Ok(()),
         Some((flag, _)) => Err(Failure::usage(format!(
-            "{flag} must be larger than --max-value: a reply with one such value must fit"
+            "{flag} must be larger than twice --max-value: a reply with one such value must fit, and what is \
+             remembered of requests counts, too"
         ))
         .hint(format!("raise {flag}, or lower --max-value"))),
     }
@@ -216,7 +223,7 @@ fn settings(
         request: args.max_value.saturating_mul(2),
         half_request: Duration::from_secs(args.half_request),
         stalled: Duration::from_secs(args.max_stall),
-        client_buffer: args.max_client_buffer,
+        client_buffer: args.client_buffer(),
         total_buffer: args.total_buffer(),
         ..Limits::default()
     };

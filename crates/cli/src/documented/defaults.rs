@@ -54,9 +54,13 @@ fn facts() -> Vec<(&'static str, String)> {
             crate::descriptors::MAX_CLIENTS.to_string(),
         ),
         (
+            "max-client-buffer",
+            "512MiB, or four times --max-value".to_owned(),
+        ),
+        (
             "max-total-buffer",
             match crate::memory::PARTS {
-                4 => "a quarter of the memory, or twice --max-value".to_owned(),
+                4 => "a quarter of the memory, or four times --max-value".to_owned(),
                 parts => format!("one of {parts} parts of the memory"),
             },
         ),

@@ -232,7 +232,7 @@ impl Talk {
     }
 
     /// Where no reply is outstanding, nothing waits on the server, and what is confirmed holds.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         if self.pending.is_empty() && !self.replying {
             if self.pending.capacity() > KEPT_PENDING {
                 self.pending = VecDeque::new();

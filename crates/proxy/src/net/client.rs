@@ -21,7 +21,6 @@ use super::farewell::say_farewell;
 use super::listener::{Incoming, NoStream};
 use super::reply_buffers::{CountedSteps, ReplyBuffers};
 use super::socket::{self, Closed, Socket};
-use super::upstream::cause;
 use super::worker::Worker;
 use crate::answers;
 use crate::clients::{self, Registration};
@@ -213,6 +212,10 @@ pub(crate) async fn serve(worker: &Rc<Worker>, incoming: Incoming) {
     );
     shared.register(registration);
     worker.enter(&shared);
+    let _presence = Presence {
+        worker,
+        shared: shared.clone(),
+    };
     let mut client = Client {
         worker: worker.clone(),
         shared,
@@ -235,23 +238,45 @@ pub(crate) async fn serve(worker: &Rc<Worker>, incoming: Incoming) {
     }
 }
 
+/// A client that is served, until it is dropped: also where its worker ends by a bug, and the client's task with it.
+struct Presence<'a> {
+    worker: &'a Worker,
+    shared: Rc<Shared>,
+}
+
+impl Drop for Presence<'_> {
+    fn drop(&mut self) {
+        self.worker.take_off(&self.shared);
+    }
+}
+
+impl Worker {
+    /// The client is none of the proxy's any more, and nothing waits for it.
+    fn take_off(&self, client: &Shared) {
+        self.leave(client);
+        // Dropped while it is in use, by a panic: another one would end the process.
+        let Ok(mut state) = client.state.try_borrow_mut() else {
+            return;
+        };
+        let state = &mut *state;
+        state.gone = true;
+        state.outgoing.clear();
+        state.waker = None;
+        if let Some(Registration { client, .. }) = state.connection.registered() {
+            self.settings.buffers.count(client, &mut state.counted, 0);
+        }
+        state.connection.unregister();
+    }
+}
+
 impl Client {
     /// Takes the client off everything; gives its socket back where it can still be read from.
     fn leave(self) -> Option<Socket> {
         if let Way::Lane(lane) = &self.way {
             lane.detach(&self.shared);
         }
-        self.worker.leave(&self.shared);
-        let mut state = self.shared.state.borrow_mut();
-        let cut_off = std::mem::replace(&mut state.gone, true);
-        state.outgoing.clear();
-        if let Some(Registration { client, .. }) = state.connection.registered() {
-            let client = client.clone();
-            let buffers = &self.worker.settings.buffers;
-            buffers.count(&client, &mut state.counted, 0);
-        }
-        state.connection.unregister();
-        state.waker = None;
+        let cut_off = self.shared.state.borrow().gone;
+        self.worker.take_off(&self.shared);
         (!self.finished && !cut_off).then_some(self.socket)
     }
 
@@ -333,7 +358,7 @@ impl Client {
                     true
                 }
                 Poll::Ready(Err(error)) => {
-                    self.lose(&answers::unreachable(cause(&error)), true);
+                    self.miss_connection(&error);
                     true
                 }
             },
@@ -356,8 +381,7 @@ impl Client {
             return false;
         }
         let Ok(wrote) = socket::write(&mut own.socket, &mut own.outgoing, cx) else {
-            self.count_end();
-            self.bereft = true;
+            self.end_own();
             return true;
         };
         // A client that does not read leaves its replies with the server, which has a bound for that or none, as
@@ -378,8 +402,7 @@ impl Client {
             Poll::Pending => return wrote,
             Poll::Ready(0) => {
                 drop(scratch);
-                self.count_end();
-                self.bereft = true;
+                self.end_own();
                 return true;
             }
             Poll::Ready(len) => scratch.get(..len).unwrap_or_default(),
@@ -429,6 +452,9 @@ impl Client {
             Unexplained::Entrance(_) => UpstreamError::Entrance,
             Unexplained::NoReply(_) | Unexplained::Pairing => UpstreamError::Unexplained,
         });
+        if matches!(error, Unexplained::Entrance(_)) && self.survives_failed_login() {
+            return;
+        }
         let outgoing = &mut self.shared.state.borrow_mut().outgoing;
         if let Unexplained::Entrance(error) = error
             && outgoing.is_empty()

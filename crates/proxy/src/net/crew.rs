@@ -76,6 +76,7 @@ impl Crew {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
     use std::thread::sleep;
     use std::time::{Duration, Instant};
 
@@ -101,6 +102,7 @@ mod tests {
         Arc::new(Shares {
             buffers: ReplyBuffers::new(bounds, clients.clone(), None),
             lane_ended: Notify::new(),
+            showing_suspects: Mutex::default(),
             upstream: Arc::new(upstream),
             sharing: Sharing::Own,
             lanes: 1,

@@ -25,6 +25,8 @@ pub(crate) struct ReplyBuffers {
     clients: Arc<Clients>,
     meters: Option<Arc<Meters>>,
     log: Mutex<Log>,
+    /// Held while the total is shown, so that an older one never replaces a newer one.
+    showing: Mutex<()>,
 }
 
 /// Bounds the lines of the log.
@@ -42,7 +44,7 @@ enum Bound {
     Total,
 }
 
-/// The steps that were counted for a client. It counts as nothing when it is dropped only if it was set to zero.
+/// The steps that were counted for a client. Whoever drops it counts zero bytes for it first.
 #[derive(Default)]
 pub(crate) struct CountedSteps(usize);
 
@@ -67,6 +69,7 @@ impl ReplyBuffers {
             clients,
             meters,
             log: Mutex::default(),
+            showing: Mutex::default(),
         }
     }
 
@@ -83,9 +86,7 @@ impl ReplyBuffers {
             let less = before - now;
             self.total.fetch_sub(less, Ordering::Relaxed) - less
         };
-        if let Some(meters) = &self.meters {
-            meters.traffic.buffered(total);
-        }
+        self.show();
         if client.is_killed() || now <= before {
             return;
         }
@@ -93,6 +94,14 @@ impl ReplyBuffers {
             self.disconnect(client, Bound::Client);
         } else if total > self.max_total {
             self.disconnect_largest();
+        }
+    }
+
+    /// Shows the total to those who measure.
+    fn show(&self) {
+        if let Some(meters) = &self.meters {
+            let _showing = self.showing.lock().unwrap_or_else(PoisonError::into_inner);
+            meters.traffic.buffered(self.total.load(Ordering::Relaxed));
         }
     }
 
@@ -113,6 +122,7 @@ impl ReplyBuffers {
         }
         let bytes = client.waiting.swap(0, Ordering::Relaxed);
         self.total.fetch_sub(bytes, Ordering::Relaxed);
+        self.show();
         if let Some(meters) = &self.meters {
             meters.traffic.cut(match bound {
                 Bound::Client => Cut::NotReading,

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
 use tokio::time::{Instant, interval_at};
@@ -76,24 +77,46 @@ impl Drop for Counted {
     }
 }
 
+/// The runtime of a worker. It can be dropped anywhere: where no thread could be started for it, that is on another
+/// runtime. A name that is being resolved is not waited for.
+struct EventLoop(Option<Runtime>);
+
+impl EventLoop {
+    fn new() -> std::io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        Ok(Self(Some(runtime)))
+    }
+
+    fn run(&self, local: &LocalSet, task: impl Future<Output = ()>) {
+        if let Some(runtime) = &self.0 {
+            local.block_on(runtime, task);
+        }
+    }
+}
+
+impl Drop for EventLoop {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 impl Handle {
     /// Starts a worker's thread.
     pub(crate) fn start(settings: Arc<Shares>, index: usize) -> std::io::Result<Self> {
         let (orders, received) = unbounded_channel();
         let clients = Arc::new(AtomicUsize::new(0));
         let count = clients.clone();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = EventLoop::new()?;
         let thread = std::thread::Builder::new()
             .name(format!("worker {index}"))
             .spawn(move || {
                 let worker = Rc::new(Worker::new(settings, count));
                 let local = LocalSet::new();
-                local.block_on(&runtime, worker.obey(received));
+                runtime.run(&local, worker.obey(received));
                 drop(local);
-                // A name that is being resolved is not waited for.
-                runtime.shutdown_background();
+                drop(runtime);
             })?;
         Ok(Self {
             orders,
@@ -257,5 +280,16 @@ impl Worker {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::EventLoop;
+
+    /// As where the system refuses a thread.
+    #[tokio::test]
+    async fn an_event_loop_that_got_no_thread_is_dropped_on_another_one() {
+        drop(EventLoop::new().unwrap());
     }
 }

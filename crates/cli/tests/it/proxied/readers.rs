@@ -160,10 +160,13 @@ fn requests_that_the_server_does_not_take_stay_with_the_client() {
 fn a_buffer_that_a_reply_would_not_fit_into_is_refused_at_the_start() {
     let redis = RedisServer::start();
     for flag in ["--max-client-buffer", "--max-total-buffer"] {
-        let words = ["proxy", "--protect", "wa:*", flag, "64MiB"];
-        let text = format!("{flag} must be larger than --max-value");
+        let words = ["proxy", "--protect", "wa:*", flag, "128MiB"];
+        let text = format!("{flag} must be larger than twice --max-value");
         Program::at(&redis).run(&words).failed(64, &text);
     }
+    // Buffers that were not chosen grow with the values.
+    let pair = Pair::with("auto", &["--max-value", "512MiB"]);
+    assert_eq!(pair.wire().ask(&["SET", "wa:1", "amatista"]), "+OK\r\n");
 }
 
 /// How many clients were disconnected for this cause.

@@ -76,3 +76,48 @@ fn a_replica_is_not_connected_to_for_each_write_that_it_refuses() {
     assert!(opened <= 20.0, "{opened}");
     proxy.stop();
 }
+
+#[test]
+fn a_switch_disconnects_nobody_whose_next_request_finds_the_server_again() {
+    for upstream in ["auto", "shared"] {
+        for how in ["maxclients", "port"] {
+            let redis = RedisServer::start();
+            let proxy = proxy_before(&redis.url(), upstream, &["--workers", "1"]);
+            let mut idle: Vec<Wire> = (0..2).map(|_| Wire::tcp(proxy.port())).collect();
+            idle.push(Wire::tcp(proxy.port()).resp3());
+            let mut asking = Wire::tcp(proxy.port());
+            // In `auto` it has a connection of its own from here on.
+            let mut transacting = Wire::tcp(proxy.port());
+            for (words, reply) in [("MULTI", "+OK\r\n"), ("EXEC", "*0\r\n")] {
+                assert_eq!(transacting.ask(&[words]), reply, "{upstream}");
+            }
+            for wire in idle.iter_mut().chain([&mut asking]) {
+                assert_eq!(wire.ask(&["PING"]), "+PONG\r\n");
+            }
+            // It outlives what is set here.
+            let mut operator = Wire::tcp(redis.port());
+            let usual = operator.ask(&["CONFIG", "GET", how]);
+            let usual = String::from_utf8(usual.0).unwrap();
+            let usual = usual.split("\r\n").nth(4).unwrap().to_owned();
+            assert_eq!(operator.ask(&["REPLICAOF", "127.0.0.1", "1"]), "+OK\r\n");
+            let none = if how == "port" { "0" } else { "1" };
+            assert_eq!(operator.ask(&["CONFIG", "SET", how, none]), "+OK\r\n");
+            assert_eq!(transacting.ask(&["SET", "open:1", "x"]), READONLY);
+            assert!(happens(|| proxy.said().contains(SWITCHED)));
+            idle.push(transacting);
+            // A request that comes now does not find the server, and says so.
+            let answer = asking.ask(&["GET", "open:1"]);
+            assert!(answer.starts_with("-ERR "), "{upstream}, {how}");
+            assert!(asking.until_the_end().is_empty());
+            assert_eq!(operator.ask(&["CONFIG", "SET", how, &usual]), "+OK\r\n");
+            for wire in &mut idle {
+                // The first reply is that to the request, and to no other.
+                assert_eq!(
+                    wire.ask(&["ECHO", "again"]),
+                    "$5\r\nagain\r\n",
+                    "{upstream}, {how}"
+                );
+            }
+        }
+    }
+}

@@ -7,9 +7,11 @@ use waxseal_metrics::UpstreamError;
 
 use super::Client;
 use super::way::Way;
+use crate::answers;
 use crate::clients::Connection;
 use crate::connection::Next;
 use crate::net::lane::end::LaneEnd;
+use crate::net::upstream::cause;
 use crate::proxy::Sharing;
 
 impl Client {
@@ -47,10 +49,61 @@ impl Client {
     }
 
     /// Whether the end of its lane does not concern the client: it waits for nothing there, and a direct client would
-    /// not have noticed. It goes to another lane.
+    /// not have noticed. It goes to another lane; where a lane could not be opened, not before its next request.
     pub(super) fn survives(&self, end: LaneEnd) -> bool {
-        (end.is_dead_path() || end == LaneEnd::Retired)
+        match end {
+            LaneEnd::Connect(_) | LaneEnd::Refused(_) => self.can_wait_without_connection(),
+            end => {
+                (end.is_dead_path() || end == LaneEnd::Retired)
+                    && self.shared.state.borrow().connection.has_all_replies()
+            }
+        }
+    }
+
+    /// Whether the client has asked for nothing that is not answered: it needs no connection before its next request.
+    fn can_wait_without_connection(&self) -> bool {
+        matches!(self.next, Next::More | Next::Replies | Next::Own)
+            && self.waiting.is_empty()
             && self.shared.state.borrow().connection.has_all_replies()
+    }
+
+    /// A connection of the client's own could not be opened. Only a client that has asked for something is told.
+    pub(super) fn miss_connection(&mut self, error: &std::io::Error) {
+        if self.can_wait_without_connection() {
+            self.rest_without_connection();
+        } else {
+            self.lose(&answers::unreachable(cause(error)), true);
+        }
+    }
+
+    /// A new connection of the client's own has ended before it was one. Whether that does not concern the client.
+    pub(super) fn survives_failed_login(&mut self) -> bool {
+        let survives = matches!(self.next, Next::More | Next::Replies | Next::Own)
+            && self.waiting.is_empty()
+            && self
+                .shared
+                .state
+                .borrow_mut()
+                .connection
+                .abandon_handshake();
+        if survives {
+            self.rest_without_connection();
+        }
+        survives
+    }
+
+    /// The client's own connection has ended.
+    pub(super) fn end_own(&mut self) {
+        self.count_end();
+        let is_new = matches!(&self.way, Way::Own(own) if own.is_new);
+        self.bereft = !(is_new && self.survives_failed_login());
+    }
+
+    /// The client's next request opens a connection, and gets the error where that still fails.
+    fn rest_without_connection(&mut self) {
+        self.shared.moved_to(Connection::None);
+        self.way = Way::None;
+        self.next = Next::More;
     }
 
     /// Leaves a lane that has ended. A client that has sent nothing gets another one with its next request: so it also
@@ -59,12 +112,11 @@ impl Client {
         let Way::Lane(lane) = &self.way else {
             return;
         };
-        if self.next != Next::More || !self.waiting.is_empty() {
+        if !self.can_wait_without_connection() {
             return self.go_to_lane(lane.identity);
         }
         lane.detach(&self.shared);
-        self.shared.moved_to(Connection::None);
-        self.way = Way::None;
+        self.rest_without_connection();
     }
 
     /// Watches over the client's own connection, when its bytes have been moved.
@@ -83,7 +135,7 @@ impl Client {
     }
 
     /// The client's own connection has ended, other than by the client.
-    pub(super) fn count_end(&self) {
+    fn count_end(&self) {
         let is_dead_path = matches!(&self.way, Way::Own(own) if own.socket.is_timed_out());
         self.worker.settings.failed(match is_dead_path {
             true => UpstreamError::Stalled,
