@@ -221,7 +221,7 @@ impl From<GuardError> for Failure {
                  waxseal.toml; where these keys were evicted or flushed, restore them, or delete the \
                  values, which nothing opens any more",
             ),
-            GuardError::UsersLost { .. } => Self::failed(error).hint(keyring::USERS_LOST),
+            GuardError::UsersLost { .. } | GuardError::UsersGone { .. } => Self::failed(error).hint(keyring::USERS_LOST),
             GuardError::Seal(error) => error.into(),
             GuardError::Store(error) => error.into(),
             GuardError::Users(error) => error.into(),

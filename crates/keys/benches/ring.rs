@@ -86,6 +86,7 @@ async fn values() {
     let live = live(&custodian, &ring(&custodian, 10).await).await;
     let place = Arc::new(MemoryUserKeys::default());
     let users = UserKeys::new(place, live.clone(), CacheBounds::default());
+    users.accept_store();
     users.read_or_create(&[USER]).await.expect("a user's key");
     let bare = Keyring::new(SecretKey::generate().expect("random bytes")).expect("a key");
     let bare = Sealer::new(Arc::new(bare), Mode::Required, Format::Sealed);

@@ -66,6 +66,8 @@ struct Inner {
     cache: Cache,
     /// Whether this process has seen the mark of the store.
     has_seen_mark: AtomicBool,
+    /// Whether this process was told that the store is the right one, though it bears no mark.
+    is_accepted: AtomicBool,
 }
 
 /// A user's record as it was read.
@@ -87,6 +89,7 @@ impl UserKeys {
             sealer,
             cache: Cache::new(bounds),
             has_seen_mark: AtomicBool::new(false),
+            is_accepted: AtomicBool::new(false),
             ring,
         }))
     }
@@ -139,6 +142,9 @@ impl UserKeys {
 
     /// The live keys of some users, in their order. Makes those that are missing, and new ones for
     /// users who were erased and come back.
+    ///
+    /// [`UserKeyError::Lost`] where the store bears no mark of the ring and nobody has judged it
+    /// ([`Self::accept_store`]).
     pub async fn read_or_create(&self, users: &[&[u8]]) -> Result<Vec<Arc<UserKey>>, UserKeyError> {
         let is_live = |key: &Arc<UserKey>| key.id().is_some();
         let mut found: Vec<_> = users

@@ -34,17 +34,25 @@ const CONFIRM: Bounds = Bounds {
     pages: 10,
     values: 100,
     first: true,
+    of_users: false,
 };
 /// Without one the values alone decide, and are looked for among many other records.
 const DECIDE: Bounds = Bounds {
     pages: 100,
     values: 500,
     first: true,
+    of_users: false,
 };
 /// The same, where values under other keys count as well.
 const COUNT: Bounds = Bounds {
     first: false,
     ..DECIDE
+};
+/// Values under keys of users, which may be few among many others.
+const OF_USERS: Bounds = Bounds {
+    values: 2500,
+    of_users: true,
+    ..COUNT
 };
 /// How often a canary is written that others write at the same moment.
 const ATTEMPTS: usize = 3;
@@ -163,6 +171,16 @@ impl Canary {
             }
         }
         Ok(state)
+    }
+
+    /// Refuses a store of users' keys that does not hold what values are under, and marks one that bears no mark
+    /// yet: before a key of a user is made. [`Self::check_or_create`] does so as well.
+    pub async fn check_users(
+        &self,
+        sealer: &Sealer,
+        records: &[GuardedRecords],
+    ) -> Result<(), GuardError> {
+        self.mark_user_store(sealer, records).await
     }
 
     /// What the sealed values of these records say about the key, whatever the canary says. Judges

@@ -136,6 +136,16 @@ pub enum GuardError {
         /// How many values of the sample.
         count: usize,
     },
+    /// The store of users' keys is not marked as the ring's and holds none of its keys, and the ring knows that there
+    /// were some.
+    #[error(
+        "the store of users' keys at {location} holds no key of this keyring, and the keyring knows that keys of \
+         users are kept there"
+    )]
+    UsersGone {
+        /// Where users' keys were looked for.
+        location: String,
+    },
     /// Keys of users were asked for where records belong to no user.
     #[error("web sessions belong to no user: keys of users need a StateManager")]
     Userless,

@@ -426,6 +426,8 @@ impl Upkeep {
             };
             let counting = Arc::new(waxseal_sweep::Quarantined::new(sealer));
             let tally = self.pass(&quarantine, counting, true, stop).await?;
+            // What could not be read may be under any key.
+            audit.unseen += tally.unseen;
             for (&(class, _), group) in &tally.groups {
                 match class {
                     Class::Classic(id) | Class::Sealed(id) | Class::UnknownKey(id) => {

@@ -117,6 +117,8 @@ async fn for_user(
         return Ok(sealer);
     };
     if seals && protected.per_user {
+        // The values tell whether keys of users should be there.
+        setup.check_users(&setup.open_store().await?).await?;
         setup.enrol_user_keys().await?;
     }
     let key = setup.user_key(protected, name, seals).await?;

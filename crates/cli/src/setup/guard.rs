@@ -35,7 +35,7 @@ impl Setup {
                  check --store and --keyring. A keyring that was made while REDIS_ENCRYPTION_KEY held \
                  the key of this store would have adopted it",
             ),
-            error @ GuardError::UsersLost { .. } => {
+            error @ (GuardError::UsersLost { .. } | GuardError::UsersGone { .. }) => {
                 // Mostly they are elsewhere, and the keyring knows where.
                 self.warn_of_other_user_keys();
                 error.into()
@@ -74,6 +74,8 @@ impl Setup {
     ) -> Result<CanaryState, Failure> {
         self.confirm().await?;
         let state = self.compare_key(store).await?;
+        // Before the ring knows that keys of users are kept there: then their absence would speak against the store.
+        self.check_users(store).await?;
         self.enrol(store).await?;
         let state = match state {
             CanaryState::Absent | CanaryState::Differs(_) => {
@@ -87,6 +89,14 @@ impl Setup {
             warn_of_canary(of);
         }
         Ok(state)
+    }
+
+    /// Makes sure that the store of users' keys is the one of this keyring, and marks it: before a key of a user is
+    /// made.
+    pub(crate) async fn check_users(&self, store: &Arc<dyn RecordStore>) -> Result<(), Failure> {
+        let (canary, sealer, guarded) = (self.canary(store), self.any_sealer(), self.guarded()?);
+        let checked = canary.check_users(&sealer, &guarded).await;
+        checked.map_err(|error| self.guard_failure(error))
     }
 
     /// What a sample of the sealed values says about the keys.

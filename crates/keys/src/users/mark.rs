@@ -8,6 +8,7 @@
 use std::sync::atomic::Ordering;
 
 use super::{Inner, UserChange, UserKeyError, UserKeys};
+use crate::document::Territory;
 use crate::ring::Ring;
 
 /// What the records of marks begin with; no pattern of users' keys matches them.
@@ -36,6 +37,27 @@ impl UserKeys {
         Ok(self.0.judge_mark(&ring, read.into_iter().next().flatten()))
     }
 
+    /// Tells this process that the store was judged, and that no value is known to be under keys which it should
+    /// hold: it may be marked with the first key that is made. Writes nothing.
+    pub fn accept_store(&self) {
+        self.0.is_accepted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this process was told so, and has seen no mark since.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        self.0.is_accepted.load(Ordering::Relaxed) && !self.0.has_seen_mark.load(Ordering::Relaxed)
+    }
+
+    /// Whether the ring knows that keys of users are kept in this store.
+    #[must_use]
+    pub fn is_enrolled(&self) -> bool {
+        let location = self.location();
+        let is_here =
+            |of: &Territory| of.store == location && of.records.starts_with(super::PREFIX);
+        self.0.ring.ring().territories().iter().any(is_here)
+    }
+
     /// Marks the store as the one of this ring, whatever is in it: for callers that know that no value is under
     /// keys which it should hold, and for operators who accept that there are such values. Whether there was no
     /// mark before.
@@ -57,8 +79,8 @@ impl Inner {
         UserStoreMark::Present
     }
 
-    /// Before a key is made: the store must be the one that it was. The mark for one that was never marked, to be
-    /// written with the key.
+    /// Before a key is made: the store must be the one that it was. The mark for one that was never marked and that
+    /// was judged, to be written with the key.
     pub(super) fn missing_mark(
         &self,
         ring: &Ring,
@@ -67,7 +89,8 @@ impl Inner {
         if self.judge_mark(ring, found.clone()) == UserStoreMark::Present {
             return Ok(None);
         }
-        if self.has_seen_mark.load(Ordering::Relaxed) {
+        let has_seen_mark = self.has_seen_mark.load(Ordering::Relaxed);
+        if has_seen_mark || !self.is_accepted.load(Ordering::Relaxed) {
             let location = self.place.location();
             return Err(UserKeyError::Lost { location });
         }

@@ -67,7 +67,7 @@ pub enum UserKeyError {
         /// The beginning of the user's keyed hash.
         user: String,
     },
-    /// The store of users' keys was marked as this ring's, and is not any more.
+    /// The store of users' keys was marked as this ring's, and is not any more, or never was and nobody has judged it.
     #[error(
         "the store of users' keys at {location} has lost the mark of this keyring: no new key is made there"
     )]

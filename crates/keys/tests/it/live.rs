@@ -10,7 +10,7 @@ use std::sync::Arc;
 use waxseal_core::SecretKey;
 use waxseal_keys::{
     CacheBounds, Cached, Change, Custodian, Custodians, KeyState, LiveOptions, LiveRing,
-    LocalCustodian, MemoryPlace, MemoryUserKeys, Ring, Settings, UserKeys,
+    LocalCustodian, MemoryPlace, MemoryUserKeys, Ring, Settings, UserKeyError, UserKeys,
 };
 
 fn custodian() -> Arc<dyn Custodian> {
@@ -79,8 +79,16 @@ async fn an_erased_user_gets_a_new_key_and_the_ledger_wins() {
     let live = live_ring().await;
     let place = Arc::new(MemoryUserKeys::default());
     let users = UserKeys::new(place.clone(), live.clone(), CacheBounds::default());
+    let refused = users.read_or_create(&[b"u"]).await.err();
+    assert!(
+        matches!(refused, Some(UserKeyError::Lost { .. })),
+        "nobody judged the store: {refused:?}"
+    );
+    assert!(place.backup().is_empty());
+    users.accept_store();
+    let calls = place.calls();
     let key = users.read_or_create(&[b"u"]).await.unwrap().remove(0);
-    assert_eq!(place.calls(), 2);
+    assert_eq!(place.calls() - calls, 2);
     let backup = place.backup();
     live.change(&Change::Erase(live.ring().user(b"u")))
         .await
@@ -100,6 +108,7 @@ async fn a_record_of_a_users_key_that_its_place_lost_is_put_back_unless_the_user
     let place = Arc::new(MemoryUserKeys::default());
     let bounds = CacheBounds::default();
     let users = UserKeys::new(place.clone(), live.clone(), bounds);
+    users.accept_store();
     let key = users.read_or_create(&[b"u"]).await.unwrap().remove(0);
     place.restore(Default::default());
     tokio::time::advance(bounds.age).await;

@@ -61,6 +61,7 @@ impl World {
                 .unwrap()
         });
         let users = UserKeys::new(user_place.clone(), ring.clone(), CacheBounds::default());
+        users.accept_store();
         Self {
             ring_place,
             user_place,
@@ -85,6 +86,7 @@ impl World {
         let opened = LiveRing::open(self.ring_place.clone(), self.custodians.clone(), options);
         let ring = RUNTIME.block_on(opened).unwrap();
         let users = UserKeys::new(place, ring.clone(), bounds);
+        users.accept_store();
         Process { ring, users }
     }
 

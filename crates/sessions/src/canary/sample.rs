@@ -22,6 +22,8 @@ const PAGE: usize = 1000;
 const MAX_GROUP: usize = 8;
 /// The same where the last ones held no value: records of other types, and empty ones.
 const MAX_EMPTY_GROUP: usize = 128;
+/// The same where few of the values may be under keys of users.
+const MAX_USERS_GROUP: usize = 32;
 /// Names looked at for each value of the bounds: not every name has a value.
 const NAMES_PER_VALUE: usize = 4;
 /// Slots of a hash or list that are looked at.
@@ -64,6 +66,8 @@ impl From<RecordPattern> for GuardedRecords {
 pub struct Sample {
     /// Values that opened.
     pub opened: usize,
+    /// How many of these are under keys of users.
+    pub opened_of_users: usize,
     /// Values that name a key which the ring knows and does not open with: destroyed, or compromised.
     /// Nothing was opened, so they are no evidence against a canary of another key.
     pub named: usize,
@@ -83,6 +87,8 @@ pub struct Sample {
     pub unknown: BTreeMap<KeyId, usize>,
     /// Values under keys of users, where no keyring is configured that could have sealed them.
     pub of_users: usize,
+    /// Values that were not opened, since only those under keys of users were asked for.
+    pub(super) others: usize,
 }
 
 /// The keys that the sealed values of a store are under, as far as they are not configured.
@@ -123,8 +129,8 @@ impl Sample {
             + self.under_unknown_keys()
     }
 
-    fn values(&self) -> usize {
-        self.sealed() + self.plain
+    pub(super) fn values(&self) -> usize {
+        self.sealed() + self.plain + self.others
     }
 
     /// The keys that are not configured, and that of the canary, if that is one of them.
@@ -177,6 +183,8 @@ pub(super) struct Bounds {
     pub(super) values: usize,
     /// Whether the sample ends with the first value that opens.
     pub(super) first: bool,
+    /// Whether only values under keys of users count: where records can be of users, and there alone.
+    pub(super) of_users: bool,
 }
 
 /// What a sample is taken with.
@@ -210,7 +218,8 @@ impl Sampler<'_> {
                 pattern,
                 ..of.clone()
             });
-        for of in &records.collect::<Vec<_>>() {
+        let wanted = records.filter(|of| !self.bounds.of_users || of.pattern.names_user());
+        for of in &wanted.collect::<Vec<_>>() {
             let mut part = Sample::default();
             let looked = self.pattern(of, pages, &mut part).await;
             sample.add(part);
@@ -275,6 +284,7 @@ impl Sampler<'_> {
                 unseen -= some.len();
                 names = others;
                 group = match read {
+                    _ if self.bounds.of_users => (group * 2).min(MAX_USERS_GROUP),
                     0 => (group * 2).min(MAX_EMPTY_GROUP),
                     _ => (group * 2).min(MAX_GROUP),
                 };
@@ -288,6 +298,12 @@ impl Sampler<'_> {
     }
 
     fn is_enough(&self, sample: &Sample, bytes: usize) -> bool {
+        if self.bounds.of_users {
+            // Whatever else is there says nothing about the keys of users.
+            return sample.opened_of_users > 0
+                || sample.without_user_key >= MAX_SEALED
+                || bytes >= MAX_BYTES;
+        }
         sample.opened > 0 && (self.bounds.first || sample.sealed() >= MAX_SEALED)
             || sample.values() >= self.bounds.values
             || bytes >= MAX_BYTES
@@ -344,6 +360,10 @@ impl Sampler<'_> {
                 .note_user(sealer, user, (stored, binding), sample)
                 .await;
         }
+        if self.bounds.of_users {
+            sample.others += 1;
+            return Ok(());
+        }
         let mut opened = sealer.open(stored, binding);
         if let (Err(OpenError::UnknownKey { id }), Some(ring)) = (&opened, self.ring)
             && !self.refreshed.swap(true, Ordering::Relaxed)
@@ -397,6 +417,7 @@ impl Sampler<'_> {
             Ok(mut keys) => match keys.pop().flatten() {
                 Some(key) if sealer.for_user(key.clone()).open(stored, binding).is_ok() => {
                     sample.opened += 1;
+                    sample.opened_of_users += 1;
                 }
                 Some(_) => sample.without_user_key += 1,
                 None => {
@@ -431,6 +452,8 @@ impl Sampler<'_> {
 impl Sample {
     fn add(&mut self, other: Self) {
         self.opened += other.opened;
+        self.opened_of_users += other.opened_of_users;
+        self.others += other.others;
         self.named += other.named;
         self.plain += other.plain;
         self.classic += other.classic;

@@ -8,7 +8,7 @@ use waxseal_keys::{UserKeyError, UserKeys, UserStoreMark};
 use waxseal_stores::StoreError;
 
 use super::sample::{GuardedRecords, MAX_SEALED};
-use super::{COUNT, Canary, Sample};
+use super::{Canary, OF_USERS, Sample};
 use crate::error::GuardError;
 
 /// What was found out about a store of users' keys.
@@ -47,6 +47,7 @@ impl Canary {
         let UserStore::Unmarked { keys } = self.user_store(users, sealer, records).await? else {
             return Ok(());
         };
+        users.accept_store();
         match users.adopt_store().await {
             Ok(true) if keys > 0 => info!(
                 "the store of users' keys at {} holds keys of this keyring, and is marked as its own now",
@@ -69,6 +70,10 @@ impl Canary {
     ) -> Result<UserStore, GuardError> {
         match users.mark().await {
             Ok(UserStoreMark::Present) => return Ok(UserStore::Marked),
+            // Judged by this process: what it did since is no evidence.
+            Ok(UserStoreMark::Absent) if users.is_accepted() => {
+                return Ok(UserStore::Unmarked { keys: 0 });
+            }
             Ok(UserStoreMark::Absent) => {}
             Err(error) => return unless_transient(error),
         }
@@ -80,19 +85,25 @@ impl Canary {
             return Ok(UserStore::Unmarked { keys });
         }
         let mut sample = Sample::default();
-        match self.sampler(sealer, COUNT).look(records, &mut sample).await {
+        let sampler = self.sampler(sealer, OF_USERS);
+        let has_looked = match sampler.look(records, &mut sample).await {
+            Ok(()) => true,
             // Who may not scan relies on what was found so far.
-            Ok(()) | Err(GuardError::Store(StoreError::Denied { .. })) => {}
+            Err(GuardError::Store(StoreError::Denied { .. })) => false,
             Err(GuardError::Users(error)) => return unless_transient(error),
             Err(error) => return Err(error),
+        };
+        let keys = sample.opened_of_users;
+        let location = users.location();
+        if keys == 0 && sample.unknown_users > 0 {
+            let count = sample.unknown_users;
+            return Err(GuardError::UsersLost { location, count });
         }
-        match sample.unknown_users {
-            0 => Ok(UserStore::Unmarked { keys }),
-            count => Err(GuardError::UsersLost {
-                location: users.location(),
-                count,
-            }),
+        // The ring knows better than a sample, where there is anything that could be of users.
+        if keys == 0 && users.is_enrolled() && (sample.values() > 0 || !has_looked) {
+            return Err(GuardError::UsersGone { location });
         }
+        Ok(UserStore::Unmarked { keys })
     }
 
     /// Whether the users' keys of this ring are marked as being in the store of the records itself: then the ring

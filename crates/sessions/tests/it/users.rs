@@ -428,6 +428,7 @@ async fn a_ring_starts_without_a_canary_where_the_keys_of_its_users_were_evicted
 async fn sealed_for_nobody(process: &Process, user: usize) -> Vec<u8> {
     let elsewhere = Arc::new(MemoryUserKeys::default());
     let keys = UserKeys::new(elsewhere, process.ring.clone(), CacheBounds::default());
+    keys.accept_store();
     let user = user.to_string();
     let key = keys
         .read_or_create(&[user.as_bytes()])
@@ -483,4 +484,26 @@ async fn a_store_of_users_keys_that_lost_them_is_refused_until_it_is_adopted() {
     assert!(last.users.adopt_store().await.unwrap());
     let states = last.start(store.clone(), last.of_users()).await.unwrap();
     states.set(OTHER_USER, &state("confirming")).await.unwrap();
+}
+
+#[tokio::test]
+async fn values_under_the_ring_say_nothing_about_a_store_of_users_keys() {
+    let shared = Shared::default();
+    let process = shared.first().await;
+    let store = Arc::new(MemoryStore::default());
+    let sealer = process.sealer(Format::Sealed);
+    for number in 0..1_000 {
+        let user = number.to_string();
+        let sealed = sealer.seal(b"{}", Binding::record(named(&user).as_bytes()));
+        put_stored(&store, &user, &sealed.unwrap()).await;
+    }
+    for user in 1_000..1_010 {
+        let value = sealed_for_nobody(&process, user).await;
+        put_stored(&store, &user.to_string(), &value).await;
+    }
+    let another = shared.another().await;
+    let refused = another.start(store.clone(), another.of_users()).await.err();
+    let lost = matches!(refused, Some(GuardError::UsersLost { count: 10, .. }));
+    assert!(lost, "{refused:?}");
+    assert!(shared.keys.backup().is_empty(), "nothing is written");
 }

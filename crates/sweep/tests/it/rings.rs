@@ -61,6 +61,7 @@ impl Shared {
 
     fn process(&self, ring: LiveRing) -> Process {
         let users = UserKeys::new(self.keys.clone(), ring.clone(), CacheBounds::default());
+        users.accept_store();
         Process { ring, users }
     }
 }

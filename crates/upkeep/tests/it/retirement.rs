@@ -140,6 +140,33 @@ async fn a_key_stays_while_a_value_in_quarantine_is_under_it() {
 }
 
 #[tokio::test]
+async fn a_key_stays_while_a_value_in_quarantine_cannot_be_read() {
+    let world = World::new();
+    let first = world.init(compressed_once()).await.sealing().id;
+    let leader = world.process(false).await;
+    // Larger than what the server gives a client at once.
+    let limit = "normal 2mb 0 0";
+    world
+        .server
+        .cli(&["CONFIG", "SET", "client-output-buffer-limit", limit]);
+    let quarantined = RecordName::from("waxseal:quarantine:{wa:somebody}:1");
+    let parcel = vec![b'x'; 3 << 20];
+    let put = leader
+        .store
+        .put(&quarantined, &Slot::Whole, &parcel, Expiry::Never);
+    put.await.unwrap();
+    exchange(&leader).await;
+    let expected = Block::Unreadable {
+        id: first,
+        values: 1,
+    };
+    assert_eq!(blocked(&leader).await, [expected]);
+    assert_eq!(state(&leader, first), KeyState::Opening);
+    leader.store.delete(&quarantined).await.unwrap();
+    until_destroyed(&leader, first).await;
+}
+
+#[tokio::test]
 async fn an_adopted_key_stays_while_a_value_without_a_header_does_not_open() {
     let world = World::new();
     let adopted = [SecretKey::generate().unwrap()];

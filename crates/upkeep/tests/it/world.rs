@@ -234,6 +234,9 @@ impl World {
         let users = start
             .per_user
             .then(|| UserKeys::new(keys, ring.clone(), start.bounds));
+        if let Some(users) = &users {
+            users.accept_store();
+        }
         let sealer = Sealer::new(ring.keyring(), Mode::Required, start.format);
         let realm = Realm {
             store: store.clone(),
