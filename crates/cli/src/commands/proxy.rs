@@ -53,8 +53,7 @@ pub(crate) async fn run(
             "a proxy needs a Redis server: this store is a file",
         ));
     };
-    let keepalive = Duration::from_secs(args.keepalive);
-    let upstream = Arc::new(upstream(url, args.clients_authenticate)?.keepalive(keepalive));
+    let upstream = Arc::new(kept_alive(url, args)?);
     let listen = listeners(args)?;
     setup.trail.tell_mode(&Service {
         what: "proxy",
@@ -355,6 +354,12 @@ fn listener(text: &str, unix_mode: Option<u32>) -> Result<Listen, Failure> {
     } else {
         Listen::Tcp(address.to_owned())
     })
+}
+
+/// The way to the server, with what the flags say of it.
+fn kept_alive(url: &RedisUrl, args: &ProxyArgs) -> Result<Upstream, Failure> {
+    let upstream = upstream(url, args.clients_authenticate)?;
+    Ok(upstream.keepalive(Duration::from_secs(args.keepalive)))
 }
 
 /// The way to the server of this URL.
