@@ -33,10 +33,8 @@ pub(crate) use proxy::certificates;
 use crate::args::{Cli, Command};
 use crate::error::{Ended, Failure};
 use crate::setup::{Setup, advise};
-use crate::signals::outlive_file_limits;
 
 pub(crate) async fn run(cli: Cli) -> Result<Ended, Failure> {
-    outlive_file_limits();
     let common = cli.common.clone();
     match carry_out(cli).await {
         Err(failure) => Err(advise(&common, failure).await),

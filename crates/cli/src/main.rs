@@ -52,10 +52,6 @@ fn run() -> ExitCode {
         // Help and version are asked for; anything else is wrong usage.
         Err(error) => return args::typed::report(error),
     };
-    if let Err(failure) = logging::start(&cli.common) {
-        return failure.report();
-    }
-    hardening::begin(&core_dumps, &cli.command);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -63,6 +59,15 @@ fn run() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return error::Failure::from(error).report(),
     };
+    {
+        // Before the first line is written.
+        let _entered = runtime.enter();
+        signals::outlive_file_limits();
+    }
+    if let Err(failure) = logging::start(&cli.common) {
+        return failure.report();
+    }
+    hardening::begin(&core_dumps, &cli.command);
     let code = match runtime.block_on(commands::run(cli)) {
         Ok(ended) => match output::unwritten() {
             Some(failure) => failure.report(),
