@@ -123,7 +123,7 @@ const OF_SLOTS: [(&str, &[&str], &str); 6] = [
 ];
 
 const BY_SCRIPT: [(&str, &[&str]); 2] = [
-    ("EVAL", &["return 1", "0"]),
+    ("EVAL", &["return 'waxseal'", "0"]),
     (
         "EVALSHA",
         &["0000000000000000000000000000000000000000", "0"],

@@ -98,7 +98,7 @@ return 1
 ";
 
 /// Needs no right but that to run scripts, and no record.
-const PROBE: &str = "return 1";
+const PROBE: &str = "return 'waxseal'";
 
 /// A script, and the name under which servers cache it.
 pub(crate) struct Script {
