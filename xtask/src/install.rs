@@ -30,6 +30,7 @@ pub(crate) fn everything() -> Result<(), String> {
         &system::PKCS11_TOOL,
         &system::PROMTOOL,
         &system::CHROMIUM,
+        &system::IP,
     ];
     if !packages::NODE.is_installed() {
         programs.push(&system::NPM);

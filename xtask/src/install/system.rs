@@ -106,6 +106,12 @@ pub(super) const PROMTOOL: SystemTool = SystemTool {
     ],
 };
 
+/// Makes networks in which packets can be lost.
+pub(super) const IP: SystemTool = SystemTool {
+    program: "ip",
+    packages: ["iproute2", "iproute", "iproute2", "iproute2", "iproute2mac"],
+};
+
 /// Shows the status page as people see it.
 pub(super) const CHROMIUM: SystemTool = SystemTool {
     program: "chromium",
