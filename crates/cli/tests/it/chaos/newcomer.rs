@@ -14,8 +14,8 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 const INTERVAL: Duration = Duration::from_millis(100);
 /// This many in a row show that new clients are served.
 const ENOUGH: usize = 5;
-/// Whoever is not served by then, on however busy a machine, is not served at all.
-const LIMIT: Duration = Duration::from_secs(60);
+/// A client that is not served by then, on however busy a machine, is not served at all.
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// One after the other, until it is stopped.
 pub(super) struct Newcomer {
