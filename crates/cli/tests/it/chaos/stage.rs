@@ -34,7 +34,7 @@ const QUICK: [&str; 8] = [
 const DAMAGED: &str = "wa:damaged";
 /// Reads of it.
 const READS: usize = 40;
-/// Times that a proxy is started, on ports that somebody else may take meanwhile.
+/// Times that a proxy is started, on ports that another process may take meanwhile.
 const ATTEMPTS: usize = 5;
 const PAUSE: Duration = Duration::from_millis(20);
 /// Until a log is full that nobody reads.
