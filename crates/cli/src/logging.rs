@@ -50,7 +50,7 @@ pub(crate) fn start(common: &Common) -> Result<(), Failure> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(format!("{others}{rules}")))
         .with_writer(LogWriter)
-        // It would print to standard error by itself, and panic where that fails.
+        // It would print to standard error on its own, and panic where that fails.
         .log_internal_errors(false)
         .with_target(false);
     let to_terminal = common.log_file.is_none() && io::stderr().is_terminal();

@@ -31,7 +31,7 @@ use crate::protection::Protection;
 /// How often is looked whether the last clients have gone.
 const LOOK: Duration = Duration::from_millis(20);
 /// How long accepting rests after the system refused (too many open files).
-const BREATH: Duration = Duration::from_millis(100);
+const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Between two readings of the server's limits.
 const SERVER_LIMITS_INTERVAL: Duration = Duration::from_secs(60);
@@ -341,7 +341,7 @@ impl Proxy {
     }
 }
 
-/// Accepts clients for as long as somebody takes them, whatever bug of ours ends it in between: a listener
+/// Accepts clients while the workers take them, and again after a panic: a listener
 /// that nobody accepts from lets clients connect and wait.
 async fn keep_accepting(listener: Listener, clients: Sender<Incoming>) {
     while AssertUnwindSafe(accept(&listener, &clients))
@@ -350,7 +350,7 @@ async fn keep_accepting(listener: Listener, clients: Sender<Incoming>) {
         .is_err()
     {
         tracing::error!("accepting clients on {} begins again", listener.at);
-        sleep(BREATH).await;
+        sleep(RETRY_DELAY).await;
     }
 }
 
@@ -369,7 +369,7 @@ async fn accept(listener: &Listener, clients: &Sender<Incoming>) {
                     tracing::warn!("clients cannot be accepted: {error}");
                     last_logged = Some(Instant::now());
                 }
-                sleep(BREATH).await;
+                sleep(RETRY_DELAY).await;
             }
         }
     }

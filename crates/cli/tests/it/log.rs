@@ -99,7 +99,7 @@ fn a_full_disk_under_the_log_stops_neither_a_proxy_nor_a_command() {
     let listen = format!("unix:{}", program.path("socket").display());
     let words = [&PROXY[..3], &["--listen", &listen]].concat();
     let full = "exec 2>/dev/full";
-    // The file may not grow: by itself the system ends a process that tries.
+    // The file may not grow: by default the system ends a process that tries.
     let limited = "ulimit -f 0; exec 2>log";
     for before in [full, limited] {
         let mut running = program.start_after(before, &words);

@@ -1,4 +1,4 @@
-//! A proxy that seals nothing: it starts only where somebody said so, and goes on saying it.
+//! A proxy that seals nothing: it starts only where its operator chose mode off, and keeps saying so.
 
 use waxseal_testing::RedisServer;
 

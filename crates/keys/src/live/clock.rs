@@ -69,7 +69,7 @@ impl Inner {
         Ok(())
     }
 
-    /// The time for what is written into the document: by the server's clock where this one is of no use.
+    /// The time for what is written into the document: by the server's clock where this one cannot be trusted.
     pub(super) fn document_ms(&self) -> u64 {
         let now = self.now_ms();
         match lock(&self.clock).offset {

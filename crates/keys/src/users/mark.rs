@@ -3,7 +3,7 @@
 //! would stand beside values that nothing opens any more.
 //!
 //! The name of the record holds the ring's id, so that several rings can keep their users' keys in one store.
-//! Whether values of users exist is not known here: whoever knows asks for the mark before it starts.
+//! Whether values of users exist is not known here: a caller that knows checks the mark before it starts.
 
 use std::sync::atomic::Ordering;
 
@@ -70,7 +70,7 @@ impl UserKeys {
 }
 
 impl Inner {
-    /// A mark as it was read. That it was seen is remembered: a store does not lose it by itself.
+    /// A mark as it was read. That it was seen is remembered: a store does not lose it on its own.
     pub(super) fn judge_mark(&self, ring: &Ring, found: Option<Vec<u8>>) -> UserStoreMark {
         if found != Some(ring.user_store_mark()) {
             return UserStoreMark::Absent;

@@ -18,7 +18,7 @@ use super::buffer::Outgoing;
 /// translators of addresses forget what was silent for a minute.
 const CLIENT_KEEPALIVE: Duration = Duration::from_secs(30);
 const CLIENT_PROBE_INTERVAL: Duration = Duration::from_secs(10);
-/// How often a server that was silent is asked, and how often in vain.
+/// How often a server that was silent is asked, and how often without an answer.
 const SERVER_PROBE_INTERVAL: Duration = Duration::from_secs(2);
 const MAX_SERVER_PROBES: u32 = 5;
 /// Bytes without an answer up to which silence of the peer's system means that the path is dead. A server that

@@ -1,5 +1,5 @@
 //! A bug of ours that one client meets: that client is cut, or the clients of the lane that it met it on, and
-//! the proxy serves everybody else and whoever comes next. The bug is in the report that the proxy makes of
+//! the proxy serves all others and the clients that come next. The bug is in the report that the proxy makes of
 //! a value that does not open.
 
 use std::sync::Arc;

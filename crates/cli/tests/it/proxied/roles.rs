@@ -38,7 +38,7 @@ fn an_address_that_leads_to_a_new_primary_is_followed() {
         relay.leads_to(new.port());
         replicate(&old, &new);
         assert_eq!(wires[0].ask(&["SET", "wa:1", "amatista"]), READONLY);
-        // Each on the connection that it has, and whoever comes.
+        // Each on the connection that it has, and a new client.
         wires.push(Wire::tcp(proxy.port()));
         wires.push(transacting);
         for wire in &mut wires {

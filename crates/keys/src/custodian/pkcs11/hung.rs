@@ -104,8 +104,8 @@ impl Calls {
         lock(&self.state).is_hung
     }
 
-    /// Why no call is made at present. A call that has lasted for too long is noted here, and whenever somebody has
-    /// waited for one in vain.
+    /// Why no call is made at present. A call that has lasted for too long is noted here, and whenever a caller has
+    /// waited for one without an answer.
     pub(super) fn reason(&self) -> Option<String> {
         let mut state = lock(&self.state);
         let lasts = state.running.map(|since| since.elapsed());

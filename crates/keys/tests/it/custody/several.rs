@@ -84,12 +84,12 @@ async fn a_wrap_that_no_longer_unwraps_is_told_loudly_and_can_be_wrapped_again_f
     assert!(text.contains("does not unwrap key"), "{text}");
     // Its own secret and four keys.
     assert_eq!(live.refused_wraps().await.len(), 5);
-    // Not by itself: on a machine with a wrong secret that would spoil what others unwrap.
-    let anew = Rewrap {
+    // Not automatically: on a machine with a wrong secret that would spoil what others unwrap.
+    let again = Rewrap {
         anew: true,
         ..Rewrap::default()
     };
-    assert!(live.change(&Change::Rewrap(anew)).await.is_err());
+    assert!(live.change(&Change::Rewrap(again)).await.is_err());
     let url = vec!["env:ONE".to_owned()];
     let (remove, add) = (url.clone(), url);
     for (add, remove) in [(Vec::new(), remove), (add, Vec::new())] {
