@@ -10,13 +10,12 @@ use rustls::pki_types::ServerName;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use waxseal_metrics::UpstreamError;
-use waxseal_resp::ReplyScanner;
 
+use self::exchange::Exchange;
 use super::expiry::not_after;
 use super::health::Health;
 use super::socket::{Stream, set_up_upstream};
@@ -24,6 +23,7 @@ use crate::certificates::{CertificateExpiry, CertificateFiles, CertificateUse};
 use crate::connection::{Entrance, OWN_PING};
 use crate::login::LoginError;
 
+pub(crate) mod exchange;
 mod settings;
 
 /// Where the server is.
@@ -247,44 +247,21 @@ impl Upstream {
     /// Connects, sends these requests and reads so many replies. The first error among them ends it.
     async fn converse(&self, requests: &[u8], replies: usize) -> Result<Connected, &'static str> {
         let connected = self.connect_slowly().await;
-        let Connected {
-            stream: mut socket,
-            local,
-            epoch,
-        } = connected.map_err(|error| cause(&error))?;
-        let broken = "the connection breaks off";
-        socket.write_all(requests).await.map_err(|_| broken)?;
-        socket.flush().await.map_err(|_| broken)?;
-        let mut scanner = ReplyScanner::new();
-        let mut bytes = Vec::new();
-        let mut left = replies;
-        while left > 0 {
-            let len = socket.read_buf(&mut bytes).await.map_err(|_| broken)?;
-            if len == 0 {
-                return Err(broken);
-            }
-            while left > 0 && !bytes.is_empty() {
-                let at_start = scanner.is_at_start();
-                if at_start && bytes.first() == Some(&b'-') {
-                    return Err(LoginError::of(&bytes).description());
-                }
-                let scanned = scanner.scan(&bytes).map_err(|_| "it does not speak RESP")?;
-                bytes.drain(..scanned.used);
-                match scanned.done {
-                    true => left = left.saturating_sub(1),
-                    false if scanned.used == 0 => break,
-                    false => {}
-                }
+        let mut connected = connected.map_err(|error| cause(&error))?;
+        let broken = |error: io::Error| exchange::broken(&error);
+        let mut exchange = Exchange::begin(&mut connected, requests)
+            .await
+            .map_err(broken)?;
+        for _ in 0..replies {
+            let reply = exchange.reply().await.map_err(broken)?;
+            if reply.first() == Some(&b'-') {
+                return Err(LoginError::of(&reply).description());
             }
         }
         // What nothing explains must not be taken for an answer to a client.
-        match bytes.is_empty() {
-            true => Ok(Connected {
-                stream: socket,
-                local,
-                epoch,
-            }),
-            false => Err("the server sent what no request explains"),
+        match exchange.has_more() {
+            true => Err("the server sent what no request explains"),
+            false => Ok(connected),
         }
     }
 }

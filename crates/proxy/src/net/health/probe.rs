@@ -5,12 +5,11 @@
 use std::io;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
-use waxseal_resp::ReplyScanner;
 
 use super::UnderWay;
 use crate::connection::OWN_PING;
+use crate::net::upstream::exchange::Exchange;
 use crate::net::upstream::{Connected, Upstream, cause};
 
 /// A read of a record that does not exist. Servers hold it back while they hold back writes (`CLIENT PAUSE`, a
@@ -18,8 +17,6 @@ use crate::net::upstream::{Connected, Upstream, cause};
 const HELD_WITH_WRITES: &[u8] = b"*2\r\n$7\r\npFCOUNT\r\n$16\r\nwaxseal:liveness\r\n";
 /// The server's account of itself: its role among other things.
 const OWN_HELLO: &[u8] = b"*1\r\n$5\r\nhELLO\r\n";
-/// The longest answer that is read.
-const MAX_ANSWER: usize = 4096;
 
 /// What a probe came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,39 +61,21 @@ async fn converse(
     requests: &[u8],
     replies: usize,
 ) -> io::Result<Option<Verdict>> {
-    let stream = &mut connected.stream;
-    stream.write_all(requests).await?;
-    stream.flush().await?;
-    let mut scanner = ReplyScanner::new();
-    let mut bytes = Vec::new();
-    let mut left = replies;
-    while left > 0 {
-        let len = stream.read_buf(&mut bytes).await?;
-        if len == 0 || bytes.len() > MAX_ANSWER {
-            // It may say why it closes the connection, and has answered then.
-            return match left < replies {
-                true => Ok(Some(Verdict::Answers)),
-                false => Err(io::ErrorKind::UnexpectedEof.into()),
-            };
-        }
-        while left > 0 && !bytes.is_empty() {
-            if scanner.is_at_start() && bytes.first() == Some(&b'-') {
-                if !bytes.contains(&b'\n') {
-                    break;
-                }
-                if let Some(why) = stall(&bytes) {
+    let mut exchange = Exchange::begin(connected, requests).await?;
+    for received in 0..replies {
+        match exchange.reply().await {
+            Ok(reply) => {
+                if let Some(why) = stall(&reply) {
                     return Ok(Some(Verdict::Stalls(why)));
                 }
             }
-            // Whatever it is, the server has answered.
-            let Ok(scanned) = scanner.scan(&bytes) else {
-                return Ok(Some(Verdict::Answers));
-            };
-            bytes.drain(..scanned.used);
-            match scanned.done {
-                true => left = left.saturating_sub(1),
-                false if scanned.used == 0 => break,
-                false => {}
+            // Whatever it is, the server has answered; it may have said why it closes the connection.
+            Err(error) => {
+                return match error.kind() {
+                    io::ErrorKind::InvalidData => Ok(Some(Verdict::Answers)),
+                    io::ErrorKind::UnexpectedEof if received > 0 => Ok(Some(Verdict::Answers)),
+                    _ => Err(error),
+                };
             }
         }
     }
@@ -111,32 +90,17 @@ pub(super) async fn leads_to_primary(upstream: &Upstream) -> bool {
     };
     let preamble = upstream.own_preamble();
     let requests = [&preamble.requests, OWN_HELLO, OWN_PING].concat();
-    let answer = replies(&mut connected, &requests, preamble.count.saturating_add(2)).await;
-    answer.is_ok_and(|answer| is_primary(&answer))
-}
-
-/// Sends requests and returns their replies as bytes.
-async fn replies(connected: &mut Connected, requests: &[u8], count: usize) -> io::Result<Vec<u8>> {
-    connected.stream.write_all(requests).await?;
-    connected.stream.flush().await?;
-    let mut scanner = ReplyScanner::new();
-    let (mut bytes, mut scanned, mut left) = (Vec::new(), 0_usize, count);
-    while left > 0 {
-        let len = connected.stream.read_buf(&mut bytes).await?;
-        if len == 0 || bytes.len() > MAX_ANSWER {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        while let Some(rest) = bytes.get(scanned..).filter(|rest| !rest.is_empty()) {
-            let step = scanner.scan(rest).map_err(|_| io::ErrorKind::InvalidData)?;
-            scanned = scanned.saturating_add(step.used);
-            match step.done {
-                true => left = left.saturating_sub(1),
-                false if step.used == 0 => break,
-                false => {}
-            }
+    let Ok(mut exchange) = Exchange::begin(&mut connected, &requests).await else {
+        return false;
+    };
+    let mut answer = Vec::new();
+    for _ in 0..preamble.count.saturating_add(2) {
+        match exchange.reply().await {
+            Ok(reply) => answer.extend(reply),
+            Err(_) => return false,
         }
     }
-    Ok(bytes)
+    is_primary(&answer)
 }
 
 /// Whether these answers to `HELLO` and `PING` are those of a primary with its data at hand.

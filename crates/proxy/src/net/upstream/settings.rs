@@ -1,12 +1,13 @@
 //! Asks the server for its settings that limit single connections, on a connection of its own.
 
+use std::io;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
-use waxseal_resp::{Items, Kind, ReplyScanner, write_bulk, write_request_head};
+use waxseal_resp::{Items, Kind, write_bulk, write_request_head};
 
-use super::{Connected, Upstream, cause};
+use super::exchange::{self, Exchange};
+use super::{Upstream, cause};
 use crate::login::LoginError;
 use crate::server_limits::ServerSettings;
 
@@ -17,9 +18,6 @@ const SETTINGS: [&str; 4] = [
     "client-output-buffer-limit",
     "maxmemory-clients",
 ];
-/// Bytes of all replies together, at most.
-const MAX_REPLIES: usize = 64 * 1024;
-const BROKEN: &str = "the connection breaks off";
 
 impl Upstream {
     /// The server's settings that limit single connections. An error where the server cannot be used; where it
@@ -40,36 +38,22 @@ impl Upstream {
             }
         }
         let connected = self.connect_slowly().await;
-        let Connected { mut stream, .. } = connected.map_err(|error| cause(&error))?;
-        stream.write_all(&requests).await.map_err(|_| BROKEN)?;
-        stream.flush().await.map_err(|_| BROKEN)?;
-        let logins = self.own_entrance.count;
-        let count = logins.saturating_add(SETTINGS.len());
-        let (mut replies, mut bytes) = (Vec::new(), Vec::new());
-        let (mut scanner, mut scanned) = (ReplyScanner::new(), 0);
-        while replies.len() < count {
-            let len = stream.read_buf(&mut bytes).await.map_err(|_| BROKEN)?;
-            if len == 0 || bytes.len() > MAX_REPLIES {
-                return Err(BROKEN);
-            }
-            loop {
-                let rest = bytes.get(scanned..).unwrap_or_default();
-                let part = scanner.scan(rest).map_err(|_| "it does not speak RESP")?;
-                scanned = scanned.saturating_add(part.used);
-                if part.done {
-                    let behind = bytes.split_off(scanned);
-                    let reply = std::mem::replace(&mut bytes, behind);
-                    scanned = 0;
-                    if replies.len() < logins && reply.first() == Some(&b'-') {
-                        return Err(LoginError::of(&reply).description());
-                    }
-                    replies.push(reply);
-                } else if part.used == 0 {
-                    break;
-                }
+        let mut connected = connected.map_err(|error| cause(&error))?;
+        let broken = |error: io::Error| exchange::broken(&error);
+        let mut exchange = Exchange::begin(&mut connected, &requests)
+            .await
+            .map_err(broken)?;
+        for _ in 0..self.own_entrance.count {
+            let reply = exchange.reply().await.map_err(broken)?;
+            if reply.first() == Some(&b'-') {
+                return Err(LoginError::of(&reply).description());
             }
         }
-        Ok(read(replies.get(logins..).unwrap_or_default()))
+        let mut replies = Vec::new();
+        for _ in SETTINGS {
+            replies.push(exchange.reply().await.map_err(broken)?);
+        }
+        Ok(read(&replies))
     }
 }
 
