@@ -124,7 +124,7 @@ pub(crate) struct Common {
     )]
     #[arg(help_heading = "Common options")]
     pub(crate) log_format: LogFormat,
-    /// Append the log to this file instead of stderr; SIGHUP has it opened again
+    /// Append the log to this file instead of stderr; proxy and keeper open it again at SIGHUP
     #[arg(
         long,
         global = true,

@@ -131,6 +131,15 @@ impl StoreError {
         self.is_interruption() || matches!(self, Self::TooLarge { .. })
     }
 
+    /// Whether a command is missing: the server does not have it, or this user may not send it.
+    pub(crate) fn is_missing_command(&self) -> bool {
+        match self {
+            Self::NoCommand { .. } => true,
+            Self::Denied { right, .. } => right.as_deref().is_some_and(|it| it.starts_with('+')),
+            _ => false,
+        }
+    }
+
     /// What is to be done about it, where that is known.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {

@@ -58,8 +58,8 @@ async fn carry_out(
             return Err(Failure::usage("nothing to change was given")
                 .hint("for example waxseal keyring configure --rotate-every 30d"));
         }
-        // Values are looked at, and under a compromised key as well.
         KeyringCommand::AdoptUsers { yes } => return users::adopt(&mut setup, *yes).await,
+        // Values are read, and under a compromised key as well.
         KeyringCommand::Archive { .. } | KeyringCommand::Destroy { force: false, .. } => {
             setup.open_ring(true).await?;
         }

@@ -1,14 +1,14 @@
 //! The custodians of a process, and how a key comes out of what several of them wrapped: any one that
 //! answers is enough, and one that is down is waited for once and not for each key.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{error, warn};
 use waxseal_core::SecretKey;
 
@@ -130,7 +130,7 @@ impl Unwrapping<'_> {
         let mut not_asked = wraps.iter().enumerate();
         let mut asked = FuturesUnordered::new();
         let mut key = None;
-        let mut waits_for: BTreeSet<usize> = BTreeSet::new();
+        let mut waits_for: BTreeMap<usize, Instant> = BTreeMap::new();
         while key.is_none() {
             let answer = match (asked.is_empty(), not_asked.len()) {
                 (true, 0) => break,
@@ -141,7 +141,7 @@ impl Unwrapping<'_> {
             match answer {
                 None => {
                     let next = not_asked.next();
-                    waits_for.extend(next.iter().map(|(index, _)| *index));
+                    waits_for.extend(next.iter().map(|(index, _)| (*index, Instant::now())));
                     asked.extend(next.map(|(index, wrap)| async move {
                         (index, self.ask(wrap, context).await)
                     }));
@@ -156,8 +156,11 @@ impl Unwrapping<'_> {
                 }
             }
         }
-        // Those that others were faster than: the next key does not wait for them.
-        for index in waits_for {
+        // Those that had as long as they have, and did not answer: the next key does not wait for them.
+        for (index, since) in waits_for {
+            if since.elapsed() < HEDGE_DELAY {
+                continue;
+            }
             if let Some(wrap) = wraps.get(index) {
                 let error = CustodianError::Unavailable {
                     custodian: harmless(&wrap.custodian),

@@ -35,7 +35,7 @@ impl RedisStore {
                         .map(|time| reply::number(time).map(lifetime))
                         .collect();
                 }
-                Err(StoreError::NoCommand { .. }) => {
+                Err(error) if error.is_missing_command() => {
                     self.tells_expiry.store(false, Ordering::Relaxed);
                 }
                 Err(error) => return Err(error),

@@ -142,7 +142,9 @@ impl RedisStore {
                 mget.arg(name.as_bytes());
             }
             match self.link.send_expecting(&mget, bytes).await {
-                Err(StoreError::NoCommand { .. }) => self.has_mget.store(false, Ordering::Relaxed),
+                Err(error) if error.is_missing_command() => {
+                    self.has_mget.store(false, Ordering::Relaxed);
+                }
                 answer => return reply::array(answer?),
             }
         }

@@ -101,7 +101,7 @@ pub(super) fn describe(block: &Block) -> String {
             territory.store
         ),
         Block::Unreadable { values, .. } => format!(
-            "{} values do not open and do not name their key",
+            "{} values could not be read, or do not open and do not name their key",
             thousands(*values)
         ),
     }

@@ -32,6 +32,43 @@ fn read_slowly(mut wire: Wire, has_begun: &AtomicBool, is_over: &AtomicBool) {
     has_begun.store(true, Ordering::Relaxed);
 }
 
+/// More than the sockets between a client and a server hold.
+const LARGE: usize = 64 * 1024 * 1024;
+
+#[test]
+fn a_lane_that_waits_for_the_reader_of_a_large_reply_is_read_for_another_client() {
+    let pair = Pair::with("shared", &["--workers", "1", "--lanes", "1"]);
+    pair.redis.cli(&["SET", "open:small", "small"]);
+    let large = vec![b'x'; LARGE];
+    let set = [&b"SET"[..], b"open:large", &large];
+    assert_eq!(pair.redis.client().cmd(&set).to_text(), "OK");
+    let head = format!("${LARGE}\r\n");
+    let (has_begun, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
+    let mut slow = pair.wire();
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            slow.send(&request(&["GET", "open:large"]));
+            let mut left = head.len() + LARGE + 2;
+            let mut piece = vec![0; PIECE];
+            while left > 0 {
+                let len = slow.read(&mut piece).expect("it is served to the end");
+                assert!(len > 0, "it is cut off");
+                left -= len;
+                has_begun.store(true, Ordering::Relaxed);
+                // Steadily, so that it is waited for, until the other is answered.
+                if !is_over.load(Ordering::Relaxed) {
+                    std::thread::sleep(PAUSE);
+                }
+            }
+        });
+        wait_until(|| has_begun.load(Ordering::Relaxed));
+        assert_eq!(pair.wire().ask(&["GET", "open:small"]), "$5\r\nsmall\r\n");
+        assert!(!reader.is_finished(), "the large reply was read before");
+        is_over.store(true, Ordering::Relaxed);
+        reader.join().unwrap();
+    });
+}
+
 #[test]
 fn a_client_that_reads_slowly_holds_up_nobody_for_long() {
     for upstream in UPSTREAMS {

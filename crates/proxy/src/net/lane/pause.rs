@@ -14,7 +14,7 @@ use super::{Lane, Traffic};
 use crate::net::client::Shared;
 
 /// How long a client may take nothing before its reply is buffered.
-const READER_TIMEOUT: Duration = Duration::from_secs(1);
+const READER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A client that has much to read.
 pub(super) struct Pause {

@@ -311,6 +311,27 @@ async fn what_is_missing_is_told_beforehand_and_nothing_is_changed() {
 }
 
 #[tokio::test]
+async fn what_a_user_may_not_send_is_done_without_as_what_a_server_lacks() {
+    let server = RedisServer::start();
+    let rules = "on >s3cret ~wa:* +@all -mget -pexpiretime";
+    let words = ["ACL", "SETUSER", "app"].into_iter();
+    let words: Vec<_> = words.chain(rules.split(' ')).collect();
+    assert_eq!(server.cli(&words), "OK");
+    let url = format!("redis://app:s3cret@127.0.0.1:{}", server.port());
+    let store = try_connect(&url, short_limits()).await.unwrap();
+    server.cli(&["SET", "wa:1", "a", "EX", "1000"]);
+    server.cli(&["SET", "wa:2", "b"]);
+    let names = ["wa:1", "wa:2"].map(RecordName::from);
+    let read = store.read(&names).await.unwrap();
+    assert!(read.iter().all(Option::is_some));
+    let ends = store.lifetimes(&names).await.unwrap();
+    assert!(
+        matches!(ends[..], [Lifetime::Until(_), Lifetime::Forever]),
+        "{ends:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_value_that_the_server_does_not_take_is_refused_before_it_ends_the_connection() {
     for flavor in Flavor::ALL {
         let server = RedisServer::builder()

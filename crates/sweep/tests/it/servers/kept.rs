@@ -105,6 +105,32 @@ async fn every_field_with_an_end_of_its_own_keeps_it() {
 }
 
 #[tokio::test]
+async fn strings_that_are_no_text_are_sealed_and_come_back_byte_for_byte() {
+    let server = server(Flavor::System);
+    send(
+        &server,
+        &[
+            words("PFADD wa:loglog a b c"),
+            words("SETBIT wa:bits 7 1"),
+            words("SETBIT wa:bits 0 1"),
+        ],
+    );
+    let before = server.snapshot();
+    let store = connect(&server).await;
+    let tally = whole(&sweep(store.clone(), migrate(), SweepOptions::default())).await;
+    assert_eq!((tally.total, tally.done, tally.failed), (2, 2, 0));
+    assert_eq!(before.changed_names(&server.snapshot()).len(), 2);
+    let tally = whole(&sweep(
+        store,
+        Arc::new(Decrypt::new(sealer(Format::Sealed))),
+        SweepOptions::default(),
+    ))
+    .await;
+    assert_eq!((tally.total, tally.done, tally.failed), (2, 2, 0));
+    assert_eq!(before.changed_names(&server.snapshot()).len(), 0);
+}
+
+#[tokio::test]
 async fn records_of_other_types_are_counted_and_left_as_they_are() {
     for flavor in Flavor::ALL {
         let server = server(flavor);
