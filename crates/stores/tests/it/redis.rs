@@ -34,6 +34,15 @@ fn short_limits() -> RedisOptions {
     }
 }
 
+/// For a server that answers: a busy machine may take seconds over it.
+fn generous_limits() -> RedisOptions {
+    RedisOptions {
+        connect_timeout: Duration::from_secs(60),
+        response_timeout: Duration::from_secs(60),
+        ..short_limits()
+    }
+}
+
 fn server(flavor: Flavor) -> RedisServer {
     RedisServer::builder().flavor(flavor).start()
 }
@@ -46,7 +55,7 @@ async fn try_connect(url: &str, options: RedisOptions) -> Result<RedisStore, Sto
 }
 
 async fn connect(server: &RedisServer) -> RedisStore {
-    let connected = try_connect(&server.url(), RedisOptions::default()).await;
+    let connected = try_connect(&server.url(), generous_limits()).await;
     connected.expect("the server is there")
 }
 

@@ -9,7 +9,7 @@ use waxseal_stores::{
 };
 use waxseal_testing::{Client, Flavor, RedisServer};
 
-use super::{connect, get, put, server, short_limits, swap, swap_one, try_connect};
+use super::{connect, generous_limits, get, put, server, swap, swap_one, try_connect};
 
 /// A server without these commands.
 fn without(flavor: Flavor, commands: &[&str]) -> RedisServer {
@@ -63,7 +63,7 @@ async fn a_user_who_may_run_no_scripts_replaces_values_all_the_same() {
         "-@scripting",
     ]);
     let url = format!("redis://app:s3cret@127.0.0.1:{}", server.port());
-    let store = try_connect(&url, short_limits()).await.unwrap();
+    let store = try_connect(&url, generous_limits()).await.unwrap();
     let name = RecordName::from("wa:1");
     put(&store, &name, b"old").await;
     assert_eq!(
@@ -157,7 +157,7 @@ async fn where_a_transaction_cannot_be_made_nothing_is_written() {
             let url = format!("redis://app:s3cret@127.0.0.1:{}", allowed.port());
             for (server, url) in [(&allowed, url), (&lacks, lacks.url())] {
                 server.cli(&["SET", "wa:1", "old"]);
-                let store = try_connect(&url, short_limits()).await.unwrap();
+                let store = try_connect(&url, generous_limits()).await.unwrap();
                 // Twice: what the first one left on the connection must not matter.
                 for _ in 0..2 {
                     let swapped = Change {
@@ -302,7 +302,7 @@ async fn what_is_missing_is_told_beforehand_and_nothing_is_changed() {
         "-hset",
     ]);
     let url = format!("redis://app:s3cret@127.0.0.1:{}", server.port());
-    let store = try_connect(&url, short_limits()).await.unwrap();
+    let store = try_connect(&url, generous_limits()).await.unwrap();
     let missing = store.missing_commands().await.unwrap();
     assert!(
         matches!(missing[..], [it] if it.command == "SCAN" && it.is_denied),
@@ -318,7 +318,7 @@ async fn what_a_user_may_not_send_is_done_without_as_what_a_server_lacks() {
     let words: Vec<_> = words.chain(rules.split(' ')).collect();
     assert_eq!(server.cli(&words), "OK");
     let url = format!("redis://app:s3cret@127.0.0.1:{}", server.port());
-    let store = try_connect(&url, short_limits()).await.unwrap();
+    let store = try_connect(&url, generous_limits()).await.unwrap();
     server.cli(&["SET", "wa:1", "a", "EX", "1000"]);
     server.cli(&["SET", "wa:2", "b"]);
     let names = ["wa:1", "wa:2"].map(RecordName::from);

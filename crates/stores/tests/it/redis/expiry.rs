@@ -5,7 +5,7 @@ use waxseal_stores::{
 };
 use waxseal_testing::{Flavor, RedisServer};
 
-use super::{connect, server, short_limits, swap, try_connect};
+use super::{connect, generous_limits, server, swap, try_connect};
 
 /// A time far ahead.
 const FAR: u64 = 4_102_444_800_000;
@@ -153,7 +153,7 @@ async fn the_end_of_a_field_is_not_lost_for_want_of_rights() {
         client.cmd(&["HPEXPIREAT", "wa:1", &end, "FIELDS", "1", "ending"]);
         let before = server.snapshot();
         let url = format!("redis://waxseal:s3cret@127.0.0.1:{}", server.port());
-        let store = try_connect(&url, short_limits()).await.unwrap();
+        let store = try_connect(&url, generous_limits()).await.unwrap();
         let change = Change {
             name: &RecordName::from("wa:1"),
             slot: &Slot::Field(b"ending".to_vec()),

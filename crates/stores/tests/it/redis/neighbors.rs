@@ -3,7 +3,7 @@
 use waxseal_stores::{Matches, Neighbor, Neighbors, RecordPattern, RecordStore};
 use waxseal_testing::{Flavor, RedisServer};
 
-use super::{server, short_limits, try_connect};
+use super::{generous_limits, server, try_connect};
 
 fn patterns() -> Vec<RecordPattern> {
     let parse = |text| RecordPattern::parse(text).unwrap();
@@ -26,7 +26,7 @@ async fn databases_that_hold_matches_are_told_and_the_own_one_stays_selected() {
         fill(&server, "3", &["wa:1", "sess:1:v1"]);
         fill(&server, "8", &["sess:1:v2", "waxseal:canary"]);
         let url = format!("redis://127.0.0.1:{}/2", server.port());
-        let store = try_connect(&url, short_limits()).await.unwrap();
+        let store = try_connect(&url, generous_limits()).await.unwrap();
         let neighbor = |database, records, matches: [Matches; 2]| Neighbor {
             database,
             records,
@@ -54,7 +54,7 @@ async fn a_user_who_may_not_select_finds_nothing_in_the_own_database_by_mistake(
     let rules: Vec<_> = rules.split(' ').collect();
     assert_eq!(server.cli(&rules), "OK");
     let url = format!("redis://few:s3cret@127.0.0.1:{}/", server.port());
-    let store = try_connect(&url, short_limits()).await.unwrap();
+    let store = try_connect(&url, generous_limits()).await.unwrap();
     let found = store.neighbors(&patterns()).await.unwrap();
     let [third] = found.known() else {
         panic!("{found:?}");

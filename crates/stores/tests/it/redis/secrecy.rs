@@ -139,7 +139,7 @@ async fn names_that_are_denied_are_not_quoted() {
             .user_acl(&format!("user {CANARY} on >{CANARY} ~wa:* +@all"))
             .start();
         let url = format!("redis://{CANARY}:{CANARY}@127.0.0.1:{}", server.port());
-        let store = super::try_connect(&url, super::short_limits())
+        let store = super::try_connect(&url, super::generous_limits())
             .await
             .unwrap();
         let errors = errors(&store).await;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use waxseal_stores::{ConnectionFault, RecordStore, StoreError};
 use waxseal_testing::{Certificates, RedisServer};
 
-use super::{at_last, refusal, short_limits, try_connect};
+use super::{at_last, generous_limits, refusal, try_connect};
 
 /// What the operator reads, in lower case. Nothing but an unreachable store will do.
 async fn cause(url: &str) -> String {
@@ -109,7 +109,7 @@ async fn certificates_that_were_renewed_are_used_for_the_next_connection() {
         server.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
     };
     renew(server.client_certificate_path(), server.client_key_path());
-    let store = try_connect(&url, short_limits()).await.unwrap();
+    let store = try_connect(&url, generous_limits()).await.unwrap();
     renew(others.client_certificate(), others.client_key());
     while store.status().await.is_ok() {}
     renew(server.client_certificate_path(), server.client_key_path());
