@@ -70,26 +70,31 @@ pub fn longest_wait(arguments: &[&[u8]]) -> Option<Duration> {
 }
 
 fn action(row: &'static Row, names: &ProtectedNames, arguments: &[&[u8]]) -> Action {
-    let refuse = |reason| {
+    let refuse = |reason, met: Option<Met>| {
         Action::Refuse(Refusal {
             command: Some(row.name),
             reason,
+            pattern: met.and_then(|(_, pattern)| pattern),
+            name: met.map(|(at, _)| at),
         })
     };
     match row.treatment {
-        Treatment::RefuseAlways(reason) => return refuse(reason),
+        Treatment::RefuseAlways(reason) => return refuse(reason, None),
         Treatment::WithoutRedirect => return without_redirect(arguments),
         Treatment::Pass | Treatment::Form(_) | Treatment::Refuse(_) => {}
     }
     let met = match matters(row, names, arguments, arguments.len()) {
         None => return Action::Forward,
-        Some(Matter::ReadOnly) => return refuse(Reason::WritesOwnRecord),
+        Some(Matter::ReadOnly) => return refuse(Reason::WritesOwnRecord, None),
         Some(Matter::Protected(met)) => met,
     };
     match row.treatment {
         Treatment::Pass | Treatment::WithoutRedirect => Action::Forward,
-        Treatment::Refuse(reason) | Treatment::RefuseAlways(reason) => refuse(reason),
-        Treatment::Form(form) => form.apply(names, arguments, met).unwrap_or_else(refuse),
+        Treatment::Refuse(reason) | Treatment::RefuseAlways(reason) => refuse(reason, Some(met)),
+        Treatment::Form(form) => {
+            let applied = form.apply(names, arguments, met);
+            applied.unwrap_or_else(|reason| refuse(reason, Some(met)))
+        }
     }
 }
 
@@ -135,7 +140,14 @@ fn matters(row: &Row, names: &ProtectedNames, arguments: &[&[u8]], total: usize)
 /// A command that the table does not have.
 #[cold]
 fn without_row(names: &ProtectedNames, arguments: &[&[u8]]) -> Decision {
-    let refuse = |command, reason| Action::Refuse(Refusal { command, reason });
+    let refuse = |command, reason| {
+        Action::Refuse(Refusal {
+            command,
+            reason,
+            pattern: None,
+            name: None,
+        })
+    };
     let container = find(arguments.get(..1).unwrap_or_default());
     let words = arguments.get(..if container.is_some() { 2 } else { 1 });
     let has_zero_byte = |argument: &&[u8]| word(argument).len() < argument.len();
@@ -160,16 +172,21 @@ fn without_row(names: &ProtectedNames, arguments: &[&[u8]]) -> Decision {
 
 /// A command without a row: it may do anything with any of its arguments.
 fn unknown(names: &ProtectedNames, arguments: &[&[u8]]) -> Action {
-    let rest = || arguments.iter().skip(1);
-    let reason = if rest().any(|argument| names.is_read_only(argument)) {
-        Reason::WritesOwnRecord
-    } else if rest().any(|argument| names.find(argument).is_some()) {
-        Reason::UnknownCommand
-    } else {
-        return Action::Forward;
+    let refuse = |reason, name, pattern| {
+        Action::Refuse(Refusal {
+            command: None,
+            reason,
+            pattern,
+            name,
+        })
     };
-    Action::Refuse(Refusal {
-        command: None,
-        reason,
-    })
+    let rest = || arguments.iter().enumerate().skip(1);
+    if rest().any(|(_, argument)| names.is_read_only(argument)) {
+        return refuse(Reason::WritesOwnRecord, None, None);
+    }
+    let met = rest().find_map(|(at, argument)| Some((at, names.find(argument)?)));
+    match met {
+        Some((at, pattern)) => refuse(Reason::UnknownCommand, Some(at), Some(pattern)),
+        None => Action::Forward,
+    }
 }

@@ -43,6 +43,7 @@ mod names;
 mod pattern;
 mod protected;
 mod refusal;
+mod suggestion;
 pub mod table;
 
 pub use argument::is;
@@ -53,3 +54,4 @@ pub use decision::{
 pub use pattern::{OWN_PREFIX, PatternError, RecordPattern};
 pub use protected::{PatternId, ProtectedNames};
 pub use refusal::{DataKind, Reason, Refusal};
+pub use suggestion::except_glob;
