@@ -26,6 +26,7 @@ use crate::output;
 use crate::panics::spawn_restarting;
 use crate::setup::Setup;
 use crate::signals;
+use crate::trial::Recorded;
 
 pub(crate) mod certificates;
 mod mode;
@@ -47,6 +48,9 @@ pub(crate) async fn run(
     common: &Common,
     args: &ProxyArgs,
 ) -> Result<Ended, Failure> {
+    if args.trial {
+        setup.begin_trial();
+    }
     prepare(&mut setup, common, args)?;
     let StoreUrl::Redis(url) = &setup.url else {
         return Err(Failure::usage(
@@ -68,14 +72,16 @@ pub(crate) async fn run(
     let metering = Metering::begin(&setup.environment, args.admin.admin.is_some())?;
     let names = setup.protected.iter().map(|it| it.name.as_str());
     let meters = metering.is_on().then(|| Arc::new(Meters::new(names)));
-    mode::tell(setup.mode, metering.is_on());
+    mode::tell(setup.mode, args.trial, metering.is_on());
+    let recorded = Recorded::begin(&setup, args);
     let readiness = Readiness::new(Some(upstream.clone()), meters.clone());
     let metering = metering.export(&readiness)?;
     let shares = Shares::reserve(workers(args), usize::from(args.lanes));
     let mut admin = match &args.admin.admin {
         Some(at) => {
             let upstream = upstream.clone();
-            Some(RunningAdmin::of_proxy(at, &setup, upstream, &readiness, shares.admin).await?)
+            let opened = (upstream, recorded.clone());
+            Some(RunningAdmin::of_proxy(at, &setup, opened, &readiness, shares.admin).await?)
         }
         None => None,
     };
@@ -83,9 +89,15 @@ pub(crate) async fn run(
     let stage = |stage| readiness.stage().set(stage);
     tokio::select! {
         told = &mut stop => return told.map(|()| Ended::Done),
-        checked = wait_for_store(&mut setup, admin.as_ref()) => checked?,
+        checked = wait_for_store(&mut setup, args.trial, admin.as_ref()) => checked?,
     }
-    let mut settings = settings(&setup, args, upstream, listen, meters)?;
+    let protection = protection(&setup, args)?;
+    let protection = recorded.by(protection, !common.protect.is_empty());
+    let protection = match meters {
+        Some(meters) => protection.meters(meters),
+        None => protection,
+    };
+    let mut settings = settings(args, upstream, listen, protection);
     settings.limits.connections = clients;
     let proxy = tokio::select! {
         told = &mut stop => return told.map(|()| Ended::Done),
@@ -118,6 +130,7 @@ pub(crate) async fn run(
         .await;
     upkeep.end().await;
     metering.end().await;
+    recorded.report(common.json)?;
     Ok(told(ended.cut, args))
 }
 
@@ -191,13 +204,15 @@ fn check_buffers(args: &ProxyArgs) -> Result<(), Failure> {
     }
 }
 
-fn protection(setup: &Setup) -> Result<Protection, Failure> {
+fn protection(setup: &Setup, args: &ProxyArgs) -> Result<Protection, Failure> {
     let sealers = setup.protected.iter().map(|protected| {
         let sealer: Sealer = setup.sealer(protected, setup.mode);
         (protected.pattern.clone(), sealer)
     });
     let decoys = setup.decoys.iter().map(|it| it.name.as_bytes().to_vec());
-    let protection = Protection::new(sealers.collect(), setup.mask()).decoys(decoys, alarm());
+    let protection = Protection::new(sealers.collect(), setup.mask())
+        .allow_own_writes(args.allow_own_writes)
+        .decoys(decoys, alarm());
     let Ok(opened) = setup.opened_ring() else {
         return Ok(protection);
     };
@@ -211,12 +226,11 @@ fn protection(setup: &Setup) -> Result<Protection, Failure> {
 }
 
 fn settings(
-    setup: &Setup,
     args: &ProxyArgs,
     upstream: Arc<Upstream>,
     listen: Vec<Listen>,
-    meters: Option<Arc<Meters>>,
-) -> Result<Settings, Failure> {
+    protection: Protection,
+) -> Settings {
     let limits = Limits {
         value: args.max_value,
         request: args.max_value.saturating_mul(2),
@@ -226,12 +240,8 @@ fn settings(
         total_buffer: args.total_buffer(),
         ..Limits::default()
     };
-    let mut protection = protection(setup)?.allow_own_writes(args.allow_own_writes);
-    if let Some(meters) = meters {
-        protection = protection.meters(meters);
-    }
     let certificate = args.tls_cert.clone().zip(args.tls_key.clone());
-    Ok(Settings {
+    Settings {
         listen,
         listen_tls: certificate.map(|(certificate, key)| ListenTls {
             certificate,
@@ -250,7 +260,7 @@ fn settings(
         protection: Arc::new(protection),
         report: reporter(),
         grace: Duration::from_secs(args.grace),
-    })
+    }
 }
 
 fn workers(args: &ProxyArgs) -> usize {
@@ -297,10 +307,14 @@ impl Drop for Upkept {
 }
 
 /// Waits until the store and the keyring can be reached, and makes sure that the key is the store's.
-async fn wait_for_store(setup: &mut Setup, admin: Option<&RunningAdmin>) -> Result<(), Failure> {
+async fn wait_for_store(
+    setup: &mut Setup,
+    is_trial: bool,
+    admin: Option<&RunningAdmin>,
+) -> Result<(), Failure> {
     let mut said = false;
     loop {
-        let error = match reach(setup).await {
+        let error = match reach(setup, is_trial).await {
             Ok(()) => return Ok(()),
             Err(failure) => failure,
         };
@@ -322,9 +336,12 @@ async fn wait_for_store(setup: &mut Setup, admin: Option<&RunningAdmin>) -> Resu
     }
 }
 
-async fn reach(setup: &mut Setup) -> Result<(), Failure> {
+async fn reach(setup: &mut Setup, is_trial: bool) -> Result<(), Failure> {
     setup.open_ring(false).await?;
     let store = setup.open_store().await?;
+    if is_trial {
+        return setup.check_nothing_is_sealed(&store).await;
+    }
     setup.check_key_and_mark(&store).await?;
     Ok(())
 }
