@@ -444,6 +444,7 @@ pub static COVERAGE_VALUES: Metric = Metric {
                 "empty",
                 "erased",
                 "other_type",
+                "excepted",
             ]),
         },
     ],
