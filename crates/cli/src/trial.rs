@@ -155,7 +155,10 @@ impl Trial {
             let pattern = protected.pattern.as_str();
             let configured = setup.config.protect.iter();
             let configured = configured.into_iter().find(|it| it.records == pattern);
-            Block::of(pattern, configured, args)
+            Block {
+                excepts: protected.pattern.excepts().map(str::to_owned).collect(),
+                ..Block::of(pattern, configured, args)
+            }
         });
         Self {
             began: Instant::now(),

@@ -461,6 +461,7 @@ pub static COVERAGE_VALUES: Metric = Metric {
                 "empty",
                 "erased",
                 "other_type",
+                "excepted",
             ]),
         },
     ],

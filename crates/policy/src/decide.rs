@@ -88,19 +88,26 @@ fn action(row: &'static Row, names: &ProtectedNames, arguments: &[&[u8]]) -> Act
         Some(Matter::ReadOnly) => return refuse(Reason::WritesOwnRecord, None),
         Some(Matter::Protected(met)) => met,
     };
+    // Values under excepted names are plain: the server may do with them what it can.
+    let refuse = |reason| match is_excepted(met) {
+        true => Action::Forward,
+        false => refuse(reason, Some(met)),
+    };
     match row.treatment {
         Treatment::Pass | Treatment::WithoutRedirect => Action::Forward,
-        Treatment::Refuse(reason) | Treatment::RefuseAlways(reason) => refuse(reason, Some(met)),
-        Treatment::Form(form) => {
-            let applied = form.apply(names, arguments, met);
-            applied.unwrap_or_else(|reason| refuse(reason, Some(met)))
-        }
+        Treatment::Refuse(reason) | Treatment::RefuseAlways(reason) => refuse(reason),
+        Treatment::Form(form) => form.apply(names, arguments, met).unwrap_or_else(refuse),
     }
 }
 
-/// The first protected name that a request meets: which argument, and which pattern means it; no
-/// pattern where it is only a glob that could mean one.
+/// The first protected name that a request meets, or if all are excepted, the first of these: which
+/// argument, and which pattern means it; no pattern where it is only a glob that could mean one.
 pub(crate) type Met = (usize, Option<PatternId>);
+
+/// Whether a name is excepted from its pattern.
+fn is_excepted((_, pattern): Met) -> bool {
+    pattern.is_some_and(PatternId::is_excepted)
+}
 
 /// What in a request matters to the policy.
 enum Matter {
@@ -122,14 +129,16 @@ fn matters(row: &Row, names: &ProtectedNames, arguments: &[&[u8]], total: usize)
             read_only = true;
             return true;
         }
-        if met.is_none() {
-            met = match standing {
+        if met.is_none_or(is_excepted) {
+            let found = match standing {
                 Standing::Name => names.find(argument).map(|pattern| (at, Some(pattern))),
                 Standing::Glob => names.may_mean(argument).then_some((at, None)),
             };
+            // A name that is not excepted decides, wherever it stands.
+            met = found.filter(|it| !is_excepted(*it)).or(met).or(found);
         }
         // Of a request that only reads, nothing else can matter.
-        row.reads && met.is_some()
+        row.reads && met.is_some_and(|met| !is_excepted(met))
     });
     match (read_only, met) {
         (true, _) => Some(Matter::ReadOnly),
@@ -184,7 +193,7 @@ fn unknown(names: &ProtectedNames, arguments: &[&[u8]]) -> Action {
     if rest().any(|(_, argument)| names.is_read_only(argument)) {
         return refuse(Reason::WritesOwnRecord, None, None);
     }
-    let met = rest().find_map(|(at, argument)| Some((at, names.find(argument)?)));
+    let met = rest().find_map(|(at, argument)| Some((at, names.find_sealed(argument)?)));
     match met {
         Some((at, pattern)) => refuse(Reason::UnknownCommand, Some(at), Some(pattern)),
         None => Action::Forward,

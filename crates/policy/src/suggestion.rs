@@ -60,9 +60,15 @@ pub fn except_glob(pattern: &RecordPattern, name: &[u8]) -> Option<String> {
     }
     let rest = name.strip_prefix(pattern.prefix().as_bytes())?;
     let pieces = pieces(rest);
-    let is_fitting = pieces.iter().any(|it| *it != Piece::Any) && matches(&pieces, rest);
-    let glob = is_fitting.then(|| written(pattern.prefix(), &pieces))?;
-    (!excepts_all(pattern, &pieces)).then_some(glob)
+    if pieces.iter().all(|it| *it == Piece::Any) {
+        return None;
+    }
+    let glob = written(pattern.prefix(), &pieces);
+    // The rules of the configuration: it may not except all records of its pattern.
+    let excepting = pattern.clone().except(&[&glob]).ok()?;
+    let is_matched = excepting.is_excepted(name);
+    debug_assert!(is_matched, "a suggestion does not match its name");
+    is_matched.then_some(glob)
 }
 
 /// The words of the vocabulary in a text with the separators beside them, and what is between.
@@ -115,74 +121,19 @@ fn is_known(word: &[u8]) -> bool {
     words.any(|known| known.as_bytes().eq_ignore_ascii_case(word))
 }
 
-/// Whether a text has the form of these pieces.
-fn matches(pieces: &[Piece<'_>], text: &[u8]) -> bool {
-    let mut rest = text;
-    let mut is_open = false;
-    for (at, piece) in pieces.iter().enumerate() {
-        let Piece::Literal(literal) = piece else {
-            is_open = true;
-            continue;
-        };
-        let is_last = at.saturating_add(1) == pieces.len();
-        let found = match (is_open, is_last) {
-            (false, _) => rest.starts_with(literal).then_some(0),
-            // The end counts, however often it stands before.
-            (true, true) => rest.len().checked_sub(literal.len()),
-            (true, false) => rest
-                .windows(literal.len())
-                .position(|window| window == *literal),
-        };
-        let Some(behind) = found
-            .and_then(|start| rest.get(start..))
-            .and_then(|rest| rest.strip_prefix(*literal))
-        else {
-            return false;
-        };
-        rest = behind;
-        is_open = false;
-    }
-    is_open || rest.is_empty()
-}
-
-/// Whether all names of the pattern have this form: its own suffix is all that is kept.
-fn excepts_all(pattern: &RecordPattern, pieces: &[Piece<'_>]) -> bool {
-    let glob = pattern.glob();
-    let Some(suffix) = glob
-        .strip_prefix(pattern.prefix())
-        .and_then(|rest| rest.strip_prefix('*'))
-    else {
-        // One record, which is all that the pattern matches.
-        return true;
-    };
-    let (first, rest) = match pieces.split_first() {
-        Some((first, rest)) => (*first, rest),
-        None => return true,
-    };
-    first == Piece::Any && matches(rest, suffix.as_bytes())
-}
-
 /// The glob in Redis' notation.
 fn written(prefix: &str, pieces: &[Piece<'_>]) -> String {
-    let mut glob = String::with_capacity(prefix.len());
-    escape(prefix, &mut glob);
+    let mut glob = RecordPattern::escape(prefix);
     for piece in pieces {
         match piece {
             Piece::Any => glob.push('*'),
             // Words and separators are ASCII.
-            Piece::Literal(literal) => escape(&String::from_utf8_lossy(literal), &mut glob),
+            Piece::Literal(literal) => {
+                glob.push_str(&RecordPattern::escape(&String::from_utf8_lossy(literal)));
+            }
         }
     }
     glob
-}
-
-fn escape(text: &str, glob: &mut String) {
-    for letter in text.chars() {
-        if matches!(letter, '*' | '?' | '[' | ']' | '{' | '}' | '\\') {
-            glob.push('\\');
-        }
-        glob.push(letter);
-    }
 }
 
 #[cfg(test)]
@@ -278,8 +229,8 @@ mod tests {
             if let Some(glob) = except_glob(&pattern, &name) {
                 prop_assert!(!glob.contains("QQ"), "{}", glob);
                 prop_assert!(glob.starts_with("app:") && glob.is_ascii());
-                let pieces = pieces(&name[4..]);
-                prop_assert!(matches(&pieces, &name[4..]));
+                let excepting = pattern.clone().except(&[&glob]).unwrap();
+                prop_assert!(excepting.is_excepted(&name) && !excepting.is_excepted(b"app:5215"));
                 for piece in glob["app:".len()..].split(|it: char| !it.is_ascii_alphanumeric()) {
                     prop_assert!(piece.is_empty() || is_known(piece.as_bytes()), "{}", glob);
                 }

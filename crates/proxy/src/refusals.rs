@@ -154,7 +154,7 @@ struct State {
     /// Lines of the log about all of them.
     limit: Option<LineLimit>,
     /// What was fine in a trial: requests by pattern and command.
-    fine: HashMap<(PatternId, &'static str), u64>,
+    fine: HashMap<(usize, &'static str), u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -320,8 +320,8 @@ impl Refusals {
         lines
     }
 
-    /// A request of this command on a record of this pattern was fine.
-    pub(crate) fn fine(&self, pattern: PatternId, command: &'static str) {
+    /// A request of this command on a record of the pattern in this place was fine.
+    pub(crate) fn fine(&self, pattern: usize, command: &'static str) {
         let mut state = self.state();
         let count = state.fine.entry((pattern, command)).or_default();
         *count = count.saturating_add(1);
@@ -343,7 +343,7 @@ impl Refusals {
         });
         let fine = state.fine.iter();
         let mut fine: Vec<_> = fine
-            .map(|((pattern, command), count)| (pattern.index(), *command, *count))
+            .map(|((pattern, command), count)| (*pattern, *command, *count))
             .collect();
         fine.sort_by_key(|(pattern, command, count)| {
             (*pattern, std::cmp::Reverse(*count), *command)

@@ -145,7 +145,7 @@ fn protected<'a>(
     };
     let found = all
         .into_iter()
-        .filter_map(|name| Some((names.find(name)?, name)));
+        .filter_map(|name| Some((names.find_sealed(name)?, name)));
     found.collect()
 }
 

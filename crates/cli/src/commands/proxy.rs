@@ -59,11 +59,7 @@ pub(crate) async fn run(
     };
     let upstream = Arc::new(kept_alive(url, args)?);
     let listen = listeners(args)?;
-    setup.trail.tell_mode(&Service {
-        what: "proxy",
-        store: &setup.url.location(),
-        mode: &setup.mode.to_string(),
-    })?;
+    tell_trail(&setup)?;
     let mut stop = std::pin::pin!(signals::told_to_stop());
     // From here on SIGHUP does not end the process.
     let _hangups = signals::hangups()?;
@@ -77,61 +73,96 @@ pub(crate) async fn run(
     let readiness = Readiness::new(Some(upstream.clone()), meters.clone());
     let metering = metering.export(&readiness)?;
     let shares = Shares::reserve(workers(args), usize::from(args.lanes));
+    let watched = (upstream.clone(), recorded.clone());
     let mut admin = match &args.admin.admin {
         Some(at) => {
-            let upstream = upstream.clone();
-            let opened = (upstream, recorded.clone());
-            Some(RunningAdmin::of_proxy(at, &setup, opened, &readiness, shares.admin).await?)
+            Some(RunningAdmin::of_proxy(at, &setup, watched, &readiness, shares.admin).await?)
         }
         None => None,
     };
     let clients = shares.allow_clients(args.max_connections.map(|it| it as usize));
-    let stage = |stage| readiness.stage().set(stage);
     tokio::select! {
         told = &mut stop => return told.map(|()| Ended::Done),
         checked = wait_for_store(&mut setup, args.trial, admin.as_ref()) => checked?,
     }
-    let protection = protection(&setup, args)?;
-    let protection = recorded.by(protection, !common.protect.is_empty());
-    let protection = match meters {
-        Some(meters) => protection.meters(meters),
-        None => protection,
-    };
+    let protection = recorded.by(
+        protection(&setup, args, meters)?,
+        !common.protect.is_empty(),
+    );
     let mut settings = settings(args, upstream, listen, protection);
     settings.limits.connections = clients;
     let proxy = tokio::select! {
         told = &mut stop => return told.map(|()| Ended::Done),
         opened = Proxy::open(settings) => opened.map_err(listen_failure)?,
     };
-    if let (Ok(opened), true) = (setup.opened_ring(), metering.is_on()) {
-        measured::follow(&opened.ring);
-    }
-    let setup = Arc::new(setup);
-    if let Some(admin) = &mut admin {
-        admin.follow(&setup, &args.admin);
-    }
-    let upkeep = Upkept::begin(&setup).await?;
-    certificates::watch(proxy.certificates(), metering.is_on());
-    for address in proxy.addresses() {
-        output::say(&format!("waxseal: listening on {address}"));
-    }
-    stage(Stage::Serving);
-    let ended = proxy
-        .run(async {
-            // Where signals cannot be had, only killing ends the process.
-            if stop.await.is_ok() {
-                stage(Stage::Draining);
-                if let Some(admin) = &admin {
-                    admin.stopping();
+    let opened = Opened {
+        proxy,
+        admin,
+        metering,
+        readiness,
+        recorded,
+    };
+    opened.serve(setup, common, args, stop).await
+}
+
+/// Everything that serves clients, and those who ask about it.
+struct Opened {
+    proxy: Proxy,
+    admin: Option<RunningAdmin>,
+    metering: Metering,
+    readiness: Readiness,
+    recorded: Recorded,
+}
+
+impl Opened {
+    /// Serves clients until it is told to stop.
+    async fn serve(
+        self,
+        setup: Setup,
+        common: &Common,
+        args: &ProxyArgs,
+        stop: impl Future<Output = Result<(), Failure>>,
+    ) -> Result<Ended, Failure> {
+        let (proxy, mut admin, metering) = (self.proxy, self.admin, self.metering);
+        if let (Ok(opened), true) = (setup.opened_ring(), metering.is_on()) {
+            measured::follow(&opened.ring);
+        }
+        let setup = Arc::new(setup);
+        if let Some(admin) = &mut admin {
+            admin.follow(&setup, &args.admin);
+        }
+        let upkeep = Upkept::begin(&setup).await?;
+        certificates::watch(proxy.certificates(), metering.is_on());
+        for address in proxy.addresses() {
+            output::say(&format!("waxseal: listening on {address}"));
+        }
+        let stage = |stage| self.readiness.stage().set(stage);
+        stage(Stage::Serving);
+        let ended = proxy
+            .run(async {
+                // Where signals cannot be had, only killing ends the process.
+                if stop.await.is_ok() {
+                    stage(Stage::Draining);
+                    if let Some(admin) = &admin {
+                        admin.stopping();
+                    }
+                    output::say(&stopping(args.grace));
                 }
-                output::say(&stopping(args.grace));
-            }
-        })
-        .await;
-    upkeep.end().await;
-    metering.end().await;
-    recorded.report(common.json)?;
-    Ok(told(ended.cut, args))
+            })
+            .await;
+        upkeep.end().await;
+        metering.end().await;
+        self.recorded.report(common.json)?;
+        Ok(told(ended.cut, args))
+    }
+}
+
+fn tell_trail(setup: &Setup) -> Result<(), Failure> {
+    setup.trail.tell_mode(&Service {
+        what: "proxy",
+        store: &setup.url.location(),
+        mode: &setup.mode.to_string(),
+    })
 }
 
 fn stopping(grace: u64) -> String {
@@ -204,15 +235,22 @@ fn check_buffers(args: &ProxyArgs) -> Result<(), Failure> {
     }
 }
 
-fn protection(setup: &Setup, args: &ProxyArgs) -> Result<Protection, Failure> {
+fn protection(
+    setup: &Setup,
+    args: &ProxyArgs,
+    meters: Option<Arc<Meters>>,
+) -> Result<Protection, Failure> {
     let sealers = setup.protected.iter().map(|protected| {
         let sealer: Sealer = setup.sealer(protected, setup.mode);
         (protected.pattern.clone(), sealer)
     });
     let decoys = setup.decoys.iter().map(|it| it.name.as_bytes().to_vec());
-    let protection = Protection::new(sealers.collect(), setup.mask())
+    let mut protection = Protection::new(sealers.collect(), setup.mask())
         .allow_own_writes(args.allow_own_writes)
         .decoys(decoys, alarm());
+    if let Some(meters) = meters {
+        protection = protection.meters(meters);
+    }
     let Ok(opened) = setup.opened_ring() else {
         return Ok(protection);
     };

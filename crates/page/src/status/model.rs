@@ -174,6 +174,11 @@ pub struct PatternCoverage {
     pub other: u64,
     /// Records of types whose values cannot be sealed.
     pub other_types: u64,
+    /// Values under excepted names that are plain, and records there of types that cannot be sealed. In no
+    /// other count.
+    pub excepted: u64,
+    /// Values under excepted names that are sealed. Counted as all others are, too.
+    pub excepted_sealed: u64,
 }
 
 /// The keys of a process.

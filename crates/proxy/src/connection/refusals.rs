@@ -108,10 +108,10 @@ impl Talk {
                 Action::Forward
             }
             _ => {
-                if let (Some(command), Some((pattern, _))) =
-                    (command, self.first_protected(request.arguments))
-                {
-                    self.protection.refusals().fine(pattern, command);
+                let names = self.protection.names();
+                let of_records = names_of(request.arguments).find_map(|name| names.find(name));
+                if let (Some(command), Some(pattern)) = (command, of_records) {
+                    self.protection.refusals().fine(pattern.index(), command);
                 }
                 Action::Forward
             }
@@ -187,7 +187,7 @@ impl Talk {
     /// The first protected name of a request.
     fn first_protected<'a>(&self, arguments: &[&'a [u8]]) -> Option<(PatternId, &'a [u8])> {
         let names = self.protection.names();
-        names_of(arguments).find_map(|name| Some((names.find(name)?, name)))
+        names_of(arguments).find_map(|name| Some((names.find_sealed(name)?, name)))
     }
 
     /// The client, as the log names it.
