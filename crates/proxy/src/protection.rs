@@ -17,6 +17,8 @@ use crate::server_limits::{ServerLimits, ServerSettings};
 pub struct Protection {
     names: ProtectedNames,
     sealers: Vec<Sealer>,
+    /// For each pattern, what writes and opens values of names that are excepted from it.
+    excepted: Vec<Sealer>,
     mask: NameMask,
     ring: Option<LiveRing>,
     users: Option<UserKeys>,
@@ -44,6 +46,10 @@ impl Protection {
         Self {
             names: ProtectedNames::new(patterns),
             per_user: vec![false; sealers.len()],
+            excepted: sealers
+                .iter()
+                .map(|it| it.clone().writing_plain())
+                .collect(),
             sealers,
             mask,
             ring: None,
@@ -112,9 +118,14 @@ impl Protection {
         &self.names
     }
 
-    /// The sealer of a pattern's records. `None` for an id of another set of patterns.
+    /// The sealer of a pattern's records; for a name that is excepted one that writes plain values and opens
+    /// sealed ones. `None` for an id of another set of patterns.
     pub(crate) fn sealer(&self, pattern: PatternId) -> Option<&Sealer> {
-        self.sealers.get(pattern.index())
+        let sealers = match pattern.is_excepted() {
+            true => &self.excepted,
+            false => &self.sealers,
+        };
+        sealers.get(pattern.index())
     }
 
     /// Whether keys can come while a request or reply waits for them.
