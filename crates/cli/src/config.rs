@@ -29,13 +29,14 @@ const KEYS: [&str; 13] = [
     "decoys",
     "protect",
 ];
-const PROTECT_KEYS: [&str; 6] = [
+const PROTECT_KEYS: [&str; 7] = [
     "name",
     "records",
     "format",
     "per_user_keys",
     "refused",
     "plain_values",
+    "scripts",
 ];
 
 /// The file, read.
@@ -81,6 +82,7 @@ pub(crate) struct Protect {
     pub(crate) per_user_keys: bool,
     pub(crate) refused: Option<String>,
     pub(crate) plain_values: Option<String>,
+    pub(crate) scripts: Option<String>,
 }
 
 impl Config {

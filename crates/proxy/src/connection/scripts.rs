@@ -33,7 +33,7 @@ use crate::answers;
 use crate::keys::{Found, Wanted};
 use crate::open::Values;
 use crate::pending::{Pending, Place, ScriptRead, ScriptReply};
-use crate::seal::{NotSent, Replacement, Request, SealingKeys};
+use crate::seal::{Replacement, Request, SealingKeys};
 
 /// How often a script is sent whose record is replaced each time between reading and running.
 const MAX_ATTEMPTS: usize = 16;
