@@ -38,6 +38,7 @@ struct Block {
     /// Its lines but for `except` and `scripts`.
     lines: Vec<String>,
     excepts: Vec<String>,
+    forwards_scripts: bool,
 }
 
 /// The report, for a program.
@@ -186,7 +187,7 @@ impl Trial {
             let rows: Vec<_> = report.rows.iter().filter(of_block).collect();
             let settled = Settled::of(index, block, &rows);
             if settled.excepts.len() > block.excepts.len()
-                || settled.forwards_scripts
+                || settled.forwards_scripts != block.forwards_scripts
                 || !settled.left.is_empty()
             {
                 settled.write(block, &mut text);
@@ -289,7 +290,7 @@ impl<'a> Settled<'a> {
     fn of(index: usize, block: &'a Block, rows: &[&'a RefusedRow]) -> Self {
         let mut settled = Self {
             excepts: block.excepts.iter().map(String::as_str).collect(),
-            forwards_scripts: false,
+            forwards_scripts: block.forwards_scripts,
             left: Vec::new(),
         };
         for row in rows {
@@ -339,6 +340,7 @@ impl Block {
             .format
             .map(|format| waxseal_core::Format::from(format).to_string());
         let mut lines = Vec::new();
+        let mut forwards_scripts = false;
         lines.extend(text("name", configured.and_then(|it| it.name.as_deref())));
         lines.extend(text("records", Some(pattern)));
         let of_config = configured.and_then(|it| it.format.as_deref());
@@ -351,11 +353,13 @@ impl Block {
             );
             lines.extend(text("refused", configured.refused.as_deref()));
             lines.extend(text("plain_values", configured.plain_values.as_deref()));
+            forwards_scripts = configured.scripts.as_deref() == Some("forward");
         }
         Self {
             pattern: pattern.to_owned(),
             lines,
             excepts: Vec::new(),
+            forwards_scripts,
         }
     }
 }

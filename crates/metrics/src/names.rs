@@ -54,6 +54,8 @@ const REFUSAL_REASON: Label = Label {
         "compares_value",
         "moves_value",
         "runs_code",
+        "script_names_several",
+        "script_changed",
         "not_yet_sealed",
         "fields_elsewhere",
         "quotes_request",

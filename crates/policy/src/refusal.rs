@@ -33,6 +33,8 @@ pub enum Reason {
     MovesValue,
     /// Code on the server would read or write the value.
     RunsCode,
+    /// A known script names several records, and can be run over one.
+    ScriptNamesSeveral,
     /// Values of this kind of data are not sealed in this version.
     NotYetSealed(DataKind),
     /// The values belong to fields that an earlier request named.
@@ -84,6 +86,7 @@ impl Reason {
             Self::ComparesValue => "compares_value",
             Self::MovesValue => "moves_value",
             Self::RunsCode => "runs_code",
+            Self::ScriptNamesSeveral => "script_names_several",
             Self::NotYetSealed(_) => "not_yet_sealed",
             Self::FieldsElsewhere => "fields_elsewhere",
             Self::QuotesRequest => "quotes_request",
@@ -106,6 +109,9 @@ impl Reason {
                 "would put a sealed value under another name, where it does not open"
             }
             Self::RunsCode => "runs code of the server on a protected record",
+            Self::ScriptNamesSeveral => {
+                "runs the script of a lock over several records, one of them protected"
+            }
             Self::FieldsElsewhere => {
                 "carries values without their fields, and a value is sealed together with its field"
             }
@@ -135,6 +141,9 @@ impl Reason {
             Self::MovesValue => "read it, write it under the new name and delete the old one",
             Self::RunsCode => {
                 "name the script's records in except = [...], or set scripts = \"forward\" if the script treats values as opaque bytes"
+            }
+            Self::ScriptNamesSeveral => {
+                "lock one record at a time, or name these records in except = [...]"
             }
             Self::FieldsElsewhere => "use HSET, in a pipeline if there are many",
             Self::QuotesRequest => "ask with made-up values, under a name that is not protected",

@@ -23,6 +23,7 @@ mod protection;
 mod proxy;
 mod refusals;
 mod remedy;
+mod scripts;
 mod seal;
 mod server_limits;
 mod subscriptions;

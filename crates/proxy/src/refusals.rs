@@ -35,6 +35,7 @@ pub(crate) enum OwnReason {
     NotSealed,
     TooLargeForServer,
     KeysOutOfReach,
+    ScriptChanged,
 }
 
 impl OwnReason {
@@ -49,6 +50,7 @@ impl OwnReason {
             Self::NotSealed => "not_sealed",
             Self::TooLargeForServer => "too_large_for_server",
             Self::KeysOutOfReach => "keys_out_of_reach",
+            Self::ScriptChanged => "script_changed",
         }
     }
 
@@ -67,6 +69,7 @@ impl OwnReason {
                 "holds a value that is too large for the server once it is sealed"
             }
             Self::KeysOutOfReach => "needs a key that could not be reached",
+            Self::ScriptChanged => "works on a value that was replaced each time it was read",
         }
     }
 
@@ -83,6 +86,7 @@ impl OwnReason {
                 "store smaller values, or raise proto-max-bulk-len of the server"
             }
             Self::KeysOutOfReach => "waxseal doctor tells why keys cannot be reached",
+            Self::ScriptChanged => "the client may try again",
         }
     }
 
@@ -90,7 +94,11 @@ impl OwnReason {
     pub(crate) fn is_about_record(self) -> bool {
         matches!(
             self,
-            Self::TooLarge | Self::NotSealed | Self::TooLargeForServer | Self::KeysOutOfReach
+            Self::TooLarge
+                | Self::NotSealed
+                | Self::TooLargeForServer
+                | Self::KeysOutOfReach
+                | Self::ScriptChanged
         )
     }
 }

@@ -34,12 +34,23 @@ impl Remedy {
         if refusal.reason.is_always_refused() {
             return Self::other(refusal.reason.remedy());
         }
+        Self {
+            scripts: refusal.reason == Reason::RunsCode,
+            ..Self::excepting(refusal.command, names, arguments)
+        }
+    }
+
+    /// Excepting the records of a request.
+    pub(crate) fn excepting(
+        command: Option<&'static str>,
+        names: &ProtectedNames,
+        arguments: &[&[u8]],
+    ) -> Self {
         let mut remedy = Self {
             is_complete: true,
-            scripts: refusal.reason == Reason::RunsCode,
             ..Self::default()
         };
-        for (pattern, name) in protected(refusal, names, arguments) {
+        for (pattern, name) in protected(command, names, arguments) {
             let Some(glob) = except_glob(names.pattern(pattern), name) else {
                 remedy.is_complete = false;
                 continue;
@@ -134,11 +145,11 @@ impl Remedy {
 
 /// The protected names of a refused request.
 fn protected<'a>(
-    refusal: &Refusal,
+    command: Option<&'static str>,
     names: &ProtectedNames,
     arguments: &[&'a [u8]],
 ) -> Vec<(PatternId, &'a [u8])> {
-    let all: Vec<&[u8]> = match refusal.command {
+    let all: Vec<&[u8]> = match command {
         Some(_) => names_of(arguments).collect(),
         // Of a command that is not known every argument may be a name.
         None => arguments.iter().skip(1).copied().collect(),

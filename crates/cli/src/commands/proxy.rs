@@ -17,7 +17,7 @@ use waxseal_stores::{RedisUrl, StoreUrl};
 use waxseal_sweep::Stop;
 
 use crate::admin::RunningAdmin;
-use crate::args::{Common, ProxyArgs, SharingArg, check_host_port};
+use crate::args::{Common, ProxyArgs, ScriptsArg, SharingArg, check_host_port};
 use crate::audit_log::Service;
 use crate::descriptors::Shares;
 use crate::error::{Ended, Failure, neither_key_nor_mode, no_key};
@@ -74,7 +74,7 @@ pub(crate) async fn run(
     let metering = metering.export(&readiness)?;
     let shares = Shares::reserve(workers(args), usize::from(args.lanes));
     let watched = (upstream.clone(), recorded.clone());
-    let mut admin = match &args.admin.admin {
+    let admin = match &args.admin.admin {
         Some(at) => {
             Some(RunningAdmin::of_proxy(at, &setup, watched, &readiness, shares.admin).await?)
         }
@@ -132,6 +132,7 @@ impl Opened {
             admin.follow(&setup, &args.admin);
         }
         let upkeep = Upkept::begin(&setup).await?;
+        reports::tell_of_scripts(&setup);
         certificates::watch(proxy.certificates(), metering.is_on());
         for address in proxy.addresses() {
             output::say(&format!("waxseal: listening on {address}"));
@@ -191,6 +192,11 @@ fn told(cut: usize, args: &ProxyArgs) -> Ended {
 fn prepare(setup: &mut Setup, common: &Common, args: &ProxyArgs) -> Result<(), Failure> {
     check(setup, common)?;
     check_buffers(args)?;
+    if let Some(scripts) = args.scripts {
+        for protected in &mut setup.protected {
+            protected.forwards_scripts = scripts == ScriptsArg::Forward;
+        }
+    }
     setup.protect_overlapping();
     match args.format {
         Some(format) => setup.serve_as(format),
@@ -245,8 +251,13 @@ fn protection(
         (protected.pattern.clone(), sealer)
     });
     let decoys = setup.decoys.iter().map(|it| it.name.as_bytes().to_vec());
+    let forwards = |index: usize| {
+        let protected = setup.protected.get(index);
+        protected.is_some_and(|it| it.forwards_scripts)
+    };
     let mut protection = Protection::new(sealers.collect(), setup.mask())
         .allow_own_writes(args.allow_own_writes)
+        .forward_scripts(forwards)
         .decoys(decoys, alarm());
     if let Some(meters) = meters {
         protection = protection.meters(meters);

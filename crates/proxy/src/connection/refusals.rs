@@ -56,6 +56,34 @@ impl Talk {
         self.refuse_when_waited(answer, request.arguments, effect, client);
     }
 
+    /// Answers the script of a lock inside a transaction, where the value that it compares cannot be read first.
+    #[cold]
+    pub(super) fn refuse_script_in_transaction(
+        &mut self,
+        request: &Request<'_>,
+        command: &'static str,
+        client: &mut Vec<u8>,
+    ) {
+        self.record_script_in_transaction(request, command, false);
+        self.refuse(&answers::script_in_transaction(command), client);
+    }
+
+    fn record_script_in_transaction(
+        &self,
+        request: &Request<'_>,
+        command: &'static str,
+        is_forwarded: bool,
+    ) {
+        let record = self.first_protected(request.arguments);
+        let names = self.protection.names();
+        let remedy = Remedy::excepting(Some(command), names, request.arguments);
+        let why = (
+            OwnReason::InTransaction.as_str(),
+            "runs the script of a lock inside a transaction",
+        );
+        self.record(Some(command), why, record, remedy, is_forwarded);
+    }
+
     /// Answers a refused request that was ready to wait as late as it could have been answered, within bounds: clients
     /// ask again at once. Within a transaction nothing waits, and the least delay is kept.
     fn refuse_when_waited(
@@ -105,6 +133,11 @@ impl Talk {
                 let names = self.protection.names();
                 let remedy = Remedy::of(&refusal, names, request.arguments);
                 self.record_policy_refusal(&refusal, remedy, request.arguments, true);
+                Action::Forward
+            }
+            Action::Script(_) if self.transaction.is_some() => {
+                let command = command.unwrap_or("eval");
+                self.record_script_in_transaction(request, command, true);
                 Action::Forward
             }
             _ => {

@@ -16,6 +16,7 @@ mod panics;
 mod properties;
 mod redirections;
 mod refusals;
+mod scripts;
 mod silent;
 mod subscriptions;
 mod transactions;
