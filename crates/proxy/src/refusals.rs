@@ -73,7 +73,7 @@ impl OwnReason {
         }
     }
 
-    /// What to do.
+    /// The remedy.
     pub(crate) fn remedy(self) -> &'static str {
         match self {
             Self::Monitoring => "send RESET first, or use another connection",
@@ -90,7 +90,7 @@ impl OwnReason {
         }
     }
 
-    /// Whether it concerns a protected record.
+    /// It concerns a protected record.
     pub(crate) fn is_about_record(self) -> bool {
         matches!(
             self,
@@ -108,7 +108,7 @@ impl OwnReason {
 pub struct ClientLabel {
     /// Its address; empty where it is not known any more.
     pub address: String,
-    /// What it calls itself.
+    /// Its own name for itself.
     pub name: Option<String>,
 }
 
@@ -132,14 +132,14 @@ pub(crate) struct RefusedRequest<'a> {
     pub(crate) pattern: Option<(PatternId, &'a str)>,
     pub(crate) reason: &'static str,
     pub(crate) cause: &'static str,
-    /// What to do, in words.
+    /// The remedy in words.
     pub(crate) advice: String,
-    /// What can be pasted into the configuration.
+    /// The line to paste into the configuration.
     pub(crate) setting: String,
     /// The `except` globs of the pattern's block.
     pub(crate) excepts: BTreeMap<PatternId, Vec<String>>,
     pub(crate) scripts: bool,
-    /// Whether it was forwarded all the same, in a trial.
+    /// In a trial: it was forwarded all the same.
     pub(crate) is_forwarded: bool,
     /// The record, as the log may show it.
     pub(crate) record: Option<String>,
@@ -161,7 +161,7 @@ struct State {
     others: u64,
     /// Lines of the log about all of them.
     limit: Option<LineLimit>,
-    /// What was fine in a trial: requests by pattern and command.
+    /// In a trial: requests that were fine, by pattern and command.
     fine: HashMap<(usize, &'static str), u64>,
 }
 
@@ -173,7 +173,7 @@ struct Kind {
     is_forwarded: bool,
 }
 
-/// What is known of one kind of refusal.
+/// One kind of refusal.
 struct Entry {
     limit: LineLimit,
     shown: Option<String>,
@@ -201,7 +201,7 @@ struct Row {
 /// A line of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusalLine {
-    /// What happened and what to do.
+    /// The cause and the remedy.
     pub text: String,
     /// The command as the table has it, or `other`.
     pub command: &'static str,
@@ -243,23 +243,23 @@ pub struct RefusedRow {
     pub reason: &'static str,
     /// The cause, as the continuation of the command's name.
     pub cause: &'static str,
-    /// What can be pasted into the configuration; empty where nothing can.
+    /// The line to paste into the configuration; empty where nothing can.
     pub setting: String,
-    /// What to do, in words.
+    /// The remedy in words.
     pub advice: String,
     /// The `except` globs, by the place of their pattern.
     pub excepts: Vec<(usize, Vec<String>)>,
-    /// Whether forwarding scripts would be a remedy, too.
+    /// Forwarding scripts would be a remedy, too.
     pub scripts: bool,
-    /// Whether they were forwarded all the same.
+    /// They were forwarded all the same.
     pub is_forwarded: bool,
-    /// How many.
+    /// Their number.
     pub count: u64,
-    /// How long ago the first one was.
+    /// The age of the first one.
     pub first_ago: Duration,
-    /// How long ago the last one was.
+    /// The age of the last one.
     pub last_ago: Duration,
-    /// Who sent the last one.
+    /// The client of the last one.
     pub client: ClientLabel,
     /// Names of records, where they are kept.
     pub names: Vec<Vec<u8>>,
@@ -372,7 +372,7 @@ fn line_limit() -> LineLimit {
     LineLimit::new(MAX_LINES, LINES_PERIOD)
 }
 
-/// What became of a request that was to be recorded.
+/// The outcome for a request that was to be recorded.
 enum Added {
     Row,
     Counted,
