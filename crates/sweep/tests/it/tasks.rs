@@ -36,6 +36,7 @@ pub(super) fn judge(task: &impl Task, slot: &Slot, stored: &[u8]) -> Verdict {
         slot,
         stored,
         user: None,
+        is_excepted: false,
     });
     verdict.expect("there is a key to seal with")
 }
