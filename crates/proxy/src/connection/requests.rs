@@ -220,7 +220,7 @@ impl Talk {
         let action = match self.resolve_script(request, effect, action) {
             Ok(action) => action,
             Err(answer) => {
-                self.refuse(answer, client);
+                self.give_up_script(answer, client);
                 return One::Done;
             }
         };
@@ -231,7 +231,7 @@ impl Talk {
                 Ready::NotYet => return One::Again(Next::Keys),
                 Ready::Never(answer) => {
                     self.count_refusal(command, "keys_out_of_reach");
-                    self.refuse(&answer, client);
+                    self.give_up_script(&answer, client);
                     return One::Done;
                 }
             }
