@@ -26,7 +26,7 @@ mod own_records;
 mod pipelines;
 mod readers;
 mod redirection;
-mod relay;
+pub(crate) mod relay;
 mod reply_modes;
 mod rights;
 mod roles;
