@@ -61,8 +61,8 @@ pub(crate) async fn run(
         mode: &setup.mode.to_string(),
     })?;
     let mut stop = std::pin::pin!(signals::told_to_stop());
-    // From here on SIGHUP does not end the process.
-    let _hangups = signals::hangups()?;
+    // Before the store is waited for, which can take long.
+    let hangups = signals::outlive_hangups()?;
 
     // Before anything makes a handle; where nobody can ask, nothing is counted.
     let metering = Metering::begin(&setup.environment, args.admin.admin.is_some())?;
@@ -99,7 +99,7 @@ pub(crate) async fn run(
         admin.follow(&setup, &args.admin);
     }
     let upkeep = Upkept::begin(&setup).await?;
-    certificates::watch(proxy.certificates(), metering.is_on());
+    certificates::watch(proxy.certificates(), hangups, metering.is_on());
     for address in proxy.addresses() {
         output::say(&format!("waxseal: listening on {address}"));
     }
