@@ -215,14 +215,7 @@ impl Talk {
                 Ready::Yes(ready) => keys = ready,
                 Ready::NotYet => return One::Again(Next::Keys),
                 Ready::Never(answer) => {
-                    if self.script.is_some() {
-                        let reason = OwnReason::KeysOutOfReach;
-                        self.record_own_refusal(command, reason, request.arguments, false);
-                        self.give_up_script(&answer, client);
-                    } else {
-                        let reason = (command, OwnReason::KeysOutOfReach);
-                        self.refuse_here(reason, answer, (request, effect), client);
-                    }
+                    self.refuse_without_keys(command, answer, (request, effect), client);
                     return One::Done;
                 }
             }

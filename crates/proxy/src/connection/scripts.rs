@@ -217,10 +217,9 @@ impl Talk {
             let reason = OwnReason::ScriptChanged;
             self.record_own_refusal(Some(command), reason, request.arguments, false);
         } else if let Err(answer) = self.send_script(request, command, call, value, keys, upstream)
+            && let Some(run) = &mut self.script
         {
-            if let Some(run) = &mut self.script {
-                run.stage = Stage::Answer(answer);
-            }
+            run.stage = Stage::Answer(answer);
         }
         match self.finish_script(client) {
             Some(one) => one,
