@@ -1,3 +1,6 @@
+//! The tables hold together: each row is known as what it says, and so is each published text. What is no known script
+//! is tested from outside.
+
 use super::*;
 
 #[test]

@@ -217,6 +217,19 @@ impl Talk {
         {
             return one;
         }
+        self.prepare(request, command, (action, effect), upstream, client)
+    }
+
+    /// Finds the script and the keys that a request needs, and then does what was decided.
+    fn prepare(
+        &mut self,
+        request: &Request<'_>,
+        command: Option<&'static str>,
+        (action, effect): (Action, Effect),
+        upstream: &mut Vec<u8>,
+        client: &mut Vec<u8>,
+    ) -> One {
+        let name = command.unwrap_or("this command");
         let action = match self.resolve_script(request, effect, action) {
             Ok(action) => action,
             Err(answer) => {

@@ -209,10 +209,9 @@ impl Talk {
             run.stage = Stage::Answer(answers::script_changed(command));
             self.count_refusal(Some(command), "script_changed");
         } else if let Err(answer) = self.send_script(request, command, call, value, keys, upstream)
+            && let Some(run) = &mut self.script
         {
-            if let Some(run) = &mut self.script {
-                run.stage = Stage::Answer(answer);
-            }
+            run.stage = Stage::Answer(answer);
         }
         match self.finish_script(client) {
             Some(one) => one,
