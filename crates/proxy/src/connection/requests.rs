@@ -230,12 +230,15 @@ impl Talk {
         client: &mut Vec<u8>,
     ) -> One {
         let name = command.unwrap_or("this command");
-        let action = match self.resolve_script(request, effect, action) {
-            Ok(action) => action,
-            Err(answer) => {
-                self.give_up_script(answer, client);
-                return One::Done;
-            }
+        let action = match effect {
+            Effect::Script => match self.resolve_script(request, action) {
+                Ok(action) => action,
+                Err(answer) => {
+                    self.give_up_script(answer, client);
+                    return One::Done;
+                }
+            },
+            _ => action,
         };
         let mut keys = SealingKeys::default();
         if self.protection.follows_keys() {
