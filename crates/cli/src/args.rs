@@ -74,6 +74,14 @@ pub(crate) struct Common {
         help_heading = "Common options"
     )]
     pub(crate) protect: Vec<String>,
+    /// Which of the records of --protect stay plain, as a lock or a counter does; can be repeated
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATTERN",
+        help_heading = "Common options"
+    )]
+    pub(crate) except: Vec<String>,
     /// The configuration file [default: waxseal.toml in the working directory, if there is one]
     #[arg(
         long,
@@ -408,6 +416,9 @@ pub(crate) struct DecryptArgs {
     /// Confirm that everything shall lie in plaintext
     #[arg(long)]
     pub(crate) yes: bool,
+    /// Open only values under names that are excepted from their pattern
+    #[arg(long)]
+    pub(crate) excepted: bool,
 }
 
 #[derive(Subcommand)]

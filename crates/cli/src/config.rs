@@ -29,9 +29,10 @@ const KEYS: [&str; 13] = [
     "decoys",
     "protect",
 ];
-const PROTECT_KEYS: [&str; 7] = [
+const PROTECT_KEYS: [&str; 8] = [
     "name",
     "records",
+    "except",
     "format",
     "per_user_keys",
     "refused",
@@ -77,6 +78,9 @@ pub(crate) struct Config {
 pub(crate) struct Protect {
     pub(crate) name: Option<String>,
     pub(crate) records: String,
+    /// Names of the pattern's whose values are left plain.
+    #[serde(default)]
+    pub(crate) except: Vec<String>,
     pub(crate) format: Option<String>,
     #[serde(default)]
     pub(crate) per_user_keys: bool,

@@ -5,15 +5,30 @@ use std::cmp::Reverse;
 
 use crate::pattern::{OWN_PREFIX, RecordPattern};
 
-/// Which of the patterns means a name: its place in the order they were given in.
+/// Which of the patterns means a name: its place in the order they were given in; and whether the name
+/// is excepted from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PatternId(u32);
+
+/// The bit of an id that says that the name is excepted.
+const EXCEPTED: u32 = 1 << 31;
 
 impl PatternId {
     /// The place in the order that the patterns were given in, from 0.
     #[must_use]
     pub fn index(self) -> usize {
-        self.0 as usize
+        (self.0 & !EXCEPTED) as usize
+    }
+
+    /// Whether the name is excepted from the pattern: values under it are left plain.
+    #[inline]
+    #[must_use]
+    pub fn is_excepted(self) -> bool {
+        self.0 & EXCEPTED != 0
+    }
+
+    fn with_excepted(self, is_excepted: bool) -> Self {
+        Self(self.0 | if is_excepted { EXCEPTED } else { 0 })
     }
 }
 
@@ -22,12 +37,44 @@ impl PatternId {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProtectedNames {
     patterns: Vec<RecordPattern>,
-    /// Places in `patterns`, the most specific first.
-    order: Vec<PatternId>,
+    /// The most specific first.
+    order: Vec<Candidate>,
     /// Requests may write records of Waxseal's own.
     own_writable: bool,
     /// For each pattern, whether scripts that are not known may name its records.
     forwards_scripts: Vec<bool>,
+}
+
+/// A pattern, as it is ruled out for most names: by their first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Candidate {
+    id: PatternId,
+    /// The first bytes of all names of the pattern.
+    start: u64,
+    /// Which of these bytes there are.
+    mask: u64,
+}
+
+impl Candidate {
+    fn new(id: PatternId, pattern: &RecordPattern) -> Self {
+        let prefix = pattern.prefix().as_bytes();
+        let known = prefix.iter().map(|_| u8::MAX).take(8);
+        Self {
+            id,
+            start: start(prefix),
+            mask: start(&known.collect::<Vec<_>>()),
+        }
+    }
+}
+
+/// The first eight bytes of a name, with zero bytes behind one that is shorter.
+#[inline]
+fn start(name: &[u8]) -> u64 {
+    if let Some(start) = name.first_chunk() {
+        return u64::from_le_bytes(*start);
+    }
+    let shift = |start: u64, byte: &u8| start << 8 | u64::from(*byte);
+    name.iter().rev().fold(0, shift)
 }
 
 impl ProtectedNames {
@@ -35,10 +82,13 @@ impl ProtectedNames {
     #[must_use]
     pub fn new(patterns: Vec<RecordPattern>) -> Self {
         let patterns = RecordPattern::resolve(patterns);
-        let mut order: Vec<_> = (0..=u32::MAX).map(PatternId).zip(&patterns).collect();
+        let mut order: Vec<_> = ids().zip(&patterns).collect();
         order.sort_by_key(|(_, pattern)| Reverse(pattern.specificity()));
         Self {
-            order: order.into_iter().map(|(id, _)| id).collect(),
+            order: order
+                .into_iter()
+                .map(|(id, pattern)| Candidate::new(id, pattern))
+                .collect(),
             patterns,
             own_writable: false,
             forwards_scripts: Vec::new(),
@@ -73,17 +123,28 @@ impl ProtectedNames {
         !self.own_writable && name.starts_with(OWN_PREFIX)
     }
 
-    /// The pattern that this name belongs to, if it is protected at all. Names of Waxseal's own are not.
+    /// The pattern that this name belongs to, if it is protected at all, and whether the name is excepted
+    /// from it. Names of Waxseal's own belong to none.
     #[must_use]
     pub fn find(&self, name: &[u8]) -> Option<PatternId> {
         if name.starts_with(OWN_PREFIX) {
             return None;
         }
-        let is_named = |id: &&PatternId| {
-            let pattern = self.patterns.get(id.index());
-            pattern.is_some_and(|pattern| pattern.names(name))
-        };
-        self.order.iter().find(is_named).copied()
+        let start = start(name);
+        self.order.iter().find_map(|candidate| {
+            if start & candidate.mask != candidate.start {
+                return None;
+            }
+            let pattern = self.patterns.get(candidate.id.index())?;
+            let is_named = pattern.names(name);
+            is_named.then(|| candidate.id.with_excepted(pattern.is_excepted(name)))
+        })
+    }
+
+    /// The pattern that the values of this record are sealed for: none where the name is excepted.
+    #[must_use]
+    pub fn find_sealed(&self, name: &[u8]) -> Option<PatternId> {
+        self.find(name).filter(|id| !id.is_excepted())
     }
 
     /// The pattern behind an id.
@@ -106,7 +167,7 @@ impl ProtectedNames {
     pub fn may_mean(&self, glob: &[u8]) -> bool {
         let is_special = |letter: &u8| matches!(letter, b'*' | b'?' | b'[' | b'\\');
         let Some(end) = glob.iter().position(is_special) else {
-            return self.find(glob).is_some();
+            return self.find_sealed(glob).is_some();
         };
         let prefix = glob.get(..end).unwrap_or_default();
         if prefix.starts_with(OWN_PREFIX) {
@@ -120,8 +181,12 @@ impl ProtectedNames {
 
     /// All patterns with their ids, in the order in which they were given.
     pub fn iter(&self) -> impl Iterator<Item = (PatternId, &RecordPattern)> {
-        (0..=u32::MAX).map(PatternId).zip(&self.patterns)
+        ids().zip(&self.patterns)
     }
+}
+
+fn ids() -> impl Iterator<Item = PatternId> {
+    (0..EXCEPTED).map(PatternId)
 }
 
 #[cfg(test)]

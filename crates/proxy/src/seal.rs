@@ -221,7 +221,9 @@ impl Request<'_> {
         };
         let sealer = protection.sealer(pattern).ok_or(SealError::NoKey)?;
         let value = argument(slot.argument);
-        let meters = protection.metered().map(|meters| &meters.values);
+        // Values of excepted names are none of those that are counted as sealed or not.
+        let meters = protection.metered().filter(|_| !pattern.is_excepted());
+        let meters = meters.map(|meters| &meters.values);
         let since = meters.and_then(ValueMetrics::sealing_begins);
         let of_user = sealer.mode().seals() && protection.user(pattern, name).is_some();
         protection.notice_envelope(value, pattern, || {

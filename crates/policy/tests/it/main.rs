@@ -4,7 +4,9 @@
 mod allocations;
 mod decisions;
 mod effects;
+mod excepts;
 mod forms;
+mod globs;
 mod own_records;
 mod positions;
 mod properties;

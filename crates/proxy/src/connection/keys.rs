@@ -287,7 +287,7 @@ impl<'a> Search<'_, 'a> {
             }
             ReplyShape::Popped => {
                 for name in names_of(self.arguments) {
-                    if let Some(pattern) = self.protection.names().find(name)
+                    if let Some(pattern) = self.protection.names().find_sealed(name)
                         && let Some(user) = self.user(pattern, name)
                     {
                         self.opening_key(user);
@@ -302,6 +302,10 @@ impl<'a> Search<'_, 'a> {
             return;
         }
         self.last = Some((pattern, name));
+        // Values of excepted names are plain as a rule: a key is asked for when one is not.
+        if pattern.is_excepted() {
+            return;
+        }
         if let Some(user) = self.user(pattern, self.argument(name)) {
             self.opening_key(user);
         }
