@@ -202,12 +202,28 @@ impl Talk {
         {
             return one;
         }
-        let action = match self.resolve_script(request, effect, action) {
-            Ok(action) => action,
-            Err(answer) => {
-                self.give_up_script(answer, client);
-                return One::Done;
-            }
+        self.prepare(request, command, (action, effect), upstream, client)
+    }
+
+    /// Finds the script and the keys that a request needs, and then does what was decided.
+    fn prepare(
+        &mut self,
+        request: &Request<'_>,
+        command: Option<&'static str>,
+        (action, effect): (Action, Effect),
+        upstream: &mut Vec<u8>,
+        client: &mut Vec<u8>,
+    ) -> One {
+        let name = command.unwrap_or("this command");
+        let action = match effect {
+            Effect::Script => match self.resolve_script(request, action) {
+                Ok(action) => action,
+                Err(answer) => {
+                    self.give_up_script(answer, client);
+                    return One::Done;
+                }
+            },
+            _ => action,
         };
         let mut keys = SealingKeys::default();
         if self.protection.follows_keys() {
