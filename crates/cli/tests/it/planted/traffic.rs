@@ -277,6 +277,15 @@ fn no_proxy_tells_what_passes_through_it() {
 }
 
 #[test]
+fn no_trial_tells_what_passes_through_it() {
+    let watch = Watch::new();
+    // Without sealed values: a trial does not start before such.
+    let redis = server();
+    let program = records::program(&redis);
+    through(&watch, &program, super::DRESSES[0], &["--trial"]);
+}
+
+#[test]
 fn no_proxy_with_a_keyring_tells_its_users() {
     let watch = Watch::new();
     let redis = server();
