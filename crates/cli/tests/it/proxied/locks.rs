@@ -284,7 +284,7 @@ fn a_pattern_that_forwards_scripts_does_so_for_its_own_records() {
         words.extend(names);
         words
             .iter()
-            .map(|word| word.to_string())
+            .map(ToString::to_string)
             .collect::<Vec<_>>()
     };
     assert_eq!(wire.ask(&one(&["queue:1", "open:1"])), ":1\r\n");
