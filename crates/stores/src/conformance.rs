@@ -191,7 +191,7 @@ impl Bench<'_> {
         let kind = self.store.kind(name).await;
         let kind = kind.unwrap_or_else(|error| panic!("any type can be asked for: {error}"));
         let held = self.held(name).await;
-        let read = held.as_ref().map(|held| held.kind());
+        let read = held.as_ref().map(Held::kind);
         assert_eq!(
             kind.as_deref(),
             read,
