@@ -146,15 +146,20 @@ impl Link {
         failure: Failure,
         asked: impl IntoIterator<Item = &'a Cmd>,
     ) -> StoreError {
+        // An answer that cannot be read ends the connection, for all that are under way on it.
         let is_unreadable = match &failure {
-            Failure::Asking(error) => error.kind() == redis::ErrorKind::Parse,
+            Failure::Asking(error) => {
+                error.kind() == redis::ErrorKind::Parse || error.is_connection_dropped()
+            }
             Failure::Connecting(_) => false,
         };
         let words = asked.into_iter().filter_map(commands::word_with_bytes);
         let words: BTreeSet<&'static str> = words.filter(|_| is_unreadable).collect();
         for word in words {
-            let answer = self.aside.send(&redis::cmd(word), 0).await;
-            if let Ok(Err(error)) = answer.map(Value::extract_error)
+            let Ok(answer) = self.aside.send(&redis::cmd(word), 0).await else {
+                break;
+            };
+            if let Err(error) = answer.extract_error()
                 && let missing @ StoreError::NoCommand { .. } = self.explain(&error)
             {
                 return missing;
