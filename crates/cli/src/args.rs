@@ -27,7 +27,7 @@ pub(crate) use keyring::{
     ConfigureArgs, ForgetArgs, InitArgs, KeyringCommand, ReceiptCommand, RewrapArgs, SettingsArgs,
 };
 pub(crate) use name::{FieldArgs, Hex, NameArgs, bytes as typed_bytes, to_hex};
-pub(crate) use proxy::{ProxyArgs, SharingArg};
+pub(crate) use proxy::{ProxyArgs, ScriptsArg, SharingArg};
 
 /// Seals what lies in Redis and opens it on the way back.
 #[derive(Parser)]
@@ -74,6 +74,14 @@ pub(crate) struct Common {
         help_heading = "Common options"
     )]
     pub(crate) protect: Vec<String>,
+    /// Which of the records of --protect stay plain, as a lock or a counter does; can be repeated
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATTERN",
+        help_heading = "Common options"
+    )]
+    pub(crate) except: Vec<String>,
     /// The configuration file [default: waxseal.toml in the working directory, if there is one]
     #[arg(
         long,

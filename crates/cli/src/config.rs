@@ -29,13 +29,15 @@ const KEYS: [&str; 13] = [
     "decoys",
     "protect",
 ];
-const PROTECT_KEYS: [&str; 6] = [
+const PROTECT_KEYS: [&str; 7] = [
     "name",
     "records",
+    "except",
     "format",
     "per_user_keys",
     "refused",
     "plain_values",
+    "scripts",
 ];
 
 /// The file, read.
@@ -76,11 +78,15 @@ pub(crate) struct Config {
 pub(crate) struct Protect {
     pub(crate) name: Option<String>,
     pub(crate) records: String,
+    /// Names of the pattern's whose values are left plain.
+    #[serde(default)]
+    pub(crate) except: Vec<String>,
     pub(crate) format: Option<String>,
     #[serde(default)]
     pub(crate) per_user_keys: bool,
     pub(crate) refused: Option<String>,
     pub(crate) plain_values: Option<String>,
+    pub(crate) scripts: Option<String>,
 }
 
 impl Config {

@@ -289,7 +289,16 @@ impl From<UrlError> for Failure {
 
 impl From<PatternError> for Failure {
     fn from(error: PatternError) -> Self {
-        Self::usage(error).hint("for example 'wa:*' or 'wa:{user}'")
+        let hint = match error {
+            PatternError::Except(_)
+            | PatternError::ExceptUser(_)
+            | PatternError::ExceptNothing(..)
+            | PatternError::ExceptAll(..) => {
+                "for example except = [\"sess:*_LOCK\"] for locks beside the records of sess:*"
+            }
+            _ => "for example 'wa:*' or 'wa:{user}'",
+        };
+        Self::usage(error).hint(hint)
     }
 }
 

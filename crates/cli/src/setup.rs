@@ -109,7 +109,12 @@ impl Setup {
                  REDIS_URL_FILE",
             );
         }
-        let chosen = choose(&common.protect, &config, ring_setup.is_some())?;
+        let chosen = choose(
+            &common.protect,
+            &common.except,
+            &config,
+            ring_setup.is_some(),
+        )?;
         let environment = Arc::new(environment);
         let trail = Arc::new(Trail::read(&config, &environment)?);
         let mut setup = Self {
@@ -226,6 +231,14 @@ impl Setup {
         seals: bool,
     ) -> Result<Sealer, Failure> {
         let sealer = self.sealer(protected, mode);
+        if protected.pattern.is_excepted(name) {
+            // Opened with the user's key, if there is one, and never sealed.
+            let sealer = sealer.writing_plain();
+            return Ok(match self.user_key(protected, name, false).await? {
+                Some(key) => sealer.for_user(key),
+                None => sealer,
+            });
+        }
         Ok(match self.user_key(protected, name, seals).await? {
             Some(key) => sealer.for_user(key),
             None => sealer,
@@ -328,7 +341,7 @@ impl Setup {
 
     /// The records that are protected when no flag says otherwise.
     pub(crate) fn configured(&self) -> Result<Vec<Protected>, Failure> {
-        Ok(choose(&[], &self.config, self.ring_setup.is_some())?.protected)
+        Ok(choose(&[], &[], &self.config, self.ring_setup.is_some())?.protected)
     }
 
     /// Protects the records of the configuration as well that a flag matches in part: for what stands

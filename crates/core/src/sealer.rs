@@ -187,6 +187,17 @@ impl Sealer {
         self
     }
 
+    /// The same sealer for records that are excepted from sealing: values are written plain, plain ones are
+    /// accepted whatever they look like, and what is sealed opens.
+    #[must_use]
+    pub fn writing_plain(self) -> Self {
+        Self {
+            mode: Mode::Off,
+            plain: PlainValues::Any,
+            ..self
+        }
+    }
+
     /// Whether Base64 that no key opens is taken for a damaged classic value: where the mode seals, the
     /// format is classic, and plain values are JSON. In mode `off` such a value may have been written
     /// plain by this very sealer.

@@ -86,6 +86,11 @@ fn action(row: &'static Row, names: &ProtectedNames, arguments: &[&[u8]]) -> Act
         Some(Matter::ReadOnly) => return refuse(Reason::WritesOwnRecord),
         Some(Matter::Protected(met)) => met,
     };
+    // Values under excepted names are plain: the server may do with them what it can.
+    let refuse = |reason| match is_excepted(met) {
+        true => Action::Forward,
+        false => refuse(reason),
+    };
     match row.treatment {
         Treatment::Pass | Treatment::WithoutRedirect => Action::Forward,
         Treatment::Refuse(reason) | Treatment::RefuseAlways(reason) => refuse(reason),
@@ -93,9 +98,14 @@ fn action(row: &'static Row, names: &ProtectedNames, arguments: &[&[u8]]) -> Act
     }
 }
 
-/// The first protected name that a request meets: which argument, and which pattern means it; no
-/// pattern where it is only a glob that could mean one.
+/// The first protected name that a request meets, or if all are excepted, the first of these: which
+/// argument, and which pattern means it; no pattern where it is only a glob that could mean one.
 pub(crate) type Met = (usize, Option<PatternId>);
+
+/// Whether a name is excepted from its pattern.
+fn is_excepted((_, pattern): Met) -> bool {
+    pattern.is_some_and(PatternId::is_excepted)
+}
 
 /// What in a request matters to the policy.
 enum Matter {
@@ -117,14 +127,16 @@ fn matters(row: &Row, names: &ProtectedNames, arguments: &[&[u8]], total: usize)
             read_only = true;
             return true;
         }
-        if met.is_none() {
-            met = match standing {
+        if met.is_none_or(is_excepted) {
+            let found = match standing {
                 Standing::Name => names.find(argument).map(|pattern| (at, Some(pattern))),
                 Standing::Glob => names.may_mean(argument).then_some((at, None)),
             };
+            // A name that is not excepted decides, wherever it stands.
+            met = found.filter(|it| !is_excepted(*it)).or(met).or(found);
         }
         // Of a request that only reads, nothing else can matter.
-        row.reads && met.is_some()
+        row.reads && met.is_some_and(|met| !is_excepted(met))
     });
     match (read_only, met) {
         (true, _) => Some(Matter::ReadOnly),
@@ -163,7 +175,7 @@ fn unknown(names: &ProtectedNames, arguments: &[&[u8]]) -> Action {
     let rest = || arguments.iter().skip(1);
     let reason = if rest().any(|argument| names.is_read_only(argument)) {
         Reason::WritesOwnRecord
-    } else if rest().any(|argument| names.find(argument).is_some()) {
+    } else if rest().any(|argument| names.find_sealed(argument).is_some()) {
         Reason::UnknownCommand
     } else {
         return Action::Forward;

@@ -5,15 +5,30 @@ use std::cmp::Reverse;
 
 use crate::pattern::{OWN_PREFIX, RecordPattern};
 
-/// Which of the patterns means a name: its place in the order they were given in.
+/// Which of the patterns means a name: its place in the order they were given in; and whether the name
+/// is excepted from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PatternId(u32);
+
+/// The bit of an id that says that the name is excepted.
+const EXCEPTED: u32 = 1 << 31;
 
 impl PatternId {
     /// The place in the order that the patterns were given in, from 0.
     #[must_use]
     pub fn index(self) -> usize {
-        self.0 as usize
+        (self.0 & !EXCEPTED) as usize
+    }
+
+    /// Whether the name is excepted from the pattern: values under it are left plain.
+    #[inline]
+    #[must_use]
+    pub fn is_excepted(self) -> bool {
+        self.0 & EXCEPTED != 0
+    }
+
+    fn with_excepted(self, is_excepted: bool) -> Self {
+        Self(self.0 | if is_excepted { EXCEPTED } else { 0 })
     }
 }
 
@@ -22,10 +37,20 @@ impl PatternId {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProtectedNames {
     patterns: Vec<RecordPattern>,
-    /// Places in `patterns`, the most specific first.
-    order: Vec<PatternId>,
+    /// The most specific first.
+    order: Vec<Candidate>,
     /// Requests may write records of Waxseal's own.
     own_writable: bool,
+    /// For each pattern, whether scripts that are not known may name its records.
+    forwards_scripts: Vec<bool>,
+}
+
+/// A pattern, as it is ruled out for most names: by their first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Candidate {
+    id: PatternId,
+    /// The first byte of all names of the pattern, if they have one.
+    first: Option<u8>,
 }
 
 impl ProtectedNames {
@@ -33,13 +58,33 @@ impl ProtectedNames {
     #[must_use]
     pub fn new(patterns: Vec<RecordPattern>) -> Self {
         let patterns = RecordPattern::resolve(patterns);
-        let mut order: Vec<_> = (0..=u32::MAX).map(PatternId).zip(&patterns).collect();
+        let mut order: Vec<_> = ids().zip(&patterns).collect();
         order.sort_by_key(|(_, pattern)| Reverse(pattern.specificity()));
+        let candidate = |(id, pattern): (PatternId, &RecordPattern)| Candidate {
+            id,
+            first: pattern.prefix().bytes().next(),
+        };
         Self {
-            order: order.into_iter().map(|(id, _)| id).collect(),
+            order: order.into_iter().map(candidate).collect(),
             patterns,
             own_writable: false,
+            forwards_scripts: Vec::new(),
         }
+    }
+
+    /// The same patterns, with scripts and functions that are not known forwarded for the records of those patterns for
+    /// whose place in the order, from 0, `forwards` says so. They see sealed values, and what they write is plain.
+    #[must_use]
+    pub fn forward_scripts(mut self, forwards: impl Fn(usize) -> bool) -> Self {
+        self.forwards_scripts = (0..self.patterns.len()).map(forwards).collect();
+        self
+    }
+
+    /// Whether scripts that are not known may name records of this pattern.
+    #[must_use]
+    pub fn forwards_scripts(&self, id: PatternId) -> bool {
+        let forwards = self.forwards_scripts.get(id.index());
+        forwards.copied().unwrap_or_default()
     }
 
     /// The same patterns, with requests allowed to write records of Waxseal's own, under `waxseal:`.
@@ -55,17 +100,28 @@ impl ProtectedNames {
         !self.own_writable && name.starts_with(OWN_PREFIX)
     }
 
-    /// The pattern that this name belongs to, if it is protected at all. Names of Waxseal's own are not.
+    /// The pattern that this name belongs to, if it is protected at all, and whether the name is excepted
+    /// from it. Names of Waxseal's own belong to none.
     #[must_use]
     pub fn find(&self, name: &[u8]) -> Option<PatternId> {
         if name.starts_with(OWN_PREFIX) {
             return None;
         }
-        let is_named = |id: &&PatternId| {
-            let pattern = self.patterns.get(id.index());
-            pattern.is_some_and(|pattern| pattern.names(name))
-        };
-        self.order.iter().find(is_named).copied()
+        let first = name.first().copied();
+        self.order.iter().find_map(|candidate| {
+            if candidate.first.is_some() && candidate.first != first {
+                return None;
+            }
+            let pattern = self.patterns.get(candidate.id.index())?;
+            let is_named = pattern.names(name);
+            is_named.then(|| candidate.id.with_excepted(pattern.is_excepted(name)))
+        })
+    }
+
+    /// The pattern that the values of this record are sealed for: none where the name is excepted.
+    #[must_use]
+    pub fn find_sealed(&self, name: &[u8]) -> Option<PatternId> {
+        self.find(name).filter(|id| !id.is_excepted())
     }
 
     /// The pattern behind an id.
@@ -88,7 +144,7 @@ impl ProtectedNames {
     pub fn may_mean(&self, glob: &[u8]) -> bool {
         let is_special = |letter: &u8| matches!(letter, b'*' | b'?' | b'[' | b'\\');
         let Some(end) = glob.iter().position(is_special) else {
-            return self.find(glob).is_some();
+            return self.find_sealed(glob).is_some();
         };
         let prefix = glob.get(..end).unwrap_or_default();
         if prefix.starts_with(OWN_PREFIX) {
@@ -102,8 +158,12 @@ impl ProtectedNames {
 
     /// All patterns with their ids, in the order in which they were given.
     pub fn iter(&self) -> impl Iterator<Item = (PatternId, &RecordPattern)> {
-        (0..=u32::MAX).map(PatternId).zip(&self.patterns)
+        ids().zip(&self.patterns)
     }
+}
+
+fn ids() -> impl Iterator<Item = PatternId> {
+    (0..EXCEPTED).map(PatternId)
 }
 
 #[cfg(test)]

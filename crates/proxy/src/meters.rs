@@ -45,6 +45,10 @@ impl Openings {
         let Some(opening) = measured::opening(stored, opened) else {
             return;
         };
+        // A plain value is what is expected of an excepted name.
+        if pattern.is_excepted() && opening == Opening::Plain {
+            return;
+        }
         match self.0.last_mut() {
             Some((last, of, count)) if (*last, *of) == (opening, pattern) => {
                 *count = count.saturating_add(1);
@@ -74,6 +78,7 @@ mod tests {
             Reason::ComparesValue,
             Reason::MovesValue,
             Reason::RunsCode,
+            Reason::ScriptNamesSeveral,
             Reason::NotYetSealed(DataKind::Sets),
             Reason::FieldsElsewhere,
             Reason::QuotesRequest,

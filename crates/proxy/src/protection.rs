@@ -11,12 +11,15 @@ use crate::decoys::{Alarm, Decoys};
 use crate::keys::InVain;
 use crate::meters::Meters;
 use crate::misplaced::Misplaced;
+use crate::scripts::SeenScripts;
 use crate::server_limits::{ServerLimits, ServerSettings};
 
 /// The protected records and what seals them.
 pub struct Protection {
     names: ProtectedNames,
     sealers: Vec<Sealer>,
+    /// For each pattern, what writes and opens values of names that are excepted from it.
+    excepted: Vec<Sealer>,
     mask: NameMask,
     ring: Option<LiveRing>,
     users: Option<UserKeys>,
@@ -25,6 +28,7 @@ pub struct Protection {
     in_vain: InVain,
     decoys: Option<Decoys>,
     misplaced: Misplaced,
+    scripts: SeenScripts,
     meters: Option<Arc<Meters>>,
     server_limits: ServerLimits,
 }
@@ -44,6 +48,10 @@ impl Protection {
         Self {
             names: ProtectedNames::new(patterns),
             per_user: vec![false; sealers.len()],
+            excepted: sealers
+                .iter()
+                .map(|it| it.clone().writing_plain())
+                .collect(),
             sealers,
             mask,
             ring: None,
@@ -51,6 +59,7 @@ impl Protection {
             in_vain: InVain::default(),
             decoys: None,
             misplaced,
+            scripts: SeenScripts::default(),
             meters: None,
             server_limits: ServerLimits::default(),
         }
@@ -60,6 +69,14 @@ impl Protection {
     #[must_use]
     pub fn allow_own_writes(mut self, allow: bool) -> Self {
         self.names = self.names.allow_own_writes(allow);
+        self
+    }
+
+    /// The same with scripts and functions that are not known forwarded for the records of those patterns for whose place
+    /// in the order, from 0, `forwards` says so. Known scripts are run as for all others.
+    #[must_use]
+    pub fn forward_scripts(mut self, forwards: impl Fn(usize) -> bool) -> Self {
+        self.names = self.names.forward_scripts(forwards);
         self
     }
 
@@ -112,9 +129,14 @@ impl Protection {
         &self.names
     }
 
-    /// The sealer of a pattern's records. `None` for an id of another set of patterns.
+    /// The sealer of a pattern's records; for a name that is excepted one that writes plain values and opens
+    /// sealed ones. `None` for an id of another set of patterns.
     pub(crate) fn sealer(&self, pattern: PatternId) -> Option<&Sealer> {
-        self.sealers.get(pattern.index())
+        let sealers = match pattern.is_excepted() {
+            true => &self.excepted,
+            false => &self.sealers,
+        };
+        sealers.get(pattern.index())
     }
 
     /// Whether keys can come while a request or reply waits for them.
@@ -159,6 +181,11 @@ impl Protection {
         if let Some(meters) = self.metered() {
             meters.traffic.script_forwarded(command);
         }
+    }
+
+    /// The scripts whose texts have passed.
+    pub(crate) fn scripts(&self) -> &SeenScripts {
+        &self.scripts
     }
 
     /// What is counted with, if anything is.

@@ -2,7 +2,7 @@
 
 use waxseal_core::{Format, Mode, NameMask, PlainValues};
 use waxseal_sessions::GuardedRecords;
-use waxseal_stores::RecordPattern;
+use waxseal_stores::{PatternError, RecordPattern};
 
 use crate::config::{Config, Protect};
 use crate::error::Failure;
@@ -26,6 +26,8 @@ pub(crate) struct Protected {
     pub(crate) plain: PlainValues,
     /// Whether the values of each user are under a key of their own.
     pub(crate) per_user: bool,
+    /// Whether the proxy forwards scripts that are not known for these records.
+    pub(crate) forwards_scripts: bool,
 }
 
 impl Protected {
@@ -58,6 +60,7 @@ pub(super) struct Selection {
 /// of this configuration.
 pub(super) fn choose(
     flags: &[String],
+    excepts: &[String],
     config: &Config,
     has_ring: bool,
 ) -> Result<Selection, Failure> {
@@ -67,6 +70,12 @@ pub(super) fn choose(
         .map(|protect| from_config(protect, has_ring))
         .collect::<Result<_, _>>()?;
     if flags.is_empty() {
+        if !excepts.is_empty() {
+            return Err(Failure::usage(
+                "--except leaves out records of --protect, which is missing",
+            )
+            .hint("records of waxseal.toml are left out by except = [\"…\"] under [[protect]]"));
+        }
         let protected = match configured.is_empty() {
             true => vec![from_pattern(DEFAULT_RECORDS)?],
             false => configured,
@@ -78,12 +87,35 @@ pub(super) fn choose(
     }
     let typed = flags.iter().map(|flag| from_flag(flag, &configured));
     let mut all = typed.collect::<Result<Vec<_>, _>>()?;
+    leave_out(excepts, &mut all)?;
     let globs: Vec<_> = all.iter().map(|it| it.pattern.glob()).collect();
     let is_other = |it: &Protected| !globs.contains(&it.pattern.glob());
     all.extend(configured.into_iter().filter(is_other));
     let is_typed = |it: &Protected| globs.contains(&it.pattern.glob());
     let (protected, others) = resolve(all).into_iter().partition(is_typed);
     Ok(Selection { protected, others })
+}
+
+/// Excepts what flags leave out from all typed patterns that have such names. One that has none is all
+/// right while another has some.
+fn leave_out(excepts: &[String], typed: &mut [Protected]) -> Result<(), Failure> {
+    for except in excepts {
+        let (mut is_used, mut unused) = (false, None);
+        for protected in &mut *typed {
+            match protected.pattern.clone().except(&[except]) {
+                Ok(pattern) => {
+                    protected.pattern = pattern;
+                    is_used = true;
+                }
+                Err(error @ PatternError::ExceptNothing(..)) => unused = Some(error),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if let Some(error) = unused.filter(|_| !is_used) {
+            return Err(error.into());
+        }
+    }
+    Ok(())
 }
 
 /// The same records, each belonging to one pattern. A pattern that stands there twice is left out: none
@@ -111,7 +143,7 @@ pub(super) fn guarded(
     let mut guarded: Vec<GuardedRecords> = Vec::new();
     for it in named
         .iter()
-        .chain(&choose(&[], config, has_ring)?.protected)
+        .chain(&choose(&[], &[], config, has_ring)?.protected)
     {
         if guarded.iter().all(|known| known.pattern != it.pattern) {
             guarded.push(GuardedRecords {
@@ -148,7 +180,7 @@ fn from_flag(flag: &str, configured: &[Protected]) -> Result<Protected, Failure>
     Ok(match (owner.per_user, is_same) {
         (true, true) => owner.clone(),
         (false, true) => Protected {
-            pattern: bare.pattern,
+            pattern: bare.pattern.with_excepts_of(&owner.pattern),
             ..owner.clone()
         },
         (_, false) => Protected {
@@ -177,12 +209,14 @@ fn from_pattern(text: &str) -> Result<Protected, Failure> {
         format: DEFAULT_FORMAT,
         of_applications: DEFAULT_FORMAT,
         per_user: false,
+        forwards_scripts: false,
         pattern,
     })
 }
 
 fn from_config(protect: &Protect, has_ring: bool) -> Result<Protected, Failure> {
     let mut protected = from_pattern(&protect.records)?;
+    protected.pattern = protected.pattern.except(&protect.except)?;
     if let Some(name) = &protect.name {
         protected.name.clone_from(name);
     }
@@ -195,6 +229,11 @@ fn from_config(protect: &Protect, has_ring: bool) -> Result<Protected, Failure> 
     }
     if let Some(plain) = &protect.plain_values {
         protected.plain = plain.parse()?;
+    }
+    match protect.scripts.as_deref() {
+        None | Some("refuse") => {}
+        Some("forward") => protected.forwards_scripts = true,
+        Some(_) => return Err(Failure::usage("scripts is one of refuse, forward")),
     }
     // What a library does with a refused value; checked here so that a misspelling shows.
     if let Some(word) = &protect.refused
@@ -214,7 +253,7 @@ fn per_user(protected: &mut Protected, said: &Protect, has_ring: bool) -> Result
         let records = &shown;
         Err(Failure::usage(format!("per_user_keys of \"{records}\": {why}")).hint(hint))
     };
-    if !said.records.contains("{user}") {
+    if !protected.pattern.names_user() {
         let hint = "write {user} for the part of the record name that is the user: \"wa:{user}\"";
         return refused("the pattern does not say who the user is", hint);
     }

@@ -100,7 +100,9 @@ fn configured(common: &Common) -> Option<(StoreUrl, Vec<GuardedRecords>)> {
     let environment = Environment::read(common.env_file.as_deref()).ok()?;
     let config = Config::read(common.config.as_deref()).ok()?;
     let url = Setup::url(common, &environment, &config).ok()?;
-    let named = choose(&common.protect, &config, true).ok()?.protected;
+    let named = choose(&common.protect, &common.except, &config, true)
+        .ok()?
+        .protected;
     Some((url, guarded(&named, &config, true, Mode::On).ok()?))
 }
 

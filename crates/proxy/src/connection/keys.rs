@@ -149,9 +149,9 @@ impl Talk {
     }
 
     fn keys_of(&mut self, command: &'static str, arguments: &[&[u8]], action: &Action) -> Ready {
-        let Action::Transform(Transform { request, reply }) = action else {
+        if !matches!(action, Action::Transform(_) | Action::Script(_)) {
             return Ready::Yes(SealingKeys::default());
-        };
+        }
         let mut search = Search {
             protection: &self.protection,
             keys: &mut self.keys,
@@ -161,10 +161,21 @@ impl Talk {
             last: None,
         };
         let mut keys = SealingKeys::default();
-        if let RequestChange::Seal(slots) = request {
-            search.sealing(slots, &mut keys);
+        match action {
+            Action::Transform(Transform { request, reply }) => {
+                if let RequestChange::Seal(slots) = request {
+                    search.sealing(slots, &mut keys);
+                }
+                search.opening(reply);
+            }
+            Action::Script(call) => {
+                if let Some(slot) = call.stored {
+                    search.sealing(&SmallVec::from_elem(slot, 1), &mut keys);
+                }
+                search.opening(&ReplyShape::Value(call.place));
+            }
+            _ => {}
         }
-        search.opening(reply);
         match (search.never, search.missing) {
             (Some(Never::OutOfReach), _) => Ready::Never(answers::user_out_of_reach(command)),
             (Some(Never::Lapsed), _) => Ready::Never(answers::ring_out_of_reach(command)),
@@ -276,7 +287,7 @@ impl<'a> Search<'_, 'a> {
             }
             ReplyShape::Popped => {
                 for name in names_of(self.arguments) {
-                    if let Some(pattern) = self.protection.names().find(name)
+                    if let Some(pattern) = self.protection.names().find_sealed(name)
                         && let Some(user) = self.user(pattern, name)
                     {
                         self.opening_key(user);
@@ -291,6 +302,10 @@ impl<'a> Search<'_, 'a> {
             return;
         }
         self.last = Some((pattern, name));
+        // Values of excepted names are plain as a rule: a key is asked for when one is not.
+        if pattern.is_excepted() {
+            return;
+        }
         if let Some(user) = self.user(pattern, self.argument(name)) {
             self.opening_key(user);
         }

@@ -1,0 +1,103 @@
+//! Names that are excepted from a pattern: they belong to it, and their values are left plain.
+
+use std::sync::Arc;
+
+use super::error::PatternError;
+use super::glob::Glob;
+use super::{OWN_PREFIX, RecordPattern, relation};
+
+/// A glob over whole names.
+#[derive(Clone, Debug)]
+pub(super) struct Except {
+    text: Arc<str>,
+    glob: Glob,
+}
+
+impl Except {
+    fn parse(text: &str) -> Result<Self, PatternError> {
+        let invalid = |error| PatternError::Except(Box::new(error));
+        let glob = Glob::parse(text).map_err(invalid)?;
+        match glob.has_user() {
+            true => Err(PatternError::ExceptUser(text.to_owned())),
+            false => Ok(Self {
+                text: text.into(),
+                glob,
+            }),
+        }
+    }
+}
+
+impl RecordPattern {
+    /// The same pattern with names excepted: those that one of these globs matches as a whole
+    /// belong to the pattern, and their values are left plain.
+    ///
+    /// # Errors
+    ///
+    /// When one of them is no glob, has `{user}`, matches no name of the pattern's form, or all of them.
+    pub fn except<T: AsRef<str>>(self, globs: &[T]) -> Result<Self, PatternError> {
+        let mut excepts = self.excepts.to_vec();
+        for glob in globs {
+            let except = Except::parse(glob.as_ref())?;
+            let (of, globs) = (
+                || self.text.clone(),
+                (except.glob.tokens(), self.glob.tokens()),
+            );
+            let is_of_own = !self.own && except.glob.prefix().as_bytes().starts_with(OWN_PREFIX);
+            if is_of_own || !relation::overlap(globs.0, globs.1) {
+                return Err(PatternError::ExceptNothing(except.text.to_string(), of()));
+            }
+            if relation::cover(globs.0, globs.1) {
+                return Err(PatternError::ExceptAll(of(), except.text.to_string()));
+            }
+            excepts.push(except);
+        }
+        Ok(Self {
+            excepts: excepts.into(),
+            ..self
+        })
+    }
+
+    /// The same pattern, with what is excepted from another one over the same names.
+    #[must_use]
+    pub fn with_excepts_of(self, other: &Self) -> Self {
+        let both = self.excepts.iter().chain(&*other.excepts);
+        Self {
+            excepts: both.cloned().collect(),
+            ..self
+        }
+    }
+
+    /// Whether a name of this pattern is excepted: its values are left plain.
+    #[inline]
+    #[must_use]
+    pub fn is_excepted(&self, name: &[u8]) -> bool {
+        self.excepts.iter().any(|except| except.glob.matches(name))
+    }
+
+    /// Whether any name is excepted.
+    #[inline]
+    #[must_use]
+    pub fn has_excepts(&self) -> bool {
+        !self.excepts.is_empty()
+    }
+
+    /// The excepts as they were written. One without a wildcard is the whole name of a record.
+    pub fn excepts(&self) -> impl Iterator<Item = &str> {
+        self.excepts.iter().map(|except| &*except.text)
+    }
+
+    /// The excepts for a report or a log: one that is the whole name of a record is not told.
+    pub fn shown_excepts(&self) -> impl Iterator<Item = &str> {
+        self.excepts.iter().map(|it| match it.glob.is_literal() {
+            true => "one record",
+            false => &*it.text,
+        })
+    }
+
+    /// Whether a name is one that the except at this place, from 0, matches.
+    #[must_use]
+    pub fn is_excepted_by(&self, except: usize, name: &[u8]) -> bool {
+        let except = self.excepts.get(except);
+        except.is_some_and(|except| except.glob.matches(name))
+    }
+}

@@ -1,0 +1,282 @@
+//! A glob over names, read once and matched without recursion and without memory of its own.
+
+use super::bytes::ByteSet;
+use super::error::PatternError;
+use super::parse::{self, Token};
+
+/// A glob: literal text, then wildcards and text between them, then literal text.
+#[derive(Clone, Debug)]
+pub(super) struct Glob {
+    prefix: String,
+    suffix: String,
+    middle: Middle,
+    tokens: Box<[Token]>,
+}
+
+/// What stands between the literal beginning and the literal end.
+#[derive(Clone, Debug)]
+enum Middle {
+    /// Nothing: the glob is one name.
+    Nothing,
+    /// One `*` or `{user}`.
+    Star,
+    Parts(Box<Parts>),
+}
+
+/// Several wildcards. Every star takes the shortest text that lets the rest match, from left to right, and
+/// the last one the rest: what stands between two stars matches at its first place behind what
+/// stands before them, since a later place would leave less to the others.
+#[derive(Clone, Debug)]
+struct Parts {
+    /// From the literal beginning to the first star.
+    head: Part,
+    /// From star to star.
+    between: Box<[Part]>,
+    /// From the last star to the literal end.
+    tail: Part,
+    has_star: bool,
+    /// Which of the stars is the user.
+    user: Option<usize>,
+}
+
+/// Places that take one byte each.
+#[derive(Clone, Debug)]
+enum Part {
+    Literal(Box<[u8]>),
+    Mixed(Box<[Token]>),
+}
+
+impl Glob {
+    pub(super) fn parse(text: &str) -> Result<Self, PatternError> {
+        Ok(Self::new(parse::parse(text)?))
+    }
+
+    fn new(tokens: Vec<Token>) -> Self {
+        let is_wildcard = |token: &Token| !matches!(token, Token::Byte(_));
+        let tokens = tokens.into_boxed_slice();
+        let first = tokens.iter().position(is_wildcard);
+        let first = first.unwrap_or(tokens.len());
+        let last = tokens.iter().rposition(is_wildcard);
+        let behind = last.map_or(tokens.len(), |last| last.saturating_add(1));
+        let inner = tokens.get(first..behind).unwrap_or_default();
+        let middle = match inner {
+            [] => Middle::Nothing,
+            [star] if star.is_star() => Middle::Star,
+            _ => Middle::Parts(Box::new(Parts::new(inner))),
+        };
+        Self {
+            prefix: text(tokens.get(..first).unwrap_or_default()),
+            suffix: text(tokens.get(behind..).unwrap_or_default()),
+            middle,
+            tokens,
+        }
+    }
+
+    pub(super) fn tokens(&self) -> &[Token] {
+        &self.tokens
+    }
+
+    /// The literal text before the first wildcard.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The literal text behind the last wildcard.
+    pub(super) fn suffix(&self) -> &str {
+        &self.suffix
+    }
+
+    pub(super) fn is_literal(&self) -> bool {
+        matches!(self.middle, Middle::Nothing)
+    }
+
+    pub(super) fn has_user(&self) -> bool {
+        self.tokens.contains(&Token::User)
+    }
+
+    /// The number of literal bytes.
+    pub(super) fn literal_len(&self) -> usize {
+        let literals = self.tokens.iter();
+        literals.filter(|it| matches!(it, Token::Byte(_))).count()
+    }
+
+    /// The text that `{user}` takes of a name; without a `{user}`, some text. `None` for a name that does not
+    /// match.
+    #[inline]
+    pub(super) fn captured<'n>(&self, name: &'n [u8]) -> Option<&'n [u8]> {
+        let rest = name.strip_prefix(self.prefix.as_bytes())?;
+        // Comparing nothing is not free: an empty suffix is most of them.
+        let inner = || match self.suffix.is_empty() {
+            true => Some(rest),
+            false => rest.strip_suffix(self.suffix.as_bytes()),
+        };
+        match &self.middle {
+            Middle::Nothing => rest.is_empty().then_some(rest),
+            Middle::Star => inner(),
+            Middle::Parts(parts) => parts.captured(inner()?),
+        }
+    }
+
+    #[inline]
+    pub(super) fn matches(&self, name: &[u8]) -> bool {
+        self.captured(name).is_some()
+    }
+
+    /// The one name with this user in its place, where nothing else is open.
+    pub(super) fn name_of(&self, user: &[u8]) -> Option<Vec<u8>> {
+        let is_one = matches!(self.middle, Middle::Star) && self.has_user();
+        is_one.then(|| [self.prefix.as_bytes(), user, self.suffix.as_bytes()].concat())
+    }
+
+    /// The same as Redis writes it: `*` for `{user}`, and everything else that could be taken for a
+    /// wildcard escaped.
+    pub(super) fn for_redis(&self) -> String {
+        let mut glob = Vec::new();
+        for token in &self.tokens {
+            match token {
+                Token::Byte(byte) => push_literal(&mut glob, *byte),
+                Token::One => glob.push(b'?'),
+                Token::Class(set) => push_class(&mut glob, *set),
+                Token::Star | Token::User => glob.push(b'*'),
+            }
+        }
+        String::from_utf8_lossy(&glob).into_owned()
+    }
+}
+
+fn push_literal(glob: &mut Vec<u8>, byte: u8) {
+    if matches!(byte, b'*' | b'?' | b'[' | b'\\') {
+        glob.push(b'\\');
+    }
+    glob.push(byte);
+}
+
+/// A class is text, and its complement holds bytes that are none: what such a one lacks is all ASCII.
+fn push_class(glob: &mut Vec<u8>, set: ByteSet) {
+    let is_negated = set.contains(u8::MAX);
+    glob.extend_from_slice(if is_negated { b"[^" } else { b"[" });
+    let said = if is_negated { set.complement() } else { set };
+    let mut rest: &[u8] = &(0..128)
+        .filter(|byte| said.contains(*byte))
+        .collect::<Vec<u8>>();
+    while let Some((first, others)) = rest.split_first() {
+        let run =
+            rest.chunk_by(|a, b| a.checked_add(1) == Some(*b) && is_plain(*a) && is_plain(*b));
+        rest = match run.into_iter().next() {
+            Some(run @ [_, _, .., last]) => {
+                glob.extend([*first, b'-', *last]);
+                rest.get(run.len()..).unwrap_or_default()
+            }
+            _ => {
+                glob.extend_from_slice(if is_plain(*first) { b"" } else { b"\\" });
+                glob.push(*first);
+                others
+            }
+        };
+    }
+    glob.push(b']');
+}
+
+/// Whether a byte means nothing but itself in a class.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+}
+
+/// The text of literal tokens. They come from whole characters.
+fn text(literals: &[Token]) -> String {
+    let byte = |token: &Token| match token {
+        Token::Byte(byte) => Some(*byte),
+        _ => None,
+    };
+    let bytes: Vec<u8> = literals.iter().filter_map(byte).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+impl Parts {
+    fn new(inner: &[Token]) -> Self {
+        let mut parts = inner.split(|token| token.is_star());
+        let head = parts.next().unwrap_or_default();
+        let mut between: Vec<Part> = parts.map(Part::new).collect();
+        let stars = || inner.iter().filter(|token| token.is_star());
+        Self {
+            head: Part::new(head),
+            tail: between.pop().unwrap_or_else(|| Part::new(&[])),
+            between: between.into(),
+            has_star: stars().next().is_some(),
+            user: stars().position(|token| *token == Token::User),
+        }
+    }
+
+    fn captured<'n>(&self, inner: &'n [u8]) -> Option<&'n [u8]> {
+        let (head, rest) = inner.split_at_checked(self.head.len())?;
+        let tail = rest.len().checked_sub(self.tail.len())?;
+        let (mut rest, tail) = rest.split_at_checked(tail)?;
+        if !self.head.accepts(head) || !self.tail.accepts(tail) {
+            return None;
+        }
+        if !self.has_star {
+            return rest.is_empty().then_some(rest);
+        }
+        let mut user = None;
+        for (star, part) in self.between.iter().enumerate() {
+            let at = part.find(rest)?;
+            let (taken, behind) = rest.split_at_checked(at)?;
+            if self.user == Some(star) {
+                user = Some(taken);
+            }
+            rest = behind.get(part.len()..)?;
+        }
+        Some(user.unwrap_or(rest))
+    }
+}
+
+impl Part {
+    fn new(tokens: &[Token]) -> Self {
+        let byte = |token: &Token| match token {
+            Token::Byte(byte) => Some(*byte),
+            _ => None,
+        };
+        match tokens.iter().map(byte).collect() {
+            Some(literal) => Self::Literal(literal),
+            None => Self::Mixed(tokens.into()),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Literal(bytes) => bytes.len(),
+            Self::Mixed(tokens) => tokens.len(),
+        }
+    }
+
+    /// Whether as many bytes are accepted, each in its place.
+    fn accepts(&self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Literal(literal) => **literal == *bytes,
+            Self::Mixed(tokens) => tokens.iter().zip(bytes).all(|(token, byte)| match token {
+                Token::Byte(literal) => literal == byte,
+                Token::Class(set) => set.contains(*byte),
+                Token::One | Token::Star | Token::User => true,
+            }),
+        }
+    }
+
+    /// The first place where this part is in a text.
+    fn find(&self, text: &[u8]) -> Option<usize> {
+        match self {
+            Self::Literal(literal) => {
+                let (first, others) = literal.split_first()?;
+                let places = text.len().checked_sub(others.len())?;
+                let mut starts = text.get(..places)?.iter().enumerate();
+                starts.find_map(|(at, byte)| {
+                    (byte == first && text.get(at.checked_add(1)?..)?.starts_with(others))
+                        .then_some(at)
+                })
+            }
+            Self::Mixed(tokens) => {
+                let mut windows = text.windows(tokens.len());
+                windows.position(|window| self.accepts(window))
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! How the names of two globs relate. Every step advances in one of the two, so that both are compared
+//! in time that grows with the product of their lengths.
+
+use super::parse::Token;
+
+/// Whether a name can have the form of both.
+pub(super) fn overlap(one: &[Token], other: &[Token]) -> bool {
+    reach(one, other, |mine, theirs, steps| match (mine, theirs) {
+        (Some(mine), Some(theirs)) => {
+            if mine.is_star() {
+                steps.mine();
+            }
+            if theirs.is_star() {
+                steps.theirs();
+            }
+            match (mine.is_star(), theirs.is_star()) {
+                (false, false) if mine.accepted().intersects(theirs.accepted()) => steps.both(),
+                (true, false) => steps.theirs(),
+                (false, true) => steps.mine(),
+                _ => {}
+            }
+        }
+        (Some(mine), None) if mine.is_star() => steps.mine(),
+        (None, Some(theirs)) if theirs.is_star() => steps.theirs(),
+        _ => {}
+    })
+}
+
+/// Whether every name of the other's form has the first one's, as far as that shows place by place: true
+/// only if it is certain.
+pub(super) fn cover(one: &[Token], other: &[Token]) -> bool {
+    reach(one, other, |mine, theirs, steps| match (mine, theirs) {
+        (Some(mine), theirs) if mine.is_star() => {
+            steps.mine();
+            if theirs.is_some() {
+                steps.theirs();
+            }
+        }
+        (Some(mine), Some(theirs)) if !theirs.is_star() => {
+            if mine.accepted().includes(theirs.accepted()) {
+                steps.both();
+            }
+        }
+        _ => {}
+    })
+}
+
+/// Where a comparison goes on from one pair of places.
+struct Steps<'s> {
+    reached: &'s mut [bool],
+    width: usize,
+    at: usize,
+}
+
+impl Steps<'_> {
+    fn mine(&mut self) {
+        self.set(self.at.saturating_add(self.width));
+    }
+
+    fn theirs(&mut self) {
+        self.set(self.at.saturating_add(1));
+    }
+
+    fn both(&mut self) {
+        self.set(self.at.saturating_add(self.width).saturating_add(1));
+    }
+
+    fn set(&mut self, at: usize) {
+        if let Some(place) = self.reached.get_mut(at) {
+            *place = true;
+        }
+    }
+}
+
+/// Whether the ends of both are reached together, by steps forward.
+fn reach(
+    one: &[Token],
+    other: &[Token],
+    step: impl Fn(Option<Token>, Option<Token>, &mut Steps<'_>),
+) -> bool {
+    let width = other.len().saturating_add(1);
+    let mut reached = vec![false; one.len().saturating_add(1).saturating_mul(width)];
+    if let Some(start) = reached.first_mut() {
+        *start = true;
+    }
+    for mine in 0..=one.len() {
+        for theirs in 0..=other.len() {
+            let at = mine.saturating_mul(width).saturating_add(theirs);
+            if reached.get(at) == Some(&true) {
+                let mut steps = Steps {
+                    reached: &mut reached,
+                    width,
+                    at,
+                };
+                step(
+                    one.get(mine).copied(),
+                    other.get(theirs).copied(),
+                    &mut steps,
+                );
+            }
+        }
+    }
+    reached.last() == Some(&true)
+}

@@ -1,0 +1,87 @@
+//! Excepted names: whatever would be refused is forwarded, and values are those of the pattern, marked.
+
+use waxseal_policy::decide_early;
+use waxseal_policy::{Action, ProtectedNames, RecordPattern, ReplyShape, RequestChange, decide};
+
+use crate::{shown, split};
+
+fn names() -> ProtectedNames {
+    let sessions = RecordPattern::parse("sess:*").expect("a pattern");
+    let sessions = sessions
+        .except(&["sess:*_LOCK", "sess:count:*"])
+        .expect("excepts");
+    let users = RecordPattern::parse("wa:{user}").expect("a pattern");
+    ProtectedNames::new(vec![users, sessions])
+}
+
+#[test]
+fn what_would_be_refused_because_of_an_excepted_name_is_forwarded() {
+    for (request, action) in [
+        ("EVAL script 1 sess:1_LOCK token", "forward"),
+        ("EVALSHA digest 1 sess:1_LOCK token", "forward"),
+        ("INCR sess:count:1", "forward"),
+        ("APPEND sess:count:1 x", "forward"),
+        ("RENAME sess:1_LOCK other", "forward"),
+        ("SADD sess:count:set a", "forward"),
+        ("SET sess:1_LOCK v IFEQ w", "forward"),
+        ("SORT sess:count:1", "forward"),
+        ("JSON.SET sess:count:1 $ v", "forward"),
+        ("COMMAND GETKEYS SET sess:1_LOCK v", "forward"),
+        // Not where another name is protected, wherever it stands.
+        ("EVAL script 2 sess:1_LOCK sess:1", "refuse RunsCode"),
+        ("EVAL script 2 sess:1 sess:1_LOCK", "refuse RunsCode"),
+        ("RENAME sess:1_LOCK sess:1", "refuse MovesValue"),
+        ("RENAME wa:1 sess:1_LOCK", "refuse MovesValue"),
+        ("SORT sess:count:1 BY sess:*", "refuse NotYetSealed"),
+        (
+            "JSON.MSET sess:count:1 $ v sess:1 $ v",
+            "refuse UnknownCommand",
+        ),
+        (
+            "COMMAND GETKEYS MSET sess:1_LOCK v wa:1 v",
+            "refuse QuotesRequest",
+        ),
+        (
+            "RENAME sess:1_LOCK waxseal:canary",
+            "refuse WritesOwnRecord",
+        ),
+    ] {
+        let decided = decide(&names(), &split(request)).action;
+        let decided = shown(&decided);
+        let is_expected = match action {
+            "refuse NotYetSealed" => decided.starts_with("refuse"),
+            _ => decided == action,
+        };
+        assert!(is_expected, "{request}: {decided}, not {action}");
+    }
+}
+
+#[test]
+fn values_of_excepted_names_keep_their_pattern_and_are_marked() {
+    let names = names();
+    let action = decide(&names, &split("MSET sess:1_LOCK v sess:1 w wa:1 x")).action;
+    let Action::Transform(transform) = action else {
+        panic!("{action:?}");
+    };
+    let RequestChange::Seal(slots) = transform.request else {
+        panic!("{:?}", transform.request);
+    };
+    let ids = slots.iter().map(|slot| slot.place.pattern);
+    let ids: Vec<_> = ids.map(|id| (id.index(), id.is_excepted())).collect();
+    assert_eq!(ids, [(1, true), (1, false), (0, false)]);
+    // What is sealed still is opened.
+    let action = decide(&names, &split("GET sess:1_LOCK")).action;
+    let Action::Transform(transform) = action else {
+        panic!("{action:?}");
+    };
+    assert!(matches!(transform.reply, ReplyShape::Value(place) if place.pattern.is_excepted()));
+    // A large value to an excepted name is not let by as one of no pattern.
+    assert_eq!(decide_early(&names, &split("SET sess:1_LOCK"), 3), None);
+    assert_eq!(names.find_sealed(b"sess:1_LOCK"), None);
+    assert_eq!(
+        names
+            .pattern(names.find(b"sess:1_LOCK").expect("an id"))
+            .as_str(),
+        "sess:*"
+    );
+}
