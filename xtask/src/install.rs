@@ -1,5 +1,5 @@
 //! Gets what the tests need and this machine lacks: a Redis with its tools, Node.js, a PKCS#11 token
-//! with its tools, a browser, two more servers, the published clients and the key services, these under
+//! with its tools, a browser, two more servers, the published clients, frameworks and key services, these under
 //! `target/tools`. Does nothing, quickly, where everything is there already.
 
 mod packages;
@@ -35,7 +35,11 @@ pub(crate) fn everything() -> Result<(), String> {
     if !packages::NODE.is_installed() {
         programs.push(&system::NPM);
     }
-    let for_pip = [&packages::PYTHON, &packages::SERVICES];
+    let for_pip = [
+        &packages::PYTHON,
+        &packages::SERVICES,
+        &packages::FRAMEWORKS,
+    ];
     if !wheels.is_empty() || for_pip.iter().any(|packages| !packages.is_installed()) {
         programs.push(&system::PIP);
     }
@@ -43,7 +47,7 @@ pub(crate) fn everything() -> Result<(), String> {
     for wheel in wheels {
         wheel.install()?;
     }
-    for packages in [&packages::NODE, &packages::PYTHON, &packages::SERVICES] {
+    for packages in std::iter::once(&packages::NODE).chain(for_pip) {
         packages.provide()?;
     }
     Ok(())

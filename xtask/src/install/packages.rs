@@ -62,6 +62,21 @@ pub(super) const SERVICES: Packages = Packages {
     },
 };
 
+/// Frameworks in Python that the tests run behind the proxy.
+pub(super) const FRAMEWORKS: Packages = Packages {
+    source: "applications/python",
+    folder: "applications/python",
+    manifest: REQUIREMENTS,
+    beside: None,
+    installer: pip,
+    usable: |folder| {
+        imports(
+            folder,
+            "aiohttp, celery, django_redis, pydantic_core, rq, wrapt",
+        )
+    },
+};
+
 impl Packages {
     /// Whether exactly what the manifest names is there.
     pub(super) fn is_installed(&self) -> bool {
@@ -195,7 +210,7 @@ mod tests {
         let packages = lock.matches("\"node_modules/").count();
         assert!(packages > 50, "{packages}");
         assert_eq!(lock.matches("\"integrity\": \"sha512-").count(), packages);
-        for (packages, fewest) in [(&PYTHON, 2), (&SERVICES, 20)] {
+        for (packages, fewest) in [(&PYTHON, 2), (&SERVICES, 20), (&FRAMEWORKS, 40)] {
             let pins = read(packages);
             assert!(!pins.contains("://"), "a manifest with addresses: {pins}");
             let named = pins.split("==").skip(1);
