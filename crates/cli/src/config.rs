@@ -29,7 +29,7 @@ const KEYS: [&str; 13] = [
     "decoys",
     "protect",
 ];
-const PROTECT_KEYS: [&str; 7] = [
+const PROTECT_KEYS: [&str; 8] = [
     "name",
     "records",
     "except",

@@ -5,7 +5,7 @@ use smallvec::smallvec;
 
 use super::{Request, seal};
 use crate::argument::count;
-use crate::decide::Met;
+use crate::decide::{Met, is_excepted};
 use crate::decision::{Action, Place, ScriptCall, UnknownDigest, ValueSlot};
 use crate::protected::ProtectedNames;
 use crate::refusal::{Reason, Refusal};
@@ -19,19 +19,28 @@ const NAME: usize = 3;
 
 /// `EVAL text count name… argument…`.
 pub(super) fn eval(request: Request<'_>) -> Result<Action, Reason> {
+    if is_excepted(request.met) {
+        return Ok(Action::Forward);
+    }
     let text = request.arguments.get(1).copied().unwrap_or_default();
     of_text(request, KnownScript::of_text(text))
 }
 
 /// `EVALSHA digest count name… argument…`.
 pub(super) fn eval_sha(request: Request<'_>, command: &'static str) -> Result<Action, Reason> {
+    if is_excepted(request.met) {
+        return Ok(Action::Forward);
+    }
     let digest = request.arguments.get(1).copied().unwrap_or_default();
     match KnownScript::of_digest(digest) {
         Some(script) => run(request, script),
         None => {
+            let (name, pattern) = request.met;
             let refusal = unknown(request).err().map(|reason| Refusal {
                 command: Some(command),
                 reason,
+                pattern,
+                name: Some(name),
             });
             Ok(Action::ScriptDigest(UnknownDigest { refusal }))
         }
@@ -45,7 +54,8 @@ pub(super) fn unknown(request: Request<'_>) -> Result<Action, Reason> {
     let mut names = places.unwrap_or_default().into_iter();
     let refuses = |at| {
         let place: Option<Place> = request.place(at);
-        place.is_some_and(|place| !request.names.forwards_scripts(place.pattern))
+        let sealed = place.filter(|place| !place.pattern.is_excepted());
+        sealed.is_some_and(|place| !request.names.forwards_scripts(place.pattern))
     };
     match names.any(refuses) {
         true => Err(Reason::RunsCode),
@@ -63,7 +73,7 @@ pub fn decide_script(
     let places = find(arguments).map(|row| (row.name, row.names.places(arguments)));
     let (command, places) = places.unwrap_or_default();
     let met = |at: &usize| -> Option<Met> {
-        let pattern = names.find(arguments.get(*at)?)?;
+        let pattern = names.find_sealed(arguments.get(*at)?)?;
         Some((*at, Some(pattern)))
     };
     let Some(met) = places.iter().find_map(met) else {
@@ -78,6 +88,8 @@ pub fn decide_script(
         Action::Refuse(Refusal {
             command: Some(command),
             reason,
+            pattern: met.1,
+            name: Some(met.0),
         })
     })
 }

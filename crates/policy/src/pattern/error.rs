@@ -50,6 +50,9 @@ pub enum PatternError {
     /// It holds a control character: a line break, a tab, a zero byte.
     #[error("the record pattern {shown} holds a control character", shown = shown(.0))]
     Control(String),
+    /// What names begin with holds a wildcard.
+    #[error("the prefix \"{0}\" holds {1}: it is literal text")]
+    Prefix(String, char),
     /// It can match only names of Waxseal's own, which are never protected.
     #[error(
         "the record pattern {shown} protects nothing: names that begin with waxseal: are Waxseal's own \
@@ -80,14 +83,18 @@ pub enum PatternError {
 
 /// A text that is no pattern, for an error. Without a wildcard it may be the whole name of a record.
 fn shown(text: &str) -> String {
-    let mut is_escaped = false;
-    let has_wildcard = text.chars().any(|c| {
-        let is_wildcard = !is_escaped && matches!(c, '*' | '{');
-        is_escaped = !is_escaped && c == '\\';
-        is_wildcard
-    });
-    match has_wildcard {
+    match has_any(text, &['*', '{']) {
         true => format!("\"{text}\""),
         false => format!("of {} characters", text.chars().count()),
     }
+}
+
+/// Whether a text holds one of these characters without an escape.
+pub(super) fn has_any(text: &str, wanted: &[char]) -> bool {
+    let mut is_escaped = false;
+    text.chars().any(|c| {
+        let is_wanted = !is_escaped && wanted.contains(&c);
+        is_escaped = !is_escaped && c == '\\';
+        is_wanted
+    })
 }

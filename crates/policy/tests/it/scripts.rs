@@ -271,3 +271,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn scripts_over_excepted_names_alone_are_forwarded_whatever_they_are() {
+    let pattern = RecordPattern::parse("wa:*").unwrap().except(&["wa:*_LOCK"]);
+    let names = ProtectedNames::new(vec![pattern.unwrap()]);
+    let release = r#"if redis.call("get",KEYS[1])==ARGV[1] then return redis.call("del",KEYS[1]) else return 0 end"#;
+    let digest = "0123456789012345678901234567890123456789";
+    for (word, script) in [("EVAL", release), ("EVAL", "return 1"), ("EVALSHA", digest)] {
+        let decided = |record: &str| {
+            let words = [word, script, "2", "wa:1_LOCK", record, "token"].map(str::as_bytes);
+            let known = decide_script(&names, &words, KnownScript::of_text(script.as_bytes()));
+            (decide(&names, &words).action, known)
+        };
+        assert_eq!(decided("wa:2_LOCK"), (Action::Forward, Action::Forward));
+        let (first, known) = decided("wa:2");
+        assert!(first != Action::Forward && known != Action::Forward);
+    }
+}
