@@ -173,6 +173,24 @@ impl ApplicationProgram {
         self
     }
 
+    /// Starts it with these arguments, and lets the caller go on; what it says on stderr is in this file.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    #[must_use]
+    pub fn start(&self, arguments: &[&str], stderr: File) -> Child {
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.arguments)
+            .args(arguments)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(stderr);
+        command.spawn().expect("start the program")
+    }
+
     /// Runs it against a server at this port of 127.0.0.1, for at most `limit`; steps of it that wait for
     /// something give up after `patience`. Its children end with it.
     ///

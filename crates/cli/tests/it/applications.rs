@@ -8,10 +8,13 @@
 //! Then the program runs with the patterns of the recipe alone. What the proxy refuses must be in its log
 //! with a line of configuration that helps, and with all of these lines applied the program works.
 
+mod locks;
 mod monitor;
+mod node;
 mod python;
 mod recipe;
 mod stored;
+mod system;
 
 use std::fmt::Write as _;
 use std::path::Path;
