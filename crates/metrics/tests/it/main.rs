@@ -30,7 +30,15 @@ fn nothing_is_counted_before_a_recorder_is_there_and_everything_afterwards() {
     }
     values.opened(Opening::Plain, 1, 3);
     traffic.clients.opened();
-    traffic.refused(None, "unknown_command");
+    traffic.refused(None, "unknown_command", None, false);
+    for _ in 0..2 {
+        traffic.refused(
+            Some("incr"),
+            "computes_on_value",
+            Some((1, "others")),
+            false,
+        );
+    }
     before_render(move || traffic.ready(true));
 
     prometheus::upkeep();
@@ -44,7 +52,8 @@ fn nothing_is_counted_before_a_recorder_is_there_and_everything_afterwards() {
         "waxseal_seal_duration_seconds_count 2",
         "waxseal_client_connections 1",
         "waxseal_client_connections_opened_total 1",
-        "waxseal_refused_commands_total{command=\"other\",reason=\"unknown_command\"} 1",
+        "waxseal_refused_commands_total{command=\"other\",reason=\"unknown_command\",pattern=\"none\"} 1",
+        "waxseal_refused_commands_total{command=\"incr\",reason=\"computes_on_value\",pattern=\"others\"} 2",
         "waxseal_ready 1",
     ] {
         assert!(
