@@ -44,6 +44,15 @@ def enqueue
   saw('done', report(6), waiting.map { |arguments| line(*arguments) }.sort)
 end
 
+def watch
+  Letter.perform_async('waits', secret('seis'))
+  payloads = []
+  wait_until { !(payloads = Sidekiq::WorkSet.new.map { |_, _, work| work['payload'] }).empty? }
+  saw('at work', payloads.map { |payload| payload['args'] }, [['waits', secret('seis')]])
+  Sidekiq.redis { |redis| redis.set('seen', '1') }
+  saw('done as well', report(1), [line('waits', secret('seis'))])
+end
+
 def fail_once
   Letter.perform_async('fails once', open_text('dos'))
   retries = Sidekiq::RetrySet.new
@@ -75,7 +84,7 @@ def stop
   saw('worker', Process.wait2(WORKER.shift).last.exitstatus, 0)
   left = [QUEUE.size, Sidekiq::RetrySet.new.size, Sidekiq::DeadSet.new.size]
   stats = Sidekiq::Stats.new
-  saw('left', [*left, stats.processed, stats.failed], [0, 0, 0, 9, 1])
+  saw('left', [*left, stats.processed, stats.failed], [0, 0, 0, 10, 1])
   # What no worker has begun stays in its queue.
   Letter.perform_async('later', secret('cuatro'))
   saw('stays', QUEUE.map(&:args), [['later', secret('cuatro')]])
@@ -83,6 +92,7 @@ end
 
 versions('Sidekiq' => Sidekiq::VERSION, 'Redis client' => Gem.loaded_specs.fetch('redis').version)
 step('enqueue') { enqueue }
+step('watch') { watch }
 step('fail once') { fail_once }
 step('schedule') { schedule }
 step('stop') { stop }

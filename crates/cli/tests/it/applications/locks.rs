@@ -58,8 +58,9 @@ impl Contest {
     #[track_caller]
     fn start(lock: Lock, processes: usize) -> Self {
         let redis = server();
-        let patterns = ["--protect", "app:*", "--protect", "PHPREDIS_SESSION:*"];
-        let proxy = Proxy::start(&redis, &patterns);
+        let records = ["--protect", "app:*", "--protect", "PHPREDIS_SESSION:*"];
+        let flags = [&records[..], &["--format", "sealed"]].concat();
+        let proxy = Proxy::start(&redis, &flags);
         let mut contest = Self {
             direct: redis.client(),
             lock,
