@@ -27,7 +27,7 @@ pub(crate) use keyring::{
     ConfigureArgs, ForgetArgs, InitArgs, KeyringCommand, ReceiptCommand, RewrapArgs, SettingsArgs,
 };
 pub(crate) use name::{FieldArgs, Hex, NameArgs, bytes as typed_bytes, to_hex};
-pub(crate) use proxy::{ProxyArgs, SharingArg};
+pub(crate) use proxy::{ProxyArgs, ScriptsArg, SharingArg};
 
 /// Seals what lies in Redis and opens it on the way back.
 #[derive(Parser)]

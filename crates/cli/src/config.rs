@@ -29,7 +29,7 @@ const KEYS: [&str; 13] = [
     "decoys",
     "protect",
 ];
-const PROTECT_KEYS: [&str; 7] = [
+const PROTECT_KEYS: [&str; 8] = [
     "name",
     "records",
     "except",
@@ -37,6 +37,7 @@ const PROTECT_KEYS: [&str; 7] = [
     "per_user_keys",
     "refused",
     "plain_values",
+    "scripts",
 ];
 
 /// The file, read.
@@ -85,6 +86,7 @@ pub(crate) struct Protect {
     pub(crate) per_user_keys: bool,
     pub(crate) refused: Option<String>,
     pub(crate) plain_values: Option<String>,
+    pub(crate) scripts: Option<String>,
 }
 
 impl Config {

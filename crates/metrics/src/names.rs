@@ -174,6 +174,8 @@ pub static REFUSED_COMMANDS: Metric = Metric {
                 "compares_value",
                 "moves_value",
                 "runs_code",
+                "script_names_several",
+                "script_changed",
                 "not_yet_sealed",
                 "fields_elsewhere",
                 "quotes_request",

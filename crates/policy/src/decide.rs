@@ -103,7 +103,7 @@ fn action(row: &'static Row, names: &ProtectedNames, arguments: &[&[u8]]) -> Act
 pub(crate) type Met = (usize, Option<PatternId>);
 
 /// Whether a name is excepted from its pattern.
-fn is_excepted((_, pattern): Met) -> bool {
+pub(crate) fn is_excepted((_, pattern): Met) -> bool {
     pattern.is_some_and(PatternId::is_excepted)
 }
 

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use crate::protected::PatternId;
 use crate::refusal::Refusal;
+use crate::scripts::KnownScript;
 
 /// What is to be done with one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,31 @@ pub enum Action {
     Transform(Transform),
     /// The request is not sent; the client gets an error.
     Refuse(Refusal),
+    /// The record's value is read first: the script then compares what is stored.
+    Script(ScriptCall),
+    /// What happens depends on the script's text, which the policy does not know by this digest
+    /// ([`decide_script`](crate::decide_script)).
+    ScriptDigest(UnknownDigest),
+}
+
+/// A known script over one protected record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScriptCall {
+    /// The script.
+    pub script: KnownScript,
+    /// The record.
+    pub place: Place,
+    /// The argument that the script compares with the record's value.
+    pub compared: usize,
+    /// The argument that it stores as the record's value. It can be the one that it compares.
+    pub stored: Option<ValueSlot>,
+}
+
+/// A script of a digest that no known script has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownDigest {
+    /// Why a script of another text is refused; none where it is forwarded.
+    pub refusal: Option<Refusal>,
 }
 
 /// A request whose values, or whose reply's values, are protected.
@@ -151,6 +177,8 @@ pub enum Effect {
     None,
     /// Nothing, but it runs code on the server, which may name records that the request does not.
     Script,
+    /// Nothing, but it tells the server the text of a script: `SCRIPT LOAD`.
+    LoadScript,
     /// It may hold up the connection for long.
     Blocking,
     /// MULTI.

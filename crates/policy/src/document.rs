@@ -56,11 +56,12 @@ for or change the state of the connection, or may hold it up. A command without 
 
 ";
 
-const REASONS: [Reason; 20] = [
+const REASONS: [Reason; 21] = [
     Reason::ComputesOnValue,
     Reason::ComparesValue,
     Reason::MovesValue,
     Reason::RunsCode,
+    Reason::ScriptNamesSeveral,
     Reason::FieldsElsewhere,
     Reason::QuotesRequest,
     Reason::NotYetSealed(DataKind::Sets),
@@ -113,7 +114,8 @@ const NOTES: [(Group, &str); 5] = [
         Group::Scripting,
         "Only the names that a call declares are seen. A script that makes up names by itself works on
 sealed bytes, and what it writes is not sealed: where that is possible, the server's ACL should keep the
-users of such scripts away from protected names.",
+users of such scripts away from protected names. The published scripts that release and prolong locks are
+known, by their text or their digest: see [the proxy](proxy.md#scripts).",
     ),
     (
         Group::PubSub,
@@ -186,7 +188,7 @@ fn treatment(row: &Row) -> String {
 
 fn connection(rule: EffectRule) -> &'static str {
     match rule {
-        EffectRule::Always(Effect::None | Effect::Script) => "",
+        EffectRule::Always(Effect::None | Effect::Script | Effect::LoadScript) => "",
         EffectRule::Counted {
             effect: Effect::Label,
             ..

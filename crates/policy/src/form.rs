@@ -13,9 +13,11 @@ use crate::table::{Treatment, find};
 mod connection;
 mod hashes;
 mod lists;
+mod scripts;
 mod strings;
 
 pub(crate) use connection::without_redirect;
+pub use scripts::decide_script;
 
 /// A form that a command can have. Two commands have the same form when their values stand in the
 /// same places.
@@ -85,6 +87,14 @@ pub enum Form {
     GetKeys,
     /// `ACL DRYRUN user request…`.
     DryRun,
+    /// `EVAL text count name… argument…`, `EVAL_RO`.
+    Eval,
+    /// `EVALSHA digest count name… argument…`.
+    EvalSha,
+    /// `EVALSHA_RO digest count name… argument…`.
+    EvalShaRo,
+    /// `FCALL function count name… argument…`, `FCALL_RO`.
+    Function,
 }
 
 impl Form {
@@ -119,6 +129,15 @@ impl Form {
                 "forwarded, unless the request inside holds values or would be refused"
             }
             Self::PopAny => "values opened, if the name in the reply is protected",
+            Self::Eval => {
+                "known scripts of locks are run on the opened value; others are refused, or forwarded \
+                 with `scripts = \"forward\"`"
+            }
+            Self::EvalSha | Self::EvalShaRo => {
+                "as the script's text, if it is known; else answered with `NOSCRIPT`, so that the client \
+                 sends it"
+            }
+            Self::Function => "refused, or forwarded with `scripts = \"forward\"`",
         }
     }
 
@@ -168,6 +187,10 @@ impl Form {
             Self::PopAny => Ok(lists::pop_any()),
             Self::GetKeys => quoted(request, 2),
             Self::DryRun => quoted(request, 3),
+            Self::Eval => scripts::eval(request),
+            Self::EvalSha => scripts::eval_sha(request, "evalsha"),
+            Self::EvalShaRo => scripts::eval_sha(request, "evalsha_ro"),
+            Self::Function => scripts::unknown(request),
         }
     }
 }
@@ -261,7 +284,7 @@ fn quoted(request: Request<'_>, word: usize) -> Result<Action, Reason> {
         && match decide(request.names, inside).action {
             Action::Forward => true,
             Action::Transform(transform) => !matches!(transform.request, RequestChange::Seal(_)),
-            Action::Refuse(_) => false,
+            Action::Refuse(_) | Action::Script(_) | Action::ScriptDigest(_) => false,
         };
     holds_no_value
         .then_some(Action::Forward)

@@ -43,13 +43,17 @@ mod names;
 mod pattern;
 mod protected;
 mod refusal;
+mod scripts;
 pub mod table;
 
 pub use argument::is;
 pub use decide::{decide, decide_early, longest_wait};
 pub use decision::{
-    Action, Channels, Decision, Effect, Place, ReplyShape, RequestChange, Transform, ValueSlot,
+    Action, Channels, Decision, Effect, Place, ReplyShape, RequestChange, ScriptCall, Transform,
+    UnknownDigest, ValueSlot,
 };
+pub use form::decide_script;
 pub use pattern::{OWN_PREFIX, PatternError, RecordPattern};
 pub use protected::{PatternId, ProtectedNames};
 pub use refusal::{DataKind, Reason, Refusal};
+pub use scripts::{KnownScript, ScriptReply};

@@ -41,6 +41,8 @@ pub struct ProtectedNames {
     order: Vec<Candidate>,
     /// Requests may write records of Waxseal's own.
     own_writable: bool,
+    /// For each pattern, whether scripts that are not known may name its records.
+    forwards_scripts: Vec<bool>,
 }
 
 /// A pattern, as it is ruled out for most names: by their first byte.
@@ -66,7 +68,23 @@ impl ProtectedNames {
             order: order.into_iter().map(candidate).collect(),
             patterns,
             own_writable: false,
+            forwards_scripts: Vec::new(),
         }
+    }
+
+    /// The same patterns, with scripts and functions that are not known forwarded for the records of those patterns for
+    /// whose place in the order, from 0, `forwards` says so. They see sealed values, and what they write is plain.
+    #[must_use]
+    pub fn forward_scripts(mut self, forwards: impl Fn(usize) -> bool) -> Self {
+        self.forwards_scripts = (0..self.patterns.len()).map(forwards).collect();
+        self
+    }
+
+    /// Whether scripts that are not known may name records of this pattern.
+    #[must_use]
+    pub fn forwards_scripts(&self, id: PatternId) -> bool {
+        let forwards = self.forwards_scripts.get(id.index());
+        forwards.copied().unwrap_or_default()
     }
 
     /// The same patterns, with requests allowed to write records of Waxseal's own, under `waxseal:`.

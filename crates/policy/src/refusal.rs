@@ -26,6 +26,8 @@ pub enum Reason {
     MovesValue,
     /// Code on the server would read or write the value.
     RunsCode,
+    /// A known script names several records, and can be run over one.
+    ScriptNamesSeveral,
     /// Values of this kind of data are not sealed in this version.
     NotYetSealed(DataKind),
     /// The values belong to fields that an earlier request named.
@@ -77,6 +79,7 @@ impl Reason {
             Self::ComparesValue => "compares_value",
             Self::MovesValue => "moves_value",
             Self::RunsCode => "runs_code",
+            Self::ScriptNamesSeveral => "script_names_several",
             Self::NotYetSealed(_) => "not_yet_sealed",
             Self::FieldsElsewhere => "fields_elsewhere",
             Self::QuotesRequest => "quotes_request",
@@ -99,6 +102,9 @@ impl Reason {
                 "would put a sealed value under another name, where it does not open"
             }
             Self::RunsCode => "runs code of the server on a protected record",
+            Self::ScriptNamesSeveral => {
+                "runs the script of a lock over several records, one of them protected"
+            }
             Self::FieldsElsewhere => {
                 "carries values without their fields, and a value is sealed together with its field"
             }
@@ -127,7 +133,10 @@ impl Reason {
             Self::ComparesValue => "read the value and compare in the application",
             Self::MovesValue => "read it, write it under the new name and delete the old one",
             Self::RunsCode => {
-                "do it with single commands in MULTI and EXEC, or keep the script's records unprotected"
+                "leave the script's records out of the pattern with except, or set scripts = \"forward\" if the script treats values as opaque bytes"
+            }
+            Self::ScriptNamesSeveral => {
+                "lock one record at a time, or leave these records out of the pattern with except"
             }
             Self::FieldsElsewhere => "use HSET, in a pipeline if there are many",
             Self::QuotesRequest => "ask with made-up values, under a name that is not protected",

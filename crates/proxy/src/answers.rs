@@ -46,6 +46,33 @@ pub(crate) fn means_shared_connections(filter: &str) -> Vec<u8> {
     ))
 }
 
+/// As Redis says it of a digest that it does not know: clients then send the script's text.
+pub(crate) const NO_SCRIPT: &[u8] = b"-NOSCRIPT No matching script. Please use EVAL.\r\n";
+
+/// A known script compares a value that was read before, and in a transaction nothing is read before EXEC.
+pub(crate) fn script_in_transaction(command: &str) -> Vec<u8> {
+    let command = written(command);
+    error(&format!(
+        "SEALREFUSED {command}: the script of a lock on a protected record is not run inside a transaction: send it outside MULTI and EXEC, or leave the lock's records out of the pattern with except"
+    ))
+}
+
+/// A known script found another value each time than had been read just before.
+pub(crate) fn script_changed(command: &str) -> Vec<u8> {
+    let command = written(command);
+    error(&format!(
+        "SEALREFUSED {command}: the value was replaced each time between reading it and running the script, nothing was changed: try again"
+    ))
+}
+
+/// The user may not read the record that a known script compares.
+pub(crate) fn script_may_not_read(command: &str) -> Vec<u8> {
+    let command = written(command);
+    error(&format!(
+        "NOPERM {command}: the value is read with GET before the script of a lock runs, and this user may not read it: allow the user GET on the record"
+    ))
+}
+
 /// While the server reports what others do, requests cannot be told from its reports.
 pub(crate) fn refused_while_monitoring() -> Vec<u8> {
     error("SEALREFUSED only RESET and QUIT are possible while MONITOR is on")

@@ -10,6 +10,7 @@ use waxseal_core::OpenError;
 use waxseal_resp::{Passage, ReplyScanner, RequestScanner};
 
 use self::reply_mode::{Answering, ReplyPermission};
+use self::scripts::ScriptRun;
 use self::window::Window;
 use crate::clients::Registration;
 use crate::limits::Limits;
@@ -27,6 +28,7 @@ mod passing;
 mod replies;
 mod reply_mode;
 mod requests;
+mod scripts;
 mod transaction;
 mod values;
 mod window;
@@ -104,6 +106,10 @@ struct Talk {
     confirmed: ConfirmedState,
     /// The next request must not be looked at before a reply was: it changes what requests mean.
     barrier: bool,
+    /// A known script under way. Its request is not taken from the client's bytes before it has its reply.
+    script: Option<Box<ScriptRun>>,
+    /// The last request that was sent is `ASKING`: what it asks for is the next one's.
+    asking: bool,
     /// A refusal that is held back for as long as the request was ready to wait.
     delayed: Option<HeldRefusal>,
     /// Nothing more is taken from the client.
@@ -196,6 +202,8 @@ impl Connection {
                 begun: 0,
                 confirmed: ConfirmedState::default(),
                 barrier: false,
+                script: None,
+                asking: false,
                 delayed: None,
                 closing: false,
                 pinned: false,
@@ -240,6 +248,7 @@ impl Connection {
             && self.going_by.is_none()
             && self.scanner.is_at_start()
             && self.talk.transaction.is_none()
+            && self.talk.script.is_none()
             && self.talk.delayed.is_none()
     }
 

@@ -21,6 +21,7 @@ mod open;
 mod pending;
 mod protection;
 mod proxy;
+mod scripts;
 mod seal;
 mod server_limits;
 mod subscriptions;

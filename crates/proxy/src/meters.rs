@@ -78,6 +78,7 @@ mod tests {
             Reason::ComparesValue,
             Reason::MovesValue,
             Reason::RunsCode,
+            Reason::ScriptNamesSeveral,
             Reason::NotYetSealed(DataKind::Sets),
             Reason::FieldsElsewhere,
             Reason::QuotesRequest,

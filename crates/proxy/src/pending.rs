@@ -2,7 +2,7 @@
 //! request and holds that record's value is known only from the order, so the order is kept here.
 
 use smallvec::SmallVec;
-use waxseal_policy::{self as policy, PatternId, ProtectedNames};
+use waxseal_policy::{self as policy, KnownScript, PatternId, ProtectedNames};
 
 use self::strings::{ProtectedNamesOf, Strings};
 use crate::clients::kill::KillHere;
@@ -18,6 +18,10 @@ pub(crate) enum Pending {
     Reply { command: &'static str, shape: Shape },
     /// An answer made here, waiting for its turn.
     Local(Box<[u8]>),
+    /// The value that a known script compares, which is read before the script runs: not the client's business.
+    ScriptRead(Box<ScriptRead>),
+    /// The reply of a known script.
+    Script(Box<ScriptReply>),
     /// A reply to a request of our own: not the client's business. An error closes where it is
     /// `fatal`.
     Swallow { fatal: bool },
@@ -59,6 +63,22 @@ pub(crate) enum Pending {
     Monitor,
     /// The connection is as new from here on.
     Reset,
+}
+
+/// A read for a known script.
+pub(crate) struct ScriptRead {
+    /// The command that runs the script.
+    pub(crate) command: &'static str,
+    pub(crate) place: Place,
+}
+
+/// A known script that was sent.
+#[derive(Clone, Copy)]
+pub(crate) struct ScriptReply {
+    pub(crate) command: &'static str,
+    pub(crate) script: KnownScript,
+    /// The value that was read is the one that the client compares with.
+    pub(crate) matched: bool,
 }
 
 /// What a client calls its connection, or the library that it uses.
@@ -156,6 +176,7 @@ impl Pending {
             Self::Label(label) => label.retained_bytes(),
             Self::ClientList { ids } => ids.as_ref().map_or(0, |ids| size_of_val(&**ids)),
             Self::Kill(kill) => kill.retained_bytes(),
+            Self::ScriptRead(read) => read.place.retained_bytes(),
             _ => 0,
         }
     }

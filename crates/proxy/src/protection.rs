@@ -11,6 +11,7 @@ use crate::decoys::{Alarm, Decoys};
 use crate::keys::InVain;
 use crate::meters::Meters;
 use crate::misplaced::Misplaced;
+use crate::scripts::SeenScripts;
 use crate::server_limits::{ServerLimits, ServerSettings};
 
 /// The protected records and what seals them.
@@ -27,6 +28,7 @@ pub struct Protection {
     in_vain: InVain,
     decoys: Option<Decoys>,
     misplaced: Misplaced,
+    scripts: SeenScripts,
     meters: Option<Arc<Meters>>,
     server_limits: ServerLimits,
 }
@@ -57,6 +59,7 @@ impl Protection {
             in_vain: InVain::default(),
             decoys: None,
             misplaced,
+            scripts: SeenScripts::default(),
             meters: None,
             server_limits: ServerLimits::default(),
         }
@@ -66,6 +69,14 @@ impl Protection {
     #[must_use]
     pub fn allow_own_writes(mut self, allow: bool) -> Self {
         self.names = self.names.allow_own_writes(allow);
+        self
+    }
+
+    /// The same with scripts and functions that are not known forwarded for the records of those patterns for whose place
+    /// in the order, from 0, `forwards` says so. Known scripts are run as for all others.
+    #[must_use]
+    pub fn forward_scripts(mut self, forwards: impl Fn(usize) -> bool) -> Self {
+        self.names = self.names.forward_scripts(forwards);
         self
     }
 
@@ -170,6 +181,11 @@ impl Protection {
         if let Some(meters) = self.metered() {
             meters.traffic.script_forwarded(command);
         }
+    }
+
+    /// The scripts whose texts have passed.
+    pub(crate) fn scripts(&self) -> &SeenScripts {
+        &self.scripts
     }
 
     /// What is counted with, if anything is.

@@ -40,6 +40,14 @@ impl SealingKeys {
     }
 }
 
+/// What is sent in the place of an argument.
+pub(crate) enum Replacement<'a> {
+    /// These bytes.
+    Bytes(&'a [u8]),
+    /// The argument, sealed.
+    Sealed(ValueSlot),
+}
+
 /// Why a request with values is not sent.
 pub(crate) enum NotSent {
     /// A value was not sealed.
@@ -108,6 +116,33 @@ impl Request<'_> {
                 if let Err(error) = sent {
                     out.truncate(before);
                     return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends the request with these arguments replaced; they are in order. On an error nothing was appended.
+    pub(crate) fn send_replaced(
+        &self,
+        replaced: &[(usize, Replacement<'_>)],
+        protection: &Protection,
+        keys: &SealingKeys,
+        out: &mut Vec<u8>,
+    ) -> Result<(), NotSent> {
+        let before = out.len();
+        write_request_head(out, self.arguments.len());
+        let mut replaced = replaced.iter().peekable();
+        for (index, argument) in self.arguments.iter().enumerate() {
+            match replaced.next_if(|(at, _)| *at == index) {
+                None => write_bulk(out, argument),
+                Some((_, Replacement::Bytes(bytes))) => write_bulk(out, bytes),
+                Some((_, Replacement::Sealed(slot))) => {
+                    let sealed = self.seal(slot, protection, keys, |value| write_bulk(out, value));
+                    if let Err(error) = sealed {
+                        out.truncate(before);
+                        return Err(error);
+                    }
                 }
             }
         }

@@ -12,8 +12,8 @@ usage: cargo xtask bench proxy [--only NAME[,NAME]] [--sides SIDE[,SIDE]] [--rou
   --only     cells by the parts of their names: get-1k-p16-c50 is one cell, p1-c1 are all with these
              parts; `memory` is what the connections need of memory. All of it unless told
   --sides    none, haproxy, twemproxy, envoy-tcp, envoy-redis, waxseal, waxseal-own,
-             waxseal-metrics, waxseal-before (the binary of another commit that WAXSEAL_BENCH_BEFORE
-             names). All unless told
+             waxseal-metrics, waxseal-patterns (twenty patterns with exceptions), waxseal-before (the
+             binary of another commit that WAXSEAL_BENCH_BEFORE names). All unless told
   --rounds   how often each side takes its turn (5)
   --turn     how long a turn takes, about (1.2)
   --quick    one round of short turns and fewer connections: to see that everything runs";

@@ -35,6 +35,8 @@ pub(crate) enum Side {
     WaxsealOwn,
     /// The first again, counting: with `--admin`.
     WaxsealMetrics,
+    /// The first again, with twenty patterns of several wildcards, each with exceptions.
+    WaxsealPatterns,
     /// The first again, of another commit: the binary that [`BEFORE`] names.
     WaxsealBefore,
 }
@@ -43,7 +45,7 @@ pub(crate) enum Side {
 const BEFORE: &str = "WAXSEAL_BENCH_BEFORE";
 
 impl Side {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::NoProxy,
         Self::HaProxy,
         Self::Twemproxy,
@@ -52,6 +54,7 @@ impl Side {
         Self::Waxseal,
         Self::WaxsealOwn,
         Self::WaxsealMetrics,
+        Self::WaxsealPatterns,
         Self::WaxsealBefore,
     ];
 
@@ -66,6 +69,7 @@ impl Side {
             Self::Waxseal => "waxseal",
             Self::WaxsealOwn => "waxseal-own",
             Self::WaxsealMetrics => "waxseal-metrics",
+            Self::WaxsealPatterns => "waxseal-patterns",
             Self::WaxsealBefore => "waxseal-before",
         }
     }
@@ -74,7 +78,11 @@ impl Side {
     fn seals(self) -> bool {
         matches!(
             self,
-            Self::Waxseal | Self::WaxsealOwn | Self::WaxsealMetrics | Self::WaxsealBefore
+            Self::Waxseal
+                | Self::WaxsealOwn
+                | Self::WaxsealMetrics
+                | Self::WaxsealPatterns
+                | Self::WaxsealBefore
         )
     }
 }
@@ -90,6 +98,7 @@ impl fmt::Display for Side {
             Self::Waxseal => "Waxseal, auto",
             Self::WaxsealOwn => "Waxseal, own",
             Self::WaxsealMetrics => "Waxseal, metrics",
+            Self::WaxsealPatterns => "Waxseal, patterns",
             Self::WaxsealBefore => "Waxseal, before",
         })
     }
@@ -119,7 +128,7 @@ impl Running {
                     process: None,
                 });
             }
-            Side::Waxseal | Side::WaxsealOwn | Side::WaxsealMetrics => {
+            Side::Waxseal | Side::WaxsealOwn | Side::WaxsealMetrics | Side::WaxsealPatterns => {
                 env!("CARGO_BIN_EXE_waxseal").into()
             }
             Side::WaxsealBefore => std::env::var_os(BEFORE)
@@ -213,10 +222,17 @@ fn start_waxseal(
     if side == Side::WaxsealMetrics {
         command.args(["--admin", "127.0.0.1:0"]);
     }
+    if side == Side::WaxsealPatterns {
+        let file = folder.path().join("patterns.toml");
+        std::fs::write(&file, many_patterns())
+            .map_err(|error| format!("its settings cannot be written: {error}"))?;
+        command.arg("--config").arg(file);
+    } else {
+        command.args(["--protect", PATTERN, "--format", "sealed"]);
+    }
     command
         .args(["--listen", "127.0.0.1:0"])
         .args(["--store", &format!("redis://127.0.0.1:{redis_port}")])
-        .args(["--protect", PATTERN, "--format", "sealed"])
         .args(["--upstream", upstream])
         .args(more)
         .env("REDIS_ENCRYPTION_KEY", KEY)
@@ -229,6 +245,19 @@ fn start_waxseal(
         port,
         process: Some(process),
     })
+}
+
+/// [`PATTERN`] and 19 others that begin as it does and are tried before it, each with two exceptions.
+fn many_patterns() -> String {
+    let others = (1..20).map(|number| format!("{PATTERN}:part{number}:*"));
+    let patterns = others.chain([PATTERN.to_owned()]);
+    let blocks = patterns.map(|records| {
+        format!(
+            "[[protect]]\nrecords = \"{records}\"\nformat = \"sealed\"\n\
+             except = [\"{records}_LOCK\", \"{records}:count:*\"]\n"
+        )
+    });
+    blocks.collect()
 }
 
 /// The port in `waxseal: listening on 127.0.0.1:41234`, once the line is complete.

@@ -28,6 +28,10 @@ pub(crate) struct ProxyArgs {
     /// How values of protected records are written [default: that of waxseal.toml, else classic]
     #[arg(long, value_enum)]
     pub(crate) format: Option<FormatArg>,
+    /// What happens to scripts that are not known and name protected records: forwarded ones see sealed values, and
+    /// what they write is plain [default: that of waxseal.toml, else refuse]
+    #[arg(long, value_enum)]
+    pub(crate) scripts: Option<ScriptsArg>,
     /// How clients share upstream connections
     #[arg(long, value_enum, default_value = "auto")]
     pub(crate) upstream: SharingArg,
@@ -107,6 +111,14 @@ pub(crate) enum SharingArg {
     Shared,
     /// Clients share connections until they first need one of their own, and keep that
     Auto,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ScriptsArg {
+    /// They are answered with an error
+    Refuse,
+    /// They are sent to the server
+    Forward,
 }
 
 /// Reads the mode of a file: `660`, `0660`.

@@ -9,6 +9,7 @@ mod keyring;
 mod limits;
 mod overlaps;
 mod reach;
+mod scripts;
 mod store;
 
 use serde::Serialize;
@@ -108,6 +109,7 @@ pub(crate) async fn run(common: &Common) -> Result<Ended, Failure> {
             host::check_configuration(&setup, &mut findings).await;
             overlaps::check(&setup, &mut findings);
             format::check(&setup, &mut findings);
+            scripts::check(&setup, &mut findings);
             certificates::check(&setup, &mut findings);
             store::check(&setup, store::Commands::Tried, &mut findings).await;
             limits::check(&setup, &mut findings).await;
@@ -141,6 +143,7 @@ pub(crate) async fn look_around(setup: &Setup) -> Vec<Seen> {
     host::check_configuration(setup, &mut findings).await;
     overlaps::check(setup, &mut findings);
     format::check(setup, &mut findings);
+    scripts::check(setup, &mut findings);
     certificates::check(setup, &mut findings);
     // A user who may not send a command would be logged by the server each time.
     store::check(setup, store::Commands::NotTried, &mut findings).await;

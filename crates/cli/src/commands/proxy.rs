@@ -17,7 +17,7 @@ use waxseal_stores::{RedisUrl, StoreUrl};
 use waxseal_sweep::Stop;
 
 use crate::admin::RunningAdmin;
-use crate::args::{Common, ProxyArgs, SharingArg, check_host_port};
+use crate::args::{Common, ProxyArgs, ScriptsArg, SharingArg, check_host_port};
 use crate::audit_log::Service;
 use crate::descriptors::Shares;
 use crate::error::{Ended, Failure, neither_key_nor_mode, no_key};
@@ -99,6 +99,7 @@ pub(crate) async fn run(
         admin.follow(&setup, &args.admin);
     }
     let upkeep = Upkept::begin(&setup).await?;
+    reports::tell_of_scripts(&setup);
     certificates::watch(proxy.certificates(), metering.is_on());
     for address in proxy.addresses() {
         output::say(&format!("waxseal: listening on {address}"));
@@ -147,6 +148,11 @@ fn told(cut: usize, args: &ProxyArgs) -> Ended {
 fn prepare(setup: &mut Setup, common: &Common, args: &ProxyArgs) -> Result<(), Failure> {
     check(setup, common)?;
     check_buffers(args)?;
+    if let Some(scripts) = args.scripts {
+        for protected in &mut setup.protected {
+            protected.forwards_scripts = scripts == ScriptsArg::Forward;
+        }
+    }
     setup.protect_overlapping();
     match args.format {
         Some(format) => setup.serve_as(format),
@@ -197,7 +203,13 @@ fn protection(setup: &Setup) -> Result<Protection, Failure> {
         (protected.pattern.clone(), sealer)
     });
     let decoys = setup.decoys.iter().map(|it| it.name.as_bytes().to_vec());
-    let protection = Protection::new(sealers.collect(), setup.mask()).decoys(decoys, alarm());
+    let forwards = |index: usize| {
+        let protected = setup.protected.get(index);
+        protected.is_some_and(|it| it.forwards_scripts)
+    };
+    let protection = Protection::new(sealers.collect(), setup.mask())
+        .forward_scripts(forwards)
+        .decoys(decoys, alarm());
     let Ok(opened) = setup.opened_ring() else {
         return Ok(protection);
     };

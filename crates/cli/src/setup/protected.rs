@@ -26,6 +26,8 @@ pub(crate) struct Protected {
     pub(crate) plain: PlainValues,
     /// Whether the values of each user are under a key of their own.
     pub(crate) per_user: bool,
+    /// Whether the proxy forwards scripts that are not known for these records.
+    pub(crate) forwards_scripts: bool,
 }
 
 impl Protected {
@@ -207,6 +209,7 @@ fn from_pattern(text: &str) -> Result<Protected, Failure> {
         format: DEFAULT_FORMAT,
         of_applications: DEFAULT_FORMAT,
         per_user: false,
+        forwards_scripts: false,
         pattern,
     })
 }
@@ -226,6 +229,11 @@ fn from_config(protect: &Protect, has_ring: bool) -> Result<Protected, Failure> 
     }
     if let Some(plain) = &protect.plain_values {
         protected.plain = plain.parse()?;
+    }
+    match protect.scripts.as_deref() {
+        None | Some("refuse") => {}
+        Some("forward") => protected.forwards_scripts = true,
+        Some(_) => return Err(Failure::usage("scripts is one of refuse, forward")),
     }
     // What a library does with a refused value; checked here so that a misspelling shows.
     if let Some(word) = &protect.refused

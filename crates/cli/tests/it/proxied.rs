@@ -17,6 +17,7 @@ mod isolation;
 mod kinds;
 mod life;
 mod lines;
+mod locks;
 mod malformed;
 mod many_arguments;
 mod many_names;

@@ -1,22 +1,22 @@
-//! Scripts and functions. They would see envelopes in the place of values, so they may not have protected
-//! records among their names; records that they name by themselves are not seen here.
+//! Scripts and functions. They see envelopes in the place of values, so most of them may not have protected records
+//! among their names; records that they name by themselves are not seen here. Which scripts are known is in
+//! `scripts`.
 
-use super::{Row, container, nameless, refuse};
+use super::{Form, Row, container, form, nameless};
 use crate::decision::Effect;
 use crate::names::counted;
-use crate::refusal::Reason::RunsCode;
 
 pub(super) const ROWS: &[Row] = &[
-    refuse("eval", counted(2), RunsCode).with(Effect::Script),
-    refuse("eval_ro", counted(2), RunsCode)
+    form("eval", counted(2), Form::Eval).with(Effect::Script),
+    form("eval_ro", counted(2), Form::Eval)
         .reads()
         .with(Effect::Script),
-    refuse("evalsha", counted(2), RunsCode).with(Effect::Script),
-    refuse("evalsha_ro", counted(2), RunsCode)
+    form("evalsha", counted(2), Form::EvalSha).with(Effect::Script),
+    form("evalsha_ro", counted(2), Form::EvalShaRo)
         .reads()
         .with(Effect::Script),
-    refuse("fcall", counted(2), RunsCode).with(Effect::Script),
-    refuse("fcall_ro", counted(2), RunsCode)
+    form("fcall", counted(2), Form::Function).with(Effect::Script),
+    form("fcall_ro", counted(2), Form::Function)
         .reads()
         .with(Effect::Script),
     container("function"),
@@ -37,6 +37,6 @@ pub(super) const ROWS: &[Row] = &[
     nameless("script|flush"),
     nameless("script|help"),
     nameless("script|kill").with(Effect::Connection),
-    nameless("script|load"),
+    nameless("script|load").with(Effect::LoadScript),
     nameless("script|show"),
 ];

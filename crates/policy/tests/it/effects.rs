@@ -58,7 +58,7 @@ fn tells_what_a_request_does_to_its_connection() {
         ("ASKING", Effect::Connection),
         ("READONLY", Effect::Connection),
         ("SCRIPT DEBUG YES", Effect::Connection),
-        ("SCRIPT LOAD code", Effect::None),
+        ("SCRIPT LOAD code", Effect::LoadScript),
         ("EVAL code 0", Effect::Script),
         ("EVALSHA_RO hash 1 log", Effect::Script),
         ("fcall f 0", Effect::Script),

@@ -12,6 +12,7 @@ mod positions;
 mod properties;
 mod refusals;
 mod rows;
+mod scripts;
 mod servers;
 mod words;
 
@@ -43,6 +44,14 @@ fn shown(action: &Action) -> String {
     match action {
         Action::Forward => "forward".to_owned(),
         Action::Refuse(refusal) => format!("refuse {:?}", refusal.reason),
+        Action::Script(call) => {
+            let stored = call.stored.map(|slot| slot.argument);
+            format!("script {} {stored:?} {}", call.compared, at(call.place))
+        }
+        Action::ScriptDigest(digest) => match digest.refusal {
+            Some(refusal) => format!("digest or refuse {:?}", refusal.reason),
+            None => "digest or forward".to_owned(),
+        },
         Action::Transform(transform) => {
             let request = match &transform.request {
                 RequestChange::None => "as it is".to_owned(),

@@ -128,6 +128,7 @@ fn values_in_clear(
             }
         },
         Action::Forward => Default::default(),
+        Action::Script(_) | Action::ScriptDigest(_) => return Ok(Vec::new()),
     };
     for slot in &sealed {
         prop_assert_eq!(slot.place.name, record_of(slot.argument));
@@ -259,6 +260,10 @@ proptest! {
         match decision.action {
             Action::Forward => {}
             Action::Refuse(refusal) => prop_assert!(!refusal.to_string().is_empty()),
+            Action::Script(call) => {
+                prop_assert!(call.place.name < call.compared && call.compared < request.len());
+            }
+            Action::ScriptDigest(_) => {}
             Action::Transform(transform) => match transform.request {
                 RequestChange::None => {}
                 RequestChange::Seal(slots) => {

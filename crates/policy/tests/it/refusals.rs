@@ -28,7 +28,6 @@ fn says_why_for_every_kind_of_refusal() {
         ("MIGRATE host 6379 wa:1 0 100", "MovesValue"),
         ("MIGRATE host 6379  0 100 COPY KEYS log wa:1", "MovesValue"),
         ("EVAL code 1 wa:1", "RunsCode"),
-        ("EVALSHA_RO hash 2 log wa:1 v", "RunsCode"),
         ("FCALL name 1 wa:1", "RunsCode"),
         ("EVAL code 01 wa:1", "RunsCode"),
         ("EVAL code 9 wa:1", "RunsCode"),

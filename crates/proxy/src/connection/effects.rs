@@ -29,10 +29,12 @@ impl Talk {
         let inline = request.spans.is_empty();
         match effect {
             _ if inline || request.raw.len() > MAX_ON_LANE => Some(Next::Own),
-            Effect::None | Effect::Script if self.protocol != lane.protocol => {
+            Effect::None | Effect::Script | Effect::LoadScript
+                if self.protocol != lane.protocol =>
+            {
                 Some(Next::Lane(self.protocol))
             }
-            Effect::None | Effect::Script | Effect::Quit => None,
+            Effect::None | Effect::Script | Effect::LoadScript | Effect::Quit => None,
             Effect::Label if request.raw.len() <= MAX_LABEL => None,
             Effect::Select if request.arguments.len() == 2 => {
                 let asked = request.arguments.get(1).copied().unwrap_or_default();
@@ -106,6 +108,12 @@ impl Talk {
             Effect::Auth | Effect::Select | Effect::Connection => {
                 // On a lane it is the SELECT of the lane's own database.
                 self.pinned |= !self.shared;
+                self.sent(command, Shape::AsItIs);
+                self.asking = command == "asking";
+            }
+            Effect::LoadScript => {
+                let text = request.arguments.get(2).copied().unwrap_or_default();
+                self.protection.scripts().note(text);
                 self.sent(command, Shape::AsItIs);
             }
             Effect::Script => {
@@ -190,6 +198,7 @@ fn is_traceless(effect: Effect) -> bool {
         effect,
         Effect::None
             | Effect::Script
+            | Effect::LoadScript
             | Effect::Blocking
             | Effect::Multi
             | Effect::Exec

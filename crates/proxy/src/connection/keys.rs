@@ -149,9 +149,9 @@ impl Talk {
     }
 
     fn keys_of(&mut self, command: &'static str, arguments: &[&[u8]], action: &Action) -> Ready {
-        let Action::Transform(Transform { request, reply }) = action else {
+        if !matches!(action, Action::Transform(_) | Action::Script(_)) {
             return Ready::Yes(SealingKeys::default());
-        };
+        }
         let mut search = Search {
             protection: &self.protection,
             keys: &mut self.keys,
@@ -161,10 +161,21 @@ impl Talk {
             last: None,
         };
         let mut keys = SealingKeys::default();
-        if let RequestChange::Seal(slots) = request {
-            search.sealing(slots, &mut keys);
+        match action {
+            Action::Transform(Transform { request, reply }) => {
+                if let RequestChange::Seal(slots) = request {
+                    search.sealing(slots, &mut keys);
+                }
+                search.opening(reply);
+            }
+            Action::Script(call) => {
+                if let Some(slot) = call.stored {
+                    search.sealing(&SmallVec::from_elem(slot, 1), &mut keys);
+                }
+                search.opening(&ReplyShape::Value(call.place));
+            }
+            _ => {}
         }
-        search.opening(reply);
         match (search.never, search.missing) {
             (Some(Never::OutOfReach), _) => Ready::Never(answers::user_out_of_reach(command)),
             (Some(Never::Lapsed), _) => Ready::Never(answers::ring_out_of_reach(command)),

@@ -97,6 +97,7 @@ impl Talk {
         let fine = !matches!(first, b'-' | b'!');
         let way = match pending {
             Pending::Local(_) | Pending::Muted(_) => return Err(Unexplained::Pairing),
+            Pending::ScriptRead(_) | Pending::Script(_) => Way::Hold,
             Pending::Reply { .. } | Pending::Exec if muted => Way::Drop,
             Pending::Reply { shape, .. } if shape.passes(first) => Way::Forward,
             // No `+QUEUED`: the server did not open the transaction.

@@ -61,7 +61,11 @@ impl Connection {
         } = decide_early(names, &arguments, self.scanner.announced())?;
         let followed = matches!(
             effect,
-            Effect::None | Effect::Script | Effect::Blocking | Effect::Connection
+            Effect::None
+                | Effect::Script
+                | Effect::LoadScript
+                | Effect::Blocking
+                | Effect::Connection
         );
         followed.then_some((command.unwrap_or_default(), effect))
     }

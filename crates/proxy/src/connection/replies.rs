@@ -206,6 +206,8 @@ impl Talk {
             Pending::ClientList { .. } => self.barrier = false,
             Pending::Kill(kill) => self.kill_reply(&kill, &reply, client),
             Pending::Local(_) | Pending::Muted(_) => return Err(Unexplained::Pairing),
+            Pending::ScriptRead(_) => self.barrier = false,
+            Pending::Script(reply) => self.end_script(&reply, whole),
             Pending::Swallow { fatal: true } if !fine => {
                 return Err(Unexplained::Entrance(LoginError::of(whole)));
             }

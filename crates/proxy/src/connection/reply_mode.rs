@@ -72,7 +72,7 @@ impl Talk {
         self.expect_in_any_mode(pending);
     }
 
-    fn expect_in_any_mode(&mut self, pending: Pending) {
+    pub(super) fn expect_in_any_mode(&mut self, pending: Pending) {
         self.expected = self.expected.saturating_add(1);
         self.heavy = self.heavy.saturating_add(pending.weight());
         self.pending.push_back(pending);

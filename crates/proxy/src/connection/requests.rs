@@ -174,6 +174,11 @@ impl Talk {
             effect,
         } = decide(self.protection.names(), request.arguments);
         let name = command.unwrap_or("this command");
+        if self.script.is_some()
+            && let Some(one) = self.finish_script(client)
+        {
+            return one;
+        }
         if let Route::Lane(identity) = route
             && let Some(next) = self.off_the_lane(request, effect, identity)
         {
@@ -212,6 +217,13 @@ impl Talk {
         {
             return one;
         }
+        let action = match self.resolve_script(request, effect, action) {
+            Ok(action) => action,
+            Err(answer) => {
+                self.refuse(answer, client);
+                return One::Done;
+            }
+        };
         let mut keys = SealingKeys::default();
         if self.protection.follows_keys() {
             match self.ready(name, request.arguments, &action) {
@@ -223,6 +235,9 @@ impl Talk {
                     return One::Done;
                 }
             }
+        }
+        if let Action::Script(call) = action {
+            return self.run_script(request, name, call, &keys, upstream, client);
         }
         let decided = (action, effect);
         self.act(request, name, decided, &keys, upstream, client);
@@ -245,6 +260,8 @@ impl Talk {
             }
             Action::Forward => self.forward_with_effect(request, name, effect, upstream, client),
             Action::Refuse(refusal) => self.refuse_by_policy(&refusal, request, effect, client),
+            // Taken care of before.
+            Action::Script(_) | Action::ScriptDigest(_) => {}
             Action::Transform(transform) => {
                 let names = self.protection.names();
                 let shape = Shape::of(transform.reply, names, request.arguments);
@@ -266,15 +283,26 @@ impl Talk {
                         self.may_block(effect);
                         self.sent(name, shape);
                     }
-                    Err(NotSent::NotSealed(error)) => {
-                        self.count_refusal(Some(name), "not_sealed");
-                        self.refuse(&answers::not_sealed(name, &error), client);
-                    }
-                    Err(NotSent::TooLongForServer { len, most }) => {
-                        self.count_refusal(Some(name), "too_large_for_server");
-                        self.refuse(&answers::too_large_for_server(name, len, most), client);
+                    Err(error) => {
+                        let answer = self.not_sent(name, &error);
+                        self.refuse(&answer, client);
                     }
                 }
+            }
+        }
+    }
+
+    /// Counts a request whose values were not sealed; the answer to it.
+    #[cold]
+    pub(super) fn not_sent(&self, name: &'static str, error: &NotSent) -> Vec<u8> {
+        match error {
+            NotSent::NotSealed(error) => {
+                self.count_refusal(Some(name), "not_sealed");
+                answers::not_sealed(name, error)
+            }
+            NotSent::TooLongForServer { len, most } => {
+                self.count_refusal(Some(name), "too_large_for_server");
+                answers::too_large_for_server(name, *len, *most)
             }
         }
     }
@@ -331,11 +359,13 @@ impl Talk {
     /// Bytes that are held for requests whose reply has not come.
     pub(super) fn retained_bytes(&self) -> usize {
         let pending = self.pending.len().saturating_mul(size_of::<Pending>());
-        self.heavy.saturating_add(pending)
+        let script = self.script.as_ref().map_or(0, |run| run.retained_bytes());
+        self.heavy.saturating_add(pending).saturating_add(script)
     }
 
     /// A request went out: its reply will have this shape.
     pub(super) fn sent(&mut self, command: &'static str, shape: Shape) {
+        self.asking = false;
         let pending = if let Some(transaction) = &mut self.transaction {
             let one = size_of::<(&str, Shape)>().saturating_add(shape.weight());
             transaction.heavy = transaction.heavy.saturating_add(one);

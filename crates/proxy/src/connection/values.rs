@@ -15,7 +15,7 @@ impl Talk {
     /// Writes what the client gets for a reply that was held, if it was; or says which keys it needs
     /// that are not at hand, and writes nothing. With what was `fetched` for it, it is always written.
     pub(super) fn give(
-        &self,
+        &mut self,
         current: &Current,
         whole: &[u8],
         fetched: Option<&HashMap<Box<[u8]>, Found>>,
@@ -25,6 +25,13 @@ impl Talk {
             return Ok(None);
         }
         let (command, shape) = match &current.answers {
+            Some(Pending::ScriptRead(read)) => {
+                return self.take_script_value(read, current.way, whole, fetched);
+            }
+            Some(Pending::Script(reply)) => {
+                self.give_script_reply(*reply.as_ref(), current.way, whole, client);
+                return Ok(None);
+            }
             Some(Pending::Reply { command, shape } | Pending::Queued { command, shape }) => {
                 (*command, Some(shape))
             }
@@ -79,7 +86,7 @@ impl Talk {
     }
 
     /// Tells of the values of a reply what an operator should know.
-    fn tell(&self, command: &'static str, noted: &Noted) {
+    pub(super) fn tell(&self, command: &'static str, noted: &Noted) {
         for (cause, pattern, name) in &noted.broken {
             (self.report)(&BrokenValue {
                 command,

@@ -1,4 +1,5 @@
-//! What a running proxy writes to its log about values: those that do not open, and decoys that did.
+//! What a running proxy writes to its log about values: those that do not open, and decoys that did; and at its start
+//! about scripts.
 //! Bounded, so that a flood of either neither fills the disk nor hides the other.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use waxseal_proxy::{Alarm, BrokenValue, OpenedDecoy, Report};
+
+use crate::setup::Setup;
 
 /// Lines of one kind: at most so many in a period.
 const LINES: u64 = 20;
@@ -59,6 +62,18 @@ pub(super) fn reporter() -> Report {
             );
         }
     })
+}
+
+/// Writes for which records scripts are forwarded that are not known.
+pub(super) fn tell_of_scripts(setup: &Setup) {
+    let forwarding = setup.protected.iter().filter(|it| it.forwards_scripts);
+    let shown: Vec<_> = forwarding.map(|it| it.pattern.shown()).collect();
+    if !shown.is_empty() {
+        tracing::warn!(
+            "scripts that are not known are forwarded for {}: they see sealed values, and what they write is plain",
+            shown.join(", ")
+        );
+    }
 }
 
 /// Writes which decoys were opened.

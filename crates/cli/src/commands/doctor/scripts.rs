@@ -1,0 +1,20 @@
+//! Patterns whose scripts are forwarded: what such a script reads is sealed, and what it writes is not.
+
+use super::Findings;
+use crate::setup::Setup;
+
+pub(super) fn check(setup: &Setup, findings: &mut Findings) {
+    let forwarding = setup.protected.iter().filter(|it| it.forwards_scripts);
+    let shown: Vec<_> = forwarding.map(|it| it.pattern.shown()).collect();
+    if !shown.is_empty() {
+        findings.warn(
+            "scripts",
+            format!(
+                "{}: the proxy forwards scripts that it does not know: they see sealed values, and what they write is plain",
+                shown.join(", ")
+            ),
+            "right where scripts treat values as opaque bytes; waxseal audit counts what they wrote, waxseal migrate seals \
+             it; else remove scripts = \"forward\" from waxseal.toml",
+        );
+    }
+}

@@ -1,0 +1,101 @@
+//! Scripts that are known: the published idioms by which locks are taken, prolonged and released. Each compares the
+//! value of one record with an argument, or stores an argument as that value, and does nothing else with either. So it
+//! can be run on a sealed record: the server compares and stores envelopes in the places of values. Who makes those is
+//! not known here, and neither is any digest but the published ones.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+mod published;
+mod table;
+mod tokens;
+
+use published::{PUBLISHED, Published};
+use table::{IDIOMS, Idiom};
+
+/// A script that is known.
+#[derive(Clone, Copy)]
+pub struct KnownScript(&'static Idiom);
+
+/// A script's reply, as far as it can mean that the value was another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScriptReply {
+    /// A number.
+    Integer(i64),
+    /// Null: Lua's `nil` and `false`.
+    Null,
+    /// An error.
+    Error,
+    /// Anything else.
+    Other,
+}
+
+impl KnownScript {
+    /// The script of this text.
+    #[must_use]
+    pub fn of_text(text: &[u8]) -> Option<Self> {
+        let found = SHAPES.get(tokens::normalise(text)?.as_str())?;
+        Some(Self(found))
+    }
+
+    /// The script whose published text has this SHA-1, as 40 hexadecimal digits in any case.
+    #[must_use]
+    pub fn of_digest(digest: &[u8]) -> Option<Self> {
+        let is_it = |known: &&Published| known.digest.as_bytes().eq_ignore_ascii_case(digest);
+        Self::of_text(PUBLISHED.iter().find(is_it)?.text.as_bytes())
+    }
+
+    /// What it does, in a few words.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.0.name
+    }
+
+    /// The argument that it compares with the value: its place in `ARGV`, from 1.
+    #[must_use]
+    pub fn compared(self) -> Option<usize> {
+        self.0.compared
+    }
+
+    /// The argument that it stores as the value: its place in `ARGV`, from 1.
+    #[must_use]
+    pub fn stored(self) -> Option<usize> {
+        self.0.stored
+    }
+
+    /// Whether this reply can mean that the value was another one than the argument, so that nothing was changed.
+    #[must_use]
+    pub fn is_mismatch(self, reply: ScriptReply) -> bool {
+        self.0.mismatches.contains(&reply)
+    }
+}
+
+impl std::fmt::Debug for KnownScript {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("KnownScript").field(&self.0.name).finish()
+    }
+}
+
+impl PartialEq for KnownScript {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.0, other.0)
+    }
+}
+
+impl Eq for KnownScript {}
+
+/// Every idiom by its text, written in the one way.
+static SHAPES: LazyLock<HashMap<String, &'static Idiom>> = LazyLock::new(|| {
+    let mut shapes = HashMap::new();
+    for idiom in IDIOMS {
+        for text in idiom.texts() {
+            if let Some(shape) = tokens::normalise(text.as_bytes()) {
+                shapes.entry(shape).or_insert(idiom);
+            }
+        }
+    }
+    shapes
+});
+
+#[cfg(test)]
+mod tests;

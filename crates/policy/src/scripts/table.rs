@@ -1,0 +1,278 @@
+//! The table of scripts that are known. A row says in Lua what a script does, with `{this|that}` where published
+//! scripts differ in words only, and what its arguments are. How a script is compared with that is in `tokens`.
+
+use super::ScriptReply::{self, Error, Integer, Null};
+
+/// What scripts do, in all the words in which they do it.
+pub(super) struct Idiom {
+    pub(super) name: &'static str,
+    /// Its text, with alternatives.
+    text: &'static str,
+    /// The argument that is compared with the value.
+    pub(super) compared: Option<usize>,
+    /// The argument that is stored as the value.
+    pub(super) stored: Option<usize>,
+    /// Replies that can mean that the value was another one. With them nothing has changed.
+    pub(super) mismatches: &'static [ScriptReply],
+}
+
+/// Words that stand for parts of texts.
+const PARTS: [(&str, &str); 6] = [
+    (
+        "$same",
+        r#"{redis.call("get",KEYS[1])==ARGV[1]|ARGV[1]==redis.call("get",KEYS[1])}"#,
+    ),
+    (
+        "$differs",
+        r#"local v=redis.call("get",KEYS[1]) if {|not v or }v~=ARGV[1] then return {0|nil|false|-1} end"#,
+    ),
+    (
+        "$otherwise",
+        "{else return 0 end|else return nil end|else return false end|else return -1 end|end return 0|end return nil|end return false|end return -1|end}",
+    ),
+    ("$delete", r#"redis.call("{del|unlink}",KEYS[1])"#),
+    (
+        "$expire",
+        r#"redis.call("{pexpire|expire|pexpireat|expireat}",KEYS[1],{ARGV[2]|tonumber(ARGV[2])})"#,
+    ),
+    ("$px", r#""{px|ex}",{ARGV[2]|tonumber(ARGV[2])}"#),
+];
+
+/// Replies of scripts that do nothing where the value is another one.
+const NO: &[ScriptReply] = &[Integer(0), Integer(-1), Null];
+
+const fn compares(name: &'static str, text: &'static str) -> Idiom {
+    Idiom {
+        name,
+        text,
+        compared: Some(1),
+        stored: None,
+        mismatches: NO,
+    }
+}
+
+/// Stores the argument that it also compares.
+const fn takes(name: &'static str, text: &'static str) -> Idiom {
+    Idiom {
+        stored: Some(1),
+        ..compares(name, text)
+    }
+}
+
+/// Stores an argument and compares none.
+const fn stores(name: &'static str, text: &'static str) -> Idiom {
+    Idiom {
+        compared: None,
+        mismatches: &[],
+        ..takes(name, text)
+    }
+}
+
+pub(super) static IDIOMS: &[Idiom] = &[
+    compares(
+        "compare and delete",
+        "if $same then return $delete $otherwise",
+    ),
+    compares(
+        "compare and delete",
+        "if $same then $delete {return 1 |return true |}$otherwise",
+    ),
+    compares(
+        "compare and delete",
+        "$differs {$delete return 1|$delete return true|return $delete}",
+    ),
+    compares(
+        "compare and delete",
+        r#"local v=redis.call("get",KEYS[1]) if v==ARGV[1] then return $delete {elseif v==false then return -1 |}$otherwise"#,
+    ),
+    compares(
+        "compare and delete",
+        r#"local result=0 if $same then $delete result=1 end return result"#,
+    ),
+    compares(
+        "compare and delete",
+        r#"local v=redis.call("get",KEYS[1]) if not v then return redis.status_reply("OK")
+           elseif v==ARGV[1] then return $delete else return redis.error_reply("ERROR") end"#,
+    )
+    .mismatches(&[Error]),
+    compares(
+        "compare and delete, for each of several records",
+        r#"local count=0 for i,key in ipairs(KEYS) do if redis.call("get",key)==ARGV[1] then
+           redis.{call|pcall}("del",key) count=count+1 end end return count"#,
+    ),
+    compares(
+        "compare and expire",
+        "if $same then return $expire $otherwise",
+    ),
+    compares(
+        "compare and expire",
+        "if $same then $expire {return 1 |return true |}$otherwise",
+    ),
+    compares(
+        "compare and expire",
+        "$differs {$expire return 1|$expire return true|return $expire}",
+    ),
+    compares(
+        "compare and expire",
+        r#"local v=redis.call("get",KEYS[1]) if v==ARGV[1] then {return $expire|$expire return 1|$expire return true} $otherwise"#,
+    ),
+    compares(
+        "compare and expire",
+        r#"$differs local expiration=redis.call("pttl",KEYS[1]) if not expiration then expiration=0 end
+           if expiration<0 then return 0 end local newttl=ARGV[2]
+           if ARGV[3]=="0" then newttl=ARGV[2]+expiration end
+           redis.call("pexpire",KEYS[1],newttl) return 1"#,
+    ),
+    compares(
+        "compare and expire",
+        r#"$differs local expiration=redis.call("pttl",KEYS[1]) if not expiration then expiration=0 end
+           if expiration<0 then return 0 end redis.call("pexpire",KEYS[1],expiration+ARGV[2]) return 1"#,
+    ),
+    compares(
+        "compare and expire",
+        r#"local result=0 if $same then if ARGV[2]~=-1 then redis.call("expire",KEYS[1],ARGV[2])
+           else redis.call("persist",KEYS[1]) end result=1 end return result"#,
+    ),
+    compares(
+        "compare and expire",
+        r#"if redis.call("get",KEYS[1])~=ARGV[1] then return 1
+           elseif redis.call("ttl",KEYS[1])<0 then return 2
+           else redis.call("expire",KEYS[1],ARGV[2]) return 0 end"#,
+    )
+    .mismatches(&[Integer(1)]),
+    compares(
+        "compare and tell the lifetime",
+        r#"if $same then return redis.call("{pttl|ttl}",KEYS[1]) else return {-3|-2|-1|0|nil|false} end"#,
+    )
+    .mismatches(&[Integer(-3), Integer(-2), Integer(-1), Integer(0), Null]),
+    compares(
+        "compare and tell the lifetime",
+        r#"if $same then local pttl=redis.call("pttl",KEYS[1]) return (pttl>0) and pttl or 0 else return 0 end"#,
+    ),
+    compares(
+        "compare and tell the lifetime",
+        r#"local v=redis.call("get",KEYS[1]) if not v then return redis.error_reply("ERROR")
+           elseif v==ARGV[1] then return redis.call("{ttl|pttl}",KEYS[1])
+           else return redis.error_reply("ERROR") end"#,
+    )
+    .mismatches(&[Error]),
+    compares(
+        "compare and set",
+        r#"if $same then {redis.call("set",KEYS[1],ARGV[2]) return 1 |return redis.call("set",KEYS[1],ARGV[2]) }$otherwise"#,
+    )
+    .stored(2),
+    takes(
+        "expire, or take what is free",
+        r#"local v=redis.call("get",KEYS[1]) if v==ARGV[1] then $expire return true
+           elseif not v then redis.call("set",KEYS[1],ARGV[1],$px) return true end return false"#,
+    ),
+    takes(
+        "expire, or take what is free",
+        r#"local v=redis.call("get",KEYS[1]) if not v then redis.call("set",KEYS[1],ARGV[1],$px) return 1
+           elseif v==ARGV[1] then $expire return 2 end return 0"#,
+    ),
+    takes(
+        "expire, or take what is free",
+        r#"local v=redis.call("get",KEYS[1]) if v==false then
+           return redis.call("set",KEYS[1],ARGV[1],$px) and 1 or 0
+           elseif v==ARGV[1] then return $expire else return -1 end"#,
+    ),
+    takes(
+        "expire, or take what is free",
+        r#"if $same then return $expire else
+           return redis.call("set",KEYS[1],ARGV[1],{"nx",$px|$px,"nx"}) end"#,
+    ),
+    takes(
+        "expire, or take what is free",
+        r#"if $same then return $expire elseif
+           redis.call("set",KEYS[1],ARGV[1],{"nx",$px|$px,"nx"}) then return 1 else return 0 end"#,
+    ),
+    takes(
+        "set again, or take what is free",
+        r#"if (redis.call("exists",KEYS[1])==0 and ARGV[3]=="yes") or redis.call("get",KEYS[1])==ARGV[1]
+           then return redis.call("set",KEYS[1],ARGV[1],$px) end"#,
+    ),
+    takes(
+        "set again, or take what is free",
+        r#"local v=redis.call("get",KEYS[1]) if not v or v==ARGV[1] then
+           return redis.call("set",KEYS[1],ARGV[1],$px) else return redis.error_reply("ERROR") end"#,
+    )
+    .mismatches(&[Error]),
+    takes(
+        "compare and set again, for each of several records",
+        r#"for i,key in ipairs(KEYS) do if redis.call("get",key)~=ARGV[1] then return 0 end end
+           for i,key in ipairs(KEYS) do redis.call("set",key,ARGV[1],$px) end return #KEYS"#,
+    ),
+    stores(
+        "take what is free, for each of several records",
+        r#"for i,key in ipairs(KEYS) do if redis.call("exists",key)==1 then return 0 end end
+           for i,key in ipairs(KEYS) do redis.call("set",key,ARGV[1],$px) end return #KEYS"#,
+    ),
+    stores(
+        "take what is free",
+        r#"return redis.call("set",KEYS[1],ARGV[1],{"nx",$px|$px,"nx"})"#,
+    ),
+    stores(
+        "take what is free",
+        r#"if redis.call("setnx",KEYS[1],ARGV[1])==1 then if ARGV[2]~="" then
+           redis.call("pexpire",KEYS[1],ARGV[2]) end return 1 end return 0"#,
+    ),
+    stores(
+        "take what is free",
+        r#"if redis.call("setnx",KEYS[1],ARGV[1])==1 then
+           {return $expire|$expire return 1} {else return 0 end|end return 0}"#,
+    ),
+    stores(
+        "take what is free",
+        r#"local result=redis.call("setnx",KEYS[1],ARGV[1]) if result==1 {|and ARGV[2]~=-1 }then
+           $expire end return result"#,
+    ),
+];
+
+impl Idiom {
+    const fn mismatches(self, mismatches: &'static [ScriptReply]) -> Self {
+        Self { mismatches, ..self }
+    }
+
+    const fn stored(self, stored: usize) -> Self {
+        Self {
+            stored: Some(stored),
+            ..self
+        }
+    }
+
+    /// Every text of it.
+    pub(super) fn texts(&self) -> Vec<String> {
+        let written = |text: String, (word, part): &(&str, &str)| text.replace(word, part);
+        expand(&PARTS.iter().fold(self.text.to_owned(), written))
+    }
+}
+
+/// Every text that a text with alternatives stands for.
+fn expand(text: &str) -> Vec<String> {
+    let Some((before, rest)) = text.split_once('{') else {
+        return vec![text.to_owned()];
+    };
+    let mut alternatives = Vec::new();
+    let mut depth = 1_usize;
+    let mut begin = 0;
+    for (at, letter) in rest.char_indices() {
+        match letter {
+            '{' => depth = depth.saturating_add(1),
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 0 || (depth == 1 && letter == '|') {
+            alternatives.push(rest.get(begin..at).unwrap_or_default());
+            begin = at.saturating_add(1);
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    let after = rest.get(begin..).unwrap_or_default();
+    alternatives
+        .into_iter()
+        .flat_map(|alternative| expand(&format!("{before}{alternative}{after}")))
+        .collect()
+}

@@ -1,0 +1,310 @@
+//! Lua, as far as two scripts can be compared: a script is taken apart into tokens and written again in one way. What
+//! the server does not look at either is left out: comments, white space, which quotes a string has, what locals are
+//! called, the case of command words. What it would run differently stays different.
+
+use std::fmt::Write as _;
+
+use smallvec::SmallVec;
+
+/// A longer script is none that is known.
+const MAX_LEN: usize = 4 * 1024;
+
+/// A token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Token {
+    /// A name or a reserved word.
+    Word(String),
+    /// A string: its content.
+    Text(String),
+    Number(String),
+    Symbol(&'static str),
+}
+
+/// Symbols, the longer ones first.
+const SYMBOLS: [&str; 23] = [
+    "...", "..", "==", "~=", "<=", ">=", "+", "-", "*", "/", "%", "^", "#", "<", ">", "=", "(",
+    ")", "{", "}", "[", "]", ",",
+];
+
+/// The script, written in the one way. `None` for what is not Lua, or uses more of it than any script that is known.
+pub(super) fn normalise(script: &[u8]) -> Option<String> {
+    if script.len() > MAX_LEN {
+        return None;
+    }
+    let mut tokens = tokens(std::str::from_utf8(script).ok()?)?;
+    lower_commands(&mut tokens);
+    unwrap_conditions(&mut tokens);
+    inline_arguments(&mut tokens);
+    rename_locals(&mut tokens);
+    let mut text = String::new();
+    for token in tokens {
+        // Writing to a string cannot fail.
+        let _ = match token {
+            Token::Word(word) | Token::Number(word) => write!(text, "{word} "),
+            Token::Text(content) => write!(text, "\"{content}\" "),
+            Token::Symbol(symbol) => write!(text, "{symbol} "),
+        };
+    }
+    Some(text)
+}
+
+fn tokens(script: &str) -> Option<Vec<Token>> {
+    let mut tokens = Vec::new();
+    let mut rest = script;
+    while let Some(first) = rest.chars().next() {
+        rest = match first {
+            ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c' => rest.get(1..)?,
+            '-' if rest.starts_with("--") => comment(rest.get(2..)?)?,
+            '\'' | '"' => {
+                let (content, rest) = rest.get(1..)?.split_once(first)?;
+                tokens.push(text(content)?);
+                rest
+            }
+            '[' if level(rest).is_some() => {
+                let (content, rest) = long_bracket(rest)?;
+                tokens.push(text(content)?);
+                rest
+            }
+            'a'..='z' | 'A'..='Z' | '_' => {
+                let (word, rest) = split_while(rest, |c| c.is_ascii_alphanumeric() || c == '_');
+                tokens.push(Token::Word(word.to_owned()));
+                rest
+            }
+            '0'..='9' => {
+                // Whatever sticks to it belongs to it.
+                let (number, rest) = split_while(rest, |c| {
+                    c.is_ascii_alphanumeric() || matches!(c, '.' | '_')
+                });
+                tokens.push(Token::Number(number.to_owned()));
+                rest
+            }
+            // Ends a statement. The statements of the scripts that are known end without it in the same places, and
+            // anywhere else it is an error.
+            ';' => rest.get(1..)?,
+            '.' if !rest.starts_with("..") => {
+                tokens.push(Token::Symbol("."));
+                rest.get(1..)?
+            }
+            _ => {
+                let symbol = SYMBOLS.into_iter().find(|it| rest.starts_with(it))?;
+                tokens.push(Token::Symbol(symbol));
+                rest.get(symbol.len()..)?
+            }
+        };
+    }
+    Some(tokens)
+}
+
+/// A string of this content. The strings of known scripts have neither escapes nor quotes nor line ends in them.
+fn text(content: &str) -> Option<Token> {
+    let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, '\\' | '"' | '\'');
+    content
+        .chars()
+        .all(is_plain)
+        .then(|| Token::Text(content.to_owned()))
+}
+
+/// What follows a comment that begins here.
+fn comment(rest: &str) -> Option<&str> {
+    if level(rest).is_some() {
+        return Some(long_bracket(rest)?.1);
+    }
+    // Lua ends a line at either.
+    let end = rest.find(['\n', '\r']).unwrap_or(rest.len());
+    rest.get(end..)
+}
+
+/// How many equals signs the long bracket has that opens here, if one does.
+fn level(text: &str) -> Option<usize> {
+    let (signs, rest) = split_while(text.strip_prefix('[')?, |c| c == '=');
+    rest.starts_with('[').then_some(signs.len())
+}
+
+/// What is in the long bracket that opens here, and what follows it.
+fn long_bracket(text: &str) -> Option<(&str, &str)> {
+    let signs = "=".repeat(level(text)?);
+    let inside = text.strip_prefix(&format!("[{signs}["))?;
+    inside.split_once(&format!("]{signs}]"))
+}
+
+fn split_while(text: &str, is_part: impl Fn(char) -> bool) -> (&str, &str) {
+    let end = text.find(|c| !is_part(c)).unwrap_or(text.len());
+    text.split_at(end)
+}
+
+fn is_word(token: Option<&Token>, expected: &str) -> bool {
+    matches!(token, Some(Token::Word(word)) if word == expected)
+}
+
+fn is_symbol(token: Option<&Token>, expected: &str) -> bool {
+    matches!(token, Some(Token::Symbol(symbol)) if *symbol == expected)
+}
+
+/// Servers read command words and options in any case: the strings among the arguments of `redis.call` are written in
+/// lower case.
+fn lower_commands(tokens: &mut [Token]) {
+    let mut at = 0;
+    while let Some(rest) = tokens.get_mut(at..) {
+        if rest.is_empty() {
+            break;
+        }
+        at = at.saturating_add(1);
+        let calls = is_word(rest.first(), "redis")
+            && is_symbol(rest.get(1), ".")
+            && (is_word(rest.get(2), "call") || is_word(rest.get(2), "pcall"))
+            && is_symbol(rest.get(3), "(");
+        if !calls {
+            continue;
+        }
+        let mut depth = 0_usize;
+        for token in rest.iter_mut().skip(3) {
+            match token {
+                Token::Symbol("(") => depth = depth.saturating_add(1),
+                Token::Symbol(")") if depth <= 1 => break,
+                Token::Symbol(")") => depth = depth.saturating_sub(1),
+                Token::Text(content) if depth == 1 => content.make_ascii_lowercase(),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Parentheses around a whole condition mean nothing.
+fn unwrap_conditions(tokens: &mut Vec<Token>) {
+    let mut at = 0;
+    while at < tokens.len() {
+        let begins = is_word(tokens.get(at), "if") || is_word(tokens.get(at), "elseif");
+        let open = at.saturating_add(1);
+        at = open;
+        if !begins || !is_symbol(tokens.get(open), "(") {
+            continue;
+        }
+        let Some(close) = closing(tokens, open) else {
+            return;
+        };
+        if is_word(tokens.get(close.saturating_add(1)), "then") {
+            tokens.remove(close);
+            tokens.remove(open);
+        }
+    }
+}
+
+/// Where the parenthesis closes that opens here.
+fn closing(tokens: &[Token], open: usize) -> Option<usize> {
+    let mut depth = 0_usize;
+    for (at, token) in tokens.iter().enumerate().skip(open) {
+        match token {
+            Token::Symbol("(") => depth = depth.saturating_add(1),
+            Token::Symbol(")") => {
+                depth = depth.checked_sub(1)?;
+                if depth == 0 {
+                    return Some(at);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Locals that a script begins with and that only name its keys and arguments: `local key = KEYS[1]`. They are written
+/// out where they are used.
+fn inline_arguments(tokens: &mut Vec<Token>) {
+    while let Some((name, value)) = leading_alias(tokens) {
+        let rest = tokens.get(ALIAS..).unwrap_or_default();
+        if is_assigned(rest, &name) {
+            return;
+        }
+        let mut inlined = Vec::with_capacity(tokens.len());
+        for token in rest {
+            match token {
+                Token::Word(word) if *word == name => inlined.extend_from_slice(&value),
+                token => inlined.push(token.clone()),
+            }
+        }
+        *tokens = inlined;
+    }
+}
+
+/// Tokens of `local NAME = KEYS [ N ]`.
+const ALIAS: usize = 7;
+
+/// The name and the value of the local that the script begins with.
+fn leading_alias(tokens: &[Token]) -> Option<(String, Vec<Token>)> {
+    let [
+        local,
+        Token::Word(name),
+        equals,
+        Token::Word(table),
+        open,
+        Token::Number(_),
+        close,
+        ..,
+    ] = tokens
+    else {
+        return None;
+    };
+    let is_alias = is_word(Some(local), "local")
+        && is_symbol(Some(equals), "=")
+        && (table == "KEYS" || table == "ARGV")
+        && is_symbol(Some(open), "[")
+        && is_symbol(Some(close), "]");
+    // A new statement follows, and not the rest of an expression.
+    let follows = tokens.get(ALIAS);
+    let ends = ["local", "if", "return", "redis", "for"];
+    let ends = ends.into_iter().any(|word| is_word(follows, word));
+    let is_own = !matches!(name.as_str(), "KEYS" | "ARGV" | "redis");
+    (is_alias && ends && is_own).then(|| {
+        let value = tokens.get(3..ALIAS).unwrap_or_default().to_vec();
+        (name.clone(), value)
+    })
+}
+
+/// Whether a name gets another value, or is a field of a table.
+fn is_assigned(tokens: &[Token], name: &str) -> bool {
+    let mut before: Option<&Token> = None;
+    let mut tokens = tokens.iter().peekable();
+    while let Some(token) = tokens.next() {
+        if is_word(Some(token), name) {
+            let next = tokens.peek().copied();
+            let declares = is_word(before, "local") || is_word(before, "for");
+            let is_listed = is_symbol(next, "=") || is_word(next, "in");
+            if declares || is_listed || is_symbol(before, ".") {
+                return true;
+            }
+        }
+        before = Some(token);
+    }
+    false
+}
+
+/// Locals are called by the order in which they are declared.
+fn rename_locals(tokens: &mut [Token]) {
+    let mut names: SmallVec<[String; 8]> = SmallVec::new();
+    let mut declares = false;
+    for at in 0..tokens.len() {
+        let is_field = at
+            .checked_sub(1)
+            .is_some_and(|before| is_symbol(tokens.get(before), "."));
+        let Some(Token::Word(word)) = tokens.get_mut(at) else {
+            // A list of names goes on with a comma.
+            declares &= is_symbol(tokens.get(at), ",");
+            continue;
+        };
+        if word == "local" || word == "for" {
+            declares = true;
+            continue;
+        }
+        if is_field {
+            continue;
+        }
+        if word == "in" {
+            declares = false;
+        } else if declares && !names.contains(word) {
+            names.push(word.clone());
+        }
+        if let Some(number) = names.iter().position(|name| name == word) {
+            *word = format!("local{number}");
+        }
+    }
+}

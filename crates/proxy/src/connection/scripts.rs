@@ -1,0 +1,445 @@
+//! Known scripts over protected records. A script compares what is stored with an argument, and what is stored is
+//! sealed, each time in other bytes. So the value is read and opened first, and where it is the one that the client
+//! means, the script gets the bytes that are stored. It then runs on the server, atomically for everybody else:
+//!
+//! ```text
+//! client                        here                              server
+//! EVAL release 1 lock token ──▶ the request is kept          ──▶  GET lock
+//!                               opened: it is the token      ◀──  <envelope>
+//!                               the argument is replaced     ──▶  EVAL release 1 lock <envelope>
+//! :1                        ◀── the request is done with     ◀──  :1
+//! ```
+//!
+//! Where the value is another one, the script gets an argument that is equal to nothing. Where it was the client's and
+//! the script says that it was not, somebody may have sealed it again in between: it is read again.
+//!
+//! The request stays among the client's bytes until it has its reply, as one does that waits for keys: nothing of it
+//! has to be remembered but how far it is.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use smallvec::SmallVec;
+use waxseal_policy::{
+    Action, Effect, KnownScript, ScriptCall, ScriptReply as Meaning, UnknownDigest, decide_script,
+};
+use waxseal_resp::{Items, Kind, ReplyError, write_bulk, write_request_head};
+
+use super::pairing::Way;
+use super::reply_mode::Answering;
+use super::requests::{Next, One};
+use super::{Talk, Unexplained};
+use crate::answers;
+use crate::keys::{Found, Wanted};
+use crate::open::Values;
+use crate::pending::{Pending, Place, ScriptRead, ScriptReply};
+use crate::seal::{Replacement, Request, SealingKeys};
+
+/// How often a script is sent whose record is replaced each time between reading and running.
+const MAX_ATTEMPTS: usize = 16;
+
+/// `GET`, as the proxy itself asks.
+const OWN_GET: &[u8] = b"gET";
+/// `ASKING`, as the proxy itself says it again.
+const OWN_ASKING: &[u8] = b"*1\r\n$6\r\naSKING\r\n";
+
+/// A known script under way.
+pub(super) struct ScriptRun {
+    stage: Stage,
+    /// How often it was sent.
+    attempts: usize,
+    /// The bytes that it was sent with, where they are those of the value.
+    sent: Option<Vec<u8>>,
+    /// Its reply, where that says that the value was another one.
+    mismatch: Option<Vec<u8>>,
+    /// The client asked for no reply.
+    muted: bool,
+    /// The client said `ASKING` before it: what follows the first request needs it as well.
+    asking: bool,
+}
+
+enum Stage {
+    /// The value must be read.
+    Unread,
+    Read(StoredValue),
+    /// It was sent.
+    Sent,
+    /// It is not sent, or not again: this is the answer.
+    Answer(Vec<u8>),
+    /// The client has its reply.
+    Answered,
+}
+
+/// What is stored under the record's name.
+struct StoredValue {
+    stored: Option<Vec<u8>>,
+    /// The value, where it is not what is stored.
+    opened: Option<Vec<u8>>,
+}
+
+impl StoredValue {
+    const NONE: Self = Self {
+        stored: None,
+        opened: None,
+    };
+
+    fn value(&self) -> Option<&[u8]> {
+        self.opened.as_deref().or(self.stored.as_deref())
+    }
+}
+
+impl ScriptRun {
+    /// Bytes that are held for it beyond a constant.
+    pub(super) fn retained_bytes(&self) -> usize {
+        let len = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
+        let of_stage = match &self.stage {
+            Stage::Read(value) => len(&value.stored).saturating_add(len(&value.opened)),
+            Stage::Answer(answer) => answer.len(),
+            Stage::Unread | Stage::Sent | Stage::Answered => 0,
+        };
+        of_stage
+            .saturating_add(len(&self.sent))
+            .saturating_add(len(&self.mismatch))
+    }
+}
+
+impl Talk {
+    /// Notes the text of a script that a request carries, and finds the script that it names by its digest. `Err` is
+    /// the answer to a digest that is not known.
+    pub(super) fn resolve_script(
+        &self,
+        request: &Request<'_>,
+        effect: Effect,
+        action: Action,
+    ) -> Result<Action, &'static [u8]> {
+        if effect != Effect::Script {
+            return Ok(action);
+        }
+        let argument = request.arguments.get(1).copied().unwrap_or_default();
+        let scripts = self.protection.scripts();
+        if !matches!(action, Action::ScriptDigest(_)) {
+            let word = request.arguments.first().copied().unwrap_or_default();
+            let is = |name: &[u8]| word.eq_ignore_ascii_case(name);
+            if is(b"EVAL") || is(b"EVAL_RO") {
+                scripts.note(argument);
+            }
+            return Ok(action);
+        }
+        let names = self.protection.names();
+        let decided = |script| Ok(decide_script(names, request.arguments, script));
+        match (scripts.find(argument), action) {
+            (Some(script), _) => decided(script),
+            (None, Action::ScriptDigest(UnknownDigest { refusal: None })) => decided(None),
+            (None, _) => Err(answers::NO_SCRIPT),
+        }
+    }
+
+    /// Ends the script under way if it is done with.
+    pub(super) fn finish_script(&mut self, client: &mut Vec<u8>) -> Option<One> {
+        let run = self.script.as_mut()?;
+        match std::mem::replace(&mut run.stage, Stage::Answered) {
+            Stage::Answered => {}
+            Stage::Answer(answer) => {
+                if !run.muted {
+                    self.answer(&answer, client);
+                }
+            }
+            stage => {
+                run.stage = stage;
+                return None;
+            }
+        }
+        self.script = None;
+        Some(One::Done)
+    }
+
+    /// Goes on with a known script, or begins with it.
+    pub(super) fn run_script(
+        &mut self,
+        request: &Request<'_>,
+        command: &'static str,
+        call: ScriptCall,
+        keys: &SealingKeys,
+        upstream: &mut Vec<u8>,
+        client: &mut Vec<u8>,
+    ) -> One {
+        if self.script.is_none() {
+            if self.transaction.is_some() {
+                self.count_refusal(Some(command), "in_transaction");
+                self.refuse(&answers::script_in_transaction(command), client);
+                return One::Done;
+            }
+            if self.replying || !self.pending.is_empty() {
+                // What they say decides what a read would be answered with.
+                return One::Again(Next::Replies);
+            }
+        }
+        let asking = std::mem::take(&mut self.asking);
+        let run = self.script.get_or_insert_with(|| {
+            Box::new(ScriptRun {
+                stage: Stage::Unread,
+                attempts: 0,
+                sent: None,
+                mismatch: None,
+                muted: false,
+                asking,
+            })
+        });
+        let Stage::Read(value) = std::mem::replace(&mut run.stage, Stage::Unread) else {
+            self.read_for_script(request, command, call, upstream);
+            return One::Again(Next::Replies);
+        };
+        let unchanged = run.sent.is_some() && run.sent == value.stored;
+        if let (Some(reply), true) = (run.mismatch.take(), unchanged) {
+            // It was so without anybody's doing.
+            run.stage = Stage::Answer(reply);
+        } else if run.attempts >= MAX_ATTEMPTS {
+            run.stage = Stage::Answer(answers::script_changed(command));
+            self.count_refusal(Some(command), "script_changed");
+        } else if let Err(answer) = self.send_script(request, command, call, value, keys, upstream)
+        {
+            if let Some(run) = &mut self.script {
+                run.stage = Stage::Answer(answer);
+            }
+        }
+        match self.finish_script(client) {
+            Some(one) => one,
+            None => One::Again(Next::Replies),
+        }
+    }
+
+    /// Asks for the record's value.
+    fn read_for_script(
+        &mut self,
+        request: &Request<'_>,
+        command: &'static str,
+        call: ScriptCall,
+        upstream: &mut Vec<u8>,
+    ) {
+        if self.script.as_ref().is_some_and(|run| run.attempts > 0) {
+            self.say_asking(upstream);
+        }
+        let place = Place::of(call.place, request.arguments);
+        write_request_head(upstream, 2);
+        write_bulk(upstream, OWN_GET);
+        write_bulk(upstream, &place.name);
+        self.await_reply();
+        let read = ScriptRead { command, place };
+        self.expect_in_any_mode(Pending::ScriptRead(Box::new(read)));
+    }
+
+    /// Sends the script. `Err` is the answer where it cannot be.
+    fn send_script(
+        &mut self,
+        request: &Request<'_>,
+        command: &'static str,
+        call: ScriptCall,
+        value: StoredValue,
+        keys: &SealingKeys,
+        upstream: &mut Vec<u8>,
+    ) -> Result<(), Vec<u8>> {
+        let protection = self.protection.clone();
+        let argument = request.arguments.get(call.compared).copied();
+        let stored = match value.value() == argument {
+            true => value.stored,
+            false => None,
+        };
+        let mut replaced: SmallVec<[(usize, Replacement<'_>); 2]> = SmallVec::new();
+        let takes = call.stored.filter(|slot| slot.argument == call.compared);
+        replaced.push(match (&stored, takes) {
+            (Some(stored), _) => (call.compared, Replacement::Bytes(stored)),
+            // In bytes that nothing stored can have.
+            (None, Some(slot)) => (call.compared, Replacement::Sealed(slot)),
+            (None, None) => {
+                let nothing = protection.scripts().equal_to_nothing();
+                (call.compared, Replacement::Bytes(nothing))
+            }
+        });
+        if let Some(slot) = call.stored
+            && takes.is_none()
+        {
+            replaced.push((slot.argument, Replacement::Sealed(slot)));
+        }
+        replaced.sort_unstable_by_key(|(at, _)| *at);
+        let before = upstream.len();
+        let pending = self.pending.len();
+        self.say_asking(upstream);
+        let sent = request.send_replaced(&replaced, &protection, keys, upstream);
+        drop(replaced);
+        if let Err(error) = sent {
+            upstream.truncate(before);
+            self.pending.truncate(pending);
+            return Err(self.not_sent(command, &error));
+        }
+        self.expect_script(command, call.script, stored);
+        Ok(())
+    }
+
+    /// Remembers what the reply to a script that was sent will be.
+    fn expect_script(
+        &mut self,
+        command: &'static str,
+        script: KnownScript,
+        stored: Option<Vec<u8>>,
+    ) {
+        let reply = Pending::Script(Box::new(ScriptReply {
+            command,
+            script,
+            matched: stored.is_some(),
+        }));
+        let muted = self.answering != Answering::On;
+        if self.answering == Answering::SkipNext {
+            self.answering = Answering::On;
+        }
+        let Some(run) = &mut self.script else {
+            return;
+        };
+        run.stage = Stage::Sent;
+        run.attempts = run.attempts.saturating_add(1);
+        run.sent = stored;
+        // Asked for before it was sent the first time.
+        run.muted |= muted;
+        let reply = match run.muted {
+            true => Pending::Muted(Box::new(reply)),
+            false => reply,
+        };
+        self.await_reply();
+        self.expect_in_any_mode(reply);
+    }
+
+    /// Says `ASKING` again, where the client said it: it counts for one request.
+    fn say_asking(&mut self, upstream: &mut Vec<u8>) {
+        if self.script.as_ref().is_some_and(|run| run.asking) {
+            upstream.extend_from_slice(OWN_ASKING);
+            self.pending.push_back(Pending::Swallow { fatal: false });
+        }
+    }
+
+    /// Takes the value that was read; or says which keys it needs that are not at hand.
+    pub(super) fn take_script_value(
+        &mut self,
+        read: &ScriptRead,
+        way: Way,
+        whole: &[u8],
+        fetched: Option<&HashMap<Box<[u8]>, Found>>,
+    ) -> Result<Option<Box<Wanted>>, Unexplained> {
+        let stage = match way {
+            Way::TooLarge => {
+                Stage::Answer(answers::reply_too_large(read.command, self.limits.value))
+            }
+            _ => match self.open_for_script(read, whole, fetched) {
+                Ok(Ok(stage)) => stage,
+                Ok(Err(wanted)) => return Ok(Some(wanted)),
+                Err(_) => return Err(Unexplained::Pairing),
+            },
+        };
+        if let Some(run) = &mut self.script {
+            run.stage = stage;
+        }
+        Ok(None)
+    }
+
+    fn open_for_script(
+        &self,
+        read: &ScriptRead,
+        whole: &[u8],
+        fetched: Option<&HashMap<Box<[u8]>, Found>>,
+    ) -> Result<Result<Stage, Box<Wanted>>, ReplyError> {
+        let mut items = Items::of(whole);
+        let mut item = items.next()?.ok_or(ReplyError::Type)?;
+        while let Kind::Attribute(pairs) = item.kind {
+            for _ in 0..pairs.saturating_mul(2) {
+                items.skip()?;
+            }
+            item = items.next()?.ok_or(ReplyError::Type)?;
+        }
+        let stored = match item.kind {
+            Kind::Null => return Ok(Ok(Stage::Read(StoredValue::NONE))),
+            // The script says so itself.
+            Kind::Error if whole.starts_with(b"-WRONGTYPE") => {
+                return Ok(Ok(Stage::Read(StoredValue::NONE)));
+            }
+            Kind::Error if whole.starts_with(b"-NOPERM") => {
+                return Ok(Ok(Stage::Answer(answers::script_may_not_read(
+                    read.command,
+                ))));
+            }
+            Kind::Error => return Ok(Ok(Stage::Answer(item.raw.to_vec()))),
+            Kind::Bulk | Kind::Simple | Kind::Other => item.text,
+            _ => return Err(ReplyError::Type),
+        };
+        let mut values = Values::new(&self.protection, fetched);
+        let opened = values.open(read.command, stored, (&read.place).into());
+        let noted = match values.finish() {
+            Ok(noted) => noted,
+            Err(wanted) => return Ok(Err(wanted)),
+        };
+        self.tell(read.command, &noted);
+        Ok(Ok(match opened {
+            Err(answer) => Stage::Answer(answer),
+            Ok(opened) => Stage::Read(StoredValue {
+                stored: Some(stored.to_vec()),
+                opened: match opened {
+                    Cow::Borrowed(_) => None,
+                    Cow::Owned(value) => Some(value),
+                },
+            }),
+        }))
+    }
+
+    /// Gives the client the reply of a script; unless the value must be read again.
+    pub(super) fn give_script_reply(
+        &self,
+        reply: ScriptReply,
+        way: Way,
+        whole: &[u8],
+        client: &mut Vec<u8>,
+    ) {
+        match way {
+            Way::TooLarge => {
+                let answer = answers::reply_too_large(reply.command, self.limits.value);
+                client.extend_from_slice(&answer);
+            }
+            _ if is_mismatch(&reply, whole) => {}
+            _ => client.extend_from_slice(whole),
+        }
+    }
+
+    /// The reply of a script has ended.
+    pub(super) fn end_script(&mut self, reply: &ScriptReply, whole: &[u8]) {
+        self.barrier = false;
+        let Some(run) = &mut self.script else {
+            return;
+        };
+        run.stage = match is_mismatch(reply, whole) {
+            true => {
+                run.mismatch = Some(whole.to_vec());
+                Stage::Unread
+            }
+            false => Stage::Answered,
+        };
+    }
+}
+
+/// Whether a script says that the value was not the one that had been read.
+fn is_mismatch(reply: &ScriptReply, whole: &[u8]) -> bool {
+    reply.matched && reply.script.is_mismatch(meaning(whole))
+}
+
+/// What the reply of a script means.
+fn meaning(whole: &[u8]) -> Meaning {
+    let Ok(Some(item)) = Items::of(whole).next() else {
+        return Meaning::Other;
+    };
+    match item.kind {
+        Kind::Null => Meaning::Null,
+        Kind::Error => Meaning::Error,
+        _ => {
+            let number = whole
+                .strip_prefix(b":")
+                .and_then(|rest| rest.strip_suffix(b"\r\n"))
+                .and_then(|number| std::str::from_utf8(number).ok()?.parse().ok());
+            number.map_or(Meaning::Other, Meaning::Integer)
+        }
+    }
+}
