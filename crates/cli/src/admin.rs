@@ -14,6 +14,7 @@ use crate::error::Failure;
 use crate::output;
 use crate::setup::{Setup, now_ms};
 use crate::status::Watch;
+use crate::trial::Recorded;
 
 /// The token of the status page.
 const TOKEN: &str = "WAXSEAL_ADMIN_TOKEN";
@@ -32,7 +33,7 @@ impl RunningAdmin {
     pub(crate) async fn of_proxy(
         at: &str,
         setup: &Setup,
-        upstream: Arc<Upstream>,
+        (upstream, recorded): (Arc<Upstream>, Recorded),
         readiness: &Readiness,
         max_connections: usize,
     ) -> Result<Self, Failure> {
@@ -40,7 +41,11 @@ impl RunningAdmin {
         let token = token(setup)?;
         let admin = Admin::open(at, readiness).await.map_err(listen_failure)?;
         let admin = admin.max_connections(max_connections);
-        let watch = Watch::begin(process("proxy", setup), Some(upstream));
+        let mut process = process("proxy", setup);
+        if recorded.is_trial() {
+            process.mode = "trial".to_owned();
+        }
+        let watch = Watch::begin(process, Some((upstream, recorded)));
         Ok(Self::run(admin, watch, token))
     }
 

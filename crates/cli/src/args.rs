@@ -416,6 +416,9 @@ pub(crate) struct DecryptArgs {
     /// Confirm that everything shall lie in plaintext
     #[arg(long)]
     pub(crate) yes: bool,
+    /// Open only values under names that are excepted from their pattern
+    #[arg(long)]
+    pub(crate) excepted: bool,
 }
 
 #[derive(Subcommand)]

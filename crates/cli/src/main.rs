@@ -24,6 +24,7 @@ mod setup;
 mod signals;
 mod status;
 mod stderr;
+mod trial;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;

@@ -149,6 +149,15 @@ impl Setup {
         Ok(StoreUrl::parse(text)?)
     }
 
+    /// Makes the setup that of a trial: nothing is sealed, and no key is needed or used.
+    pub(crate) fn begin_trial(&mut self) {
+        self.mode = Mode::Off;
+        self.is_mode_chosen = true;
+        self.keyring = None;
+        self.ring_setup = None;
+        self.decoys.clear();
+    }
+
     pub(crate) async fn open_store(&self) -> Result<Arc<dyn RecordStore>, Failure> {
         match self.shared_store() {
             Some(store) => Ok(store),

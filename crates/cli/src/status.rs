@@ -20,6 +20,7 @@ use waxseal_proxy::{CheckRequest, Source, Upstream};
 
 use crate::panics::spawn_restarting;
 use crate::setup::{Setup, now_ms};
+use crate::trial::Recorded;
 use counting::Counted;
 use history::{EVERY, History};
 use keys::KeysView;
@@ -39,6 +40,8 @@ struct Shared {
     process: Process,
     /// `None` for a process without clients.
     upstream: Option<Arc<Upstream>>,
+    /// Refused requests; `None` for a process without clients.
+    recorded: Option<Recorded>,
     known: Mutex<Known>,
     /// Wakes the counting.
     count: Notify,
@@ -73,10 +76,12 @@ struct Known {
 
 impl Watch {
     /// Begins with what needs neither keys nor store. A recorder must have been installed before.
-    pub(crate) fn begin(process: Process, upstream: Option<Arc<Upstream>>) -> Self {
+    pub(crate) fn begin(process: Process, clients: Option<(Arc<Upstream>, Recorded)>) -> Self {
+        let (upstream, recorded) = clients.unzip();
         let shared = Arc::new(Shared {
             process,
             upstream,
+            recorded,
             known: Mutex::default(),
             count: Notify::new(),
             doctor: Notify::new(),
@@ -161,6 +166,7 @@ impl Shared {
 impl Source for Shared {
     fn status(&self) -> Status {
         let now = Snapshot::take().unwrap_or_default();
+        let refused = self.recorded.as_ref().map(Recorded::refused);
         let known = self.known();
         let has_clients = self.upstream.is_some();
         Status {
@@ -172,7 +178,8 @@ impl Source for Shared {
             coverage: known.counted.coverage(),
             keys: known.keys.shown(&known.counted, &now),
             traffic: known.history.traffic(has_clients),
-            refused: has_clients.then(|| figures::refused(&now)),
+            refused,
+            trial: self.recorded.as_ref().and_then(Recorded::trial),
             sweeps: figures::sweeps(&now),
             doctor: known.doctor.clone(),
             is_checking: known.is_checking,

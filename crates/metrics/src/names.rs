@@ -40,6 +40,49 @@ const TASK: Label = Label {
     values: Allowed::These(&["migrate", "rotate", "decrypt", "audit", "other"]),
 };
 
+const REFUSED_COMMAND: Label = Label {
+    name: "command",
+    values: Allowed::Bounded(
+        "a command of docs/command-policy.md, `xgroup|create` for a subcommand; else `other`",
+    ),
+};
+
+const REFUSAL_REASON: Label = Label {
+    name: "reason",
+    values: Allowed::These(&[
+        "computes_on_value",
+        "compares_value",
+        "moves_value",
+        "runs_code",
+        "script_names_several",
+        "script_changed",
+        "not_yet_sealed",
+        "fields_elsewhere",
+        "quotes_request",
+        "unknown_command",
+        "unforeseen_form",
+        "replication",
+        "writes_own_record",
+        "zero_byte",
+        "unknown_subcommand",
+        "monitoring",
+        "means_shared_connections",
+        "in_transaction",
+        "transaction_too_large",
+        "too_large",
+        "not_sealed",
+        "too_large_for_server",
+        "keys_out_of_reach",
+    ]),
+};
+
+const REFUSAL_PATTERN: Label = Label {
+    name: "pattern",
+    values: Allowed::Bounded(
+        "the configured name of the protected pattern, or the pattern; `none` where no record is the cause",
+    ),
+};
+
 /// From one microsecond to ten milliseconds.
 const OF_VALUES: &[f64] = &[
     0.000_001, 0.000_002, 0.000_005, 0.000_010, 0.000_020, 0.000_050, 0.000_100, 0.000_200,
@@ -160,42 +203,16 @@ pub static REFUSED_COMMANDS: Metric = Metric {
     unit: "requests",
     help: "Requests that the proxy answered with an error instead of sending them.",
     question: "Which commands does an application use that cannot work on protected records?",
-    labels: &[
-        Label {
-            name: "command",
-            values: Allowed::Bounded(
-                "a command of docs/command-policy.md, `xgroup|create` for a subcommand; else `other`",
-            ),
-        },
-        Label {
-            name: "reason",
-            values: Allowed::These(&[
-                "computes_on_value",
-                "compares_value",
-                "moves_value",
-                "runs_code",
-                "script_names_several",
-                "script_changed",
-                "not_yet_sealed",
-                "fields_elsewhere",
-                "quotes_request",
-                "unknown_command",
-                "unforeseen_form",
-                "replication",
-                "writes_own_record",
-                "zero_byte",
-                "unknown_subcommand",
-                "monitoring",
-                "means_shared_connections",
-                "in_transaction",
-                "transaction_too_large",
-                "too_large",
-                "not_sealed",
-                "too_large_for_server",
-                "keys_out_of_reach",
-            ]),
-        },
-    ],
+    labels: &[REFUSED_COMMAND, REFUSAL_REASON, REFUSAL_PATTERN],
+    ..NONE
+};
+
+pub static TRIAL_REFUSALS: Metric = Metric {
+    name: "waxseal_trial_refusals_total",
+    unit: "requests",
+    help: "Requests that `waxseal proxy --trial` forwarded, and a proxy without `--trial` would refuse.",
+    question: "What would an application lose behind the proxy?",
+    labels: &[REFUSED_COMMAND, REFUSAL_REASON, REFUSAL_PATTERN],
     ..NONE
 };
 
@@ -446,6 +463,7 @@ pub static COVERAGE_VALUES: Metric = Metric {
                 "empty",
                 "erased",
                 "other_type",
+                "excepted",
             ]),
         },
     ],
@@ -472,6 +490,7 @@ pub static TABLE: &[&Metric] = &[
     &KEY_LAST_USE,
     &DECOYS_OPENED,
     &REFUSED_COMMANDS,
+    &TRIAL_REFUSALS,
     &SCRIPTS_FORWARDED,
     &CLIENT_CONNECTIONS,
     &CLIENT_CONNECTIONS_OPENED,

@@ -11,8 +11,8 @@ use crate::names::{
     CLIENT_BUFFER_BYTES, CLIENT_CONNECTIONS, CLIENT_CONNECTIONS_CUT, CLIENT_CONNECTIONS_OPENED,
     CLIENT_CONNECTIONS_TURNED_AWAY, CLIENT_TLS_FAILURES, READY, RECEIVED_BYTES, REFUSED_COMMANDS,
     REPLIES_TOO_LARGE, SCRIPT_COMMANDS, SCRIPTS_FORWARDED, SENT_BYTES, SERVER_ERRORS,
-    UPSTREAM_CONNECTIONS, UPSTREAM_CONNECTIONS_OPENED, UPSTREAM_CONNECTIONS_SUSPECT,
-    UPSTREAM_ERRORS, UPSTREAM_SWITCHES,
+    TRIAL_REFUSALS, UPSTREAM_CONNECTIONS, UPSTREAM_CONNECTIONS_OPENED,
+    UPSTREAM_CONNECTIONS_SUSPECT, UPSTREAM_ERRORS, UPSTREAM_SWITCHES,
 };
 
 /// Whose connection it is.
@@ -107,6 +107,9 @@ const SERVER_WORDS: [(&[u8], &str); 14] = [
     (b"WRONGTYPE", "wrongtype"),
 ];
 
+/// The label of a refusal that no pattern is the cause of.
+const NO_PATTERN: &str = "none";
+
 /// Handles for the connections of one side.
 pub struct SideMetrics {
     open: Gauge,
@@ -172,7 +175,7 @@ pub struct TrafficMetrics {
     server_errors: [(&'static [u8], Counter); 14],
     other_server_errors: Counter,
     /// Refusals are rare, and there are thousands of ways to be refused.
-    refused: Mutex<HashMap<(&'static str, &'static str), Counter>>,
+    refused: Mutex<HashMap<Refused, Counter>>,
     scripts: [(&'static str, Counter); 6],
     ready: Gauge,
     suspects: Gauge,
@@ -252,13 +255,25 @@ impl TrafficMetrics {
         }
     }
 
-    /// A request was refused. Both words are of tables: the command's name, `None` where the table of
-    /// commands has no row for it, and why.
-    pub fn refused(&self, command: Option<&'static str>, reason: &'static str) {
-        let command = command.unwrap_or("other");
+    /// A request was refused, or in a trial would have been and was forwarded. Both words are of tables: the
+    /// command's name, `None` where the table of commands has no row for it, and why. The pattern of the record
+    /// that is the cause: its place among the patterns, and what it is called.
+    pub fn refused(
+        &self,
+        command: Option<&'static str>,
+        reason: &'static str,
+        pattern: Option<(usize, &str)>,
+        is_forwarded: bool,
+    ) {
+        let key = Refused {
+            command: command.unwrap_or("other"),
+            reason,
+            pattern: pattern.map(|(index, _)| index),
+            is_forwarded,
+        };
+        let name = pattern.map_or(NO_PATTERN, |(_, name)| name);
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let counter = refused.entry((command, reason));
-        let counter = counter.or_insert_with(|| counter_of(command, reason));
+        let counter = refused.entry(key).or_insert_with(|| key.counter(name));
         counter.increment(1);
     }
 
@@ -285,8 +300,23 @@ impl TrafficMetrics {
     }
 }
 
-fn counter_of(command: &str, reason: &str) -> Counter {
-    counter(&REFUSED_COMMANDS, &[command, reason])
+/// A way to be refused.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Refused {
+    command: &'static str,
+    reason: &'static str,
+    pattern: Option<usize>,
+    is_forwarded: bool,
+}
+
+impl Refused {
+    fn counter(self, pattern: &str) -> Counter {
+        let metric = match self.is_forwarded {
+            true => &TRIAL_REFUSALS,
+            false => &REFUSED_COMMANDS,
+        };
+        counter(metric, &[self.command, self.reason, pattern])
+    }
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ mod verdict;
 use maud::{Markup, PreEscaped, html};
 
 pub use model::{
-    Counts, Expiries, Group, KIND, Key, Lifetime, Pattern, Report, RingVersion, Shares, Stretch,
-    Unmatched, percent,
+    Counts, Excepted, Expiries, Group, KIND, Key, Lifetime, Pattern, Report, RingVersion, Shares,
+    Stretch, Unmatched, percent,
 };
 pub use unmatched::ADVICE as UNMATCHED_ADVICE;
 
@@ -118,6 +118,8 @@ fn row(pattern: &Pattern) -> PatternCoverage {
         unreadable: counts.unopenable,
         other: counts.empty.saturating_add(counts.erased),
         other_types: counts.of_other_types(),
+        excepted: counts.excepted.left(),
+        excepted_sealed: counts.excepted.sealed,
     }
 }
 

@@ -5,6 +5,7 @@ mod clock;
 pub(crate) mod coverage;
 pub(crate) mod keys;
 mod model;
+mod refused;
 mod sections;
 mod verdict;
 
@@ -17,7 +18,7 @@ use clock::Clock;
 pub use model::{
     Activity, Count, Coverage, Doctor, Figure, Finding, Key, KeyEvent, KeyValues, Keys, NextStep,
     OtherKeys, PatternCoverage, Phase, Process, Refused, Severity, Status, SweepRow, Traffic,
-    Warning, When,
+    Trial, Warning, When,
 };
 pub use verdict::{Level, Verdict};
 
@@ -127,7 +128,12 @@ fn parts(status: &Status, clock: Clock) -> Vec<(&'static str, &'static str, Mark
         ),
     ];
     if let Some(refused) = &status.refused {
-        parts.push(("refused", "Refused commands", sections::refused(refused)));
+        let name = match status.trial {
+            Some(_) => "Trial: commands that would be refused",
+            None => "Refused commands",
+        };
+        let part = refused::section(refused, status.trial.as_ref(), clock);
+        parts.push(("refused", name, part));
     }
     parts.push((
         "sweeps",

@@ -70,26 +70,28 @@ pub fn longest_wait(arguments: &[&[u8]]) -> Option<Duration> {
 }
 
 fn action(row: &'static Row, names: &ProtectedNames, arguments: &[&[u8]]) -> Action {
-    let refuse = |reason| {
+    let refuse = |reason, met: Option<Met>| {
         Action::Refuse(Refusal {
             command: Some(row.name),
             reason,
+            pattern: met.and_then(|(_, pattern)| pattern),
+            name: met.map(|(at, _)| at),
         })
     };
     match row.treatment {
-        Treatment::RefuseAlways(reason) => return refuse(reason),
+        Treatment::RefuseAlways(reason) => return refuse(reason, None),
         Treatment::WithoutRedirect => return without_redirect(arguments),
         Treatment::Pass | Treatment::Form(_) | Treatment::Refuse(_) => {}
     }
     let met = match matters(row, names, arguments, arguments.len()) {
         None => return Action::Forward,
-        Some(Matter::ReadOnly) => return refuse(Reason::WritesOwnRecord),
+        Some(Matter::ReadOnly) => return refuse(Reason::WritesOwnRecord, None),
         Some(Matter::Protected(met)) => met,
     };
     // Values under excepted names are plain: the server may do with them what it can.
     let refuse = |reason| match is_excepted(met) {
         true => Action::Forward,
-        false => refuse(reason),
+        false => refuse(reason, Some(met)),
     };
     match row.treatment {
         Treatment::Pass | Treatment::WithoutRedirect => Action::Forward,
@@ -147,7 +149,14 @@ fn matters(row: &Row, names: &ProtectedNames, arguments: &[&[u8]], total: usize)
 /// A command that the table does not have.
 #[cold]
 fn without_row(names: &ProtectedNames, arguments: &[&[u8]]) -> Decision {
-    let refuse = |command, reason| Action::Refuse(Refusal { command, reason });
+    let refuse = |command, reason| {
+        Action::Refuse(Refusal {
+            command,
+            reason,
+            pattern: None,
+            name: None,
+        })
+    };
     let container = find(arguments.get(..1).unwrap_or_default());
     let words = arguments.get(..if container.is_some() { 2 } else { 1 });
     let has_zero_byte = |argument: &&[u8]| word(argument).len() < argument.len();
@@ -172,16 +181,21 @@ fn without_row(names: &ProtectedNames, arguments: &[&[u8]]) -> Decision {
 
 /// A command without a row: it may do anything with any of its arguments.
 fn unknown(names: &ProtectedNames, arguments: &[&[u8]]) -> Action {
-    let rest = || arguments.iter().skip(1);
-    let reason = if rest().any(|argument| names.is_read_only(argument)) {
-        Reason::WritesOwnRecord
-    } else if rest().any(|argument| names.find_sealed(argument).is_some()) {
-        Reason::UnknownCommand
-    } else {
-        return Action::Forward;
+    let refuse = |reason, name, pattern| {
+        Action::Refuse(Refusal {
+            command: None,
+            reason,
+            pattern,
+            name,
+        })
     };
-    Action::Refuse(Refusal {
-        command: None,
-        reason,
-    })
+    let rest = || arguments.iter().enumerate().skip(1);
+    if rest().any(|(_, argument)| names.is_read_only(argument)) {
+        return refuse(Reason::WritesOwnRecord, None, None);
+    }
+    let met = rest().find_map(|(at, argument)| Some((at, names.find_sealed(argument)?)));
+    match met {
+        Some((at, pattern)) => refuse(Reason::UnknownCommand, Some(at), Some(pattern)),
+        None => Action::Forward,
+    }
 }

@@ -44,6 +44,7 @@ mod pattern;
 mod protected;
 mod refusal;
 mod scripts;
+mod suggestion;
 pub mod table;
 
 pub use argument::is;
@@ -57,3 +58,4 @@ pub use pattern::{OWN_PREFIX, PatternError, RecordPattern};
 pub use protected::{PatternId, ProtectedNames};
 pub use refusal::{DataKind, Reason, Refusal};
 pub use scripts::{KnownScript, ScriptReply};
+pub use suggestion::except_glob;

@@ -96,6 +96,33 @@ impl RecordPattern {
         })
     }
 
+    /// The pattern of all names that begin with this text, whatever it is made of; the rest of a name is the user
+    /// or anything.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse), and where the text has `*` or `?`, which somebody took for wildcards.
+    pub fn of_prefix(prefix: &str, names_user: bool) -> Result<Self, PatternError> {
+        if let Some(odd) = prefix.chars().find(|c| matches!(c, '*' | '?')) {
+            return Err(PatternError::Prefix(prefix.to_owned(), odd));
+        }
+        let wildcard = if names_user { parse::USER } else { "*" };
+        Self::parse(&format!("{}{wildcard}", Self::escape(prefix)))
+    }
+
+    /// A text that stands for itself in a pattern: what has a meaning there is escaped.
+    #[must_use]
+    pub fn escape(text: &str) -> String {
+        let mut escaped = String::with_capacity(text.len());
+        for c in text.chars() {
+            if matches!(c, '*' | '?' | '[' | '\\' | '{' | '}') {
+                escaped.push('\\');
+            }
+            escaped.push(c);
+        }
+        escaped
+    }
+
     /// The pattern as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -237,6 +264,18 @@ impl RecordPattern {
         let of = self.part_of.as_deref().unwrap_or(self);
         let name = of.glob.name_of(user)?;
         (self.user(&name) == Some(user) && !self.leaves(&name)).then_some(name)
+    }
+
+    /// The pattern of one user's records, where the user can be written in a pattern. It may match records of
+    /// others as well: [`user`](Self::user) tells whose each is.
+    #[must_use]
+    pub fn of_user(&self, user: &[u8]) -> Option<Self> {
+        if !self.glob.has_user() {
+            return None;
+        }
+        let user = std::str::from_utf8(user).ok()?;
+        let text = self.text.replacen(parse::USER, &Self::escape(user), 1);
+        Self::read(&text).ok()
     }
 
     /// Whether a user can have several records of this pattern: it has wildcards beside `{user}`.

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::protected::PatternId;
+
 /// A request that is not sent.
 ///
 /// Displayed as a fragment of a sentence: the command in upper case, the cause, what to do instead.
@@ -13,6 +15,11 @@ pub struct Refusal {
     pub command: Option<&'static str>,
     /// Why.
     pub reason: Reason,
+    /// The pattern of the protected name because of which it is not sent; none where no name is the
+    /// cause, and where a glob could match one.
+    pub pattern: Option<PatternId>,
+    /// The argument that is that name, or that glob.
+    pub name: Option<usize>,
 }
 
 /// Why a request is not sent.
@@ -133,10 +140,10 @@ impl Reason {
             Self::ComparesValue => "read the value and compare in the application",
             Self::MovesValue => "read it, write it under the new name and delete the old one",
             Self::RunsCode => {
-                "leave the script's records out of the pattern with except, or set scripts = \"forward\" if the script treats values as opaque bytes"
+                "name the script's records in except = [...], or set scripts = \"forward\" if the script treats values as opaque bytes"
             }
             Self::ScriptNamesSeveral => {
-                "lock one record at a time, or leave these records out of the pattern with except"
+                "lock one record at a time, or name these records in except = [...]"
             }
             Self::FieldsElsewhere => "use HSET, in a pipeline if there are many",
             Self::QuotesRequest => "ask with made-up values, under a name that is not protected",
@@ -154,6 +161,18 @@ impl Reason {
             Self::UnforeseenForm => "see the command's forms in docs/command-policy.md",
             Self::Replication => "connect the replica to the server itself",
         }
+    }
+}
+
+impl Reason {
+    /// Whether a proxy refuses such requests for its own safety, whatever records are protected: no
+    /// `except` lets them pass.
+    #[must_use]
+    pub fn is_always_refused(self) -> bool {
+        matches!(
+            self,
+            Self::WritesOwnRecord | Self::ZeroByte | Self::UnknownSubcommand | Self::Replication
+        )
     }
 }
 
@@ -176,11 +195,27 @@ impl DataKind {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.command {
+        write!(f, "{}: {}", self.statement(), self.reason.remedy())
+    }
+}
+
+impl Refusal {
+    /// The command and the cause, without what to do instead.
+    #[must_use]
+    pub fn statement(&self) -> impl fmt::Display + use<> {
+        Statement(*self)
+    }
+}
+
+struct Statement(Refusal);
+
+impl fmt::Display for Statement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.command {
             Some(name) => write!(f, "{}", Upper(name))?,
             None => f.write_str("this command")?,
         }
-        write!(f, " {}: {}", self.reason.cause(), self.reason.remedy())
+        write!(f, " {}", self.0.reason.cause())
     }
 }
 

@@ -6,6 +6,7 @@ use waxseal_policy::Refusal;
 use waxseal_resp::{RequestError, write_error, write_error_bytes};
 
 use crate::login::LoginError;
+use crate::remedy::Remedy;
 use crate::server_limits::MaxValue;
 
 /// A transaction that held a command which was refused with this answer, in the words that Redis has where it
@@ -22,8 +23,9 @@ pub(crate) const OK: &[u8] = b"+OK\r\n";
 pub(crate) const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
 
 /// The policy does not let this command touch a protected record.
-pub(crate) fn refused(refusal: &Refusal) -> Vec<u8> {
-    error(&format!("SEALREFUSED {refusal}"))
+pub(crate) fn refused(refusal: &Refusal, remedy: &Remedy) -> Vec<u8> {
+    let (statement, remedy) = (refusal.statement(), remedy.for_client(refusal.reason));
+    error(&format!("SEALREFUSED {statement}: {remedy}"))
 }
 
 /// What each command of a transaction answers is remembered until it ends.

@@ -16,6 +16,7 @@ use crate::clients::Registration;
 use crate::limits::Limits;
 use crate::pending::{Pending, Protocol, Shape};
 use crate::protection::Protection;
+use crate::refusals::ClientLabel;
 use crate::subscriptions::Subscriptions;
 
 mod clients;
@@ -25,6 +26,7 @@ mod keys;
 mod monitor;
 mod pairing;
 mod passing;
+mod refusals;
 mod replies;
 mod reply_mode;
 mod requests;
@@ -62,6 +64,8 @@ pub struct BrokenValue<'a> {
     pub cause: &'a OpenError,
     /// The record, as the log may show it.
     pub shown: String,
+    /// Who asked for it.
+    pub client: ClientLabel,
 }
 
 /// Told of what an operator should know.

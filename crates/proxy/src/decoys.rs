@@ -11,6 +11,7 @@ use std::sync::Arc;
 use waxseal_policy::PatternId;
 
 use crate::pending::Name;
+use crate::refusals::ClientLabel;
 
 /// A decoy whose value was opened for a client, for the log.
 pub struct OpenedDecoy {
@@ -18,6 +19,8 @@ pub struct OpenedDecoy {
     pub command: &'static str,
     /// The record, as the log may show it.
     pub shown: String,
+    /// Who read it.
+    pub client: ClientLabel,
 }
 
 /// Told of each decoy that was opened, once for each command that did.

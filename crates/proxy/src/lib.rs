@@ -21,10 +21,13 @@ mod open;
 mod pending;
 mod protection;
 mod proxy;
+mod refusals;
+mod remedy;
 mod scripts;
 mod seal;
 mod server_limits;
 mod subscriptions;
+mod throttle;
 
 pub use admin::{Admin, CheckRequest, Readiness, Source, Stage, StageSetter, Token, TokenTooShort};
 pub use certificates::{
@@ -41,6 +44,8 @@ pub use meters::Meters;
 pub use net::listener::{Listen, ListenError, ListenTls};
 pub use net::upstream::{Address, TlsError, Upstream, UpstreamTls};
 pub use pending::Protocol;
-pub use protection::{NamesNoUser, Protection};
+pub use protection::{NamesNoUser, Protection, Trial};
 pub use proxy::{Ended, Proxy, Settings, Sharing};
+pub use refusals::{ClientLabel, RefusalLine, RefusalReport, Refusals, RefusedRow};
 pub use server_limits::{ConnectionLimit, MaxValue, ServerSettings};
+pub use throttle::LineLimit;

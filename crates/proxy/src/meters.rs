@@ -13,6 +13,8 @@ pub struct Meters {
     pub(crate) values: ValueMetrics,
     pub(crate) traffic: TrafficMetrics,
     pub(crate) decoys: Counter,
+    /// What the patterns are called.
+    patterns: Vec<String>,
 }
 
 impl Meters {
@@ -20,13 +22,28 @@ impl Meters {
     /// have been installed before.
     #[must_use]
     pub fn new<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
-        let values = ValueMetrics::new(names, measured::key_name);
+        let patterns: Vec<String> = names.into_iter().map(str::to_owned).collect();
+        let values = ValueMetrics::new(patterns.iter().map(String::as_str), measured::key_name);
         values.tell_last_use();
         Self {
             values,
             traffic: TrafficMetrics::new(),
             decoys: decoys_opened(DecoyOpener::Proxy),
+            patterns,
         }
+    }
+
+    /// A request was refused, or would have been, because of a record of this pattern.
+    pub(crate) fn refused(
+        &self,
+        command: Option<&'static str>,
+        reason: &'static str,
+        pattern: Option<PatternId>,
+        is_forwarded: bool,
+    ) {
+        let index = pattern.map(PatternId::index);
+        let named = index.and_then(|index| Some((index, self.patterns.get(index)?.as_str())));
+        self.traffic.refused(command, reason, named, is_forwarded);
     }
 }
 

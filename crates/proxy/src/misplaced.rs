@@ -4,10 +4,12 @@
 //! the record, at most once an hour for each pattern.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use waxseal_core::Shape;
 use waxseal_policy::{PatternId, ProtectedNames};
+
+use crate::throttle::Intervals;
 
 /// How often one pattern is told of.
 const INTERVAL: Duration = Duration::from_secs(3600);
@@ -24,12 +26,6 @@ pub(crate) struct Misplaced {
     classic: Intervals,
     /// Scripts that were forwarded.
     scripts: AtomicU64,
-}
-
-/// For each pattern, when something is due again: seconds from the start.
-struct Intervals {
-    start: Instant,
-    next: Vec<AtomicU64>,
 }
 
 impl Misplaced {
@@ -65,7 +61,7 @@ impl Misplaced {
 
     /// A client wrote an envelope to a record of this pattern.
     pub(crate) fn warn_of_envelope(&self, pattern: PatternId, names: &ProtectedNames, seals: bool) {
-        if !self.sealed_twice.is_due(pattern) {
+        if !self.sealed_twice.is_due(pattern, INTERVAL) {
             return;
         }
         let pattern = names.pattern(pattern).shown();
@@ -89,7 +85,7 @@ impl Misplaced {
 
     /// A plain value was read from a record of this pattern.
     pub(crate) fn warn_of_plain(&self, pattern: PatternId, names: &ProtectedNames) {
-        if !self.plain.is_due(pattern) {
+        if !self.plain.is_due(pattern, INTERVAL) {
             return;
         }
         let pattern = names.pattern(pattern).shown();
@@ -103,69 +99,5 @@ impl Misplaced {
              makes up names ({scripts}), or before the migration; `waxseal audit` counts them, \
              `waxseal migrate` seals them"
         );
-    }
-}
-
-impl Intervals {
-    fn new(patterns: usize) -> Self {
-        Self {
-            start: Instant::now(),
-            next: (0..patterns).map(|_| AtomicU64::new(0)).collect(),
-        }
-    }
-
-    /// Whether something is due for this pattern, of which `false` is then said for an interval.
-    fn is_due(&self, pattern: PatternId) -> bool {
-        let Some(next) = self.next.get(pattern.index()) else {
-            return false;
-        };
-        let now = self.start.elapsed().as_secs();
-        let due = next.load(Ordering::Relaxed);
-        let after = now.saturating_add(INTERVAL.as_secs());
-        // Of several threads one tells.
-        now >= due
-            && next
-                .compare_exchange(due, after, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
-    }
-
-    /// Whether it is time for this pattern.
-    fn has_come(&self, pattern: PatternId) -> bool {
-        let next = self.next.get(pattern.index());
-        next.is_some_and(|next| self.start.elapsed().as_secs() >= next.load(Ordering::Relaxed))
-    }
-
-    /// It is not before so much time has passed.
-    fn postpone(&self, pattern: PatternId, by: Duration) {
-        if let Some(next) = self.next.get(pattern.index()) {
-            let then = self
-                .start
-                .elapsed()
-                .saturating_add(by)
-                .as_secs()
-                .saturating_add(1);
-            next.store(then, Ordering::Relaxed);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use waxseal_policy::RecordPattern;
-
-    use super::*;
-
-    #[test]
-    fn each_pattern_is_told_of_once_in_a_while() {
-        let parse = |text| RecordPattern::parse(text).unwrap();
-        let names = ProtectedNames::new(vec![parse("wa:*"), parse("sess:*")]);
-        let reads = Intervals::new(2);
-        for (id, _) in names.iter() {
-            assert!(reads.is_due(id) || id.index() > 1);
-            assert!(!reads.is_due(id));
-            if id.index() == 1 {
-                break;
-            }
-        }
     }
 }

@@ -2,6 +2,7 @@
 //! at hand.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use waxseal_core::{NameMask, Sealer};
 use waxseal_keys::{LiveRing, UserKeys};
@@ -11,6 +12,7 @@ use crate::decoys::{Alarm, Decoys};
 use crate::keys::InVain;
 use crate::meters::Meters;
 use crate::misplaced::Misplaced;
+use crate::refusals::{Refusals, RefusedRequest};
 use crate::scripts::SeenScripts;
 use crate::server_limits::{ServerLimits, ServerSettings};
 
@@ -31,6 +33,17 @@ pub struct Protection {
     scripts: SeenScripts,
     meters: Option<Arc<Meters>>,
     server_limits: ServerLimits,
+    refusals: Arc<Refusals>,
+    /// Whether the patterns are flags of the command line.
+    is_typed: bool,
+    trial: Option<Trial>,
+}
+
+/// A trial: everything is forwarded, and what would be refused is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// Whether the names of records that commands would be refused on are kept for the report.
+    pub keeps_names: bool,
 }
 
 /// A pattern whose records cannot be under keys of single users: it names no user.
@@ -62,7 +75,26 @@ impl Protection {
             scripts: SeenScripts::default(),
             meters: None,
             server_limits: ServerLimits::default(),
+            refusals: Arc::default(),
+            is_typed: false,
+            trial: None,
         }
+    }
+
+    /// The same, recording refused requests there. `is_typed`: the patterns are flags of the command line, and
+    /// remedies are told as flags, too.
+    #[must_use]
+    pub fn record_refusals(mut self, refusals: Arc<Refusals>, is_typed: bool) -> Self {
+        self.refusals = refusals;
+        self.is_typed = is_typed;
+        self
+    }
+
+    /// The same as a trial: requests are forwarded as they are, whatever the policy would do with them.
+    #[must_use]
+    pub fn trial(mut self, trial: Option<Trial>) -> Self {
+        self.trial = trial;
+        self
     }
 
     /// The same, letting clients write and delete records of Waxseal's own, under `waxseal:`.
@@ -181,6 +213,43 @@ impl Protection {
         if let Some(meters) = self.metered() {
             meters.traffic.script_forwarded(command);
         }
+    }
+
+    /// Where refused requests are recorded.
+    pub(crate) fn refusals(&self) -> &Arc<Refusals> {
+        &self.refusals
+    }
+
+    /// A request was refused, or would have been: records and counts it, and logs it unless it was lately.
+    pub(crate) fn refused(&self, request: RefusedRequest<'_>) {
+        if let Some(meters) = self.metered() {
+            let pattern = request.pattern.map(|(id, _)| id);
+            meters.refused(
+                request.command,
+                request.reason,
+                pattern,
+                request.is_forwarded,
+            );
+        }
+        if let Some(line) = self.refusals.record(request, Instant::now()) {
+            line.log();
+        }
+    }
+
+    /// Whether the patterns are flags of the command line.
+    pub(crate) fn is_typed(&self) -> bool {
+        self.is_typed
+    }
+
+    /// Whether everything is forwarded.
+    #[inline]
+    pub(crate) fn is_trial(&self) -> bool {
+        self.trial.is_some()
+    }
+
+    /// Whether names of records are kept.
+    pub(crate) fn keeps_names(&self) -> bool {
+        self.trial.is_some_and(|trial| trial.keeps_names)
     }
 
     /// The scripts whose texts have passed.

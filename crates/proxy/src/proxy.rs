@@ -27,6 +27,7 @@ use crate::net::socket::Socket;
 use crate::net::upstream::{Connected, Upstream, kind};
 use crate::net::worker::Order;
 use crate::protection::Protection;
+use crate::refusals::{RefusalLine, Refusals};
 
 /// How often is looked whether the last clients have gone.
 const LOOK: Duration = Duration::from_millis(20);
@@ -39,6 +40,8 @@ const SERVER_LIMITS_INTERVAL: Duration = Duration::from_secs(60);
 const MIN_SERVER_LIMITS_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How long a server is left alone after a shared connection has ended.
 const SERVER_LIMITS_DELAY: Duration = Duration::from_millis(100);
+/// How often is looked whether lines about refused requests are due.
+const REFUSAL_LINES_INTERVAL: Duration = Duration::from_secs(1);
 /// Between two lines of the log about clients that are not accepted.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -316,7 +319,10 @@ impl Proxy {
         let mut accepting = JoinSet::new();
         let (sender, incoming) = channel(64);
         let (shares, reading) = (self.shares, self.limits_reading);
+        let protection = shares.protection.clone();
+        let refusals = protection.refusals().clone();
         accepting.spawn(async move { shares.follow_server_limits(reading).await });
+        accepting.spawn(async move { log_refusals(&refusals).await });
         for listener in self.listeners {
             accepting.spawn(keep_accepting(listener, sender.clone()));
         }
@@ -337,7 +343,20 @@ impl Proxy {
             meters.traffic.cut_several(Cut::Stopping, cut);
         }
         self.crew.stop();
+        let lines = protection
+            .refusals()
+            .due_lines(Instant::now().into_std(), true);
+        lines.iter().for_each(RefusalLine::log);
         Ended { cut }
+    }
+}
+
+/// Logs refused requests that had no line when they came.
+async fn log_refusals(refusals: &Refusals) {
+    loop {
+        sleep(REFUSAL_LINES_INTERVAL).await;
+        let lines = refusals.due_lines(Instant::now().into_std(), false);
+        lines.iter().for_each(RefusalLine::log);
     }
 }
 

@@ -44,6 +44,7 @@ pub struct Options {
     pub(crate) user_keys: Option<UserKeys>,
     pub(crate) decoys: Vec<Vec<u8>>,
     pub(crate) guarded: Vec<GuardedRecords>,
+    pub(crate) excepts: Vec<String>,
 }
 
 impl Default for Options {
@@ -60,6 +61,7 @@ impl Default for Options {
             user_keys: None,
             decoys: Vec::new(),
             guarded: Vec::new(),
+            excepts: Vec::new(),
         }
     }
 }
@@ -69,6 +71,15 @@ impl Options {
     #[must_use]
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
+        self
+    }
+
+    /// Record names that are excepted, as globs over whole names (`wa:*:lock`): their values are written plain,
+    /// and those that are sealed still open. Like every process of the store, a proxy and the command line
+    /// among them, they must be told the same.
+    #[must_use]
+    pub fn except<T: Into<String>>(mut self, globs: impl IntoIterator<Item = T>) -> Self {
+        self.excepts = globs.into_iter().map(Into::into).collect();
         self
     }
 

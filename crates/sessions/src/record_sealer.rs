@@ -15,6 +15,8 @@ use crate::error::StateError;
 /// A sealer, and where keys are looked up that it does not hold.
 pub(crate) struct RecordSealer {
     sealer: Sealer,
+    /// For names that are excepted from the pattern.
+    plain: Sealer,
     ring: Option<LiveRing>,
     users: Option<UserKeys>,
     /// Names the user where users have keys.
@@ -37,6 +39,7 @@ impl RecordSealer {
     ) -> Self {
         let counted = ValueMetrics::new([pattern.as_str()], measured::key_name);
         Self {
+            plain: sealer.clone().writing_plain(),
             sealer,
             ring,
             users,
@@ -51,6 +54,9 @@ impl RecordSealer {
         name: &RecordName,
         value: &'v [u8],
     ) -> Result<Cow<'v, [u8]>, StateError> {
+        if self.is_excepted(name) {
+            return Ok(Cow::Borrowed(value));
+        }
         if !self.sealer.mode().seals() {
             self.counted.sealed(Sealing::Left);
             return Ok(Cow::Borrowed(value));
@@ -84,7 +90,9 @@ impl RecordSealer {
         stored: &[u8],
     ) -> Result<Result<Option<Vec<u8>>, OpenError>, StateError> {
         let attempt = self.attempt(name, stored).await?;
-        if let Some(opening) = attempt.opening {
+        // A plain value is what is expected of an excepted name.
+        let is_expected = |it: &Opening| *it == Opening::Plain && self.is_excepted(name);
+        if let Some(opening) = attempt.opening.filter(|it| !is_expected(it)) {
             self.counted.opened(opening, 0, 1);
         }
         Ok(attempt.result)
@@ -93,13 +101,18 @@ impl RecordSealer {
     /// The last of the attempts that a value takes.
     async fn attempt(&self, name: &RecordName, stored: &[u8]) -> Result<Attempt, StateError> {
         let header = Shape::of_header(stored);
+        let own = if self.is_excepted(name) {
+            &self.plain
+        } else {
+            &self.sealer
+        };
         let of_user = header.filter(|header| header.flags.per_user_key());
         if let (Some(header), Some((users, user))) = (of_user, self.user(name)) {
             let key = find(users, user, header.key).await?;
-            let sealer = key.map(|key| self.sealer.clone().for_user(key));
-            return Ok(self.once(sealer.as_ref().unwrap_or(&self.sealer), name, stored));
+            let sealer = key.map(|key| own.clone().for_user(key));
+            return Ok(self.once(sealer.as_ref().unwrap_or(own), name, stored));
         }
-        let opened = self.once(&self.sealer, name, stored);
+        let opened = self.once(own, name, stored);
         let (Some(ring), Err(error)) = (&self.ring, &opened.result) else {
             return Ok(opened);
         };
@@ -114,7 +127,7 @@ impl RecordSealer {
             _ => false,
         };
         if learned {
-            return Ok(self.once(&self.sealer, name, stored));
+            return Ok(self.once(own, name, stored));
         }
         Ok(opened)
     }
@@ -127,6 +140,10 @@ impl RecordSealer {
             opening: measured::opening(stored, &opened),
             result: opened.map(|opened| opened.map(|it| it.value.into_owned())),
         }
+    }
+
+    fn is_excepted(&self, name: &RecordName) -> bool {
+        self.pattern.is_excepted(name.as_bytes())
     }
 
     fn user<'a>(&'a self, name: &'a RecordName) -> Option<(&'a UserKeys, &'a [u8])> {

@@ -57,12 +57,8 @@ impl SealedRecords {
         sealer: Sealer,
         options: Options,
     ) -> Result<Self, GuardError> {
-        let wildcard = if options.user_keys.is_some() {
-            "{user}"
-        } else {
-            "*"
-        };
-        let pattern = RecordPattern::parse(&format!("{}{wildcard}", options.prefix))?;
+        let pattern = RecordPattern::of_prefix(&options.prefix, options.user_keys.is_some())?;
+        let pattern = pattern.except(&options.excepts)?;
         // One of its own where there is no key to derive one from.
         let ring = sealer.keyring();
         let mask = ring.map_or_else(NameMask::random, |ring| ring.name_mask().clone());

@@ -12,7 +12,7 @@ use crate::keys::{Keys, PageKeys, Purpose};
 use crate::requests::Requests;
 use crate::sweep::SweepError;
 use crate::tally::{Class, Finding, Sight, Tally};
-use crate::task::{Task, Value, Verdict};
+use crate::task::{Scope, Task, Value, Verdict};
 
 /// How often a value that others keep changing is tried.
 const TRIES: usize = 5;
@@ -67,6 +67,7 @@ impl Workbench {
         names: Vec<RecordName>,
         result: &mut Yield,
     ) -> Result<(), SweepError> {
+        let names = self.in_scope(names, result);
         let mut rest = names.as_slice();
         while !rest.is_empty() {
             let held = self.requests.read(rest).await?;
@@ -75,6 +76,24 @@ impl Workbench {
             self.page(page.iter().cloned().zip(held), result).await?;
         }
         Ok(())
+    }
+
+    /// The records that the task looks at.
+    fn in_scope(&self, mut names: Vec<RecordName>, result: &mut Yield) -> Vec<RecordName> {
+        let scope = self.task.scope();
+        if scope != Scope::All && (self.pattern.has_excepts() || scope == Scope::Excepted) {
+            let all = names.len();
+            let is_wanted = scope == Scope::Excepted;
+            names.retain(|name| self.is_excepted(name) == is_wanted);
+            if scope == Scope::NotExcepted {
+                result.tally.excepted.skipped += count(all.saturating_sub(names.len()));
+            }
+        }
+        names
+    }
+
+    fn is_excepted(&self, name: &RecordName) -> bool {
+        self.pattern.is_excepted(name.as_bytes())
     }
 
     /// Works on records that were read.
@@ -95,6 +114,9 @@ impl Workbench {
                     bytes,
                 }),
                 Ok(Some(Held::Hash | Held::List)) => parted.push(name),
+                Ok(Some(Held::Other(_))) if self.is_excepted(&name) => {
+                    result.tally.excepted.other_types += 1;
+                }
                 Ok(Some(other @ Held::Other(_))) => {
                     result.tally.skip(&other);
                     let cause = format!("a {} cannot be sealed: left as it is", other.kind());
@@ -206,9 +228,21 @@ impl Workbench {
             return Ok(None);
         }
         let tally = &mut result.tally;
-        tally.total += 1;
         let (Verdict::Keep(class) | Verdict::Replace(class, _) | Verdict::Fault(class, _)) =
             verdict;
+        if self.is_excepted(&value.name) {
+            match (&verdict, class) {
+                (Verdict::Keep(Class::Plain | Class::Empty), _) => {
+                    tally.excepted.plain += 1;
+                    return Ok(None);
+                }
+                (_, Class::Classic(_) | Class::Sealed(_) | Class::OfUser) => {
+                    tally.excepted.sealed += 1;
+                }
+                _ => {}
+            }
+        }
+        tally.total += 1;
         tally.group(class, &value.slot, value.bytes.len());
         if self.task.wants_lifetime(class) {
             let expiring = (value.name.clone(), class, Sight::of(&value.slot));
@@ -235,8 +269,14 @@ impl Workbench {
             slot,
             stored: bytes,
             user: user.and_then(|user| keys.of(user)),
+            is_excepted: self.is_excepted(name),
         };
-        match user.and_then(|user| keys.obstacle(user, bytes)) {
+        // What is not under a user's key, and stays so, has nothing to do with it.
+        let needs_key = !value.is_excepted || value.is_under_user_key();
+        match user
+            .filter(|_| needs_key)
+            .and_then(|user| keys.obstacle(user, bytes))
+        {
             Some(error) => Ok(value.fault(error)),
             None => self.task.judge(&value),
         }

@@ -4,16 +4,31 @@
 use waxseal_core::{SealError, Sealer};
 
 use crate::tally::Class;
-use crate::task::{Task, Value, Verdict};
+use crate::task::{Scope, Task, Value, Verdict};
 
 /// Turns everything back to plain.
-pub struct Decrypt(Sealer);
+pub struct Decrypt {
+    sealer: Sealer,
+    scope: Scope,
+}
 
 impl Decrypt {
     /// Opens with this sealer.
     #[must_use]
     pub fn new(sealer: Sealer) -> Self {
-        Self(sealer)
+        Self {
+            sealer,
+            scope: Scope::All,
+        }
+    }
+
+    /// The same for records whose names are excepted from the pattern, and no others.
+    #[must_use]
+    pub fn only_excepted(self) -> Self {
+        Self {
+            scope: Scope::Excepted,
+            ..self
+        }
     }
 }
 
@@ -23,10 +38,14 @@ impl Task for Decrypt {
     }
 
     fn judge(&self, value: &Value<'_>) -> Result<Verdict, SealError> {
-        Ok(match value.open(&value.sealer(&self.0)) {
+        Ok(match value.open(&value.sealer(&self.sealer)) {
             Ok((_, Class::Plain)) => Verdict::Keep(Class::Plain),
             Ok((plain, class)) => Verdict::Replace(class, plain.into_owned()),
             Err(verdict) => verdict,
         })
+    }
+
+    fn scope(&self) -> Scope {
+        self.scope
     }
 }

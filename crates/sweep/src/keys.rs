@@ -221,9 +221,14 @@ async fn of_users(
 
 impl<'a> Seen<'a> {
     fn of(pattern: &RecordPattern, name: &'a RecordName, stored: &[u8]) -> Option<Self> {
+        let under = under(stored);
+        // Under an excepted name nothing is sealed that is not sealed already.
+        if under.is_none() && pattern.is_excepted(name.as_bytes()) {
+            return None;
+        }
         Some(Self {
             user: pattern.user(name.as_bytes())?,
-            under: under(stored),
+            under,
         })
     }
 }

@@ -1,11 +1,11 @@
 //! Migrate: what is plain becomes sealed, and where the sealed format is asked for, what is classic
 //! as well; where users have keys of their own, everything comes under these. Envelopes under older
-//! keys of the ring stay else: that is rotation.
+//! keys of the ring stay else: that is rotation. Records whose names are excepted are not looked at.
 
 use waxseal_core::{Format, SealError, Sealer};
 
 use crate::tally::Class;
-use crate::task::{Task, Value, Verdict};
+use crate::task::{Scope, Task, Value, Verdict};
 
 /// Seals what is plain.
 pub struct Migrate(Sealer);
@@ -44,5 +44,9 @@ impl Task for Migrate {
 
     fn seals(&self) -> bool {
         true
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::NotExcepted
     }
 }

@@ -1,5 +1,7 @@
 //! Rotate: everything that is not under the sealing key comes under it, or where users have keys of
-//! their own, under that of its user. The sealed format is never given up for the classic one.
+//! their own, under that of its user. The sealed format is never given up for the classic one. Under excepted
+//! names plain values stay plain, and sealed ones come under the sealing key like all others: a rotation never
+//! writes in clear what was sealed, and leaves nothing under a key that is destroyed after it.
 
 use waxseal_core::{ResealError, Resealed, SealError, Sealer, Shape};
 
@@ -24,6 +26,9 @@ impl Task for Rotate {
 
     fn judge(&self, value: &Value<'_>) -> Result<Verdict, SealError> {
         let sealer = value.sealer(&self.0);
+        if value.is_plain_as_excepted(&sealer) {
+            return Ok(Verdict::Keep(Class::Plain));
+        }
         match sealer.reseal(value.stored, value.binding()) {
             Ok(Resealed::Current) => Ok(Verdict::Keep(self.current(value))),
             Ok(Resealed::Replaced(envelope)) => Ok(Verdict::Replace(was(value, &sealer), envelope)),

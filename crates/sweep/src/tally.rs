@@ -132,6 +132,41 @@ pub struct Finding {
     pub cause: String,
 }
 
+/// What is excepted from a pattern.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Excepted {
+    /// Plain and empty values. They are in no other count.
+    pub plain: u64,
+    /// Values that are sealed, or were until this pass. They are counted as all others are, too.
+    pub sealed: u64,
+    /// Records that were skipped without being read. They are in no other count.
+    pub skipped: u64,
+    /// Records of types whose values cannot be sealed. They are in no other count.
+    pub other_types: u64,
+}
+
+impl Excepted {
+    /// True if there are none.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Values and records that were left plain.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        self.plain + self.skipped + self.other_types
+    }
+
+    /// Adds those of another pass.
+    pub fn add(&mut self, other: Self) {
+        self.plain += other.plain;
+        self.sealed += other.sealed;
+        self.skipped += other.skipped;
+        self.other_types += other.other_types;
+    }
+}
+
 /// The counts of a pass. Each value is counted in `total` once, and in one of the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
@@ -156,6 +191,9 @@ pub struct Tally {
     pub unseen: u64,
     /// Records of a type whose values cannot be sealed, by type.
     pub skipped: BTreeMap<String, u64>,
+    /// Values and records under names that are excepted from the pattern.
+    #[serde(default, skip_serializing_if = "Excepted::is_none")]
+    pub excepted: Excepted,
     /// Values by class and type of record.
     #[serde(skip)]
     pub groups: BTreeMap<(Class, Sight), Group>,
@@ -174,7 +212,7 @@ impl Tally {
     /// True if any record was seen, be it of a type that is skipped.
     #[must_use]
     pub fn has_seen_any(&self) -> bool {
-        self.total > 0 || self.skipped() > 0
+        self.total > 0 || self.skipped() > 0 || !self.excepted.is_none()
     }
 
     /// Values of the classes for which `of` answers true.
@@ -235,6 +273,7 @@ impl Tally {
         self.raced += other.raced;
         self.failed += other.failed;
         self.unseen += other.unseen;
+        self.excepted.add(other.excepted);
         for (kind, records) in other.skipped {
             *self.skipped.entry(kind).or_default() += records;
         }

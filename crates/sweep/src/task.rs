@@ -26,10 +26,26 @@ pub trait Task: Send + Sync {
         false
     }
 
+    /// The records that it looks at.
+    fn scope(&self) -> Scope {
+        Scope::All
+    }
+
     /// Whether the report shall tell until when records of this class live.
     fn wants_lifetime(&self, _class: Class) -> bool {
         false
     }
+}
+
+/// The records that a task looks at, of those of a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them.
+    All,
+    /// Those whose names are not excepted from the pattern.
+    NotExcepted,
+    /// Those whose names are excepted from it.
+    Excepted,
 }
 
 /// One stored value and its place.
@@ -44,6 +60,8 @@ pub struct Value<'a> {
     /// The key of the user whom the record belongs to, or the knowledge that it was destroyed; `None`
     /// where records belong to no user, or users have no keys of their own.
     pub user: Option<&'a Arc<UserKey>>,
+    /// Whether the name of the record is excepted from the pattern: then a plain value is as it is meant.
+    pub is_excepted: bool,
 }
 
 /// The outcome for one value.
@@ -68,13 +86,23 @@ impl Value<'_> {
         }
     }
 
-    /// The sealer for this value: where it belongs to a user with a key, the one of that user.
+    /// The sealer for this value: where it belongs to a user with a key, the one of that user. Under an
+    /// excepted name a plain value may look like anything.
     #[must_use]
     pub fn sealer<'s>(&self, sealer: &'s Sealer) -> Cow<'s, Sealer> {
+        let sealer = match self.is_excepted {
+            true => Cow::Owned(sealer.clone().writing_plain()),
+            false => Cow::Borrowed(sealer),
+        };
         match self.user {
-            Some(key) => Cow::Owned(sealer.clone().for_user(key.clone())),
-            None => Cow::Borrowed(sealer),
+            Some(key) => Cow::Owned(sealer.into_owned().for_user(key.clone())),
+            None => sealer,
         }
+    }
+
+    /// Whether it is plain, and meant to be.
+    pub(crate) fn is_plain_as_excepted(&self, sealer: &Sealer) -> bool {
+        self.is_excepted && matches!(self.open(sealer), Ok((_, Class::Plain)))
     }
 
     /// The verdict on a value that does not open.

@@ -13,6 +13,8 @@ use crate::realm::Realm;
 
 /// Records that a scan looks at at a time.
 const PAGE: usize = 1000;
+/// What names of values in quarantine begin with.
+const QUARANTINE: &str = "waxseal:quarantine:";
 
 /// The traces of a user in the stores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,19 +68,19 @@ pub async fn traces(
         erased_ms,
         ..Traces::default()
     };
-    for (store, names) in records_of(user, realms) {
-        let lifetimes = store.lifetimes(&names).await?;
+    for holdings in holdings(user, realms).await? {
+        let lifetimes = holdings.store.lifetimes(&holdings.names).await?;
         let there = lifetimes.iter().filter(|it| **it != Lifetime::Absent);
         found.records += there.count() as u64;
-        found.quarantined += quarantined(&*store, &names).await?.len() as u64;
+        found.quarantined += holdings.quarantined(user).await?.len() as u64;
     }
     Ok(found)
 }
 
 /// Erases a user, and tells what was done, signed.
 ///
-/// The user's records are those that the patterns with `{user}` name, and what was moved aside from
-/// them; records under other patterns are not known to be the user's. `users` is `None` where users have no keys of their own: then the records
+/// The user's records are all that match a pattern with the user in the place of `{user}`, excepted ones among
+/// them, and what was moved aside from them; records under other patterns are not known to be the user's. `users` is `None` where users have no keys of their own: then the records
 /// are deleted and the ledger is written all the same.
 pub async fn forget(
     user: &[u8],
@@ -94,14 +96,14 @@ pub async fn forget(
     };
     let mut records_deleted = 0;
     let mut stores: Vec<String> = Vec::new();
-    for (store, names) in records_of(user, realms) {
-        let aside = quarantined(&*store, &names).await?;
-        for name in aside.iter().chain(&names) {
-            if store.delete(name).await? {
+    for holdings in holdings(user, realms).await? {
+        let aside = holdings.quarantined(user).await?;
+        for name in aside.iter().chain(&holdings.names) {
+            if holdings.store.delete(name).await? {
                 records_deleted += 1;
             }
         }
-        let location = store.location();
+        let location = holdings.store.location();
         if !stores.contains(&location) {
             stores.push(location);
         }
@@ -125,39 +127,90 @@ pub async fn forget(
     Ok(receipt.signed(&written))
 }
 
-/// The names of a user's records, by store.
-fn records_of(user: &[u8], realms: &[Realm]) -> Vec<(Arc<dyn RecordStore>, Vec<RecordName>)> {
-    let mut all: Vec<(Arc<dyn RecordStore>, Vec<RecordName>)> = Vec::new();
-    for realm in realms {
-        let Some(name) = realm.pattern.name_of(user).map(RecordName::from) else {
-            continue;
-        };
-        match all
-            .iter_mut()
-            .find(|(store, _)| Arc::ptr_eq(store, &realm.store))
-        {
-            Some((_, names)) if names.contains(&name) => {}
-            Some((_, names)) => names.push(name),
-            None => all.push((realm.store.clone(), vec![name])),
-        }
-    }
-    all
+/// The records of a user in one store.
+struct Holdings {
+    store: Arc<dyn RecordStore>,
+    /// The patterns that say who a record is about.
+    patterns: Vec<RecordPattern>,
+    names: Vec<RecordName>,
 }
 
-/// The names of values in quarantine that came from some records.
-async fn quarantined(
+/// The records of a user, by store.
+async fn holdings(user: &[u8], realms: &[Realm]) -> Result<Vec<Holdings>, UpkeepError> {
+    let mut all: Vec<Holdings> = Vec::new();
+    for realm in realms.iter().filter(|it| it.pattern.names_user()) {
+        let names = names_of(user, realm).await?;
+        let known = all.iter_mut();
+        let known = known
+            .into_iter()
+            .find(|it| Arc::ptr_eq(&it.store, &realm.store));
+        match known {
+            Some(holdings) => {
+                holdings.patterns.push(realm.pattern.clone());
+                holdings.names.extend(names);
+            }
+            None => all.push(Holdings {
+                store: realm.store.clone(),
+                patterns: vec![realm.pattern.clone()],
+                names,
+            }),
+        }
+    }
+    for holdings in &mut all {
+        holdings.names.sort_unstable();
+        holdings.names.dedup();
+    }
+    Ok(all)
+}
+
+/// The names of a user's records under one pattern. Where it has other wildcards beside `{user}`, no one can
+/// tell them but the store.
+async fn names_of(user: &[u8], realm: &Realm) -> Result<Vec<RecordName>, UpkeepError> {
+    let pattern = &realm.pattern;
+    if !pattern.has_many_of_user() {
+        return Ok(Vec::from_iter(pattern.name_of(user).map(RecordName::from)));
+    }
+    let narrow = pattern.of_user(user);
+    let is_theirs = |name: &RecordName| is_of(pattern, name.as_bytes(), user);
+    scan(&*realm.store, narrow.as_ref().unwrap_or(pattern), is_theirs).await
+}
+
+fn is_of(pattern: &RecordPattern, name: &[u8], user: &[u8]) -> bool {
+    pattern.user(name) == Some(user) && pattern.matches(name)
+}
+
+impl Holdings {
+    /// The names of values in quarantine that came from records of the user, be these there or not.
+    async fn quarantined(&self, user: &[u8]) -> Result<Vec<RecordName>, UpkeepError> {
+        let pattern = RecordPattern::of_own(&format!("{QUARANTINE}*"))?;
+        let is_theirs = |name: &RecordName| {
+            let origin = origin(name.as_bytes());
+            origin.is_some_and(|it| self.patterns.iter().any(|of| is_of(of, it, user)))
+        };
+        scan(&*self.store, &pattern, is_theirs).await
+    }
+}
+
+/// The name of the record that a value in quarantine came from: `waxseal:quarantine:{NAME}:ID`.
+fn origin(name: &[u8]) -> Option<&[u8]> {
+    let rest = name
+        .strip_prefix(QUARANTINE.as_bytes())?
+        .strip_prefix(b"{")?;
+    let end = rest.windows(2).rposition(|pair| pair == b"}:")?;
+    rest.get(..end)
+}
+
+/// The names under a pattern that are wanted, each once.
+async fn scan(
     store: &dyn RecordStore,
-    records: &[RecordName],
+    pattern: &RecordPattern,
+    is_wanted: impl Fn(&RecordName) -> bool,
 ) -> Result<Vec<RecordName>, UpkeepError> {
-    let pattern = RecordPattern::of_own("waxseal:quarantine:*")?;
-    let start = |record: &RecordName| [b"waxseal:quarantine:{", record.as_bytes(), b"}:"].concat();
-    let starts: Vec<_> = records.iter().map(start).collect();
-    let is_theirs = |name: &RecordName| starts.iter().any(|it| name.as_bytes().starts_with(it));
     let mut found = Vec::new();
     let mut cursor = Some(Cursor::start());
     while let Some(at) = cursor {
-        let page = store.scan(&pattern, &at, PAGE).await?;
-        found.extend(page.names.into_iter().filter(is_theirs));
+        let page = store.scan(pattern, &at, PAGE).await?;
+        found.extend(page.names.into_iter().filter(&is_wanted));
         cursor = page.next;
     }
     // A scan may name a record twice.

@@ -41,6 +41,12 @@ pub(crate) struct ProxyArgs {
     /// Clients may write and delete records of Waxseal's own, under `waxseal:`
     #[arg(long)]
     pub(crate) allow_own_writes: bool,
+    /// Seal nothing: forward everything, and report what would be refused, and what would let it pass
+    #[arg(long)]
+    pub(crate) trial: bool,
+    /// With --trial: show names of records whole in the report
+    #[arg(long, requires = "trial")]
+    pub(crate) show_names: bool,
     /// Shared upstream connections of one worker
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) lanes: u16,

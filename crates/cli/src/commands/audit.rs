@@ -122,6 +122,12 @@ fn warn_of_downgrade(report: &Report) {
 /// Says what fails the audit, if anything does.
 fn verdict(args: &AuditArgs, report: &Report) -> Ended {
     let total = &report.total;
+    if args.require_clean && total.excepted.left() > 0 {
+        output::advise(&format!(
+            "{}: what is excepted is plain as configured, and does not count as plaintext",
+            show::excepted(&total.excepted)
+        ));
+    }
     // Which pattern matches nothing was told.
     let mut ended = match args.require_clean && report.proves_nothing() {
         true => Ended::Findings,

@@ -26,6 +26,7 @@ use crate::output;
 use crate::panics::spawn_restarting;
 use crate::setup::Setup;
 use crate::signals;
+use crate::trial::Recorded;
 
 pub(crate) mod certificates;
 mod mode;
@@ -47,6 +48,9 @@ pub(crate) async fn run(
     common: &Common,
     args: &ProxyArgs,
 ) -> Result<Ended, Failure> {
+    if args.trial {
+        setup.begin_trial();
+    }
     prepare(&mut setup, common, args)?;
     let StoreUrl::Redis(url) = &setup.url else {
         return Err(Failure::usage(
@@ -55,11 +59,7 @@ pub(crate) async fn run(
     };
     let upstream = Arc::new(kept_alive(url, args)?);
     let listen = listeners(args)?;
-    setup.trail.tell_mode(&Service {
-        what: "proxy",
-        store: &setup.url.location(),
-        mode: &setup.mode.to_string(),
-    })?;
+    tell_trail(&setup)?;
     let mut stop = std::pin::pin!(signals::told_to_stop());
     // From here on SIGHUP does not end the process.
     let _hangups = signals::hangups()?;
@@ -68,58 +68,102 @@ pub(crate) async fn run(
     let metering = Metering::begin(&setup.environment, args.admin.admin.is_some())?;
     let names = setup.protected.iter().map(|it| it.name.as_str());
     let meters = metering.is_on().then(|| Arc::new(Meters::new(names)));
-    mode::tell(setup.mode, metering.is_on());
+    mode::tell(setup.mode, args.trial, metering.is_on());
+    let recorded = Recorded::begin(&setup, args);
     let readiness = Readiness::new(Some(upstream.clone()), meters.clone());
     let metering = metering.export(&readiness)?;
     let shares = Shares::reserve(workers(args), usize::from(args.lanes));
-    let mut admin = match &args.admin.admin {
+    let watched = (upstream.clone(), recorded.clone());
+    let admin = match &args.admin.admin {
         Some(at) => {
-            let upstream = upstream.clone();
-            Some(RunningAdmin::of_proxy(at, &setup, upstream, &readiness, shares.admin).await?)
+            Some(RunningAdmin::of_proxy(at, &setup, watched, &readiness, shares.admin).await?)
         }
         None => None,
     };
     let clients = shares.allow_clients(args.max_connections.map(|it| it as usize));
-    let stage = |stage| readiness.stage().set(stage);
     tokio::select! {
         told = &mut stop => return told.map(|()| Ended::Done),
-        checked = wait_for_store(&mut setup, admin.as_ref()) => checked?,
+        checked = wait_for_store(&mut setup, args.trial, admin.as_ref()) => checked?,
     }
-    let mut settings = settings(&setup, args, upstream, listen, meters)?;
+    let protection = recorded.by(
+        protection(&setup, args, meters)?,
+        !common.protect.is_empty(),
+    );
+    let mut settings = settings(args, upstream, listen, protection);
     settings.limits.connections = clients;
     let proxy = tokio::select! {
         told = &mut stop => return told.map(|()| Ended::Done),
         opened = Proxy::open(settings) => opened.map_err(listen_failure)?,
     };
-    if let (Ok(opened), true) = (setup.opened_ring(), metering.is_on()) {
-        measured::follow(&opened.ring);
-    }
-    let setup = Arc::new(setup);
-    if let Some(admin) = &mut admin {
-        admin.follow(&setup, &args.admin);
-    }
-    let upkeep = Upkept::begin(&setup).await?;
-    reports::tell_of_scripts(&setup);
-    certificates::watch(proxy.certificates(), metering.is_on());
-    for address in proxy.addresses() {
-        output::say(&format!("waxseal: listening on {address}"));
-    }
-    stage(Stage::Serving);
-    let ended = proxy
-        .run(async {
-            // Where signals cannot be had, only killing ends the process.
-            if stop.await.is_ok() {
-                stage(Stage::Draining);
-                if let Some(admin) = &admin {
-                    admin.stopping();
+    let opened = Opened {
+        proxy,
+        admin,
+        metering,
+        readiness,
+        recorded,
+    };
+    opened.serve(setup, common, args, stop).await
+}
+
+/// Everything that serves clients, and those who ask about it.
+struct Opened {
+    proxy: Proxy,
+    admin: Option<RunningAdmin>,
+    metering: Metering,
+    readiness: Readiness,
+    recorded: Recorded,
+}
+
+impl Opened {
+    /// Serves clients until it is told to stop.
+    async fn serve(
+        self,
+        setup: Setup,
+        common: &Common,
+        args: &ProxyArgs,
+        stop: impl Future<Output = Result<(), Failure>>,
+    ) -> Result<Ended, Failure> {
+        let (proxy, mut admin, metering) = (self.proxy, self.admin, self.metering);
+        if let (Ok(opened), true) = (setup.opened_ring(), metering.is_on()) {
+            measured::follow(&opened.ring);
+        }
+        let setup = Arc::new(setup);
+        if let Some(admin) = &mut admin {
+            admin.follow(&setup, &args.admin);
+        }
+        let upkeep = Upkept::begin(&setup).await?;
+        reports::tell_of_scripts(&setup);
+        certificates::watch(proxy.certificates(), metering.is_on());
+        for address in proxy.addresses() {
+            output::say(&format!("waxseal: listening on {address}"));
+        }
+        let stage = |stage| self.readiness.stage().set(stage);
+        stage(Stage::Serving);
+        let ended = proxy
+            .run(async {
+                // Where signals cannot be had, only killing ends the process.
+                if stop.await.is_ok() {
+                    stage(Stage::Draining);
+                    if let Some(admin) = &admin {
+                        admin.stopping();
+                    }
+                    output::say(&stopping(args.grace));
                 }
-                output::say(&stopping(args.grace));
-            }
-        })
-        .await;
-    upkeep.end().await;
-    metering.end().await;
-    Ok(told(ended.cut, args))
+            })
+            .await;
+        upkeep.end().await;
+        metering.end().await;
+        self.recorded.report(common.json)?;
+        Ok(told(ended.cut, args))
+    }
+}
+
+fn tell_trail(setup: &Setup) -> Result<(), Failure> {
+    setup.trail.tell_mode(&Service {
+        what: "proxy",
+        store: &setup.url.location(),
+        mode: &setup.mode.to_string(),
+    })
 }
 
 fn stopping(grace: u64) -> String {
@@ -197,7 +241,11 @@ fn check_buffers(args: &ProxyArgs) -> Result<(), Failure> {
     }
 }
 
-fn protection(setup: &Setup) -> Result<Protection, Failure> {
+fn protection(
+    setup: &Setup,
+    args: &ProxyArgs,
+    meters: Option<Arc<Meters>>,
+) -> Result<Protection, Failure> {
     let sealers = setup.protected.iter().map(|protected| {
         let sealer: Sealer = setup.sealer(protected, setup.mode);
         (protected.pattern.clone(), sealer)
@@ -207,9 +255,13 @@ fn protection(setup: &Setup) -> Result<Protection, Failure> {
         let protected = setup.protected.get(index);
         protected.is_some_and(|it| it.forwards_scripts)
     };
-    let protection = Protection::new(sealers.collect(), setup.mask())
+    let mut protection = Protection::new(sealers.collect(), setup.mask())
+        .allow_own_writes(args.allow_own_writes)
         .forward_scripts(forwards)
         .decoys(decoys, alarm());
+    if let Some(meters) = meters {
+        protection = protection.meters(meters);
+    }
     let Ok(opened) = setup.opened_ring() else {
         return Ok(protection);
     };
@@ -223,12 +275,11 @@ fn protection(setup: &Setup) -> Result<Protection, Failure> {
 }
 
 fn settings(
-    setup: &Setup,
     args: &ProxyArgs,
     upstream: Arc<Upstream>,
     listen: Vec<Listen>,
-    meters: Option<Arc<Meters>>,
-) -> Result<Settings, Failure> {
+    protection: Protection,
+) -> Settings {
     let limits = Limits {
         value: args.max_value,
         request: args.max_value.saturating_mul(2),
@@ -238,12 +289,8 @@ fn settings(
         total_buffer: args.total_buffer(),
         ..Limits::default()
     };
-    let mut protection = protection(setup)?.allow_own_writes(args.allow_own_writes);
-    if let Some(meters) = meters {
-        protection = protection.meters(meters);
-    }
     let certificate = args.tls_cert.clone().zip(args.tls_key.clone());
-    Ok(Settings {
+    Settings {
         listen,
         listen_tls: certificate.map(|(certificate, key)| ListenTls {
             certificate,
@@ -262,7 +309,7 @@ fn settings(
         protection: Arc::new(protection),
         report: reporter(),
         grace: Duration::from_secs(args.grace),
-    })
+    }
 }
 
 fn workers(args: &ProxyArgs) -> usize {
@@ -309,10 +356,14 @@ impl Drop for Upkept {
 }
 
 /// Waits until the store and the keyring can be reached, and makes sure that the key is the store's.
-async fn wait_for_store(setup: &mut Setup, admin: Option<&RunningAdmin>) -> Result<(), Failure> {
+async fn wait_for_store(
+    setup: &mut Setup,
+    is_trial: bool,
+    admin: Option<&RunningAdmin>,
+) -> Result<(), Failure> {
     let mut said = false;
     loop {
-        let error = match reach(setup).await {
+        let error = match reach(setup, is_trial).await {
             Ok(()) => return Ok(()),
             Err(failure) => failure,
         };
@@ -334,9 +385,12 @@ async fn wait_for_store(setup: &mut Setup, admin: Option<&RunningAdmin>) -> Resu
     }
 }
 
-async fn reach(setup: &mut Setup) -> Result<(), Failure> {
+async fn reach(setup: &mut Setup, is_trial: bool) -> Result<(), Failure> {
     setup.open_ring(false).await?;
     let store = setup.open_store().await?;
+    if is_trial {
+        return setup.check_nothing_is_sealed(&store).await;
+    }
     setup.check_key_and_mark(&store).await?;
     Ok(())
 }

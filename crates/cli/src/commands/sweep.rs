@@ -35,6 +35,8 @@ struct Words {
     /// "{ migrated: …"
     done: &'static str,
     already: &'static str,
+    /// Whether only records of excepted names are gone through.
+    only_excepted: bool,
 }
 
 const MIGRATE: Words = Words {
@@ -44,6 +46,7 @@ const MIGRATE: Words = Words {
     noun: "migration",
     done: "migrated",
     already: "alreadySealed",
+    only_excepted: false,
 };
 
 const ROTATE: Words = Words {
@@ -53,6 +56,7 @@ const ROTATE: Words = Words {
     noun: "rotation",
     done: "rotated",
     already: "alreadyCurrent",
+    only_excepted: false,
 };
 
 const DECRYPT: Words = Words {
@@ -62,6 +66,13 @@ const DECRYPT: Words = Words {
     noun: "decryption",
     done: "decrypted",
     already: "alreadyPlain",
+    only_excepted: false,
+};
+
+const DECRYPT_EXCEPTED: Words = Words {
+    start: "Starting Redis decryption of excepted records",
+    only_excepted: true,
+    ..DECRYPT
 };
 
 pub(crate) async fn migrate(mut setup: Setup, args: &MigrateArgs) -> Result<Ended, Failure> {
@@ -104,18 +115,37 @@ pub(crate) async fn rotate(mut setup: Setup, args: &RotateArgs) -> Result<Ended,
 }
 
 pub(crate) async fn decrypt(setup: Setup, args: &DecryptArgs) -> Result<Ended, Failure> {
+    if args.excepted && !setup.protected.iter().any(|it| it.pattern.has_excepts()) {
+        return Err(Failure::usage("no record is excepted from a pattern")
+            .hint("except under [[protect]] in waxseal.toml, or --except, says which are"));
+    }
     if !args.yes && !args.sweep.dry_run {
-        return Err(Failure::usage("everything would lie in plaintext again")
+        let text = match args.excepted {
+            true => "what is excepted would be written in plaintext",
+            false => "everything would lie in plaintext again",
+        };
+        return Err(Failure::usage(text)
             .hint("confirm with --yes, or see what would be done with --dry-run"));
     }
-    let mut run = Run::begin(&setup, &args.sweep, &DECRYPT).await?;
+    let words = if args.excepted {
+        &DECRYPT_EXCEPTED
+    } else {
+        &DECRYPT
+    };
+    let mut run = Run::begin(&setup, &args.sweep, words).await?;
     run.stop = stop_on_signal()?;
     let store = run.store.clone();
     let task = |protected: &Protected| -> Arc<dyn Task> {
-        Arc::new(Decrypt::new(setup.sealer(protected, Mode::On)))
+        let task = Decrypt::new(setup.sealer(protected, Mode::On));
+        Arc::new(if args.excepted {
+            task.only_excepted()
+        } else {
+            task
+        })
     };
     let ended = run.go(task).await?;
-    if ended == Ended::Done && !args.sweep.dry_run {
+    // While others are sealed, the canary says under which key.
+    if ended == Ended::Done && !args.sweep.dry_run && !args.excepted {
         canary::after_decryption(&setup, &store).await?;
     }
     Ok(ended)
@@ -249,6 +279,9 @@ impl<'a> Run<'a> {
 
     /// Surveys the patterns that nothing matches.
     async fn survey(&self, passed: &[Passed]) -> Survey {
+        if self.words.only_excepted {
+            return Survey::default();
+        }
         let each = self.setup.protected.iter().zip(passed);
         let unmatched = each.filter(|(_, pass)| pass.complete && !pass.counts.has_seen_any());
         let unmatched: Vec<_> = unmatched.map(|(protected, _)| protected).collect();
@@ -325,6 +358,7 @@ impl<'a> Run<'a> {
         }
         survey.say("warning");
         self.warn_of_other_types(&passed);
+        self.advise_excepted(&passed);
         if let Some(file) = &self.checkpoint {
             if complete {
                 file.remove();
@@ -376,6 +410,22 @@ impl<'a> Run<'a> {
         );
     }
 
+    /// A rotation keeps what is sealed sealed.
+    fn advise_excepted(&self, passed: &[Passed]) {
+        let sealed: u64 = passed.iter().map(|pass| pass.counts.excepted.sealed).sum();
+        if self.words.task != ROTATE.task || sealed == 0 {
+            return;
+        }
+        output::advise(&match sealed {
+            1 => "1 value under an excepted name is sealed: waxseal decrypt --excepted opens it"
+                .to_owned(),
+            values => format!(
+                "{} values under excepted names are sealed: waxseal decrypt --excepted opens them",
+                thousands(values)
+            ),
+        });
+    }
+
     fn print_json(
         &self,
         passed: &[Passed],
@@ -413,6 +463,7 @@ impl<'a> Run<'a> {
             ("empty", counts.empty),
             ("erased", counts.erased),
             ("skippedTypes", counts.skipped()),
+            ("excepted", counts.excepted.left()),
         ];
         for (name, count) in more {
             if count > 0 {
@@ -427,8 +478,13 @@ impl<'a> Run<'a> {
 /// another sweep.
 fn identity(setup: &Setup, args: &SweepArgs, words: &Words) -> Result<String, Failure> {
     let dry = if args.dry_run { " --dry-run" } else { "" };
+    let excepted = if words.only_excepted {
+        " --excepted"
+    } else {
+        ""
+    };
     let key = setup.keyring()?.sealing_id();
-    Ok(format!("{}{dry} under key {key}", words.task))
+    Ok(format!("{}{excepted}{dry} under key {key}", words.task))
 }
 
 fn options(args: &SweepArgs) -> SweepOptions {

@@ -39,6 +39,9 @@ impl Setup {
             let Some(protected) = protected else {
                 return Err(self.uncovered(index, name));
             };
+            if protected.pattern.is_excepted(name.as_bytes()) {
+                return Err(self.excepted(index, name));
+            }
             if seen.insert(name) {
                 decoys.push(Decoy {
                     name: RecordName::from(name.as_str()),
@@ -69,6 +72,15 @@ impl Setup {
     pub(crate) fn shown(&self, decoy: &Decoy) -> String {
         let prefix = decoy.protected.pattern.prefix();
         self.mask().show(prefix, decoy.name.as_bytes())
+    }
+
+    fn excepted(&self, index: usize, name: &str) -> Failure {
+        let shown = self.mask().show("", name.as_bytes());
+        Failure::usage(format!(
+            "decoys: number {} of the list ({shown}) is excepted from its pattern",
+            index + 1
+        ))
+        .hint("a decoy is sealed: choose a name that no except matches")
     }
 
     /// The name is told by its place in the list: it is to stay unknown.

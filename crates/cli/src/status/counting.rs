@@ -29,12 +29,15 @@ const EMPTY_INTERVAL: Duration = Duration::from_secs(600);
 /// After a failure.
 const RETRY_DELAY: Duration = Duration::from_secs(60);
 
+/// A pattern: its name, itself, its values by form, and how many of these are excepted and sealed.
+type Found = (String, String, Lying, u64);
+
 /// The last count, and the counting now.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counted {
     count: Option<Count>,
     pub(super) activity: Activity,
-    patterns: Vec<(String, String, Lying)>,
+    patterns: Vec<Found>,
     /// Values by the key that their envelopes name, and under keys of users.
     by_key: BTreeMap<KeyId, u64>,
     of_users: u64,
@@ -70,13 +73,18 @@ impl Counted {
 
     fn found(&self, of: fn(&Lying) -> u64) -> impl Iterator<Item = (&str, u64)> {
         let patterns = self.patterns.iter();
-        patterns.filter_map(move |(name, _, lying)| (of(lying) > 0).then_some((&**name, of(lying))))
+        patterns
+            .filter_map(move |(name, _, lying, _)| (of(lying) > 0).then_some((&**name, of(lying))))
     }
 
     /// Whether no record was found under any pattern.
     pub(super) fn is_of_nothing(&self) -> bool {
         let is_nothing = |lying: &Lying| *lying == Lying::default();
-        self.count.is_some() && self.patterns.iter().all(|(_, _, lying)| is_nothing(lying))
+        self.count.is_some()
+            && self
+                .patterns
+                .iter()
+                .all(|(_, _, lying, _)| is_nothing(lying))
     }
 
     /// The values under a key in this state. A count that began while the key was in another state says
@@ -115,7 +123,7 @@ impl Counted {
     }
 
     pub(super) fn coverage(&self) -> Coverage {
-        let pattern = |(name, records, lying): &(String, String, Lying)| PatternCoverage {
+        let pattern = |(name, records, lying, excepted_sealed): &Found| PatternCoverage {
             name: name.clone(),
             records: records.clone(),
             sealed: lying.sealed,
@@ -124,6 +132,8 @@ impl Counted {
             unreadable: lying.unreadable,
             other: lying.empty.saturating_add(lying.erased),
             other_types: lying.other_type,
+            excepted: lying.excepted,
+            excepted_sealed: *excepted_sealed,
         };
         Coverage {
             counted: self.count,
@@ -144,8 +154,12 @@ impl Counted {
             }
         }
         let records = protected.pattern.shown().to_owned();
-        self.patterns
-            .push((protected.name.clone(), records, lying(tally)));
+        self.patterns.push((
+            protected.name.clone(),
+            records,
+            lying(tally),
+            tally.excepted.sealed,
+        ));
     }
 }
 
@@ -159,6 +173,7 @@ fn lying(tally: &Tally) -> Lying {
         empty: tally.empty,
         erased: tally.erased,
         other_type: tally.skipped(),
+        excepted: tally.excepted.left(),
     }
 }
 
@@ -173,7 +188,7 @@ pub(super) async fn run(shared: Arc<Shared>, setup: Arc<Setup>, every: Option<Du
         match count(&shared, &setup).await {
             Ok(counted) => {
                 let found = counted.patterns.iter();
-                let found = found.map(|(name, _, lying)| (&**name, *lying));
+                let found = found.map(|(name, _, lying, _)| (&**name, *lying));
                 metrics.counted(counted.began_ms().unwrap_or_default(), found);
                 let pause = match counted.is_of_nothing() {
                     true => every.map(|every| every.min(EMPTY_INTERVAL)),

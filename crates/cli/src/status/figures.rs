@@ -6,9 +6,9 @@ use waxseal_metrics::Snapshot;
 use waxseal_metrics::names::{
     CLIENT_CONNECTIONS, CLIENT_CONNECTIONS_OPENED, CUSTODIAN_CALLS, KEYRING_NEXT_STEP,
     KEYRING_VERSION, OPENS, REFUSED_COMMANDS, SEALS, SWEEP_LAST_RUN, SWEEP_PROGRESS, SWEEP_RECORDS,
-    UPSTREAM_CONNECTIONS, USER_KEY_CACHE_ENTRIES, USER_KEY_CACHE_LOOKUPS,
+    TRIAL_REFUSALS, UPSTREAM_CONNECTIONS, USER_KEY_CACHE_ENTRIES, USER_KEY_CACHE_LOOKUPS,
 };
-use waxseal_page::status::{Figure, Refused, SweepRow};
+use waxseal_page::status::{Figure, SweepRow};
 use waxseal_page::words::{percent, span, thousands};
 
 fn figure(id: &'static str, label: &'static str, count: f64, note: String) -> Figure {
@@ -102,12 +102,20 @@ fn reasons(now: &Snapshot) -> String {
 
 fn traffic(now: &Snapshot) -> Vec<Figure> {
     let refused = now.sum(&REFUSED_COMMANDS, &[]);
+    let tried = now.sum(&TRIAL_REFUSALS, &[]);
+    let note = match tried > 0.0 {
+        true => format!(
+            "{} more would be refused without --trial",
+            thousands(tried as u64)
+        ),
+        false => String::new(),
+    };
     let opened = now.sum(&CLIENT_CONNECTIONS_OPENED, &[]);
     let upstream = now.sum(&UPSTREAM_CONNECTIONS, &[]);
     vec![
         Figure {
-            see: (refused > 0.0).then_some("refused"),
-            ..figure("refused", "Requests refused", refused, String::new())
+            see: (refused + tried > 0.0).then_some("refused"),
+            ..figure("refused", "Requests refused", refused, note)
         },
         figure(
             "clients",
@@ -141,21 +149,6 @@ pub(super) fn keyring(now: &Snapshot) -> Vec<Figure> {
             ..figure("keyring_next_step", "next step", 0.0, String::new())
         },
     ]
-}
-
-pub(super) fn refused(now: &Snapshot) -> Vec<Refused> {
-    let mut refused: Vec<Refused> = now
-        .series(&REFUSED_COMMANDS)
-        .iter()
-        .filter(|series| series.value > 0.0)
-        .map(|series| Refused {
-            command: series.label("command").to_uppercase().replace('|', " "),
-            reason: series.label("reason").to_owned(),
-            count: series.value as u64,
-        })
-        .collect();
-    refused.sort_by_key(|it| std::cmp::Reverse(it.count));
-    refused
 }
 
 pub(super) fn sweeps(now: &Snapshot) -> Vec<SweepRow> {

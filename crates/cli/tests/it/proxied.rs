@@ -27,6 +27,7 @@ mod own_records;
 mod pipelines;
 mod readers;
 mod redirection;
+mod refusals;
 mod relay;
 mod reply_modes;
 mod rights;

@@ -7,7 +7,7 @@ pub static MODE: Metric = Metric {
     name: "waxseal_mode",
     kind: Kind::Gauge,
     unit: "0 or 1",
-    help: "The mode of this proxy: 1 for the one that it was started in, 0 for the others. In mode `off` new values are stored in plaintext.",
+    help: "The mode of this proxy: 1 for the one that it was started in, 0 for the others. In mode `off` new values are stored in plaintext, and so they are with `--trial`.",
     question: "Is there a proxy that seals nothing?",
     labels: &[Label {
         name: "mode",
@@ -17,7 +17,7 @@ pub static MODE: Metric = Metric {
 };
 
 /// What a mode can be.
-pub(crate) const MODES: [&str; 3] = ["off", "on", "required"];
+pub(crate) const MODES: [&str; 4] = ["off", "on", "required", "trial"];
 
 pub static CERTIFICATE_EXPIRY: Metric = Metric {
     name: "waxseal_certificate_expiry_timestamp_seconds",

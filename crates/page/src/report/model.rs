@@ -80,7 +80,8 @@ impl Report {
     /// database: then "nothing is plain" says nothing.
     #[must_use]
     pub fn proves_nothing(&self) -> bool {
-        let nothing = self.total.total == 0 && self.total.other_types.is_empty();
+        let total = &self.total;
+        let nothing = total.total == 0 && total.other_types.is_empty() && total.excepted.is_none();
         let mut unmatched = self.unmatched.iter();
         unmatched.any(|it| !it.other_databases.is_empty() || nothing && it.leaves_doubt())
     }
@@ -121,6 +122,34 @@ pub struct Counts {
     pub unseen: u64,
     /// Records, not values, of types whose values cannot be sealed, by type.
     pub other_types: BTreeMap<String, u64>,
+    /// What is excepted from the pattern. Left out where there is nothing.
+    #[serde(default, skip_serializing_if = "Excepted::is_none")]
+    pub excepted: Excepted,
+}
+
+/// Values and records under names that are excepted from a pattern.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Excepted {
+    /// Plain values, as they are meant to be. In no other count.
+    pub plain: u64,
+    /// Values that are sealed, from the time before the except. Counted as all others are, too.
+    pub sealed: u64,
+    /// Records of types whose values cannot be sealed. In no other count.
+    pub other_types: u64,
+}
+
+impl Excepted {
+    /// True if there are none.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Plain values, and records of types that cannot be sealed.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        self.plain.saturating_add(self.other_types)
+    }
 }
 
 /// Whether there are none. Reports of earlier versions do not have the word.
@@ -250,6 +279,9 @@ impl Counts {
         self.empty += other.empty;
         self.erased += other.erased;
         self.unseen += other.unseen;
+        self.excepted.plain += other.excepted.plain;
+        self.excepted.sealed += other.excepted.sealed;
+        self.excepted.other_types += other.excepted.other_types;
         for (kind, records) in &other.other_types {
             *self.other_types.entry(kind.clone()).or_default() += records;
         }

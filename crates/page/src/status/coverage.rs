@@ -49,7 +49,9 @@ pub(super) fn section(coverage: &Coverage, clock: Clock) -> Markup {
         @if coverage.counted.is_some() {
             ul class="list" {
                 @for pattern in &coverage.patterns {
-                    @if pattern.total() == 0 && pattern.other_types == 0 { (nothing(pattern)) }
+                    @if pattern.total() == 0 && pattern.other_types == 0 && pattern.excepted == 0 {
+                        (nothing(pattern))
+                    }
                     @else { (entry(pattern)) }
                 }
             }
@@ -116,6 +118,15 @@ fn entry(pattern: &PatternCoverage) -> Markup {
                 div {
                     dt { "records of other types" }
                     dd { span data-form="other_types" { (thousands(pattern.other_types)) } }
+                }
+                @if pattern.excepted > 0 || pattern.excepted_sealed > 0 {
+                    div {
+                        dt { "excepted" }
+                        dd {
+                            span data-form="excepted" { (thousands(pattern.excepted)) } " plain, "
+                            (thousands(pattern.excepted_sealed)) " sealed"
+                        }
+                    }
                 }
             }
         }

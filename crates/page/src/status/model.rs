@@ -21,6 +21,8 @@ pub struct Status {
     pub traffic: Traffic,
     /// Requests that were refused; `None` for a process without clients.
     pub refused: Option<Vec<Refused>>,
+    /// What a trial has found; `None` where this is none.
+    pub trial: Option<Trial>,
     /// Passes over the records by this process.
     pub sweeps: Vec<SweepRow>,
     /// The doctor's last checks.
@@ -172,6 +174,11 @@ pub struct PatternCoverage {
     pub other: u64,
     /// Records of types whose values cannot be sealed.
     pub other_types: u64,
+    /// Values under excepted names that are plain, and records there of types that cannot be sealed. In no
+    /// other count.
+    pub excepted: u64,
+    /// Values under excepted names that are sealed. Counted as all others are, too.
+    pub excepted_sealed: u64,
 }
 
 /// The keys of a process.
@@ -282,15 +289,38 @@ pub struct Traffic {
     pub bytes: [Vec<Option<f64>>; 2],
 }
 
-/// Requests that were refused for one reason.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Requests that were refused for one reason, or in a trial would have been.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refused {
     /// The command.
     pub command: String,
+    /// The pattern of the record that is the cause, if one is.
+    pub pattern: Option<String>,
     /// The word of the reason.
     pub reason: String,
+    /// Whether they were forwarded, in a trial.
+    pub is_forwarded: bool,
     /// How many.
     pub count: u64,
+    /// When the last one came (milliseconds since the Unix epoch).
+    pub last_ms: u64,
+    /// Who sent it.
+    pub client: String,
+    /// The line of the configuration that would let them pass; empty where none does.
+    pub setting: String,
+    /// What to do, in words.
+    pub advice: String,
+}
+
+/// What a trial has found beside what would be refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trial {
+    /// Requests on protected records that were fine: pattern, command, how many.
+    pub fine: Vec<(String, String, u64)>,
+    /// The protected patterns.
+    pub patterns: Vec<String>,
+    /// The configuration that would let pass what would be refused; empty where nothing would be.
+    pub configuration: String,
 }
 
 /// The passes of one task.

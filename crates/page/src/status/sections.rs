@@ -1,13 +1,11 @@
 //! The remaining parts of the status page: its state, what needs attention, figures, the last hour,
-//! refused commands, sweeps, doctor.
+//! sweeps, doctor.
 
 use maud::{Markup, html};
 
 use super::clock::Clock;
-use super::model::{
-    Activity, Coverage, Doctor, Figure, Finding, Phase, Refused, Status, SweepRow, Traffic,
-};
-use super::verdict::{Verdict, documentation, issues, prose};
+use super::model::{Activity, Coverage, Doctor, Figure, Finding, Phase, Status, SweepRow, Traffic};
+use super::verdict::{Verdict, issues, prose};
 use super::{line, title};
 use crate::chart::{Plot, plot};
 use crate::words::{bytes, percent, rate, short_time, span, thousands};
@@ -160,39 +158,6 @@ pub(super) fn traffic(traffic: &Traffic) -> Markup {
         plots.push(two("Bytes a second", labels, &traffic.bytes, bytes));
     }
     html! { div class="plots" { @for it in &plots { (plot(it)) } } }
-}
-
-pub(super) fn refused(refused: &[Refused]) -> Markup {
-    html! {
-        @if refused.is_empty() { p class="soft" { "None since the start." } } @else {
-            p class="soft" {
-                "These were answered with an error that says why, and did not reach the server. "
-                a href=(documentation("command-policy.md", "")) rel="noreferrer" {
-                    "Which commands work on protected records"
-                }
-            }
-            div class="scroll" tabindex="0" role="region" aria-label="Table of refused commands" {
-                table {
-                    caption { "Requests refused, by command" }
-                    thead {
-                        tr {
-                            th scope="col" { "command" } th scope="col" { "why" }
-                            th scope="col" class="number" { "requests" }
-                        }
-                    }
-                    tbody {
-                        @for it in refused {
-                            tr {
-                                th scope="row" { code { (it.command) } }
-                                td { (it.reason.replace('_', " ")) }
-                                td class="number" { (thousands(it.count)) }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
 }
 
 pub(super) fn sweeps(sweeps: &[SweepRow], clock: Clock) -> Markup {

@@ -35,9 +35,12 @@ pub(super) fn eval_sha(request: Request<'_>, command: &'static str) -> Result<Ac
     match KnownScript::of_digest(digest) {
         Some(script) => run(request, script),
         None => {
+            let (name, pattern) = request.met;
             let refusal = unknown(request).err().map(|reason| Refusal {
                 command: Some(command),
                 reason,
+                pattern,
+                name: Some(name),
             });
             Ok(Action::ScriptDigest(UnknownDigest { refusal }))
         }
@@ -85,6 +88,8 @@ pub fn decide_script(
         Action::Refuse(Refusal {
             command: Some(command),
             reason,
+            pattern: met.1,
+            name: Some(met.0),
         })
     })
 }

@@ -50,6 +50,9 @@ pub enum PatternError {
     /// It holds a control character: a line break, a tab, a zero byte.
     #[error("the record pattern {shown} holds a control character", shown = shown(.0))]
     Control(String),
+    /// What names begin with holds a wildcard.
+    #[error("the prefix \"{0}\" holds {1}: it is literal text")]
+    Prefix(String, char),
     /// It can match only names of Waxseal's own, which are never protected.
     #[error(
         "the record pattern {shown} protects nothing: names that begin with waxseal: are Waxseal's own \

@@ -9,7 +9,7 @@ const MAX_LENGTH: usize = 1024;
 /// The most `*` and `{user}` of one pattern. Servers before Redis 6.2.11 and 7.0.9 try all ways to
 /// distribute a name among them.
 const MAX_STARS: usize = 8;
-const USER: &str = "{user}";
+pub(super) const USER: &str = "{user}";
 
 /// One element of a glob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

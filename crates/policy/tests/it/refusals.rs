@@ -132,6 +132,31 @@ fn names_the_command_the_cause_and_a_way_out() {
 }
 
 #[test]
+fn says_which_name_of_which_pattern_is_the_cause() {
+    for (request, name, pattern) in [
+        ("INCR wa:1", Some(1), Some(0)),
+        ("SUNION log sess:1 wa:1", Some(2), Some(1)),
+        ("EVAL code 2 log wa:1 argument", Some(4), Some(0)),
+        ("XREAD BLOCK 0 STREAMS log sess:1 0 0", Some(5), Some(1)),
+        ("SET wa:1 v IFEQ w", Some(1), Some(0)),
+        ("JSON.SET log sess:1", Some(2), Some(1)),
+        // A glob that could match a name of either pattern.
+        ("SORT log GET *", Some(3), None),
+        ("SYNC", None, None),
+        ("DEL waxseal:canary wa:1", None, None),
+        ("CLIENT FUTURE wa:1", None, None),
+    ] {
+        let Action::Refuse(refusal) = decided(request).action else {
+            panic!("{request}");
+        };
+        let found = (refusal.name, refusal.pattern.map(|it| it.index()));
+        assert_eq!(found, (name, pattern), "{request}");
+        let is_safety = name.is_none();
+        assert_eq!(refusal.reason.is_always_refused(), is_safety, "{request}");
+    }
+}
+
+#[test]
 fn no_refusal_repeats_an_argument() {
     let single = rows().iter().filter(|row| row.names != Names::Subcommands);
     for row in single {

@@ -10,6 +10,7 @@ use crate::answers;
 use crate::clients::kill::{Kill, KillHere};
 use crate::clients::{Registration, list};
 use crate::pending::{Label, LabelKind, Pending, Shape};
+use crate::refusals::OwnReason;
 use crate::seal::Request;
 
 /// The longest label that is remembered.
@@ -51,7 +52,8 @@ impl Talk {
         };
         match kill {
             Kill::Refuse(filter) => {
-                self.count_refusal(Some(command), "means_shared_connections");
+                let (command, reason) = (Some(command), OwnReason::SharedConnections);
+                self.record_own_refusal(command, reason, request.arguments, false);
                 self.refuse(&answers::means_shared_connections(filter), client);
             }
             Kill::Forward => {

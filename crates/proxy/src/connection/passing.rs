@@ -1,11 +1,12 @@
 //! Requests that are too large to hold: those that are certain to pass go by in pieces, the others are
 //! let go by and answered with an error at their end.
 
-use waxseal_policy::{Decision, Effect, decide, decide_early};
+use waxseal_policy::{Decision, Effect, ProtectedNames, decide, decide_early};
 
 use super::{Connection, GoingBy, Next, Route};
 use crate::answers;
 use crate::pending::Shape;
+use crate::refusals::OwnReason;
 
 impl Connection {
     /// Whether what is held of a request, of which so many bytes have come, is more than may be. A line
@@ -30,7 +31,10 @@ impl Connection {
                 self.scanner.hold();
                 Ok(0)
             }
-            None => Ok(self.skip(rest, |command| answers::too_large(command, most))),
+            None => match self.try_large(rest, route, upstream) {
+                Some(streamed) => streamed,
+                None => Ok(self.skip(rest, |command| answers::too_large(command, most))),
+            },
         }
     }
 
@@ -44,18 +48,50 @@ impl Connection {
         let most = self.talk.limits.request;
         match self.streamable(rest) {
             Some(decided) => self.stream(rest, decided, route, upstream),
-            None => Ok(self.skip(rest, |command| answers::request_too_large(command, most))),
+            None => match self.try_large(rest, route, upstream) {
+                Some(streamed) => streamed,
+                None => Ok(self.skip(rest, |command| answers::request_too_large(command, most))),
+            },
         }
     }
 
     /// The command and the effect of a request that need not be held, because it is certain to be
     /// forwarded and its effect is followed without looking at its arguments.
     fn streamable(&self, rest: &[u8]) -> Option<(&'static str, Effect)> {
+        self.streamable_under(self.talk.protection.names(), rest)
+    }
+
+    /// In a trial, a request that is too large to be judged is sent as well where it is certain that it names no
+    /// record of Waxseal's own; `None` where nothing was done.
+    #[cold]
+    fn try_large(
+        &mut self,
+        rest: &[u8],
+        route: Route,
+        upstream: &mut Vec<u8>,
+    ) -> Option<Result<usize, Next>> {
+        if !self.talk.protection.is_trial() {
+            return None;
+        }
+        let decided = self.streamable_under(&ProtectedNames::default(), rest)?;
+        if route == Route::Own {
+            let (arguments, reason) = (self.scanner.arguments(rest), OwnReason::TooLarge);
+            let command = (!decided.0.is_empty()).then_some(decided.0);
+            self.talk
+                .record_own_refusal(command, reason, &arguments, true);
+        }
+        Some(self.stream(rest, decided, route, upstream))
+    }
+
+    fn streamable_under(
+        &self,
+        names: &ProtectedNames,
+        rest: &[u8],
+    ) -> Option<(&'static str, Effect)> {
         let arguments = self.scanner.arguments(rest);
         if arguments.is_empty() || self.talk.monitoring {
             return None;
         }
-        let names = self.talk.protection.names();
         let Decision {
             command, effect, ..
         } = decide_early(names, &arguments, self.scanner.announced())?;
@@ -101,7 +137,9 @@ impl Connection {
     fn skip(&mut self, rest: &[u8], answer: impl FnOnce(&str) -> Vec<u8>) -> usize {
         let arguments = self.scanner.arguments(rest);
         let command = decide(self.talk.protection.names(), &arguments).command;
-        self.talk.count_refusal(command, "too_large");
+        let reason = OwnReason::TooLarge;
+        self.talk
+            .record_own_refusal(command, reason, &arguments, false);
         let answer = answer(command.unwrap_or("this command"));
         drop(arguments);
         self.begin_going_by(Some(answer))

@@ -1,21 +1,16 @@
 //! Outward: takes requests off the client's bytes, asks the policy, and writes what goes to the
 //! server. What a request does to the connection is in `effects`.
 
-use std::time::Duration;
-
-use waxseal_policy::{Action, Decision, Effect, Reason, Refusal, decide, longest_wait};
+use waxseal_policy::{Action, Decision, Effect, decide};
 use waxseal_resp::Scan;
 
 use super::keys::Ready;
 use super::transaction::{cuts_a_transaction, depends_on_transaction};
-use super::{Connection, HeldRefusal, Protocol, Route, Talk};
+use super::{Connection, Protocol, Route, Talk};
 use crate::answers;
 use crate::pending::{Pending, Shape};
+use crate::refusals::OwnReason;
 use crate::seal::{NotSent, Request, SealingKeys};
-
-/// How long the refusal of a request that was ready to wait is held back at least, and at most.
-const MIN_DELAY: Duration = Duration::from_millis(100);
-const MAX_DELAY: Duration = Duration::from_secs(1);
 
 /// Bytes that requests without a reply may take, however small the bound on one request is.
 const MIN_PENDING_BYTES: usize = 512 * 1024;
@@ -185,7 +180,7 @@ impl Talk {
             return One::Again(next);
         }
         if self.monitoring && !matches!(effect, Effect::Reset | Effect::Quit) {
-            self.count_refusal(command, "monitoring");
+            self.record_own_refusal(command, OwnReason::Monitoring, request.arguments, false);
             self.answer(&answers::refused_while_monitoring(), client);
             return One::Done;
         }
@@ -194,8 +189,9 @@ impl Talk {
             Effect::Exec | Effect::Discard | Effect::Reset | Effect::Quit
         );
         if !ends && !self.has_room_in_transaction(0) {
-            self.count_refusal(command, "transaction_too_large");
-            self.refuse(&answers::transaction_too_large(), client);
+            let reason = (command, OwnReason::TransactionTooLarge);
+            let answer = answers::transaction_too_large();
+            self.refuse_here(reason, answer, (request, effect), client);
             return One::Done;
         }
         if self.transaction.is_none()
@@ -208,8 +204,9 @@ impl Talk {
             return One::Again(Next::Replies);
         }
         if self.transaction.is_some() && cuts_a_transaction(effect) {
-            self.count_refusal(command, "in_transaction");
-            self.refuse(&answers::refused_in_transaction(name), client);
+            let reason = (command, OwnReason::InTransaction);
+            let answer = answers::refused_in_transaction(name);
+            self.refuse_here(reason, answer, (request, effect), client);
             return One::Done;
         }
         if matches!(effect, Effect::ReplyOff | Effect::ReplySkip)
@@ -230,12 +227,16 @@ impl Talk {
                 Ready::Yes(ready) => keys = ready,
                 Ready::NotYet => return One::Again(Next::Keys),
                 Ready::Never(answer) => {
-                    self.count_refusal(command, "keys_out_of_reach");
-                    self.refuse(&answer, client);
+                    let reason = (command, OwnReason::KeysOutOfReach);
+                    self.refuse_here(reason, answer, (request, effect), client);
                     return One::Done;
                 }
             }
         }
+        let action = match self.protection.is_trial() {
+            true => self.try_action(request, command, action),
+            false => action,
+        };
         if let Action::Script(call) = action {
             return self.run_script(request, name, call, &keys, upstream, client);
         }
@@ -266,15 +267,14 @@ impl Talk {
                 let names = self.protection.names();
                 let shape = Shape::of(transform.reply, names, request.arguments);
                 if shape.weight() > self.limits.request {
-                    self.count_refusal(Some(name), "too_large");
+                    let reason = (Some(name), OwnReason::TooLarge);
                     let answer = answers::request_too_large(name, self.limits.request);
-                    self.refuse(&answer, client);
-                    return;
+                    return self.refuse_here(reason, answer, (request, effect), client);
                 }
                 if !self.has_room_in_transaction(shape.weight()) {
-                    self.count_refusal(Some(name), "transaction_too_large");
-                    self.refuse(&answers::transaction_too_large(), client);
-                    return;
+                    let reason = (Some(name), OwnReason::TransactionTooLarge);
+                    let answer = answers::transaction_too_large();
+                    return self.refuse_here(reason, answer, (request, effect), client);
                 }
                 match request.send(transform.request, &self.protection, keys, upstream) {
                     Ok(()) => {
@@ -284,7 +284,7 @@ impl Talk {
                         self.sent(name, shape);
                     }
                     Err(error) => {
-                        let answer = self.not_sent(name, &error);
+                        let answer = self.not_sent(name, request.arguments, &error);
                         self.refuse(&answer, client);
                     }
                 }
@@ -292,48 +292,23 @@ impl Talk {
         }
     }
 
-    /// Counts a request whose values were not sealed; the answer to it.
+    /// Records a request whose values were not sealed; the answer to it.
     #[cold]
-    pub(super) fn not_sent(&self, name: &'static str, error: &NotSent) -> Vec<u8> {
-        match error {
-            NotSent::NotSealed(error) => {
-                self.count_refusal(Some(name), "not_sealed");
-                answers::not_sealed(name, error)
-            }
-            NotSent::TooLongForServer { len, most } => {
-                self.count_refusal(Some(name), "too_large_for_server");
-                answers::too_large_for_server(name, *len, *most)
-            }
-        }
-    }
-
-    /// Answers a request that the policy refuses. One that was ready to wait is answered as late as it
-    /// could have been, within bounds: clients ask again at once.
-    #[cold]
-    fn refuse_by_policy(
-        &mut self,
-        refusal: &Refusal,
-        request: &Request<'_>,
-        effect: Effect,
-        client: &mut Vec<u8>,
-    ) {
-        self.count_refusal(refusal.command, refusal.reason.word());
-        let answer = match (refusal.reason, request.arguments) {
-            (Reason::UnknownSubcommand, [container, subcommand, ..]) => {
-                answers::unknown_subcommand(container, subcommand)
-            }
-            _ => answers::refused(refusal),
+    pub(super) fn not_sent(
+        &self,
+        name: &'static str,
+        arguments: &[&[u8]],
+        error: &NotSent,
+    ) -> Vec<u8> {
+        let (reason, answer) = match error {
+            NotSent::NotSealed(error) => (OwnReason::NotSealed, answers::not_sealed(name, error)),
+            NotSent::TooLongForServer { len, most } => (
+                OwnReason::TooLargeForServer,
+                answers::too_large_for_server(name, *len, *most),
+            ),
         };
-        let wait = match effect {
-            Effect::Blocking => longest_wait(request.arguments).unwrap_or(MAX_DELAY),
-            _ => Duration::ZERO,
-        };
-        if !wait.is_zero() && self.transaction.is_none() {
-            let by = wait.clamp(MIN_DELAY, MAX_DELAY);
-            self.delayed = Some(HeldRefusal { answer, by });
-            return;
-        }
-        self.refuse(&answer, client);
+        self.record_own_refusal(Some(name), reason, arguments, false);
+        answer
     }
 
     /// A request went out that may wait on the server. It is under way until every reply has come,
@@ -374,18 +349,5 @@ impl Talk {
             Pending::Reply { command, shape }
         };
         self.expect(pending);
-    }
-
-    /// Answers with an error instead of sending. A transaction that it is part of is not executed.
-    pub(super) fn refuse(&mut self, answer: &[u8], client: &mut Vec<u8>) {
-        self.note_refusal(answer);
-        self.answer(answer, client);
-    }
-
-    /// Counts a request that is not sent. The command is one of the table, or none.
-    pub(super) fn count_refusal(&self, command: Option<&'static str>, reason: &'static str) {
-        if let Some(meters) = self.protection.metered() {
-            meters.traffic.refused(command, reason);
-        }
     }
 }

@@ -33,6 +33,7 @@ use crate::answers;
 use crate::keys::{Found, Wanted};
 use crate::open::Values;
 use crate::pending::{Pending, Place, ScriptRead, ScriptReply};
+use crate::refusals::OwnReason;
 use crate::seal::{Replacement, Request, SealingKeys};
 
 /// How often a script is sent whose record is replaced each time between reading and running.
@@ -130,6 +131,13 @@ impl Talk {
         match (scripts.find(argument), action) {
             (Some(script), _) => decided(script),
             (None, Action::ScriptDigest(UnknownDigest { refusal: None })) => decided(None),
+            // Forwarded all the same; its text may never come by.
+            (
+                None,
+                Action::ScriptDigest(UnknownDigest {
+                    refusal: Some(refusal),
+                }),
+            ) if self.protection.is_trial() => Ok(Action::Refuse(refusal)),
             (None, _) => Err(answers::NO_SCRIPT),
         }
     }
@@ -165,8 +173,7 @@ impl Talk {
     ) -> One {
         if self.script.is_none() {
             if self.transaction.is_some() {
-                self.count_refusal(Some(command), "in_transaction");
-                self.refuse(&answers::script_in_transaction(command), client);
+                self.refuse_script_in_transaction(request, command, client);
                 return One::Done;
             }
             if self.replying || !self.pending.is_empty() {
@@ -195,7 +202,8 @@ impl Talk {
             run.stage = Stage::Answer(reply);
         } else if run.attempts >= MAX_ATTEMPTS {
             run.stage = Stage::Answer(answers::script_changed(command));
-            self.count_refusal(Some(command), "script_changed");
+            let reason = OwnReason::ScriptChanged;
+            self.record_own_refusal(Some(command), reason, request.arguments, false);
         } else if let Err(answer) = self.send_script(request, command, call, value, keys, upstream)
         {
             if let Some(run) = &mut self.script {
@@ -269,7 +277,7 @@ impl Talk {
         if let Err(error) = sent {
             upstream.truncate(before);
             self.pending.truncate(pending);
-            return Err(self.not_sent(command, &error));
+            return Err(self.not_sent(command, request.arguments, &error));
         }
         self.expect_script(command, call.script, stored);
         Ok(())

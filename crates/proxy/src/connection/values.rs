@@ -92,6 +92,7 @@ impl Talk {
                 command,
                 cause,
                 shown: self.protection.show(*pattern, name),
+                client: self.client_label(),
             });
         }
         let Some(decoys) = self.protection.watched() else {
@@ -101,6 +102,7 @@ impl Talk {
             (decoys.alarm)(&OpenedDecoy {
                 command: met.command,
                 shown: self.protection.show(met.pattern, &met.name),
+                client: self.client_label(),
             });
         }
     }

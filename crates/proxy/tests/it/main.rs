@@ -15,6 +15,7 @@ mod pair;
 mod panics;
 mod properties;
 mod redirections;
+mod refusals;
 mod scripts;
 mod silent;
 mod subscriptions;

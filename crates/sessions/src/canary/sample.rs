@@ -272,7 +272,9 @@ impl Sampler<'_> {
         for _ in 0..pages {
             let page = self.store.scan(&of.pattern, &cursor, PAGE).await?;
             let mut names = page.names;
-            names.retain(|name| of.pattern.matches(name.as_bytes()));
+            // What an excepted name holds may look like anything.
+            let is_told = |name: &[u8]| of.pattern.matches(name) && !of.pattern.is_excepted(name);
+            names.retain(|name| is_told(name.as_bytes()));
             let mut names = names.as_slice();
             while !names.is_empty() {
                 if unseen == 0 || self.is_enough(sample, bytes) {

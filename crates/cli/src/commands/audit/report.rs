@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use waxseal_core::{KeyId, Mode};
 use waxseal_keys::Ring;
 use waxseal_page::report::{
-    Counts, Expiries, Group, KIND, Key, Lifetime, Pattern, Report, RingVersion, Stretch, percent,
+    Counts, Excepted, Expiries, Group, KIND, Key, Lifetime, Pattern, Report, RingVersion, Stretch,
+    percent,
 };
 use waxseal_sweep::{Class, Group as Counted, Sight, Tally};
 
@@ -62,6 +63,11 @@ fn pattern(setup: &Setup, protected: &Protected, tally: &Tally) -> Pattern {
         erased: tally.erased,
         unseen: tally.unseen,
         other_types: tally.skipped.clone(),
+        excepted: Excepted {
+            plain: tally.excepted.plain,
+            sealed: tally.excepted.sealed,
+            other_types: tally.excepted.other_types,
+        },
     };
     let groups = tally.groups.iter();
     let told = |text: &str| match text == protected.pattern.as_str() {

@@ -1,6 +1,6 @@
 //! A report as text.
 
-use waxseal_page::report::{Counts, Group, Key, Report};
+use waxseal_page::report::{Counts, Excepted, Group, Key, Report};
 use waxseal_page::words::percent;
 
 use crate::error::Failure;
@@ -28,6 +28,9 @@ pub(super) fn print(report: &Report) -> Result<(), Failure> {
                 thousands(*records)
             ))?;
         }
+        if !pattern.counts.excepted.is_none() {
+            output::line(format!("  {}", excepted(&pattern.counts.excepted)))?;
+        }
     }
     for key in report.keys.iter().filter(|key| is_old(key)) {
         print_key(key, report.total.total)?;
@@ -44,6 +47,17 @@ pub(super) fn other_types(counts: &Counts) -> String {
     let types = counts.other_types.iter();
     let types = types.map(|(kind, records)| format!("{kind} {}", thousands(*records)));
     format!("{records} ({})", types.collect::<Vec<_>>().join(", "))
+}
+
+/// What is excepted from a pattern: `excepted: 3 plain, 1 sealed`.
+pub(super) fn excepted(excepted: &Excepted) -> String {
+    let (plain, sealed) = (thousands(excepted.plain), thousands(excepted.sealed));
+    let others = match excepted.other_types {
+        0 => String::new(),
+        1 => ", 1 record of another type".to_owned(),
+        records => format!(", {} records of other types", thousands(records)),
+    };
+    format!("excepted: {plain} plain, {sealed} sealed{others}")
 }
 
 /// What lies there, in one line.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use waxseal_core::{Mode, OpenError};
 use waxseal_stores::{Effect, Held, RecordName, RecordStore, Slot, Status, StoreUrl};
 
-use super::{Findings, reach};
+use super::{Findings, excepts, reach};
 use crate::commands::decoy::{self, Form};
 use crate::commands::record::binding;
 use crate::error::Failure;
@@ -71,6 +71,9 @@ pub(super) async fn check(setup: &Setup, commands: Commands, findings: &mut Find
         }
     }
     reach::check(setup, &store, &unmatched, findings).await;
+    if let Err(failure) = excepts::check(setup, &*store, findings).await {
+        findings.failure("excepts", &failure);
+    }
     if let Err(failure) = check_decoys(setup, &*store, findings).await {
         findings.failure("decoys", &failure);
     }
@@ -245,7 +248,7 @@ async fn check_sample(
     store: &Arc<dyn RecordStore>,
     findings: &mut Findings,
 ) -> Result<Sampled, Failure> {
-    let page = reach::sample(&**store, &protected.pattern, SAMPLE).await?;
+    let mut page = reach::sample(&**store, &protected.pattern, SAMPLE).await?;
     match (page.names.is_empty(), page.is_whole) {
         (true, true) => return Ok(Sampled::None),
         (true, false) => {
@@ -254,6 +257,9 @@ async fn check_sample(
         }
         (false, _) => {}
     }
+    // What is excepted has checks of its own.
+    let is_excepted = |name: &RecordName| protected.pattern.is_excepted(name.as_bytes());
+    page.names.retain(|name| !is_excepted(name));
     read_user_keys(setup, protected, &page.names).await;
     let (mut sealed, mut plain, mut refused, mut unknown, mut other) = (0, 0, 0, 0, 0);
     for (name, held) in page.names.iter().zip(store.read_sample(&page.names).await?) {

@@ -13,17 +13,27 @@ use crate::panics::spawn_restarting;
 const INTERVAL: Duration = Duration::from_secs(3600);
 const OFF: &str = "the mode is off: new values of protected records are stored in plaintext";
 
+const TRIAL: &str = "this is a trial: nothing is sealed, new values of protected records are stored in plaintext, and \
+                     what would be refused is forwarded and recorded";
+
 /// Tells the mode of a proxy that starts.
-pub(super) fn tell(mode: Mode, is_counted: bool) {
+pub(super) fn tell(mode: Mode, is_trial: bool, is_counted: bool) {
     if is_counted {
-        waxseal_metrics::mode_is(&mode.to_string());
+        let word = match is_trial {
+            true => "trial".to_owned(),
+            false => mode.to_string(),
+        };
+        waxseal_metrics::mode_is(&word);
     }
-    if mode == Mode::Off {
-        output::complain("warning", OFF);
-        spawn_restarting("the reminder of mode off", || {
-            remind(INTERVAL, || tracing::warn!("{OFF}"))
-        });
-    }
+    let text = match (is_trial, mode) {
+        (true, _) => TRIAL,
+        (false, Mode::Off) => OFF,
+        (false, _) => return,
+    };
+    output::complain("warning", text);
+    spawn_restarting("the reminder of mode off", move || {
+        remind(INTERVAL, move || tracing::warn!("{text}"))
+    });
 }
 
 /// Reminds again and again.

@@ -2,11 +2,10 @@
 //! about scripts.
 //! Bounded, so that a flood of either neither fills the disk nor hides the other.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use waxseal_proxy::{Alarm, BrokenValue, OpenedDecoy, Report};
+use waxseal_proxy::{Alarm, BrokenValue, ClientLabel, LineLimit, OpenedDecoy, Report};
 
 use crate::setup::Setup;
 
@@ -14,36 +13,22 @@ use crate::setup::Setup;
 const LINES: u64 = 20;
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// Counts the lines of one kind.
-struct Bounded {
-    window: Mutex<(Instant, u64)>,
-    left_out: AtomicU64,
-}
+/// The lines of one kind.
+struct Bounded(Mutex<LineLimit>);
 
 impl Bounded {
     fn new() -> Self {
-        Self {
-            window: Mutex::new((Instant::now(), 0)),
-            left_out: AtomicU64::new(0),
-        }
+        Self(Mutex::new(LineLimit::new(LINES, PERIOD)))
     }
 
     /// Whether one more line is written. `missing` tells how many were not in the period before.
     fn may_say(&self, missing: impl FnOnce(u64)) -> bool {
-        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        if window.0.elapsed() > PERIOD {
-            *window = (Instant::now(), 0);
-            let left_out = self.left_out.swap(0, Ordering::Relaxed);
-            if left_out > 0 {
-                missing(left_out);
-            }
+        let mut limit = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let admitted = limit.admit(Instant::now());
+        if let Some(left_out @ 1..) = admitted {
+            missing(left_out);
         }
-        window.1 += 1;
-        let may = window.1 <= LINES;
-        if !may {
-            self.left_out.fetch_add(1, Ordering::Relaxed);
-        }
-        may
+        admitted.is_some()
     }
 }
 
@@ -57,6 +42,8 @@ pub(super) fn reporter() -> Report {
             tracing::error!(
                 record = broken.shown,
                 command = broken.command,
+                client = address(&broken.client),
+                client_name = broken.client.name,
                 "{}",
                 broken.cause
             );
@@ -86,8 +73,15 @@ pub(super) fn alarm() -> Alarm {
             tracing::error!(
                 record = decoy.shown,
                 command = decoy.command,
+                client = address(&decoy.client),
+                client_name = decoy.client.name,
                 "a decoy was opened"
             );
         }
     })
+}
+
+/// The address of a client that is still known.
+fn address(client: &ClientLabel) -> Option<&str> {
+    (!client.address.is_empty()).then_some(client.address.as_str())
 }

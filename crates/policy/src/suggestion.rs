@@ -1,0 +1,240 @@
+//! The `except` glob that would have let a refused request pass, made of the name of its record. It goes
+//! into logs, errors and reports, so it must tell nothing of the name that could be an identifier: a phone
+//! number, a session id, a user. Only the pattern's own literal beginning and words of a fixed vocabulary
+//! are kept; everything else becomes `*`.
+
+use std::ops::Range;
+
+use crate::pattern::RecordPattern;
+
+/// What separates the words of a record name.
+const SEPARATORS: &[u8] = b":._-/{}";
+
+/// Longer names have no suggestion.
+const MAX_NAME: usize = 4096;
+
+/// Words that frameworks put into the names of records which they keep beside values: locks, counters,
+/// indexes, queues. None of them says whose record it is. In lower case; matched in any case.
+const VOCABULARY: &str = "\
+    abort aborted ack acks active added all app arq asgi attempt attempts axes backoff batch \
+    batches bid binding bindings blacklist block blocked blocks bloom broadcast bucket buckets \
+    bull cache cancel canceled cancelled cas celery celeryev channel channels check children \
+    chord chords claim clean completed concurrency consumer consumers count counter counters \
+    counts cron crons daily data dead deferred delay delayed denylist dependencies dependency \
+    dependents digest digests dlq dq drained enqueued entries error errors event events \
+    execution executions expirations expire expired expires expiry fail failed failure failures \
+    feed fetch finished flag flags followers following forever fsm geo group groups health \
+    heartbeat heartbeats history hit hits hourly huey hyperloglog id ids idx in inbox incr index \
+    indexes intermediate invalidation job jobs keys kombu last lastid leader leaderboard lease \
+    leases likes limit limited limiter limits list lists location locations lock locked lockout \
+    locks log logs lua marker member members message messages meta metadata metric metrics \
+    minute misses monthly msg msgs mutex name namespace notifications notify offset offsets \
+    online order paused pc pending pidbox pipeline poll pool presence principal priorities \
+    prioritized priority process processed processes processing progress pubsub queue queued \
+    queues quota quotas rank ranking rate ratelimit ratelimiter rates rearm redlock ref \
+    registries registry repeat repeats reply request requests reserved result results retries \
+    retry rlflx running schedule scheduled scheduler schedules score scores semaphore semaphores \
+    seq sequence sequences set sets sidekiq slot slots sorted stalled standard started stat \
+    state states stats status stream streams subscribers subscriptions success tag tags task \
+    tasks taskset throttle throttled throttler throttles timeline timer timers timestamp \
+    timestamps total totals ttl unacked unique uniquejobs unread unsuccessful usage v1 v2 v3 \
+    version versions view views visits wait waiting weekly whitelist window windows wip work \
+    worker workers xq zset \
+";
+
+/// A piece of a glob.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Piece<'n> {
+    Literal(&'n [u8]),
+    /// Any text.
+    Any,
+}
+
+/// An `except` glob that matches this name of a record of the pattern, and tells nothing of it that is not
+/// in the pattern or a word of our own vocabulary. `None` where nothing tells this record from all others
+/// of the pattern: the glob would except them all.
+#[must_use]
+pub fn except_glob(pattern: &RecordPattern, name: &[u8]) -> Option<String> {
+    if name.len() > MAX_NAME {
+        return None;
+    }
+    let rest = name.strip_prefix(pattern.prefix().as_bytes())?;
+    let pieces = pieces(rest);
+    if pieces.iter().all(|it| *it == Piece::Any) {
+        return None;
+    }
+    let glob = written(pattern.prefix(), &pieces);
+    // The rules of the configuration: it may not except all records of its pattern.
+    let excepting = pattern.clone().except(&[&glob]).ok()?;
+    let is_matched = excepting.is_excepted(name);
+    debug_assert!(is_matched, "a suggestion does not match its name");
+    is_matched.then_some(glob)
+}
+
+/// The words of the vocabulary in a text with the separators beside them, and what is between.
+fn pieces(text: &[u8]) -> Vec<Piece<'_>> {
+    let mut pieces: Vec<Piece<'_>> = Vec::new();
+    let mut literal = 0..0;
+    let mut add = |range: Range<usize>, is_literal: bool| {
+        if is_literal && literal.end == range.start && !literal.is_empty() {
+            // Goes on with the literal text before it.
+            literal.end = range.end;
+            pieces.pop();
+        } else if is_literal {
+            literal = range.clone();
+        }
+        if is_literal {
+            pieces.push(Piece::Literal(
+                text.get(literal.clone()).unwrap_or_default(),
+            ));
+        } else if !range.is_empty() && pieces.last() != Some(&Piece::Any) {
+            pieces.push(Piece::Any);
+        }
+    };
+    let (mut start, mut was_known) = (0, false);
+    loop {
+        let rest = text.get(start..).unwrap_or_default();
+        let len = word_length(rest);
+        let end = start.saturating_add(len);
+        let is_kept = is_known(rest.get(..len).unwrap_or_default());
+        if start > 0 {
+            // The separator before it.
+            add(start.saturating_sub(1)..start, was_known || is_kept);
+        }
+        add(start..end, is_kept);
+        if end >= text.len() {
+            return pieces;
+        }
+        start = end.saturating_add(1);
+        was_known = is_kept;
+    }
+}
+
+/// Bytes before the first separator.
+fn word_length(text: &[u8]) -> usize {
+    let separator = text.iter().position(|byte| SEPARATORS.contains(byte));
+    separator.unwrap_or(text.len())
+}
+
+fn is_known(word: &[u8]) -> bool {
+    let mut words = VOCABULARY.split_ascii_whitespace();
+    words.any(|known| known.as_bytes().eq_ignore_ascii_case(word))
+}
+
+/// The glob in Redis' notation.
+fn written(prefix: &str, pieces: &[Piece<'_>]) -> String {
+    let mut glob = RecordPattern::escape(prefix);
+    for piece in pieces {
+        match piece {
+            Piece::Any => glob.push('*'),
+            // Words and separators are ASCII.
+            Piece::Literal(literal) => {
+                glob.push_str(&RecordPattern::escape(&String::from_utf8_lossy(literal)));
+            }
+        }
+    }
+    glob
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn suggested(pattern: &str, name: &str) -> Option<String> {
+        except_glob(&RecordPattern::parse(pattern).unwrap(), name.as_bytes())
+    }
+
+    #[test]
+    fn names_of_frameworks_become_globs_without_an_identifier() {
+        for (pattern, name, glob) in [
+            (
+                "PHPREDIS_SESSION:*",
+                "PHPREDIS_SESSION:k3v9_LOCK",
+                "PHPREDIS_SESSION:*_LOCK",
+            ),
+            (
+                "rq:job:*",
+                "rq:job:9f-lock-1c:dependents",
+                "rq:job:*-lock-*:dependents",
+            ),
+            (
+                "rq:job:*",
+                "rq:job:9f-41-1c:dependents",
+                "rq:job:*:dependents",
+            ),
+            ("app:*", "app:1:visits:5215512345678", "app:*:visits:*"),
+            ("celery*", "celery-task-meta-9f12", "celery-task-meta-*"),
+            ("*", "unacked_index", "unacked_index"),
+            (
+                "spring:session:*",
+                "spring:session:expirations:17000",
+                "spring:session:expirations:*",
+            ),
+            ("fsm:*", "fsm:42:42:lock", "fsm:*:lock"),
+            ("bull:*", "bull:mail:{7}:meta", "bull:*:meta"),
+            ("a:*", "a:x{lock}y", "a:*\\{lock\\}*"),
+            ("a*:v2", "a:count:v2", "a:count:v2"),
+        ] {
+            assert_eq!(suggested(pattern, name).as_deref(), Some(glob), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_would_except_every_record_is_not_suggested() {
+        for (pattern, name) in [
+            ("wa:*", "wa:5215512345678"),
+            ("wa:{user}", "wa:ana@example.com"),
+            ("wa:*", "wa:"),
+            ("sess:*:lock", "sess:k3v9:lock"),
+            ("job:{user}:v1:state", "job:9:v1:state"),
+            ("counter", "counter"),
+            ("wa:*", "other:lock"),
+        ] {
+            assert_eq!(suggested(pattern, name), None, "{pattern} {name}");
+        }
+        let long = format!("wa:{}:lock", "x".repeat(MAX_NAME));
+        assert_eq!(suggested("wa:*", &long), None);
+    }
+
+    #[test]
+    fn the_vocabulary_is_sorted_and_in_lower_case() {
+        assert!(vocabulary().is_sorted_by(|a, b| a < b));
+        let is_letter = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit();
+        assert!(vocabulary().iter().all(|word| word.bytes().all(is_letter)));
+    }
+
+    fn vocabulary() -> Vec<&'static str> {
+        VOCABULARY.split_ascii_whitespace().collect()
+    }
+
+    /// Words of names: of the vocabulary, identifiers, special characters, any bytes.
+    fn name() -> impl Strategy<Value = Vec<u8>> {
+        let part = prop_oneof![
+            proptest::sample::select(vocabulary()).prop_map(|word| word.as_bytes().to_vec()),
+            proptest::sample::select(SEPARATORS.to_vec()).prop_map(|byte| vec![byte]),
+            "QQ[0-9]{1,9}".prop_map(String::into_bytes),
+            "[*?\\[\\]\\\\{}a]{1,3}".prop_map(String::into_bytes),
+            proptest::collection::vec(any::<u8>(), 0..4),
+        ];
+        proptest::collection::vec(part, 0..9).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn a_suggestion_matches_its_name_and_keeps_no_word_that_is_not_ours(name in name()) {
+            let pattern = RecordPattern::parse("app:*").unwrap();
+            let name = [b"app:", &name[..]].concat();
+            if let Some(glob) = except_glob(&pattern, &name) {
+                prop_assert!(!glob.contains("QQ"), "{}", glob);
+                prop_assert!(glob.starts_with("app:") && glob.is_ascii());
+                let excepting = pattern.clone().except(&[&glob]).unwrap();
+                prop_assert!(excepting.is_excepted(&name) && !excepting.is_excepted(b"app:5215"));
+                for piece in glob["app:".len()..].split(|it: char| !it.is_ascii_alphanumeric()) {
+                    prop_assert!(piece.is_empty() || is_known(piece.as_bytes()), "{}", glob);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Requests that are not sent: what the client is answered and when, and what is recorded of them. In a trial they are
+//! sent all the same, and recorded as what would have been refused.
+
+use std::time::Duration;
+
+use waxseal_policy::{
+    Action, Effect, PatternId, Reason, Refusal, RequestChange, Transform, longest_wait,
+};
+
+use super::{HeldRefusal, Talk};
+use crate::answers;
+use crate::pending::names_of;
+use crate::refusals::{ClientLabel, OwnReason, RefusedRequest};
+use crate::remedy::Remedy;
+use crate::seal::Request;
+
+/// How long the refusal of a request that was ready to wait is held back at least, and at most.
+const MIN_DELAY: Duration = Duration::from_millis(100);
+const MAX_DELAY: Duration = Duration::from_secs(1);
+
+/// A client's name is shown up to here.
+const MAX_CLIENT_NAME: usize = 64;
+
+impl Talk {
+    /// Answers a request that the policy refuses.
+    #[cold]
+    pub(super) fn refuse_by_policy(
+        &mut self,
+        refusal: &Refusal,
+        request: &Request<'_>,
+        effect: Effect,
+        client: &mut Vec<u8>,
+    ) {
+        let names = self.protection.names();
+        let remedy = Remedy::of(refusal, names, request.arguments);
+        let answer = match (refusal.reason, request.arguments) {
+            (Reason::UnknownSubcommand, [container, subcommand, ..]) => {
+                answers::unknown_subcommand(container, subcommand)
+            }
+            _ => answers::refused(refusal, &remedy),
+        };
+        self.record_policy_refusal(refusal, remedy, request.arguments, false);
+        self.refuse_when_waited(answer, request.arguments, effect, client);
+    }
+
+    /// Answers a request that the proxy refuses for a reason of its own.
+    #[cold]
+    pub(super) fn refuse_here(
+        &mut self,
+        (command, reason): (Option<&'static str>, OwnReason),
+        answer: Vec<u8>,
+        (request, effect): (&Request<'_>, Effect),
+        client: &mut Vec<u8>,
+    ) {
+        self.record_own_refusal(command, reason, request.arguments, false);
+        self.refuse_when_waited(answer, request.arguments, effect, client);
+    }
+
+    /// Answers the script of a lock inside a transaction, where the value that it compares cannot be read first.
+    #[cold]
+    pub(super) fn refuse_script_in_transaction(
+        &mut self,
+        request: &Request<'_>,
+        command: &'static str,
+        client: &mut Vec<u8>,
+    ) {
+        self.record_script_in_transaction(request, command, false);
+        self.refuse(&answers::script_in_transaction(command), client);
+    }
+
+    fn record_script_in_transaction(
+        &self,
+        request: &Request<'_>,
+        command: &'static str,
+        is_forwarded: bool,
+    ) {
+        let record = self.first_protected(request.arguments);
+        let names = self.protection.names();
+        let remedy = Remedy::excepting(Some(command), names, request.arguments);
+        let why = (
+            OwnReason::InTransaction.as_str(),
+            "runs the script of a lock inside a transaction",
+        );
+        self.record(Some(command), why, record, remedy, is_forwarded);
+    }
+
+    /// Answers a refused request that was ready to wait as late as it could have been answered, within bounds: clients
+    /// ask again at once. Within a transaction nothing waits, and the least delay is kept.
+    fn refuse_when_waited(
+        &mut self,
+        answer: Vec<u8>,
+        arguments: &[&[u8]],
+        effect: Effect,
+        client: &mut Vec<u8>,
+    ) {
+        let wait = match effect {
+            Effect::Blocking => longest_wait(arguments).unwrap_or(MAX_DELAY),
+            _ => Duration::ZERO,
+        };
+        if wait.is_zero() {
+            return self.refuse(&answer, client);
+        }
+        let by = match self.transaction {
+            Some(_) => MIN_DELAY,
+            None => wait.clamp(MIN_DELAY, MAX_DELAY),
+        };
+        self.delayed = Some(HeldRefusal { answer, by });
+    }
+
+    /// Answers with an error instead of sending. A transaction that it is part of is not executed.
+    pub(super) fn refuse(&mut self, answer: &[u8], client: &mut Vec<u8>) {
+        self.note_refusal(answer);
+        self.answer(answer, client);
+    }
+
+    /// What is done with a request in a trial: whatever the policy would do with it, it is forwarded as it is, but for
+    /// what no proxy lets pass.
+    #[cold]
+    pub(super) fn try_action(
+        &self,
+        request: &Request<'_>,
+        command: Option<&'static str>,
+        action: Action,
+    ) -> Action {
+        match action {
+            Action::Refuse(refusal) if refusal.reason.is_always_refused() => action,
+            // It changes no record: the client would be sent past the proxy.
+            Action::Transform(Transform {
+                request: RequestChange::Reword { .. },
+                ..
+            }) => action,
+            Action::Refuse(refusal) => {
+                let names = self.protection.names();
+                let remedy = Remedy::of(&refusal, names, request.arguments);
+                self.record_policy_refusal(&refusal, remedy, request.arguments, true);
+                Action::Forward
+            }
+            Action::Script(_) if self.transaction.is_some() => {
+                let command = command.unwrap_or("eval");
+                self.record_script_in_transaction(request, command, true);
+                Action::Forward
+            }
+            _ => {
+                let names = self.protection.names();
+                let of_records = names_of(request.arguments).find_map(|name| names.find(name));
+                if let (Some(command), Some(pattern)) = (command, of_records) {
+                    self.protection.refusals().fine(pattern.index(), command);
+                }
+                Action::Forward
+            }
+        }
+    }
+
+    fn record_policy_refusal(
+        &self,
+        refusal: &Refusal,
+        remedy: Remedy,
+        arguments: &[&[u8]],
+        is_forwarded: bool,
+    ) {
+        let argument = refusal.name.and_then(|at| arguments.get(at)).copied();
+        self.record(
+            refusal.command,
+            (refusal.reason.word(), refusal.reason.cause()),
+            refusal.pattern.zip(argument),
+            remedy,
+            is_forwarded,
+        );
+    }
+
+    /// Records a request that the proxy refuses, or would, for a reason of its own.
+    #[cold]
+    pub(super) fn record_own_refusal(
+        &self,
+        command: Option<&'static str>,
+        reason: OwnReason,
+        arguments: &[&[u8]],
+        is_forwarded: bool,
+    ) {
+        let record = match reason.is_about_record() {
+            true => self.first_protected(arguments),
+            false => None,
+        };
+        self.record(
+            command,
+            (reason.as_str(), reason.cause()),
+            record,
+            Remedy::other(reason.remedy()),
+            is_forwarded,
+        );
+    }
+
+    fn record(
+        &self,
+        command: Option<&'static str>,
+        (reason, cause): (&'static str, &'static str),
+        record: Option<(PatternId, &[u8])>,
+        remedy: Remedy,
+        is_forwarded: bool,
+    ) {
+        let protection = &self.protection;
+        let names = protection.names();
+        let kept = record.filter(|_| protection.keeps_names());
+        protection.refused(RefusedRequest {
+            command,
+            pattern: record.map(|(id, _)| (id, names.pattern(id).shown())),
+            reason,
+            cause,
+            advice: remedy.advice(names, protection.is_typed()),
+            setting: remedy.setting(),
+            scripts: remedy.scripts,
+            excepts: remedy.excepts,
+            is_forwarded,
+            record: record.map(|(id, name)| protection.show(id, name)),
+            names: kept.into_iter().map(|(_, name)| name.to_vec()).collect(),
+            client: self.client_label(),
+        });
+    }
+
+    /// The first protected name of a request.
+    fn first_protected<'a>(&self, arguments: &[&'a [u8]]) -> Option<(PatternId, &'a [u8])> {
+        let names = self.protection.names();
+        names_of(arguments).find_map(|name| Some((names.find_sealed(name)?, name)))
+    }
+
+    /// The client, as the log names it.
+    pub(super) fn client_label(&self) -> ClientLabel {
+        let Some(registration) = &self.registration else {
+            return ClientLabel::default();
+        };
+        ClientLabel {
+            address: registration.client.address.clone(),
+            name: registration
+                .client
+                .label(crate::pending::LabelKind::Name)
+                .map(|name| shown_name(&name)),
+        }
+    }
+}
+
+/// A client's name, which is whatever the client says.
+fn shown_name(name: &[u8]) -> String {
+    let name = name.get(..MAX_CLIENT_NAME).unwrap_or(name);
+    let letters = name.iter().map(|byte| match byte.is_ascii_graphic() {
+        true => char::from(*byte),
+        false => '?',
+    });
+    letters.collect()
+}

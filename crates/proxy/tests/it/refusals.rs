@@ -1,0 +1,347 @@
+//! Refused requests: what the client is told, what is recorded of them, and what a trial does instead.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use waxseal_core::{Mode, NameMask, SecretKey};
+use waxseal_policy::RecordPattern;
+use waxseal_proxy::{Limits, Protection, RefusalReport, Refusals, Trial};
+
+use crate::pair::{KEY, Pair, assert_sent, sealer, text};
+
+/// Records of two patterns, and where refusals are recorded.
+fn protected() -> (Protection, Arc<Refusals>) {
+    let parse = |text| (RecordPattern::parse(text).unwrap(), sealer(KEY, Mode::On));
+    let mask = NameMask::of_key(&SecretKey::from_bytes(&KEY).unwrap());
+    let refusals = Arc::new(Refusals::default());
+    let protection = Protection::new(vec![parse("app:*"), parse("wa:{user}")], mask);
+    (
+        protection.record_refusals(refusals.clone(), false),
+        refusals,
+    )
+}
+
+fn report(refusals: &Refusals) -> RefusalReport {
+    refusals.report(Instant::now())
+}
+
+#[test]
+fn the_client_is_told_the_line_that_would_let_its_request_pass() {
+    for (line, remedy) in [
+        (
+            "EVAL code 1 app:9f12:lock token",
+            "a protected record: set except = [\"app:*:lock\"] in the proxy's configuration, which leaves such \
+             records in plaintext, or scripts = \"forward\" if the script treats values as opaque bytes",
+        ),
+        (
+            "INCR app:5215512345678:hits",
+            "; or set except = [\"app:*:hits\"] in the",
+        ),
+        (
+            "SUNIONSTORE app:tags:1 app:ana:tags app:tags:2",
+            "; or set except = [\"app:tags:*\", \"app:*:tags\"] in the",
+        ),
+        (
+            "SADD app:{tags}:7 v",
+            "; or set except = ['app:\\{tags\\}*'] in the",
+        ),
+        (
+            "LOCK.ACQUIRE app:7:lock",
+            "; or set except = [\"app:*:lock\"] in the",
+        ),
+        // Nothing tells these from other records of the pattern.
+        (
+            "INCR wa:5215512345678",
+            "under WATCH if others write too\r\n",
+        ),
+        (
+            "EVAL code 1 wa:5215512345678",
+            "name the script's records in except = [...], or set scripts = \"forward\" if the script treats \
+             values as opaque bytes\r\n",
+        ),
+        // One of two names cannot be named.
+        (
+            "SMOVE app:7:lock wa:1 v",
+            "or in a string, hash or list\r\n",
+        ),
+    ] {
+        let (protection, _) = protected();
+        let mut pair = Pair::over(protection, Limits::default());
+        pair.send(&[line]);
+        let got = pair.got();
+        assert!(got.starts_with("-SEALREFUSED "), "{got}");
+        assert!(got.contains(remedy), "{line}: {got}");
+        let told = ["5215", "9f12", "ana"].iter().any(|it| got.contains(it));
+        assert!(!told, "{got}");
+    }
+}
+
+#[test]
+fn refusals_are_recorded_by_command_pattern_reason_and_remedy() {
+    let (protection, refusals) = protected();
+    let mut pair = Pair::over(protection, Limits::default());
+    for _ in 0..3 {
+        pair.send(&["INCR app:1:hits", "INCR app:2:hits", "INCR app:1:views"]);
+    }
+    pair.send(&["INCR wa:1", "SYNC", "MULTI", "SUBSCRIBE c", "DISCARD"]);
+    let report = report(&refusals);
+    let found: Vec<_> = report
+        .rows
+        .iter()
+        .map(|row| {
+            let pattern = row.pattern.as_ref().map(|(_, shown)| shown.as_str());
+            (
+                row.command,
+                pattern,
+                row.reason,
+                row.setting.as_str(),
+                row.count,
+            )
+        })
+        .collect();
+    let app = Some("app:*");
+    let computes = "computes_on_value";
+    assert_eq!(
+        found,
+        [
+            ("incr", app, computes, "except = [\"app:*:hits\"]", 6),
+            ("incr", app, computes, "except = [\"app:*:views\"]", 3),
+            ("incr", Some("wa:{user}"), computes, "", 1),
+            ("subscribe", None, "in_transaction", "", 1),
+            ("sync", None, "replication", "", 1),
+        ]
+    );
+    assert_eq!((report.others, report.fine.len()), (0, 0));
+    assert!(
+        report
+            .rows
+            .iter()
+            .all(|row| row.names.is_empty() && !row.is_forwarded)
+    );
+}
+
+#[test]
+fn the_log_has_the_first_refusal_at_once_and_then_their_number_once_a_minute() {
+    let (protection, refusals) = protected();
+    let mut pair = Pair::over(protection, Limits::default());
+    let start = Instant::now();
+    let at = |seconds| start + Duration::from_secs(seconds);
+    pair.send(&["INCR app:5215512345678:hits"]);
+    // It was logged when it came.
+    assert!(refusals.due_lines(at(3600), true).is_empty());
+    for _ in 0..1203 {
+        pair.send(&["INCR app:5215512345678:hits"]);
+    }
+    pair.got();
+    assert!(refusals.due_lines(at(30), false).is_empty());
+    let lines = refusals.due_lines(at(62), false);
+    assert_eq!(lines.len(), 1);
+    let line = &lines[0];
+    assert!(
+        line.text.starts_with("refused 1,203 times in the last 6"),
+        "{line:?}"
+    );
+    assert!(
+        line.text.ends_with(
+            " on app:*: INCR makes the server compute on a sealed value; set except = [\"app:*:hits\"] in the \
+             [[protect]] of app:*, which leaves such records in plaintext"
+        ),
+        "{line:?}"
+    );
+    assert_eq!((line.command, line.reason), ("incr", "computes_on_value"));
+    let record = line.record.as_deref().unwrap();
+    assert!(
+        record.starts_with("app:#") && record.len() == 13,
+        "{record}"
+    );
+    assert!(refusals.due_lines(at(200), false).is_empty());
+    // What is left at the end is told whatever the time.
+    pair.send(&["INCR app:5215512345678:hits"]);
+    assert!(refusals.due_lines(at(64), false).is_empty());
+    let last = refusals.due_lines(at(65), true);
+    assert!(
+        last[0]
+            .text
+            .starts_with("refused 1 time in the last 3 s on app:*"),
+        "{last:?}"
+    );
+}
+
+#[test]
+fn flags_are_told_where_the_patterns_are_flags() {
+    let (protection, refusals) = protected();
+    let protection = protection.record_refusals(refusals.clone(), true);
+    let mut pair = Pair::over(protection, Limits::default());
+    pair.send(&["EVAL code 1 app:1:lock", "INCR wa:1"]);
+    let advice = |command: &str| {
+        let rows = report(&refusals).rows;
+        rows.into_iter()
+            .find(|row| row.command == command)
+            .unwrap()
+            .advice
+    };
+    assert_eq!(
+        advice("eval"),
+        "set except = [\"app:*:lock\"] in the [[protect]] of app:* or start the proxy with --except \
+         'app:*:lock', which leaves such records in plaintext; or set scripts = \"forward\" (--scripts \
+         forward) if the script treats values as opaque bytes"
+    );
+    assert!(advice("incr").starts_with("name the records that it works on in except = [...]"));
+}
+
+#[test]
+fn whatever_clients_send_what_is_kept_is_bounded_and_everything_is_counted() {
+    let (protection, refusals) = protected();
+    let mut pair = Pair::over(protection, Limits::default());
+    let words = [
+        "lock", "tags", "hits", "jobs", "meta", "queue", "stats", "index", "events", "v1",
+    ];
+    for first in words {
+        for second in words {
+            for third in words {
+                pair.send(&[&format!("INCR app:{first}:1:{second}:1:{third}")]);
+            }
+        }
+    }
+    pair.got();
+    let report = report(&refusals);
+    assert_eq!(report.rows.len(), 512);
+    let counted: u64 = report.rows.iter().map(|row| row.count).sum();
+    assert_eq!(counted + report.others, 1000);
+}
+
+#[test]
+fn a_transaction_is_aborted_with_the_first_reason_whatever_it_is() {
+    let limits = Limits {
+        value: 1000,
+        request: 2000,
+        ..Limits::default()
+    };
+    let large = format!("SET app:1 {}", "x".repeat(1001));
+    for line in [
+        "INCR app:1:hits",
+        "EVAL code 1 app:1:lock",
+        "XREAD BLOCK 0 STREAMS app:1 $",
+        "BZPOPMIN app:1 0",
+        "RENAME app:1 app:2",
+        "JSON.SET app:1 v",
+        "SET app:1 v IFEQ w",
+        "DEL waxseal:canary",
+        "CLIENT FUTURE",
+        "REPLCONF x",
+        "SUBSCRIBE c",
+        "HELLO 3",
+        "MONITOR",
+        "CLIENT REPLY OFF",
+        &large,
+    ] {
+        let (protection, _) = protected();
+        let mut pair = Pair::over(protection, limits);
+        pair.send(&["MULTI", line]);
+        pair.end_delay();
+        pair.send(&["SADD app:2 second", "EXEC"]);
+        assert_sent(&pair.sent(), &["MULTI", "DISCARD"]);
+        pair.answer("+OK +OK");
+        let got = pair.got();
+        let replies: Vec<&str> = got.split("\r\n").collect();
+        let first = replies[1]
+            .strip_prefix('-')
+            .unwrap_or_else(|| panic!("{line}: {got}"));
+        let abort = format!("-EXECABORT Transaction discarded because of: {first}");
+        assert_eq!(replies[3], abort, "{line}: {got}");
+    }
+}
+
+fn trial(keeps_names: bool) -> (Pair, Arc<Refusals>) {
+    let (protection, refusals) = protected();
+    let protection = protection.trial(Some(Trial { keeps_names }));
+    let limits = Limits {
+        value: 1000,
+        request: 2000,
+        ..Limits::default()
+    };
+    (Pair::over(protection, limits), refusals)
+}
+
+#[test]
+fn a_trial_forwards_what_would_be_refused_sealed_or_opened_as_it_is() {
+    let (mut pair, refusals) = trial(false);
+    for (line, reply) in [
+        ("SET app:1 v", "+OK"),
+        ("GET app:1", "'v"),
+        // Sent as GET where values are sealed.
+        ("STRLEN app:1", ":1"),
+        ("INCR app:1:hits", ":1"),
+        ("EVAL code 1 app:1:lock", ":1"),
+        ("BZPOPMIN app:z 0", "*-1"),
+        ("JSON.SET app:1 v", "+OK"),
+        ("RENAME app:1 wa:1", "+OK"),
+    ] {
+        pair.exchange(line, reply, reply);
+    }
+    pair.send(&["MULTI", "INCR app:1:hits", "EXEC"]);
+    assert_sent(&pair.sent(), &["MULTI", "INCR app:1:hits", "EXEC"]);
+    pair.answer("+OK +QUEUED *1 :2");
+    assert_eq!(pair.got(), "+OK\r\n+QUEUED\r\n*1\r\n:2\r\n");
+    let large = format!("SET app:1 {}", "x".repeat(5000));
+    pair.exchange(&large, "+OK", "+OK");
+    let report = report(&refusals);
+    let found: Vec<_> = report
+        .rows
+        .iter()
+        .map(|row| (row.command, row.count))
+        .collect();
+    let expected = [
+        ("incr", 2),
+        ("bzpopmin", 1),
+        ("eval", 1),
+        ("other", 1),
+        ("rename", 1),
+        ("set", 1),
+    ];
+    assert_eq!(found, expected);
+    assert!(
+        report
+            .rows
+            .iter()
+            .all(|row| row.is_forwarded && row.names.is_empty())
+    );
+    assert_eq!(
+        report.fine,
+        [(0, "get", 1), (0, "set", 1), (0, "strlen", 1)]
+    );
+}
+
+#[test]
+fn a_trial_still_refuses_what_no_proxy_lets_pass() {
+    let (mut pair, refusals) = trial(true);
+    for line in [
+        "SYNC",
+        "DEL waxseal:canary",
+        "CLIENT FUTURE",
+        "CLIENT\0 LIST",
+    ] {
+        pair.send(&[line]);
+        assert!(pair.sent().is_empty(), "{line}");
+        assert!(pair.got().starts_with('-'), "{line}");
+    }
+    // Where a server would lead the client elsewhere, past the proxy.
+    pair.send(&["CLIENT CAPA redirect"]);
+    assert!(!text(&pair.sent()).contains("redirect"));
+    pair.answer("+OK");
+    pair.send(&["INCR app:5215512345678:hits"]);
+    let rows = report(&refusals).rows;
+    assert_eq!(rows.iter().filter(|row| row.is_forwarded).count(), 1);
+    let kept = rows.iter().find(|row| row.is_forwarded).unwrap();
+    assert_eq!(kept.names, [b"app:5215512345678:hits".to_vec()]);
+    assert!(rows.iter().filter(|row| !row.is_forwarded).count() >= 4);
+}
+
+#[test]
+fn a_trial_waits_as_a_server_does() {
+    let (mut pair, _) = trial(false);
+    pair.send(&["XREAD BLOCK 0 STREAMS app:s $", "PING"]);
+    assert_sent(&pair.sent(), &["XREAD BLOCK 0 STREAMS app:s $", "PING"]);
+    assert!(pair.connection.may_be_blocked());
+    assert_eq!(pair.connection.delay(), None);
+}
