@@ -45,12 +45,12 @@ function milliseconds(): int
 }
 
 // A lock that is another's is a notice: the session is read all the same and will not be written. That its time
-// was over is a warning. Anything else ends the process.
+// was over before the session was written is a warning. Anything else ends the process.
 set_error_handler(function (int $_, string $message): bool {
     global $is_locked;
     if (str_contains($message, 'Acquire of session lock was not successful')) {
         $is_locked = false;
-    } elseif (!str_contains($message, 'Failed to write session data')) {
+    } elseif (!preg_match('/Failed to (refresh session lock|write session data)/', $message)) {
         throw new ErrorException($message);
     }
     return true;

@@ -12,7 +12,10 @@ require 'sidekiq/scheduled'
 
 Sidekiq.logger.level = Logger::ERROR
 QUEUE = Sidekiq::Queue.new('default')
-SCHEDULER = Sidekiq::Scheduled::Enq.new
+# From version 7 on it is told whose it is.
+SCHEDULER = Sidekiq::Scheduled::Enq.new(
+  *(Sidekiq.default_configuration if Sidekiq.respond_to?(:default_configuration))
+)
 WORKER = []
 
 # What the jobs have reported since, once there is as much of it.
@@ -48,7 +51,8 @@ def watch
   Letter.perform_async('waits', secret('seis'))
   payloads = []
   wait_until { !(payloads = Sidekiq::WorkSet.new.map { |_, _, work| work['payload'] }).empty? }
-  saw('at work', payloads.map { |payload| payload['args'] }, [['waits', secret('seis')]])
+  jobs = payloads.map { |payload| payload.is_a?(String) ? JSON.parse(payload) : payload }
+  saw('at work', jobs.map { |job| job['args'] }, [['waits', secret('seis')]])
   Sidekiq.redis { |redis| redis.set('seen', '1') }
   saw('done as well', report(1), [line('waits', secret('seis'))])
 end
@@ -90,7 +94,8 @@ def stop
   saw('stays', QUEUE.map(&:args), [['later', secret('cuatro')]])
 end
 
-versions('Sidekiq' => Sidekiq::VERSION, 'Redis client' => Gem.loaded_specs.fetch('redis').version)
+CLIENT = Gem.loaded_specs['redis'] || Gem.loaded_specs.fetch('redis-client')
+versions('Sidekiq' => Sidekiq::VERSION, 'Redis client' => CLIENT.version)
 step('enqueue') { enqueue }
 step('watch') { watch }
 step('fail once') { fail_once }
