@@ -99,21 +99,26 @@ impl Contest {
 
     /// Kills the holder, or every third time any process, and puts another in its place.
     fn kill(&mut self, turn: usize) {
-        let witness = self.direct.cmd(&["GET", "witness"]).bytes();
-        let witness = String::from_utf8(witness.unwrap_or_default()).unwrap();
+        let witness = self.witness();
         let holder: Option<u32> = witness.split(':').next().and_then(|pid| pid.parse().ok());
         let is_holder = |child: &Child| Some(child.id()) == holder;
         let held = self.holders.iter().position(is_holder);
-        let (index, holding) = match held {
-            Some(index) if turn % 3 != 2 => (index, true),
-            _ => (turn % self.holders.len(), false),
-        };
+        let index = held.filter(|_| turn % 3 != 2);
+        let index = index.unwrap_or(turn % self.holders.len());
         let mut victim = self.holders.swap_remove(index);
         victim.kill().unwrap();
         victim.wait().unwrap();
         self.killed += 1;
-        self.killed_holding += usize::from(holding);
+        // It may just have released the lock.
+        let was_holding = Some(victim.id()) == holder && self.witness() == witness;
+        self.killed_holding += usize::from(was_holding);
         self.add();
+    }
+
+    /// The process that holds the lock and the number of its turn, or nothing.
+    fn witness(&mut self) -> String {
+        let witness = self.direct.cmd(&["GET", "witness"]).bytes();
+        String::from_utf8(witness.unwrap_or_default()).unwrap()
     }
 
     fn count(&mut self, what: &str) -> u64 {
