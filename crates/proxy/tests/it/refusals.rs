@@ -233,6 +233,8 @@ fn a_transaction_is_aborted_with_the_first_reason_whatever_it_is() {
         "HELLO 3",
         "MONITOR",
         "CLIENT REPLY OFF",
+        "CLIENT\0 LIST",
+        &format!("EVAL {RELEASE} 1 app:7:lock token"),
         &large,
     ] {
         let (protection, _) = protected();
