@@ -10,6 +10,7 @@ use waxseal_page::status::{Refused, Trial as TrialView};
 use waxseal_proxy::{
     ClientLabel, Protection, RefusalReport, Refusals, RefusedRow, Trial as Settings,
 };
+use waxseal_stores::RecordPattern;
 
 use crate::args::ProxyArgs;
 use crate::config::Protect;
@@ -17,7 +18,7 @@ use crate::error::Failure;
 use crate::output::{self, span, thousands};
 use crate::setup::{Setup, now_ms};
 
-/// Where refused requests of this process are recorded, and what its trial knows if it is one.
+/// The record of refused requests of this process, and its trial if it is one.
 #[derive(Clone)]
 pub(crate) struct Recorded {
     refusals: Arc<Refusals>,
@@ -35,7 +36,7 @@ struct Trial {
 /// A `[[protect]]` as it is configured.
 struct Block {
     pattern: String,
-    /// Its lines but for `except` and `scripts`.
+    /// Its lines but for `except` and `scripts`; none where they would tell a record's name.
     lines: Vec<String>,
     excepts: Vec<String>,
     forwards_scripts: bool,
@@ -121,7 +122,7 @@ impl Recorded {
         rows.chain(others).collect()
     }
 
-    /// What a trial has found, for the status page.
+    /// The findings of a trial, for the status page.
     pub(crate) fn trial(&self) -> Option<TrialView> {
         let trial = self.trial.as_ref()?;
         let report = self.refusals.report(Instant::now());
@@ -153,9 +154,11 @@ impl Recorded {
 impl Trial {
     fn begin(setup: &Setup, args: &ProxyArgs) -> Self {
         let blocks = setup.protected.iter().map(|protected| {
-            let pattern = protected.pattern.as_str();
+            let pattern = &protected.pattern;
             let configured = setup.config.protect.iter();
-            let configured = configured.into_iter().find(|it| it.records == pattern);
+            let configured = configured
+                .into_iter()
+                .find(|it| it.records == pattern.as_str());
             Block {
                 excepts: protected.pattern.excepts().map(str::to_owned).collect(),
                 ..Block::of(pattern, configured, args)
@@ -282,7 +285,7 @@ impl Trial {
 struct Settled<'a> {
     excepts: Vec<&'a str>,
     forwards_scripts: bool,
-    /// What no line lets pass.
+    /// Requests that no line lets pass.
     left: Vec<&'a RefusedRow>,
 }
 
@@ -300,7 +303,7 @@ impl<'a> Settled<'a> {
                     settled.excepts.push(glob);
                 }
             }
-            if row.excepts.is_empty() && row.scripts {
+            if row.excepts.is_empty() && row.scripts && !block.lines.is_empty() {
                 settled.forwards_scripts = true;
             } else if row.excepts.is_empty() {
                 settled.left.push(row);
@@ -315,7 +318,14 @@ impl<'a> Settled<'a> {
         }
         for row in &self.left {
             let (command, advice) = (written(row.command), &row.advice);
-            let _ = writeln!(text, "# {command} {}: {advice}", row.cause);
+            let _ = writeln!(
+                text,
+                "# {command} on {}: {}: {advice}",
+                block.pattern, row.cause
+            );
+        }
+        if block.lines.is_empty() {
+            return;
         }
         let _ = writeln!(text, "[[protect]]");
         for line in &block.lines {
@@ -332,7 +342,7 @@ impl<'a> Settled<'a> {
 }
 
 impl Block {
-    fn of(pattern: &str, configured: Option<&Protect>, args: &ProxyArgs) -> Self {
+    fn of(pattern: &RecordPattern, configured: Option<&Protect>, args: &ProxyArgs) -> Self {
         let text = |name: &str, value: Option<&str>| {
             value.map(|value| format!("{name} = {}", toml_string(value)))
         };
@@ -342,7 +352,7 @@ impl Block {
         let mut lines = Vec::new();
         let mut forwards_scripts = false;
         lines.extend(text("name", configured.and_then(|it| it.name.as_deref())));
-        lines.extend(text("records", Some(pattern)));
+        lines.extend(text("records", Some(pattern.as_str())));
         let of_config = configured.and_then(|it| it.format.as_deref());
         lines.extend(text("format", format.as_deref().or(of_config)));
         if let Some(configured) = configured {
@@ -355,8 +365,12 @@ impl Block {
             lines.extend(text("plain_values", configured.plain_values.as_deref()));
             forwards_scripts = configured.scripts.as_deref() == Some("forward");
         }
+        if pattern.shown() != pattern.as_str() {
+            // It is the whole name of a record, which no report tells.
+            lines.clear();
+        }
         Self {
-            pattern: pattern.to_owned(),
+            pattern: pattern.shown().to_owned(),
             lines,
             excepts: Vec::new(),
             forwards_scripts,

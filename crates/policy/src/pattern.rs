@@ -138,6 +138,12 @@ impl RecordPattern {
         }
     }
 
+    /// Whether a text that may be a pattern is the whole name of a record: it has no wildcard.
+    #[must_use]
+    pub fn is_one_name(text: &str) -> bool {
+        !error::has_any(text, &['*', '?', '[', '{'])
+    }
+
     /// The literal part before the first wildcard, without escapes: what may be shown of a name.
     #[must_use]
     pub fn prefix(&self) -> &str {

@@ -45,12 +45,36 @@ pub struct ProtectedNames {
     forwards_scripts: Vec<bool>,
 }
 
-/// A pattern, as it is ruled out for most names: by their first byte.
+/// A pattern, as it is ruled out for most names: by their first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Candidate {
     id: PatternId,
-    /// The first byte of all names of the pattern, if they have one.
-    first: Option<u8>,
+    /// The first bytes of all names of the pattern.
+    start: u64,
+    /// Which of these bytes there are.
+    mask: u64,
+}
+
+impl Candidate {
+    fn new(id: PatternId, pattern: &RecordPattern) -> Self {
+        let prefix = pattern.prefix().as_bytes();
+        let known = prefix.iter().map(|_| u8::MAX).take(8);
+        Self {
+            id,
+            start: start(prefix),
+            mask: start(&known.collect::<Vec<_>>()),
+        }
+    }
+}
+
+/// The first eight bytes of a name, with zero bytes behind one that is shorter.
+#[inline]
+fn start(name: &[u8]) -> u64 {
+    if let Some(start) = name.first_chunk() {
+        return u64::from_le_bytes(*start);
+    }
+    let shift = |start: u64, byte: &u8| start << 8 | u64::from(*byte);
+    name.iter().rev().fold(0, shift)
 }
 
 impl ProtectedNames {
@@ -60,12 +84,11 @@ impl ProtectedNames {
         let patterns = RecordPattern::resolve(patterns);
         let mut order: Vec<_> = ids().zip(&patterns).collect();
         order.sort_by_key(|(_, pattern)| Reverse(pattern.specificity()));
-        let candidate = |(id, pattern): (PatternId, &RecordPattern)| Candidate {
-            id,
-            first: pattern.prefix().bytes().next(),
-        };
         Self {
-            order: order.into_iter().map(candidate).collect(),
+            order: order
+                .into_iter()
+                .map(|(id, pattern)| Candidate::new(id, pattern))
+                .collect(),
             patterns,
             own_writable: false,
             forwards_scripts: Vec::new(),
@@ -107,9 +130,9 @@ impl ProtectedNames {
         if name.starts_with(OWN_PREFIX) {
             return None;
         }
-        let first = name.first().copied();
+        let start = start(name);
         self.order.iter().find_map(|candidate| {
-            if candidate.first.is_some() && candidate.first != first {
+            if start & candidate.mask != candidate.start {
                 return None;
             }
             let pattern = self.patterns.get(candidate.id.index())?;

@@ -165,7 +165,7 @@ impl Reason {
 }
 
 impl Reason {
-    /// Whether a proxy refuses such requests for its own safety, whatever records are protected: no
+    /// A proxy refuses such requests for its own safety, whatever records are protected: no
     /// `except` lets them pass.
     #[must_use]
     pub fn is_always_refused(self) -> bool {

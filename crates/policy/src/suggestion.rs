@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use crate::pattern::RecordPattern;
 
-/// What separates the words of a record name.
+/// The separators of the words of a record name.
 const SEPARATORS: &[u8] = b":._-/{}";
 
 /// Longer names have no suggestion.

@@ -86,6 +86,8 @@ mod tests {
     use waxseal_metrics::TABLE;
     use waxseal_policy::{DataKind, Reason};
 
+    use crate::refusals::OwnReason;
+
     #[test]
     fn every_reason_of_the_policy_is_a_word_of_the_table() {
         let name = "waxseal_refused_commands_total";
@@ -107,6 +109,19 @@ mod tests {
             Reason::UnknownSubcommand,
         ] {
             assert!(metric.allows("reason", reason.word()), "{reason:?}");
+        }
+        for reason in [
+            OwnReason::Monitoring,
+            OwnReason::SharedConnections,
+            OwnReason::InTransaction,
+            OwnReason::TransactionTooLarge,
+            OwnReason::TooLarge,
+            OwnReason::NotSealed,
+            OwnReason::TooLargeForServer,
+            OwnReason::KeysOutOfReach,
+            OwnReason::ScriptChanged,
+        ] {
+            assert!(metric.allows("reason", reason.as_str()), "{reason:?}");
         }
         assert!(!metric.allows("reason", "computes"));
     }

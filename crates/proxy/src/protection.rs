@@ -34,7 +34,7 @@ pub struct Protection {
     meters: Option<Arc<Meters>>,
     server_limits: ServerLimits,
     refusals: Arc<Refusals>,
-    /// Whether the patterns are flags of the command line.
+    /// The patterns are flags of the command line.
     is_typed: bool,
     trial: Option<Trial>,
 }
@@ -42,7 +42,7 @@ pub struct Protection {
 /// A trial: everything is forwarded, and what would be refused is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trial {
-    /// Whether the names of records that commands would be refused on are kept for the report.
+    /// Names of records that commands would be refused on are kept for the report.
     pub keeps_names: bool,
 }
 
@@ -215,7 +215,7 @@ impl Protection {
         }
     }
 
-    /// Where refused requests are recorded.
+    /// The record of refused requests.
     pub(crate) fn refusals(&self) -> &Arc<Refusals> {
         &self.refusals
     }
@@ -236,18 +236,18 @@ impl Protection {
         }
     }
 
-    /// Whether the patterns are flags of the command line.
+    /// The patterns are flags of the command line.
     pub(crate) fn is_typed(&self) -> bool {
         self.is_typed
     }
 
-    /// Whether everything is forwarded.
+    /// Everything is forwarded: a trial.
     #[inline]
     pub(crate) fn is_trial(&self) -> bool {
         self.trial.is_some()
     }
 
-    /// Whether names of records are kept.
+    /// Names of records are kept.
     pub(crate) fn keeps_names(&self) -> bool {
         self.trial.is_some_and(|trial| trial.keeps_names)
     }

@@ -13,6 +13,10 @@ use waxseal_policy::PatternId;
 
 use crate::throttle::LineLimit;
 
+mod own;
+
+pub(crate) use own::OwnReason;
+
 /// Between two lines of the log about one command, pattern and reason.
 const LINE_INTERVAL: Duration = Duration::from_secs(60);
 /// Lines of the log about all refusals together: at most so many in a period.
@@ -24,91 +28,12 @@ const MAX_ROWS: usize = 512;
 const MAX_NAMES: usize = 20;
 const MAX_NAME: usize = 256;
 
-/// A reason of the proxy's own to refuse a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OwnReason {
-    Monitoring,
-    SharedConnections,
-    InTransaction,
-    TransactionTooLarge,
-    TooLarge,
-    NotSealed,
-    TooLargeForServer,
-    KeysOutOfReach,
-    ScriptChanged,
-}
-
-impl OwnReason {
-    /// The reason as one word, for counting.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Monitoring => "monitoring",
-            Self::SharedConnections => "means_shared_connections",
-            Self::InTransaction => "in_transaction",
-            Self::TransactionTooLarge => "transaction_too_large",
-            Self::TooLarge => "too_large",
-            Self::NotSealed => "not_sealed",
-            Self::TooLargeForServer => "too_large_for_server",
-            Self::KeysOutOfReach => "keys_out_of_reach",
-            Self::ScriptChanged => "script_changed",
-        }
-    }
-
-    /// The cause, as the continuation of a command's name.
-    pub(crate) fn cause(self) -> &'static str {
-        match self {
-            Self::Monitoring => "was sent while MONITOR is on",
-            Self::SharedConnections => "means connections that the proxy shares between clients",
-            Self::InTransaction => "was sent inside a transaction, where it cannot be followed",
-            Self::TransactionTooLarge => "would make the transaction too large for the proxy",
-            Self::TooLarge => {
-                "holds a value of a protected record, or is itself, larger than --max-value allows"
-            }
-            Self::NotSealed => "holds a value that could not be sealed",
-            Self::TooLargeForServer => {
-                "holds a value that is too large for the server once it is sealed"
-            }
-            Self::KeysOutOfReach => "needs a key that could not be reached",
-            Self::ScriptChanged => "works on a value that was replaced each time it was read",
-        }
-    }
-
-    /// What to do.
-    pub(crate) fn remedy(self) -> &'static str {
-        match self {
-            Self::Monitoring => "send RESET first, or use another connection",
-            Self::SharedConnections => "name the clients, by ID, ADDR or NAME",
-            Self::InTransaction => "send it before MULTI",
-            Self::TransactionTooLarge => "send it in parts",
-            Self::TooLarge => "raise --max-value, or send less at once",
-            Self::NotSealed => "the client's error says why; waxseal doctor checks the keys",
-            Self::TooLargeForServer => {
-                "store smaller values, or raise proto-max-bulk-len of the server"
-            }
-            Self::KeysOutOfReach => "waxseal doctor tells why keys cannot be reached",
-            Self::ScriptChanged => "the client may try again",
-        }
-    }
-
-    /// Whether it concerns a protected record.
-    pub(crate) fn is_about_record(self) -> bool {
-        matches!(
-            self,
-            Self::TooLarge
-                | Self::NotSealed
-                | Self::TooLargeForServer
-                | Self::KeysOutOfReach
-                | Self::ScriptChanged
-        )
-    }
-}
-
 /// A client, as the log names it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientLabel {
     /// Its address; empty where it is not known any more.
     pub address: String,
-    /// What it calls itself.
+    /// Its own name for itself.
     pub name: Option<String>,
 }
 
@@ -132,14 +57,14 @@ pub(crate) struct RefusedRequest<'a> {
     pub(crate) pattern: Option<(PatternId, &'a str)>,
     pub(crate) reason: &'static str,
     pub(crate) cause: &'static str,
-    /// What to do, in words.
+    /// The remedy in words.
     pub(crate) advice: String,
-    /// What can be pasted into the configuration.
+    /// The line to paste into the configuration.
     pub(crate) setting: String,
     /// The `except` globs of the pattern's block.
     pub(crate) excepts: BTreeMap<PatternId, Vec<String>>,
     pub(crate) scripts: bool,
-    /// Whether it was forwarded all the same, in a trial.
+    /// In a trial: it was forwarded all the same.
     pub(crate) is_forwarded: bool,
     /// The record, as the log may show it.
     pub(crate) record: Option<String>,
@@ -161,7 +86,7 @@ struct State {
     others: u64,
     /// Lines of the log about all of them.
     limit: Option<LineLimit>,
-    /// What was fine in a trial: requests by pattern and command.
+    /// In a trial: requests that were fine, by pattern and command.
     fine: HashMap<(usize, &'static str), u64>,
 }
 
@@ -173,7 +98,7 @@ struct Kind {
     is_forwarded: bool,
 }
 
-/// What is known of one kind of refusal.
+/// One kind of refusal.
 struct Entry {
     limit: LineLimit,
     shown: Option<String>,
@@ -201,7 +126,7 @@ struct Row {
 /// A line of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusalLine {
-    /// What happened and what to do.
+    /// The cause and the remedy.
     pub text: String,
     /// The command as the table has it, or `other`.
     pub command: &'static str,
@@ -243,23 +168,23 @@ pub struct RefusedRow {
     pub reason: &'static str,
     /// The cause, as the continuation of the command's name.
     pub cause: &'static str,
-    /// What can be pasted into the configuration; empty where nothing can.
+    /// The line to paste into the configuration; empty where nothing can.
     pub setting: String,
-    /// What to do, in words.
+    /// The remedy in words.
     pub advice: String,
     /// The `except` globs, by the place of their pattern.
     pub excepts: Vec<(usize, Vec<String>)>,
-    /// Whether forwarding scripts would be a remedy, too.
+    /// Forwarding scripts would be a remedy, too.
     pub scripts: bool,
-    /// Whether they were forwarded all the same.
+    /// They were forwarded all the same.
     pub is_forwarded: bool,
-    /// How many.
+    /// Their number.
     pub count: u64,
-    /// How long ago the first one was.
+    /// The age of the first one.
     pub first_ago: Duration,
-    /// How long ago the last one was.
+    /// The age of the last one.
     pub last_ago: Duration,
-    /// Who sent the last one.
+    /// The client of the last one.
     pub client: ClientLabel,
     /// Names of records, where they are kept.
     pub names: Vec<Vec<u8>>,
@@ -372,7 +297,7 @@ fn line_limit() -> LineLimit {
     LineLimit::new(MAX_LINES, LINES_PERIOD)
 }
 
-/// What became of a request that was to be recorded.
+/// The outcome for a request that was to be recorded.
 enum Added {
     Row,
     Counted,

@@ -1,4 +1,4 @@
-//! What lets a refused request pass: the line of the configuration, in the words of the log, of the status page and
+//! Remedies: the line of the configuration, in the words of the log, of the status page and
 //! of the client's answer. It names records by globs that tell no identifier.
 
 use std::collections::BTreeMap;
@@ -16,13 +16,13 @@ const SCRIPTS: &str = "scripts = \"forward\"";
 const SCRIPTS_FLAG: &str = "--scripts forward";
 const IF_OPAQUE: &str = "if the script treats values as opaque bytes";
 
-/// What lets a refused request pass.
+/// The remedy for one refused request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Remedy {
     /// The `except` globs by pattern, and whether with them the request would pass.
     pub(crate) excepts: BTreeMap<PatternId, Vec<String>>,
     is_complete: bool,
-    /// Whether forwarding scripts is a remedy, too.
+    /// Forwarding scripts is a remedy, too.
     pub(crate) scripts: bool,
     /// Words where no configuration of patterns is a remedy.
     other: Option<&'static str>,
@@ -76,7 +76,7 @@ impl Remedy {
         }
     }
 
-    /// What can be pasted into the configuration: `except = ["app:*:lock"]`. Empty where nothing can.
+    /// The line to paste into the configuration: `except = ["app:*:lock"]`. Empty where nothing can.
     pub(crate) fn setting(&self) -> String {
         let lines = self.excepts.values().map(|globs| toml_line(globs));
         let scripts = self.scripts.then(|| SCRIPTS.to_owned());
@@ -87,7 +87,7 @@ impl Remedy {
         lines.join("; ")
     }
 
-    /// What to do, for an operator. `is_typed`: the patterns are flags of the command line.
+    /// The remedy, for an operator. `is_typed`: the patterns are flags of the command line.
     pub(crate) fn advice(&self, names: &ProtectedNames, is_typed: bool) -> String {
         if let Some(words) = self.other {
             return words.to_owned();
@@ -127,7 +127,7 @@ impl Remedy {
         text
     }
 
-    /// What to do, for the client that is refused: the remedy of the reason, and the line of the configuration.
+    /// The remedy, for the client that is refused: the remedy of the reason, and the line of the configuration.
     pub(crate) fn for_client(&self, reason: Reason) -> String {
         if self.excepts.is_empty() {
             return reason.remedy().to_owned();

@@ -11,7 +11,7 @@ use waxseal_policy::PatternId;
 pub struct LineLimit {
     lines: u64,
     period: Duration,
-    /// When the period began, and how many lines it has.
+    /// The start of the period, and the lines that it has.
     current: Option<(Instant, u64)>,
     left_out: u64,
 }
@@ -47,7 +47,7 @@ impl LineLimit {
         Some(written)
     }
 
-    /// Whether an event of this moment would have a line.
+    /// An event of this moment would have a line.
     pub(crate) fn is_open(&self, now: Instant) -> bool {
         self.current
             .is_none_or(|(start, written)| written < self.lines || self.is_over(start, now))
@@ -63,7 +63,7 @@ impl LineLimit {
         self.left_out
     }
 
-    /// How long ago the period began.
+    /// The age of the period.
     pub(crate) fn age(&self, now: Instant) -> Option<Duration> {
         self.current
             .map(|(start, _)| now.saturating_duration_since(start))

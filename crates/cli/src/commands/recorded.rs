@@ -1,6 +1,8 @@
 //! What the audit log says about each command that changes keys or records: its word, and what it is
 //! about. Users, values and whole record names stay out.
 
+use waxseal_stores::RecordPattern;
+
 use crate::args::{
     AuditArgs, DecryptArgs, ExportArgs, KeyringCommand, MigrateArgs, OpeningArgs, RewrapArgs,
     RotateArgs,
@@ -67,7 +69,11 @@ pub(crate) fn rotate(setup: &Setup, args: &RotateArgs) -> Option<Act> {
 
 pub(crate) fn decrypt(setup: &Setup, args: &DecryptArgs) -> Option<Act> {
     // Without the confirmation nothing is begun.
-    (!args.sweep.dry_run && args.yes).then(|| sweep("decrypt", setup))
+    let act = || match args.excepted {
+        true => sweep("decrypt", setup).with("excepted", true),
+        false => sweep("decrypt", setup),
+    };
+    (!args.sweep.dry_run && args.yes).then(act)
 }
 
 /// An audit only looks; a report of it is given to others.
@@ -149,9 +155,9 @@ fn custodians(urls: &[String]) -> String {
 
 /// A pattern, unless it is the whole name of a record.
 pub(crate) fn pattern(text: &str) -> String {
-    match text.contains(['*', '{', '?', '[']) {
-        true => text.to_owned(),
-        false => "one record".to_owned(),
+    match RecordPattern::is_one_name(text) {
+        true => "one record".to_owned(),
+        false => text.to_owned(),
     }
 }
 
@@ -178,5 +184,6 @@ mod tests {
         );
         assert_eq!(pattern("wa:*"), "wa:*");
         assert_eq!(pattern("wa:5215512345678"), "one record");
+        assert_eq!(pattern("\\{wa\\}:5215512345678"), "one record");
     }
 }

@@ -40,10 +40,15 @@ impl Protected {
     /// name, and still another than all others.
     pub(crate) fn told_apart(&self, mask: &NameMask) -> String {
         let text = self.pattern.as_str();
-        match self.pattern.shown() == text {
+        let mut told = match self.pattern.shown() == text {
             true => text.to_owned(),
             false => mask.show("", text.as_bytes()),
+        };
+        for except in self.pattern.excepts() {
+            told.push_str(" except ");
+            told.push_str(&mask.show("", except.as_bytes()));
         }
+        told
     }
 }
 

@@ -174,7 +174,7 @@ fn clients(lately: &Lately<'_>) -> Vec<Warning> {
                     "Requests refused within 10 minutes: {}.",
                     thousands(refused as u64)
                 ),
-                "Applications want something that Waxseal does not do on protected records.",
+                "Applications want something that Waxseal does not do on protected records. Beside each command is the line of the configuration that lets it pass.",
             )
         });
     }
@@ -182,6 +182,14 @@ fn clients(lately: &Lately<'_>) -> Vec<Warning> {
 }
 
 fn mode(now: &Snapshot) -> Option<Warning> {
+    let is_trial = now.sum(&MODE, &[("mode", "trial")]) > 0.0;
+    if is_trial {
+        return Some(warning(
+            "WaxsealModeOff",
+            "This is a trial: nothing is sealed, and what would be refused is forwarded.",
+            "Start the proxy without `--trial` once the configuration lets everything pass.",
+        ));
+    }
     (now.sum(&MODE, &[("mode", "off")]) > 0.0).then(|| {
         warning(
             "WaxsealModeOff",

@@ -134,6 +134,11 @@ fn a_client_that_opens_a_decoy_is_told_of_whatever_the_command() {
     assert_eq!(opened("proxy"), 10.0);
     let said = proxy.said();
     assert_eq!(alarms(&said), 7);
+    let mut told = said.lines().filter(|line| line.contains(ALARM));
+    assert!(
+        told.all(|line| line.contains(" client=\"127.0.0.1:")),
+        "{said}"
+    );
     assert!(
         said.contains("\"hgetall\"") && said.contains("\"lrange\""),
         "{said}"

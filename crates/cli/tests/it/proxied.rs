@@ -12,6 +12,7 @@ mod counts;
 mod crowd;
 mod dead_paths;
 mod empty_user;
+mod excepts;
 mod holding;
 mod isolation;
 mod kinds;

@@ -30,7 +30,11 @@ fn nothing_is_counted_before_a_recorder_is_there_and_everything_afterwards() {
     }
     values.opened(Opening::Plain, 1, 3);
     traffic.clients.opened();
-    traffic.refused(None, "unknown_command");
+    traffic.refused(None, "unknown_command", None, false);
+    let pattern = Some((1, "others"));
+    for is_forwarded in [false, false, true] {
+        traffic.refused(Some("incr"), "computes_on_value", pattern, is_forwarded);
+    }
     before_render(move || traffic.ready(true));
 
     prometheus::upkeep();
@@ -44,7 +48,9 @@ fn nothing_is_counted_before_a_recorder_is_there_and_everything_afterwards() {
         "waxseal_seal_duration_seconds_count 2",
         "waxseal_client_connections 1",
         "waxseal_client_connections_opened_total 1",
-        "waxseal_refused_commands_total{command=\"other\",reason=\"unknown_command\"} 1",
+        "waxseal_refused_commands_total{command=\"other\",reason=\"unknown_command\",pattern=\"none\"} 1",
+        "waxseal_refused_commands_total{command=\"incr\",reason=\"computes_on_value\",pattern=\"others\"} 2",
+        "waxseal_trial_refusals_total{command=\"incr\",reason=\"computes_on_value\",pattern=\"others\"} 1",
         "waxseal_ready 1",
     ] {
         assert!(

@@ -19,7 +19,7 @@ impl Unmatched {
             None => "; how many records this database holds is not known".to_owned(),
         };
         // One without a wildcard is the whole name of a record, and is not told.
-        let none = match self.records.contains(['*', '{']) {
+        let none = match self.records.contains(['*', '{', '?', '[']) {
             true => format!("no record matches {}", self.records),
             false => "no record has the name that a pattern consists of".to_owned(),
         };

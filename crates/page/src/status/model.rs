@@ -21,7 +21,7 @@ pub struct Status {
     pub traffic: Traffic,
     /// Requests that were refused; `None` for a process without clients.
     pub refused: Option<Vec<Refused>>,
-    /// What a trial has found; `None` where this is none.
+    /// The findings of a trial; `None` where this is none.
     pub trial: Option<Trial>,
     /// Passes over the records by this process.
     pub sweeps: Vec<SweepRow>,
@@ -298,21 +298,21 @@ pub struct Refused {
     pub pattern: Option<String>,
     /// The word of the reason.
     pub reason: String,
-    /// Whether they were forwarded, in a trial.
+    /// In a trial: they were forwarded.
     pub is_forwarded: bool,
     /// How many.
     pub count: u64,
-    /// When the last one came (milliseconds since the Unix epoch).
+    /// The time of the last one (milliseconds since the Unix epoch).
     pub last_ms: u64,
-    /// Who sent it.
+    /// The client that sent it.
     pub client: String,
     /// The line of the configuration that would let them pass; empty where none does.
     pub setting: String,
-    /// What to do, in words.
+    /// The remedy in words.
     pub advice: String,
 }
 
-/// What a trial has found beside what would be refused.
+/// The findings of a trial beside the commands that would be refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trial {
     /// Requests on protected records that were fine: pattern, command, how many.

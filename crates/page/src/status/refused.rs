@@ -104,3 +104,73 @@ fn found(trial: &Trial, refused: &[Refused]) -> Markup {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(pattern: &str, is_forwarded: bool) -> Refused {
+        Refused {
+            command: "INCR".to_owned(),
+            pattern: Some(pattern.to_owned()),
+            reason: "computes_on_value".to_owned(),
+            is_forwarded,
+            count: 1204,
+            last_ms: 1000,
+            client: "127.0.0.1:5 (<worker>)".to_owned(),
+            setting: "except = [\"a:*:hits\"]".to_owned(),
+            advice: "set it".to_owned(),
+        }
+    }
+
+    fn shown(refused: &[Refused], trial: Option<&Trial>) -> String {
+        let clock = Clock {
+            now_ms: 2000,
+            is_live: false,
+        };
+        section(refused, trial, clock).into_string()
+    }
+
+    #[test]
+    fn shows_what_lets_a_command_pass_and_escapes_what_others_wrote() {
+        let page = shown(&[row("<b>:*", false)], None);
+        for text in [
+            "&lt;b&gt;:*",
+            "computes on value",
+            "1,204",
+            "(&lt;worker&gt;)",
+            "<code>except = [&quot;a:*:hits&quot;]</code>",
+        ] {
+            assert!(page.contains(text), "{text} in {page}");
+        }
+        assert!(!page.contains("<b>") && !page.contains("trial"), "{page}");
+        assert!(shown(&[], None).contains("None since the start."));
+    }
+
+    #[test]
+    fn a_trial_says_whether_it_has_seen_anything() {
+        let mut trial = Trial {
+            patterns: vec!["a:*".to_owned()],
+            ..Trial::default()
+        };
+        let nothing = "No request has named a record of a:*";
+        assert!(shown(&[], Some(&trial)).contains(nothing));
+        // Refused for the proxy's own safety: nothing was tried.
+        assert!(shown(&[row("-", false)], Some(&trial)).contains(nothing));
+        trial.fine = vec![("a:*".to_owned(), "GET".to_owned(), 3)];
+        let fine = shown(&[], Some(&trial));
+        assert!(fine.contains("Nothing would be refused so far.") && !fine.contains(nothing));
+        trial.configuration = "[[protect]]\nrecords = \"a:*\"".to_owned();
+        let found = shown(&[row("a:*", true)], Some(&trial));
+        assert!(found.contains("records = &quot;a:*&quot;"), "{found}");
+        assert!(!found.contains("Nothing would be refused"), "{found}");
+    }
+
+    #[test]
+    fn many_kinds_are_not_all_shown() {
+        let refused = vec![row("a:*", false); MAX_ROWS + 2];
+        let page = shown(&refused, None);
+        assert_eq!(page.matches("<th scope=\"row\">").count(), MAX_ROWS);
+        assert!(page.contains("2 more kinds are in the metrics."), "{page}");
+    }
+}

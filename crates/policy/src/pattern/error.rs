@@ -83,14 +83,18 @@ pub enum PatternError {
 
 /// A text that is no pattern, for an error. Without a wildcard it may be the whole name of a record.
 fn shown(text: &str) -> String {
-    let mut is_escaped = false;
-    let has_wildcard = text.chars().any(|c| {
-        let is_wildcard = !is_escaped && matches!(c, '*' | '{');
-        is_escaped = !is_escaped && c == '\\';
-        is_wildcard
-    });
-    match has_wildcard {
+    match has_any(text, &['*', '{']) {
         true => format!("\"{text}\""),
         false => format!("of {} characters", text.chars().count()),
     }
+}
+
+/// Whether a text holds one of these characters without an escape.
+pub(super) fn has_any(text: &str, wanted: &[char]) -> bool {
+    let mut is_escaped = false;
+    text.chars().any(|c| {
+        let is_wanted = !is_escaped && wanted.contains(&c);
+        is_escaped = !is_escaped && c == '\\';
+        is_wanted
+    })
 }

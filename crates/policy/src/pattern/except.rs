@@ -93,11 +93,4 @@ impl RecordPattern {
             false => &*it.text,
         })
     }
-
-    /// Whether a name is one that the except at this place, from 0, matches.
-    #[must_use]
-    pub fn is_excepted_by(&self, except: usize, name: &[u8]) -> bool {
-        let except = self.excepts.get(except);
-        except.is_some_and(|except| except.glob.matches(name))
-    }
 }

@@ -253,11 +253,7 @@ impl Part {
     fn accepts(&self, bytes: &[u8]) -> bool {
         match self {
             Self::Literal(literal) => **literal == *bytes,
-            Self::Mixed(tokens) => tokens.iter().zip(bytes).all(|(token, byte)| match token {
-                Token::Byte(literal) => literal == byte,
-                Token::Class(set) => set.contains(*byte),
-                Token::One | Token::Star | Token::User => true,
-            }),
+            Self::Mixed(tokens) => accept(tokens, bytes),
         }
     }
 
@@ -266,17 +262,37 @@ impl Part {
         match self {
             Self::Literal(literal) => {
                 let (first, others) = literal.split_first()?;
-                let places = text.len().checked_sub(others.len())?;
-                let mut starts = text.get(..places)?.iter().enumerate();
-                starts.find_map(|(at, byte)| {
-                    (byte == first && text.get(at.checked_add(1)?..)?.starts_with(others))
-                        .then_some(at)
+                find(text, *first, others.len(), |behind| {
+                    behind.starts_with(others)
                 })
             }
-            Self::Mixed(tokens) => {
-                let mut windows = text.windows(tokens.len());
-                windows.position(|window| self.accepts(window))
-            }
+            Self::Mixed(tokens) => match tokens.split_first()? {
+                (Token::Byte(first), others) => {
+                    find(text, *first, others.len(), |behind| accept(others, behind))
+                }
+                _ => {
+                    let mut windows = text.windows(tokens.len());
+                    windows.position(|window| accept(tokens, window))
+                }
+            },
         }
     }
+}
+
+/// The first place of a byte behind which as many bytes follow as are `wanted`, and the right ones.
+fn find(text: &[u8], first: u8, wanted: usize, is_right: impl Fn(&[u8]) -> bool) -> Option<usize> {
+    let last = text.len().checked_sub(wanted)?;
+    let starts = text.get(..last)?.iter().enumerate();
+    let mut starts = starts.filter(|(_, byte)| **byte == first);
+    starts.find_map(|(at, _)| is_right(text.get(at.checked_add(1)?..)?).then_some(at))
+}
+
+/// Whether the bytes begin with what these places accept, each in its place.
+fn accept(tokens: &[Token], bytes: &[u8]) -> bool {
+    bytes.len() >= tokens.len()
+        && tokens.iter().zip(bytes).all(|(token, byte)| match token {
+            Token::Byte(literal) => literal == byte,
+            Token::Class(set) => set.contains(*byte),
+            Token::One | Token::Star | Token::User => true,
+        })
 }

@@ -251,6 +251,14 @@ fn reads_globs_as_redis_does() {
     assert_eq!(pattern("\\{wa\\}:*").prefix(), "{wa}:");
     assert_eq!(pattern("\\{wa\\}:*\\*").glob(), "{wa}:*\\*");
     assert_eq!(pattern("\\{wa\\}:1").shown(), "one record");
+    for (text, is_one) in [
+        ("\\{wa\\}:1", true),
+        ("a\\\\*", false),
+        ("a?", false),
+        ("a", true),
+    ] {
+        assert_eq!(RecordPattern::is_one_name(text), is_one, "{text}");
+    }
     assert_eq!(pattern("a[a-c^]**").glob(), "a[\\^a-c]*");
 }
 

@@ -153,7 +153,7 @@ proptest! {
     #[test]
     fn no_text_makes_a_pattern_panic(text in ".{0,20}", name in vec(any::<u8>(), 0..20)) {
         if let Ok(pattern) = RecordPattern::parse(&text) {
-            pattern.user(&name);
+            let _ = pattern.user(&name);
             prop_assert!(!pattern.names(&name) || name.starts_with(pattern.prefix().as_bytes()));
         }
     }

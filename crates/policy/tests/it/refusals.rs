@@ -149,7 +149,10 @@ fn says_which_name_of_which_pattern_is_the_cause() {
         let Action::Refuse(refusal) = decided(request).action else {
             panic!("{request}");
         };
-        let found = (refusal.name, refusal.pattern.map(|it| it.index()));
+        let found = (
+            refusal.name,
+            refusal.pattern.map(waxseal_policy::PatternId::index),
+        );
         assert_eq!(found, (name, pattern), "{request}");
         let is_safety = name.is_none();
         assert_eq!(refusal.reason.is_always_refused(), is_safety, "{request}");

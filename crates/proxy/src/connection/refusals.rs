@@ -14,7 +14,7 @@ use crate::refusals::{ClientLabel, OwnReason, RefusedRequest};
 use crate::remedy::Remedy;
 use crate::seal::Request;
 
-/// How long the refusal of a request that was ready to wait is held back at least, and at most.
+/// Bounds of the time that the refusal of a request which was ready to wait is held back.
 const MIN_DELAY: Duration = Duration::from_millis(100);
 const MAX_DELAY: Duration = Duration::from_secs(1);
 
@@ -113,7 +113,7 @@ impl Talk {
         self.answer(answer, client);
     }
 
-    /// What is done with a request in a trial: whatever the policy would do with it, it is forwarded as it is, but for
+    /// Decides about a request in a trial: whatever the policy would do with it, it is forwarded as it is, but for
     /// what no proxy lets pass.
     #[cold]
     pub(super) fn try_action(

@@ -179,19 +179,7 @@ impl Talk {
         {
             return One::Again(next);
         }
-        if self.monitoring && !matches!(effect, Effect::Reset | Effect::Quit) {
-            self.record_own_refusal(command, OwnReason::Monitoring, request.arguments, false);
-            self.answer(&answers::refused_while_monitoring(), client);
-            return One::Done;
-        }
-        let ends = matches!(
-            effect,
-            Effect::Exec | Effect::Discard | Effect::Reset | Effect::Quit
-        );
-        if !ends && !self.has_room_in_transaction(0) {
-            let reason = (command, OwnReason::TransactionTooLarge);
-            let answer = answers::transaction_too_large();
-            self.refuse_here(reason, answer, (request, effect), client);
+        if self.refuse_in_state(command, (request, effect), client) {
             return One::Done;
         }
         if self.transaction.is_none()
@@ -243,6 +231,31 @@ impl Talk {
         let decided = (action, effect);
         self.act(request, name, decided, &keys, upstream, client);
         One::Done
+    }
+
+    /// Refuses what the connection cannot take in its state, whatever the policy says; whether it did.
+    fn refuse_in_state(
+        &mut self,
+        command: Option<&'static str>,
+        (request, effect): (&Request<'_>, Effect),
+        client: &mut Vec<u8>,
+    ) -> bool {
+        if self.monitoring && !matches!(effect, Effect::Reset | Effect::Quit) {
+            self.record_own_refusal(command, OwnReason::Monitoring, request.arguments, false);
+            self.answer(&answers::refused_while_monitoring(), client);
+            return true;
+        }
+        let ends = matches!(
+            effect,
+            Effect::Exec | Effect::Discard | Effect::Reset | Effect::Quit
+        );
+        if !ends && !self.has_room_in_transaction(0) {
+            let reason = (command, OwnReason::TransactionTooLarge);
+            let answer = answers::transaction_too_large();
+            self.refuse_here(reason, answer, (request, effect), client);
+            return true;
+        }
+        false
     }
 
     fn act(

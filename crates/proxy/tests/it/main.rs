@@ -5,6 +5,7 @@ mod broken;
 mod decoys;
 mod delays;
 mod ending;
+mod excepts;
 mod keyed;
 mod keys;
 mod lanes;

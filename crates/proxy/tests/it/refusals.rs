@@ -233,6 +233,8 @@ fn a_transaction_is_aborted_with_the_first_reason_whatever_it_is() {
         "HELLO 3",
         "MONITOR",
         "CLIENT REPLY OFF",
+        "CLIENT\0 LIST",
+        &format!("EVAL {RELEASE} 1 app:7:lock token"),
         &large,
     ] {
         let (protection, _) = protected();
@@ -335,6 +337,40 @@ fn a_trial_still_refuses_what_no_proxy_lets_pass() {
     let kept = rows.iter().find(|row| row.is_forwarded).unwrap();
     assert_eq!(kept.names, [b"app:5215512345678:hits".to_vec()]);
     assert!(rows.iter().filter(|row| !row.is_forwarded).count() >= 4);
+}
+
+/// Compare and delete, without blanks.
+const RELEASE: &str = "if\tredis.call('get',KEYS[1])==ARGV[1]\tthen\treturn\tredis.call('del',KEYS[1])\telse\treturn\t0\tend";
+
+#[test]
+fn the_script_of_a_lock_is_fine_but_inside_a_transaction() {
+    let release = format!("EVAL {RELEASE} 1 app:7:lock token");
+    let (mut pair, refusals) = trial(false);
+    pair.exchange(&release, ":1", ":1");
+    // Of a digest whose text has not come by it is not known what it does.
+    let digest = "EVALSHA 0000000000000000000000000000000000000000 1 app:7:lock token";
+    pair.exchange(digest, ":1", ":1");
+    pair.send(&["MULTI", &release, "EXEC"]);
+    assert_sent(&pair.sent(), &["MULTI", &release, "EXEC"]);
+    let rows = report(&refusals);
+    assert_eq!(rows.fine, [(0, "eval", 1)]);
+    let found = |reason: &str| {
+        let row = rows.rows.iter().find(|row| row.reason == reason).unwrap();
+        (row.command, row.setting.as_str(), row.is_forwarded)
+    };
+    let except = "except = [\"app:*:lock\"]";
+    assert_eq!(found("runs_code"), ("evalsha", except, true));
+    assert_eq!(found("in_transaction"), ("eval", except, true));
+
+    let (protection, refusals) = protected();
+    let mut pair = Pair::over(protection, Limits::default());
+    pair.send(&["MULTI", &release]);
+    assert!(pair.got().contains("SEALREFUSED EVAL"));
+    let row = report(&refusals).rows.remove(0);
+    assert_eq!(
+        (row.reason, row.setting.as_str()),
+        ("in_transaction", except)
+    );
 }
 
 #[test]

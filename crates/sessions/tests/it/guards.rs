@@ -302,13 +302,90 @@ async fn waxseals_own_records_are_no_states_of_an_empty_prefix() {
 
 #[tokio::test]
 async fn a_prefix_that_cannot_be_looked_through_does_not_start() {
-    for prefix in ["wa*:", "{app}:wa:", "wa?"] {
+    for prefix in ["wa*:", "wa?", " wa:"] {
         let store = Arc::new(MemoryStore::default());
         let options = Options::default().prefix(prefix);
         let refused = StateManager::start(store.clone(), usual_sealer(), options).await;
         assert!(matches!(refused, Err(GuardError::Prefix(_))), "{prefix}");
         assert_eq!(store.status().await.unwrap().records, 0);
     }
+}
+
+#[tokio::test]
+async fn a_prefix_may_hold_braces_and_brackets() {
+    let server = RedisServer::start();
+    for prefix in ["{app}:wa:", "[app]\\wa:"] {
+        let options = Options::default().prefix(prefix);
+        let states = StateManager::start(connect(&server).await, usual_sealer(), options);
+        let states = states.await.unwrap();
+        states.set(USER, &state("confirming")).await.unwrap();
+        assert_eq!(states.get(USER).await.unwrap(), Some(state("confirming")));
+    }
+    // The next process finds them with the same key, and not with another one.
+    server.cli(&["DEL", CANARY]);
+    let options = Options::default().prefix("{app}:wa:");
+    let other = sealer(&OTHER_KEY, Mode::On, Format::Sealed);
+    let refused = StateManager::start(connect(&server).await, other, options).await;
+    assert!(matches!(refused, Err(GuardError::WrongKey(_))));
+}
+
+#[tokio::test]
+async fn excepted_states_are_written_plain_and_opened_where_they_are_sealed() {
+    let server = RedisServer::start();
+    let mut client = server.client();
+    put(
+        &mut client,
+        "wa:old:lock",
+        &sealed(
+            &KEY,
+            Format::Sealed,
+            "wa:old:lock",
+            &state_json("confirming"),
+        ),
+    );
+    for mode in [Mode::On, Mode::Required] {
+        let options = Options::default().except(["wa:*:lock"]);
+        let sealer = sealer(&KEY, mode, Format::Sealed);
+        let states = StateManager::start(connect(&server).await, sealer, options)
+            .await
+            .unwrap();
+        states.set("a:lock", &state("confirming")).await.unwrap();
+        assert_eq!(
+            get(&mut client, "wa:a:lock"),
+            Some(state_json("confirming"))
+        );
+        assert_eq!(
+            states.get("a:lock").await.unwrap(),
+            Some(state("confirming"))
+        );
+        assert_eq!(
+            states.get("old:lock").await.unwrap(),
+            Some(state("confirming"))
+        );
+        states.set("a", &state("confirming")).await.unwrap();
+        assert_ne!(get(&mut client, "wa:a"), Some(state_json("confirming")));
+    }
+    for except in ["other:*", "wa:*", "*", ""] {
+        let options = Options::default().except([except]);
+        let refused = StateManager::start(connect(&server).await, usual_sealer(), options).await;
+        assert!(matches!(refused, Err(GuardError::Prefix(_))), "{except}");
+    }
+}
+
+#[tokio::test]
+async fn excepted_values_say_nothing_about_the_key() {
+    let server = RedisServer::start();
+    let mut client = server.client();
+    let foreign = sealed(&OTHER_KEY, Format::Sealed, "wa:1:lock", b"{}");
+    put(&mut client, "wa:1:lock", &foreign);
+    let options = Options::default().except(["wa:*:lock"]);
+    let states = StateManager::start(connect(&server).await, usual_sealer(), options).await;
+    assert!(states.is_ok());
+    let refused = start(&server, usual_sealer()).await;
+    assert!(refused.is_ok(), "the canary is there by now");
+    server.cli(&["DEL", CANARY]);
+    let refused = start(&server, usual_sealer()).await;
+    assert!(matches!(refused, Err(GuardError::WrongKey(_))));
 }
 
 #[tokio::test]

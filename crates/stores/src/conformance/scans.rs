@@ -85,9 +85,12 @@ pub(super) async fn a_scan_gives_only_names_of_the_pattern(bench: &Bench<'_>) {
         "b:1:state",
         "a",
         "xa:1:state",
+        "{t}:1",
+        "c*d",
+        "cxd",
     ];
     fill(bench, &ends.map(|end| bench.name(end))).await;
-    let cases: [(&str, &[&str]); 7] = [
+    let cases: [(&str, &[&str]); 13] = [
         ("a:*", &["a:", "a:1", "a:2:state", "a:3:other", "a:state"]),
         // A name without a user has the form, too.
         (
@@ -102,6 +105,12 @@ pub(super) async fn a_scan_gives_only_names_of_the_pattern(bench: &Bench<'_>) {
         ),
         ("a", &["a"]),
         ("nothing", &[]),
+        ("a:?", &["a:1"]),
+        ("a:[0-2]*", &["a:1", "a:2:state"]),
+        ("?:[^1]:*", &["a:2:state", "a:3:other"]),
+        ("*:{user}:st*e", &["a:2:state", "b:1:state", "xa:1:state"]),
+        ("\\{t\\}:*", &["{t}:1"]),
+        ("c\\*d", &["c*d"]),
     ];
     for (text, expected) in cases {
         let found = scan(bench, &format!("{}{text}", bench.prefix), 3).await;

@@ -4,6 +4,7 @@
 mod audit;
 mod changes;
 mod counts;
+mod excepts;
 mod faults;
 mod gate;
 mod limits;

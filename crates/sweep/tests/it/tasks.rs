@@ -36,6 +36,7 @@ pub(super) fn judge(task: &impl Task, slot: &Slot, stored: &[u8]) -> Verdict {
         slot,
         stored,
         user: None,
+        is_excepted: false,
     });
     verdict.expect("there is a key to seal with")
 }
@@ -177,6 +178,7 @@ fn without_a_key_nothing_is_sealed_and_the_pass_ends() {
         slot: &Slot::Whole,
         stored: PLAIN,
         user: None,
+        is_excepted: false,
     };
     let keyless = || Sealer::without_keys();
     assert_eq!(Migrate::new(keyless()).judge(&value), Err(SealError::NoKey));

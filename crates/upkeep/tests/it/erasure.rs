@@ -6,8 +6,9 @@ use serde_json::{Map, Value};
 use waxseal_core::{Format, Mode, OpenError, Sealer};
 use waxseal_keys::{Cached, Receipt, Signed, UserKeyError};
 use waxseal_sessions::{OnRefused, Options, StateError, StateManager};
+use waxseal_stores::RecordPattern;
 use waxseal_testing::RedisServer;
-use waxseal_upkeep::{UpkeepError, forget};
+use waxseal_upkeep::{Realm, UpkeepError, forget, traces};
 
 use crate::world::{Process, Start, World, calm, key_of, name, until};
 
@@ -268,4 +269,55 @@ async fn something_else_in_the_place_of_a_user_key_is_told_of_and_goes_only_with
     process.write_as_user("somebody", "back again").await;
     let read = process.read_as_user("somebody").await;
     assert_eq!(read.as_deref(), Ok("back again"));
+}
+
+#[tokio::test]
+async fn all_records_of_a_user_are_erased_where_a_pattern_has_other_wildcards() {
+    let world = World::new();
+    world.init(calm()).await;
+    let process = world.process(true).await;
+    let theirs = [
+        "wa:{tag}:1:cart",
+        "wa:{tag}:1:",
+        "wa:{tag}:1:2:x",
+        "wa:{tag}:1:lock",
+    ];
+    let others = [
+        "wa:{tag}:12:cart",
+        "wa:{tag}:2:1",
+        "wa:{tag}:*:cart",
+        "wa:1:cart",
+    ];
+    for name in theirs.iter().chain(&others) {
+        world.server.cli(&["SET", name, "a"]);
+    }
+    // What was moved aside from a record that is gone is the user's as well.
+    let aside = "waxseal:quarantine:{wa:{tag}:1:gone}:19a1b2c3";
+    let of_others = "waxseal:quarantine:{wa:{tag}:2:gone}:19a1b2c3";
+    for name in [aside, of_others] {
+        world.server.cli(&["SET", name, "a"]);
+    }
+    let pattern = RecordPattern::parse("wa:\\{tag\\}:{user}:*").unwrap();
+    let realm = Realm {
+        pattern: pattern.except(&["wa:*:lock"]).unwrap(),
+        ..process.realm()
+    };
+    let realms = [realm];
+    let found = traces(b"1", &process.ring, process.users.as_ref(), &realms)
+        .await
+        .unwrap();
+    assert_eq!((found.records, found.quarantined), (4, 1));
+    let receipt = forget(b"1", &process.ring, process.users.as_ref(), &realms)
+        .await
+        .unwrap();
+    assert_eq!(receipt.records_deleted, 5);
+    let left = |name: &&str| world.server.cli(&["EXISTS", name]) == "1";
+    assert!(!theirs.iter().any(left) && others.iter().all(left));
+    assert!(!left(&aside) && left(&of_others));
+    // A user whose name looks like a wildcard is no wildcard.
+    let receipt = forget(b"*", &process.ring, process.users.as_ref(), &realms)
+        .await
+        .unwrap();
+    assert_eq!(receipt.records_deleted, 1);
+    assert!(left(&"wa:{tag}:12:cart") && !left(&"wa:{tag}:*:cart"));
 }

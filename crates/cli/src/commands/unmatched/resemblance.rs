@@ -18,7 +18,7 @@ const MIN_NAMES: u64 = 3;
 pub(super) fn resembling(pattern: &RecordPattern, names: &HashSet<RecordName>) -> Option<String> {
     let prefix = pattern.prefix();
     let word = prefix.trim_end_matches(SEPARATORS);
-    if word.is_empty() || pattern.as_str() == prefix {
+    if word.is_empty() || pattern.shown() != pattern.as_str() {
         return None;
     }
     let mut beginnings: BTreeMap<String, u64> = BTreeMap::new();

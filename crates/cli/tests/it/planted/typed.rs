@@ -64,8 +64,23 @@ fn no_flag_repeats_a_value_that_it_cannot_read() {
         &["audit", "--store", PASSWORD],
         &["keyring", "status", "--keyring", &store],
         &["keyring", "status", "--keyring", &strange],
-        &["audit", "--protect", &format!("wa:{NUMBER}?")],
+        &["audit", "--protect", &format!("wa:{NUMBER}\\")],
         &["audit", "--protect", &format!("wa:{LETTERS}[")],
+        &[
+            "audit",
+            "--protect",
+            "wa:*",
+            "--except",
+            &format!("sess:{NUMBER}"),
+        ],
+        &[
+            "audit",
+            "--protect",
+            "wa:*",
+            "--except",
+            &format!("wa:{NUMBER}["),
+        ],
+        &["audit", "--except", &wa(NUMBER)],
         &["completions", TYPED],
     ] {
         watch.once(&program, wrong, b"").with_status_of(&[2, 64]);
@@ -73,6 +88,10 @@ fn no_flag_repeats_a_value_that_it_cannot_read() {
     watch
         .run(&program, &["audit", "--protect", &wa(NUMBER)])
         .done();
+    for command in ["audit", "doctor"] {
+        let words = [command, "--protect", "wa:*", "--except", &wa(NUMBER)];
+        watch.run(&program, &words).with_status_of(&[0, 1]);
+    }
     watch
         .run(
             &program,
@@ -112,7 +131,8 @@ fn configurations() -> Vec<String> {
         format!("audit_log = \"file:a\"\naudit_log_key = \"{KEY}\"\n"),
         format!("audit_log = \"{KEY}\"\naudit_log_key = \"env:TRAIL\"\n"),
         format!("[[protect]]\nrecords = \"wa:{NUMBER}\"\nper_user_keys = true\n"),
-        format!("[[protect]]\nrecords = \"wa:{NUMBER}?\"\n"),
+        format!("[[protect]]\nrecords = \"wa:{NUMBER}[\"\n"),
+        format!("[[protect]]\nrecords = \"wa:*\"\nexcept = [\"wa:{NUMBER}[\"]\n"),
         format!("[[protect]]\n{TYPED} = \"wa:*\"\n"),
     ];
     for word in words {
@@ -133,6 +153,7 @@ fn configurations() -> Vec<String> {
     for word in [
         "name",
         "records",
+        "except",
         "format",
         "per_user_keys",
         "refused",

@@ -183,6 +183,18 @@ fn refusals_without_a_pattern_are_told_as_well() {
         assert!(happens(has_lines), "{upstream}: {}", pair.proxy.said());
         let none = metrics(pair.proxy.admin_port()).sum(REFUSED, &[("pattern", "none")]);
         assert_eq!(none, 3.0, "{upstream}");
+        // A value that does not open is told with its reader as well.
+        let mut damaged = sealed(KEY, Format::Sealed, "wa:1", b"{}");
+        *damaged.last_mut().unwrap() ^= 1;
+        put(&pair.redis, "wa:1", &damaged);
+        assert!(wire.ask(&["GET", "wa:1"]).starts_with("-SEALBROKEN"));
+        let is_told = |line: &str| {
+            line.contains("Failed to decrypt") && line.contains(" client=\"127.0.0.1:")
+        };
+        assert!(
+            happens(|| pair.proxy.said().lines().any(is_told)),
+            "{upstream}"
+        );
         pair.proxy.stop();
     }
 }

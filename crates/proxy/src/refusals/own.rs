@@ -1,0 +1,80 @@
+//! The proxy's own reasons to refuse a request, in words. Those of the policy are in its crate.
+
+/// A reason of the proxy's own to refuse a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OwnReason {
+    Monitoring,
+    SharedConnections,
+    InTransaction,
+    TransactionTooLarge,
+    TooLarge,
+    NotSealed,
+    TooLargeForServer,
+    KeysOutOfReach,
+    ScriptChanged,
+}
+
+impl OwnReason {
+    /// The reason as one word, for counting.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Monitoring => "monitoring",
+            Self::SharedConnections => "means_shared_connections",
+            Self::InTransaction => "in_transaction",
+            Self::TransactionTooLarge => "transaction_too_large",
+            Self::TooLarge => "too_large",
+            Self::NotSealed => "not_sealed",
+            Self::TooLargeForServer => "too_large_for_server",
+            Self::KeysOutOfReach => "keys_out_of_reach",
+            Self::ScriptChanged => "script_changed",
+        }
+    }
+
+    /// The cause, as the continuation of a command's name.
+    pub(crate) fn cause(self) -> &'static str {
+        match self {
+            Self::Monitoring => "was sent while MONITOR is on",
+            Self::SharedConnections => "means connections that the proxy shares between clients",
+            Self::InTransaction => "was sent inside a transaction, where it cannot be followed",
+            Self::TransactionTooLarge => "would make the transaction too large for the proxy",
+            Self::TooLarge => {
+                "holds a value of a protected record, or is itself, larger than --max-value allows"
+            }
+            Self::NotSealed => "holds a value that could not be sealed",
+            Self::TooLargeForServer => {
+                "holds a value that is too large for the server once it is sealed"
+            }
+            Self::KeysOutOfReach => "needs a key that could not be reached",
+            Self::ScriptChanged => "works on a value that was replaced each time it was read",
+        }
+    }
+
+    /// The remedy.
+    pub(crate) fn remedy(self) -> &'static str {
+        match self {
+            Self::Monitoring => "send RESET first, or use another connection",
+            Self::SharedConnections => "name the clients, by ID, ADDR or NAME",
+            Self::InTransaction => "send it before MULTI",
+            Self::TransactionTooLarge => "send it in parts",
+            Self::TooLarge => "raise --max-value, or send less at once",
+            Self::NotSealed => "the client's error says why; waxseal doctor checks the keys",
+            Self::TooLargeForServer => {
+                "store smaller values, or raise proto-max-bulk-len of the server"
+            }
+            Self::KeysOutOfReach => "waxseal doctor tells why keys cannot be reached",
+            Self::ScriptChanged => "the client may try again",
+        }
+    }
+
+    /// It concerns a protected record.
+    pub(crate) fn is_about_record(self) -> bool {
+        matches!(
+            self,
+            Self::TooLarge
+                | Self::NotSealed
+                | Self::TooLargeForServer
+                | Self::KeysOutOfReach
+                | Self::ScriptChanged
+        )
+    }
+}

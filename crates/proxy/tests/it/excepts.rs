@@ -1,0 +1,58 @@
+//! Excepted names: plain values go out, sealed ones still open, and what would be refused is forwarded.
+
+use waxseal_core::{Mode, NameMask, SecretKey};
+use waxseal_policy::RecordPattern;
+use waxseal_proxy::{Limits, Protection};
+
+use crate::pair::{KEY, Pair, assert_sent, request, sealer, to_client};
+
+fn pair(mode: Mode) -> Pair {
+    let pattern = RecordPattern::parse("wa:*").unwrap();
+    let pattern = pattern.except(&["wa:*_LOCK"]).unwrap();
+    let mask = NameMask::of_key(&SecretKey::from_bytes(&KEY).unwrap());
+    let protection = Protection::new(vec![(pattern, sealer(KEY, mode))], mask);
+    Pair::over(protection, Limits::default())
+}
+
+#[test]
+fn new_values_go_out_plain_and_what_comes_back_opens_in_every_mode() {
+    for mode in [Mode::Off, Mode::On, Mode::Required] {
+        let mut pair = pair(mode);
+        for (line, reply) in [
+            ("SET wa:1_LOCK token NX PX 3000", "+OK"),
+            ("GETSET wa:1_LOCK token", "'other"),
+            ("GET wa:1_LOCK", "'token"),
+            // From the time before the except.
+            ("GET wa:1_LOCK", "@wa:1_LOCK=token"),
+            ("MGET wa:1_LOCK wa:1 other", "*3 'token @wa:1=v 'x"),
+            ("HSET wa:h_LOCK f 1", ":1"),
+            ("HGETALL wa:h_LOCK", "*4 'f '1 'g @wa:h_LOCK/g=2"),
+            ("BLPOP wa:q_LOCK 1", "*2 'wa:q_LOCK 'job"),
+            ("EVALSHA 0123 1 wa:1_LOCK token", ":1"),
+            ("INCR wa:n_LOCK", ":2"),
+            ("RENAME wa:n_LOCK wa:m_LOCK", "+OK"),
+        ] {
+            pair.exchange(line, reply, reply);
+        }
+        pair.goes_on();
+    }
+}
+
+#[test]
+fn of_one_request_every_value_goes_as_its_name_says() {
+    let mut pair = pair(Mode::On);
+    let line = "MSET wa:1_LOCK token wa:1 @wa:1=v";
+    pair.send(&[line]);
+    assert_sent(&pair.sent(), &[line]);
+    pair.answer("+OK");
+    assert_eq!(pair.got(), to_client("+OK"));
+    // Bytes that stay as they are.
+    pair.send(&["SET wa:1_LOCK token"]);
+    assert_eq!(pair.sent(), request("SET wa:1_LOCK token"));
+    pair.answer("+OK");
+    pair.got();
+    pair.send(&["EVAL script 2 wa:1_LOCK wa:1", "RENAME wa:1_LOCK wa:1"]);
+    assert_eq!(pair.sent(), b"");
+    let got = pair.got();
+    assert_eq!(got.matches("SEALREFUSED").count(), 2, "{got}");
+}
