@@ -42,7 +42,7 @@ pub struct ApplicationProgram {
 /// The end of a program.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Nothing if the time limit ended it.
+    /// Nothing if it was ended: by the time limit, or because there was enough of it.
     pub status: Option<ExitStatus>,
     /// What it printed.
     pub stdout: String,
@@ -199,6 +199,22 @@ impl ApplicationProgram {
     /// When it cannot be started.
     #[must_use]
     pub fn run(&self, port: u16, patience: Duration, limit: Duration) -> Outcome {
+        self.run_until(port, patience, limit, || false)
+    }
+
+    /// The same, but ends it as soon as there is `enough` of it.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    #[must_use]
+    pub fn run_until(
+        &self,
+        port: u16,
+        patience: Duration,
+        limit: Duration,
+        enough: impl FnMut() -> bool,
+    ) -> Outcome {
         let scratch = TempDir::new().expect("make a directory for the output");
         let path = |name: &str| scratch.path().join(name);
         let create = |name: &str| File::create(path(name)).expect("make a file for the output");
@@ -215,7 +231,7 @@ impl ApplicationProgram {
             .stdout(create("stdout"))
             .stderr(create("stderr"));
         let mut child = command.spawn().expect("start the program");
-        let status = wait(&mut child, limit);
+        let status = wait(&mut child, limit, enough);
         // What it has started may still run, whatever became of it.
         kill_group(child.id());
         // It fails where the status was taken before.
@@ -272,14 +288,18 @@ fn files(directory: &Path) -> impl Iterator<Item = PathBuf> {
     paths.filter(|path| path.is_file())
 }
 
-/// Returns how a program ended; `None` if it has not in time.
-fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+/// Returns how a program ended; `None` if it has not in time, or before there was `enough` of it.
+fn wait(
+    child: &mut Child,
+    limit: Duration,
+    mut enough: impl FnMut() -> bool,
+) -> Option<ExitStatus> {
     let give_up = Instant::now() + limit;
     loop {
         if let Some(status) = child.try_wait().expect("the program is ours") {
             return Some(status);
         }
-        if Instant::now() > give_up {
+        if Instant::now() > give_up || enough() {
             return None;
         }
         sleep(PAUSE);

@@ -13,6 +13,8 @@ mod monitor;
 mod node;
 mod python;
 mod recipe;
+mod relay;
+mod remedies;
 mod stored;
 mod system;
 
@@ -24,7 +26,8 @@ use waxseal_testing::applications::Outcome;
 use waxseal_testing::tools::workspace_root;
 use waxseal_testing::{Application, ApplicationProgram, RedisServer};
 
-use crate::metrics::metrics;
+use crate::metrics::admin;
+use crate::metrics::exposition::Exposition;
 use crate::program::Program;
 use crate::proxy::{PROTECTED_MARKER, Proxy};
 use monitor::{Monitor, Traffic};
@@ -45,7 +48,16 @@ fn proves(application: Application, program: &ApplicationProgram) {
     let direct = began.elapsed();
     let began = Instant::now();
     let figures = run_with_recipe(application, &recipe, program, &wanted);
-    report(application, direct, began.elapsed(), &figures);
+    let proxied = began.elapsed();
+    // Without the recipe nothing would be different.
+    let rounds = if recipe.bare().text() == recipe.without_comments().text() {
+        0
+    } else {
+        let (rounds, remedied) = remedies::prove(application, &recipe, program, &wanted);
+        report_remedies(application, &remedied);
+        rounds
+    };
+    report(application, direct, proxied, &figures, rounds);
 }
 
 /// The program with Redis alone; returns what it printed.
@@ -85,38 +97,37 @@ fn run_with_recipe(
     assert!(refused.is_empty(), "refused {refused:?}; {}", said());
 
     let traffic = monitor.finish();
-    let figures = check_server(application, recipe, &redis, &traffic);
-    proxy.stop();
-    figures
-}
-
-/// Fails unless what the server was sent and what it stores are as the recipe says.
-#[track_caller]
-fn check_server(
-    application: Application,
-    recipe: &Recipe,
-    redis: &RedisServer,
-    traffic: &Traffic,
-) -> Figures {
-    if let Some(command) = traffic.in_clear(PROTECTED_MARKER) {
-        panic!(
-            "{}: a value reached the server in clear: {command}",
-            application.name()
-        );
-    }
-    assert!(traffic.sealed() > 0, "nothing was sealed");
+    assert_sealed(application, recipe, &redis, &traffic);
     for except in recipe.excepts() {
         assert!(
             traffic.names(except),
             "no request named a record that `{except}` matches: the recipe says more than is needed"
         );
     }
-    let stored = Stored::read(redis);
-    stored.assert_as(recipe);
+    proxy.stop();
     Figures {
         sealed: traffic.sealed(),
         excepted: recipe.excepts().count(),
     }
+}
+
+/// Fails unless what the server was sent and what it stores are sealed as the recipe says.
+#[track_caller]
+fn assert_sealed(
+    application: Application,
+    recipe: &Recipe,
+    redis: &RedisServer,
+    traffic: &Traffic,
+) {
+    if let Some(command) = traffic.in_clear(PROTECTED_MARKER) {
+        panic!(
+            "{}: a value reached the server in clear: {command}\n{}",
+            application.name(),
+            recipe.text()
+        );
+    }
+    assert!(traffic.sealed() > 0, "nothing was sealed");
+    Stored::read(redis).assert_as(recipe);
 }
 
 /// What became of a run, for people.
@@ -141,14 +152,58 @@ fn start(recipe: &Recipe) -> (RedisServer, Proxy) {
     (redis, proxy)
 }
 
-/// The commands that the proxy has refused so far, with their reasons.
+/// Requests of one kind that were refused.
+#[derive(Debug)]
+struct Refused {
+    command: String,
+    pattern: String,
+    reason: String,
+    count: u64,
+}
+
+impl Refused {
+    /// Whether a line of the log is about such requests.
+    fn is_in(&self, line: &str) -> bool {
+        [
+            format!("command=\"{}\"", self.command),
+            format!("pattern=\"{}\"", self.pattern),
+            format!("reason=\"{}\"", self.reason),
+        ]
+        .iter()
+        .all(|field| line.contains(field))
+    }
+}
+
+/// What the proxy has refused so far of what concerns protected records. What it refuses of any record and on any
+/// server (`CLIENT MAINT_NOTIFICATIONS` of redis-py, which asks a server whether it knows it) has no pattern.
 #[track_caller]
-fn refused(proxy: &Proxy) -> Vec<String> {
-    let counted = metrics(proxy.admin_port());
+fn refused(proxy: &Proxy) -> Vec<Refused> {
+    let all = all_refused(proxy).into_iter();
+    all.filter(|it| it.pattern != "none").collect()
+}
+
+#[track_caller]
+fn all_refused(proxy: &Proxy) -> Vec<Refused> {
+    let (head, text) = admin(proxy.admin_port(), "/metrics");
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    let counted = Exposition::read(&text);
     let samples = counted.samples.iter();
     samples
         .filter(|(name, _, count)| name == "waxseal_refused_commands_total" && *count > 0.0)
-        .map(|(_, labels, count)| format!("{labels:?}: {count}"))
+        .map(|(_, labels, count)| {
+            let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
+            Refused {
+                command: label("command"),
+                pattern: label("pattern"),
+                reason: label("reason"),
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "a counter"
+                )]
+                count: *count as u64,
+            }
+        })
         .collect()
 }
 
@@ -191,20 +246,39 @@ fn assert_same_lines(how: &str, seen: &str, wanted: &str) {
 }
 
 /// Leaves a line for the table of `cargo xtask applications`.
-fn report(application: Application, direct: Duration, proxied: Duration, figures: &Figures) {
-    let directory = workspace_root().join("target/artefacts/applications");
-    std::fs::create_dir_all(&directory).unwrap();
+fn report(
+    application: Application,
+    direct: Duration,
+    proxied: Duration,
+    figures: &Figures,
+    rounds: usize,
+) {
     let mut line = String::new();
     write!(
         line,
-        "direct {:.1} s, through the proxy {:.1} s; {} values sealed, {} excepted globs",
+        "direct {:.1} s, through the proxy {:.1} s; {} values sealed; {} globs excepted; without the \
+         recipe {rounds} rounds of remedies",
         direct.as_secs_f64(),
         proxied.as_secs_f64(),
         figures.sealed,
         figures.excepted,
     )
     .unwrap();
-    std::fs::write(directory.join(application.name()), line).unwrap();
+    leave(application.name(), &line);
+}
+
+/// Leaves what came of the remedies, to be compared with the recipe.
+fn report_remedies(application: Application, remedied: &Recipe) {
+    leave(
+        &format!("{}.remedies.toml", application.name()),
+        remedied.text(),
+    );
+}
+
+fn leave(name: &str, text: &str) {
+    let directory = workspace_root().join("target/artefacts/applications");
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::write(directory.join(name), text).unwrap();
 }
 
 #[test]

@@ -11,6 +11,12 @@ fn django_with_django_redis_keeps_sessions_values_counters_and_locks() {
 }
 
 #[test]
+fn django_with_its_own_cache_keeps_sessions_values_and_counters() {
+    let application = Application::named("django");
+    proves(application, &application.python("program.py"));
+}
+
+#[test]
 fn rq_runs_jobs_with_dependents_and_retries() {
     let application = Application::named("rq");
     proves(application, &application.python("program.py"));

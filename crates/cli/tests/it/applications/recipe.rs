@@ -1,8 +1,12 @@
 //! The configuration of a proxy for one framework, as the checks need it: which names it protects and
 //! which of these it excepts. Reads it with a matcher of its own, not with Waxseal's.
 
+use std::collections::BTreeSet;
+
 use toml::{Table, Value};
 use waxseal_testing::Application;
+
+use super::remedies::Remedy;
 
 /// A configuration.
 #[derive(Debug, Clone)]
@@ -39,6 +43,57 @@ impl Recipe {
         let protected = protected.expect("a recipe protects something");
         let protected = protected.iter().map(Protected::read).collect();
         Self { text, protected }
+    }
+
+    /// The same patterns, and nothing else said of them.
+    #[track_caller]
+    pub(super) fn bare(&self) -> Self {
+        self.changed(|protect| {
+            protect.remove("except");
+            protect.remove("scripts");
+        })
+    }
+
+    /// The same, written as what is changed is.
+    #[track_caller]
+    pub(super) fn without_comments(&self) -> Self {
+        self.changed(|_| {})
+    }
+
+    /// The same with remedies applied.
+    #[track_caller]
+    pub(super) fn with(&self, remedies: &BTreeSet<Remedy>) -> Self {
+        self.changed(|protect| {
+            let records = protect["records"].as_str().unwrap().to_owned();
+            for remedy in remedies {
+                match remedy {
+                    Remedy::Except { pattern, glob } if *pattern == records => {
+                        let none = Value::Array(Vec::new());
+                        let excepts = protect.entry("except").or_insert(none);
+                        let excepts = excepts.as_array_mut().unwrap();
+                        let glob = Value::String(glob.clone());
+                        if !excepts.contains(&glob) {
+                            excepts.push(glob);
+                        }
+                    }
+                    Remedy::ForwardScripts { pattern } if *pattern == records => {
+                        let forward = Value::String("forward".to_owned());
+                        protect.insert("scripts".to_owned(), forward);
+                    }
+                    _ => {}
+                }
+            }
+        })
+    }
+
+    #[track_caller]
+    fn changed(&self, change: impl Fn(&mut Table)) -> Self {
+        let mut table: Table = self.text.parse().unwrap();
+        let protected = table.get_mut("protect").and_then(Value::as_array_mut);
+        for protect in protected.into_iter().flatten() {
+            change(protect.as_table_mut().unwrap());
+        }
+        Self::parse(table.to_string())
     }
 
     pub(super) fn text(&self) -> &str {
@@ -131,4 +186,31 @@ fn a_recipe_says_what_a_name_means() {
         assert_eq!(recipe.meaning(name.as_bytes()), meaning, "{name}");
     }
     assert_eq!(recipe.excepts().count(), 2);
+}
+
+#[test]
+fn remedies_are_added_to_the_pattern_that_they_are_for() {
+    let text = "[[protect]]\nrecords = \"a:*\"\nexcept = [\"a:x\"]\nscripts = \"forward\"\n\
+                [[protect]]\nrecords = \"b:*\"\n";
+    let bare = Recipe::parse(text.to_owned()).bare();
+    assert_eq!(bare.excepts().count(), 0);
+    assert!(!bare.text().contains("forward"), "{}", bare.text());
+    let except = Remedy::Except {
+        pattern: "b:*".to_owned(),
+        glob: "b:*:lock".to_owned(),
+    };
+    let scripts = Remedy::ForwardScripts {
+        pattern: "a:*".to_owned(),
+    };
+    let with = bare
+        .with(&[except.clone(), scripts].into())
+        .with(&[except].into());
+    assert_eq!(with.excepts().collect::<Vec<_>>(), ["b:*:lock"]);
+    assert_eq!(with.meaning(b"b:1:lock"), Meaning::Excepted);
+    assert_eq!(with.meaning(b"a:1:lock"), Meaning::Sealed);
+    assert!(
+        with.text().contains("scripts = \"forward\""),
+        "{}",
+        with.text()
+    );
 }
