@@ -11,10 +11,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use waxseal_testing::tools::workspace_root;
 use waxseal_testing::{Application, ApplicationProgram, Client, RedisServer};
 
-use super::server;
+use super::{leave, server};
 use crate::program::wait_until;
 use crate::proxy::Proxy;
 
@@ -207,13 +206,6 @@ impl Drop for Contest {
             let _ = child.wait();
         }
     }
-}
-
-/// Leaves a line for the table of `cargo xtask applications`.
-fn leave(name: &str, line: &str) {
-    let directory = workspace_root().join("target/artefacts/applications");
-    std::fs::create_dir_all(&directory).unwrap();
-    std::fs::write(directory.join(name), line).unwrap();
 }
 
 /// What the processes have said on stderr.
