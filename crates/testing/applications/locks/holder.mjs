@@ -56,7 +56,8 @@ for (let turn = 1; (await server.exists('stop')) === 0; turn += 1) {
         await server.enter(...records, me, until);
       }
     }
-    await sleep(1 + Math.random() * 9);
+    // Some hold it long enough to be killed meanwhile.
+    await sleep(oneIn(5) ? 20 + Math.random() * 40 : 1 + Math.random() * 9);
     // Too slow: the lock is another's when this one releases it.
     if (oneIn(40)) await sleep(Math.max(0, until - Date.now()) + Math.random() * 20);
   }

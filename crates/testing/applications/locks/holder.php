@@ -69,7 +69,8 @@ for ($turn = 1; !$redis->exists('stop'); $turn += 1) {
     }
     $entered = say('enter', $me, $until) === 'entered';
     $_SESSION['turns'] = ($_SESSION['turns'] ?? 0) + 1;
-    usleep(random_int(1000, 10000));
+    // Some hold it long enough to be killed meanwhile.
+    usleep(random_int(1, 5) === 1 ? random_int(20000, 60000) : random_int(1000, 10000));
     // Too slow: the lock is another's when this one releases it.
     $is_slow = $entered && random_int(1, 40) === 1;
     if ($is_slow) {

@@ -42,7 +42,8 @@ def hold(me, lock, until):
         if lock.extend(LIFETIME / 1000, replace_ttl=True):
             until = extended
             enter(RECORDS, [me, until])
-    time.sleep(random.uniform(0.001, 0.01))
+    # Some hold it long enough to be killed meanwhile.
+    time.sleep(random.uniform(0.02, 0.06) if random.randrange(5) == 0 else random.uniform(0.001, 0.01))
     if random.randrange(SLOW) == 0:
         # Too slow: the lock is another's when this one releases it.
         time.sleep(max(0, until - milliseconds()) / 1000 + random.uniform(0, 0.02))
