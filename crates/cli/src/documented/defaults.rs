@@ -41,6 +41,7 @@ fn facts() -> Vec<(&'static str, String)> {
             format!("custodian of waxseal.toml, else env:{DEFAULT_VARIABLE}"),
         ),
         ("format", format!("that of waxseal.toml, else {format}")),
+        ("scripts", "that of waxseal.toml, else refuse".to_owned()),
         ("workers", format!("at most {MAX_DEFAULT_WORKERS}")),
         (
             "env-file",

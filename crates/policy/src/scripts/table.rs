@@ -141,6 +141,11 @@ pub(super) static IDIOMS: &[Idiom] = &[
     )
     .mismatches(&[Integer(1)]),
     compares(
+        "compare and delete, or expire",
+        r#"if {redis.call("get",KEYS[1])~=ARGV[1]|ARGV[1]~=redis.call("get",KEYS[1])} then return {0|nil|false}
+           {end return $delete|else return $delete end|end return $expire|else return $expire end}"#,
+    ),
+    compares(
         "compare and tell the lifetime",
         r#"if $same then return redis.call("{pttl|ttl}",KEYS[1]) else return {-3|-2|-1|0|nil|false} end"#,
     )
@@ -186,6 +191,15 @@ pub(super) static IDIOMS: &[Idiom] = &[
         "expire, or take what is free",
         r#"if $same then return $expire elseif
            redis.call("set",KEYS[1],ARGV[1],{"nx",$px|$px,"nx"}) then return 1 else return 0 end"#,
+    ),
+    takes(
+        "compare and set again",
+        r#"if $same then return redis.call("set",KEYS[1],ARGV[1],{$px|$px,"xx"|"xx",$px}) $otherwise"#,
+    ),
+    takes(
+        "set again, or take what is free",
+        r#"if $same then redis.call("set",KEYS[1],ARGV[1],$px) return "OK"
+           else return redis.call("set",KEYS[1],ARGV[1],"nx",$px) end"#,
     ),
     takes(
         "set again, or take what is free",

@@ -205,7 +205,7 @@ impl Talk {
         let action = match self.resolve_script(request, effect, action) {
             Ok(action) => action,
             Err(answer) => {
-                self.refuse(answer, client);
+                self.give_up_script(answer, client);
                 return One::Done;
             }
         };
@@ -215,8 +215,14 @@ impl Talk {
                 Ready::Yes(ready) => keys = ready,
                 Ready::NotYet => return One::Again(Next::Keys),
                 Ready::Never(answer) => {
-                    let reason = (command, OwnReason::KeysOutOfReach);
-                    self.refuse_here(reason, answer, (request, effect), client);
+                    if self.script.is_some() {
+                        let reason = OwnReason::KeysOutOfReach;
+                        self.record_own_refusal(command, reason, request.arguments, false);
+                        self.give_up_script(&answer, client);
+                    } else {
+                        let reason = (command, OwnReason::KeysOutOfReach);
+                        self.refuse_here(reason, answer, (request, effect), client);
+                    }
                     return One::Done;
                 }
             }

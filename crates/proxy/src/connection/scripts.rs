@@ -105,10 +105,18 @@ impl ScriptRun {
 }
 
 impl Talk {
+    /// Answers a request that is not sent, or not again: whether it is a script under way or not, it is done with.
+    pub(super) fn give_up_script(&mut self, answer: &[u8], client: &mut Vec<u8>) {
+        match self.script.take() {
+            Some(run) if run.muted => {}
+            _ => self.refuse(answer, client),
+        }
+    }
+
     /// Notes the text of a script that a request carries, and finds the script that it names by its digest. `Err` is
     /// the answer to a digest that is not known.
     pub(super) fn resolve_script(
-        &self,
+        &mut self,
         request: &Request<'_>,
         effect: Effect,
         action: Action,
@@ -126,20 +134,24 @@ impl Talk {
             }
             return Ok(action);
         }
-        let names = self.protection.names();
-        let decided = |script| Ok(decide_script(names, request.arguments, script));
-        match (scripts.find(argument), action) {
-            (Some(script), _) => decided(script),
-            (None, Action::ScriptDigest(UnknownDigest { refusal: None })) => decided(None),
+        let script = match (scripts.find(argument), action) {
+            (Some(script), _) => script,
+            (None, Action::ScriptDigest(UnknownDigest { refusal: None })) => None,
             // Forwarded all the same; its text may never come by.
             (
                 None,
                 Action::ScriptDigest(UnknownDigest {
                     refusal: Some(refusal),
                 }),
-            ) if self.protection.is_trial() => Ok(Action::Refuse(refusal)),
-            (None, _) => Err(answers::NO_SCRIPT),
+            ) if self.protection.is_trial() => return Ok(Action::Refuse(refusal)),
+            (None, _) => return Err(answers::NO_SCRIPT),
+        };
+        if script.is_none() {
+            // Forgotten while it was under way.
+            self.script = None;
         }
+        let names = self.protection.names();
+        Ok(decide_script(names, request.arguments, script))
     }
 
     /// Ends the script under way if it is done with.

@@ -484,3 +484,80 @@ fn pieces_of_every_size_come_to_the_same() {
         assert!(talk.connection.is_idle());
     }
 }
+
+/// Compare and delete, without blanks.
+const RELEASE: &str =
+    "if\tredis.call('get',KEYS[1])==ARGV[1]\tthen\treturn\tredis.call('del',KEYS[1])\tend";
+/// Takes a lock that is free, or sets its lifetime.
+const SAVE: &str = "if\tredis.call('get',KEYS[1])==ARGV[1]\tthen\treturn\tredis.call('expire',KEYS[1],ARGV[2])\telse\treturn\tredis.call('set',KEYS[1],ARGV[1],'EX',ARGV[2],'NX')\tend";
+
+#[test]
+fn a_known_script_waits_for_the_keys_of_its_record() {
+    let world = World::new();
+    let stored = world.reply("@wa:1=v");
+    let mut talk = Talk::of(&world.process());
+    let release = |name: &str, token: &str| format!("EVAL {RELEASE} 1 {name} {token}");
+    // The user's key is not at hand.
+    talk.send(&[&release("wa:1", "v"), "GET other"]);
+    world.assert_sent(&talk.sent(), &["gET wa:1"]);
+    assert_eq!(talk.fetches, 1);
+    talk.answer(&stored);
+    world.assert_sent(&talk.sent(), &[&release("wa:1", "@wa:1=v")]);
+    talk.answer(b":1\r\n");
+    world.assert_sent(&talk.sent(), &["GET other"]);
+    talk.answer(b"$1\r\nx\r\n");
+    assert_eq!(talk.got(), ":1\r\n$1\r\nx\r\n");
+    // The value that is read is under a key of the ring that is not at hand.
+    talk.send(&[&release("rg:1", "v")]);
+    world.assert_sent(&talk.sent(), &["gET rg:1"]);
+    world.rotate();
+    talk.fetching = false;
+    talk.answer(&world.reply("@rg:1=v"));
+    assert!(talk.connection.is_stalled() && !talk.connection.is_idle());
+    assert!(talk.sent().is_empty());
+    talk.fetching = true;
+    talk.go_on().unwrap();
+    world.assert_sent(&talk.sent(), &[&release("rg:1", "@rg:1=v")]);
+    talk.answer(b":1\r\n");
+    assert_eq!((talk.got(), talk.broken()), (":1\r\n".to_owned(), 0));
+    assert!(talk.connection.is_idle());
+}
+
+#[test]
+fn a_known_script_whose_keys_are_out_of_reach_is_done_with() {
+    let world = World::new();
+    let mut talk = Talk::of(&world.process());
+    let save = |token: &str| format!("EVAL {SAVE} 1 wa:new {token} 9");
+    // A new user gets a key.
+    talk.send(&[&save("v")]);
+    world.assert_sent(&talk.sent(), &["gET wa:new"]);
+    talk.answer(b"$-1\r\n");
+    world.assert_sent(&talk.sent(), &[&save("@wa:new=v")]);
+    talk.answer(b"+OK\r\n");
+    assert_eq!(talk.got(), "+OK\r\n");
+    // Nothing may be sealed once the value has been read.
+    let mut talk = Talk::of(&world.process());
+    world.user_place.set_out_of_reach(true);
+    talk.send(&[&save("v"), "GET other"]);
+    world.assert_sent(&talk.sent(), &["GET other"]);
+    talk.answer(b"$1\r\nx\r\n");
+    let got = talk.got();
+    assert!(got.starts_with("-SEALNOKEY EVAL: "), "{got}");
+    assert!(got.ends_with("$1\r\nx\r\n"), "{got}");
+    world.user_place.set_out_of_reach(false);
+    let mut talk = Talk::of(&world.process());
+    talk.send(&["GET rg:1"]);
+    talk.answer(b"$-1\r\n");
+    talk.send(&[&format!("EVAL {SAVE} 1 rg:1 v 9"), "GET other"]);
+    talk.sent();
+    talk.got();
+    world.clock.fetch_add(7 * 24 * 3_600_000, Ordering::SeqCst);
+    world.ring_place.set_out_of_reach(true);
+    talk.answer(b"$-1\r\n");
+    let got = talk.got();
+    assert!(got.starts_with("-SEALNOKEY EVAL: "), "{got}");
+    world.assert_sent(&talk.sent(), &["GET other"]);
+    talk.answer(b"$1\r\nx\r\n");
+    assert_eq!(talk.got(), "$1\r\nx\r\n");
+    assert!(talk.connection.is_idle());
+}
