@@ -265,7 +265,7 @@ fn the_lock_of_redis_py_never_has_two_holders() {
 #[test]
 fn the_session_lock_of_phpredis_never_has_two_holders() {
     excludes(Lock {
-        name: "session lock of phpredis",
+        name: "lock of phpredis sessions",
         program: Application::named("locks").system("php", "holder.php"),
         id: "cesta",
         record: "PHPREDIS_SESSION:cesta_LOCK",
@@ -278,7 +278,7 @@ fn the_session_lock_of_phpredis_never_has_two_holders() {
 #[test]
 fn redlock_never_has_two_holders() {
     excludes(Lock {
-        name: "redlock",
+        name: "lock of redlock",
         program: Application::named("locks").node("holder.mjs"),
         id: "app:lock:order",
         record: "app:lock:order",
