@@ -29,8 +29,6 @@ pub(crate) fn applications(arguments: &[String]) -> Result<(), Failure> {
         "it",
         "--",
         &filter,
-        // Ignored are those that are too long for every run of the tests.
-        "--include-ignored",
         "--test-threads=1",
     ]);
     tests.env("WAXSEAL_APPLICATIONS_SECONDS", wanted.seconds.to_string());
@@ -48,6 +46,11 @@ pub(crate) fn applications(arguments: &[String]) -> Result<(), Failure> {
         let text = fs::read_to_string(entry.path())
             .map_err(|error| format!("{} cannot be read: {error}", entry.path().display()))?;
         lines.push((entry.file_name().to_string_lossy().into_owned(), text));
+    }
+    if outcome.is_ok() && lines.is_empty() {
+        return Err(Failure::Chore(format!(
+            "no framework was run: no test of one has a name that begins with `{filter}`"
+        )));
     }
     print!("{}", table(lines));
     Ok(outcome?)

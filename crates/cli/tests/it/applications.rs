@@ -6,7 +6,8 @@
 //! The run with Redis alone also shows that the checks can fail: there the same search finds the values.
 //!
 //! Then the program runs with the patterns of the recipe alone. What the proxy refuses must be in its log
-//! with a line of configuration that helps, and with all of these lines applied the program works.
+//! with a line of configuration that helps, and with all of these lines applied the program works. So it does
+//! with the configuration that the report of `waxseal proxy --trial` names.
 
 mod locks;
 mod monitor;
@@ -17,6 +18,7 @@ mod relay;
 mod remedies;
 mod stored;
 mod system;
+mod trial;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -55,9 +57,25 @@ fn proves(application: Application, program: &ApplicationProgram) {
     } else {
         let (rounds, remedied) = remedies::prove(application, &recipe, program, &wanted);
         report_remedies(application, &remedied);
+        if is_long() {
+            trial::prove(application, &recipe, program, &wanted);
+        }
         rounds
     };
     report(application, direct, proxied, &figures, rounds);
+}
+
+/// Fails unless a trial names a configuration with which this program works.
+#[track_caller]
+fn proves_trial(application: Application, program: &ApplicationProgram) {
+    let recipe = Recipe::of(application);
+    let wanted = run_directly(application, &recipe, program);
+    trial::prove(application, &recipe, program, &wanted);
+}
+
+/// Whether `cargo xtask applications` runs the tests, in their longer forms.
+fn is_long() -> bool {
+    std::env::var_os("WAXSEAL_APPLICATIONS_SECONDS").is_some()
 }
 
 /// The program with Redis alone; returns what it printed.

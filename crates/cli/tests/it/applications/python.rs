@@ -2,7 +2,7 @@
 
 use waxseal_testing::Application;
 
-use super::proves;
+use super::{proves, proves_trial};
 
 #[test]
 fn django_with_django_redis_keeps_sessions_values_counters_and_locks() {
@@ -38,4 +38,10 @@ fn aiogram_loses_no_update_of_a_chat_with_event_isolation() {
 fn flask_limiter_limits_by_every_strategy() {
     let application = Application::named("flask-limiter");
     proves(application, &application.python("program.py"));
+}
+
+#[test]
+fn a_trial_of_rq_names_a_configuration_with_which_it_works() {
+    let application = Application::named("rq");
+    proves_trial(application, &application.python("program.py"));
 }

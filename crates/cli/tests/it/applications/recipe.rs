@@ -37,7 +37,7 @@ impl Recipe {
     }
 
     #[track_caller]
-    fn parse(text: String) -> Self {
+    pub(super) fn parse(text: String) -> Self {
         let table: Table = text.parse().unwrap();
         let protected = table.get("protect").and_then(Value::as_array);
         let protected = protected.expect("a recipe protects something");

@@ -75,7 +75,7 @@ pub(super) fn prove(
 
 /// With all the time that the program wants.
 #[track_caller]
-fn assert_works(
+pub(super) fn assert_works(
     application: Application,
     recipe: &Recipe,
     program: &ApplicationProgram,
