@@ -1,4 +1,4 @@
-//! `cargo xtask docs`: writes the documents that are made from code, and tells `tidy` which of them
+//! `cargo xtask docs`: writes the documents that are made from code and from what tests run, and tells `tidy` which of them
 //! are not what the code would write. What stands in them is the business of the crates.
 
 use std::fs;
@@ -6,6 +6,8 @@ use std::path::Path;
 
 use crate::Failure;
 use crate::run::workspace_root;
+
+mod applications;
 
 /// Where a document lies, and who writes it.
 type Document = (&'static str, fn() -> String);
@@ -20,23 +22,50 @@ pub(crate) fn write(arguments: &[String]) -> Result<(), Failure> {
     if let Some(unknown) = arguments.first() {
         return Err(Failure::Usage(format!("`docs` does not know `{unknown}`")));
     }
-    for (path, text) in DOCUMENTS {
-        fs::write(workspace_root().join(path), text())
+    let root = workspace_root();
+    let documents = documents(root)?;
+    for (path, text) in &documents {
+        let path_from_here = root.join(path);
+        let directory = path_from_here.parent().unwrap_or(root);
+        fs::create_dir_all(directory)
+            .and_then(|()| fs::write(&path_from_here, text))
             .map_err(|error| format!("{path} cannot be written: {error}"))?;
         println!("docs: wrote {path}");
+    }
+    for path in applications::orphans(root, &documents) {
+        fs::remove_file(root.join(&path))
+            .map_err(|error| format!("{path} cannot be removed: {error}"))?;
+        println!("docs: removed {path}");
     }
     Ok(())
 }
 
-/// The documents that are missing, or not what the code would write.
+/// The documents that are missing, not what would be written, or written from nothing.
 pub(crate) fn stale(root: &Path) -> Vec<String> {
-    let stale = DOCUMENTS.into_iter().filter(|(path, text)| {
+    let documents = match documents(root) {
+        Ok(documents) => documents,
+        Err(problem) => return vec![problem],
+    };
+    let differs = |(path, text): &&(String, String)| {
         let written = fs::read_to_string(root.join(path));
-        written.map_or(true, |written| written != text())
-    });
-    stale
-        .map(|(path, _)| format!("{path}:1: is not what the code says: run `cargo xtask docs`"))
-        .collect()
+        written.map_or(true, |written| written != *text)
+    };
+    let stale = documents
+        .iter()
+        .filter(differs)
+        .map(|(path, _)| format!("{path}:1: is not what the code says: run `cargo xtask docs`"));
+    let orphans = applications::orphans(root, &documents).into_iter();
+    let orphans =
+        orphans.map(|path| format!("{path}:1: is written from nothing: run `cargo xtask docs`"));
+    stale.chain(orphans).collect()
+}
+
+/// Every document that is not written by hand, with its path from the root.
+fn documents(root: &Path) -> Result<Vec<(String, String)>, String> {
+    let from_code = DOCUMENTS
+        .iter()
+        .map(|(path, text)| ((*path).to_owned(), text()));
+    Ok(from_code.chain(applications::documents(root)?).collect())
 }
 
 #[cfg(test)]

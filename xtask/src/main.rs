@@ -7,6 +7,7 @@
     reason = "a chore talks to its caller"
 )]
 
+mod applications;
 mod bench;
 mod docs;
 mod install;
@@ -27,6 +28,9 @@ usage: cargo xtask <chore>
   torture [--chaos [--fault NAME]] [--seconds N] [--seed S] [--round R | --entry LINE]
                                       send the proxy random requests and compare it with a server without
                                       one, for 600 seconds unless told otherwise
+  applications [--seconds N] [--processes N] [FILTER]
+                                      run frameworks behind the proxy, the longer forms for 20 seconds and with
+                                      16 processes unless told otherwise, and print what came of each
   tools                               only install what the tests need
   docs                                write the documents that are made from code
   tidy                                check the house rules
@@ -45,6 +49,7 @@ fn main() -> ExitCode {
         "test" => test::test(rest),
         "bench" => bench::bench(rest),
         "torture" => torture::torture(rest),
+        "applications" => applications::applications(rest),
         "tools" => install::tools(rest),
         "docs" => docs::write(rest),
         "tidy" => tidy::report(rest),

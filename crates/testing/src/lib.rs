@@ -6,6 +6,7 @@
 //! Knows nothing of Waxseal: no envelope, no key, no store. What a test expects of Waxseal stands in
 //! that test. Everything here panics on failure, because its only callers are tests.
 
+pub mod applications;
 pub mod bao;
 pub mod client;
 pub mod clients;
@@ -23,6 +24,7 @@ pub mod states;
 pub mod tls;
 pub mod tools;
 
+pub use applications::{Application, ApplicationProgram};
 pub use bao::Bao;
 pub use client::{Client, Reply};
 pub use http_relay::{Behaviour, HttpRelay};

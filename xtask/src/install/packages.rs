@@ -62,6 +62,31 @@ pub(super) const SERVICES: Packages = Packages {
     },
 };
 
+/// Frameworks in Python that the tests run behind the proxy.
+pub(super) const FRAMEWORKS: Packages = Packages {
+    source: "applications/python",
+    folder: "applications/python",
+    manifest: REQUIREMENTS,
+    beside: None,
+    installer: pip,
+    usable: |folder| {
+        imports(
+            folder,
+            "aiohttp, celery, django_redis, pydantic_core, rq, wrapt",
+        )
+    },
+};
+
+/// The same in Node.
+pub(super) const NODE_FRAMEWORKS: Packages = Packages {
+    source: "applications/node",
+    folder: "applications/node",
+    manifest: "package-lock.json",
+    beside: Some("package.json"),
+    installer: npm,
+    usable: |folder| folder.join("node_modules").is_dir(),
+};
+
 impl Packages {
     /// Whether exactly what the manifest names is there.
     pub(super) fn is_installed(&self) -> bool {
@@ -190,12 +215,14 @@ mod tests {
             let folder = workspace_root().join(MANIFESTS).join(packages.source);
             fs::read_to_string(folder.join(packages.manifest)).unwrap()
         };
-        let lock = read(&NODE);
-        assert!(!lock.contains("\"resolved\""), "a lock file with addresses");
-        let packages = lock.matches("\"node_modules/").count();
-        assert!(packages > 50, "{packages}");
-        assert_eq!(lock.matches("\"integrity\": \"sha512-").count(), packages);
-        for (packages, fewest) in [(&PYTHON, 2), (&SERVICES, 20)] {
+        for packages in [&NODE, &NODE_FRAMEWORKS] {
+            let lock = read(packages);
+            assert!(!lock.contains("\"resolved\""), "a lock file with addresses");
+            let packages = lock.matches("\"node_modules/").count();
+            assert!(packages > 50, "{packages}");
+            assert_eq!(lock.matches("\"integrity\": \"sha512-").count(), packages);
+        }
+        for (packages, fewest) in [(&PYTHON, 2), (&SERVICES, 20), (&FRAMEWORKS, 40)] {
             let pins = read(packages);
             assert!(!pins.contains("://"), "a manifest with addresses: {pins}");
             let named = pins.split("==").skip(1);

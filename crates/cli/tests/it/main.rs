@@ -4,6 +4,7 @@
 
 mod admin_limits;
 mod alerts;
+mod applications;
 mod audit;
 mod audit_log;
 mod chaos;

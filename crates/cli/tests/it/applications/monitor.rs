@@ -1,0 +1,197 @@
+//! Everything that a server is sent, as its `MONITOR` tells it: also what is stored in records that are
+//! gone before a program ends.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+use waxseal_testing::RedisServer;
+
+use super::recipe::matches;
+use crate::program::wait_until;
+
+/// Magic and version of an envelope.
+pub(super) const MAGIC: &[u8] = b"\xf5\x57\x02";
+/// The beginning of an envelope in its text form.
+pub(super) const ARMORED: &[u8] = b"ws2:";
+/// The last thing that a server is sent, before what it was sent is looked at.
+const END: &str = "the watch ends";
+
+/// Watches a server until it is asked for what it has seen.
+pub(super) struct Monitor {
+    port: u16,
+    stream: TcpStream,
+    seen: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
+}
+
+/// What a server was sent.
+pub(super) struct Traffic {
+    requests: Vec<Vec<Vec<u8>>>,
+}
+
+impl Monitor {
+    #[track_caller]
+    pub(super) fn start(server: &RedisServer) -> Self {
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+        stream.write_all(b"MONITOR\r\n").unwrap();
+        let mut from = stream.try_clone().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let sink = seen.clone();
+        let reader = thread::spawn(move || {
+            let mut buffer = vec![0; 64 << 10];
+            while let Ok(read @ 1..) = from.read(&mut buffer) {
+                sink.lock().unwrap().extend_from_slice(&buffer[..read]);
+            }
+        });
+        wait_until(|| seen.lock().unwrap().starts_with(b"+OK\r\n"));
+        Self {
+            port: server.port(),
+            stream,
+            seen,
+            reader,
+        }
+    }
+
+    /// Everything that was sent before this call.
+    pub(super) fn finish(self) -> Traffic {
+        let mut client = waxseal_testing::Client::connect(self.port).unwrap();
+        client.cmd(&["ECHO", END]);
+        wait_until(|| {
+            let seen = self.seen.lock().unwrap();
+            let tail = &seen[seen.len().saturating_sub(4096)..];
+            tail.windows(END.len()).any(|it| it == END.as_bytes())
+        });
+        self.stream.shutdown(std::net::Shutdown::Both).unwrap();
+        self.reader.join().unwrap();
+        let seen = self.seen.lock().unwrap();
+        let lines = seen.split(|byte| *byte == b'\n').skip(1);
+        Traffic {
+            requests: lines.map(arguments).filter(|it| !it.is_empty()).collect(),
+        }
+    }
+}
+
+impl Traffic {
+    /// How many envelopes were among the arguments.
+    pub(super) fn sealed(&self) -> usize {
+        let all = self.requests.iter().flatten();
+        all.filter(|it| it.starts_with(MAGIC) || it.starts_with(ARMORED))
+            .count()
+    }
+
+    /// A request with these words in an argument, as text or in Base64. What is published is not stored and
+    /// never sealed: pages say so where a framework publishes values.
+    pub(super) fn in_clear(&self, words: &str) -> Option<String> {
+        let forms = forms(words);
+        let holds = |argument: &Vec<u8>| {
+            let has = |form: &String| argument.windows(form.len()).any(|it| it == form.as_bytes());
+            forms.iter().any(has)
+        };
+        let is_published =
+            |request: &&Vec<Vec<u8>>| request[0].to_ascii_uppercase().ends_with(b"PUBLISH");
+        let mut stored = self.requests.iter().filter(|it| !is_published(it));
+        let request = stored.find(|request| request.iter().any(holds))?;
+        let shown = request.iter().map(|it| it.escape_ascii().to_string());
+        Some(shown.collect::<Vec<_>>().join(" "))
+    }
+
+    /// Whether an argument is a name that this glob matches.
+    pub(super) fn names(&self, glob: &str) -> bool {
+        self.requests.iter().flatten().any(|it| matches(glob, it))
+    }
+}
+
+/// How words look as they are, and wherever they stand in what is encoded in Base64.
+fn forms(words: &str) -> Vec<String> {
+    let mut forms = vec![words.to_owned()];
+    for skipped in 0..3 {
+        let whole = &words.as_bytes()[skipped..];
+        let whole = &whole[..whole.len() / 3 * 3];
+        forms.push(whole.chunks(3).map(base64).collect());
+    }
+    forms
+}
+
+fn base64(three: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let bits = three
+        .iter()
+        .fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte));
+    [18, 12, 6, 0]
+        .map(|shift| char::from(LETTERS[bits >> shift & 63]))
+        .iter()
+        .collect()
+}
+
+/// The arguments in a line of `MONITOR`.
+fn arguments(line: &[u8]) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    let mut bytes = line.iter().copied();
+    while let Some(byte) = bytes.next() {
+        if byte != b'"' {
+            continue;
+        }
+        let mut argument = Vec::new();
+        while let Some(byte) = bytes.next() {
+            match byte {
+                b'"' => break,
+                b'\\' => argument.push(match bytes.next() {
+                    Some(b'x') => {
+                        let mut digit = || char::from(bytes.next().unwrap_or(b'0')).to_digit(16);
+                        let (high, low) = (digit().unwrap_or(0), digit().unwrap_or(0));
+                        u8::try_from(high * 16 + low).unwrap()
+                    }
+                    Some(b'n') => b'\n',
+                    Some(b'r') => b'\r',
+                    Some(b't') => b'\t',
+                    Some(b'a') => 7,
+                    Some(b'b') => 8,
+                    Some(other) => other,
+                    None => break,
+                }),
+                byte => argument.push(byte),
+            }
+        }
+        found.push(argument);
+    }
+    found
+}
+
+#[test]
+fn what_a_server_is_sent_is_seen_and_found_in_base64_too() {
+    let server = RedisServer::start();
+    let monitor = Monitor::start(&server);
+    let mut client = server.client();
+    client.cmd(&[&b"SET"[..], b"a:1", b"\xf5\x57\x02\"\\\r\n\x00x"]);
+    client.cmd(&[
+        "EVAL",
+        "return redis.call('SET', 'made:up', 'from a script')",
+        "0",
+    ]);
+    // What is encoded: `1 amatista`, `12 amatista` and `123 amatista`.
+    for encoded in ["MSBhbWF0aXN0YQ==", "MTIgYW1hdGlzdGE=", "MTIzIGFtYXRpc3Rh"] {
+        let monitor = Monitor::start(&server);
+        client.cmd(&["SET", "b", encoded]);
+        let traffic = monitor.finish();
+        assert!(traffic.in_clear("amatista").is_some(), "{encoded}");
+        assert!(traffic.in_clear("obsidiana").is_none(), "{encoded}");
+        let monitor = Monitor::start(&server);
+        client.cmd(&["publish", "channel", encoded]);
+        assert_eq!(monitor.finish().in_clear("amatista"), None);
+    }
+    let traffic = monitor.finish();
+    let value = b"\xf5\x57\x02\"\\\r\n\x00x".to_vec();
+    assert!(
+        traffic
+            .requests
+            .contains(&vec![b"SET".to_vec(), b"a:1".to_vec(), value])
+    );
+    assert_eq!(traffic.sealed(), 1);
+    assert!(
+        traffic.names("made:*"),
+        "what a script does is seen as well"
+    );
+    assert!(!traffic.names("c:*"));
+}

@@ -1,0 +1,216 @@
+//! The configuration of a proxy for one framework, as the checks need it: which names it protects and
+//! which of these it excepts. Reads it with a matcher of its own, not with Waxseal's.
+
+use std::collections::BTreeSet;
+
+use toml::{Table, Value};
+use waxseal_testing::Application;
+
+use super::remedies::Remedy;
+
+/// A configuration.
+#[derive(Debug, Clone)]
+pub(super) struct Recipe {
+    text: String,
+    protected: Vec<Protected>,
+}
+
+/// One `[[protect]]`.
+#[derive(Debug, Clone)]
+struct Protected {
+    records: String,
+    excepts: Vec<String>,
+}
+
+/// What a recipe says of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning {
+    Sealed,
+    Excepted,
+    Unprotected,
+}
+
+impl Recipe {
+    #[track_caller]
+    pub(super) fn of(application: Application) -> Self {
+        Self::parse(application.recipe())
+    }
+
+    #[track_caller]
+    pub(super) fn parse(text: String) -> Self {
+        let table: Table = text.parse().unwrap();
+        let protected = table.get("protect").and_then(Value::as_array);
+        let protected = protected.expect("a recipe protects something");
+        let protected = protected.iter().map(Protected::read).collect();
+        Self { text, protected }
+    }
+
+    /// The same patterns, and nothing else said of them.
+    #[track_caller]
+    pub(super) fn bare(&self) -> Self {
+        self.changed(|protect| {
+            protect.remove("except");
+            protect.remove("scripts");
+        })
+    }
+
+    /// The same, written as what is changed is.
+    #[track_caller]
+    pub(super) fn without_comments(&self) -> Self {
+        self.changed(|_| {})
+    }
+
+    /// The same with remedies applied.
+    #[track_caller]
+    pub(super) fn with(&self, remedies: &BTreeSet<Remedy>) -> Self {
+        self.changed(|protect| {
+            let records = protect["records"].as_str().unwrap().to_owned();
+            for remedy in remedies {
+                match remedy {
+                    Remedy::Except { pattern, glob } if *pattern == records => {
+                        let none = Value::Array(Vec::new());
+                        let excepts = protect.entry("except").or_insert(none);
+                        let excepts = excepts.as_array_mut().unwrap();
+                        let glob = Value::String(glob.clone());
+                        if !excepts.contains(&glob) {
+                            excepts.push(glob);
+                        }
+                    }
+                    Remedy::ForwardScripts { pattern } if *pattern == records => {
+                        let forward = Value::String("forward".to_owned());
+                        protect.insert("scripts".to_owned(), forward);
+                    }
+                    _ => {}
+                }
+            }
+        })
+    }
+
+    #[track_caller]
+    fn changed(&self, change: impl Fn(&mut Table)) -> Self {
+        let mut table: Table = self.text.parse().unwrap();
+        let protected = table.get_mut("protect").and_then(Value::as_array_mut);
+        for protect in protected.into_iter().flatten() {
+            change(protect.as_table_mut().unwrap());
+        }
+        Self::parse(table.to_string())
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Every glob under `except`.
+    pub(super) fn excepts(&self) -> impl Iterator<Item = &str> {
+        let all = self.protected.iter().flat_map(|it| &it.excepts);
+        all.map(String::as_str)
+    }
+
+    pub(super) fn meaning(&self, name: &[u8]) -> Meaning {
+        let excepts = |it: &Protected| it.excepts.iter().any(|glob| matches(glob, name));
+        let owners: Vec<_> = self
+            .protected
+            .iter()
+            .filter(|it| matches(&it.records, name))
+            .collect();
+        match owners.as_slice() {
+            [] => Meaning::Unprotected,
+            owners if owners.iter().any(|it| excepts(it)) => Meaning::Excepted,
+            _ => Meaning::Sealed,
+        }
+    }
+}
+
+impl Protected {
+    fn read(table: &Value) -> Self {
+        let text = |value: &Value| value.as_str().expect("a glob").to_owned();
+        let excepts = table.get("except").and_then(Value::as_array);
+        Self {
+            records: text(&table["records"]),
+            excepts: excepts.into_iter().flatten().map(text).collect(),
+        }
+    }
+}
+
+/// Whether a glob as Redis has them matches a name; `{user}` is a wildcard.
+pub(super) fn matches(glob: &str, name: &[u8]) -> bool {
+    glob_matches(glob.replace("{user}", "*").as_bytes(), name)
+}
+
+fn glob_matches(glob: &[u8], name: &[u8]) -> bool {
+    match (glob, name) {
+        ([], []) => true,
+        ([b'*', rest @ ..], _) => {
+            (0..=name.len()).any(|skipped| glob_matches(rest, &name[skipped..]))
+        }
+        ([b'\\', literal, rest @ ..], [first, name @ ..]) => {
+            literal == first && glob_matches(rest, name)
+        }
+        ([b'?', rest @ ..], [_, name @ ..]) => glob_matches(rest, name),
+        ([b'[', rest @ ..], [first, name @ ..]) => {
+            let end = rest
+                .iter()
+                .position(|it| *it == b']')
+                .expect("a class ends");
+            let (class, negated) = match &rest[..end] {
+                [b'^', class @ ..] => (class, true),
+                class => (class, false),
+            };
+            let is_in = match class {
+                [from, b'-', to] => (from..=to).contains(&first),
+                class => class.contains(first),
+            };
+            is_in != negated && glob_matches(&rest[end + 1..], name)
+        }
+        ([literal, rest @ ..], [first, name @ ..]) => literal == first && glob_matches(rest, name),
+        _ => false,
+    }
+}
+
+#[test]
+fn a_recipe_says_what_a_name_means() {
+    let recipe = Recipe::parse(
+        "[[protect]]\nrecords = \"app:*\"\nexcept = [\"app:*_LOCK\", \"app:n[0-9]?\"]\n\
+         [[protect]]\nrecords = '\\{wa}:{user}'\n"
+            .to_owned(),
+    );
+    for (name, meaning) in [
+        ("app:session", Meaning::Sealed),
+        ("app:a_LOCK", Meaning::Excepted),
+        ("app:n1x", Meaning::Excepted),
+        ("app:nxx", Meaning::Sealed),
+        ("app", Meaning::Unprotected),
+        ("{wa}:52", Meaning::Sealed),
+        ("wa:52", Meaning::Unprotected),
+    ] {
+        assert_eq!(recipe.meaning(name.as_bytes()), meaning, "{name}");
+    }
+    assert_eq!(recipe.excepts().count(), 2);
+}
+
+#[test]
+fn remedies_are_added_to_the_pattern_that_they_are_for() {
+    let text = "[[protect]]\nrecords = \"a:*\"\nexcept = [\"a:x\"]\nscripts = \"forward\"\n\
+                [[protect]]\nrecords = \"b:*\"\n";
+    let bare = Recipe::parse(text.to_owned()).bare();
+    assert_eq!(bare.excepts().count(), 0);
+    assert!(!bare.text().contains("forward"), "{}", bare.text());
+    let except = Remedy::Except {
+        pattern: "b:*".to_owned(),
+        glob: "b:*:lock".to_owned(),
+    };
+    let scripts = Remedy::ForwardScripts {
+        pattern: "a:*".to_owned(),
+    };
+    let with = bare
+        .with(&[except.clone(), scripts].into())
+        .with(&[except].into());
+    assert_eq!(with.excepts().collect::<Vec<_>>(), ["b:*:lock"]);
+    assert_eq!(with.meaning(b"b:1:lock"), Meaning::Excepted);
+    assert_eq!(with.meaning(b"a:1:lock"), Meaning::Sealed);
+    assert!(
+        with.text().contains("scripts = \"forward\""),
+        "{}",
+        with.text()
+    );
+}

@@ -1,0 +1,94 @@
+//! What a server stores when a program has ended, against what a recipe says. Tells sealed from plain by
+//! the first bytes alone.
+
+use waxseal_testing::{Client, RedisServer, Reply};
+
+use super::monitor::{ARMORED, MAGIC};
+use super::recipe::{Meaning, Recipe};
+
+/// Records that Waxseal keeps for itself.
+const OWN: &[u8] = b"waxseal:";
+
+/// All records of a server.
+pub(super) struct Stored {
+    records: Vec<Record>,
+}
+
+struct Record {
+    name: Vec<u8>,
+    kind: String,
+    /// Nothing for kinds that are not sealed.
+    values: Vec<Vec<u8>>,
+}
+
+impl Stored {
+    pub(super) fn read(server: &RedisServer) -> Self {
+        let mut records = Vec::new();
+        for database in databases(server) {
+            let mut client = server.client();
+            assert_eq!(client.cmd(&["SELECT", &database]).to_text(), "OK");
+            let names = client.cmd(&["KEYS", "*"]).array();
+            let names = names.into_iter().filter_map(Reply::bytes);
+            let names = names.filter(|name| !name.starts_with(OWN));
+            records.extend(names.map(|name| Record::read(&mut client, name)));
+        }
+        Self { records }
+    }
+
+    /// How many records that the recipe protects hold envelopes.
+    pub(super) fn count_sealed(&self, recipe: &Recipe) -> usize {
+        let protected = self
+            .records
+            .iter()
+            .filter(|it| recipe.meaning(&it.name) == Meaning::Sealed);
+        protected
+            .filter(|it| it.values.iter().any(|value| is_sealed(value)))
+            .count()
+    }
+
+    /// Fails unless all values are envelopes that the recipe seals, and no others.
+    #[track_caller]
+    pub(super) fn assert_as(&self, recipe: &Recipe) {
+        for Record { name, kind, values } in &self.records {
+            let shown = name.escape_ascii();
+            if recipe.meaning(name) == Meaning::Sealed {
+                let can_be = ["string", "hash", "list"].contains(&kind.as_str());
+                assert!(
+                    can_be,
+                    "{shown}: a {kind} cannot be sealed and is not excepted"
+                );
+                assert!(values.iter().all(|it| is_sealed(it)), "{shown} is in clear");
+            } else {
+                assert!(!values.iter().any(|it| is_sealed(it)), "{shown} is sealed");
+            }
+        }
+        assert!(self.count_sealed(recipe) > 0, "nothing stored is sealed");
+    }
+}
+
+impl Record {
+    fn read(client: &mut Client, name: Vec<u8>) -> Self {
+        let mut ask = |words: &[&[u8]]| client.cmd(words);
+        let kind = ask(&[b"TYPE", &name]).to_text();
+        let values = match kind.as_str() {
+            "string" => vec![ask(&[b"GET", &name])],
+            "hash" => ask(&[b"HVALS", &name]).array(),
+            "list" => ask(&[b"LRANGE", &name, b"0", b"-1"]).array(),
+            _ => Vec::new(),
+        };
+        // A record can expire in between.
+        let values = values.into_iter().filter_map(Reply::bytes).collect();
+        Self { name, kind, values }
+    }
+}
+
+fn is_sealed(value: &[u8]) -> bool {
+    value.starts_with(MAGIC) || value.starts_with(ARMORED)
+}
+
+/// The numbers of all databases that hold something.
+fn databases(server: &RedisServer) -> Vec<String> {
+    let keyspace = server.cli(&["INFO", "keyspace"]);
+    let number = |line: &str| Some(line.strip_prefix("db")?.split_once(':')?.0.to_owned());
+    keyspace.lines().filter_map(number).collect()
+}

@@ -1,0 +1,75 @@
+"""What every program of a framework in Python does with its arguments and with what it saw. Each step
+prints one line of JSON: no times, no identifiers made up by chance, so that two runs against servers that
+behave alike print the same bytes. A step that fails does not end the program: the steps behind it show
+what else does not work.
+
+Arguments: host, port.
+Environment: PATIENCE, seconds that a step may wait for something.
+"""
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import sys
+import time
+
+HOST, PORT = sys.argv[1], int(sys.argv[2])
+PATIENCE = float(os.environ.get("PATIENCE", "30"))
+
+_failures = []
+
+
+def secret(text):
+    """In every value that the recipe seals, and nowhere else. ASCII, so that every serializer keeps it."""
+    return f"amatista {text} corazon"
+
+
+def plain(text):
+    """In every value that stays in clear."""
+    return f"obsidiana {text} ciguena"
+
+
+def url(database=0):
+    return f"redis://{HOST}:{PORT}/{database}"
+
+
+def versions(*packages):
+    """Prints the versions of these packages, as the page names them."""
+    found = (f"{name} {importlib.metadata.version(name)}" for name in packages)
+    print(json.dumps({"versions": ", ".join(found)}), flush=True)
+
+
+def saw(what, seen, wanted):
+    """Prints what was seen; the program fails in the end if it is not what it must be."""
+    if seen != wanted:
+        _failures.append(f"{what}: saw {seen!r}, wanted {wanted!r}")
+    line = {"saw": what, "value": seen}
+    print(json.dumps(line, default=repr, sort_keys=True), flush=True)
+
+
+@contextlib.contextmanager
+def step(what):
+    """Notes an exception, and lets the program go on."""
+    try:
+        yield
+    except Exception as error:
+        _failures.append(f"{what}: {type(error).__name__}: {error}")
+        print(json.dumps({"failed": what, "with": type(error).__name__}), flush=True)
+
+
+def wait_until(happened):
+    """Whether it happened in time."""
+    give_up = time.monotonic() + PATIENCE
+    while time.monotonic() < give_up:
+        if happened():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def finish():
+    """Ends the program: with what failed on stderr and status 1, if something did."""
+    sys.stdout.flush()
+    if _failures:
+        sys.exit("\n".join(_failures))

@@ -1,0 +1,141 @@
+//! `cargo xtask applications`: runs every framework behind the proxy as the tests do, in the longer forms,
+//! and prints what came of each. The programs and the checks are those of the command line's tests.
+
+use std::fs;
+
+use crate::Failure;
+use crate::install;
+use crate::run::{cargo, run, workspace_root};
+
+/// How long the longer forms go on, and with how many processes.
+const SECONDS: u64 = 20;
+const PROCESSES: u64 = 16;
+/// Where each test leaves what came of it.
+const RESULTS: &str = "target/artefacts/applications";
+
+pub(crate) fn applications(arguments: &[String]) -> Result<(), Failure> {
+    let wanted = Wanted::parse(arguments)?;
+    install::everything()?;
+    let results = workspace_root().join(RESULTS);
+    // It need not be there yet.
+    let _ = fs::remove_dir_all(&results);
+    let filter = format!("applications::{}", wanted.filter.unwrap_or_default());
+    let mut tests = cargo(&[
+        "test",
+        "-p",
+        "waxseal-cli",
+        "--all-features",
+        "--test",
+        "it",
+        "--",
+        &filter,
+        "--test-threads=1",
+    ]);
+    tests.env("WAXSEAL_APPLICATIONS_SECONDS", wanted.seconds.to_string());
+    tests.env(
+        "WAXSEAL_APPLICATIONS_PROCESSES",
+        wanted.processes.to_string(),
+    );
+    let outcome = run(tests);
+    let mut lines = Vec::new();
+    for entry in fs::read_dir(&results).into_iter().flatten().flatten() {
+        // What came of the remedies lies beside.
+        if entry.path().extension().is_some() {
+            continue;
+        }
+        let text = fs::read_to_string(entry.path())
+            .map_err(|error| format!("{} cannot be read: {error}", entry.path().display()))?;
+        lines.push((entry.file_name().to_string_lossy().into_owned(), text));
+    }
+    if outcome.is_ok() && lines.is_empty() {
+        return Err(Failure::Chore(format!(
+            "no framework was run: no test of one has a name that begins with `{filter}`"
+        )));
+    }
+    print!("{}", table(lines));
+    Ok(outcome?)
+}
+
+/// One line for each framework whose test came to its end.
+fn table(mut lines: Vec<(String, String)>) -> String {
+    lines.sort();
+    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let line = |(name, text): &(String, String)| format!("{name:width$}  {}\n", text.trim());
+    lines.iter().map(line).collect()
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Wanted<'a> {
+    seconds: u64,
+    processes: u64,
+    /// Only tests whose name begins so.
+    filter: Option<&'a str>,
+}
+
+impl<'a> Wanted<'a> {
+    fn parse(arguments: &'a [String]) -> Result<Self, Failure> {
+        let mut wanted = Self {
+            seconds: SECONDS,
+            processes: PROCESSES,
+            filter: None,
+        };
+        let mut rest = arguments.iter();
+        while let Some(word) = rest.next() {
+            let mut number = || {
+                let number = rest.next().and_then(|value| value.parse().ok());
+                number.ok_or_else(|| Failure::Usage(format!("`{word}` needs a number")))
+            };
+            match word.as_str() {
+                "--seconds" => wanted.seconds = number()?,
+                "--processes" => wanted.processes = number()?,
+                flag if flag.starts_with('-') => {
+                    return Err(Failure::Usage(format!(
+                        "`applications` does not know `{flag}`"
+                    )));
+                }
+                filter => wanted.filter = Some(filter),
+            }
+        }
+        Ok(wanted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(words: &[String]) -> Result<Wanted<'_>, Failure> {
+        Wanted::parse(words)
+    }
+
+    fn words(line: &str) -> Vec<String> {
+        line.split_whitespace().map(ToOwned::to_owned).collect()
+    }
+
+    #[test]
+    fn runs_for_as_long_and_with_as_many_processes_as_asked() {
+        let line = words("python --seconds 3 --processes 4");
+        let wanted = parsed(&line).unwrap();
+        assert_eq!((wanted.seconds, wanted.processes), (3, 4));
+        assert_eq!(wanted.filter, Some("python"));
+        let usual = parsed(&[]).unwrap();
+        assert_eq!((usual.seconds, usual.processes), (SECONDS, PROCESSES));
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know() {
+        for line in ["--fast", "--seconds", "--processes many"] {
+            assert!(
+                matches!(parsed(&words(line)), Err(Failure::Usage(_))),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_table_is_aligned() {
+        let lines = [("rq", "fine\n"), ("celery", "fine")];
+        let lines = lines.map(|(name, text)| (name.to_owned(), text.to_owned()));
+        assert_eq!(table(lines.into()), "celery  fine\nrq      fine\n");
+    }
+}
