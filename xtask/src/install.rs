@@ -1,5 +1,5 @@
 //! Gets what the tests need and this machine lacks: a Redis with its tools, Node.js, a PKCS#11 token
-//! with its tools, a browser, two more servers, the published clients, frameworks and key services, these under
+//! with its tools, a browser, PHP and Ruby with their frameworks, two more servers, the published clients, frameworks and key services, these under
 //! `target/tools`. Does nothing, quickly, where everything is there already.
 
 mod packages;
@@ -32,7 +32,9 @@ pub(crate) fn everything() -> Result<(), String> {
         &system::CHROMIUM,
         &system::IP,
     ];
-    if !packages::NODE.is_installed() {
+    programs.extend(system::FRAMEWORKS);
+    let for_npm = [&packages::NODE, &packages::NODE_FRAMEWORKS];
+    if for_npm.iter().any(|packages| !packages.is_installed()) {
         programs.push(&system::NPM);
     }
     let for_pip = [
@@ -47,7 +49,7 @@ pub(crate) fn everything() -> Result<(), String> {
     for wheel in wheels {
         wheel.install()?;
     }
-    for packages in std::iter::once(&packages::NODE).chain(for_pip) {
+    for packages in for_npm.into_iter().chain(for_pip) {
         packages.provide()?;
     }
     Ok(())

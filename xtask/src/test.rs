@@ -3,6 +3,7 @@
 //! fails: the summary then names each of them.
 
 use std::process::Command;
+use std::thread::available_parallelism;
 
 use crate::Failure;
 use crate::install;
@@ -12,6 +13,14 @@ use crate::run::{cargo, output, run};
 const COMPONENTS: [(&str, &str); 2] = [("fmt", "rustfmt"), ("clippy", "clippy")];
 
 const NO_FAIL_FAST: &str = "--no-fail-fast";
+
+/// How many tests run at a time, for the test harness.
+const TEST_THREADS: &str = "RUST_TEST_THREADS";
+/// Tests at a time for each processor: most of them wait most of the time, for servers, clocks and limits of
+/// time.
+const TESTS_PER_PROCESSOR: usize = 3;
+/// More tests at a time than this only compete for ports, memory and open files.
+const MAX_TESTS: usize = 12;
 
 pub(crate) fn test(arguments: &[String]) -> Result<(), Failure> {
     let wanted = Wanted::parse(arguments)?;
@@ -35,11 +44,14 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), Failure> {
         "-D",
         "warnings",
     ]))?;
-    // As an application has the library that needs none of its features.
+    // As an application has the library that needs none of its features. With `waxseal-stores`, what both use is
+    // for the most part what was checked above, and is not checked a second time.
     run(cargo(&[
         "clippy",
         "-p",
         "waxseal-keys",
+        "-p",
+        "waxseal-stores",
         "--",
         "-D",
         "warnings",
@@ -58,7 +70,16 @@ fn tests(for_cargo: &[String]) -> Command {
         tests.arg(NO_FAIL_FAST);
     }
     tests.args(for_cargo);
+    if std::env::var_os(TEST_THREADS).is_none() {
+        let processors = available_parallelism().map_or(1, usize::from);
+        tests.env(TEST_THREADS, tests_at_a_time(processors).to_string());
+    }
     tests
+}
+
+/// How many tests to run at a time. Never fewer than there are processors, as the harness does it.
+fn tests_at_a_time(processors: usize) -> usize {
+    (processors * TESTS_PER_PROCESSOR).min(processors.max(MAX_TESTS))
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -118,6 +139,16 @@ mod tests {
             let expected = format!("test --workspace --all-features {expected}");
             assert_eq!(arguments.join(" "), expected);
         }
+    }
+
+    #[test]
+    fn more_tests_run_at_a_time_than_there_are_processors() {
+        for (processors, expected) in [(1, 3), (2, 6), (4, 12), (8, 12), (16, 16)] {
+            assert_eq!(tests_at_a_time(processors), expected);
+        }
+        let tests = tests(&[]);
+        let set = tests.get_envs().any(|(name, _)| name == TEST_THREADS);
+        assert_eq!(set, std::env::var_os(TEST_THREADS).is_none());
     }
 
     #[test]

@@ -25,7 +25,7 @@ mod value;
 
 pub(crate) use audit::audit_of;
 pub(crate) use doctor::look_around;
-pub(crate) use keyring::{block_words, step_words};
+pub(crate) use keyring::{block_advice, block_words, step_words, wrong_time_words};
 #[cfg(test)]
 pub(crate) use proxy::MAX_DEFAULT_WORKERS;
 pub(crate) use proxy::certificates;

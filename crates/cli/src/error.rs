@@ -247,6 +247,8 @@ impl From<SweepError> for Failure {
             SweepError::Seal(error) => error.into(),
             SweepError::Ring(error) => error.into(),
             SweepError::Users(error) => error.into(),
+            lost @ SweepError::LostInEveryPass { .. } => Self::failed(lost)
+                .hint("allow the store's user INFO (ACL SETUSER NAME +info), or find what closes its connections"),
             other => Self {
                 passing: other.is_transient(),
                 ..Self::failed(other)

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::io::{self, IsTerminal, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tracing_subscriber::EnvFilter;
@@ -15,15 +14,14 @@ use crate::stderr;
 
 mod file;
 
-use file::LogFile;
+use file::{LogFile, Reopener};
 
 /// The file of the log, where one is named.
 static FILE: OnceLock<FileLog> = OnceLock::new();
 
 struct FileLog {
     lines: Arc<LineQueue>,
-    /// Whether the file is to be opened again.
-    reopen: Arc<AtomicBool>,
+    reopener: Reopener,
 }
 
 /// Starts logging. Other crates than ours are heard only when something is wrong.
@@ -61,21 +59,16 @@ pub(crate) fn start(common: &Common) -> Result<(), Failure> {
     let Some(path) = &common.log_file else {
         return Ok(());
     };
-    let reopen = Arc::new(AtomicBool::new(false));
-    let file = LogFile::open(path, reopen.clone())?;
+    let (file, reopener) = LogFile::open(path)?;
     let lines = LineQueue::start("log", file, |lost| notice(lost, "its file"));
     // Nobody else sets it.
-    let _ = FILE.set(FileLog { lines, reopen });
+    let _ = FILE.set(FileLog { lines, reopener });
     Ok(())
 }
 
-/// Has the file of the log opened again before the next line, as it may have been renamed. Whether there is one.
-pub(crate) fn reopen_file() -> bool {
-    let file = FILE.get();
-    if let Some(file) = file {
-        file.reopen.store(true, Ordering::Relaxed);
-    }
-    file.is_some()
+/// Opens the file of the log again, as it may have been renamed; `None` where there is none. Waits for the disk.
+pub(crate) fn reopen_file() -> Option<Result<(), String>> {
+    FILE.get().map(|file| file.reopener.reopen())
 }
 
 /// Waits until everything queued is written; no longer than a moment where nothing is taken.

@@ -8,6 +8,8 @@ use std::process::exit;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use waxseal_sweep::Stop;
 
@@ -75,23 +77,26 @@ pub(crate) fn outlive_file_limits() {
     let _ = signal(limit);
 }
 
-/// SIGHUP, which from here on does not end the process.
-pub(crate) fn hangups() -> Result<Signal, Failure> {
-    Ok(signal(SignalKind::hangup())?)
-}
-
-/// SIGHUP does not end the process, which has nothing but its log file to open again.
-pub(crate) fn outlive_hangups() -> Result<(), Failure> {
-    let mut hangups = hangups()?;
+/// From here on SIGHUP does not end the process, and its log file is opened again at each. What this gives tells of
+/// each after that, for whatever else is read again.
+pub(crate) fn outlive_hangups() -> Result<watch::Receiver<()>, Failure> {
+    let mut hangups = signal(SignalKind::hangup())?;
+    let (sender, receiver) = watch::channel(());
     tokio::spawn(async move {
         while hangups.recv().await.is_some() {
-            match logging::reopen_file() {
-                true => tracing::info!("SIGHUP: the log file was opened again"),
-                false => tracing::info!("SIGHUP: there is nothing to read again"),
+            // A disk that hangs holds up nothing else.
+            match spawn_blocking(logging::reopen_file).await {
+                Ok(Some(Ok(()))) => tracing::info!("SIGHUP: the log file was opened again"),
+                Ok(Some(Err(text))) => output::complain("warning", &text),
+                Ok(None) if sender.is_closed() => {
+                    tracing::info!("SIGHUP: there is nothing to read again");
+                }
+                Ok(None) | Err(_) => {}
             }
+            sender.send_replace(());
         }
     });
-    Ok(())
+    Ok(receiver)
 }
 
 /// Whether SIGHUP was ignored when the process was started, by `nohup` for example. It stays so then; the same

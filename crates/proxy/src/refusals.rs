@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use waxseal_page::words::{span, thousands};
-use waxseal_policy::PatternId;
+use waxseal_policy::{PatternId, Reason};
 
 use crate::throttle::LineLimit;
 
@@ -143,6 +143,11 @@ pub struct RefusalLine {
 impl RefusalLine {
     /// Writes it to the log.
     pub fn log(&self) {
+        if self.reason == Reason::UnknownSubcommand.word() {
+            // Client libraries try such subcommands on every connection, and go on without.
+            tracing::debug!(command = self.command, "{}", self.text);
+            return;
+        }
         let client = &self.client;
         tracing::warn!(
             command = self.command,

@@ -188,7 +188,16 @@ impl Bench<'_> {
 
     /// What kind of record there is: no value gets into a message by it.
     async fn kind(&self, name: &RecordName) -> Option<String> {
-        self.held(name).await.map(|held| held.kind().to_owned())
+        let kind = self.store.kind(name).await;
+        let kind = kind.unwrap_or_else(|error| panic!("any type can be asked for: {error}"));
+        let held = self.held(name).await;
+        let read = held.as_ref().map(Held::kind);
+        assert_eq!(
+            kind.as_deref(),
+            read,
+            "a record has the type that it is read with"
+        );
+        kind
     }
 
     async fn lifetime(&self, name: &RecordName) -> Lifetime {

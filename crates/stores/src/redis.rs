@@ -289,6 +289,18 @@ impl RecordStore for RedisStore {
         self.read_some(names, max_bytes).await
     }
 
+    async fn kind(&self, name: &RecordName) -> Result<Option<String>, StoreError> {
+        match self.link.send(cmd("TYPE").arg(name.as_bytes())).await {
+            Ok(kind) => Ok(Some(reply::text(kind)?).filter(|kind| kind != "none")),
+            // A string can be told without it.
+            Err(error) if error.is_missing_command() => {
+                let held = self.read_all(std::slice::from_ref(name)).await?.pop();
+                Ok(held.flatten().map(|held| held.kind().to_owned()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     async fn slot_count(&self, name: &RecordName) -> Result<Option<u64>, StoreError> {
         self.count_slots(name).await
     }

@@ -94,6 +94,12 @@ pub trait RecordStore: Send + Sync {
         Ok(sample)
     }
 
+    /// The type of a record as Redis names it, `None` where there is none.
+    async fn kind(&self, name: &RecordName) -> Result<Option<String>, StoreError> {
+        let held = self.read(std::slice::from_ref(name)).await?.pop();
+        Ok(held.flatten().map(|held| held.kind().to_owned()))
+    }
+
     /// How many slots a hash or list record has; `None` where the store does not tell.
     async fn slot_count(&self, name: &RecordName) -> Result<Option<u64>, StoreError> {
         let _ = name;

@@ -104,6 +104,15 @@ pub enum SweepError {
     /// The cryptographic library.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The store was another one after each pass, as far as it tells.
+    #[error(
+        "the connection to the store was lost in each of {passes} passes over its records, and the store does \
+         not tell whether it was restarted (INFO)"
+    )]
+    LostInEveryPass {
+        /// How many there were, each from the beginning.
+        passes: usize,
+    },
 }
 
 impl SweepError {
@@ -114,7 +123,7 @@ impl SweepError {
             Self::Store(error) => error.is_transient(),
             Self::Users(error) => error.is_transient(),
             Self::Ring(error) => matches!(error, RingError::Lapsed { .. }),
-            Self::Seal(_) | Self::Key(_) => false,
+            Self::Seal(_) | Self::Key(_) | Self::LostInEveryPass { .. } => false,
         }
     }
 
@@ -246,11 +255,7 @@ impl Sweep {
                 return Ok(complete);
             }
         }
-        Err(SweepError::Store(StoreError::Other {
-            code: "a connection that is lost in every pass, and no word of whether the server was restarted \
-                   (INFO)"
-                .to_owned(),
-        }))
+        Err(SweepError::LostInEveryPass { passes: MAX_PASSES })
     }
 
     /// Goes on from the position to the end, or until told to stop; whether it got to the end. An

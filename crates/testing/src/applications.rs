@@ -35,6 +35,8 @@ pub struct ApplicationProgram {
     program: PathBuf,
     arguments: Vec<PathBuf>,
     variables: Vec<(&'static str, String)>,
+    /// Whether a manifest of ours says which versions of packages it runs with.
+    is_pinned: bool,
     /// A copy of its sources, where they must be beside their packages.
     _sources: Option<TempDir>,
 }
@@ -108,6 +110,7 @@ impl Application {
                 // What a program says before it is killed is wanted as well.
                 ("PYTHONUNBUFFERED", "1".to_owned()),
             ],
+            is_pinned: true,
             _sources: None,
         }
     }
@@ -136,6 +139,7 @@ impl Application {
             program: on_path("node"),
             arguments: vec![sources.path().join(program)],
             variables: Vec::new(),
+            is_pinned: true,
             _sources: Some(sources),
         }
     }
@@ -151,6 +155,7 @@ impl Application {
             program: on_path(interpreter),
             arguments: vec![self.directory().join(program)],
             variables: Vec::new(),
+            is_pinned: false,
             _sources: None,
         }
     }
@@ -166,11 +171,35 @@ impl Application {
 }
 
 impl ApplicationProgram {
+    /// Whether a manifest of ours says which versions of packages it runs with, and not the operating system.
+    #[must_use]
+    pub fn is_pinned(&self) -> bool {
+        self.is_pinned
+    }
+
     /// The same with a variable in its environment.
     #[must_use]
     pub fn env(mut self, name: &'static str, value: &str) -> Self {
         self.variables.push((name, value.to_owned()));
         self
+    }
+
+    /// Starts it with these arguments, and lets the caller go on; what it says on stderr is in this file.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    #[must_use]
+    pub fn start(&self, arguments: &[&str], stderr: File) -> Child {
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.arguments)
+            .args(arguments)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(stderr);
+        command.spawn().expect("start the program")
     }
 
     /// Runs it against a server at this port of 127.0.0.1, for at most `limit`; steps of it that wait for
@@ -311,6 +340,7 @@ mod tests {
             program: on_path("sh"),
             arguments: vec![path],
             variables: Vec::new(),
+            is_pinned: false,
             _sources: None,
         };
         (directory, program)

@@ -77,6 +77,16 @@ pub(super) const FRAMEWORKS: Packages = Packages {
     },
 };
 
+/// The same in Node.
+pub(super) const NODE_FRAMEWORKS: Packages = Packages {
+    source: "applications/node",
+    folder: "applications/node",
+    manifest: "package-lock.json",
+    beside: Some("package.json"),
+    installer: npm,
+    usable: |folder| folder.join("node_modules").is_dir(),
+};
+
 impl Packages {
     /// Whether exactly what the manifest names is there.
     pub(super) fn is_installed(&self) -> bool {
@@ -205,11 +215,13 @@ mod tests {
             let folder = workspace_root().join(MANIFESTS).join(packages.source);
             fs::read_to_string(folder.join(packages.manifest)).unwrap()
         };
-        let lock = read(&NODE);
-        assert!(!lock.contains("\"resolved\""), "a lock file with addresses");
-        let packages = lock.matches("\"node_modules/").count();
-        assert!(packages > 50, "{packages}");
-        assert_eq!(lock.matches("\"integrity\": \"sha512-").count(), packages);
+        for packages in [&NODE, &NODE_FRAMEWORKS] {
+            let lock = read(packages);
+            assert!(!lock.contains("\"resolved\""), "a lock file with addresses");
+            let packages = lock.matches("\"node_modules/").count();
+            assert!(packages > 50, "{packages}");
+            assert_eq!(lock.matches("\"integrity\": \"sha512-").count(), packages);
+        }
         for (packages, fewest) in [(&PYTHON, 2), (&SERVICES, 20), (&FRAMEWORKS, 40)] {
             let pins = read(packages);
             assert!(!pins.contains("://"), "a manifest with addresses: {pins}");

@@ -3,11 +3,15 @@
 
 use crate::run::{command, on_path, output, run};
 
-/// A program of the operating system and the package that holds it, for each package manager.
+/// A program of the operating system and the package that holds it, for each package manager; [`UNPACKAGED`] where
+/// it has none.
 pub(super) struct SystemTool {
     program: &'static str,
     packages: [&'static str; MANAGERS.len()],
 }
+
+/// No package of this manager is known to hold the program.
+const UNPACKAGED: &str = "";
 
 /// A package manager: its program, how it refreshes its lists, how it installs.
 struct Manager {
@@ -118,6 +122,45 @@ pub(super) const CHROMIUM: SystemTool = SystemTool {
     packages: ["chromium", "chromium", "chromium", "chromium", "chromium"],
 };
 
+/// What runs frameworks in PHP and Ruby, and these: by their own words to see whether they are there.
+pub(super) const FRAMEWORKS: [&SystemTool; 4] = [
+    // The program and the extension come as two packages, of which the second needs the first.
+    &SystemTool {
+        program: "php -r exit(extension_loaded('redis')?0:1);",
+        packages: [
+            "php-redis",
+            "php-pecl-redis6",
+            UNPACKAGED,
+            "php-redis",
+            UNPACKAGED,
+        ],
+    },
+    &SystemTool {
+        program: "php",
+        packages: ["php-cli", "php-cli", "php", "php", "php"],
+    },
+    &SystemTool {
+        program: "sidekiq",
+        packages: [
+            "ruby-sidekiq",
+            UNPACKAGED,
+            UNPACKAGED,
+            UNPACKAGED,
+            UNPACKAGED,
+        ],
+    },
+    &SystemTool {
+        program: "ruby -rredis-rack -e 0",
+        packages: [
+            "ruby-redis-rack",
+            UNPACKAGED,
+            UNPACKAGED,
+            UNPACKAGED,
+            UNPACKAGED,
+        ],
+    },
+];
+
 /// Installs those of these programs that are missing, all in one go.
 pub(super) fn provide(wanted: &[&SystemTool]) -> Result<(), String> {
     let missing: Vec<&SystemTool> = wanted
@@ -146,10 +189,17 @@ fn install(missing: &[&SystemTool]) -> Result<(), String> {
             "missing: {programs}; installing them needs root, and there is no sudo"
         ));
     }
+    let mut packages: Vec<&str> = missing.iter().map(|tool| tool.packages[index]).collect();
+    if let Some(position) = packages.iter().position(|it| *it == UNPACKAGED) {
+        return Err(format!(
+            "`{}` does not work here, and no package of `{}` is known that helps: install what it needs by hand \
+             (the extension phpredis of PHP; `gem install sidekiq redis-rack`)",
+            missing[position].program, manager.program
+        ));
+    }
     if !manager.refresh.is_empty() {
         run(manager.command(sudo, manager.refresh, &[]))?;
     }
-    let mut packages: Vec<&str> = missing.iter().map(|tool| tool.packages[index]).collect();
     // One package may hold several of the programs.
     packages.sort_unstable();
     packages.dedup();
@@ -172,7 +222,13 @@ impl SystemTool {
         match self.program {
             // A module and no program: `PATH` says nothing about it.
             "python3 -m pip" => output(command("python3", &["-m", "pip", "--version"])).is_some(),
-            program => on_path(program),
+            program => match program.split_once(' ') {
+                Some((program, words)) => {
+                    let words: Vec<&str> = words.split(' ').collect();
+                    on_path(program) && output(command(program, &words)).is_some()
+                }
+                None => on_path(program),
+            },
         }
     }
 }

@@ -40,7 +40,8 @@ pub(crate) async fn run(mut setup: Setup, args: &KeeperArgs) -> Result<Ended, Fa
         None => None,
     };
     let stop = signals::stop_service_on_signal()?;
-    signals::outlive_hangups()?;
+    // It has nothing but its log file to open again.
+    drop(signals::outlive_hangups()?);
     let Some(upkeep) = begin(&mut setup, &stop, admin.as_ref()).await? else {
         return Ok(Ended::Done);
     };

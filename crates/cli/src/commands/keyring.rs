@@ -11,7 +11,9 @@ mod status;
 mod times;
 mod users;
 
+pub(crate) use audit::block_advice;
 pub(crate) use status::{block_words, step_words};
+pub(crate) use times::wrong_time_words;
 
 use serde::Serialize;
 use waxseal_keys::Ring;

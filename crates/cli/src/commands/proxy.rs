@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use waxseal_core::{Mode, Sealer};
@@ -61,8 +62,8 @@ pub(crate) async fn run(
     let listen = listeners(args)?;
     tell_trail(&setup)?;
     let mut stop = std::pin::pin!(signals::told_to_stop());
-    // From here on SIGHUP does not end the process.
-    let _hangups = signals::hangups()?;
+    // Before the store is waited for, which can take long.
+    let hangups = signals::outlive_hangups()?;
 
     // Before anything makes a handle; where nobody can ask, nothing is counted.
     let metering = Metering::begin(&setup.environment, args.admin.admin.is_some())?;
@@ -101,6 +102,7 @@ pub(crate) async fn run(
         metering,
         readiness,
         recorded,
+        hangups,
     };
     opened.serve(setup, common, args, stop).await
 }
@@ -112,6 +114,8 @@ struct Opened {
     metering: Metering,
     readiness: Readiness,
     recorded: Recorded,
+    /// SIGHUPs that the log file has been opened again for.
+    hangups: watch::Receiver<()>,
 }
 
 impl Opened {
@@ -133,7 +137,7 @@ impl Opened {
         }
         let upkeep = Upkept::begin(&setup).await?;
         reports::tell_of_scripts(&setup);
-        certificates::watch(proxy.certificates(), metering.is_on());
+        certificates::watch(proxy.certificates(), self.hangups, metering.is_on());
         for address in proxy.addresses() {
             output::say(&format!("waxseal: listening on {address}"));
         }

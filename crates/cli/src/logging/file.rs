@@ -3,27 +3,40 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use waxseal_files::{Access, Location, description};
 
 use crate::error::Failure;
-use crate::output;
+
+/// A file of the log that was opened, and is written to from the next line on.
+type Next = Arc<Mutex<Option<File>>>;
 
 /// An open file of the log.
 pub(super) struct LogFile {
-    path: PathBuf,
     file: File,
-    reopen: Arc<AtomicBool>,
+    next: Next,
+}
+
+/// Opens the file of the log again.
+pub(super) struct Reopener {
+    path: PathBuf,
+    next: Next,
 }
 
 impl LogFile {
-    pub(super) fn open(path: &Path, reopen: Arc<AtomicBool>) -> Result<Self, Failure> {
+    pub(super) fn open(path: &Path) -> Result<(Self, Reopener), Failure> {
         // The working directory is that of the start for as long as the process runs.
         let path = std::path::absolute(path)?;
+        let next = Next::default();
         match append(&path) {
-            Ok(file) => Ok(Self { path, file, reopen }),
+            Ok(file) => {
+                let log = Self {
+                    file,
+                    next: next.clone(),
+                };
+                Ok((log, Reopener { path, next }))
+            }
             Err(error) => Err(Failure::usage(cannot_be_opened(&path, &error))
                 .hint("name a file in a directory that this user can write to")),
         }
@@ -32,19 +45,29 @@ impl LogFile {
 
 impl Write for LogFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.reopen.swap(false, Ordering::Relaxed) {
-            match append(&self.path) {
-                Ok(file) => self.file = file,
-                Err(error) => {
-                    let text = cannot_be_opened(&self.path, &error);
-                    output::complain("warning", &format!("{text}; the former one is written on"));
-                }
-            }
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = next.take() {
+            self.file = file;
         }
+        drop(next);
         self.file.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Reopener {
+    /// Opens the file, for all lines that are not written yet. On failure, the former one stays in use.
+    pub(super) fn reopen(&self) -> Result<(), String> {
+        let file = append(&self.path).map_err(|error| {
+            format!(
+                "{}; the former one is written on",
+                cannot_be_opened(&self.path, &error)
+            )
+        })?;
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
         Ok(())
     }
 }

@@ -210,8 +210,8 @@ fn an_unknown_key_of_the_file_is_an_error_that_names_the_nearest() {
             "refused is one of",
         ),
         (
-            "[[protect]]\nrecords = \"wa:?\"",
-            "only * and {user} have a meaning",
+            "[[protect]]\nrecords = \"wa:{id}\"",
+            "a brace of a record name is written \\{",
         ),
         ("store = \"localhost\"", "a store URL starts with"),
     ] {
@@ -243,7 +243,7 @@ fn wrong_usage_ends_with_64() {
         &["get"],
         &["audit", "--store", "localhost:6379"],
         &["audit", "--store", "redis+cluster://127.0.0.1"],
-        &["audit", "--protect", "wa:?"],
+        &["audit", "--protect", "wa:["],
         &["audit", "--log", "loud"],
         &["demo", "--states", "1"],
         &[],

@@ -225,11 +225,7 @@ fn secrets_that_others_can_read_are_warned_about() {
 #[test]
 fn a_command_that_the_server_lacks_is_named_beforehand_and_done_without_where_it_can_be() {
     let without = |commands: &[&str]| {
-        let mut builder = RedisServer::builder();
-        for command in commands {
-            builder = builder.arg("rename-command", &format!("{command} \"\""));
-        }
-        let server = builder.start();
+        let server = RedisServer::builder().without(commands).start();
         waxseal_testing::load_states(&server, 42, std::time::Duration::from_secs(3600));
         server
     };

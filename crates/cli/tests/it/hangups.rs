@@ -65,6 +65,36 @@ fn a_log_file_that_was_renamed_is_opened_again() {
 }
 
 #[test]
+fn a_log_file_is_opened_again_while_the_store_is_waited_for_and_nothing_is_told_that_did_not_happen()
+ {
+    let mut server = RedisServer::start();
+    let program = Program::at(&server);
+    server.kill();
+    let flags = ["--protect", "wa:*", "--listen", "127.0.0.1:0"];
+    let words = [&["proxy", "--log-file", "proxy.log"], &flags[..]].concat();
+    let mut proxy = program.start(&words);
+    proxy.wait_until_it_says("waiting for the store before taking clients");
+    let (log, renamed) = (program.path("proxy.log"), program.path("proxy.log.1"));
+    let text = |path| fs::read_to_string(path).unwrap_or_default();
+    fs::rename(&log, &renamed).unwrap();
+    proxy.signal("HUP");
+    wait_until(|| text(&log).contains("SIGHUP: the log file was opened again"));
+
+    // Something is in its place that is no file.
+    let before = text(&log).len();
+    fs::rename(&log, &renamed).unwrap();
+    fs::create_dir(&log).unwrap();
+    proxy.signal("HUP");
+    proxy.wait_until_it_says("; the former one is written on");
+    server.restart();
+    proxy.wait_until_it_says("waxseal: listening on ");
+    proxy.signal("TERM");
+    proxy.end().done();
+    let added = text(&renamed).split_off(before);
+    assert!(!added.contains("opened again"), "{added}");
+}
+
+#[test]
 fn a_sweep_ends_with_its_checkpoint_when_its_terminal_goes_and_not_under_nohup() {
     const STATES: u64 = 3_000;
     let server = server_with_states(STATES);
@@ -77,12 +107,16 @@ fn a_sweep_ends_with_its_checkpoint_when_its_terminal_goes_and_not_under_nohup()
             .copied()
             .unwrap_or_default()
     };
-    let mut run = program.start(&words);
+    // Also where the tests themselves were started under nohup.
+    let by_default = ["env", "--default-signal=HUP"].map(str::to_owned);
+    let mut run = program.start_within(&by_default, &words);
     wait_until(|| written() > 5 || run.has_ended());
     // A shell sends one, and the system another.
     run.signal("HUP");
     run.wait_until_it_says("stopping after what has been begun");
-    run.signal("HUP");
+    if !run.has_ended() {
+        run.signal("HUP");
+    }
     run.end().failed(2, "stopped by a signal before the end");
     assert!(program.path("at.json").exists());
     assert_states_unharmed(&server, STATES);

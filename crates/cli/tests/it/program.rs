@@ -33,7 +33,11 @@ const PHONE: &str = "52155";
 
 /// No command of a test takes this long: one that does hangs.
 const LIMIT: Duration = Duration::from_secs(300);
-const PAUSE: Duration = Duration::from_millis(5);
+/// Between two looks at what is waited for: the longer it takes, the longer, so that what takes a minute is not
+/// looked at ten thousand times. A look may cost a page of metrics or a process.
+const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(100)];
+/// This part of the time that something took is spent on the last pause at most.
+const PART: u32 = 16;
 
 /// The binary, with the folder and the environment that it runs in.
 #[derive(Clone)]
@@ -297,11 +301,15 @@ impl Running {
     /// Waits until what it has said on stderr is as wanted.
     pub(crate) fn wait_until_stderr(&mut self, mut is_as_wanted: impl FnMut(&str) -> bool) {
         wait_until(|| {
-            if is_as_wanted(&self.stderr.so_far()) {
-                return true;
+            // Asked before: of a command that has ended, everything it wrote is read first.
+            let has_ended = self.has_ended();
+            if has_ended {
+                self.stderr.read_to_end();
             }
-            assert!(!self.has_ended(), "it ended: {}", self.stderr.so_far());
-            false
+            let said = self.stderr.so_far();
+            let is_done = is_as_wanted(&said);
+            assert!(is_done || !has_ended, "it ended: {said}");
+            is_done
         });
     }
 
@@ -354,10 +362,15 @@ impl Captured {
         String::from_utf8_lossy(&self.bytes.lock().unwrap()).into_owned()
     }
 
-    fn complete(&mut self) -> Vec<u8> {
+    /// Waits until the pipe is closed on the other side.
+    fn read_to_end(&mut self) {
         if let Some(reader) = self.reader.take() {
             reader.join().unwrap();
         }
+    }
+
+    fn complete(&mut self) -> Vec<u8> {
+        self.read_to_end();
         std::mem::take(&mut self.bytes.lock().unwrap())
     }
 }
@@ -450,9 +463,18 @@ pub(crate) fn shows_phone(text: &str) -> bool {
 /// Waits for something that is sure to happen.
 #[track_caller]
 pub(crate) fn wait_until(mut happened: impl FnMut() -> bool) {
-    let give_up = Instant::now() + LIMIT;
+    assert!(happens_within(LIMIT, &mut happened), "it hangs");
+}
+
+/// Waits for something that may not happen; whether it did.
+pub(crate) fn happens_within(limit: Duration, mut happened: impl FnMut() -> bool) -> bool {
+    let started = Instant::now();
     while !happened() {
-        assert!(Instant::now() < give_up, "it hangs");
-        sleep(PAUSE);
+        let waited = started.elapsed();
+        if waited >= limit {
+            return false;
+        }
+        sleep((waited / PART).clamp(PAUSES[0], PAUSES[1]));
     }
+    true
 }

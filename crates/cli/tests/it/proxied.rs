@@ -29,7 +29,7 @@ mod pipelines;
 mod readers;
 mod redirection;
 mod refusals;
-mod relay;
+pub(crate) mod relay;
 mod reply_modes;
 mod rights;
 mod roles;

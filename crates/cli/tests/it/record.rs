@@ -4,6 +4,7 @@ use waxseal_core::Format;
 use waxseal_testing::RedisServer;
 
 use crate::program::{KEY, OLD_KEY, OTHER_KEY, Program};
+use crate::proxied::relay::{Manner, Relay};
 use crate::records::{NAME, STATE, get, opened, put, sealed};
 
 fn server_with(value: &[u8]) -> RedisServer {
@@ -346,6 +347,23 @@ fn put_replaces_no_record_of_another_type_unless_it_is_told_to() {
     for name in ["wa:1", "wa:4"] {
         assert_eq!(program.run(&["get", name]).done().text(), STATE);
     }
+}
+
+#[test]
+fn put_replaces_no_record_of_another_type_whose_reading_is_interrupted() {
+    let server = RedisServer::start();
+    let program = Program::at(&server);
+    // Leaves the canary, so that no values are read to check the key.
+    program.run_with(&["put", "wa:2"], STATE.as_bytes()).done();
+    server.cli(&["HSET", "wa:1", "a", "1"]);
+    let relay = Relay::before(server.port());
+    for word in ["MGET", "STRLEN"] {
+        relay.behaves(Manner::BreaksAt(word.as_bytes()));
+        let put = ["put", "wa:1", "--store", &relay.url()];
+        let output = program.run_with(&put, STATE.as_bytes());
+        output.failed(2, "error: the record is a hash with 1 value: ");
+    }
+    assert_eq!(server.cli(&["TYPE", "wa:1"]), "hash");
 }
 
 #[test]

@@ -36,10 +36,10 @@ pub(super) fn cover(one: &[Token], other: &[Token]) -> bool {
                 steps.theirs();
             }
         }
-        (Some(mine), Some(theirs)) if !theirs.is_star() => {
-            if mine.accepted().includes(theirs.accepted()) {
-                steps.both();
-            }
+        (Some(mine), Some(theirs))
+            if !theirs.is_star() && mine.accepted().includes(theirs.accepted()) =>
+        {
+            steps.both();
         }
         _ => {}
     })

@@ -1,3 +1,6 @@
+//! The tables hold together: each row is known as what it says, and so is each published text. What is no known script
+//! is tested from outside.
+
 use super::*;
 
 #[test]
@@ -10,7 +13,7 @@ fn every_text_of_every_row_is_known_as_what_its_row_says() {
             assert_eq!(found.mismatches, idiom.mismatches, "{text}");
         }
     }
-    assert!(SHAPES.len() < 2_000, "{} texts", SHAPES.len());
+    assert!(SHAPES.len() < 4_000, "{} texts", SHAPES.len());
 }
 
 #[test]

@@ -56,6 +56,24 @@ impl Talk {
         self.refuse_when_waited(answer, request.arguments, effect, client);
     }
 
+    /// Answers a request whose keys cannot be reached; a script that is under way ends.
+    #[cold]
+    pub(super) fn refuse_without_keys(
+        &mut self,
+        command: Option<&'static str>,
+        answer: Vec<u8>,
+        (request, effect): (&Request<'_>, Effect),
+        client: &mut Vec<u8>,
+    ) {
+        let reason = OwnReason::KeysOutOfReach;
+        if self.script.is_none() {
+            self.refuse_here((command, reason), answer, (request, effect), client);
+            return;
+        }
+        self.record_own_refusal(command, reason, request.arguments, false);
+        self.give_up_script(&answer, client);
+    }
+
     /// Answers the script of a lock inside a transaction, where the value that it compares cannot be read first.
     #[cold]
     pub(super) fn refuse_script_in_transaction(

@@ -202,12 +202,28 @@ impl Talk {
         {
             return one;
         }
-        let action = match self.resolve_script(request, effect, action) {
-            Ok(action) => action,
-            Err(answer) => {
-                self.give_up_script(answer, client);
-                return One::Done;
-            }
+        self.prepare(request, command, (action, effect), upstream, client)
+    }
+
+    /// Finds the script and the keys that a request needs, and then does what was decided.
+    fn prepare(
+        &mut self,
+        request: &Request<'_>,
+        command: Option<&'static str>,
+        (action, effect): (Action, Effect),
+        upstream: &mut Vec<u8>,
+        client: &mut Vec<u8>,
+    ) -> One {
+        let name = command.unwrap_or("this command");
+        let action = match effect {
+            Effect::Script => match self.resolve_script(request, action) {
+                Ok(action) => action,
+                Err(answer) => {
+                    self.give_up_script(answer, client);
+                    return One::Done;
+                }
+            },
+            _ => action,
         };
         let mut keys = SealingKeys::default();
         if self.protection.follows_keys() {
@@ -215,14 +231,7 @@ impl Talk {
                 Ready::Yes(ready) => keys = ready,
                 Ready::NotYet => return One::Again(Next::Keys),
                 Ready::Never(answer) => {
-                    if self.script.is_some() {
-                        let reason = OwnReason::KeysOutOfReach;
-                        self.record_own_refusal(command, reason, request.arguments, false);
-                        self.give_up_script(&answer, client);
-                    } else {
-                        let reason = (command, OwnReason::KeysOutOfReach);
-                        self.refuse_here(reason, answer, (request, effect), client);
-                    }
+                    self.refuse_without_keys(command, answer, (request, effect), client);
                     return One::Done;
                 }
             }

@@ -21,7 +21,7 @@ use std::collections::HashMap;
 
 use smallvec::SmallVec;
 use waxseal_policy::{
-    Action, Effect, KnownScript, ScriptCall, ScriptReply as Meaning, UnknownDigest, decide_script,
+    Action, KnownScript, ScriptCall, ScriptReply as Meaning, UnknownDigest, decide_script,
 };
 use waxseal_resp::{Items, Kind, ReplyError, write_bulk, write_request_head};
 
@@ -115,15 +115,12 @@ impl Talk {
 
     /// Notes the text of a script that a request carries, and finds the script that it names by its digest. `Err` is
     /// the answer to a digest that is not known.
+    #[inline(never)]
     pub(super) fn resolve_script(
         &mut self,
         request: &Request<'_>,
-        effect: Effect,
         action: Action,
     ) -> Result<Action, &'static [u8]> {
-        if effect != Effect::Script {
-            return Ok(action);
-        }
         let argument = request.arguments.get(1).copied().unwrap_or_default();
         let scripts = self.protection.scripts();
         if !matches!(action, Action::ScriptDigest(_)) {
@@ -155,6 +152,7 @@ impl Talk {
     }
 
     /// Ends the script under way if it is done with.
+    #[inline(never)]
     pub(super) fn finish_script(&mut self, client: &mut Vec<u8>) -> Option<One> {
         let run = self.script.as_mut()?;
         match std::mem::replace(&mut run.stage, Stage::Answered) {
@@ -174,6 +172,7 @@ impl Talk {
     }
 
     /// Goes on with a known script, or begins with it.
+    #[inline(never)]
     pub(super) fn run_script(
         &mut self,
         request: &Request<'_>,
@@ -217,10 +216,9 @@ impl Talk {
             let reason = OwnReason::ScriptChanged;
             self.record_own_refusal(Some(command), reason, request.arguments, false);
         } else if let Err(answer) = self.send_script(request, command, call, value, keys, upstream)
+            && let Some(run) = &mut self.script
         {
-            if let Some(run) = &mut self.script {
-                run.stage = Stage::Answer(answer);
-            }
+            run.stage = Stage::Answer(answer);
         }
         match self.finish_script(client) {
             Some(one) => one,

@@ -206,9 +206,7 @@ impl Switches {
             .clamp(MIN_SWITCH_DELAY, MAX_SWITCH_DELAY);
         true
     }
-}
 
-impl Switches {
     /// Whether it is asked now where the address leads.
     fn is_check_due(&mut self, now: Instant) -> bool {
         let is_past = |at: Instant| now.duration_since(at) >= PROBE_INTERVAL;

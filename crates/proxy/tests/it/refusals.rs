@@ -365,6 +365,7 @@ fn the_script_of_a_lock_is_fine_but_inside_a_transaction() {
     let (protection, refusals) = protected();
     let mut pair = Pair::over(protection, Limits::default());
     pair.send(&["MULTI", &release]);
+    pair.answer("+OK");
     assert!(pair.got().contains("SEALREFUSED EVAL"));
     let row = report(&refusals).rows.remove(0);
     assert_eq!(

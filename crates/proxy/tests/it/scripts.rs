@@ -374,3 +374,16 @@ fn a_script_in_resp3_and_in_pieces_is_the_same() {
     pair.sent();
     pair.goes_on();
 }
+
+#[test]
+fn a_script_that_was_sent_is_not_sent_on_another_connection() {
+    let mut pair = Pair::new();
+    pair.send(&[&release("token")]);
+    assert!(!pair.connection.has_all_replies() && !pair.connection.is_movable());
+    pair.answer("@wa:1=token");
+    assert!(!pair.connection.has_all_replies() && !pair.connection.is_movable());
+    assert!(!pair.connection.is_idle());
+    pair.answer(":1");
+    assert!(pair.connection.is_movable() && pair.connection.is_idle());
+    assert!(pair.connection.is_traceless());
+}

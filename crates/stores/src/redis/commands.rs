@@ -3,7 +3,7 @@
 
 use std::sync::PoisonError;
 
-use redis::{Cmd, Pipeline, RedisError, Value, cmd};
+use redis::{Arg, Cmd, Pipeline, RedisError, Value, cmd};
 
 use super::RedisStore;
 use super::right::right_of;
@@ -135,6 +135,17 @@ const BY_TRANSACTION: [&str; 4] = ["WATCH", "UNWATCH", "MULTI", "EXEC"];
 pub(super) fn are_text<'a>(arguments: impl IntoIterator<Item = &'a [u8]>) -> bool {
     let mut arguments = arguments.into_iter();
     arguments.all(|it| std::str::from_utf8(it).is_ok())
+}
+
+/// The name of a command that has arguments which are not text.
+pub(super) fn word_with_bytes(command: &Cmd) -> Option<&'static str> {
+    let mut arguments = command.args_iter().filter_map(|argument| match argument {
+        Arg::Simple(bytes) => Some(bytes),
+        _ => None,
+    });
+    let word = arguments.next()?;
+    let known = NAMES.into_iter().find(|it| it.as_bytes() == word)?;
+    (!are_text(arguments)).then_some(known)
 }
 
 impl RedisStore {

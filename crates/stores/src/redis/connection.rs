@@ -1,6 +1,7 @@
 //! The way to the server: TCP, TLS or unix socket, with reconnecting, time limits, and errors in
 //! our words.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,19 +118,54 @@ impl Link {
         let is_large = length(command).max(bytes) > LARGE;
         let wire = if is_large { &self.bulk } else { &self.work };
         let answer = wire.send(command, bytes).await;
-        self.answered(answer, command)
+        self.answered(answer, command).await
     }
 
     /// One command that waits behind no other work.
     pub(crate) async fn send_aside(&self, command: &Cmd) -> Result<Value, StoreError> {
         let answer = self.aside.send(command, 0).await;
-        self.answered(answer, command)
+        self.answered(answer, command).await
     }
 
-    fn answered(&self, answer: Result<Value, Failure>, command: &Cmd) -> Result<Value, StoreError> {
-        let answer = answer.map_err(|failure| self.explain_failure(failure))?;
-        let answer = answer.extract_error();
+    async fn answered(
+        &self,
+        answer: Result<Value, Failure>,
+        command: &Cmd,
+    ) -> Result<Value, StoreError> {
+        let answer = match answer {
+            Ok(answer) => answer.extract_error(),
+            Err(failure) => return Err(self.explain_unread(failure, [command]).await),
+        };
         answer.map_err(|error| self.explain_of(&error, command))
+    }
+
+    /// Why there is no answer to these commands. A server that does not have one of them repeats its arguments,
+    /// and where those are not text its answer cannot be read: so it is asked once more, without any.
+    pub(crate) async fn explain_unread<'a>(
+        &self,
+        failure: Failure,
+        asked: impl IntoIterator<Item = &'a Cmd>,
+    ) -> StoreError {
+        // An answer that cannot be read ends the connection, for all that are under way on it.
+        let is_unreadable = match &failure {
+            Failure::Asking(error) => {
+                error.kind() == redis::ErrorKind::Parse || error.is_connection_dropped()
+            }
+            Failure::Connecting(_) => false,
+        };
+        let words = asked.into_iter().filter_map(commands::word_with_bytes);
+        let words: BTreeSet<&'static str> = words.filter(|_| is_unreadable).collect();
+        for word in words {
+            let Ok(answer) = self.aside.send(&redis::cmd(word), 0).await else {
+                break;
+            };
+            if let Err(error) = answer.extract_error()
+                && let missing @ StoreError::NoCommand { .. } = self.explain(&error)
+            {
+                return missing;
+            }
+        }
+        self.explain_failure(failure)
     }
 
     /// Many commands at once; an error of the server stands in its place among the answers.
@@ -159,9 +195,10 @@ impl Link {
                 bytes = bytes.saturating_add(length(&command));
                 part.add_command(command);
             }
-            let part = wire.send_all(&part, expects).await;
-            let part = part.map_err(|failure| self.explain_failure(failure))?;
-            answers.extend(part.into_iter().map(Value::extract_error));
+            match wire.send_all(&part, expects).await {
+                Ok(part) => answers.extend(part.into_iter().map(Value::extract_error)),
+                Err(failure) => return Err(self.explain_unread(failure, part.cmd_iter()).await),
+            }
         }
         Ok(answers)
     }

@@ -2,8 +2,7 @@
 //! matters, and never remembered to refuse.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use redis::cmd;
 
@@ -45,12 +44,56 @@ impl Limits {
 
 /// No reply is asked for in smaller parts because one was lost.
 const MIN_REPLY: u64 = 64 << 10;
+/// Full replies in a row after which larger ones are tried again. Each loss doubles it, so that a limit that is
+/// really there costs ever fewer connections.
+const MIN_REPLIES: u32 = 16;
 
 /// What is known of a server's limits.
+#[derive(Default)]
 pub(super) struct KnownLimits {
     told: RwLock<Option<Limits>>,
-    /// Bytes of replies at once, since more of them were lost.
-    replies: AtomicU64,
+    replies: Mutex<ReplyLimit>,
+}
+
+/// How many bytes of replies are asked for at once, since more of them were lost. A connection can end for any
+/// reason, so that this grows again.
+struct ReplyLimit {
+    bytes: u64,
+    /// Replies of about so many bytes since the limit changed.
+    received: u32,
+    /// Replies until it is raised.
+    needed: u32,
+}
+
+impl Default for ReplyLimit {
+    fn default() -> Self {
+        Self {
+            bytes: u64::MAX,
+            received: 0,
+            needed: MIN_REPLIES / 2,
+        }
+    }
+}
+
+impl ReplyLimit {
+    fn lower(&mut self, lost: u64) {
+        *self = Self {
+            bytes: self.bytes.min((lost / 2).max(MIN_REPLY)),
+            received: 0,
+            needed: self.needed.saturating_mul(2),
+        };
+    }
+
+    fn note(&mut self, received: u64) {
+        if received < self.bytes / 2 {
+            return;
+        }
+        self.received = self.received.saturating_add(1);
+        if self.received >= self.needed {
+            self.bytes = self.bytes.saturating_mul(2);
+            self.received = 0;
+        }
+    }
 }
 
 impl KnownLimits {
@@ -63,18 +106,17 @@ impl KnownLimits {
     }
 
     /// The connection ended while a reply of so many bytes was due.
-    pub(super) fn learn_reply(&self, bytes: u64) {
-        self.replies
-            .fetch_min((bytes / 2).max(MIN_REPLY), Ordering::Relaxed);
+    pub(super) fn note_lost_reply(&self, bytes: u64) {
+        self.with_replies(|limit| limit.lower(bytes));
     }
-}
 
-impl Default for KnownLimits {
-    fn default() -> Self {
-        Self {
-            told: RwLock::default(),
-            replies: AtomicU64::new(u64::MAX),
-        }
+    /// A reply of so many bytes was received.
+    pub(super) fn note_reply(&self, bytes: u64) {
+        self.with_replies(|limit| limit.note(bytes));
+    }
+
+    fn with_replies<T>(&self, change: impl FnOnce(&mut ReplyLimit) -> T) -> T {
+        change(&mut self.replies.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -97,7 +139,7 @@ impl RedisStore {
 
     /// How many bytes of replies to ask for at once, at most so many.
     pub(super) async fn reply_budget(&self, wanted: u64, bytes: u64) -> Result<u64, StoreError> {
-        let wanted = wanted.min(self.limits.replies.load(Ordering::Relaxed));
+        let wanted = wanted.min(self.limits.with_replies(|limit| limit.bytes));
         let limits = match self.limits.get() {
             Some(limits) => limits,
             None if bytes < MIN_LIMIT => return Ok(wanted),
@@ -161,6 +203,29 @@ mod tests {
         ] {
             assert_eq!(output_limit(text), limit, "{text}");
         }
+    }
+
+    #[test]
+    fn replies_that_were_made_smaller_after_a_loss_grow_again_and_later_after_another() {
+        let known = KnownLimits::default();
+        let limit = || known.with_replies(|limit| limit.bytes);
+        let receive = |replies: u32, bytes: u64| (0..replies).for_each(|_| known.note_reply(bytes));
+        known.note_lost_reply(8 << 20);
+        assert_eq!(limit(), 4 << 20);
+        // Small ones prove nothing.
+        receive(100, 1 << 20);
+        receive(MIN_REPLIES - 1, 3 << 20);
+        assert_eq!(limit(), 4 << 20);
+        receive(1, 3 << 20);
+        assert_eq!(limit(), 8 << 20);
+        known.note_lost_reply(6 << 20);
+        assert_eq!(limit(), 3 << 20);
+        receive(MIN_REPLIES * 2 - 1, 3 << 20);
+        assert_eq!(limit(), 3 << 20);
+        receive(1, 3 << 20);
+        assert_eq!(limit(), 6 << 20);
+        known.note_lost_reply(1);
+        assert_eq!(limit(), MIN_REPLY);
     }
 
     #[test]

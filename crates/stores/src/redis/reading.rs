@@ -51,8 +51,12 @@ impl RedisStore {
         };
         let names = names.get(..count).unwrap_or(names);
         let held = self.read_page(names, bytes).await;
-        if held.as_ref().is_err_and(StoreError::is_interruption) && count > 1 {
-            self.limits.learn_reply(bytes);
+        match &held {
+            Ok(_) => self.limits.note_reply(bytes),
+            Err(error) if error.is_interruption() && count > 1 && bytes > 0 => {
+                self.limits.note_lost_reply(bytes);
+            }
+            Err(_) => {}
         }
         let held = held?;
         if bytes == 0 {

@@ -205,8 +205,7 @@ impl RedisStore {
             ask.iter().for_each(|it| {
                 request.add_command(it.clone());
             });
-            let answers = session.send_all(&request).await;
-            let answers = answers.map_err(|failure| self.link.explain_failure(failure))?;
+            let answers = self.answers_of(&mut session, &request).await?;
             let mut answers = answers.into_iter().map(Value::extract_error);
             self.told_of("WATCH", answers.next())?;
             let (commands, done) = match decide(answers.collect()) {
@@ -246,8 +245,7 @@ impl RedisStore {
             request.add_command(it);
         }
         request.add_command(cmd("EXEC"));
-        let answers = session.send_all(&request).await;
-        let answers = answers.map_err(|failure| self.link.explain_failure(failure))?;
+        let answers = self.answers_of(session, &request).await?;
         if let Some(Value::ServerError(error)) = answers.last()
             && error.code() != "EXECABORT"
         {
@@ -255,6 +253,17 @@ impl RedisStore {
             session.give_up();
         }
         self.is_executed(answers)
+    }
+
+    async fn answers_of(
+        &self,
+        session: &mut Session,
+        request: &Pipeline,
+    ) -> Result<Vec<Value>, StoreError> {
+        match session.send_all(request).await {
+            Ok(answers) => Ok(answers),
+            Err(failure) => Err(self.link.explain_unread(failure, request.cmd_iter()).await),
+        }
     }
 
     async fn unwatch(&self, session: &mut Session) -> Result<(), StoreError> {

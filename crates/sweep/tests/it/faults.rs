@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::time::Instant;
 use waxseal_core::SealError;
 use waxseal_stores::{MemoryStore, StoreError};
@@ -143,6 +144,28 @@ async fn a_store_that_stays_away_interrupts_the_sweep_when_patience_ends() {
         assert!(counts.done > 0 && counts.done < 400, "{fails:?} {counts:?}");
         assert_goes_on(store, *end.position, 400).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_another_one_after_every_pass_ends_the_sweep_with_a_reason() {
+    let gate = Gate::new(plain_store(10).await, |_, _, _| Rule::Pass);
+    let sweep = sweep(gate.clone(), migrate(), batches_of(20));
+    let mut watch = |event: Event<'_>| {
+        if matches!(event, Event::Progress { .. }) {
+            // Each has a generation of its own.
+            let other = plain_store(10).now_or_never();
+            gate.exchange(other.expect("the reference store does not wait"));
+        }
+    };
+    let stop = Stop::default();
+    let end = sweep.run(Position::default(), &stop, &mut watch).await;
+    let error = end.expect_err("it has no end").error;
+    assert_eq!(error, SweepError::LostInEveryPass { passes: 8 });
+    assert_eq!(
+        error.to_string(),
+        "the connection to the store was lost in each of 8 passes over its records, and the store does not tell \
+         whether it was restarted (INFO)"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -46,6 +46,14 @@ impl Builder {
         self
     }
 
+    /// Without these commands, as where an operator has renamed them.
+    #[must_use]
+    pub fn without(self, commands: &[&str]) -> Self {
+        commands.iter().fold(self, |builder, command| {
+            builder.arg("rename-command", &format!("{command} \"\""))
+        })
+    }
+
     /// Every write reaches the disk before its reply: [`RedisServer::kill`] loses nothing.
     #[must_use]
     pub fn append_only(self) -> Self {

@@ -4,12 +4,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use waxseal_keys::rotation::Block;
 use waxseal_keys::{Custodian, CustodianError, KeyState, LiveRing, hung_custodians};
 use waxseal_stores::{RecordStore, StoreUrl};
 
 use super::Findings;
-use crate::commands::block_words;
+use crate::commands::{block_advice, block_words, wrong_time_words};
 use crate::error::Failure;
 use crate::output::{harmless, point_in_time, span};
 use crate::setup::{RingSetup, Setup, is_absent, open_store};
@@ -119,20 +118,11 @@ async fn check_retirement(live: &LiveRing, findings: &mut Findings) {
         .keys()
         .iter()
         .filter(|key| matches!(key.state, KeyState::Opening | KeyState::Archived));
-    let blocks: Vec<_> = old.flat_map(|key| audit.blocks(&ring, key)).collect();
-    for block in &blocks {
-        let found = block_words(block);
-        let advice = match block {
-            Block::Quarantined { .. } => {
-                "waxseal quarantine list shows them; the key is kept until they are restored, dropped or expired"
-            }
-            Block::InUse { .. } => "waxseal rotate brings them under the sealing key",
-            Block::Uncovered { .. } => {
-                "let a process that is configured for them carry out the rotation, or waxseal keyring release"
-            }
-            Block::Unreadable { .. } => "waxseal audit and waxseal inspect tell which they are",
-        };
-        findings.recommend("retirement", found, advice);
+    for key in old {
+        for block in audit.blocks(&ring, key) {
+            let advice = block_advice(&block, key.state);
+            findings.recommend("retirement", block_words(&block), advice);
+        }
     }
 }
 
@@ -153,13 +143,11 @@ fn check_clock(live: &LiveRing, findings: &mut Findings) {
         }
     }
     for wrong in live.ring().wrong_times(live.now_ms()) {
-        let (at, now) = (point_in_time(wrong.at_ms), live.now_ms());
-        let ahead = span(wrong.at_ms.saturating_sub(now));
-        let about = match wrong.key {
-            Some(id) => format!("key {id} {} {at}", wrong.what),
-            None => format!("{} {at}", wrong.what),
-        };
-        let found = format!("{about}, {ahead} from now: a clock was wrong, and rotation waits");
+        let ahead = span(wrong.at_ms.saturating_sub(live.now_ms()));
+        let found = format!(
+            "{}, {ahead} from now: a clock was wrong, and rotation waits",
+            wrong_time_words(&wrong)
+        );
         let advice =
             "waxseal keyring repair-times sets it right; find out which machine's clock is wrong";
         findings.problem("rotation", found, advice);

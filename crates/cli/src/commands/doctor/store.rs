@@ -229,6 +229,11 @@ enum Sampled {
     None,
 }
 
+/// Leaves out what is excepted: it has checks of its own.
+fn leave_out_excepted(protected: &Protected, names: &mut Vec<RecordName>) {
+    names.retain(|name| !protected.pattern.is_excepted(name.as_bytes()));
+}
+
 /// Asks for the keys of users all at once, for the cache.
 async fn read_user_keys(setup: &Setup, protected: &Protected, names: &[RecordName]) {
     if let Some(keys) = setup.user_keys(protected) {
@@ -238,6 +243,17 @@ async fn read_user_keys(setup: &Setup, protected: &Protected, names: &[RecordNam
         let users: Vec<_> = users.collect();
         // One that does not open is told with its record.
         let _ = keys.read(&users).await;
+    }
+}
+
+/// Advice where values are under keys that are not known.
+fn find_key(setup: &Setup) -> &'static str {
+    match setup.follows_ring() {
+        true => {
+            "they were sealed under another keyring, under keys that were never adopted, or under \
+             keys of users that are not in user_keys: waxseal inspect NAME tells which"
+        }
+        false => "add the missing key to REDIS_ENCRYPTION_PREVIOUS_KEYS",
     }
 }
 
@@ -257,9 +273,7 @@ async fn check_sample(
         }
         (false, _) => {}
     }
-    // What is excepted has checks of its own.
-    let is_excepted = |name: &RecordName| protected.pattern.is_excepted(name.as_bytes());
-    page.names.retain(|name| !is_excepted(name));
+    leave_out_excepted(protected, &mut page.names);
     read_user_keys(setup, protected, &page.names).await;
     let (mut sealed, mut plain, mut refused, mut unknown, mut other) = (0, 0, 0, 0, 0);
     for (name, held) in page.names.iter().zip(store.read_sample(&page.names).await?) {
@@ -291,13 +305,7 @@ async fn check_sample(
         protected.name
     );
     if unknown > 0 {
-        let advice = if setup.follows_ring() {
-            "they were sealed under another keyring, under keys that were never adopted, or under \
-             keys of users that are not in user_keys: waxseal inspect NAME tells which"
-        } else {
-            "add the missing key to REDIS_ENCRYPTION_PREVIOUS_KEYS"
-        };
-        findings.problem("records", found, advice);
+        findings.problem("records", found, find_key(setup));
     } else if refused > 0 {
         findings.warn(
             "records",

@@ -62,8 +62,18 @@ fn refuse(ring: &Ring, id: KeyId, audit: &Audit) -> Result<(), Failure> {
     let Some(first) = blocks.first() else {
         return Ok(());
     };
-    let hint = match first {
-        Block::InUse { .. } if entry.state == KeyState::Compromised => {
+    let hint = block_advice(first, entry.state);
+    let all: Vec<String> = blocks.iter().map(describe).collect();
+    Err(
+        Failure::failed(format!("key {id} is still needed: {}", all.join("; ")))
+            .hint(format!("nothing was changed; {hint}")),
+    )
+}
+
+/// What to do about what keeps a key in this state.
+pub(crate) fn block_advice(block: &Block, state: KeyState) -> &'static str {
+    match block {
+        Block::InUse { .. } if state == KeyState::Compromised => {
             "waxseal rotate --open-compromised brings them under the sealing key"
         }
         Block::InUse { .. } => {
@@ -71,20 +81,14 @@ fn refuse(ring: &Ring, id: KeyId, audit: &Audit) -> Result<(), Failure> {
              waxseal forget deletes"
         }
         Block::Quarantined { .. } => {
-            "waxseal quarantine list shows them, quarantine restore and drop take them out; else they are gone when \
-             they have been kept for long enough"
+            "waxseal quarantine list shows them; the key is kept until they are restored, dropped or expired"
         }
         Block::Unreadable { .. } => "waxseal audit and waxseal inspect tell which they are",
         Block::Uncovered { .. } => {
             "name the store and the pattern with --store and --protect where they are; if they are \
              protected no more, waxseal keyring release forgets them"
         }
-    };
-    let all: Vec<String> = blocks.iter().map(describe).collect();
-    Err(
-        Failure::failed(format!("key {id} is still needed: {}", all.join("; ")))
-            .hint(format!("nothing was changed; {hint}")),
-    )
+    }
 }
 
 /// What keeps a key, in words.

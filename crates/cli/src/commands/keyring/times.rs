@@ -41,15 +41,20 @@ pub(super) async fn repair(setup: &Setup, yes: bool) -> Result<Ended, Failure> {
     tell(setup, &ring, &done, next)
 }
 
-/// A wrong time in words.
+/// A wrong time in words, with what takes its place.
 pub(super) fn describe(time: &WrongTime) -> String {
-    let at = point_in_time(time.at_ms);
-    let about = match time.key {
-        Some(id) => format!("key {id} {} {at}", time.what),
-        None => format!("{} {at}", time.what),
-    };
     format!(
-        "{about}, which is too far in the future: {} instead",
+        "{}, which is too far in the future: {} instead",
+        wrong_time_words(time),
         point_in_time(time.instead_ms)
     )
+}
+
+/// A wrong time in words: of what, and when.
+pub(crate) fn wrong_time_words(time: &WrongTime) -> String {
+    let at = point_in_time(time.at_ms);
+    match time.key {
+        Some(id) => format!("key {id} {} {at}", time.what),
+        None => format!("{} {at}", time.what),
+    }
 }

@@ -6,14 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 use waxseal_proxy::{CertificateExpiry, Certificates, Reload};
 
-use crate::logging;
 use crate::panics::spawn_restarting;
 use crate::setup::now_ms;
-use crate::signals;
 
 /// The interval between two checks of the files.
 const CHECK_INTERVAL: Duration = Duration::from_secs(60);
@@ -24,28 +23,25 @@ pub(crate) const EXPIRES_SOON: i64 = 14 * DAY;
 const DAY: i64 = 24 * 3600;
 
 /// Keeps the certificates as their files are, until the process ends. Without any, SIGHUP is only told.
-pub(super) fn watch(certificates: Arc<Certificates>, is_counted: bool) {
+pub(super) fn watch(
+    certificates: Arc<Certificates>,
+    hangups: watch::Receiver<()>,
+    is_counted: bool,
+) {
     spawn_restarting("reading certificates", move || {
-        keep(certificates.clone(), is_counted)
+        keep(certificates.clone(), hangups.clone(), is_counted)
     });
 }
 
-async fn keep(certificates: Arc<Certificates>, is_counted: bool) {
-    // The process has asked for this signal before: it can be had.
-    let Ok(mut hangups) = signals::hangups() else {
-        return;
-    };
+async fn keep(certificates: Arc<Certificates>, mut hangups: watch::Receiver<()>, is_counted: bool) {
     let mut tick = interval(CHECK_INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = HashMap::new();
     loop {
         let is_asked = tokio::select! {
             _ = tick.tick() => false,
-            _ = hangups.recv() => true,
+            Ok(()) = hangups.changed() => true,
         };
-        if is_asked && logging::reopen_file() {
-            tracing::info!("SIGHUP: the log file was opened again");
-        }
         if certificates.is_empty() {
             if is_asked {
                 tracing::info!(

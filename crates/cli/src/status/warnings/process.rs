@@ -1,9 +1,12 @@
 //! What is wrong with the process itself, whatever it serves: its log, its certificates, bugs of ours.
 
+use waxseal_keys::MAX_UNNOTICED_OFFSET;
 use waxseal_metrics::Snapshot;
-use waxseal_metrics::names::{CERTIFICATE_EXPIRY, LOG_LINES_LOST, PANICS};
+use waxseal_metrics::names::{
+    CERTIFICATE_EXPIRY, CUSTODIAN_THREADS_HUNG, KEYRING_CLOCK_OFFSET, LOG_LINES_LOST, PANICS,
+};
 use waxseal_page::status::Warning;
-use waxseal_page::words::thousands;
+use waxseal_page::words::{span, thousands};
 
 use super::{Lately, critical, warning};
 use crate::commands::certificates::{EXPIRES_SOON, in_words};
@@ -27,6 +30,32 @@ pub(super) fn of(now: &Snapshot, lately: &Lately<'_>) -> Vec<Warning> {
             format!("Bugs of Waxseal's met within 10 minutes: {}.", thousands(panics as u64)),
             "The connection or the background task that met one has ended, and the process goes on. The log \
              has the place in the source: report it.",
+        ));
+    }
+    found.extend(keys(now));
+    found
+}
+
+/// What keeps this process, and no other, from changing keys.
+fn keys(now: &Snapshot) -> Vec<Warning> {
+    let mut found = Vec::new();
+    let hung = now.sum(&CUSTODIAN_THREADS_HUNG, &[]);
+    if hung > 0.0 {
+        found.push(warning(
+            "WaxsealCustodianHangs",
+            format!("Calls of PKCS#11 modules that do not return: {}.", thousands(hung as u64)),
+            "Other calls of the same token fail at once until it returns. Look at the device; if it never does, restart \
+             this process once the device works.",
+        ));
+    }
+    let offset = now.sum(&KEYRING_CLOCK_OFFSET, &[]);
+    if offset.abs() > MAX_UNNOTICED_OFFSET.as_secs_f64() {
+        let ms = (offset.abs() * 1000.0) as u64;
+        let side = if offset > 0.0 { "ahead of" } else { "behind" };
+        found.push(warning(
+            "WaxsealClockOffset",
+            format!("The clock of this machine is {} {side} that of the keyring's server.", span(ms)),
+            "From an hour on, this process makes, promotes, archives and destroys no key. Set both clocks by NTP.",
         ));
     }
     found

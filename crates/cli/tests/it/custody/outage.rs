@@ -9,6 +9,7 @@ use waxseal_testing::softhsm::{Fickle, Mood};
 use super::{HSM, QUICK, World, configured};
 use crate::program::{Program, wait_until};
 use crate::proxy::Proxy;
+use crate::status_page::Page;
 
 /// The same machine, whose token fails on demand.
 fn fickle(world: &World) -> (Program, Fickle) {
@@ -116,9 +117,13 @@ fn a_proxy_that_starts_while_the_token_hangs_says_so_and_can_be_stopped() {
     let world = World::sealed_by_the_token();
     let (program, fickle) = fickle(&world);
     fickle.feel(Mood::Hang);
-    let mut proxy = program.start(&["proxy", "--listen", "127.0.0.1:0"]);
+    let any = "127.0.0.1:0";
+    let mut proxy = program.start(&["proxy", "--listen", any, "--admin", any]);
     proxy.wait_until_stderr(|said| said.contains("waiting for the store before taking clients"));
     let said = proxy.said();
+    let (_, port) = said.split_once("waxseal: admin on 127.0.0.1:").unwrap();
+    let port = port.lines().next().unwrap().parse().unwrap();
+    wait_until(|| Page::of(port).warns("WaxsealCustodianHangs"));
     assert!(said.contains("no answer within 10 s"), "{said}");
     assert!(said.contains("its thread is left behind"), "{said}");
     proxy.signal("TERM");

@@ -3,8 +3,10 @@
 use waxseal_testing::Skew;
 
 use super::{Lies, World};
-use crate::program::Program;
+use crate::program::{Program, wait_until};
+use crate::proxy::Proxy;
 use crate::records::NAME;
+use crate::status_page::Page;
 
 fn skewed(program: &Program, skew: &Skew) -> Program {
     let variables = skew.env().into_iter();
@@ -43,6 +45,19 @@ fn a_machine_whose_clock_is_400_days_ahead_seals_and_changes_no_key() {
     skewed(&fresh.program, &skew)
         .run(&["keyring", "init"])
         .failed(2, text);
+}
+
+#[test]
+fn a_proxy_whose_clock_is_wrong_says_so_on_its_page() {
+    let world = World::with_ring(Lies::InTheServer);
+    let skew = Skew::of_days(400);
+    let ahead = skewed(&world.program, &skew);
+    let proxy = Proxy::start_as(&ahead, &world.server, &["--protect", "wa:*"]);
+    wait_until(|| Page::of(proxy.admin_port()).warns("WaxsealClockOffset"));
+    let page = Page::of(proxy.admin_port());
+    // 400 days, but for a few milliseconds.
+    assert!(page.has("The clock of this machine is ") && page.has(" ahead of that of the keyring"));
+    proxy.stop();
 }
 
 #[test]

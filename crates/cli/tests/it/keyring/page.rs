@@ -173,7 +173,7 @@ fn a_rotation_that_nobody_can_carry_out() {
     let world = World::with_ring(Lies::InTheServer);
     let proxy = world.proxy();
     world
-        .ring(&["configure", "--rotate-every", "1m", "--at-once"])
+        .ring(&["configure", "--rotate-every", "2s", "--at-once"])
         .done();
     // It answers reads, and takes no writes.
     let mut server = world.server.client();

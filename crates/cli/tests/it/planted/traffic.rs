@@ -15,7 +15,7 @@ use super::secrets::{
 };
 use super::{Watch, records, ring};
 use crate::metrics::admin_as;
-use crate::program::{Program, wait_until};
+use crate::program::{Output, Program, wait_until};
 use crate::proxy::Proxy;
 
 /// What the admin address answers, and what it does not.
@@ -277,6 +277,20 @@ fn no_proxy_tells_what_passes_through_it() {
 }
 
 #[test]
+fn no_trial_tells_what_passes_through_it() {
+    let watch = Watch::new();
+    // Without sealed values: a trial does not start before such.
+    let redis = server();
+    let program = records::program(&redis);
+    let flags = [super::DRESSES[0], &["--trial"]].concat();
+    let proxy = Proxy::start_configured(&program, &flags);
+    clients(proxy.port());
+    // There is no key, so the page shows none.
+    search_admin(&watch.search, proxy.admin_port());
+    search_output(&watch, &proxy.stop());
+}
+
+#[test]
 fn no_proxy_with_a_keyring_tells_its_users() {
     let watch = Watch::new();
     let redis = server();
@@ -301,7 +315,11 @@ fn through(watch: &Watch, program: &Program, dress: &[&str], flags: &[&str]) {
     search_process(&watch.search, proxy.pid());
     wait_for_page(proxy.admin_port());
     search_admin(&watch.search, proxy.admin_port());
-    let output = proxy.stop();
+    search_output(watch, &proxy.stop());
+}
+
+#[track_caller]
+fn search_output(watch: &Watch, output: &Output) {
     assert!(
         output.stderr.contains("#"),
         "masked names show: {}",

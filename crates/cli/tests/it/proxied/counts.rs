@@ -1,27 +1,20 @@
 //! What the server and the proxy report about themselves: connections, blocked clients, metrics.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use waxseal_testing::RedisServer;
 
 use crate::metrics::admin;
 use crate::metrics::exposition::Exposition;
-use crate::program::wait_until;
+use crate::program::{happens_within, wait_until};
 use crate::proxy::Proxy;
 
 /// Time enough for whatever a test waits for that may never happen.
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Waits for something that may not happen; whether it did.
-pub(super) fn happens(mut happened: impl FnMut() -> bool) -> bool {
-    let give_up = Instant::now() + TIMEOUT;
-    while !happened() {
-        if Instant::now() > give_up {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    true
+pub(super) fn happens(happened: impl FnMut() -> bool) -> bool {
+    happens_within(TIMEOUT, happened)
 }
 
 /// A field of `INFO`.

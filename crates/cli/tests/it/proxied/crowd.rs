@@ -1,4 +1,4 @@
-//! A thousand clients at once, for a minute, each with names of its own so that every reply is known
+//! A thousand clients at once, each with names of its own so that every reply is known
 //! before it comes.
 
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use super::{Pair, UPSTREAMS, bulk_of};
 
 const CLIENTS: u64 = 1000;
 /// For all ways of going upstream together.
-const TIME: Duration = Duration::from_secs(60);
+const TIME: Duration = Duration::from_secs(24);
 
 /// What one client has written, as the server must know it.
 struct Known {
@@ -126,7 +126,7 @@ async fn converse(port: u16, client: u64, until: Instant) -> u64 {
 }
 
 #[test]
-fn a_thousand_clients_get_every_reply_for_a_minute() {
+fn a_thousand_clients_at_once_get_every_reply() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     for upstream in UPSTREAMS {
         let pair = Pair::start(upstream);

@@ -4,7 +4,8 @@ use waxseal_core::Format;
 use waxseal_testing::RedisServer;
 
 use super::wire::{Wire, bulk};
-use crate::program::{KEY, OLD_KEY, Program};
+use crate::metrics::{admin_as, metrics};
+use crate::program::{KEY, OLD_KEY, Program, wait_until};
 use crate::proxy::Proxy;
 use crate::records::{get, put, sealed};
 
@@ -47,6 +48,31 @@ fn the_proxy_lets_locks_and_counters_work_beside_sealed_values() {
         assert!(wire.ask(&["INCR", "sess:n"]).starts_with("-SEALREFUSED "));
         proxy.stop();
     }
+}
+
+#[test]
+fn a_proxy_counts_apart_what_is_excepted() {
+    let server = RedisServer::start();
+    put(&server, "sess:1_LOCK", b"token");
+    put(&server, "sess:2_LOCK", b"token");
+    let old = sealed(KEY, Format::Sealed, "sess:3_LOCK", b"token");
+    put(&server, "sess:3_LOCK", &old);
+    let proxy = Proxy::start_as(&program(&server), &server, &[]);
+    let mut wire = Wire::tcp(proxy.port());
+    assert_eq!(wire.ask(&["GET", "sess:1_LOCK"]), *bulk("token").as_str());
+    let of = |form| metrics(proxy.admin_port()).sum("waxseal_coverage_values", &[("form", form)]);
+    wait_until(|| of("excepted") == 2.0);
+    assert_eq!((of("plain"), of("sealed")), (0.0, 1.0));
+    assert_eq!(
+        metrics(proxy.admin_port()).sum("waxseal_plain_values_total", &[]),
+        0.0
+    );
+    let (_, page) = admin_as(proxy.admin_port(), "/", "Host: localhost\r\n");
+    assert!(
+        page.contains("data-form=\"excepted\">2</span> plain, 1 sealed"),
+        "{page}"
+    );
+    proxy.stop();
 }
 
 #[test]

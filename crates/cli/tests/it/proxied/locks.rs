@@ -10,6 +10,8 @@ use waxseal_testing::{RedisServer, clients};
 use super::counts::{happens, metric};
 use super::wire::{Wire, bulk, request};
 use super::{Pair, UPSTREAMS, proxy_before};
+use crate::program::Program;
+use crate::proxy::Proxy;
 
 /// phpredis' text, and its digest.
 const RELEASE: &str = r#"if redis.call("get",KEYS[1]) == ARGV[1] then return redis.call("del",KEYS[1]) else return 0 end"#;
@@ -262,4 +264,48 @@ fn scripts_that_are_not_known_are_forwarded_where_the_operator_says_so() {
         assert!(told, "{upstream}: {log}");
         assert!(!log.contains("made") && !log.contains("berilo"), "{log}");
     }
+}
+
+#[test]
+fn a_pattern_that_forwards_scripts_does_so_for_its_own_records() {
+    let redis = RedisServer::start();
+    let config = |word: &str| {
+        format!(
+            "[[protect]]\nrecords = \"wa:*\"\n\n[[protect]]\nrecords = \"queue:*\"\nscripts = \"{word}\"\n"
+        )
+    };
+    let configured = |word| Program::at(&redis).file("waxseal.toml", &config(word));
+    let program = configured("forward");
+    let proxy = Proxy::start_as(&program, &redis, &[]);
+    let mut wire = Wire::tcp(proxy.port());
+    let one = |names: &[&str]| {
+        let count = names.len().to_string();
+        let mut words = vec!["EVAL", "return 1", &count];
+        words.extend(names);
+        words
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(wire.ask(&one(&["queue:1", "open:1"])), ":1\r\n");
+    for names in [&["wa:1"][..], &["queue:1", "wa:1"]] {
+        let answer = wire.ask(&one(names));
+        assert!(answer.starts_with("-SEALREFUSED EVAL "), "{names:?}");
+    }
+    assert!(take(&mut wire, "amatista"));
+    let release = ["EVAL", RELEASE, "1", "wa:lock", "amatista"];
+    assert_eq!(wire.ask(&release), ":1\r\n");
+    proxy.stop();
+    let told = program.run(&["doctor"]).text();
+    assert!(
+        told.contains("queue:*: the proxy forwards scripts"),
+        "{told}"
+    );
+    let told = configured("refuse").run(&["doctor"]).text();
+    assert!(!told.contains("forwards scripts"), "{told}");
+    let failed = configured("pass").run(&["doctor"]).text();
+    assert!(
+        failed.contains("scripts is one of refuse, forward"),
+        "{failed}"
+    );
 }

@@ -11,11 +11,13 @@ use std::time::{Duration, Instant};
 
 /// How the relay behaves.
 #[derive(Clone)]
-pub(super) enum Manner {
+pub(crate) enum Manner {
     /// Everything passes.
     Passes,
     /// Requests get these bytes for an answer, and reach nobody.
     Answers(Vec<u8>),
+    /// A request with this in it breaks off its connection, each time.
+    BreaksAt(&'static [u8]),
     /// After so many more bytes of replies the connection breaks off.
     BreaksAfter(usize),
     /// These bytes come before the next replies, each time that some come.
@@ -35,14 +37,14 @@ struct Shared {
 }
 
 /// A running relay. Its threads end with the connections that they serve.
-pub(super) struct Relay {
+pub(crate) struct Relay {
     shared: Arc<Shared>,
     port: u16,
 }
 
 impl Relay {
     /// Before the server at this port.
-    pub(super) fn before(server: u16) -> Self {
+    pub(crate) fn before(server: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
@@ -65,11 +67,11 @@ impl Relay {
         Self { shared, port }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 
-    pub(super) fn behaves(&self, manner: Manner) {
+    pub(crate) fn behaves(&self, manner: Manner) {
         *self.shared.manner.lock().unwrap() = manner;
     }
 
@@ -130,7 +132,8 @@ fn serve(shared: &Arc<Shared>, client: &TcpStream, server: &TcpStream) {
         let manner = known.manner.lock().unwrap().clone();
         match manner {
             Manner::Answers(answer) => client.write_all(&answer).is_ok(),
-            Manner::Passes | Manner::BreaksAfter(_) | Manner::Prepends(_) => {
+            Manner::BreaksAt(part) if bytes.windows(part.len()).any(|it| it == part) => false,
+            Manner::Passes | Manner::BreaksAt(_) | Manner::BreaksAfter(_) | Manner::Prepends(_) => {
                 server.write_all(bytes).is_ok()
             }
         }

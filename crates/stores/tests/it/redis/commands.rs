@@ -13,11 +13,8 @@ use super::{connect, generous_limits, get, put, server, swap, swap_one, try_conn
 
 /// A server without these commands.
 fn without(flavor: Flavor, commands: &[&str]) -> RedisServer {
-    let mut builder = RedisServer::builder().flavor(flavor);
-    for command in commands {
-        builder = builder.arg("rename-command", &format!("{command} \"\""));
-    }
-    builder.start()
+    let builder = RedisServer::builder().flavor(flavor);
+    builder.without(commands).start()
 }
 
 #[tokio::test]
@@ -110,6 +107,26 @@ async fn without_scripts_values_that_are_no_text_are_replaced_moved_and_deleted(
             assert_eq!(deleted, Ok(Outcome::Done));
             assert!(server.snapshot().is_empty());
         }
+    }
+}
+
+/// Nothing is known of a lost connection here: the answer that quotes the arguments cannot be read as text.
+#[tokio::test]
+async fn a_command_that_is_missing_is_named_also_where_its_arguments_are_no_text() {
+    for flavor in Flavor::ALL {
+        let server = without(flavor, &["SET", "GET", "MGET", "HSET"]);
+        let store = connect(&server).await;
+        let name = RecordName::from(&b"wa:\xff\xfe"[..]);
+        let missing = |command: &'static str| Err(StoreError::NoCommand { command });
+        let field = Slot::Field(b"\xff".to_vec());
+        for (slot, command) in [(Slot::Whole, "SET"), (field, "HSET")] {
+            let put = store.put(&name, &slot, b"\xfe", Expiry::Never).await;
+            assert_eq!(put, missing(command), "{flavor:?}");
+        }
+        let got = store.get(&name, &Slot::Whole).await;
+        assert_eq!(got.map(drop), missing("GET"), "{flavor:?}");
+        let read = store.read(&[name.clone(), name]).await;
+        assert_eq!(read.map(drop), missing("GET"), "{flavor:?}");
     }
 }
 

@@ -101,7 +101,7 @@ async fn a_move_keeps_the_end_of_a_record_to_the_millisecond() {
 /// same.
 fn servers_with_expiring_fields(more: &str) -> [(RedisServer, &'static str); 2] {
     let builder = RedisServer::builder().flavor(Flavor::Valkey).user_acl(more);
-    let as_redis_7_4 = builder.clone().arg("rename-command", "HSETEX \"\"");
+    let as_redis_7_4 = builder.clone().without(&["HSETEX"]);
     [
         (builder.start(), "+hsetex"),
         (as_redis_7_4.start(), "+hpexpiretime +hpexpireat"),

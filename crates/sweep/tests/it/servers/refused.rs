@@ -40,10 +40,7 @@ fn server_with(settings: &[(&str, &str)], missing: &[&str]) -> RedisServer {
     for (name, value) in settings {
         builder = builder.arg(name, value);
     }
-    for command in missing {
-        builder = builder.arg("rename-command", &format!("{command} \"\""));
-    }
-    builder.start()
+    builder.without(missing).start()
 }
 
 fn json_of(bytes: usize) -> String {

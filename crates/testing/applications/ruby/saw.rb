@@ -1,0 +1,59 @@
+# frozen_string_literal: true
+
+# What every program of a framework in Ruby does with its arguments and with what it saw. Each step prints lines of
+# JSON: no times, no identifiers made up by chance, so that two runs against servers that behave alike print the same
+# bytes. A step that fails does not end the program: the steps behind it show what else does not work.
+#
+# Arguments: host, port.
+# Environment: PATIENCE, seconds that a step may wait for something.
+
+require 'json'
+require 'timeout'
+
+HOST, PORT = ARGV
+PATIENCE = Float(ENV.fetch('PATIENCE', '30'))
+FAILURES = []
+$stdout.sync = true
+
+# In every value that the recipe seals, and nowhere else.
+def secret(text)
+  "amatista #{text} Ñandú «corazón» 😀"
+end
+
+# In every value that stays in clear.
+def open_text(text)
+  "obsidiana #{text} Cigüeña"
+end
+
+# Prints these versions, as the page names them.
+def versions(found)
+  puts JSON.generate({ versions: found.map { |name, version| "#{name} #{version}" }.join(', ') })
+end
+
+# Prints what was seen; the program fails in the end if it is not what it must be.
+def saw(what, seen, wanted)
+  FAILURES << "#{what}: saw #{seen.inspect}, wanted #{wanted.inspect}" if seen != wanted
+  puts JSON.generate({ saw: what, value: seen })
+end
+
+def wait_until
+  give_up = Process.clock_gettime(Process::CLOCK_MONOTONIC) + PATIENCE
+  until yield
+    raise 'waited too long' if Process.clock_gettime(Process::CLOCK_MONOTONIC) > give_up
+
+    sleep 0.02
+  end
+end
+
+# Notes a failure, and lets the program go on.
+def step(what, &body)
+  Timeout.timeout(PATIENCE, &body)
+rescue StandardError => e
+  FAILURES << "#{what}: #{e.full_message(highlight: false)}"
+  puts JSON.generate({ failed: what, with: e.class.name })
+end
+
+# Ends the program: with what failed on stderr and status 1, if something did.
+def finish
+  abort(FAILURES.join("\n")) unless FAILURES.empty?
+end

@@ -1,0 +1,106 @@
+# frozen_string_literal: true
+
+# Sidekiq as an application uses it: jobs are enqueued one by one and in bulk, one fails and is retried, one is
+# scheduled, a queue is looked through and cleared. A worker process of Sidekiq's own does the jobs.
+
+require_relative '../ruby/saw'
+
+ENV['REDIS_URL'] = "redis://#{HOST}:#{PORT}"
+require_relative 'jobs'
+require 'sidekiq/api'
+require 'sidekiq/scheduled'
+
+Sidekiq.logger.level = Logger::ERROR
+QUEUE = Sidekiq::Queue.new('default')
+# From version 7 on it is told whose it is.
+SCHEDULER = Sidekiq::Scheduled::Enq.new(
+  *(Sidekiq.default_configuration if Sidekiq.respond_to?(:default_configuration))
+)
+WORKER = []
+
+# What the jobs have reported since, once there is as much of it.
+def report(size)
+  lines = []
+  wait_until { (lines = Sidekiq.redis { |redis| redis.lrange('report', 0, -1) }).size >= size }
+  Sidekiq.redis { |redis| redis.del('report') }
+  lines.map { |line| JSON.parse(line) }.sort
+end
+
+def line(kind, text)
+  [kind, Digest::SHA256.hexdigest(text)]
+end
+
+def enqueue
+  Letter.perform_async('one', secret('uno'))
+  bulk = (1..5).map { |i| ['bulk', secret("lote #{i}")] }
+  Sidekiq::Client.push_bulk('class' => Letter, 'args' => bulk)
+  waiting = [*bulk, ['one', secret('uno')]]
+  saw('waiting', [QUEUE.size, QUEUE.map(&:args).sort], [6, waiting])
+  Letter.set(queue: 'archive').perform_async('never', secret('nunca'))
+  archive = Sidekiq::Queue.new('archive')
+  saw('another queue', archive.first.args, ['never', secret('nunca')])
+  archive.clear
+  saw('cleared', Sidekiq::Queue.all.map(&:name), ['default'])
+
+  jobs = File.join(__dir__, 'jobs.rb')
+  WORKER << spawn('sidekiq', '-r', jobs, '-c', '2', '-t', '1', out: File::NULL)
+  saw('done', report(6), waiting.map { |arguments| line(*arguments) }.sort)
+end
+
+def watch
+  Letter.perform_async('waits', secret('seis'))
+  payloads = []
+  wait_until { !(payloads = Sidekiq::WorkSet.new.map { |_, _, work| work['payload'] }).empty? }
+  jobs = payloads.map { |payload| payload.is_a?(String) ? JSON.parse(payload) : payload }
+  saw('at work', jobs.map { |job| job['args'] }, [['waits', secret('seis')]])
+  Sidekiq.redis { |redis| redis.set('seen', '1') }
+  saw('done as well', report(1), [line('waits', secret('seis'))])
+end
+
+def fail_once
+  Letter.perform_async('fails once', open_text('dos'))
+  retries = Sidekiq::RetrySet.new
+  wait_until { retries.size == 1 }
+  failed = retries.first
+  why = [failed['error_message'], failed.args, failed['retry_count']]
+  saw('failed', why, ['the printer is on fire', ['fails once', open_text('dos')], 0])
+  # Its time comes now; the scheduler moves it back to its queue.
+  failed.reschedule(Time.now.to_f)
+  SCHEDULER.enqueue_jobs
+  saw('retried', report(1), [line('fails once', open_text('dos'))])
+end
+
+def schedule
+  Letter.perform_in(1, 'scheduled', open_text('tres'))
+  scheduled = Sidekiq::ScheduledSet.new
+  saw('scheduled', scheduled.map(&:args), [['scheduled', open_text('tres')]])
+  wait_until do
+    SCHEDULER.enqueue_jobs
+    scheduled.size.zero?
+  end
+  saw('its time came', report(1), [line('scheduled', open_text('tres'))])
+  # Stays in clear until its time.
+  Letter.perform_in(3600, 'tomorrow', open_text('mañana'))
+end
+
+def stop
+  Process.kill('TERM', WORKER.first)
+  saw('worker', Process.wait2(WORKER.shift).last.exitstatus, 0)
+  left = [QUEUE.size, Sidekiq::RetrySet.new.size, Sidekiq::DeadSet.new.size]
+  stats = Sidekiq::Stats.new
+  saw('left', [*left, stats.processed, stats.failed], [0, 0, 0, 10, 1])
+  # What no worker has begun stays in its queue.
+  Letter.perform_async('later', secret('cuatro'))
+  saw('stays', QUEUE.map(&:args), [['later', secret('cuatro')]])
+end
+
+CLIENT = Gem.loaded_specs['redis'] || Gem.loaded_specs.fetch('redis-client')
+versions('Sidekiq' => Sidekiq::VERSION, 'Redis client' => CLIENT.version)
+step('enqueue') { enqueue }
+step('watch') { watch }
+step('fail once') { fail_once }
+step('schedule') { schedule }
+step('stop') { stop }
+# Where a step before has failed.
+WORKER.each { |worker| Process.kill('KILL', worker) }
+finish
