@@ -317,3 +317,34 @@ fn every_recipe_is_tested() {
         assert!(texts.contains(&mention), "no test runs {name}");
     }
 }
+
+/// Fails if the checks of the server hold after this request, which an application sends without a proxy.
+#[track_caller]
+fn check_after(request: &[&str]) {
+    let application = Application::named("rq");
+    let recipe = Recipe::of(application);
+    let redis = server();
+    let monitor = Monitor::start(&redis);
+    let mut client = redis.client();
+    client.cmd(&[&b"SET"[..], b"rq:job:1", b"\xf5\x57\x02 like an envelope"]);
+    client.cmd(request);
+    assert_sealed(application, &recipe, &redis, &monitor.finish());
+}
+
+#[test]
+#[should_panic(expected = "a value reached the server in clear: GETSET")]
+fn a_value_in_clear_would_be_noticed_even_where_it_is_not_stored() {
+    check_after(&["GETSET", "rq:job:1", PROTECTED_MARKER]);
+}
+
+#[test]
+#[should_panic(expected = "rq:job:2 is in clear")]
+fn a_record_in_clear_would_be_noticed() {
+    check_after(&["HSET", "rq:job:2", "data", "anything"]);
+}
+
+#[test]
+#[should_panic(expected = "a set cannot be sealed and is not excepted")]
+fn a_record_of_another_kind_would_be_noticed() {
+    check_after(&["SADD", "rq:job:2", "anything"]);
+}

@@ -23,6 +23,12 @@ fn rq_runs_jobs_with_dependents_and_retries() {
 }
 
 #[test]
+fn huey_runs_tasks_with_retries_schedules_and_locks() {
+    let application = Application::named("huey");
+    proves(application, &application.python("program.py"));
+}
+
+#[test]
 fn celery_runs_tasks_and_finishes_a_chord() {
     let application = Application::named("celery");
     proves(application, &application.python("program.py"));
