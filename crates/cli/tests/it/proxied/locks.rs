@@ -282,10 +282,7 @@ fn a_pattern_that_forwards_scripts_does_so_for_its_own_records() {
         let count = names.len().to_string();
         let mut words = vec!["EVAL", "return 1", &count];
         words.extend(names);
-        words
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
+        words.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(wire.ask(&one(&["queue:1", "open:1"])), ":1\r\n");
     for names in [&["wa:1"][..], &["queue:1", "wa:1"]] {
