@@ -216,6 +216,18 @@ fn place(text: &str, error: &toml::de::Error) -> String {
             .map_or(1, |before| before.matches('\n').count() + 1)
     });
     let message = error.message();
+    let is_escape = message.contains("escape") || message.contains("backslash");
+    if is_escape
+        && text
+            .lines()
+            .nth(line - 1)
+            .is_some_and(|it| it.contains('\\'))
+    {
+        return format!(
+            "line {line}: a backslash in double quotes begins an escape: put the text in single quotes, as \
+             in records = '\\{{wa\\}}:*'"
+        );
+    }
     // What stands there in place of something else is repeated by these, and by no others.
     let what = match message.strip_prefix("invalid ") {
         Some(_) => match message.rsplit_once(", expected ") {
@@ -369,6 +381,15 @@ mod tests {
             "store = 0s3cret",
         ] {
             let error = Config::parse(text).unwrap_err();
+            assert!(!error.contains("s3cret"), "{error}");
+        }
+        for escape in ["app:\\{s3cret\\}", "s3cret\\*"] {
+            let text = format!("[[protect]]\nrecords = \"{escape}\"\n");
+            let error = Config::parse(&text).unwrap_err();
+            assert!(
+                error.starts_with("line 2: a backslash in double quotes"),
+                "{error}"
+            );
             assert!(!error.contains("s3cret"), "{error}");
         }
         let error = Config::parse("mode = \"on\"\naudit_log_required = \"yes\"").unwrap_err();

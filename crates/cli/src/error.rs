@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use waxseal_core::{KeyError, KeyringError, OpenError, SealError, UnknownWord};
 use waxseal_sessions::{GuardError, StateError};
-use waxseal_stores::{PatternError, StoreError, UrlError};
+use waxseal_stores::{PatternError, RecordPattern, StoreError, UrlError};
 use waxseal_sweep::SweepError;
 
 mod backup;
@@ -291,7 +291,27 @@ impl From<UrlError> for Failure {
 
 impl From<PatternError> for Failure {
     fn from(error: PatternError) -> Self {
-        let hint = match error {
+        let suggestion = error.suggestion();
+        let hint = match &error {
+            PatternError::Brace(..) => {
+                let escaped = suggestion.as_deref().unwrap_or("\\{wa\\}:*");
+                let hint =
+                    format!("write '{escaped}' for braces of the name, and {{user}} for the user");
+                return Self::usage(error).hint(hint);
+            }
+            PatternError::BesideUser(_) => {
+                let apart = suggestion.as_deref().unwrap_or("wa:{user}:*");
+                let hint = format!("for example '{apart}'");
+                return Self::usage(error).hint(hint);
+            }
+            PatternError::ExceptOwned(_, _, owner) => {
+                let owner = match RecordPattern::is_one_name(owner) {
+                    true => "that record",
+                    false => owner,
+                };
+                let hint = format!("except = [...] belongs under the [[protect]] of {owner}");
+                return Self::usage(error).hint(hint);
+            }
             PatternError::Except(_)
             | PatternError::ExceptUser(_)
             | PatternError::ExceptNothing(..)

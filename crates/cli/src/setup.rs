@@ -25,6 +25,7 @@ mod protected;
 mod ring;
 mod sealed_already;
 mod seals;
+mod trial;
 mod upkeep;
 
 pub(crate) use decoys::Decoy;
@@ -52,6 +53,7 @@ pub(crate) struct Setup {
     keyring: Option<Arc<Keyring>>,
     ring_setup: Option<RingSetup>,
     opened: Option<OpenRing>,
+    trial_keys: trial::TrialKeys,
     pub(crate) protected: Vec<Protected>,
     /// Records that the configuration protects and flags do not name.
     others: Vec<Protected>,
@@ -126,6 +128,7 @@ impl Setup {
             keyring,
             ring_setup,
             opened: None,
+            trial_keys: trial::TrialKeys::default(),
             protected: chosen.protected,
             others: chosen.others,
             decoys: Vec::new(),
@@ -147,15 +150,6 @@ impl Setup {
             .or(config.store.as_deref())
             .unwrap_or(DEFAULT_STORE);
         Ok(StoreUrl::parse(text)?)
-    }
-
-    /// Makes the setup that of a trial: nothing is sealed, and no key is needed or used.
-    pub(crate) fn begin_trial(&mut self) {
-        self.mode = Mode::Off;
-        self.is_mode_chosen = true;
-        self.keyring = None;
-        self.ring_setup = None;
-        self.decoys.clear();
     }
 
     pub(crate) async fn open_store(&self) -> Result<Arc<dyn RecordStore>, Failure> {

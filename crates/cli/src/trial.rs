@@ -146,9 +146,21 @@ impl Recorded {
         let report = self.refusals.report(Instant::now());
         match json {
             true => output::json(&trial.json(&report)),
-            false => output::line(trial.text(&report)),
+            false => output::line(trial.text(&report) + &sealed_replies(&self.refusals)),
         }
     }
+}
+
+/// A line of the report about sealed values that were given to applications.
+fn sealed_replies(refusals: &Refusals) -> String {
+    let replies = match refusals.sealed_replies() {
+        0 => return String::new(),
+        1 => "1 reply".to_owned(),
+        count => format!("{} replies", thousands(count)),
+    };
+    format!(
+        "\n\nWarning: {replies} held sealed values: another process sealed them, and applications read ciphertext."
+    )
 }
 
 impl Trial {

@@ -444,7 +444,7 @@ pub static COVERAGE_VALUES: Metric = Metric {
     name: "waxseal_coverage_values",
     kind: Kind::Gauge,
     unit: "values",
-    help: "How values lie in the store, as this process counted last; records for `other_type`, whose values cannot be sealed. `excepted` are values and records that stay plain under excepted names, in no other form.",
+    help: "Stored values by form, as last counted by this process; records for `other_type`, whose values cannot be sealed. `excepted` are values and records that stay plain under excepted names, in no other form.",
     question: "Is everything sealed that lies in the store?",
     labels: &[
         Label {

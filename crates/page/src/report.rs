@@ -10,8 +10,8 @@ mod verdict;
 use maud::{Markup, PreEscaped, html};
 
 pub use model::{
-    Counts, Excepted, Expiries, Group, KIND, Key, Lifetime, Pattern, Report, RingVersion, Shares,
-    Stretch, Unmatched, percent,
+    Counts, ExceptCounts, Expiries, Group, KIND, Key, Lifetime, Pattern, Report, RingVersion,
+    Shares, Stretch, Unmatched, percent,
 };
 pub use unmatched::ADVICE as UNMATCHED_ADVICE;
 
@@ -249,6 +249,26 @@ pub(crate) mod tests {
         assert_eq!(page.matches("</script>").count(), 1, "{page}");
         assert!(!page.contains("<b>"));
         assert_eq!(super::carried(&super::page(&report(), None)), None);
+    }
+
+    #[test]
+    fn a_page_is_not_clean_where_everything_is_excepted() {
+        let excepted = ExceptCounts {
+            plain: 3,
+            ..ExceptCounts::default()
+        };
+        let mut report = report();
+        report.total = Counts {
+            excepted,
+            ..Counts::default()
+        };
+        assert!(report.excepts_everything());
+        let page = page(&report, None);
+        assert!(page.contains("every record is excepted"), "{page}");
+        assert!(page.contains("Every record is excepted from its pattern: nothing is sealed."));
+        report.total.sealed = 1;
+        report.total.total = 1;
+        assert!(!report.excepts_everything());
     }
 
     #[test]

@@ -33,8 +33,8 @@ pub fn decide(names: &ProtectedNames, arguments: &[&[u8]]) -> Decision {
 }
 
 /// The decision about a request that begins with these arguments, and will have `total` of them, if it
-/// is certain already: it is forwarded as it comes, whatever follows. No name so far is protected, and
-/// none can follow.
+/// is certain already: it is forwarded as it comes, whatever follows. No name so far is protected, or all
+/// are excepted and the reply holds no value, and no name can follow.
 #[must_use]
 pub fn decide_early(
     names: &ProtectedNames,
@@ -53,12 +53,28 @@ pub fn decide_early(
     );
     let certain = by_names
         && row.names.all_seen(arguments_so_far, total)
-        && matters(row, names, arguments_so_far, total).is_none();
+        && match matters(row, names, arguments_so_far, total) {
+            None => true,
+            Some(Matter::Protected(met)) => is_excepted(met) && has_no_value_in_reply(row, total),
+            Some(Matter::ReadOnly) => false,
+        };
     certain.then_some(Decision {
         command: Some(row.name),
         action: Action::Forward,
         effect,
     })
+}
+
+/// True if the reply to a request of so many arguments holds no stored value: a sealed one would have to be opened
+/// under an excepted name as well.
+fn has_no_value_in_reply(row: &Row, total: usize) -> bool {
+    match row.name {
+        // With more arguments it may have GET.
+        "set" => total <= 3,
+        "append" | "hmset" | "hset" | "hsetnx" | "lpush" | "lpushx" | "mset" | "msetnx"
+        | "psetex" | "rpush" | "rpushx" | "setex" | "setnx" | "setrange" => true,
+        _ => false,
+    }
 }
 
 /// How long a request is ready to wait on the server: `None` without end. Zero for a request that does

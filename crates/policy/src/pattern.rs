@@ -101,7 +101,7 @@ impl RecordPattern {
     ///
     /// # Errors
     ///
-    /// As [`parse`](Self::parse), and where the text has `*` or `?`, which somebody took for wildcards.
+    /// As [`parse`](Self::parse), and where the text has `*` or `?`, which are no wildcards here.
     pub fn of_prefix(prefix: &str, names_user: bool) -> Result<Self, PatternError> {
         if let Some(odd) = prefix.chars().find(|c| matches!(c, '*' | '?')) {
             return Err(PatternError::Prefix(prefix.to_owned(), odd));
@@ -129,19 +129,20 @@ impl RecordPattern {
         &self.text
     }
 
-    /// The pattern for a report or a log: one that is the whole name of a record is not told.
+    /// The pattern for a report or a log: one that is the whole name of a record, or nearly so, is not shown.
     #[must_use]
     pub fn shown(&self) -> &str {
-        match self.glob.is_literal() {
-            true => "one record",
-            false => &self.text,
+        match self.glob.has_star() {
+            true => &self.text,
+            false => "one record",
         }
     }
 
-    /// Whether a text that may be a pattern is the whole name of a record: it has no wildcard.
+    /// Returns true if a text that may be a pattern is the whole name of a record, or nearly so: it has neither `*`
+    /// nor `{user}`.
     #[must_use]
     pub fn is_one_name(text: &str) -> bool {
-        !error::has_any(text, &['*', '?', '[', '{'])
+        !error::has_any(text, &['*', '{'])
     }
 
     /// The literal part before the first wildcard, without escapes: what may be shown of a name.

@@ -25,6 +25,7 @@ mod refusals;
 mod remedy;
 mod scripts;
 mod seal;
+mod sealed_replies;
 mod server_limits;
 mod subscriptions;
 mod throttle;

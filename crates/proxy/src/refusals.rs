@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use waxseal_page::words::{span, thousands};
 use waxseal_policy::{PatternId, Reason};
 
+use crate::sealed_replies::SealedReplies;
 use crate::throttle::LineLimit;
 
 mod own;
@@ -76,6 +77,7 @@ pub(crate) struct RefusedRequest<'a> {
 /// The refused requests of a process.
 #[derive(Default)]
 pub struct Refusals {
+    pub(crate) sealed_replies: SealedReplies,
     state: Mutex<State>,
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tracing::error;
 use waxseal_core::NameMask;
 use waxseal_metrics::{Counter, DecoyOpener, decoys_opened};
+use waxseal_stores::RecordPattern;
 
 use crate::error::GuardError;
 use crate::options::Options;
@@ -27,8 +28,12 @@ pub(crate) struct Decoys {
 }
 
 impl Decoys {
-    /// Those of the options, checked: each must be a record that this manager could read.
-    pub(crate) fn of(options: &Options, mask: &NameMask) -> Result<Self, GuardError> {
+    /// Those of the options, checked: each must be a record that this manager could read, and that is sealed.
+    pub(crate) fn of(
+        options: &Options,
+        pattern: &RecordPattern,
+        mask: &NameMask,
+    ) -> Result<Self, GuardError> {
         if options.decoys.len() > MOST {
             return Err(GuardError::TooManyDecoys {
                 count: options.decoys.len(),
@@ -40,6 +45,10 @@ impl Decoys {
             if rest.is_none_or(<[u8]>::is_empty) {
                 let record = mask.show("", name);
                 return Err(GuardError::ForeignDecoy { record });
+            }
+            if pattern.is_excepted(name) {
+                let record = mask.show("", name);
+                return Err(GuardError::ExceptedDecoy { record });
             }
         }
         Ok(Self {

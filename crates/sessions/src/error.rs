@@ -155,6 +155,14 @@ pub enum GuardError {
         /// The record: a keyed hash.
         record: String,
     },
+    /// A decoy that an except leaves in plaintext.
+    #[error(
+        "the decoy {record} is excepted from its pattern: choose a name that no except matches"
+    )]
+    ExceptedDecoy {
+        /// The record: a keyed hash.
+        record: String,
+    },
     /// More decoys than are told apart.
     #[error("decoys names {count} records: at most {most}")]
     TooManyDecoys {

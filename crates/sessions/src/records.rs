@@ -62,7 +62,7 @@ impl SealedRecords {
         // One of its own where there is no key to derive one from.
         let ring = sealer.keyring();
         let mask = ring.map_or_else(NameMask::random, |ring| ring.name_mask().clone());
-        let decoys = Decoys::of(&options, &mask)?;
+        let decoys = Decoys::of(&options, &pattern, &mask)?;
         let canary = match &options.canary {
             Some(name) => Canary::named(store.clone(), RecordName::from(name.as_str())),
             None => Canary::of(store.clone()),

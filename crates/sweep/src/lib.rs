@@ -30,5 +30,5 @@ pub use options::{Position, Stop, SweepOptions};
 pub use quarantined::Quarantined;
 pub use rotate::Rotate;
 pub use sweep::{Event, Interrupted, Report, Sweep, SweepError};
-pub use tally::{Class, Excepted, Finding, Group, Sight, Tally};
+pub use tally::{Class, ExceptCounts, Finding, Group, Sight, Tally};
 pub use task::{Scope, Task, Value, Verdict};

@@ -134,7 +134,7 @@ pub struct Finding {
 
 /// What is excepted from a pattern.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Excepted {
+pub struct ExceptCounts {
     /// Plain and empty values. They are in no other count.
     pub plain: u64,
     /// Values that are sealed, or were until this pass. They are counted as all others are, too.
@@ -145,10 +145,10 @@ pub struct Excepted {
     pub other_types: u64,
 }
 
-impl Excepted {
+impl ExceptCounts {
     /// True if there are none.
     #[must_use]
-    pub fn is_none(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
@@ -192,8 +192,8 @@ pub struct Tally {
     /// Records of a type whose values cannot be sealed, by type.
     pub skipped: BTreeMap<String, u64>,
     /// Values and records under names that are excepted from the pattern.
-    #[serde(default, skip_serializing_if = "Excepted::is_none")]
-    pub excepted: Excepted,
+    #[serde(default, skip_serializing_if = "ExceptCounts::is_empty")]
+    pub excepted: ExceptCounts,
     /// Values by class and type of record.
     #[serde(skip)]
     pub groups: BTreeMap<(Class, Sight), Group>,
@@ -212,7 +212,7 @@ impl Tally {
     /// True if any record was seen, be it of a type that is skipped.
     #[must_use]
     pub fn has_seen_any(&self) -> bool {
-        self.total > 0 || self.skipped() > 0 || !self.excepted.is_none()
+        self.total > 0 || self.skipped() > 0 || !self.excepted.is_empty()
     }
 
     /// Values of the classes for which `of` answers true.

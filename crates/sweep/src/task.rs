@@ -60,7 +60,7 @@ pub struct Value<'a> {
     /// The key of the user whom the record belongs to, or the knowledge that it was destroyed; `None`
     /// where records belong to no user, or users have no keys of their own.
     pub user: Option<&'a Arc<UserKey>>,
-    /// Whether the name of the record is excepted from the pattern: then a plain value is as it is meant.
+    /// True if the name of the record is excepted from the pattern: then a plain value is as intended.
     pub is_excepted: bool,
 }
 
@@ -100,7 +100,7 @@ impl Value<'_> {
         }
     }
 
-    /// Whether it is plain, and meant to be.
+    /// Returns true if it is plain under an excepted name.
     pub(crate) fn is_plain_as_excepted(&self, sealer: &Sealer) -> bool {
         self.is_excepted && matches!(self.open(sealer), Ok((_, Class::Plain)))
     }

@@ -73,7 +73,8 @@ pub(crate) async fn run(setup: &Setup, args: &AuditArgs) -> Result<Ended, Failur
     };
     let mut report = report::report(setup, ring.as_deref(), &pass, &tallies);
     report.unmatched.clone_from(&survey.unmatched);
-    report.clean = report.total.are_clean() && !report.proves_nothing();
+    let proves_nothing = report.proves_nothing() || report.excepts_everything();
+    report.clean = report.total.are_clean() && !proves_nothing;
     if setup.json {
         output::json(&report)?;
     } else {
@@ -124,7 +125,7 @@ fn verdict(args: &AuditArgs, report: &Report) -> Ended {
     let total = &report.total;
     if args.require_clean && total.excepted.left() > 0 {
         output::advise(&format!(
-            "{}: what is excepted is plain as configured, and does not count as plaintext",
+            "{}: excepted records are plaintext by configuration and are not counted as plain",
             show::excepted(&total.excepted)
         ));
     }
@@ -138,6 +139,12 @@ fn verdict(args: &AuditArgs, report: &Report) -> Ended {
         output::advise(advice);
         ended = Ended::Findings;
     };
+    if args.require_clean && report.excepts_everything() {
+        fail(
+            "every record is excepted from its pattern: nothing is sealed",
+            "narrow the excepts, or correct the pattern; waxseal doctor checks each except",
+        );
+    }
     if args.require_clean && total.plain > 0 {
         fail(
             "there is plaintext under a protected pattern",

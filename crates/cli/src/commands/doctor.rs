@@ -2,7 +2,7 @@
 //! about it. It writes nothing to the store, and goes on after a problem as far as it can.
 
 mod certificates;
-mod excepts;
+pub(crate) mod excepts;
 mod format;
 mod guard;
 mod host;

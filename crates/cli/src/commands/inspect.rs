@@ -18,6 +18,9 @@ struct Report {
     #[serde(rename = "type")]
     kind: String,
     expires: Option<String>,
+    /// The pattern that it is excepted from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    excepted_from: Option<String>,
     values: Vec<ValueReport>,
     more_values: bool,
 }
@@ -72,9 +75,11 @@ pub(crate) async fn run(setup: &Setup, args: &InspectArgs) -> Result<Ended, Fail
     } else {
         Ended::Findings
     };
+    let is_excepted = protected.pattern.is_excepted(name.as_bytes());
     let report = Report {
         kind,
         expires,
+        excepted_from: is_excepted.then(|| protected.pattern.shown().to_owned()),
         values,
         more_values,
     };
@@ -162,6 +167,11 @@ fn print(report: &Report) -> Result<(), Failure> {
     let expires = report.expires.as_deref().unwrap_or("never");
     output::line(format!("type     {}", report.kind))?;
     output::line(format!("expires  {expires}"))?;
+    if let Some(pattern) = &report.excepted_from {
+        output::line(format!(
+            "excepted from {pattern}: new values are stored in plaintext"
+        ))?;
+    }
     for value in &report.values {
         if let Some(place) = &value.place {
             output::line("")?;

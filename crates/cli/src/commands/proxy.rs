@@ -30,6 +30,7 @@ use crate::signals;
 use crate::trial::Recorded;
 
 pub(crate) mod certificates;
+mod excepts;
 mod mode;
 mod reports;
 
@@ -137,6 +138,9 @@ impl Opened {
         }
         let upkeep = Upkept::begin(&setup).await?;
         reports::tell_of_scripts(&setup);
+        if !self.recorded.is_trial() {
+            excepts::look_for_sealed(&setup);
+        }
         certificates::watch(proxy.certificates(), self.hangups, metering.is_on());
         for address in proxy.addresses() {
             output::say(&format!("waxseal: listening on {address}"));

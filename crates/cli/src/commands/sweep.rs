@@ -116,13 +116,13 @@ pub(crate) async fn rotate(mut setup: Setup, args: &RotateArgs) -> Result<Ended,
 
 pub(crate) async fn decrypt(setup: Setup, args: &DecryptArgs) -> Result<Ended, Failure> {
     if args.excepted && !setup.protected.iter().any(|it| it.pattern.has_excepts()) {
-        return Err(Failure::usage("no record is excepted from a pattern")
+        return Err(Failure::usage("no except is configured")
             .hint("except under [[protect]] in waxseal.toml, or --except, says which are"));
     }
     if !args.yes && !args.sweep.dry_run {
         let text = match args.excepted {
-            true => "what is excepted would be written in plaintext",
-            false => "everything would lie in plaintext again",
+            true => "excepted values would be stored in plaintext",
+            false => "all values would be stored in plaintext",
         };
         return Err(Failure::usage(text)
             .hint("confirm with --yes, or see what would be done with --dry-run"));
@@ -199,7 +199,8 @@ impl<'a> Run<'a> {
         let checkpoint = match &args.checkpoint {
             Some(path) => {
                 let mask = setup.mask();
-                let pattern = |p: &Protected| format!("{} as {}", p.told_apart(&mask), p.format);
+                let pattern =
+                    |p: &Protected| format!("{} as {}", p.masked_pattern(&mask), p.format);
                 let fresh = Checkpoint::new(
                     identity(setup, args, words)?,
                     setup.url.location(),
@@ -358,7 +359,7 @@ impl<'a> Run<'a> {
         }
         survey.say("warning");
         self.warn_of_other_types(&passed);
-        self.advise_excepted(&passed);
+        self.hint_at_excepted(&passed);
         if let Some(file) = &self.checkpoint {
             if complete {
                 file.remove();
@@ -411,7 +412,7 @@ impl<'a> Run<'a> {
     }
 
     /// A rotation keeps what is sealed sealed.
-    fn advise_excepted(&self, passed: &[Passed]) {
+    fn hint_at_excepted(&self, passed: &[Passed]) {
         let sealed: u64 = passed.iter().map(|pass| pass.counts.excepted.sealed).sum();
         if self.words.task != ROTATE.task || sealed == 0 {
             return;

@@ -25,7 +25,7 @@ impl Setup {
         }
     }
 
-    fn guard_failure(&self, error: GuardError) -> Failure {
+    pub(super) fn guard_failure(&self, error: GuardError) -> Failure {
         match error {
             GuardError::WrongKey(mismatch) if self.opened.is_some() => Failure::failed(format!(
                 "the keyring does not match this store: {mismatch}"
@@ -104,38 +104,6 @@ impl Setup {
         let (canary, sealer, guarded) = (self.canary(store), self.any_sealer(), self.guarded()?);
         let sample = canary.survey(&sealer, &guarded).await;
         sample.map_err(|error| self.guard_failure(error))
-    }
-
-    /// Makes sure that a trial, which opens nothing, would not give sealed values to applications.
-    pub(crate) async fn check_nothing_is_sealed(
-        &self,
-        store: &Arc<dyn RecordStore>,
-    ) -> Result<(), Failure> {
-        let mut sealed = Vec::new();
-        for protected in &self.protected {
-            let guarded = GuardedRecords {
-                pattern: protected.pattern.clone(),
-                plain: protected.plain,
-                expects_classic: protected.expects_classic(self.mode),
-            };
-            let (canary, sealer) = (self.canary(store), self.any_sealer());
-            let sample = canary.survey(&sealer, &[guarded]).await;
-            let sample = sample.map_err(|error| self.guard_failure(error))?;
-            if sample.is_sealed() {
-                sealed.push(protected.pattern.shown());
-            }
-        }
-        match sealed.is_empty() {
-            true => Ok(()),
-            false => Err(Failure::failed(format!(
-                "values under {} are sealed already: a trial opens nothing, and applications would read envelopes",
-                sealed.join(", ")
-            ))
-            .hint(
-                "start the proxy without --trial: commands that it refuses are in its log, its metrics and on its \
-                 status page; or try the application with a store that holds no sealed values",
-            )),
-        }
     }
 
     /// The records that the guard of the key looks at: more than those that a flag names.

@@ -1,10 +1,12 @@
 //! Which records are protected and how: from flags and the configuration, checked.
 
+use std::path::Path;
+
 use waxseal_core::{Format, Mode, NameMask, PlainValues};
 use waxseal_sessions::GuardedRecords;
 use waxseal_stores::{PatternError, RecordPattern};
 
-use crate::config::{Config, Protect};
+use crate::config::{Config, DEFAULT, Protect};
 use crate::error::Failure;
 
 pub(crate) const DEFAULT_RECORDS: &str = "wa:*";
@@ -38,7 +40,7 @@ impl Protected {
 
     /// The pattern as a file of ours may hold it: one that is the whole name of a record without that
     /// name, and still another than all others.
-    pub(crate) fn told_apart(&self, mask: &NameMask) -> String {
+    pub(crate) fn masked_pattern(&self, mask: &NameMask) -> String {
         let text = self.pattern.as_str();
         let mut told = match self.pattern.shown() == text {
             true => text.to_owned(),
@@ -72,38 +74,42 @@ pub(super) fn choose(
     let configured: Vec<Protected> = config
         .protect
         .iter()
-        .map(|protect| from_config(protect, has_ring))
+        .enumerate()
+        .map(|(index, protect)| from_config(protect, (config, index), has_ring))
         .collect::<Result<_, _>>()?;
     if flags.is_empty() {
         if !excepts.is_empty() {
-            return Err(Failure::usage(
-                "--except leaves out records of --protect, which is missing",
-            )
-            .hint("records of waxseal.toml are left out by except = [\"…\"] under [[protect]]"));
+            return Err(Failure::usage("--except requires --protect").hint(
+                "records of waxseal.toml are left out by except = [\"…\"] under [[protect]]",
+            ));
         }
         let protected = match configured.is_empty() {
             true => vec![from_pattern(DEFAULT_RECORDS)?],
             false => configured,
         };
+        let protected = resolve(protected);
+        check_excepts(&protected)?;
         return Ok(Selection {
-            protected: resolve(protected),
+            protected,
             others: Vec::new(),
         });
     }
     let typed = flags.iter().map(|flag| from_flag(flag, &configured));
     let mut all = typed.collect::<Result<Vec<_>, _>>()?;
-    leave_out(excepts, &mut all)?;
+    apply_excepts(excepts, &mut all)?;
     let globs: Vec<_> = all.iter().map(|it| it.pattern.glob()).collect();
     let is_other = |it: &Protected| !globs.contains(&it.pattern.glob());
     all.extend(configured.into_iter().filter(is_other));
     let is_typed = |it: &Protected| globs.contains(&it.pattern.glob());
-    let (protected, others) = resolve(all).into_iter().partition(is_typed);
+    let all = resolve(all);
+    check_excepts(&all)?;
+    let (protected, others) = all.into_iter().partition(is_typed);
     Ok(Selection { protected, others })
 }
 
-/// Excepts what flags leave out from all typed patterns that have such names. One that has none is all
-/// right while another has some.
-fn leave_out(excepts: &[String], typed: &mut [Protected]) -> Result<(), Failure> {
+/// Excepts what flags name from all typed patterns that have such names. A pattern without such names is accepted
+/// while another has some.
+fn apply_excepts(excepts: &[String], typed: &mut [Protected]) -> Result<(), Failure> {
     for except in excepts {
         let (mut is_used, mut unused) = (false, None);
         for protected in &mut *typed {
@@ -121,6 +127,12 @@ fn leave_out(excepts: &[String], typed: &mut [Protected]) -> Result<(), Failure>
         }
     }
     Ok(())
+}
+
+/// Refuses excepts for names that all belong to a more specific pattern.
+fn check_excepts(all: &[Protected]) -> Result<(), Failure> {
+    let mut patterns = all.iter().map(|it| &it.pattern);
+    Ok(patterns.try_for_each(RecordPattern::check_excepts)?)
 }
 
 /// The same records, each belonging to one pattern. A pattern that stands there twice is left out: none
@@ -219,9 +231,30 @@ fn from_pattern(text: &str) -> Result<Protected, Failure> {
     })
 }
 
-fn from_config(protect: &Protect, has_ring: bool) -> Result<Protected, Failure> {
+fn from_config(
+    protect: &Protect,
+    (config, index): (&Config, usize),
+    has_ring: bool,
+) -> Result<Protected, Failure> {
     let mut protected = from_pattern(&protect.records)?;
-    protected.pattern = protected.pattern.except(&protect.except)?;
+    for (number, except) in protect.except.iter().enumerate() {
+        let excepted = protected.pattern.except(&[except]);
+        protected.pattern = excepted.map_err(|error| {
+            let file = config.path.as_deref().unwrap_or(Path::new(DEFAULT));
+            let place = format!(
+                "{}, [[protect]] number {}, except number {}",
+                file.display(),
+                index + 1,
+                number + 1
+            );
+            match error {
+                // It says itself that it is an except.
+                PatternError::Except(inner) => Failure::from(*inner),
+                error => Failure::from(error),
+            }
+            .named(&place)
+        })?;
+    }
     if let Some(name) = &protect.name {
         protected.name.clone_from(name);
     }

@@ -76,12 +76,19 @@ impl Report {
         self.accepts_plain == Some(true) && self.total.sealed > 0
     }
 
+    /// True if every value found is excepted from its pattern: then "nothing is plain" says nothing.
+    #[must_use]
+    pub fn excepts_everything(&self) -> bool {
+        let (total, excepted) = (&self.total, &self.total.excepted);
+        !excepted.is_empty() && total.total <= excepted.sealed && total.other_types.is_empty()
+    }
+
     /// True if nothing was counted although records are there, or those of a pattern are in another
     /// database: then "nothing is plain" says nothing.
     #[must_use]
     pub fn proves_nothing(&self) -> bool {
         let total = &self.total;
-        let nothing = total.total == 0 && total.other_types.is_empty() && total.excepted.is_none();
+        let nothing = total.total == 0 && total.other_types.is_empty() && total.excepted.is_empty();
         let mut unmatched = self.unmatched.iter();
         unmatched.any(|it| !it.other_databases.is_empty() || nothing && it.leaves_doubt())
     }
@@ -123,13 +130,13 @@ pub struct Counts {
     /// Records, not values, of types whose values cannot be sealed, by type.
     pub other_types: BTreeMap<String, u64>,
     /// What is excepted from the pattern. Left out where there is nothing.
-    #[serde(default, skip_serializing_if = "Excepted::is_none")]
-    pub excepted: Excepted,
+    #[serde(default, skip_serializing_if = "ExceptCounts::is_empty")]
+    pub excepted: ExceptCounts,
 }
 
 /// Values and records under names that are excepted from a pattern.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Excepted {
+pub struct ExceptCounts {
     /// Plain values, as they are meant to be. In no other count.
     pub plain: u64,
     /// Values that are sealed, from the time before the except. Counted as all others are, too.
@@ -138,10 +145,10 @@ pub struct Excepted {
     pub other_types: u64,
 }
 
-impl Excepted {
+impl ExceptCounts {
     /// True if there are none.
     #[must_use]
-    pub fn is_none(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 

@@ -30,6 +30,7 @@ const NEVER: [&str; 2] = ["never expires", "never expire"];
 pub(super) fn headline(report: &Report) -> &'static str {
     match (report.clean, report.total.unopenable) {
         (false, _) if found_nothing(report) => "no record matches",
+        (false, _) if is_all_excepted(report) => "every record is excepted",
         (false, _) => "not clean",
         (true, 1..) => "clean, and some values cannot be opened",
         (true, 0) => "clean",
@@ -39,6 +40,11 @@ pub(super) fn headline(report: &Report) -> &'static str {
 /// True if that is all that keeps it from being clean.
 fn found_nothing(report: &Report) -> bool {
     report.proves_nothing() && report.total.are_clean()
+}
+
+/// The same for what is excepted.
+fn is_all_excepted(report: &Report) -> bool {
+    report.excepts_everything() && report.total.are_clean()
 }
 
 pub(super) fn section(report: &Report) -> Markup {
@@ -163,6 +169,7 @@ fn items(report: &Report) -> Vec<Item> {
     let needed = candidates.into_iter().filter(|(number, _)| *number > 0);
     let needed = needed.map(|(_, item)| item);
     unmatched(report)
+        .chain(all_excepted(report))
         .chain(needed)
         .chain(recommended(report))
         .collect()
@@ -212,6 +219,18 @@ fn unmatched(report: &Report) -> impl Iterator<Item = Item> {
     doubtful.map(move |it| {
         let what = format!("{}:", capital(&it.describe()));
         (class, what, "", UNMATCHED_ADVICE)
+    })
+}
+
+/// Patterns whose excepts leave nothing to seal.
+fn all_excepted(report: &Report) -> Option<Item> {
+    report.excepts_everything().then(|| {
+        (
+            "critical",
+            "Every record is excepted from its pattern: nothing is sealed.".to_owned(),
+            "",
+            "Narrow the excepts, or correct the pattern.",
+        )
     })
 }
 

@@ -1,4 +1,6 @@
-//! Why a pattern cannot be used, without the whole name of a record.
+//! Errors of patterns, without the whole name of a record.
+
+use super::parse::{self, USER};
 
 /// A pattern that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,12 +75,59 @@ pub enum PatternError {
         "the except {except} matches no record of {of}", except = shown(.0), of = shown(.1)
     )]
     ExceptNothing(String, String),
+    /// It is an except whose names belong to another pattern, the third, and not to its own, the second.
+    #[error(
+        "the except {except} of {of} has no effect: these names belong to {owner}; put the except there",
+        except = shown(.0), of = shown(.1), owner = shown(.2)
+    )]
+    ExceptOwned(String, String, String),
     /// Its except, the second, leaves nothing of it.
     #[error(
         "the record pattern {shown} protects nothing: the except {except} matches all of its records",
         shown = shown(.0), except = shown(.1)
     )]
     ExceptAll(String, String),
+}
+
+impl PatternError {
+    /// The pattern that was probably meant, where that shows. It is no record's whole name.
+    #[must_use]
+    pub fn suggestion(&self) -> Option<String> {
+        let suggested = match self {
+            Self::Except(inner) => return inner.suggestion(),
+            Self::Brace(text, _) => escape_braces(text),
+            Self::BesideUser(text) => {
+                let apart = ["*", "?", "["].iter().fold(text.clone(), |text, wildcard| {
+                    text.replace(&format!("{USER}{wildcard}"), &format!("{USER}:{wildcard}"))
+                });
+                apart.replace(&format!("*{USER}"), &format!("*:{USER}"))
+            }
+            _ => return None,
+        };
+        let is_valid = parse::parse(&suggested).is_ok_and(|it| it.iter().any(|it| it.is_star()));
+        is_valid.then_some(suggested)
+    }
+}
+
+/// The text with each brace escaped that is no part of `{user}` and not escaped already.
+fn escape_braces(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let taken = match c {
+            '{' if rest.starts_with(USER) => USER.len(),
+            '\\' => rest.chars().take(2).map(char::len_utf8).sum(),
+            '{' | '}' => {
+                escaped.push('\\');
+                1
+            }
+            _ => c.len_utf8(),
+        };
+        let (part, behind) = rest.split_at(taken);
+        escaped.push_str(part);
+        rest = behind;
+    }
+    escaped
 }
 
 /// A text that is no pattern, for an error. Without a wildcard it may be the whole name of a record.
@@ -89,7 +138,7 @@ fn shown(text: &str) -> String {
     }
 }
 
-/// Whether a text holds one of these characters without an escape.
+/// Returns true if a text holds one of these characters without an escape.
 pub(super) fn has_any(text: &str, wanted: &[char]) -> bool {
     let mut is_escaped = false;
     text.chars().any(|c| {

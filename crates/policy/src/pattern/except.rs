@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::error::PatternError;
 use super::glob::Glob;
+use super::parse::Token;
 use super::{OWN_PREFIX, RecordPattern, relation};
 
 /// A glob over whole names.
@@ -23,6 +24,13 @@ impl Except {
                 text: text.into(),
                 glob,
             }),
+        }
+    }
+
+    fn shown(&self) -> &str {
+        match self.glob.has_star() {
+            true => &self.text,
+            false => "one record",
         }
     }
 }
@@ -67,14 +75,14 @@ impl RecordPattern {
         }
     }
 
-    /// Whether a name of this pattern is excepted: its values are left plain.
+    /// Returns true if a name of this pattern is excepted: its values are left plain.
     #[inline]
     #[must_use]
     pub fn is_excepted(&self, name: &[u8]) -> bool {
         self.excepts.iter().any(|except| except.glob.matches(name))
     }
 
-    /// Whether any name is excepted.
+    /// Returns true if any name is excepted.
     #[inline]
     #[must_use]
     pub fn has_excepts(&self) -> bool {
@@ -86,11 +94,53 @@ impl RecordPattern {
         self.excepts.iter().map(|except| &*except.text)
     }
 
+    /// Makes sure that no except is for names that all belong to a more specific pattern of the same
+    /// [set](Self::resolve), which does not except them.
+    ///
+    /// # Errors
+    ///
+    /// When there is such an except.
+    pub fn check_excepts(&self) -> Result<(), PatternError> {
+        let owned = self.overlapping_excepts();
+        let mut owned = owned
+            .filter(|(except, owner)| relation::cover(owner.glob.tokens(), except.glob.tokens()));
+        match owned.next() {
+            None => Ok(()),
+            Some((except, owner)) => Err(PatternError::ExceptOwned(
+                except.text.to_string(),
+                self.text.clone(),
+                owner.text.clone(),
+            )),
+        }
+    }
+
+    /// Excepts that match names of more specific patterns of the same [set](Self::resolve), which do not except
+    /// them, each as a report shows it and with that pattern.
+    pub fn excepts_without_effect(&self) -> impl Iterator<Item = (&str, &Self)> {
+        self.overlapping_excepts()
+            .map(|(except, owner)| (except.shown(), owner))
+    }
+
+    fn overlapping_excepts(&self) -> impl Iterator<Item = (&Except, &Self)> {
+        self.excepts.iter().flat_map(|except| {
+            let tokens = except.glob.tokens();
+            let overlapping = self
+                .yields_to()
+                .filter(move |owner| relation::overlap(owner.glob.tokens(), tokens));
+            overlapping
+                .filter(move |owner| !owner.excepts_all_of(tokens))
+                .map(move |owner| (except, owner))
+        })
+    }
+
+    /// Returns true if one of the excepts matches all names of this form.
+    fn excepts_all_of(&self, tokens: &[Token]) -> bool {
+        let mut excepts = self.excepts.iter();
+        excepts.any(|it| relation::cover(it.glob.tokens(), tokens))
+    }
+
     /// The excepts for a report or a log: one that is the whole name of a record is not told.
     pub fn shown_excepts(&self) -> impl Iterator<Item = &str> {
-        self.excepts.iter().map(|it| match it.glob.is_literal() {
-            true => "one record",
-            false => &*it.text,
-        })
+        self.excepts.iter().map(Except::shown)
     }
 }

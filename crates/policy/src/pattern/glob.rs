@@ -13,7 +13,7 @@ pub(super) struct Glob {
     tokens: Box<[Token]>,
 }
 
-/// What stands between the literal beginning and the literal end.
+/// The part between the literal beginning and the literal end.
 #[derive(Clone, Debug)]
 enum Middle {
     /// Nothing: the glob is one name.
@@ -88,6 +88,11 @@ impl Glob {
 
     pub(super) fn is_literal(&self) -> bool {
         matches!(self.middle, Middle::Nothing)
+    }
+
+    /// True if a wildcard matches any number of bytes. Without one, the glob is nearly the whole name of a record.
+    pub(super) fn has_star(&self) -> bool {
+        self.tokens.iter().any(|token| token.is_star())
     }
 
     pub(super) fn has_user(&self) -> bool {
@@ -177,7 +182,7 @@ fn push_class(glob: &mut Vec<u8>, set: ByteSet) {
     glob.push(b']');
 }
 
-/// Whether a byte means nothing but itself in a class.
+/// Returns true if a byte means nothing but itself in a class.
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
 }
@@ -249,7 +254,7 @@ impl Part {
         }
     }
 
-    /// Whether as many bytes are accepted, each in its place.
+    /// Returns true if as many bytes are accepted, each in its place.
     fn accepts(&self, bytes: &[u8]) -> bool {
         match self {
             Self::Literal(literal) => **literal == *bytes,
@@ -287,7 +292,7 @@ fn find(text: &[u8], first: u8, wanted: usize, is_right: impl Fn(&[u8]) -> bool)
     starts.find_map(|(at, _)| is_right(text.get(at.checked_add(1)?..)?).then_some(at))
 }
 
-/// Whether the bytes begin with what these places accept, each in its place.
+/// Returns true if the bytes begin with what these places accept, each in its place.
 fn accept(tokens: &[Token], bytes: &[u8]) -> bool {
     bytes.len() >= tokens.len()
         && tokens.iter().zip(bytes).all(|(token, byte)| match token {

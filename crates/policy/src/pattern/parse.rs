@@ -1,5 +1,5 @@
-//! Reading globs as Redis reads them, and `{user}`. Where Redis accepts a text that nobody means, such as a
-//! class without its end, it is an error.
+//! Reading globs as Redis reads them, and `{user}`. Where Redis accepts a text that is certainly a mistake,
+//! such as a class without its end, it is an error.
 
 use super::bytes::ByteSet;
 use super::error::PatternError;

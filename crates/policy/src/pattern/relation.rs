@@ -1,9 +1,9 @@
-//! How the names of two globs relate. Every step advances in one of the two, so that both are compared
+//! Relations of two globs: their names overlap, or those of one are among those of the other. Every step advances in one of the two, so that both are compared
 //! in time that grows with the product of their lengths.
 
 use super::parse::Token;
 
-/// Whether a name can have the form of both.
+/// Returns true if a name can have the form of both.
 pub(super) fn overlap(one: &[Token], other: &[Token]) -> bool {
     reach(one, other, |mine, theirs, steps| match (mine, theirs) {
         (Some(mine), Some(theirs)) => {
@@ -26,7 +26,7 @@ pub(super) fn overlap(one: &[Token], other: &[Token]) -> bool {
     })
 }
 
-/// Whether every name of the other's form has the first one's, as far as that shows place by place: true
+/// Returns true if every name of the other's form has the first one's, as far as that shows place by place: true
 /// only if it is certain.
 pub(super) fn cover(one: &[Token], other: &[Token]) -> bool {
     reach(one, other, |mine, theirs, steps| match (mine, theirs) {
@@ -45,7 +45,7 @@ pub(super) fn cover(one: &[Token], other: &[Token]) -> bool {
     })
 }
 
-/// Where a comparison goes on from one pair of places.
+/// The pairs of places at which a comparison continues.
 struct Steps<'s> {
     reached: &'s mut [bool],
     width: usize,
@@ -72,7 +72,7 @@ impl Steps<'_> {
     }
 }
 
-/// Whether the ends of both are reached together, by steps forward.
+/// Returns true if the ends of both are reached together, by steps forward.
 fn reach(
     one: &[Token],
     other: &[Token],

@@ -352,6 +352,37 @@ fn excepted_names_stay_the_patterns() {
     );
     let one = pattern("sess:*").except(&["sess:secret"]).unwrap();
     assert_eq!(one.shown_excepts().collect::<Vec<_>>(), ["one record"]);
+    // Nearly a whole name.
+    assert_eq!(pattern("wa:5215512345678?").shown(), "one record");
+    assert!(RecordPattern::is_one_name("wa:521551234567[0-9]"));
+}
+
+#[test]
+fn an_except_for_names_of_another_pattern_has_no_effect() {
+    let resolve = |wide: &[&str], narrow: &[&str]| {
+        let wide = pattern("app:*").except(wide).unwrap();
+        let narrow = pattern("app:u:*").except(narrow).unwrap();
+        RecordPattern::resolve(vec![wide, narrow])
+    };
+    let resolved = resolve(&["app:u:*:lock"], &[]);
+    assert_eq!(
+        resolved[0].check_excepts().unwrap_err().to_string(),
+        "the except \"app:u:*:lock\" of \"app:*\" has no effect: these names belong to \"app:u:*\"; put the \
+         except there"
+    );
+    assert_eq!(resolved[1].check_excepts(), Ok(()));
+    // In part, or where the owner has it as well.
+    let resolved = resolve(&["app:*:lock"], &[]);
+    assert_eq!(resolved[0].check_excepts(), Ok(()));
+    let without: Vec<_> = resolved[0].excepts_without_effect().collect();
+    assert_eq!(without.len(), 1);
+    assert_eq!(
+        (without[0].0, without[0].1.as_str()),
+        ("app:*:lock", "app:u:*")
+    );
+    let resolved = resolve(&["app:*:lock", "app:u:*:n"], &["*:lock", "app:u:*:n"]);
+    assert_eq!(resolved[0].check_excepts(), Ok(()));
+    assert_eq!(resolved[0].excepts_without_effect().count(), 0);
 }
 
 #[test]

@@ -75,8 +75,21 @@ fn values_of_excepted_names_keep_their_pattern_and_are_marked() {
         panic!("{action:?}");
     };
     assert!(matches!(transform.reply, ReplyShape::Value(place) if place.pattern.is_excepted()));
-    // A large value to an excepted name is not let by as one of no pattern.
-    assert_eq!(decide_early(&names, &split("SET sess:1_LOCK"), 3), None);
+    // A large value goes to an excepted name as it comes, unless another name or an answer may follow.
+    for (line, total, is_certain) in [
+        ("SET sess:1_LOCK", 3, true),
+        ("APPEND sess:1_LOCK", 3, true),
+        ("RPUSH sess:1_LOCK x", 4, true),
+        ("HSET sess:1_LOCK f", 4, true),
+        ("MSET sess:1_LOCK", 3, true),
+        ("SET sess:1_LOCK", 5, false),
+        ("GETSET sess:1_LOCK", 3, false),
+        ("MSET sess:1_LOCK", 5, false),
+        ("SET sess:1", 3, false),
+    ] {
+        let decided = decide_early(&names, &split(line), total);
+        assert_eq!(decided.is_some(), is_certain, "{line} of {total}");
+    }
     assert_eq!(names.find_sealed(b"sess:1_LOCK"), None);
     assert_eq!(
         names

@@ -82,6 +82,9 @@ impl Talk {
         }
         self.heavy = self.heavy.saturating_sub(pending.weight());
         let (pending, muted) = pending.unmute();
+        if self.protection.is_trial() && !muted && pending.answers_client() {
+            self.protection.refusals().look_for_sealed(rest);
+        }
         let way = self.way(&pending, muted, first)?;
         Ok(Some(Current {
             way,

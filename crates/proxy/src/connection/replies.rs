@@ -12,11 +12,13 @@ use super::values::is_queued;
 use super::{Connection, Talk};
 use crate::keys::Wanted;
 use crate::login::LoginError;
-use crate::pending::{LabelKind, Left, Pending, Protocol};
+use crate::pending::{LabelKind, Left, Pending, Protocol, Shape};
 use crate::subscriptions::Subscriptions;
 
 /// Room for more outstanding requests than this is given back when all replies have come.
 const KEPT_PENDING: usize = 4096;
+/// Bytes of a large reply that tell whether its value begins as an envelope.
+const CLASSIFIED: usize = 4096;
 
 /// What became of a chunk of the server's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +89,7 @@ impl Connection {
                 Way::Forward => client.extend_from_slice(part),
                 // Whole in one piece: taken from where it is.
                 Way::Hold if scanned.done && self.held.is_empty() && part.len() <= self.most() => {}
-                Way::Hold => self.hold(part),
+                Way::Hold => self.hold(part, client),
                 Way::Drop | Way::TooLarge => {}
             }
             if !scanned.done {
@@ -151,16 +153,50 @@ impl Connection {
         self.talk.limits.value.saturating_add(64 * 1024)
     }
 
-    fn hold(&mut self, part: &[u8]) {
+    fn hold(&mut self, part: &[u8], client: &mut Vec<u8>) {
         if self.held.len().saturating_add(part.len()) <= self.most() {
             self.held.extend_from_slice(part);
             return;
         }
-        self.held = Vec::new();
-        if let Some(current) = &mut self.current {
+        let held = std::mem::take(&mut self.held);
+        let Some(current) = &mut self.current else {
+            return;
+        };
+        let missing = CLASSIFIED.saturating_sub(held.len()).min(part.len());
+        let start = held.iter().chain(part.get(..missing).unwrap_or_default());
+        let start: Vec<u8> = start.copied().take(CLASSIFIED).collect();
+        if current.is_excepted_value() && is_plain_value(&start) {
+            current.way = Way::Forward;
+            client.extend_from_slice(&held);
+            client.extend_from_slice(part);
+        } else {
             current.way = Way::TooLarge;
         }
     }
+}
+
+impl Current {
+    /// True if the reply is one value of an excepted record, and the client gets it.
+    fn is_excepted_value(&self) -> bool {
+        let Some(Pending::Reply { shape, .. }) = &self.answers else {
+            return false;
+        };
+        let is_excepted = matches!(shape, Shape::Value(place) if place.pattern.is_excepted());
+        is_excepted && !self.muted
+    }
+}
+
+/// True if a large reply is a value that does not begin as an envelope does.
+fn is_plain_value(start: &[u8]) -> bool {
+    let is_head = |window: &[u8]| window == b"\r\n";
+    let Some(head) = start.windows(2).position(is_head) else {
+        return false;
+    };
+    let value = start.get(head.saturating_add(2)..).unwrap_or_default();
+    // The classic format is Base64: whole groups of four.
+    let whole = value.len() & !3;
+    let value = value.get(..whole).unwrap_or_default();
+    start.starts_with(b"$") && waxseal_core::Shape::of(value) == waxseal_core::Shape::Plain
 }
 
 impl Talk {

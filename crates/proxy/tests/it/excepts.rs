@@ -4,14 +4,18 @@ use waxseal_core::{Mode, NameMask, SecretKey};
 use waxseal_policy::RecordPattern;
 use waxseal_proxy::{Limits, Protection};
 
-use crate::pair::{KEY, Pair, assert_sent, request, sealer, to_client};
+use crate::pair::{KEY, Pair, assert_sent, from_server, request, sealer, to_client};
 
 fn pair(mode: Mode) -> Pair {
+    pair_with(mode, Limits::default())
+}
+
+fn pair_with(mode: Mode, limits: Limits) -> Pair {
     let pattern = RecordPattern::parse("wa:*").unwrap();
     let pattern = pattern.except(&["wa:*_LOCK"]).unwrap();
     let mask = NameMask::of_key(&SecretKey::from_bytes(&KEY).unwrap());
     let protection = Protection::new(vec![(pattern, sealer(KEY, mode))], mask);
-    Pair::over(protection, Limits::default())
+    Pair::over(protection, limits)
 }
 
 #[test]
@@ -55,4 +59,51 @@ fn of_one_request_every_value_goes_as_its_name_says() {
     assert_eq!(pair.sent(), b"");
     let got = pair.got();
     assert_eq!(got.matches("SEALREFUSED").count(), 2, "{got}");
+}
+
+#[test]
+fn plain_values_larger_than_those_that_are_sealed_pass_in_both_directions() {
+    let limits = Limits {
+        value: 100,
+        request: 400,
+        ..Limits::default()
+    };
+    let long = "v-".repeat(40_000);
+    for line in [
+        format!("SET wa:1_LOCK {long}"),
+        format!("APPEND wa:1_LOCK {long}"),
+        format!("RPUSH wa:1_LOCK {long}"),
+    ] {
+        let mut pair = pair_with(Mode::Required, limits.clone());
+        let bytes = request(&line);
+        bytes.chunks(1000).for_each(|chunk| pair.bytes(chunk));
+        assert!(pair.sent() == bytes, "{}", pair.got());
+        pair.answer("+OK");
+        assert_eq!(pair.got(), to_client("+OK"));
+        pair.goes_on();
+    }
+    let sealed = from_server(&format!("@wa:1_LOCK={long}"));
+    let base64 = from_server(&format!("'{}", "v".repeat(80_000)));
+    let plain = from_server(&format!("'{long}"));
+    for (record, reply, passes) in [
+        ("wa:1_LOCK", &plain, true),
+        // These may be envelopes.
+        ("wa:1_LOCK", &sealed, false),
+        ("wa:1_LOCK", &base64, false),
+        ("wa:1", &plain, false),
+    ] {
+        for size in [1, 1000, usize::MAX] {
+            let mut pair = pair_with(Mode::Required, limits.clone());
+            pair.send(&[&format!("GET {record}")]);
+            for chunk in reply.chunks(size.min(reply.len())) {
+                pair.answer_bytes(chunk).unwrap();
+            }
+            let got = pair.got();
+            match passes {
+                true => assert!(got.as_bytes() == *reply, "{size}"),
+                false => assert!(got.starts_with("-SEALREFUSED GET: the reply "), "{record}"),
+            }
+            pair.goes_on();
+        }
+    }
 }

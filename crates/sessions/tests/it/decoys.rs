@@ -68,6 +68,15 @@ async fn a_decoy_that_could_never_be_read_is_refused_without_its_name() {
         assert!(matches!(error, GuardError::ForeignDecoy { .. }), "{error}");
         assert!(!error.to_string().contains("491555"), "{error}");
     }
+    // An excepted record is plain: whoever reads the server would see that it is a decoy.
+    let options = Options::default()
+        .except(["wa:*:lock"])
+        .decoys(["wa:4915550001234:lock"]);
+    let store = Arc::new(MemoryStore::default());
+    let error = StateManager::start(store, usual_sealer(), options).await;
+    let error = error.err().unwrap();
+    assert!(matches!(error, GuardError::ExceptedDecoy { .. }), "{error}");
+    assert!(!error.to_string().contains("491555"), "{error}");
     let store = Arc::new(MemoryStore::default());
     let many = (0..1001).map(|number| format!("wa:{number}"));
     let options = Options::default().decoys(many);

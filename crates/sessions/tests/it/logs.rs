@@ -1,9 +1,9 @@
 //! What is logged, and what never is.
 
+use std::cell::RefCell;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 
-use tracing_subscriber::fmt::MakeWriter;
 use waxseal_core::{Format, Mode};
 use waxseal_sessions::{OnRefused, Options, StateManager, quarantine};
 use waxseal_stores::MemoryStore;
@@ -17,14 +17,11 @@ pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Lines {
     /// Captures everything, down to traces.
-    pub(crate) fn capture() -> (Self, tracing::subscriber::DefaultGuard) {
+    pub(crate) fn capture() -> (Self, Capture) {
         let lines = Self::default();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
-            .with_ansi(false)
-            .with_writer(lines.clone())
-            .finish();
-        (lines, tracing::subscriber::set_default(subscriber))
+        subscribe();
+        let before = CAPTURED.replace(Some(lines.clone()));
+        (lines, Capture(before))
     }
 
     pub(crate) fn text(&self) -> String {
@@ -32,9 +29,30 @@ impl Lines {
     }
 }
 
-impl io::Write for Lines {
+thread_local! {
+    static CAPTURED: RefCell<Option<Lines>> = const { RefCell::new(None) };
+}
+static SUBSCRIBER: Once = Once::new();
+
+/// Ends a capture.
+pub(crate) struct Capture(Option<Lines>);
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        CAPTURED.set(self.0.take());
+    }
+}
+
+/// Writes to what this thread captures.
+struct ThreadWriter;
+
+impl io::Write for ThreadWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        CAPTURED.with_borrow(|lines| {
+            if let Some(lines) = lines {
+                lines.0.lock().unwrap().extend_from_slice(bytes);
+            }
+        });
         Ok(bytes.len())
     }
 
@@ -43,12 +61,18 @@ impl io::Write for Lines {
     }
 }
 
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
+/// One subscriber for all threads, set before anything is logged. With one on each thread, a line that another thread
+/// without a subscriber logs first is switched off for the whole process.
+fn subscribe() {
+    SUBSCRIBER.call_once(|| {
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(|| ThreadWriter)
+            .finish();
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+        tracing::callsite::rebuild_interest_cache();
+    });
 }
 
 const ENABLED: &str = "StateManager: Redis encryption enabled";

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use waxseal_core::{KeyId, Mode};
 use waxseal_keys::Ring;
 use waxseal_page::report::{
-    Counts, Excepted, Expiries, Group, KIND, Key, Lifetime, Pattern, Report, RingVersion, Stretch,
-    percent,
+    Counts, ExceptCounts, Expiries, Group, KIND, Key, Lifetime, Pattern, Report, RingVersion,
+    Stretch, percent,
 };
 use waxseal_sweep::{Class, Group as Counted, Sight, Tally};
 
@@ -63,7 +63,7 @@ fn pattern(setup: &Setup, protected: &Protected, tally: &Tally) -> Pattern {
         erased: tally.erased,
         unseen: tally.unseen,
         other_types: tally.skipped.clone(),
-        excepted: Excepted {
+        excepted: ExceptCounts {
             plain: tally.excepted.plain,
             sealed: tally.excepted.sealed,
             other_types: tally.excepted.other_types,

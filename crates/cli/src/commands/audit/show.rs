@@ -1,6 +1,6 @@
 //! A report as text.
 
-use waxseal_page::report::{Counts, Excepted, Group, Key, Report};
+use waxseal_page::report::{Counts, ExceptCounts, Group, Key, Report};
 use waxseal_page::words::percent;
 
 use crate::error::Failure;
@@ -28,7 +28,7 @@ pub(super) fn print(report: &Report) -> Result<(), Failure> {
                 thousands(*records)
             ))?;
         }
-        if !pattern.counts.excepted.is_none() {
+        if !pattern.counts.excepted.is_empty() {
             output::line(format!("  {}", excepted(&pattern.counts.excepted)))?;
         }
     }
@@ -50,7 +50,7 @@ pub(super) fn other_types(counts: &Counts) -> String {
 }
 
 /// What is excepted from a pattern: `excepted: 3 plain, 1 sealed`.
-pub(super) fn excepted(excepted: &Excepted) -> String {
+pub(super) fn excepted(excepted: &ExceptCounts) -> String {
     let (plain, sealed) = (thousands(excepted.plain), thousands(excepted.sealed));
     let others = match excepted.other_types {
         0 => String::new(),

@@ -10,6 +10,20 @@ use crate::output::thousands;
 use crate::setup::{Protected, Setup};
 
 const SAMPLE: usize = 500;
+/// Advice where excepted values are sealed.
+const DECRYPT: &str = "they can still be read, but the server cannot operate on them, and moving them (RENAME, COPY, LMOVE, SORT STORE, …) or \
+                       changing them in place (APPEND, SETRANGE, …) makes them unreadable: waxseal decrypt --excepted --yes writes \
+                       them plain, before a proxy gets the new excepts and once more after its restart";
+
+/// A sample of the records that an except matches.
+pub(crate) struct ExceptedSample {
+    /// Any were found.
+    is_some: bool,
+    /// All were looked at.
+    is_whole: bool,
+    /// The number of values that are sealed.
+    pub(crate) sealed: u64,
+}
 
 pub(super) async fn check(
     setup: &Setup,
@@ -36,41 +50,65 @@ async fn check_one(
     findings: &mut Findings,
 ) -> Result<(), Failure> {
     let records = protected.pattern.shown();
-    let glob = RecordPattern::parse(except)?;
-    let mut sample = reach::sample(store, &glob, SAMPLE).await?;
-    sample
-        .names
-        .retain(|name| protected.pattern.matches(name.as_bytes()));
-    if sample.names.is_empty() {
+    let named = named(shown, records);
+    let sample = sample(setup, store, protected, except).await?;
+    if !sample.is_some {
         if sample.is_whole {
             findings.warn(
                 "excepts",
-                format!("no record of {records} matches the except {shown}"),
-                "look for a misspelling; what is to stay plain, such as a lock, may only be there at times",
+                match RecordPattern::is_one_name(except) {
+                    true => format!("{named} matches nothing"),
+                    false => format!("no record of {records} matches {named}"),
+                },
+                "check the spelling; short-lived records such as locks may be absent now",
             );
         }
         return Ok(());
     }
-    let sealed = sealed(setup, store, protected, &sample.names).await?;
-    match sealed {
+    match sample.sealed {
         0 => findings.ok(
             "excepts",
-            format!("what the except {shown} takes from {records} is plain, in a sample"),
+            format!("values under {named} are plain, in a sample"),
         ),
         values => findings.warn(
             "excepts",
             format!(
-                "{} of a sample that the except {shown} takes from {records} still sealed",
+                "{} still sealed",
                 match values {
-                    1 => "1 value is".to_owned(),
-                    _ => format!("{} values are", thousands(values)),
+                    1 => format!("1 sampled value under {named} is"),
+                    _ => format!("{} sampled values under {named} are", thousands(values)),
                 }
             ),
-            "they open all the same, and the server cannot compute on them: waxseal decrypt --excepted --yes \
-             writes them plain",
+            DECRYPT,
         ),
     }
     Ok(())
+}
+
+/// An except as texts name it.
+fn named(shown: &str, records: &str) -> String {
+    match shown {
+        "one record" => format!("an except of {records} that names one record"),
+        glob => format!("the except {glob}"),
+    }
+}
+
+/// Samples the records of a pattern that one of its excepts matches.
+pub(crate) async fn sample(
+    setup: &Setup,
+    store: &dyn RecordStore,
+    protected: &Protected,
+    except: &str,
+) -> Result<ExceptedSample, Failure> {
+    let glob = RecordPattern::parse(except)?;
+    let mut found = reach::sample(store, &glob, SAMPLE).await?;
+    let names = &mut found.names;
+    names.retain(|name| protected.pattern.matches(name.as_bytes()));
+    Ok(ExceptedSample {
+        is_some: !names.is_empty(),
+        is_whole: found.is_whole,
+        sealed: sealed(setup, store, protected, names).await?,
+    })
 }
 
 /// The number of values that are sealed.

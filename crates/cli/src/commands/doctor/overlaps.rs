@@ -39,6 +39,17 @@ pub(super) fn check(setup: &Setup, findings: &mut Findings) {
         }
     }
     for it in &all {
+        for (except, owner) in it.pattern.excepts_without_effect() {
+            let records = it.pattern.shown();
+            findings.recommend(
+                "overlaps",
+                format!(
+                    "the except {except} of {records} does not apply to names of {}, the more specific pattern",
+                    owner.shown()
+                ),
+                "if these are to stay plain, too, except them there as well",
+            );
+        }
         let others: Vec<_> = it.pattern.yields_to().map(RecordPattern::shown).collect();
         if !others.is_empty() {
             findings.ok(

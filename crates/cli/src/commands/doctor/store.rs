@@ -234,6 +234,22 @@ fn leave_out_excepted(protected: &Protected, names: &mut Vec<RecordName>) {
     names.retain(|name| !protected.pattern.is_excepted(name.as_bytes()));
 }
 
+/// Every record of a sample is excepted.
+fn report_all_excepted(protected: &Protected, is_whole: bool, findings: &mut Findings) {
+    let records = protected.pattern.shown();
+    match is_whole {
+        true => findings.warn(
+            "records",
+            format!("every record of {records} is excepted: nothing is sealed"),
+            "narrow the excepts, or correct the pattern",
+        ),
+        false => findings.ok(
+            "records",
+            format!("every record of {records} in a sample is excepted"),
+        ),
+    }
+}
+
 /// Asks for the keys of users all at once, for the cache.
 async fn read_user_keys(setup: &Setup, protected: &Protected, names: &[RecordName]) {
     if let Some(keys) = setup.user_keys(protected) {
@@ -274,6 +290,10 @@ async fn check_sample(
         (false, _) => {}
     }
     leave_out_excepted(protected, &mut page.names);
+    if page.names.is_empty() {
+        report_all_excepted(protected, page.is_whole, findings);
+        return Ok(Sampled::Some);
+    }
     read_user_keys(setup, protected, &page.names).await;
     let (mut sealed, mut plain, mut refused, mut unknown, mut other) = (0, 0, 0, 0, 0);
     for (name, held) in page.names.iter().zip(store.read_sample(&page.names).await?) {

@@ -89,7 +89,12 @@ fn no_flag_repeats_a_value_that_it_cannot_read() {
         .run(&program, &["audit", "--protect", &wa(NUMBER)])
         .done();
     for command in ["audit", "doctor"] {
-        let words = [command, "--protect", "wa:*", "--except", &wa(NUMBER)];
+        for except in [wa(NUMBER), format!("{}?", wa(NUMBER))] {
+            let words = [command, "--protect", "wa:*", "--except", &except];
+            watch.run(&program, &words).with_status_of(&[0, 1]);
+        }
+        // Nearly a whole name.
+        let words = [command, "--protect", &format!("{}?", wa(NUMBER))];
         watch.run(&program, &words).with_status_of(&[0, 1]);
     }
     watch

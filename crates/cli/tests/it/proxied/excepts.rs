@@ -62,6 +62,8 @@ fn a_proxy_counts_apart_what_is_excepted() {
     assert_eq!(wire.ask(&["GET", "sess:1_LOCK"]), *bulk("token").as_str());
     let of = |form| metrics(proxy.admin_port()).sum("waxseal_coverage_values", &[("form", form)]);
     wait_until(|| of("excepted") == 2.0);
+    let warned = "1 sampled value is still sealed under excepted names of sess:*";
+    wait_until(|| proxy.said().contains(warned));
     assert_eq!((of("plain"), of("sealed")), (0.0, 1.0));
     assert_eq!(
         metrics(proxy.admin_port()).sum("waxseal_plain_values_total", &[]),
@@ -108,14 +110,14 @@ fn commands_go_by_the_except_and_count_what_it_leaves() {
     assert!(
         clean
             .stderr
-            .contains("what is excepted is plain as configured"),
+            .contains("excepted records are plaintext by configuration"),
         "{}",
         clean.stderr
     );
 
     let doctor = program.run(&["doctor"]).text();
     assert!(
-        doctor.contains("1 value is of a sample") || doctor.contains("still sealed"),
+        doctor.contains("1 sampled value under the except sess:*_LOCK is still sealed"),
         "{doctor}"
     );
     assert_eq!(program.run(&["get", "sess:2_LOCK"]).done().text(), "token");
@@ -123,6 +125,7 @@ fn commands_go_by_the_except_and_count_what_it_leaves() {
     assert_eq!(get(&server, "sess:3_LOCK").unwrap(), b"plain");
     let inspected = program.run(&["inspect", "sess:3_LOCK"]).done().text();
     assert!(inspected.contains("format   plain"), "{inspected}");
+    assert!(inspected.contains("excepted from sess:*: "), "{inspected}");
 
     // What is sealed comes under the sealing key, and is not written in clear.
     let rotated = program.run(&["rotate"]).done();
@@ -150,7 +153,31 @@ fn commands_go_by_the_except_and_count_what_it_leaves() {
     assert_ne!(get(&server, "sess:1").unwrap(), b"{\"a\":1}");
     assert!(server.client().cmd(&["EXISTS", "waxseal:canary"]).int() == 1);
     let doctor = program.run(&["doctor"]).text();
-    assert!(doctor.contains("is plain, in a sample"), "{doctor}");
+    assert!(doctor.contains("are plain, in a sample"), "{doctor}");
+}
+
+#[test]
+fn an_audit_is_not_clean_where_everything_is_excepted() {
+    let server = RedisServer::start();
+    put(&server, "app:1", b"plain");
+    let flags = ["--protect", "app:*", "--except", "app:?*"];
+    let program = Program::at(&server).keys(KEY, OLD_KEY);
+    let audit = program.run(&[&["audit", "--require-clean"][..], &flags].concat());
+    let audit = audit.with_status(1).stderr;
+    assert!(
+        audit.contains("every record is excepted from its pattern: nothing is sealed"),
+        "{audit}"
+    );
+    let report = program
+        .run(&[&["audit", "--json"][..], &flags].concat())
+        .done()
+        .json();
+    assert_eq!(report["clean"], false);
+    let doctor = program.run(&[&["doctor"][..], &flags].concat()).text();
+    assert!(
+        doctor.contains("every record of app:* is excepted: nothing is sealed"),
+        "{doctor}"
+    );
 }
 
 #[test]
@@ -165,7 +192,14 @@ fn an_except_that_means_nothing_is_refused_with_the_reason() {
             "\"*\"",
             "protects nothing: the except \"*\" matches all of its records",
         ),
-        ("\"\"", "except: a record pattern cannot be empty"),
+        (
+            "\"sess:a*\", \"\"",
+            "waxseal.toml, [[protect]] number 1, except number 2: a record pattern cannot be empty",
+        ),
+        (
+            "\"sess:{a}:*\"",
+            "write 'sess:\\{a\\}:*' for braces of the name, and {user} for the user",
+        ),
         ("\" sess:a*\"", "begins or ends with a blank"),
         ("\"sess:{user}\"", "has {user}: write * for it"),
         ("\"sess:[a*\"", "holds a [ without its ]"),
@@ -175,6 +209,21 @@ fn an_except_that_means_nothing_is_refused_with_the_reason() {
         let refused = program.run(&["audit"]).with_status(64).stderr;
         assert!(refused.contains(reason), "{except}: {refused}");
     }
+    let config = "[[protect]]\nrecords = \"app:*\"\nexcept = [\"app:u:*:lock\"]\n\
+                  [[protect]]\nrecords = \"app:u:*\"\n";
+    let program = Program::at(&server).file("waxseal.toml", config);
+    let refused = program.run(&["audit"]).with_status(64).stderr;
+    assert!(
+        refused.contains("these names belong to \"app:u:*\"; put the except there"),
+        "{refused}"
+    );
+    let config = config.replace("app:u:*:lock", "app:*:lock");
+    let program = Program::at(&server).file("waxseal.toml", &config);
+    let doctor = program.run(&["doctor"]).text();
+    assert!(
+        doctor.contains("the except app:*:lock of app:* does not apply to names of app:u:*"),
+        "{doctor}"
+    );
     let config = "except = [\"sess:*_LOCK\"]\n[[protect]]\nrecords = \"sess:*\"\n";
     let program = Program::at(&server).file("waxseal.toml", config);
     let refused = program.run(&["audit"]).with_status(64).stderr;
@@ -187,10 +236,7 @@ fn an_except_that_means_nothing_is_refused_with_the_reason() {
         .run(&["audit", "--except", "wa:*:lock"])
         .with_status(64)
         .stderr;
-    assert!(
-        refused.contains("--except leaves out records of --protect"),
-        "{refused}"
-    );
+    assert!(refused.contains("--except requires --protect"), "{refused}");
     let flags = ["audit", "--protect", "a:*", "--protect", "b:*"];
     program
         .run(&[&flags[..], &["--except", "a:*:lock"]].concat())
@@ -202,7 +248,7 @@ fn an_except_that_means_nothing_is_refused_with_the_reason() {
         .run(&["decrypt", "--excepted", "--yes"])
         .with_status(64)
         .stderr;
-    assert!(refused.contains("no record is excepted"), "{refused}");
+    assert!(refused.contains("no except is configured"), "{refused}");
     let config = "decoys = [\"sess:1_LOCK\"]\n".to_owned() + CONFIG;
     let program = Program::at(&server).file("waxseal.toml", &config);
     let refused = program.run(&["audit"]).with_status(64).stderr;

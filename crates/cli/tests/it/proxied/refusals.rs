@@ -306,10 +306,24 @@ fn a_trial_says_when_it_says_nothing_and_does_not_start_before_sealed_values() {
     assert!(configuration.starts_with("# INCR "), "{configuration}");
     assert!(!configuration.contains("except = [\""), "{configuration}");
 
+    let proxy = trial(&redis, &[]);
     put(
         &redis,
         "app:ana",
         &sealed(KEY, Format::Sealed, "app:ana", b"{}"),
+    );
+    proxy.client().cmd(&["GET", "app:ana"]);
+    let told = proxy.stop();
+    let report = told.text();
+    assert!(
+        report.contains("Warning: 1 reply held sealed values"),
+        "{report}"
+    );
+    assert!(
+        told.stderr
+            .contains("a sealed value was given to an application"),
+        "{}",
+        told.stderr
     );
     let flags = [
         "proxy",
@@ -320,8 +334,21 @@ fn a_trial_says_when_it_says_nothing_and_does_not_start_before_sealed_values() {
         "app:*",
     ];
     let program = Program::new().env("REDIS_URL", &redis.url());
-    let text = "values under app:* are sealed already: a trial opens nothing";
+    let text = "values under app:* are sealed already: a trial does not open values";
     program.run(&flags).failed(2, text);
+
+    // Classic values name no key: only the right one tells that they are sealed, whatever plain values look like.
+    redis.client().cmd(&["DEL", "app:ana"]);
+    let classic = sealed(KEY, Format::Classic, "app:eva", b"{}");
+    put(&redis, "app:eva", &classic);
+    let text = "values under app:* may be sealed in the classic format";
+    program.run(&flags).failed(2, text);
+    let text = "values under app:* are sealed already";
+    let program = program.env("REDIS_ENCRYPTION_KEY", KEY);
+    program.run(&flags).failed(2, text);
+    // Under an excepted name as well.
+    let excepting = [&flags[..], &["--except", "app:e*"]].concat();
+    program.run(&excepting).failed(2, text);
     let alone = ["proxy", "--protect", "app:*", "--show-names"];
     program.run(&alone).failed(64, "--trial");
 }
