@@ -168,8 +168,7 @@ fn items(report: &Report) -> Vec<Item> {
     ];
     let needed = candidates.into_iter().filter(|(number, _)| *number > 0);
     let needed = needed.map(|(_, item)| item);
-    unmatched(report)
-        .chain(all_excepted(report))
+    nothing_sealed(report)
         .chain(needed)
         .chain(recommended(report))
         .collect()
@@ -220,6 +219,11 @@ fn unmatched(report: &Report) -> impl Iterator<Item = Item> {
         let what = format!("{}:", capital(&it.describe()));
         (class, what, "", UNMATCHED_ADVICE)
     })
+}
+
+/// Patterns that seal nothing.
+fn nothing_sealed(report: &Report) -> impl Iterator<Item = Item> {
+    unmatched(report).chain(all_excepted(report))
 }
 
 /// Patterns whose excepts leave nothing to seal.
