@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use waxseal_core::{Binding, Format, Shape};
 use waxseal_stores::{MemoryStore, RecordName, RecordPattern, RecordStore, Slot};
-use waxseal_sweep::{Audit, Decrypt, Excepted, Migrate, Rotate, Sweep, Tally, Task};
+use waxseal_sweep::{Audit, Decrypt, ExceptCounts, Migrate, Rotate, Sweep, Tally, Task};
 
 use super::records::{plain, put};
 use super::rings::Shared;
@@ -67,9 +67,9 @@ fn done(tally: &Tally) -> [u64; 4] {
 async fn migrate_skips_them_unread() {
     let store = store().await;
     let tally = whole(&over(&store, Migrate::new(sealer(Format::Sealed)))).await;
-    let skipped = Excepted {
+    let skipped = ExceptCounts {
         skipped: 5,
-        ..Excepted::default()
+        ..ExceptCounts::default()
     };
     assert_eq!((done(&tally), tally.excepted), ([2, 1, 1, 0], skipped));
     assert_eq!(get(&store, "wa:1_LOCK").await, plain(1));
@@ -82,10 +82,10 @@ async fn migrate_skips_them_unread() {
 async fn rotate_leaves_plain_ones_plain_and_nothing_under_an_older_key() {
     let store = store().await;
     let tally = whole(&over(&store, Rotate::new(sealer(Format::Sealed)))).await;
-    let counted = Excepted {
+    let counted = ExceptCounts {
         plain: 2,
         sealed: 3,
-        ..Excepted::default()
+        ..ExceptCounts::default()
     };
     assert_eq!((done(&tally), tally.excepted), ([5, 4, 1, 0], counted));
     assert_eq!(get(&store, "wa:token_LOCK").await, TOKEN);
@@ -109,10 +109,10 @@ async fn audit_counts_plain_ones_apart_and_sealed_ones_under_their_keys() {
         .expect("a store");
     for deep in [false, true] {
         let tally = whole(&over(&store, Audit::new(sealer(Format::Sealed), deep))).await;
-        let counted = Excepted {
+        let counted = ExceptCounts {
             plain: 3,
             sealed: 3,
-            ..Excepted::default()
+            ..ExceptCounts::default()
         };
         assert_eq!((done(&tally), tally.excepted), ([5, 0, 5, 0], counted));
         assert_eq!(tally.count(|class| class.key() == Some(id(B))), 3);
