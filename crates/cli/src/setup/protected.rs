@@ -1,10 +1,12 @@
 //! Which records are protected and how: from flags and the configuration, checked.
 
+use std::path::Path;
+
 use waxseal_core::{Format, Mode, NameMask, PlainValues};
 use waxseal_sessions::GuardedRecords;
 use waxseal_stores::{PatternError, RecordPattern};
 
-use crate::config::{Config, Protect};
+use crate::config::{Config, Protect, misspelt};
 use crate::error::Failure;
 
 pub(crate) const DEFAULT_RECORDS: &str = "wa:*";
@@ -26,7 +28,7 @@ pub(crate) struct Protected {
     pub(crate) plain: PlainValues,
     /// Whether the values of each user are under a key of their own.
     pub(crate) per_user: bool,
-    /// Whether the proxy forwards scripts that are not known for these records.
+    /// Whether the proxy forwards unknown scripts over these records.
     pub(crate) forwards_scripts: bool,
 }
 
@@ -72,7 +74,7 @@ pub(super) fn choose(
     let configured: Vec<Protected> = config
         .protect
         .iter()
-        .map(|protect| from_config(protect, has_ring))
+        .map(|protect| from_config(protect, config, has_ring))
         .collect::<Result<_, _>>()?;
     if flags.is_empty() {
         if !excepts.is_empty() {
@@ -219,7 +221,7 @@ fn from_pattern(text: &str) -> Result<Protected, Failure> {
     })
 }
 
-fn from_config(protect: &Protect, has_ring: bool) -> Result<Protected, Failure> {
+fn from_config(protect: &Protect, config: &Config, has_ring: bool) -> Result<Protected, Failure> {
     let mut protected = from_pattern(&protect.records)?;
     protected.pattern = protected.pattern.except(&protect.except)?;
     if let Some(name) = &protect.name {
@@ -238,7 +240,7 @@ fn from_config(protect: &Protect, has_ring: bool) -> Result<Protected, Failure> 
     match protect.scripts.as_deref() {
         None | Some("refuse") => {}
         Some("forward") => protected.forwards_scripts = true,
-        Some(_) => return Err(Failure::usage("scripts is one of refuse, forward")),
+        Some(word) => return Err(wrong_scripts(word, &protected.pattern, config)),
     }
     // What a library does with a refused value; checked here so that a misspelling shows.
     if let Some(word) = &protect.refused
@@ -249,6 +251,14 @@ fn from_config(protect: &Protect, has_ring: bool) -> Result<Protected, Failure> 
         ));
     }
     Ok(protected)
+}
+
+fn wrong_scripts(word: &str, pattern: &RecordPattern, config: &Config) -> Failure {
+    let file = config.path.as_deref().unwrap_or(Path::new("waxseal.toml"));
+    let (file, records, word) = (file.display(), pattern.shown(), misspelt(word, "forward"));
+    Failure::usage(format!(
+        "{file}: [[protect]] records = \"{records}\": scripts is one of refuse, forward, not {word}"
+    ))
 }
 
 /// Users' own keys need to know the user, a keyring that seals them, and a format that names its key.
