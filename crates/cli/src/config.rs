@@ -241,7 +241,7 @@ fn place(text: &str, error: &toml::de::Error) -> String {
 
 /// The word that was written, where it is one that is misspelt: anything else may be a secret, or a
 /// user, in the wrong place.
-fn misspelt<'w>(word: &'w str, nearest: &str) -> &'w str {
+pub(crate) fn misspelt<'w>(word: &'w str, nearest: &str) -> &'w str {
     let letters = word.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_');
     let is_near = word.len() <= 2 * nearest.len().max(LONG);
     if letters && is_near { word } else { "…" }

@@ -219,7 +219,7 @@ pub static TRIAL_REFUSALS: Metric = Metric {
 pub static SCRIPTS_FORWARDED: Metric = Metric {
     name: "waxseal_scripts_forwarded_total",
     unit: "requests",
-    help: "Scripts and functions that the proxy forwarded, because they name no protected record, or because the operator forwards scripts that are not known.",
+    help: "Scripts and functions that the proxy forwarded, because they name no protected record, or because the operator forwards unknown scripts.",
     question: "Could a script write plain values under names that it makes up?",
     labels: &[Label {
         name: "command",

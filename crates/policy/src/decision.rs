@@ -49,11 +49,15 @@ pub struct ScriptCall {
     pub stored: Option<ValueSlot>,
 }
 
-/// A script of a digest that no known script has.
+/// A script of a digest that no known script has. With the text of a known script it is run as that one, else:
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnknownDigest {
-    /// Why a script of another text is refused; none where it is forwarded.
-    pub refusal: Option<Refusal>,
+pub enum UnknownDigest {
+    /// It is refused.
+    Refuse(Refusal),
+    /// It is forwarded, as the operator wants for each protected record that it names.
+    Forward,
+    /// It is forwarded: each protected record that it names is excepted.
+    Excepted,
 }
 
 /// A request whose values, or whose reply's values, are protected.
@@ -179,6 +183,8 @@ pub enum Effect {
     Script,
     /// Nothing, but it tells the server the text of a script: `SCRIPT LOAD`.
     LoadScript,
+    /// Nothing, but it asks which scripts the server has: `SCRIPT EXISTS`.
+    QueryScripts,
     /// It may hold up the connection for long.
     Blocking,
     /// MULTI.

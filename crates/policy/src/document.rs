@@ -188,7 +188,9 @@ fn treatment(row: &Row) -> String {
 
 fn connection(rule: EffectRule) -> &'static str {
     match rule {
-        EffectRule::Always(Effect::None | Effect::Script | Effect::LoadScript) => "",
+        EffectRule::Always(
+            Effect::None | Effect::Script | Effect::LoadScript | Effect::QueryScripts,
+        ) => "",
         EffectRule::Counted {
             effect: Effect::Label,
             ..

@@ -41,7 +41,7 @@ pub struct ProtectedNames {
     order: Vec<Candidate>,
     /// Requests may write records of Waxseal's own.
     own_writable: bool,
-    /// For each pattern, whether scripts that are not known may name its records.
+    /// For each pattern, whether unknown scripts may name its records.
     forwards_scripts: Vec<bool>,
 }
 
@@ -95,15 +95,15 @@ impl ProtectedNames {
         }
     }
 
-    /// The same patterns, with scripts and functions that are not known forwarded for the records of those patterns for
-    /// whose place in the order, from 0, `forwards` says so. They see sealed values, and what they write is plain.
+    /// The same patterns, with unknown scripts and functions forwarded for the records of those patterns for whose
+    /// place in the order, from 0, `forwards` says so. They see sealed values, and what they write is plain.
     #[must_use]
     pub fn forward_scripts(mut self, forwards: impl Fn(usize) -> bool) -> Self {
         self.forwards_scripts = (0..self.patterns.len()).map(forwards).collect();
         self
     }
 
-    /// Whether scripts that are not known may name records of this pattern.
+    /// Whether unknown scripts may name records of this pattern.
     #[must_use]
     pub fn forwards_scripts(&self, id: PatternId) -> bool {
         let forwards = self.forwards_scripts.get(id.index());

@@ -1,7 +1,7 @@
-//! Scripts that are known: the published idioms by which locks are taken, prolonged and released. Each compares the
+//! Known scripts: the published idioms by which locks are taken, prolonged and released. Each compares the
 //! value of one record with an argument, or stores an argument as that value, and does nothing else with either. So it
-//! can be run on a sealed record: the server compares and stores envelopes in the places of values. Who makes those is
-//! not known here, and neither is any digest but the published ones.
+//! can be run on a sealed record: the server compares and stores envelopes instead of values. Making these is the
+//! caller's part, and so is remembering digests that are not published.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -10,10 +10,10 @@ mod published;
 mod table;
 mod tokens;
 
-use published::{PUBLISHED, Published};
+use published::PUBLISHED;
 use table::{IDIOMS, Idiom};
 
-/// A script that is known.
+/// A known script.
 #[derive(Clone, Copy)]
 pub struct KnownScript(&'static Idiom);
 
@@ -41,8 +41,9 @@ impl KnownScript {
     /// The script whose published text has this SHA-1, as 40 hexadecimal digits in any case.
     #[must_use]
     pub fn of_digest(digest: &[u8]) -> Option<Self> {
-        let is_it = |known: &&Published| known.digest.as_bytes().eq_ignore_ascii_case(digest);
-        Self::of_text(PUBLISHED.iter().find(is_it)?.text.as_bytes())
+        let mut digest: [u8; 40] = digest.try_into().ok()?;
+        digest.make_ascii_lowercase();
+        DIGESTS.get(&digest).copied().map(Self)
     }
 
     /// What it does, in a few words.
@@ -95,6 +96,22 @@ static SHAPES: LazyLock<HashMap<String, &'static Idiom>> = LazyLock::new(|| {
         }
     }
     shapes
+});
+
+/// The idiom of each published text, by its digest.
+static DIGESTS: LazyLock<HashMap<[u8; 40], &'static Idiom>> = LazyLock::new(|| {
+    let mut digests = HashMap::new();
+    for published in PUBLISHED {
+        let Some(KnownScript(idiom)) = KnownScript::of_text(published.shape.as_bytes()) else {
+            continue;
+        };
+        for (digest, _) in published.texts {
+            if let Ok(digest) = digest.as_bytes().try_into() {
+                digests.insert(digest, idiom);
+            }
+        }
+    }
+    digests
 });
 
 #[cfg(test)]

@@ -51,6 +51,18 @@ pub(crate) fn means_shared_connections(filter: &str) -> Vec<u8> {
 /// As Redis says it of a digest that it does not know: clients then send the script's text.
 pub(crate) const NO_SCRIPT: &[u8] = b"-NOSCRIPT No matching script. Please use EVAL.\r\n";
 
+/// The server's error about the proxy's own `GET`, as one about the command that the client sent.
+pub(crate) fn read_failed(command: &str, error: &[u8]) -> Vec<u8> {
+    const OWN: &[u8] = b"'get'";
+    let is_own = |word: &[u8]| word.eq_ignore_ascii_case(OWN);
+    let Some(at) = error.windows(OWN.len()).position(is_own) else {
+        return error.to_vec();
+    };
+    let (before, rest) = error.split_at(at);
+    let after = rest.get(OWN.len()..).unwrap_or_default();
+    [before, format!("'{command}'").as_bytes(), after].concat()
+}
+
 /// A known script compares a value that was read before, and in a transaction nothing is read before EXEC.
 pub(crate) fn script_in_transaction(command: &str) -> Vec<u8> {
     let command = written(command);

@@ -150,6 +150,12 @@ impl Opener<'_> {
             }
             Shape::OnlyValues(place) => self.only_values(items, first, place, out)?,
             Shape::Popped(names) => self.popped(items, first, names, out)?,
+            Shape::ScriptsExist(told_apart) => match first.kind {
+                Kind::Array(count) if count == told_apart.len() => {
+                    scripts_exist(items, first, told_apart, out)?;
+                }
+                _ => out.extend_from_slice(start.skip()?),
+            },
             Shape::Length(place) => {
                 let value = self.whole(first, place)?;
                 write_integer(out, i64::try_from(value.len()).unwrap_or(i64::MAX));
@@ -376,6 +382,23 @@ impl Opener<'_> {
         let opened = self.values.open(self.command, stored, place);
         opened.map_err(Failed::Broken)
     }
+}
+
+/// Whether the server has scripts: not, as far as the client is told, where the proxy would ask for their texts.
+fn scripts_exist(
+    items: &mut Items<'_>,
+    head: Item<'_>,
+    told_apart: &[bool],
+    out: &mut Vec<u8>,
+) -> Result<(), Failed> {
+    out.extend_from_slice(head.raw);
+    for is_told_apart in told_apart {
+        match (items.skip()?, is_told_apart) {
+            (item, true) => out.extend_from_slice(item),
+            (_, false) => write_integer(out, 0),
+        }
+    }
+    Ok(())
 }
 
 /// A part of a reply with fields.

@@ -141,6 +141,8 @@ pub(crate) enum Shape {
     Popped(Box<Strings>),
     Length(Place),
     Range(Box<(Place, i64, i64)>),
+    /// For each digest, whether the proxy can tell which script has it.
+    ScriptsExist(Box<[bool]>),
 }
 
 /// The place of a value: its record, and its field if it has one.
@@ -235,6 +237,7 @@ impl Shape {
                     .saturating_add(fields.retained_bytes())
             }
             Self::Popped(names) => names.retained_bytes(),
+            Self::ScriptsExist(told_apart) => told_apart.len(),
         }
     }
 

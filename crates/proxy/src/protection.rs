@@ -13,7 +13,7 @@ use crate::keys::InVain;
 use crate::meters::Meters;
 use crate::misplaced::Misplaced;
 use crate::refusals::{Refusals, RefusedRequest};
-use crate::scripts::SeenScripts;
+use crate::scripts::ScriptCache;
 use crate::server_limits::{ServerLimits, ServerSettings};
 
 /// The protected records and what seals them.
@@ -30,7 +30,7 @@ pub struct Protection {
     in_vain: InVain,
     decoys: Option<Decoys>,
     misplaced: Misplaced,
-    scripts: SeenScripts,
+    scripts: ScriptCache,
     meters: Option<Arc<Meters>>,
     server_limits: ServerLimits,
     refusals: Arc<Refusals>,
@@ -72,7 +72,7 @@ impl Protection {
             in_vain: InVain::default(),
             decoys: None,
             misplaced,
-            scripts: SeenScripts::default(),
+            scripts: ScriptCache::default(),
             meters: None,
             server_limits: ServerLimits::default(),
             refusals: Arc::default(),
@@ -104,8 +104,8 @@ impl Protection {
         self
     }
 
-    /// The same with scripts and functions that are not known forwarded for the records of those patterns for whose place
-    /// in the order, from 0, `forwards` says so. Known scripts are run as for all others.
+    /// The same with unknown scripts and functions forwarded for the records of those patterns for whose place in the
+    /// order, from 0, `forwards` says so. Known scripts are run as for all others.
     #[must_use]
     pub fn forward_scripts(mut self, forwards: impl Fn(usize) -> bool) -> Self {
         self.names = self.names.forward_scripts(forwards);
@@ -253,7 +253,7 @@ impl Protection {
     }
 
     /// The scripts whose texts have passed.
-    pub(crate) fn scripts(&self) -> &SeenScripts {
+    pub(crate) fn scripts(&self) -> &ScriptCache {
         &self.scripts
     }
 

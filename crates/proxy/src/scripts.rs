@@ -1,77 +1,157 @@
-//! The scripts whose texts have passed, by their digests: a client that calls a script by its digest alone has sent its
-//! text before, or somebody else has. What a script does is the policy's to say.
+//! The cache of script texts, by their digests: a client that calls a script by its digest alone has sent its text
+//! before, or another client has. What a script does is the policy's to say.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use waxseal_core::{KeyId, script_digest};
 use waxseal_policy::KnownScript;
 
-/// Scripts that are remembered. Of one that is forgotten the client is asked for the text again.
-const MAX_SEEN: usize = 4096;
+/// Scripts of each kind that are remembered. For one that is forgotten the client is asked for the text again.
+const MAX_SCRIPTS: usize = 4096;
+
+/// How long a text is asked for before its script is taken for an unknown one. Several requests for one script may be
+/// under way at once, and each client needs a round trip to send the text.
+const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 
 type Digest = [u8; 20];
 
 /// The scripts whose texts have passed, over all connections.
-pub(crate) struct SeenScripts {
-    seen: Mutex<Seen>,
-    equal_to_nothing: [u8; 24],
+pub(crate) struct ScriptCache {
+    scripts: Mutex<Scripts>,
+    unmatchable_bytes: [u8; 24],
 }
 
 #[derive(Default)]
-struct Seen {
-    scripts: HashMap<Digest, Option<KnownScript>>,
-    /// The oldest first.
-    order: VecDeque<Digest>,
+struct Scripts {
+    /// Apart from all others, whose number must not push these out.
+    known: RecentlyUsed<KnownScript>,
+    unknown: RecentlyUsed<()>,
+    /// Digests whose texts were asked for, and when first.
+    asked: RecentlyUsed<Instant>,
 }
 
-impl Default for SeenScripts {
+impl Default for ScriptCache {
     fn default() -> Self {
-        let mut equal_to_nothing = *b"waxseal:                ";
-        for letters in equal_to_nothing.as_chunks_mut::<4>().0.iter_mut().skip(2) {
+        let mut unmatchable_bytes = *b"waxseal:                ";
+        for letters in unmatchable_bytes.as_chunks_mut::<4>().0.iter_mut().skip(2) {
             *letters = KeyId::random().to_u32().to_be_bytes();
         }
         Self {
-            seen: Mutex::default(),
-            equal_to_nothing,
+            scripts: Mutex::default(),
+            unmatchable_bytes,
         }
     }
 }
 
-impl SeenScripts {
-    /// What a script gets in the place of a value that is not the one which is stored. Nobody else can know it, so nothing
-    /// that is stored is equal to it.
-    pub(crate) fn equal_to_nothing(&self) -> &[u8] {
-        &self.equal_to_nothing
+impl ScriptCache {
+    /// Random bytes that match no stored value. A script gets them in the place of a value that is not the stored one.
+    pub(crate) fn unmatchable_bytes(&self) -> &[u8] {
+        &self.unmatchable_bytes
     }
 
     /// Remembers which script has this text.
     pub(crate) fn note(&self, text: &[u8]) {
         let digest = script_digest(text);
-        if self.lock().scripts.contains_key(&digest) {
+        if self.lock().find(&digest).is_some() {
             return;
         }
         let script = KnownScript::of_text(text);
-        let mut seen = self.lock();
-        if seen.scripts.insert(digest, script).is_none() {
-            seen.order.push_back(digest);
+        let mut scripts = self.lock();
+        scripts.asked.remove(&digest);
+        match script {
+            Some(script) => scripts.known.insert(digest, script),
+            None => scripts.unknown.insert(digest, ()),
         }
-        while seen.order.len() > MAX_SEEN {
-            if let Some(oldest) = seen.order.pop_front() {
-                seen.scripts.remove(&oldest);
+    }
+
+    /// The script of this digest, in hexadecimal digits: `None` if its text has not passed, `Some(None)` if that is
+    /// an unknown script's.
+    pub(crate) fn find(&self, digest: &[u8]) -> Option<Option<KnownScript>> {
+        self.lock().find(&parse(digest)?)
+    }
+
+    /// Whether the proxy can tell which script has this digest.
+    pub(crate) fn is_told_apart(&self, digest: &[u8]) -> bool {
+        KnownScript::of_digest(digest).is_some() || self.find(digest).is_some()
+    }
+
+    /// Whether the client is to be asked for the text of this digest's script, which has not passed. It is not any
+    /// more once that was asked for long enough ago.
+    pub(crate) fn ask_for_text(&self, digest: &[u8], now: Instant) -> bool {
+        let Some(digest) = parse(digest) else {
+            return true;
+        };
+        let mut scripts = self.lock();
+        match scripts.asked.get(&digest) {
+            Some(asked) => now.saturating_duration_since(asked) < ASK_TIMEOUT,
+            None => {
+                scripts.asked.insert(digest, now);
+                true
             }
         }
     }
 
-    /// The script of this digest, in hexadecimal digits: `None` where its text has not passed, `Some(None)` where that is
-    /// none that is known.
-    pub(crate) fn find(&self, digest: &[u8]) -> Option<Option<KnownScript>> {
-        let digest = parse(digest)?;
-        self.lock().scripts.get(&digest).copied()
+    fn lock(&self) -> MutexGuard<'_, Scripts> {
+        self.scripts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Scripts {
+    fn find(&mut self, digest: &Digest) -> Option<Option<KnownScript>> {
+        match self.known.get(digest) {
+            Some(script) => Some(Some(script)),
+            None => self.unknown.get(digest).map(|()| None),
+        }
+    }
+}
+
+/// A bounded map: the entry that was not used for the longest time makes room.
+struct RecentlyUsed<V> {
+    entries: HashMap<Digest, (V, u64)>,
+    /// By the time of their last use.
+    order: BTreeMap<u64, Digest>,
+    uses: u64,
+}
+
+impl<V> Default for RecentlyUsed<V> {
+    fn default() -> Self {
+        Self {
+            entries: HashMap::new(),
+            order: BTreeMap::new(),
+            uses: 0,
+        }
+    }
+}
+
+impl<V: Copy> RecentlyUsed<V> {
+    fn get(&mut self, digest: &Digest) -> Option<V> {
+        let (value, used) = self.entries.get_mut(digest)?;
+        self.uses = self.uses.saturating_add(1);
+        self.order.remove(used);
+        *used = self.uses;
+        self.order.insert(self.uses, *digest);
+        Some(*value)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn insert(&mut self, digest: Digest, value: V) {
+        self.remove(&digest);
+        self.uses = self.uses.saturating_add(1);
+        self.entries.insert(digest, (value, self.uses));
+        self.order.insert(self.uses, digest);
+        while self.entries.len() > MAX_SCRIPTS {
+            let Some((_, oldest)) = self.order.pop_first() else {
+                return;
+            };
+            self.entries.remove(&oldest);
+        }
+    }
+
+    fn remove(&mut self, digest: &Digest) {
+        if let Some((_, used)) = self.entries.remove(digest) {
+            self.order.remove(&used);
+        }
     }
 }
 
@@ -96,34 +176,70 @@ mod tests {
 
     /// SHA-1 of `return 1`.
     const DIGEST: &[u8] = b"E0E1f9fabfc9d4800c877a703b823ac0578ff8db";
+    const RELEASE: &[u8] =
+        b"-- mine\nif redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end";
 
-    #[test]
-    fn remembers_what_has_passed_and_forgets_the_oldest() {
-        let seen = SeenScripts::default();
-        assert_eq!(seen.find(DIGEST), None);
-        seen.note(b"return 1");
-        assert_eq!(seen.find(DIGEST), Some(None));
-        for wrong in [&DIGEST[1..], &b"x"[..], b"", &[b'g'; 40], &[b'0'; 41]] {
-            assert_eq!(seen.find(wrong), None);
-        }
-        for number in 0..MAX_SEEN {
-            seen.note(b"return 1");
-            seen.note(format!("return 2, {number}").as_bytes());
-        }
-        assert_eq!(seen.find(DIGEST), None);
-        assert_eq!(seen.lock().scripts.len(), MAX_SEEN);
+    fn hex(text: &[u8]) -> Vec<u8> {
+        let digits = script_digest(text).map(|byte| format!("{byte:02x}"));
+        digits.concat().into_bytes()
     }
 
     #[test]
-    fn a_known_script_is_known_by_its_digest_once_its_text_has_passed() {
-        let seen = SeenScripts::default();
-        let text = b"-- mine\nif redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end";
-        let digest: String = script_digest(text)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        seen.note(text);
-        let found = seen.find(digest.as_bytes()).unwrap().unwrap();
+    fn texts_that_have_passed_are_remembered_and_those_out_of_use_are_forgotten() {
+        let cache = ScriptCache::default();
+        assert_eq!(cache.find(DIGEST), None);
+        cache.note(b"return 1");
+        cache.note(b"return 0");
+        assert_eq!(cache.find(DIGEST), Some(None));
+        for wrong in [&DIGEST[1..], &b"x"[..], b"", &[b'g'; 40], &[b'0'; 41]] {
+            assert_eq!(cache.find(wrong), None);
+        }
+        for number in 1..MAX_SCRIPTS {
+            cache.note(b"return 1");
+            cache.note(format!("return 2, {number}").as_bytes());
+        }
+        assert_eq!(cache.find(DIGEST), Some(None), "in use all the time");
+        assert_eq!(cache.find(&hex(b"return 0")), None);
+        let scripts = cache.lock();
+        assert_eq!(scripts.unknown.entries.len(), MAX_SCRIPTS);
+        assert_eq!(scripts.unknown.order.len(), MAX_SCRIPTS);
+    }
+
+    #[test]
+    fn unknown_scripts_push_no_known_one_out() {
+        let cache = ScriptCache::default();
+        cache.note(RELEASE);
+        for number in 0..=MAX_SCRIPTS {
+            cache.note(format!("return {number}").as_bytes());
+            assert!(cache.ask_for_text(&hex(&number.to_be_bytes()), Instant::now()));
+        }
+        let found = cache.find(&hex(RELEASE)).unwrap().unwrap();
         assert_eq!(found.compared(), Some(1));
+        assert_eq!(cache.lock().asked.entries.len(), MAX_SCRIPTS);
+    }
+
+    #[test]
+    fn a_text_is_asked_for_as_long_as_clients_need_to_send_it() {
+        let cache = ScriptCache::default();
+        let begin = Instant::now();
+        let asks = |after: Duration| cache.ask_for_text(DIGEST, begin + after);
+        assert!(asks(Duration::ZERO) && asks(Duration::ZERO));
+        assert!(asks(ASK_TIMEOUT - Duration::from_millis(1)));
+        assert!(!asks(ASK_TIMEOUT) && !asks(ASK_TIMEOUT * 2));
+        // Its text passes, and it is forgotten: it is asked for again.
+        cache.note(b"return 1");
+        cache.lock().unknown = RecentlyUsed::default();
+        assert!(asks(ASK_TIMEOUT * 3));
+        assert!(cache.ask_for_text(b"no digest", begin + ASK_TIMEOUT));
+    }
+
+    #[test]
+    fn digests_are_told_apart_that_are_published_or_whose_texts_have_passed() {
+        let cache = ScriptCache::default();
+        let published = b"b70c2384248f88e6b75b9f89241a180f856ad852";
+        assert!(cache.is_told_apart(published));
+        assert!(!cache.is_told_apart(DIGEST));
+        cache.note(b"return 1");
+        assert!(cache.is_told_apart(DIGEST));
     }
 }

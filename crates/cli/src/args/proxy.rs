@@ -28,8 +28,8 @@ pub(crate) struct ProxyArgs {
     /// How values of protected records are written [default: that of waxseal.toml, else classic]
     #[arg(long, value_enum)]
     pub(crate) format: Option<FormatArg>,
-    /// What happens to scripts that are not known and name protected records: forwarded ones see sealed values, and
-    /// what they write is plain [default: that of waxseal.toml, else refuse]
+    /// Refuse or forward unknown scripts over protected records: forwarded ones see sealed values, and what they
+    /// write is plain [default: that of waxseal.toml, else refuse]
     #[arg(long, value_enum)]
     pub(crate) scripts: Option<ScriptsArg>,
     /// How clients share upstream connections

@@ -6,7 +6,7 @@ use waxseal_core::{Format, Mode, NameMask, PlainValues};
 use waxseal_sessions::GuardedRecords;
 use waxseal_stores::{PatternError, RecordPattern};
 
-use crate::config::{Config, DEFAULT, Protect};
+use crate::config::{Config, DEFAULT, Protect, misspelt};
 use crate::error::Failure;
 
 pub(crate) const DEFAULT_RECORDS: &str = "wa:*";
@@ -28,7 +28,7 @@ pub(crate) struct Protected {
     pub(crate) plain: PlainValues,
     /// Whether the values of each user are under a key of their own.
     pub(crate) per_user: bool,
-    /// Whether the proxy forwards scripts that are not known for these records.
+    /// Whether the proxy forwards unknown scripts over these records.
     pub(crate) forwards_scripts: bool,
 }
 
@@ -271,7 +271,7 @@ fn from_config(
     match protect.scripts.as_deref() {
         None | Some("refuse") => {}
         Some("forward") => protected.forwards_scripts = true,
-        Some(_) => return Err(Failure::usage("scripts is one of refuse, forward")),
+        Some(word) => return Err(wrong_scripts(word, &protected.pattern, config)),
     }
     // What a library does with a refused value; checked here so that a misspelling shows.
     if let Some(word) = &protect.refused
@@ -282,6 +282,14 @@ fn from_config(
         ));
     }
     Ok(protected)
+}
+
+fn wrong_scripts(word: &str, pattern: &RecordPattern, config: &Config) -> Failure {
+    let file = config.path.as_deref().unwrap_or(Path::new("waxseal.toml"));
+    let (file, records, word) = (file.display(), pattern.shown(), misspelt(word, "forward"));
+    Failure::usage(format!(
+        "{file}: [[protect]] records = \"{records}\": scripts is one of refuse, forward, not {word}"
+    ))
 }
 
 /// Users' own keys need to know the user, a keyring that seals them, and a format that names its key.

@@ -1,5 +1,6 @@
 //! Scripts and functions: which ones are known and run on opened values, and which are refused because of the records
-//! that they name. Which texts have been seen is not known here.
+//! that they name. A value under an excepted name may still be sealed, so known scripts are run in the same way there.
+//! The cache of texts that have been seen is the caller's.
 
 use smallvec::smallvec;
 
@@ -19,31 +20,30 @@ const NAME: usize = 3;
 
 /// `EVAL text count name… argument…`.
 pub(super) fn eval(request: Request<'_>) -> Result<Action, Reason> {
-    if is_excepted(request.met) {
-        return Ok(Action::Forward);
-    }
     let text = request.arguments.get(1).copied().unwrap_or_default();
     of_text(request, KnownScript::of_text(text))
 }
 
 /// `EVALSHA digest count name… argument…`.
 pub(super) fn eval_sha(request: Request<'_>, command: &'static str) -> Result<Action, Reason> {
-    if is_excepted(request.met) {
-        return Ok(Action::Forward);
-    }
     let digest = request.arguments.get(1).copied().unwrap_or_default();
     match KnownScript::of_digest(digest) {
         Some(script) => run(request, script),
-        None => {
-            let (name, pattern) = request.met;
-            let refusal = unknown(request).err().map(|reason| Refusal {
-                command: Some(command),
-                reason,
-                pattern,
-                name: Some(name),
-            });
-            Ok(Action::ScriptDigest(UnknownDigest { refusal }))
-        }
+        None => Ok(Action::ScriptDigest(unknown_digest(request, command))),
+    }
+}
+
+fn unknown_digest(request: Request<'_>, command: &'static str) -> UnknownDigest {
+    let (name, pattern) = request.met;
+    match unknown(request) {
+        Err(reason) => UnknownDigest::Refuse(Refusal {
+            command: Some(command),
+            reason,
+            pattern,
+            name: Some(name),
+        }),
+        Ok(_) if is_excepted(request.met) => UnknownDigest::Excepted,
+        Ok(_) => UnknownDigest::Forward,
     }
 }
 
@@ -63,7 +63,7 @@ pub(super) fn unknown(request: Request<'_>) -> Result<Action, Reason> {
     }
 }
 
-/// The decision about an `EVALSHA` whose script's text is known to the caller: it is this script, or none that is known.
+/// The decision about an `EVALSHA` whose text the caller has seen: it is this known script, or an unknown one.
 #[must_use]
 pub fn decide_script(
     names: &ProtectedNames,
@@ -72,11 +72,14 @@ pub fn decide_script(
 ) -> Action {
     let places = find(arguments).map(|row| (row.name, row.names.places(arguments)));
     let (command, places) = places.unwrap_or_default();
-    let met = |at: &usize| -> Option<Met> {
-        let pattern = names.find_sealed(arguments.get(*at)?)?;
+    let protected = |at: &usize| -> Option<Met> {
+        let pattern = names.find(arguments.get(*at)?)?;
         Some((*at, Some(pattern)))
     };
-    let Some(met) = places.iter().find_map(met) else {
+    // A name that is not excepted decides, wherever it stands.
+    let mut sealed = places.iter().filter_map(protected);
+    let sealed = sealed.find(|met| !is_excepted(*met));
+    let Some(met) = sealed.or_else(|| places.iter().find_map(protected)) else {
         return Action::Forward;
     };
     let request = Request {
@@ -84,13 +87,14 @@ pub fn decide_script(
         arguments,
         met,
     };
-    of_text(request, script).unwrap_or_else(|reason| {
-        Action::Refuse(Refusal {
+    of_text(request, script).unwrap_or_else(|reason| match is_excepted(met) {
+        true => Action::Forward,
+        false => Action::Refuse(Refusal {
             command: Some(command),
             reason,
             pattern: met.1,
             name: Some(met.0),
-        })
+        }),
     })
 }
 
@@ -101,7 +105,7 @@ fn of_text(request: Request<'_>, script: Option<KnownScript>) -> Result<Action, 
     }
 }
 
-/// A script that is known. It is run over one record: one value is read before it runs.
+/// A known script runs over one record: one value is read before it runs.
 fn run(request: Request<'_>, script: KnownScript) -> Result<Action, Reason> {
     let place = match count(request.arguments, COUNT) {
         Some(1) => request.place(NAME),

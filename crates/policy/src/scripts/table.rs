@@ -1,4 +1,4 @@
-//! The table of scripts that are known. A row says in Lua what a script does, with `{this|that}` where published
+//! The table of known scripts. A row says in Lua what a script does, with `{this|that}` where published
 //! scripts differ in words only, and what its arguments are. How a script is compared with that is in `tokens`.
 
 use super::ScriptReply::{self, Error, Integer, Null};
@@ -39,204 +39,204 @@ const PARTS: [(&str, &str); 6] = [
 ];
 
 /// Replies of scripts that do nothing where the value is another one.
-const NO: &[ScriptReply] = &[Integer(0), Integer(-1), Null];
+const MISMATCHES: &[ScriptReply] = &[Integer(0), Integer(-1), Null];
 
-const fn compares(name: &'static str, text: &'static str) -> Idiom {
+const fn compare(name: &'static str, text: &'static str) -> Idiom {
     Idiom {
         name,
         text,
         compared: Some(1),
         stored: None,
-        mismatches: NO,
+        mismatches: MISMATCHES,
     }
 }
 
 /// Stores the argument that it also compares.
-const fn takes(name: &'static str, text: &'static str) -> Idiom {
+const fn take(name: &'static str, text: &'static str) -> Idiom {
     Idiom {
         stored: Some(1),
-        ..compares(name, text)
+        ..compare(name, text)
     }
 }
 
 /// Stores an argument and compares none.
-const fn stores(name: &'static str, text: &'static str) -> Idiom {
+const fn store(name: &'static str, text: &'static str) -> Idiom {
     Idiom {
         compared: None,
         mismatches: &[],
-        ..takes(name, text)
+        ..take(name, text)
     }
 }
 
 pub(super) static IDIOMS: &[Idiom] = &[
-    compares(
+    compare(
         "compare and delete",
         "if $same then return $delete $otherwise",
     ),
-    compares(
+    compare(
         "compare and delete",
         "if $same then $delete {return 1 |return true |}$otherwise",
     ),
-    compares(
+    compare(
         "compare and delete",
         "$differs {$delete return 1|$delete return true|return $delete}",
     ),
-    compares(
+    compare(
         "compare and delete",
         r#"local v=redis.call("get",KEYS[1]) if v==ARGV[1] then return $delete {elseif v==false then return -1 |}$otherwise"#,
     ),
-    compares(
+    compare(
         "compare and delete",
         r#"local result=0 if $same then $delete result=1 end return result"#,
     ),
-    compares(
+    compare(
         "compare and delete",
         r#"local v=redis.call("get",KEYS[1]) if not v then return redis.status_reply("OK")
            elseif v==ARGV[1] then return $delete else return redis.error_reply("ERROR") end"#,
     )
     .mismatches(&[Error]),
-    compares(
+    compare(
         "compare and delete, for each of several records",
         r#"local count=0 for i,key in ipairs(KEYS) do if redis.call("get",key)==ARGV[1] then
            redis.{call|pcall}("del",key) count=count+1 end end return count"#,
     ),
-    compares(
+    compare(
         "compare and expire",
         "if $same then return $expire $otherwise",
     ),
-    compares(
+    compare(
         "compare and expire",
         "if $same then $expire {return 1 |return true |}$otherwise",
     ),
-    compares(
+    compare(
         "compare and expire",
         "$differs {$expire return 1|$expire return true|return $expire}",
     ),
-    compares(
+    compare(
         "compare and expire",
         r#"local v=redis.call("get",KEYS[1]) if v==ARGV[1] then {return $expire|$expire return 1|$expire return true} $otherwise"#,
     ),
-    compares(
+    compare(
         "compare and expire",
-        r#"$differs local expiration=redis.call("pttl",KEYS[1]) if not expiration then expiration=0 end
-           if expiration<0 then return 0 end local newttl=ARGV[2]
-           if ARGV[3]=="0" then newttl=ARGV[2]+expiration end
-           redis.call("pexpire",KEYS[1],newttl) return 1"#,
+        r#"$differs local left=redis.call("pttl",KEYS[1]) if not left then left=0 end
+           if left<0 then return 0 end local next=ARGV[2]
+           if ARGV[3]=="0" then next=ARGV[2]+left end
+           redis.call("pexpire",KEYS[1],next) return 1"#,
     ),
-    compares(
+    compare(
         "compare and expire",
-        r#"$differs local expiration=redis.call("pttl",KEYS[1]) if not expiration then expiration=0 end
-           if expiration<0 then return 0 end redis.call("pexpire",KEYS[1],expiration+ARGV[2]) return 1"#,
+        r#"$differs local left=redis.call("pttl",KEYS[1]) if not left then left=0 end
+           if left<0 then return 0 end redis.call("pexpire",KEYS[1],left+ARGV[2]) return 1"#,
     ),
-    compares(
+    compare(
         "compare and expire",
         r#"local result=0 if $same then if ARGV[2]~=-1 then redis.call("expire",KEYS[1],ARGV[2])
            else redis.call("persist",KEYS[1]) end result=1 end return result"#,
     ),
-    compares(
+    compare(
         "compare and expire",
         r#"if redis.call("get",KEYS[1])~=ARGV[1] then return 1
            elseif redis.call("ttl",KEYS[1])<0 then return 2
            else redis.call("expire",KEYS[1],ARGV[2]) return 0 end"#,
     )
     .mismatches(&[Integer(1)]),
-    compares(
+    compare(
         "compare and delete, or expire",
         r#"if {redis.call("get",KEYS[1])~=ARGV[1]|ARGV[1]~=redis.call("get",KEYS[1])} then return {0|nil|false}
            {end return $delete|else return $delete end|end return $expire|else return $expire end}"#,
     ),
-    compares(
+    compare(
         "compare and tell the lifetime",
         r#"if $same then return redis.call("{pttl|ttl}",KEYS[1]) else return {-3|-2|-1|0|nil|false} end"#,
     )
     .mismatches(&[Integer(-3), Integer(-2), Integer(-1), Integer(0), Null]),
-    compares(
+    compare(
         "compare and tell the lifetime",
         r#"if $same then local pttl=redis.call("pttl",KEYS[1]) return (pttl>0) and pttl or 0 else return 0 end"#,
     ),
-    compares(
+    compare(
         "compare and tell the lifetime",
         r#"local v=redis.call("get",KEYS[1]) if not v then return redis.error_reply("ERROR")
            elseif v==ARGV[1] then return redis.call("{ttl|pttl}",KEYS[1])
            else return redis.error_reply("ERROR") end"#,
     )
     .mismatches(&[Error]),
-    compares(
+    compare(
         "compare and set",
         r#"if $same then {redis.call("set",KEYS[1],ARGV[2]) return 1 |return redis.call("set",KEYS[1],ARGV[2]) }$otherwise"#,
     )
     .stored(2),
-    takes(
+    take(
         "expire, or take what is free",
         r#"local v=redis.call("get",KEYS[1]) if v==ARGV[1] then $expire return true
            elseif not v then redis.call("set",KEYS[1],ARGV[1],$px) return true end return false"#,
     ),
-    takes(
+    take(
         "expire, or take what is free",
         r#"local v=redis.call("get",KEYS[1]) if not v then redis.call("set",KEYS[1],ARGV[1],$px) return 1
            elseif v==ARGV[1] then $expire return 2 end return 0"#,
     ),
-    takes(
+    take(
         "expire, or take what is free",
         r#"local v=redis.call("get",KEYS[1]) if v==false then
            return redis.call("set",KEYS[1],ARGV[1],$px) and 1 or 0
            elseif v==ARGV[1] then return $expire else return -1 end"#,
     ),
-    takes(
+    take(
         "expire, or take what is free",
         r#"if $same then return $expire else
            return redis.call("set",KEYS[1],ARGV[1],{"nx",$px|$px,"nx"}) end"#,
     ),
-    takes(
+    take(
         "expire, or take what is free",
         r#"if $same then return $expire elseif
            redis.call("set",KEYS[1],ARGV[1],{"nx",$px|$px,"nx"}) then return 1 else return 0 end"#,
     ),
-    takes(
+    take(
         "compare and set again",
         r#"if $same then return redis.call("set",KEYS[1],ARGV[1],{$px|$px,"xx"|"xx",$px}) $otherwise"#,
     ),
-    takes(
+    take(
         "set again, or take what is free",
         r#"if $same then redis.call("set",KEYS[1],ARGV[1],$px) return "OK"
            else return redis.call("set",KEYS[1],ARGV[1],"nx",$px) end"#,
     ),
-    takes(
+    take(
         "set again, or take what is free",
         r#"if (redis.call("exists",KEYS[1])==0 and ARGV[3]=="yes") or redis.call("get",KEYS[1])==ARGV[1]
            then return redis.call("set",KEYS[1],ARGV[1],$px) end"#,
     ),
-    takes(
+    take(
         "set again, or take what is free",
         r#"local v=redis.call("get",KEYS[1]) if not v or v==ARGV[1] then
            return redis.call("set",KEYS[1],ARGV[1],$px) else return redis.error_reply("ERROR") end"#,
     )
     .mismatches(&[Error]),
-    takes(
+    take(
         "compare and set again, for each of several records",
         r#"for i,key in ipairs(KEYS) do if redis.call("get",key)~=ARGV[1] then return 0 end end
            for i,key in ipairs(KEYS) do redis.call("set",key,ARGV[1],$px) end return #KEYS"#,
     ),
-    stores(
+    store(
         "take what is free, for each of several records",
         r#"for i,key in ipairs(KEYS) do if redis.call("exists",key)==1 then return 0 end end
            for i,key in ipairs(KEYS) do redis.call("set",key,ARGV[1],$px) end return #KEYS"#,
     ),
-    stores(
+    store(
         "take what is free",
         r#"return redis.call("set",KEYS[1],ARGV[1],{"nx",$px|$px,"nx"})"#,
     ),
-    stores(
+    store(
         "take what is free",
         r#"if redis.call("setnx",KEYS[1],ARGV[1])==1 then if ARGV[2]~="" then
            redis.call("pexpire",KEYS[1],ARGV[2]) end return 1 end return 0"#,
     ),
-    stores(
+    store(
         "take what is free",
         r#"if redis.call("setnx",KEYS[1],ARGV[1])==1 then
            {return $expire|$expire return 1} {else return 0 end|end return 0}"#,
     ),
-    stores(
+    store(
         "take what is free",
         r#"local result=redis.call("setnx",KEYS[1],ARGV[1]) if result==1 {|and ARGV[2]~=-1 }then
            $expire end return result"#,

@@ -6,12 +6,12 @@ use std::fmt::Write as _;
 
 use smallvec::SmallVec;
 
-/// A longer script is none that is known.
+/// Longer scripts are unknown.
 const MAX_LEN: usize = 4 * 1024;
 
-/// A token.
+/// A token of Lua.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Token {
+enum LuaToken {
     /// A name or a reserved word.
     Word(String),
     /// A string: its content.
@@ -26,7 +26,7 @@ const SYMBOLS: [&str; 23] = [
     ")", "{", "}", "[", "]", ",",
 ];
 
-/// The script, written in the one way. `None` for what is not Lua, or uses more of it than any script that is known.
+/// The script, written in the one way. `None` for what is not Lua, or uses more of it than any known script.
 pub(super) fn normalise(script: &[u8]) -> Option<String> {
     if script.len() > MAX_LEN {
         return None;
@@ -40,15 +40,15 @@ pub(super) fn normalise(script: &[u8]) -> Option<String> {
     for token in tokens {
         // Writing to a string cannot fail.
         let _ = match token {
-            Token::Word(word) | Token::Number(word) => write!(text, "{word} "),
-            Token::Text(content) => write!(text, "\"{content}\" "),
-            Token::Symbol(symbol) => write!(text, "{symbol} "),
+            LuaToken::Word(word) | LuaToken::Number(word) => write!(text, "{word} "),
+            LuaToken::Text(content) => write!(text, "\"{content}\" "),
+            LuaToken::Symbol(symbol) => write!(text, "{symbol} "),
         };
     }
     Some(text)
 }
 
-fn tokens(script: &str) -> Option<Vec<Token>> {
+fn tokens(script: &str) -> Option<Vec<LuaToken>> {
     let mut tokens = Vec::new();
     let mut rest = script;
     while let Some(first) = rest.chars().next() {
@@ -67,7 +67,7 @@ fn tokens(script: &str) -> Option<Vec<Token>> {
             }
             'a'..='z' | 'A'..='Z' | '_' => {
                 let (word, rest) = split_while(rest, |c| c.is_ascii_alphanumeric() || c == '_');
-                tokens.push(Token::Word(word.to_owned()));
+                tokens.push(LuaToken::Word(word.to_owned()));
                 rest
             }
             '0'..='9' => {
@@ -75,19 +75,19 @@ fn tokens(script: &str) -> Option<Vec<Token>> {
                 let (number, rest) = split_while(rest, |c| {
                     c.is_ascii_alphanumeric() || matches!(c, '.' | '_')
                 });
-                tokens.push(Token::Number(number.to_owned()));
+                tokens.push(LuaToken::Number(number.to_owned()));
                 rest
             }
-            // Ends a statement. The statements of the scripts that are known end without it in the same places, and
-            // anywhere else it is an error.
+            // Ends a statement. The statements of known scripts end without it in the same places, and anywhere
+            // else it is an error.
             ';' => rest.get(1..)?,
             '.' if !rest.starts_with("..") => {
-                tokens.push(Token::Symbol("."));
+                tokens.push(LuaToken::Symbol("."));
                 rest.get(1..)?
             }
             _ => {
                 let symbol = SYMBOLS.into_iter().find(|it| rest.starts_with(it))?;
-                tokens.push(Token::Symbol(symbol));
+                tokens.push(LuaToken::Symbol(symbol));
                 rest.get(symbol.len()..)?
             }
         };
@@ -96,12 +96,12 @@ fn tokens(script: &str) -> Option<Vec<Token>> {
 }
 
 /// A string of this content. The strings of known scripts have neither escapes nor quotes nor line ends in them.
-fn text(content: &str) -> Option<Token> {
+fn text(content: &str) -> Option<LuaToken> {
     let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, '\\' | '"' | '\'');
     content
         .chars()
         .all(is_plain)
-        .then(|| Token::Text(content.to_owned()))
+        .then(|| LuaToken::Text(content.to_owned()))
 }
 
 /// What follows a comment that begins here.
@@ -132,17 +132,17 @@ fn split_while(text: &str, is_part: impl Fn(char) -> bool) -> (&str, &str) {
     text.split_at(end)
 }
 
-fn is_word(token: Option<&Token>, expected: &str) -> bool {
-    matches!(token, Some(Token::Word(word)) if word == expected)
+fn is_word(token: Option<&LuaToken>, expected: &str) -> bool {
+    matches!(token, Some(LuaToken::Word(word)) if word == expected)
 }
 
-fn is_symbol(token: Option<&Token>, expected: &str) -> bool {
-    matches!(token, Some(Token::Symbol(symbol)) if *symbol == expected)
+fn is_symbol(token: Option<&LuaToken>, expected: &str) -> bool {
+    matches!(token, Some(LuaToken::Symbol(symbol)) if *symbol == expected)
 }
 
 /// Servers read command words and options in any case: the strings among the arguments of `redis.call` are written in
 /// lower case.
-fn lower_commands(tokens: &mut [Token]) {
+fn lower_commands(tokens: &mut [LuaToken]) {
     let mut at = 0;
     while let Some(rest) = tokens.get_mut(at..) {
         if rest.is_empty() {
@@ -159,10 +159,10 @@ fn lower_commands(tokens: &mut [Token]) {
         let mut depth = 0_usize;
         for token in rest.iter_mut().skip(3) {
             match token {
-                Token::Symbol("(") => depth = depth.saturating_add(1),
-                Token::Symbol(")") if depth <= 1 => break,
-                Token::Symbol(")") => depth = depth.saturating_sub(1),
-                Token::Text(content) if depth == 1 => content.make_ascii_lowercase(),
+                LuaToken::Symbol("(") => depth = depth.saturating_add(1),
+                LuaToken::Symbol(")") if depth <= 1 => break,
+                LuaToken::Symbol(")") => depth = depth.saturating_sub(1),
+                LuaToken::Text(content) if depth == 1 => content.make_ascii_lowercase(),
                 _ => {}
             }
         }
@@ -170,7 +170,7 @@ fn lower_commands(tokens: &mut [Token]) {
 }
 
 /// Parentheses around a whole condition mean nothing.
-fn unwrap_conditions(tokens: &mut Vec<Token>) {
+fn unwrap_conditions(tokens: &mut Vec<LuaToken>) {
     let mut at = 0;
     while at < tokens.len() {
         let begins = is_word(tokens.get(at), "if") || is_word(tokens.get(at), "elseif");
@@ -190,12 +190,12 @@ fn unwrap_conditions(tokens: &mut Vec<Token>) {
 }
 
 /// Where the parenthesis closes that opens here.
-fn closing(tokens: &[Token], open: usize) -> Option<usize> {
+fn closing(tokens: &[LuaToken], open: usize) -> Option<usize> {
     let mut depth = 0_usize;
     for (at, token) in tokens.iter().enumerate().skip(open) {
         match token {
-            Token::Symbol("(") => depth = depth.saturating_add(1),
-            Token::Symbol(")") => {
+            LuaToken::Symbol("(") => depth = depth.saturating_add(1),
+            LuaToken::Symbol(")") => {
                 depth = depth.checked_sub(1)?;
                 if depth == 0 {
                     return Some(at);
@@ -209,7 +209,7 @@ fn closing(tokens: &[Token], open: usize) -> Option<usize> {
 
 /// Locals that a script begins with and that only name its keys and arguments: `local key = KEYS[1]`. They are written
 /// out where they are used.
-fn inline_arguments(tokens: &mut Vec<Token>) {
+fn inline_arguments(tokens: &mut Vec<LuaToken>) {
     while let Some((name, value)) = leading_alias(tokens) {
         let rest = tokens.get(ALIAS..).unwrap_or_default();
         if is_assigned(rest, &name) {
@@ -218,7 +218,7 @@ fn inline_arguments(tokens: &mut Vec<Token>) {
         let mut inlined = Vec::with_capacity(tokens.len());
         for token in rest {
             match token {
-                Token::Word(word) if *word == name => inlined.extend_from_slice(&value),
+                LuaToken::Word(word) if *word == name => inlined.extend_from_slice(&value),
                 token => inlined.push(token.clone()),
             }
         }
@@ -230,14 +230,14 @@ fn inline_arguments(tokens: &mut Vec<Token>) {
 const ALIAS: usize = 7;
 
 /// The name and the value of the local that the script begins with.
-fn leading_alias(tokens: &[Token]) -> Option<(String, Vec<Token>)> {
+fn leading_alias(tokens: &[LuaToken]) -> Option<(String, Vec<LuaToken>)> {
     let [
         local,
-        Token::Word(name),
+        LuaToken::Word(name),
         equals,
-        Token::Word(table),
+        LuaToken::Word(table),
         open,
-        Token::Number(_),
+        LuaToken::Number(_),
         close,
         ..,
     ] = tokens
@@ -261,8 +261,8 @@ fn leading_alias(tokens: &[Token]) -> Option<(String, Vec<Token>)> {
 }
 
 /// Whether a name gets another value, or is a field of a table.
-fn is_assigned(tokens: &[Token], name: &str) -> bool {
-    let mut before: Option<&Token> = None;
+fn is_assigned(tokens: &[LuaToken], name: &str) -> bool {
+    let mut before: Option<&LuaToken> = None;
     let mut tokens = tokens.iter().peekable();
     while let Some(token) = tokens.next() {
         if is_word(Some(token), name) {
@@ -279,14 +279,14 @@ fn is_assigned(tokens: &[Token], name: &str) -> bool {
 }
 
 /// Locals are called by the order in which they are declared.
-fn rename_locals(tokens: &mut [Token]) {
+fn rename_locals(tokens: &mut [LuaToken]) {
     let mut names: SmallVec<[String; 8]> = SmallVec::new();
     let mut declares = false;
     for at in 0..tokens.len() {
         let is_field = at
             .checked_sub(1)
             .is_some_and(|before| is_symbol(tokens.get(before), "."));
-        let Some(Token::Word(word)) = tokens.get_mut(at) else {
+        let Some(LuaToken::Word(word)) = tokens.get_mut(at) else {
             // A list of names goes on with a comma.
             declares &= is_symbol(tokens.get(at), ",");
             continue;

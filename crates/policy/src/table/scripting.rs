@@ -33,7 +33,7 @@ pub(super) const ROWS: &[Row] = &[
     container("script"),
     // The debugger takes the connection for itself.
     nameless("script|debug").with(Effect::Connection),
-    nameless("script|exists"),
+    nameless("script|exists").with(Effect::QueryScripts),
     nameless("script|flush"),
     nameless("script|help"),
     nameless("script|kill").with(Effect::Connection),

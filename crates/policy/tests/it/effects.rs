@@ -59,6 +59,7 @@ fn tells_what_a_request_does_to_its_connection() {
         ("READONLY", Effect::Connection),
         ("SCRIPT DEBUG YES", Effect::Connection),
         ("SCRIPT LOAD code", Effect::LoadScript),
+        ("SCRIPT EXISTS hash", Effect::QueryScripts),
         ("EVAL code 0", Effect::Script),
         ("EVALSHA_RO hash 1 log", Effect::Script),
         ("fcall f 0", Effect::Script),

@@ -18,7 +18,7 @@ fn names() -> ProtectedNames {
 fn what_would_be_refused_because_of_an_excepted_name_is_forwarded() {
     for (request, action) in [
         ("EVAL script 1 sess:1_LOCK token", "forward"),
-        ("EVALSHA digest 1 sess:1_LOCK token", "forward"),
+        ("EVALSHA digest 1 sess:1_LOCK token", "digest or excepted"),
         ("INCR sess:count:1", "forward"),
         ("APPEND sess:count:1 x", "forward"),
         ("RENAME sess:1_LOCK other", "forward"),

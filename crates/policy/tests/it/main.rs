@@ -17,7 +17,7 @@ mod servers;
 mod words;
 
 use waxseal_policy::{Action, Decision, Place, ProtectedNames, RecordPattern, ReplyShape};
-use waxseal_policy::{RequestChange, decide};
+use waxseal_policy::{RequestChange, UnknownDigest, decide};
 
 /// The policy of all these tests: names that begin with `wa:` or `sess:` are protected.
 fn names() -> ProtectedNames {
@@ -48,9 +48,10 @@ fn shown(action: &Action) -> String {
             let stored = call.stored.map(|slot| slot.argument);
             format!("script {} {stored:?} {}", call.compared, at(call.place))
         }
-        Action::ScriptDigest(digest) => match digest.refusal {
-            Some(refusal) => format!("digest or refuse {:?}", refusal.reason),
-            None => "digest or forward".to_owned(),
+        Action::ScriptDigest(digest) => match digest {
+            UnknownDigest::Refuse(refusal) => format!("digest or refuse {:?}", refusal.reason),
+            UnknownDigest::Forward => "digest or forward".to_owned(),
+            UnknownDigest::Excepted => "digest or excepted".to_owned(),
         },
         Action::Transform(transform) => {
             let request = match &transform.request {

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use waxseal_policy::{
-    Action, KnownScript, ProtectedNames, RecordPattern, ScriptReply, decide, decide_script,
+    Action, KnownScript, ProtectedNames, RecordPattern, ScriptReply, UnknownDigest, decide,
+    decide_script,
 };
 
 use crate::{decided, names, shown};
@@ -273,7 +274,7 @@ proptest! {
 }
 
 #[test]
-fn scripts_over_excepted_names_alone_are_forwarded_whatever_they_are() {
+fn scripts_over_excepted_names_alone_are_forwarded_where_they_compare_no_value() {
     let pattern = RecordPattern::parse("wa:*").unwrap().except(&["wa:*_LOCK"]);
     let names = ProtectedNames::new(vec![pattern.unwrap()]);
     let release = r#"if redis.call("get",KEYS[1])==ARGV[1] then return redis.call("del",KEYS[1]) else return 0 end"#;
@@ -284,8 +285,37 @@ fn scripts_over_excepted_names_alone_are_forwarded_whatever_they_are() {
             let known = decide_script(&names, &words, KnownScript::of_text(script.as_bytes()));
             (decide(&names, &words).action, known)
         };
-        assert_eq!(decided("wa:2_LOCK"), (Action::Forward, Action::Forward));
+        let excepted = match word {
+            "EVALSHA" => Action::ScriptDigest(UnknownDigest::Excepted),
+            _ => Action::Forward,
+        };
+        assert_eq!(decided("wa:2_LOCK"), (excepted, Action::Forward));
         let (first, known) = decided("wa:2");
         assert!(first != Action::Forward && known != Action::Forward);
+    }
+}
+
+#[test]
+fn a_known_script_over_an_excepted_name_compares_a_value_that_may_still_be_sealed() {
+    let pattern = RecordPattern::parse("wa:*").unwrap().except(&["wa:*_LOCK"]);
+    let names = ProtectedNames::new(vec![pattern.unwrap()]);
+    let known = KnownScript::of_text(RELEASE.as_bytes());
+    let phpredis = "b70c2384248f88e6b75b9f89241a180f856ad852";
+    for words in [
+        &["EVAL", RELEASE, "1", "wa:1_LOCK", "t"][..],
+        &["EVALSHA", phpredis, "1", "wa:1_LOCK", "t"],
+    ] {
+        let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+        for action in [
+            decide(&names, &words).action,
+            decide_script(&names, &words, known),
+        ] {
+            assert_eq!(shown(&action), "script 4 None @3");
+            assert!(matches!(action, Action::Script(call) if call.place.pattern.is_excepted()));
+        }
+        // The server's answer says that an argument is missing.
+        let words = &words[..4];
+        assert_eq!(decide(&names, words).action, Action::Forward);
+        assert_eq!(decide_script(&names, words, known), Action::Forward);
     }
 }

@@ -29,12 +29,16 @@ impl Talk {
         let inline = request.spans.is_empty();
         match effect {
             _ if inline || request.raw.len() > MAX_ON_LANE => Some(Next::Own),
-            Effect::None | Effect::Script | Effect::LoadScript
+            Effect::None | Effect::Script | Effect::LoadScript | Effect::QueryScripts
                 if self.protocol != lane.protocol =>
             {
                 Some(Next::Lane(self.protocol))
             }
-            Effect::None | Effect::Script | Effect::LoadScript | Effect::Quit => None,
+            Effect::None
+            | Effect::Script
+            | Effect::LoadScript
+            | Effect::QueryScripts
+            | Effect::Quit => None,
             Effect::Label if request.raw.len() <= MAX_LABEL => None,
             Effect::Select if request.arguments.len() == 2 => {
                 let asked = request.arguments.get(1).copied().unwrap_or_default();
@@ -111,14 +115,8 @@ impl Talk {
                 self.sent(command, Shape::AsItIs);
                 self.asking = command == "asking";
             }
-            Effect::LoadScript => {
-                let text = request.arguments.get(2).copied().unwrap_or_default();
-                self.protection.scripts().note(text);
-                self.sent(command, Shape::AsItIs);
-            }
-            Effect::Script => {
-                self.protection.script_forwarded(command);
-                self.sent(command, Shape::AsItIs);
+            Effect::Script | Effect::LoadScript | Effect::QueryScripts => {
+                self.sent_about_scripts(request, command, effect);
             }
             Effect::None => self.sent(command, Shape::AsItIs),
             Effect::Quit | Effect::ReplyOff | Effect::ReplySkip => {}
@@ -199,6 +197,7 @@ fn is_traceless(effect: Effect) -> bool {
         Effect::None
             | Effect::Script
             | Effect::LoadScript
+            | Effect::QueryScripts
             | Effect::Blocking
             | Effect::Multi
             | Effect::Exec

@@ -25,9 +25,15 @@ impl Connection {
         upstream: &mut Vec<u8>,
     ) -> Result<usize, Next> {
         let most = self.talk.limits.value;
+        let fits = usize::try_from(length).is_ok_and(|length| length <= most);
         match self.streamable(rest) {
+            // A script's text is noted.
+            Some((_, Effect::LoadScript)) if fits => {
+                self.scanner.hold();
+                Ok(0)
+            }
             Some(decided) => self.stream(rest, decided, route, upstream),
-            None if usize::try_from(length).is_ok_and(|length| length <= most) => {
+            None if fits => {
                 self.scanner.hold();
                 Ok(0)
             }
@@ -100,6 +106,7 @@ impl Connection {
             Effect::None
                 | Effect::Script
                 | Effect::LoadScript
+                | Effect::QueryScripts
                 | Effect::Blocking
                 | Effect::Connection
         );

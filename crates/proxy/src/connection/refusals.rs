@@ -236,7 +236,10 @@ impl Talk {
     }
 
     /// The first protected name of a request.
-    fn first_protected<'a>(&self, arguments: &[&'a [u8]]) -> Option<(PatternId, &'a [u8])> {
+    pub(super) fn first_protected<'a>(
+        &self,
+        arguments: &[&'a [u8]],
+    ) -> Option<(PatternId, &'a [u8])> {
         let names = self.protection.names();
         names_of(arguments).find_map(|name| Some((names.find_sealed(name)?, name)))
     }

@@ -1,27 +1,28 @@
 //! Known scripts over protected records. A script compares what is stored with an argument, and what is stored is
 //! sealed, each time in other bytes. So the value is read and opened first, and where it is the one that the client
-//! means, the script gets the bytes that are stored. It then runs on the server, atomically for everybody else:
+//! means, the script gets the bytes that are stored. It then runs on the server, atomically for all other clients:
 //!
 //! ```text
-//! client                        here                              server
+//! client                        proxy                             server
 //! EVAL release 1 lock token ──▶ the request is kept          ──▶  GET lock
 //!                               opened: it is the token      ◀──  <envelope>
 //!                               the argument is replaced     ──▶  EVAL release 1 lock <envelope>
-//! :1                        ◀── the request is done with     ◀──  :1
+//! :1                        ◀── the request is complete      ◀──  :1
 //! ```
 //!
-//! Where the value is another one, the script gets an argument that is equal to nothing. Where it was the client's and
-//! the script says that it was not, somebody may have sealed it again in between: it is read again.
+//! Where the value is another one, the script gets random bytes that match nothing. Where it was the client's and
+//! the script says that it was not, it may have been resealed in between: it is read again.
 //!
 //! The request stays among the client's bytes until it has its reply, as one does that waits for keys: nothing of it
 //! has to be remembered but how far it is.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::time::Instant;
 
 use smallvec::SmallVec;
 use waxseal_policy::{
-    Action, KnownScript, ScriptCall, ScriptReply as Meaning, UnknownDigest, decide_script,
+    Action, Effect, KnownScript, ScriptCall, ScriptReply as Meaning, UnknownDigest, decide_script,
 };
 use waxseal_resp::{Items, Kind, ReplyError, write_bulk, write_request_head};
 
@@ -32,7 +33,7 @@ use super::{Talk, Unexplained};
 use crate::answers;
 use crate::keys::{Found, Wanted};
 use crate::open::Values;
-use crate::pending::{Pending, Place, ScriptRead, ScriptReply};
+use crate::pending::{Pending, Place, ScriptRead, ScriptReply, Shape};
 use crate::refusals::OwnReason;
 use crate::seal::{Replacement, Request, SealingKeys};
 
@@ -46,7 +47,7 @@ const OWN_ASKING: &[u8] = b"*1\r\n$6\r\naSKING\r\n";
 
 /// A known script under way.
 pub(super) struct ScriptRun {
-    stage: Stage,
+    stage: ScriptStage,
     /// How often it was sent.
     attempts: usize,
     /// The bytes that it was sent with, where they are those of the value.
@@ -59,7 +60,7 @@ pub(super) struct ScriptRun {
     asking: bool,
 }
 
-enum Stage {
+enum ScriptStage {
     /// The value must be read.
     Unread,
     Read(StoredValue),
@@ -94,9 +95,9 @@ impl ScriptRun {
     pub(super) fn retained_bytes(&self) -> usize {
         let len = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
         let of_stage = match &self.stage {
-            Stage::Read(value) => len(&value.stored).saturating_add(len(&value.opened)),
-            Stage::Answer(answer) => answer.len(),
-            Stage::Unread | Stage::Sent | Stage::Answered => 0,
+            ScriptStage::Read(value) => len(&value.stored).saturating_add(len(&value.opened)),
+            ScriptStage::Answer(answer) => answer.len(),
+            ScriptStage::Unread | ScriptStage::Sent | ScriptStage::Answered => 0,
         };
         of_stage
             .saturating_add(len(&self.sent))
@@ -113,34 +114,53 @@ impl Talk {
         }
     }
 
-    /// Notes the text of a script that a request carries, and finds the script that it names by its digest. `Err` is
-    /// the answer to a digest that is not known.
+    /// Notes the text of a script that a request over protected records carries, and finds the script that it names by
+    /// its digest. `Err` is the answer to a digest whose text must come first.
     #[inline(never)]
     pub(super) fn resolve_script(
         &mut self,
         request: &Request<'_>,
         action: Action,
     ) -> Result<Action, &'static [u8]> {
-        let argument = request.arguments.get(1).copied().unwrap_or_default();
-        let scripts = self.protection.scripts();
-        if !matches!(action, Action::ScriptDigest(_)) {
-            let word = request.arguments.first().copied().unwrap_or_default();
-            let is = |name: &[u8]| word.eq_ignore_ascii_case(name);
-            if is(b"EVAL") || is(b"EVAL_RO") {
-                scripts.note(argument);
+        let action = match action {
+            Action::ScriptDigest(unknown) => self.resolve_digest(request, unknown)?,
+            action => {
+                self.note_script(request, &action);
+                action
             }
-            return Ok(action);
-        }
-        let script = match (scripts.find(argument), action) {
+        };
+        Ok(match action {
+            // Values of excepted names are plain as a rule, and nothing can be read here.
+            Action::Script(call)
+                if call.place.pattern.is_excepted() && self.transaction.is_some() =>
+            {
+                Action::Forward
+            }
+            action => action,
+        })
+    }
+
+    fn resolve_digest(
+        &mut self,
+        request: &Request<'_>,
+        unknown: UnknownDigest,
+    ) -> Result<Action, &'static [u8]> {
+        let digest = request.arguments.get(1).copied().unwrap_or_default();
+        let scripts = self.protection.scripts();
+        let is_trial = self.protection.is_trial();
+        let script = match (scripts.find(digest), unknown) {
             (Some(script), _) => script,
-            (None, Action::ScriptDigest(UnknownDigest { refusal: None })) => None,
+            (None, UnknownDigest::Excepted) => None,
             // Forwarded all the same; its text may never come by.
-            (
-                None,
-                Action::ScriptDigest(UnknownDigest {
-                    refusal: Some(refusal),
-                }),
-            ) if self.protection.is_trial() => return Ok(Action::Refuse(refusal)),
+            (None, UnknownDigest::Refuse(refusal)) if is_trial => {
+                return Ok(Action::Refuse(refusal));
+            }
+            (None, UnknownDigest::Forward)
+                if is_trial || !scripts.ask_for_text(digest, Instant::now()) =>
+            {
+                None
+            }
+            // Forwarded as it is, the script of a lock would compare the token with the sealed value.
             (None, _) => return Err(answers::NO_SCRIPT),
         };
         if script.is_none() {
@@ -151,13 +171,68 @@ impl Talk {
         Ok(decide_script(names, request.arguments, script))
     }
 
+    /// Notes the text that a request carries. Over other records digests are forwarded as they are, and nothing
+    /// needs to be known of them.
+    fn note_script(&self, request: &Request<'_>, action: &Action) {
+        let word = request.arguments.first().copied().unwrap_or_default();
+        let carries_text =
+            word.eq_ignore_ascii_case(b"EVAL") || word.eq_ignore_ascii_case(b"EVAL_RO");
+        // A request that comes again was noted before.
+        if carries_text
+            && self.script.is_none()
+            && (*action != Action::Forward || self.first_protected(request.arguments).is_some())
+        {
+            let text = request.arguments.get(1).copied().unwrap_or_default();
+            self.protection.scripts().note(text);
+        }
+    }
+
+    /// A request about scripts went out as it came.
+    pub(super) fn sent_about_scripts(
+        &mut self,
+        request: &Request<'_>,
+        command: &'static str,
+        effect: Effect,
+    ) {
+        let shape = match effect {
+            Effect::LoadScript => {
+                let text = request.arguments.get(2).copied().unwrap_or_default();
+                self.protection.scripts().note(text);
+                Shape::AsItIs
+            }
+            Effect::QueryScripts => self.shape_of_query(request),
+            _ => {
+                self.protection.script_forwarded(command);
+                Shape::AsItIs
+            }
+        };
+        self.sent(command, shape);
+    }
+
+    /// What a client is told that asks which scripts the server has: one whose text has not passed is as good as absent,
+    /// for the proxy asks for it.
+    fn shape_of_query(&self, request: &Request<'_>) -> Shape {
+        let protection = &self.protection;
+        if protection.is_trial() || protection.names().iter().next().is_none() {
+            return Shape::AsItIs;
+        }
+        let digests = request.arguments.iter().skip(2);
+        let told_apart: Box<[bool]> = digests
+            .map(|digest| protection.scripts().is_told_apart(digest))
+            .collect();
+        match told_apart.iter().all(|it| *it) {
+            true => Shape::AsItIs,
+            false => Shape::ScriptsExist(told_apart),
+        }
+    }
+
     /// Ends the script under way if it is done with.
     #[inline(never)]
     pub(super) fn finish_script(&mut self, client: &mut Vec<u8>) -> Option<One> {
         let run = self.script.as_mut()?;
-        match std::mem::replace(&mut run.stage, Stage::Answered) {
-            Stage::Answered => {}
-            Stage::Answer(answer) => {
+        match std::mem::replace(&mut run.stage, ScriptStage::Answered) {
+            ScriptStage::Answered => {}
+            ScriptStage::Answer(answer) => {
                 if !run.muted {
                     self.answer(&answer, client);
                 }
@@ -195,7 +270,7 @@ impl Talk {
         let asking = std::mem::take(&mut self.asking);
         let run = self.script.get_or_insert_with(|| {
             Box::new(ScriptRun {
-                stage: Stage::Unread,
+                stage: ScriptStage::Unread,
                 attempts: 0,
                 sent: None,
                 mismatch: None,
@@ -203,22 +278,23 @@ impl Talk {
                 asking,
             })
         });
-        let Stage::Read(value) = std::mem::replace(&mut run.stage, Stage::Unread) else {
+        let ScriptStage::Read(value) = std::mem::replace(&mut run.stage, ScriptStage::Unread)
+        else {
             self.read_for_script(request, command, call, upstream);
             return One::Again(Next::Replies);
         };
         let unchanged = run.sent.is_some() && run.sent == value.stored;
         if let (Some(reply), true) = (run.mismatch.take(), unchanged) {
-            // It was so without anybody's doing.
-            run.stage = Stage::Answer(reply);
+            // Not resealed: the script has another reason for its reply.
+            run.stage = ScriptStage::Answer(reply);
         } else if run.attempts >= MAX_ATTEMPTS {
-            run.stage = Stage::Answer(answers::script_changed(command));
+            run.stage = ScriptStage::Answer(answers::script_changed(command));
             let reason = OwnReason::ScriptChanged;
             self.record_own_refusal(Some(command), reason, request.arguments, false);
         } else if let Err(answer) = self.send_script(request, command, call, value, keys, upstream)
             && let Some(run) = &mut self.script
         {
-            run.stage = Stage::Answer(answer);
+            run.stage = ScriptStage::Answer(answer);
         }
         match self.finish_script(client) {
             Some(one) => one,
@@ -235,7 +311,7 @@ impl Talk {
         upstream: &mut Vec<u8>,
     ) {
         if self.script.as_ref().is_some_and(|run| run.attempts > 0) {
-            self.say_asking(upstream);
+            self.send_asking(upstream);
         }
         let place = Place::of(call.place, request.arguments);
         write_request_head(upstream, 2);
@@ -256,6 +332,13 @@ impl Talk {
         keys: &SealingKeys,
         upstream: &mut Vec<u8>,
     ) -> Result<(), Vec<u8>> {
+        if call.place.pattern.is_excepted() && value.opened.is_none() {
+            // Plain or absent: the server compares as the client means it.
+            self.send_asking(upstream);
+            upstream.extend_from_slice(request.raw);
+            self.expect_script(command, call.script, None);
+            return Ok(());
+        }
         let protection = self.protection.clone();
         let argument = request.arguments.get(call.compared).copied();
         let stored = match value.value() == argument {
@@ -266,10 +349,10 @@ impl Talk {
         let takes = call.stored.filter(|slot| slot.argument == call.compared);
         replaced.push(match (&stored, takes) {
             (Some(stored), _) => (call.compared, Replacement::Bytes(stored)),
-            // In bytes that nothing stored can have.
+            // Sealed at random: no stored value has these bytes.
             (None, Some(slot)) => (call.compared, Replacement::Sealed(slot)),
             (None, None) => {
-                let nothing = protection.scripts().equal_to_nothing();
+                let nothing = protection.scripts().unmatchable_bytes();
                 (call.compared, Replacement::Bytes(nothing))
             }
         });
@@ -281,7 +364,7 @@ impl Talk {
         replaced.sort_unstable_by_key(|(at, _)| *at);
         let before = upstream.len();
         let pending = self.pending.len();
-        self.say_asking(upstream);
+        self.send_asking(upstream);
         let sent = request.send_replaced(&replaced, &protection, keys, upstream);
         drop(replaced);
         if let Err(error) = sent {
@@ -312,7 +395,7 @@ impl Talk {
         let Some(run) = &mut self.script else {
             return;
         };
-        run.stage = Stage::Sent;
+        run.stage = ScriptStage::Sent;
         run.attempts = run.attempts.saturating_add(1);
         run.sent = stored;
         // Asked for before it was sent the first time.
@@ -325,8 +408,8 @@ impl Talk {
         self.expect_in_any_mode(reply);
     }
 
-    /// Says `ASKING` again, where the client said it: it counts for one request.
-    fn say_asking(&mut self, upstream: &mut Vec<u8>) {
+    /// Sends `ASKING` again if the client sent it: it counts for one request.
+    fn send_asking(&mut self, upstream: &mut Vec<u8>) {
         if self.script.as_ref().is_some_and(|run| run.asking) {
             upstream.extend_from_slice(OWN_ASKING);
             self.pending.push_back(Pending::Swallow { fatal: false });
@@ -343,7 +426,7 @@ impl Talk {
     ) -> Result<Option<Box<Wanted>>, Unexplained> {
         let stage = match way {
             Way::TooLarge => {
-                Stage::Answer(answers::reply_too_large(read.command, self.limits.value))
+                ScriptStage::Answer(answers::reply_too_large(read.command, self.limits.value))
             }
             _ => match self.open_for_script(read, whole, fetched) {
                 Ok(Ok(stage)) => stage,
@@ -362,7 +445,7 @@ impl Talk {
         read: &ScriptRead,
         whole: &[u8],
         fetched: Option<&HashMap<Box<[u8]>, Found>>,
-    ) -> Result<Result<Stage, Box<Wanted>>, ReplyError> {
+    ) -> Result<Result<ScriptStage, Box<Wanted>>, ReplyError> {
         let mut items = Items::of(whole);
         let mut item = items.next()?.ok_or(ReplyError::Type)?;
         while let Kind::Attribute(pairs) = item.kind {
@@ -372,17 +455,20 @@ impl Talk {
             item = items.next()?.ok_or(ReplyError::Type)?;
         }
         let stored = match item.kind {
-            Kind::Null => return Ok(Ok(Stage::Read(StoredValue::NONE))),
+            Kind::Null => return Ok(Ok(ScriptStage::Read(StoredValue::NONE))),
             // The script says so itself.
             Kind::Error if whole.starts_with(b"-WRONGTYPE") => {
-                return Ok(Ok(Stage::Read(StoredValue::NONE)));
+                return Ok(Ok(ScriptStage::Read(StoredValue::NONE)));
             }
             Kind::Error if whole.starts_with(b"-NOPERM") => {
-                return Ok(Ok(Stage::Answer(answers::script_may_not_read(
+                return Ok(Ok(ScriptStage::Answer(answers::script_may_not_read(
                     read.command,
                 ))));
             }
-            Kind::Error => return Ok(Ok(Stage::Answer(item.raw.to_vec()))),
+            Kind::Error => {
+                let answer = answers::read_failed(read.command, item.raw);
+                return Ok(Ok(ScriptStage::Answer(answer)));
+            }
             Kind::Bulk | Kind::Simple | Kind::Other => item.text,
             _ => return Err(ReplyError::Type),
         };
@@ -394,8 +480,8 @@ impl Talk {
         };
         self.tell(read.command, &noted);
         Ok(Ok(match opened {
-            Err(answer) => Stage::Answer(answer),
-            Ok(opened) => Stage::Read(StoredValue {
+            Err(answer) => ScriptStage::Answer(answer),
+            Ok(opened) => ScriptStage::Read(StoredValue {
                 stored: Some(stored.to_vec()),
                 opened: match opened {
                     Cow::Borrowed(_) => None,
@@ -432,9 +518,9 @@ impl Talk {
         run.stage = match is_mismatch(reply, whole) {
             true => {
                 run.mismatch = Some(whole.to_vec());
-                Stage::Unread
+                ScriptStage::Unread
             }
-            false => Stage::Answered,
+            false => ScriptStage::Answered,
         };
     }
 }

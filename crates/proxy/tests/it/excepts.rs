@@ -107,3 +107,75 @@ fn plain_values_larger_than_those_that_are_sealed_pass_in_both_directions() {
         }
     }
 }
+
+/// Compare and delete, without blanks.
+const RELEASE: &str = "if\tredis.call('get',KEYS[1])==ARGV[1]\tthen\treturn\tredis.call('del',KEYS[1])\telse\treturn\t0\tend";
+
+#[test]
+fn the_script_of_a_lock_that_was_sealed_before_releases_it() {
+    let release = |token: &str| format!("EVAL {RELEASE} 1 wa:1_LOCK {token}");
+    let by_digest = |token: &str| {
+        format!("EVALSHA b70c2384248f88e6b75b9f89241a180f856ad852 1 wa:1_LOCK {token}")
+    };
+    for line in [release("token"), by_digest("token")] {
+        for (stored, sent) in [
+            (
+                "@wa:1_LOCK=token",
+                line.replace(" token", " @wa:1_LOCK=token"),
+            ),
+            // Plain, or none: unchanged.
+            ("'token", line.clone()),
+            ("'other", line.clone()),
+            ("$-1", line.clone()),
+        ] {
+            let mut pair = pair(Mode::On);
+            pair.send(&[&line]);
+            assert_sent(&pair.sent(), &["gET wa:1_LOCK"]);
+            pair.answer(stored);
+            assert_sent(&pair.sent(), &[&sent]);
+            pair.answer(":1");
+            assert_eq!(pair.got(), ":1\r\n", "{stored}");
+            pair.goes_on();
+        }
+    }
+    // Another's, sealed: neither the token nor what is stored is compared with it.
+    let mut pair = pair(Mode::On);
+    pair.send(&[&release("token")]);
+    pair.sent();
+    pair.answer("@wa:1_LOCK=other");
+    let sent = pair.sent();
+    assert!(!sent.windows(5).any(|it| it == b"token") && !sent.is_empty());
+    pair.answer(":0");
+    assert_eq!(pair.got(), ":0\r\n");
+    pair.goes_on();
+}
+
+#[test]
+fn a_script_over_an_excepted_name_inside_a_transaction_is_forwarded() {
+    let mut pair = pair(Mode::On);
+    let release = format!("EVAL {RELEASE} 1 wa:1_LOCK token");
+    pair.send(&["MULTI", &release, "EXEC"]);
+    assert_sent(&pair.sent(), &["MULTI", &release, "EXEC"]);
+    pair.answer("+OK +QUEUED *1 :1");
+    pair.got();
+    pair.goes_on();
+}
+
+#[test]
+fn a_digest_over_an_excepted_name_is_asked_for_no_text() {
+    let mut pair = pair(Mode::On);
+    let digest = waxseal_core::script_digest(RELEASE.as_bytes());
+    let digest = digest.map(|byte| format!("{byte:02x}")).concat();
+    let line = format!("EVALSHA {digest} 1 wa:1_LOCK token");
+    pair.exchange(&line, ":1", ":1");
+    pair.exchange(&format!("SCRIPT LOAD {RELEASE}"), "'digest", "'digest");
+    pair.send(&[&line]);
+    assert_sent(&pair.sent(), &["gET wa:1_LOCK"]);
+    pair.answer("@wa:1_LOCK=token");
+    assert_sent(
+        &pair.sent(),
+        &[&line.replace(" token", " @wa:1_LOCK=token")],
+    );
+    pair.answer(":1");
+    assert_eq!(pair.got(), ":1\r\n");
+}

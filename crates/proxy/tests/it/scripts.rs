@@ -3,7 +3,7 @@
 use waxseal_core::Mode;
 use waxseal_proxy::Limits;
 
-use crate::pair::{Pair, arguments, assert_sent, protection, request, text};
+use crate::pair::{Pair, arguments, assert_sent, protection, request, text, to_client};
 
 /// Compare and delete, without blanks.
 const RELEASE: &str = "if\tredis.call('get',KEYS[1])==ARGV[1]\tthen\treturn\tredis.call('del',KEYS[1])\telse\treturn\t0\tend";
@@ -14,6 +14,18 @@ const DIGEST: &str = "b70c2384248f88e6b75b9f89241a180f856ad852";
 
 fn release(token: &str) -> String {
     format!("EVAL {RELEASE} 1 wa:1 {token}")
+}
+
+/// A text's SHA-1.
+fn digest(text: &str) -> String {
+    let digest = waxseal_core::script_digest(text.as_bytes());
+    digest.map(|byte| format!("{byte:02x}")).concat()
+}
+
+/// A proxy that forwards unknown scripts.
+fn forwarding() -> Pair {
+    let protection = protection(Mode::On).forward_scripts(|_| true);
+    Pair::over(protection, Limits::default())
 }
 
 /// The arguments of the only request that was sent.
@@ -45,7 +57,7 @@ fn the_token_is_replaced_by_what_is_stored() {
 }
 
 #[test]
-fn another_token_or_none_is_replaced_by_what_is_equal_to_nothing() {
+fn another_token_or_none_is_replaced_by_bytes_that_match_nothing() {
     for stored in ["@wa:1=other", "$-1", "'plain", "'"] {
         let mut pair = Pair::new();
         pair.send(&[&release("token")]);
@@ -279,10 +291,7 @@ fn a_known_script_waits_for_the_replies_before_it_and_is_refused_in_a_transactio
 #[test]
 fn a_digest_whose_text_has_not_passed_is_asked_for_and_then_known() {
     let text = format!("--mine\n{RELEASE}");
-    let digest: String = waxseal_core::script_digest(text.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02X}"))
-        .collect();
+    let digest = digest(&text).to_ascii_uppercase();
     let mut pair = Pair::new();
     pair.send(&[&format!("EVALSHA {digest} 1 wa:1 token")]);
     assert!(pair.sent().is_empty());
@@ -299,32 +308,29 @@ fn a_digest_whose_text_has_not_passed_is_asked_for_and_then_known() {
     pair.answer("-NOSCRIPT~flushed");
     assert_eq!(pair.got(), "-NOSCRIPT flushed\r\n");
     pair.sent();
-    // The text of a script that is not known.
+    // The text of an unknown script.
     let one = "4b8b1b4b9b5e8a0e2d1a1c0f4f3a0a0a0a0a0a0a";
     pair.send(&[&format!("EVALSHA {one} 1 wa:1")]);
     assert!(pair.got().starts_with("-NOSCRIPT "));
-    let one: String = waxseal_core::script_digest(b"return\t1")
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    pair.exchange("EVAL return\t1 0", ":1", ":1");
-    pair.send(&[&format!("EVALSHA {one} 1 wa:1")]);
-    assert!(pair.got().starts_with("-SEALREFUSED EVALSHA "));
+    let by_digest = format!("EVALSHA {} 1 wa:1", self::digest("return\t1"));
+    // Over records that are not protected nothing needs to be known of scripts.
+    pair.exchange("EVAL return\t1 1 open", ":1", ":1");
+    pair.send(&[&by_digest]);
+    assert!(pair.got().starts_with("-NOSCRIPT "));
+    pair.send(&["EVAL return\t1 1 wa:1", &by_digest]);
+    let got = pair.got();
+    assert_eq!(got.matches("-SEALREFUSED EVAL").count(), 2, "{got}");
+    assert!(pair.sent().is_empty());
     pair.goes_on();
 }
 
 #[test]
-fn forwarded_scripts_are_those_that_are_not_known() {
-    let forwarding = || {
-        Pair::over(
-            protection(Mode::On).forward_scripts(|_| true),
-            Limits::default(),
-        )
-    };
+fn forwarded_scripts_are_unknown_ones() {
     let mut pair = forwarding();
+    let by_digest = format!("EVALSHA {} 1 wa:1 token", digest("return\t1"));
     for line in [
         "EVAL return\t1 1 wa:1 token",
-        "EVALSHA 0000000000000000000000000000000000000000 1 wa:1 token",
+        &by_digest,
         "FCALL f 1 wa:1 token",
     ] {
         pair.exchange(line, ":1", ":1");
@@ -386,4 +392,75 @@ fn a_script_that_was_sent_is_not_sent_on_another_connection() {
     pair.answer(":1");
     assert!(pair.connection.is_movable() && pair.connection.is_idle());
     assert!(pair.connection.is_traceless());
+}
+
+#[test]
+fn where_unknown_scripts_are_forwarded_a_digest_could_still_be_that_of_a_lock() {
+    // The server has it cached from before the proxy was started.
+    let text = format!("--mine\n{RELEASE}");
+    let by_digest = format!("EVALSHA {} 1 wa:1 token", digest(&text));
+    let mut pair = forwarding();
+    // Several clients of one connection, before one of them has sent the text.
+    pair.send(&[&by_digest, &by_digest]);
+    let got = pair.got();
+    assert_eq!(got.matches("-NOSCRIPT ").count(), 2, "{got}");
+    assert!(pair.sent().is_empty());
+    pair.exchange(&format!("SCRIPT LOAD {text}"), "'digest", "'digest");
+    pair.send(&[&by_digest]);
+    assert_sent(&pair.sent(), &["gET wa:1"]);
+    pair.answer("@wa:1=token");
+    assert_sent(
+        &pair.sent(),
+        &[&by_digest.replace(" token", " @wa:1=token")],
+    );
+    pair.answer(":1");
+    assert_eq!(pair.got(), ":1\r\n");
+    pair.goes_on();
+}
+
+#[test]
+fn a_script_does_not_exist_whose_text_would_be_asked_for() {
+    let known = digest(RELEASE);
+    let ask = format!("SCRIPT EXISTS {known} {DIGEST} {known} 0123");
+    let mut pair = Pair::new();
+    let answer = "*4 :1 :1 :1 :0";
+    pair.exchange(&ask, answer, "*4 :0 :1 :0 :0");
+    pair.send(&["MULTI", &ask, "EXEC"]);
+    pair.answer("+OK +QUEUED");
+    pair.answer(&format!("*1 {answer}"));
+    pair.sent();
+    assert_eq!(pair.got(), to_client("+OK +QUEUED *1 *4 :0 :1 :0 :0"));
+    for answer in ["-NOPERM~no~script", "*4 :0 :0 :0 :0"] {
+        pair.exchange(&ask, answer, answer);
+    }
+    pair.exchange(&format!("SCRIPT LOAD {RELEASE}"), "'digest", "'digest");
+    pair.exchange(&ask, answer, answer);
+    pair.goes_on();
+}
+
+#[test]
+fn the_text_of_a_long_script_is_noted_too() {
+    let text = format!("return\t1--{}", "x".repeat(2 * 1024 * 1024));
+    let mut pair = Pair::new();
+    pair.exchange(&format!("SCRIPT LOAD {text}"), "'digest", "'digest");
+    pair.send(&[&format!("EVALSHA {} 1 wa:1", digest(&text))]);
+    assert!(pair.got().starts_with("-SEALREFUSED EVALSHA "));
+    pair.goes_on();
+}
+
+#[test]
+fn an_error_of_the_read_names_the_clients_command() {
+    let mut pair = Pair::new();
+    pair.exchange(
+        "SUBSCRIBE news",
+        "*3 'subscribe 'news :1",
+        "*3 'subscribe 'news :1",
+    );
+    let only = ":~only~(P|S)SUBSCRIBE~/~QUIT~are~allowed~in~this~context";
+    pair.send(&[&release("token")]);
+    assert_sent(&pair.sent(), &["gET wa:1"]);
+    pair.answer(&format!("-ERR~Can't~execute~'get'{only}"));
+    let expected = format!("-ERR Can't execute 'eval'{}\r\n", only.replace('~', " "));
+    assert_eq!(pair.got(), expected);
+    assert!(pair.sent().is_empty());
 }

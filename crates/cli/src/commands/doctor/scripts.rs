@@ -10,7 +10,7 @@ pub(super) fn check(setup: &Setup, findings: &mut Findings) {
         findings.warn(
             "scripts",
             format!(
-                "{}: the proxy forwards scripts that it does not know: they see sealed values, and what they write is plain",
+                "{}: the proxy forwards unknown scripts: they see sealed values, and what they write is plain",
                 shown.join(", ")
             ),
             "right where scripts treat values as opaque bytes; waxseal audit counts what they wrote, waxseal migrate seals \

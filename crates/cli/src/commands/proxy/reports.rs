@@ -51,13 +51,13 @@ pub(super) fn reporter() -> Report {
     })
 }
 
-/// Writes for which records scripts are forwarded that are not known.
+/// Logs for which records unknown scripts are forwarded.
 pub(super) fn tell_of_scripts(setup: &Setup) {
     let forwarding = setup.protected.iter().filter(|it| it.forwards_scripts);
     let shown: Vec<_> = forwarding.map(|it| it.pattern.shown()).collect();
     if !shown.is_empty() {
         tracing::warn!(
-            "scripts that are not known are forwarded for {}: they see sealed values, and what they write is plain",
+            "unknown scripts are forwarded for {}: they see sealed values, and what they write is plain",
             shown.join(", ")
         );
     }

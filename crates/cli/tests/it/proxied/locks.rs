@@ -234,7 +234,7 @@ fn what_a_script_cannot_be_run_on_is_an_error_that_says_why() {
 }
 
 #[test]
-fn scripts_that_are_not_known_are_forwarded_where_the_operator_says_so() {
+fn unknown_scripts_are_forwarded_where_the_operator_says_so() {
     let write = "return redis.call('set', KEYS[1], ARGV[1])";
     let read = "return redis.call('get', KEYS[1])";
     for upstream in UPSTREAMS {
@@ -253,8 +253,7 @@ fn scripts_that_are_not_known_are_forwarded_where_the_operator_says_so() {
         );
         assert_eq!(metric(&pair.proxy, "waxseal_scripts_forwarded_total"), 2.0);
         assert_eq!(wire.ask(&["GET", "wa:made"]), *bulk("berilo").as_str());
-        let is_start =
-            |line: &str| line.contains("scripts that are not known are forwarded for wa:*");
+        let is_start = |line: &str| line.contains("unknown scripts are forwarded for wa:*");
         let is_warning = |line: &str| line.contains("plain value was read under wa:*");
         let told = happens(|| {
             let said = pair.proxy.said();
@@ -295,14 +294,12 @@ fn a_pattern_that_forwards_scripts_does_so_for_its_own_records() {
     proxy.stop();
     let told = program.run(&["doctor"]).text();
     assert!(
-        told.contains("queue:*: the proxy forwards scripts"),
+        told.contains("queue:*: the proxy forwards unknown scripts"),
         "{told}"
     );
     let told = configured("refuse").run(&["doctor"]).text();
-    assert!(!told.contains("forwards scripts"), "{told}");
+    assert!(!told.contains("forwards unknown scripts"), "{told}");
     let failed = configured("pass").run(&["doctor"]).text();
-    assert!(
-        failed.contains("scripts is one of refuse, forward"),
-        "{failed}"
-    );
+    let told = "waxseal.toml: [[protect]] records = \"queue:*\": scripts is one of refuse, forward, not pass";
+    assert!(failed.contains(told), "{failed}");
 }
