@@ -37,7 +37,7 @@ impl Talk {
             (Reason::UnknownSubcommand, [container, subcommand, ..]) => {
                 answers::unknown_subcommand(container, subcommand)
             }
-            _ => answers::refused(refusal, &remedy),
+            _ => answers::refused(refusal, &remedy, names),
         };
         self.record_policy_refusal(refusal, remedy, request.arguments, false);
         self.refuse_when_waited(answer, request.arguments, effect, client);
@@ -225,8 +225,8 @@ impl Talk {
             reason,
             cause,
             advice: remedy.advice(names, protection.is_typed()),
-            setting: remedy.setting(),
-            scripts: remedy.scripts,
+            setting: remedy.setting(names),
+            scripts: !remedy.scripts.is_empty(),
             excepts: remedy.excepts,
             is_forwarded,
             record: record.map(|(id, name)| protection.show(id, name)),

@@ -77,6 +77,76 @@ fn the_client_is_told_the_line_that_would_let_its_request_pass() {
 }
 
 #[test]
+fn only_a_remedy_that_lets_the_request_pass_is_told_and_in_few_bytes() {
+    let words = [
+        "lock", "tags", "hits", "jobs", "meta", "queue", "stats", "index", "events",
+    ];
+    let sunion = |names: &mut dyn Iterator<Item = String>| {
+        format!("SUNION {}", names.collect::<Vec<_>>().join(" "))
+    };
+    let same = |count: usize| sunion(&mut (0..count).map(|it| format!("app:{it}:lock")));
+    let long = format!("app:{}", "lock:".repeat(5000));
+    for (line, setting) in [
+        (same(40), Some("except = [\"app:*:lock\"]")),
+        (same(2000), None),
+        (
+            sunion(&mut words[..8].iter().map(|it| format!("app:{it}"))),
+            Some("\"app:index\"]"),
+        ),
+        // More globs than are told, of which a part would be told as all.
+        (
+            sunion(&mut words.iter().map(|it| format!("app:{it}"))),
+            None,
+        ),
+        // Behind the names that are looked at.
+        (format!("{} app:5215512345678", same(20)), None),
+        (format!("INCR {long}"), None),
+        // SORT reads records that no name of the request is.
+        (
+            "SORT app:1:tags BY nosort".to_owned(),
+            Some("\"app:*:tags\""),
+        ),
+        ("SORT app:1:tags GET app:*:hits".to_owned(), None),
+        (
+            "SUNION app:1:tags wa:1:tags".to_owned(),
+            Some("except = [\"app:*:tags\"] for app:*; except = [\"wa:*:tags\"] for wa:{user} in"),
+        ),
+    ] {
+        let (protection, refusals) = protected();
+        let mut pair = Pair::over(protection, Limits::default());
+        pair.send(&[&line]);
+        let got = pair.got();
+        let shown = line.get(..60).unwrap_or(&line);
+        assert!(got.len() < 1000, "{shown}: {}", got.len());
+        let row = report(&refusals).rows.remove(0);
+        assert!(
+            row.setting.len() <= 512 && row.advice.len() <= 512,
+            "{shown}"
+        );
+        match setting {
+            Some(setting) => assert!(got.contains(setting), "{shown}: {got}"),
+            None => assert!(
+                !got.contains("except = [\"") && row.setting.is_empty(),
+                "{got}"
+            ),
+        }
+    }
+}
+
+#[test]
+fn sort_over_excepted_names_alone_passes() {
+    let pattern = RecordPattern::parse("app:*").unwrap();
+    let pattern = pattern.except(&["app:*:list", "app:*:weight"]).unwrap();
+    let mask = NameMask::of_key(&SecretKey::from_bytes(&KEY).unwrap());
+    let protection = Protection::new(vec![(pattern, sealer(KEY, Mode::On))], mask);
+    let mut pair = Pair::over(protection, Limits::default());
+    let line = "SORT app:1:list BY app:*:weight GET # GET app:*:weight->f STORE app:2:list";
+    pair.exchange(line, ":2", ":2");
+    pair.send(&["SORT app:1:list BY app:*:other"]);
+    assert!(pair.got().starts_with("-SEALREFUSED "));
+}
+
+#[test]
 fn refusals_are_recorded_by_command_pattern_reason_and_remedy() {
     let (protection, refusals) = protected();
     let mut pair = Pair::over(protection, Limits::default());
@@ -186,7 +256,7 @@ fn flags_are_told_where_the_patterns_are_flags() {
          'app:*:lock', which leaves such records in plaintext; or set scripts = \"forward\" (--scripts \
          forward) if the script treats values as opaque bytes"
     );
-    assert!(advice("incr").starts_with("name the records that it works on in except = [...]"));
+    assert!(advice("incr").starts_with("these records need names that an except can match; "));
 }
 
 #[test]
