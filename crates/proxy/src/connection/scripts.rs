@@ -135,12 +135,7 @@ impl Talk {
             (Some(script), _) => script,
             (None, Action::ScriptDigest(UnknownDigest { refusal: None })) => None,
             // Forwarded all the same; its text may never come by.
-            (
-                None,
-                Action::ScriptDigest(UnknownDigest {
-                    refusal: Some(refusal),
-                }),
-            ) if self.protection.is_trial() => return Ok(Action::Refuse(refusal)),
+            (None, action) if self.protection.is_trial() => return Ok(action),
             (None, _) => return Err(answers::NO_SCRIPT),
         };
         if script.is_none() {
