@@ -14,7 +14,7 @@ use crate::error::Failure;
 use crate::output;
 use crate::setup::{Setup, now_ms};
 use crate::status::Watch;
-use crate::trial::Recorded;
+use crate::trial::RefusalRecord;
 
 /// The token of the status page.
 const TOKEN: &str = "WAXSEAL_ADMIN_TOKEN";
@@ -33,7 +33,7 @@ impl RunningAdmin {
     pub(crate) async fn of_proxy(
         at: &str,
         setup: &Setup,
-        (upstream, recorded): (Arc<Upstream>, Recorded),
+        (upstream, recorded): (Arc<Upstream>, RefusalRecord),
         readiness: &Readiness,
         max_connections: usize,
     ) -> Result<Self, Failure> {

@@ -49,6 +49,8 @@ pub(crate) struct Setup {
     pub(crate) mode: Mode,
     /// Whether the mode was said, in the environment or in the configuration, and is not the default.
     pub(crate) is_mode_chosen: bool,
+    /// Nothing is sealed, whatever is configured.
+    pub(crate) is_trial: bool,
     /// The keys of the environment; not read where a keyring is configured.
     keyring: Option<Arc<Keyring>>,
     ring_setup: Option<RingSetup>,
@@ -56,7 +58,7 @@ pub(crate) struct Setup {
     trial_keys: trial::TrialKeys,
     pub(crate) protected: Vec<Protected>,
     /// Records that the configuration protects and flags do not name.
-    others: Vec<Protected>,
+    pub(crate) others: Vec<Protected>,
     /// Records that no application reads.
     pub(crate) decoys: Vec<Decoy>,
     pub(crate) json: bool,
@@ -125,6 +127,7 @@ impl Setup {
             url,
             mode: chosen_mode.unwrap_or(default_mode),
             is_mode_chosen: chosen_mode.is_some(),
+            is_trial: false,
             keyring,
             ring_setup,
             opened: None,

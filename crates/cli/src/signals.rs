@@ -63,9 +63,20 @@ fn stop_on(mut signals: Signals) -> Stop {
 
 /// Returns at a signal. From then on, a second one ends the process.
 pub(crate) async fn told_to_stop() -> Result<(), Failure> {
+    told_to_stop_reporting(|| {}).await
+}
+
+/// The same; the report comes before the end at a second signal.
+pub(crate) async fn told_to_stop_reporting(
+    report: impl FnOnce() + Send + 'static,
+) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     signals.recv().await;
-    tokio::spawn(async move { end_at_once(signals.recv().await) });
+    tokio::spawn(async move {
+        let number = signals.recv().await;
+        report();
+        end_at_once(number);
+    });
     Ok(())
 }
 

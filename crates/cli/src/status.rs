@@ -20,7 +20,7 @@ use waxseal_proxy::{CheckRequest, Source, Upstream};
 
 use crate::panics::spawn_restarting;
 use crate::setup::{Setup, now_ms};
-use crate::trial::Recorded;
+use crate::trial::RefusalRecord;
 use counting::Counted;
 use history::{EVERY, History};
 use keys::KeysView;
@@ -41,7 +41,7 @@ struct Shared {
     /// `None` for a process without clients.
     upstream: Option<Arc<Upstream>>,
     /// Refused requests; `None` for a process without clients.
-    recorded: Option<Recorded>,
+    recorded: Option<RefusalRecord>,
     known: Mutex<Known>,
     /// Wakes the counting.
     count: Notify,
@@ -76,7 +76,7 @@ struct Known {
 
 impl Watch {
     /// Begins with what needs neither keys nor store. A recorder must have been installed before.
-    pub(crate) fn begin(process: Process, clients: Option<(Arc<Upstream>, Recorded)>) -> Self {
+    pub(crate) fn begin(process: Process, clients: Option<(Arc<Upstream>, RefusalRecord)>) -> Self {
         let (upstream, recorded) = clients.unzip();
         let shared = Arc::new(Shared {
             process,
@@ -166,7 +166,7 @@ impl Shared {
 impl Source for Shared {
     fn status(&self) -> Status {
         let now = Snapshot::take().unwrap_or_default();
-        let refused = self.recorded.as_ref().map(Recorded::refused);
+        let refused = self.recorded.as_ref().map(RefusalRecord::refused);
         let known = self.known();
         let has_clients = self.upstream.is_some();
         Status {
@@ -179,7 +179,7 @@ impl Source for Shared {
             keys: known.keys.shown(&known.counted, &now),
             traffic: known.history.traffic(has_clients),
             refused,
-            trial: self.recorded.as_ref().and_then(Recorded::trial),
+            trial: self.recorded.as_ref().and_then(RefusalRecord::trial),
             sweeps: figures::sweeps(&now),
             doctor: known.doctor.clone(),
             is_checking: known.is_checking,

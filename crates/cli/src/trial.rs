@@ -1,45 +1,42 @@
 //! Refused requests of a proxy, as its status page shows them; and `waxseal proxy --trial`: what would be refused,
-//! what was fine, and the configuration that would let everything pass.
+//! what was fine, and the configuration with which more of it passes.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use waxseal_page::status::{Refused, Trial as TrialView};
+use waxseal_page::status::{RefusedRequests, Trial as TrialView};
 use waxseal_proxy::{
     ClientLabel, Protection, RefusalReport, Refusals, RefusedRow, Trial as Settings,
 };
 use waxseal_stores::RecordPattern;
 
 use crate::args::ProxyArgs;
-use crate::config::Protect;
 use crate::error::Failure;
 use crate::output::{self, span, thousands};
 use crate::setup::{Setup, now_ms};
 
+mod plan;
+
+use plan::{Block, Plan, left_line};
+
 /// The record of refused requests of this process, and its trial if it is one.
 #[derive(Clone)]
-pub(crate) struct Recorded {
+pub(crate) struct RefusalRecord {
     refusals: Arc<Refusals>,
     trial: Option<Arc<Trial>>,
 }
 
-/// A trial.
+/// A trial of the proxy, from its start to its report.
 struct Trial {
     began: Instant,
     shows_names: bool,
-    /// In the order of the patterns.
+    /// In the order of the patterns; behind them those of the configuration that this proxy does not protect.
     blocks: Vec<Block>,
-}
-
-/// A `[[protect]]` as it is configured.
-struct Block {
-    pattern: String,
-    /// Its lines but for `except` and `scripts`; none where they would tell a record's name.
-    lines: Vec<String>,
-    excepts: Vec<String>,
-    forwards_scripts: bool,
+    /// The report was printed.
+    is_reported: AtomicBool,
 }
 
 /// The report, for a program.
@@ -49,9 +46,11 @@ struct Report<'a> {
     patterns: Vec<&'a str>,
     would_be_refused: Vec<Row<'a>>,
     refused: Vec<Row<'a>>,
-    /// Requests that would be refused, or were, in more ways than are told apart.
-    others: u64,
-    fine: Vec<Fine<'a>>,
+    fine: Vec<CommandCount<'a>>,
+    /// Digests of scripts whose text did not pass.
+    unseen_scripts: Vec<CommandCount<'a>>,
+    /// Requests that were fine, in transactions that would be aborted.
+    aborted: u64,
     configuration: String,
 }
 
@@ -68,13 +67,13 @@ struct Row<'a> {
 }
 
 #[derive(Serialize)]
-struct Fine<'a> {
+struct CommandCount<'a> {
     pattern: &'a str,
     command: &'a str,
     count: u64,
 }
 
-impl Recorded {
+impl RefusalRecord {
     pub(crate) fn begin(setup: &Setup, args: &ProxyArgs) -> Self {
         let trial = args.trial.then(|| Arc::new(Trial::begin(setup, args)));
         Self {
@@ -97,52 +96,54 @@ impl Recorded {
     }
 
     /// Refused requests, for the status page.
-    pub(crate) fn refused(&self) -> Vec<Refused> {
+    pub(crate) fn refused(&self) -> Vec<RefusedRequests> {
         let now_ms = now_ms();
         let report = self.refusals.report(Instant::now());
-        let rows = report.rows.iter().map(|row| Refused {
+        let rows = report.rows.iter().map(|row| RefusedRequests {
             command: written(row.command),
-            pattern: row.pattern.as_ref().map(|(_, shown)| shown.clone()),
+            pattern: row.pattern.as_ref().map(|(_, shown)| shown.to_string()),
             reason: row.reason.to_owned(),
             is_forwarded: row.is_forwarded,
             count: row.count,
             last_ms: now_ms.saturating_sub(milliseconds(row.last_ago)),
             client: ClientLabel::to_string(&row.client),
-            setting: row.setting.clone(),
-            advice: row.advice.clone(),
+            setting: row.setting.to_string(),
+            advice: row.advice.to_string(),
         });
-        let others = (report.others > 0).then(|| Refused {
-            command: "others".to_owned(),
-            reason: "not told apart".to_owned(),
-            count: report.others,
-            last_ms: now_ms,
-            advice: "see the others first".to_owned(),
-            ..Refused::default()
-        });
-        rows.chain(others).collect()
+        rows.collect()
     }
 
     /// The findings of a trial, for the status page.
     pub(crate) fn trial(&self) -> Option<TrialView> {
         let trial = self.trial.as_ref()?;
         let report = self.refusals.report(Instant::now());
-        let fine = report.fine.iter();
-        Some(TrialView {
-            fine: fine
+        let counts = |counts: &[(usize, &'static str, u64)]| {
+            let counts = counts.iter();
+            counts
                 .map(|(pattern, command, count)| {
                     (trial.pattern(*pattern).to_owned(), written(command), *count)
                 })
-                .collect(),
+                .collect()
+        };
+        let plan = Plan::of(&trial.blocks, &report);
+        Some(TrialView {
+            fine: counts(&report.fine),
+            unseen_scripts: counts(&report.unseen_scripts),
+            aborted: report.aborted,
             patterns: trial.patterns().map(str::to_owned).collect(),
-            configuration: trial.configuration(&report),
+            configuration: plan.configuration().unwrap_or_default(),
+            left: plan.left.iter().map(|row| left_line(row)).collect(),
         })
     }
 
-    /// Prints the report of a trial, at its end.
+    /// Prints the report of a trial, at its end; once, however it ends.
     pub(crate) fn report(&self, json: bool) -> Result<(), Failure> {
         let Some(trial) = &self.trial else {
             return Ok(());
         };
+        if trial.is_reported.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
         let report = self.refusals.report(Instant::now());
         match json {
             true => output::json(&trial.json(&report)),
@@ -165,50 +166,32 @@ fn sealed_replies(refusals: &Refusals) -> String {
 
 impl Trial {
     fn begin(setup: &Setup, args: &ProxyArgs) -> Self {
-        let blocks = setup.protected.iter().map(|protected| {
-            let pattern = &protected.pattern;
+        let block = |pattern: &RecordPattern, is_tried| {
             let configured = setup.config.protect.iter();
             let configured = configured
                 .into_iter()
                 .find(|it| it.records == pattern.as_str());
-            Block {
-                excepts: protected.pattern.excepts().map(str::to_owned).collect(),
-                ..Block::of(pattern, configured, args)
-            }
-        });
+            let mut block = Block::of(pattern, configured, args);
+            block.is_tried = is_tried;
+            block
+        };
+        let tried = setup.protected.iter().map(|it| block(&it.pattern, true));
+        let others = setup.others.iter().map(|it| block(&it.pattern, false));
         Self {
             began: Instant::now(),
             shows_names: args.show_names,
-            blocks: blocks.collect(),
+            blocks: tried.chain(others).collect(),
+            is_reported: AtomicBool::new(false),
         }
     }
 
     fn patterns(&self) -> impl Iterator<Item = &str> {
-        self.blocks.iter().map(|block| block.pattern.as_str())
+        let tried = self.blocks.iter().filter(|block| block.is_tried);
+        tried.map(|block| block.pattern.as_str())
     }
 
     fn pattern(&self, index: usize) -> &str {
         self.blocks.get(index).map_or("", |it| it.pattern.as_str())
-    }
-
-    /// The blocks of the patterns on which something would be refused, with what lets it pass.
-    fn configuration(&self, report: &RefusalReport) -> String {
-        let mut text = String::new();
-        for (index, block) in self.blocks.iter().enumerate() {
-            let of_block = |row: &&RefusedRow| {
-                let is_own = row.pattern.as_ref().is_some_and(|(of, _)| *of == index);
-                row.is_forwarded && (is_own || row.excepts.iter().any(|(of, _)| *of == index))
-            };
-            let rows: Vec<_> = report.rows.iter().filter(of_block).collect();
-            let settled = Settled::of(index, block, &rows);
-            if settled.excepts.len() > block.excepts.len()
-                || settled.forwards_scripts != block.forwards_scripts
-                || !settled.left.is_empty()
-            {
-                settled.write(block, &mut text);
-            }
-        }
-        text
     }
 
     fn json<'a>(&'a self, report: &'a RefusalReport) -> Report<'a> {
@@ -217,7 +200,7 @@ impl Trial {
             let rows = rows.filter(move |row| row.is_forwarded == is_forwarded);
             rows.map(|row| Row {
                 command: row.command,
-                pattern: row.pattern.as_ref().map(|(_, shown)| shown.as_str()),
+                pattern: row.pattern.as_ref().map(|(_, shown)| &**shown),
                 reason: row.reason,
                 count: row.count,
                 setting: &row.setting,
@@ -226,21 +209,27 @@ impl Trial {
             })
             .collect()
         };
-        let fine = report.fine.iter();
+        let counts = |counts: &[(usize, &'static str, u64)]| {
+            let counts = counts.iter();
+            counts
+                .map(|(pattern, command, count)| CommandCount {
+                    pattern: self.pattern(*pattern),
+                    command,
+                    count: *count,
+                })
+                .collect()
+        };
         Report {
             seconds: self.began.elapsed().as_secs(),
             patterns: self.patterns().collect(),
             would_be_refused: rows(true),
             refused: rows(false),
-            others: report.others,
-            fine: fine
-                .map(|(pattern, command, count)| Fine {
-                    pattern: self.pattern(*pattern),
-                    command,
-                    count: *count,
-                })
-                .collect(),
-            configuration: self.configuration(report),
+            fine: counts(&report.fine),
+            unseen_scripts: counts(&report.unseen_scripts),
+            aborted: report.aborted,
+            configuration: Plan::of(&self.blocks, report)
+                .configuration()
+                .unwrap_or_default(),
         }
     }
 
@@ -248,146 +237,85 @@ impl Trial {
     fn text(&self, report: &RefusalReport) -> String {
         let (tried, refused): (Vec<_>, Vec<_>) =
             report.rows.iter().partition(|row| row.is_forwarded);
-        let sum = |rows: &[&RefusedRow]| rows.iter().map(|row| row.count).sum::<u64>();
-        let would = sum(&tried);
-        let fine: u64 = report.fine.iter().map(|(_, _, count)| count).sum();
         let patterns = self.patterns().collect::<Vec<_>>().join(", ");
         let took = span(milliseconds(self.began.elapsed()));
         let mut text = format!("Trial of {took} on {patterns}.\n");
-        if would + fine + report.others == 0 {
-            let _ = write!(
-                text,
-                "No request named a protected record: this says nothing about the application. Check the patterns, \
-                 and whether the application connects to this proxy."
-            );
-        } else {
-            let _ = write!(
-                text,
-                "{} on protected records, of which {} would be refused.",
-                requests(would + fine),
-                thousands(would)
-            );
-        }
+        text.push_str(&headline(report, &tried));
         list(&mut text, "Would be refused", &tried);
         list(&mut text, "Refused in this trial as well", &refused);
-        if report.others > 0 {
-            let others = requests(report.others);
-            let _ = write!(text, "\n\n{others} more, in other ways than these.");
-        }
-        if fine > 0 {
-            let _ = write!(text, "\n\nWork unchanged:");
-            for (pattern, command, count) in &report.fine {
-                let (pattern, command) = (self.pattern(*pattern), written(command));
-                let _ = write!(text, "\n  {:>9}  {command} on {pattern}", thousands(*count));
-            }
-        }
-        let configuration = self.configuration(report);
-        if !configuration.is_empty() {
+        self.counts(
+            &mut text,
+            "Scripts named by a digest, whose text did not pass during this trial",
+            &report.unseen_scripts,
+        );
+        if report.aborted > 0 {
+            let aborted = requests(report.aborted);
             let _ = write!(
                 text,
-                "\n\nWith this in waxseal.toml they pass; what except names stays in plaintext:\n\n{}",
+                "\n\n{aborted} more would work, in transactions that would be aborted for another of their commands."
+            );
+        }
+        self.counts(&mut text, "Work unchanged", &report.fine);
+        let plan = Plan::of(&self.blocks, report);
+        if !plan.left.is_empty() {
+            let _ = write!(text, "\n\nNo [[protect]] setting lets these pass:");
+            for row in &plan.left {
+                let _ = write!(text, "\n  {}", left_line(row));
+            }
+        }
+        if let Some(configuration) = plan.configuration() {
+            let all = if plan.left.is_empty() { "" } else { "other " };
+            let _ = write!(
+                text,
+                "\n\nWith these [[protect]] blocks in waxseal.toml the {all}requests that would be refused pass; \
+                 excepted records stay in plaintext:\n\n{}",
                 configuration.trim_end()
             );
         }
         text
     }
-}
 
-/// A block with what lets the refused requests pass.
-struct Settled<'a> {
-    excepts: Vec<&'a str>,
-    forwards_scripts: bool,
-    /// Requests that no line lets pass.
-    left: Vec<&'a RefusedRow>,
-}
-
-impl<'a> Settled<'a> {
-    fn of(index: usize, block: &'a Block, rows: &[&'a RefusedRow]) -> Self {
-        let mut settled = Self {
-            excepts: block.excepts.iter().map(String::as_str).collect(),
-            forwards_scripts: block.forwards_scripts,
-            left: Vec::new(),
-        };
-        for row in rows {
-            let globs = row.excepts.iter().filter(|(of, _)| *of == index);
-            for glob in globs.flat_map(|(_, globs)| globs) {
-                if !settled.excepts.contains(&glob.as_str()) {
-                    settled.excepts.push(glob);
-                }
-            }
-            if row.excepts.is_empty() && row.scripts && !block.lines.is_empty() {
-                settled.forwards_scripts = true;
-            } else if row.excepts.is_empty() {
-                settled.left.push(row);
-            }
-        }
-        settled
-    }
-
-    fn write(&self, block: &Block, text: &mut String) {
-        if !text.is_empty() {
-            text.push('\n');
-        }
-        for row in &self.left {
-            let (command, advice) = (written(row.command), &row.advice);
-            let _ = writeln!(
-                text,
-                "# {command} on {}: {}: {advice}",
-                block.pattern, row.cause
-            );
-        }
-        if block.lines.is_empty() {
+    fn counts(&self, text: &mut String, title: &str, counts: &[(usize, &'static str, u64)]) {
+        if counts.is_empty() {
             return;
         }
-        let _ = writeln!(text, "[[protect]]");
-        for line in &block.lines {
-            let _ = writeln!(text, "{line}");
-        }
-        if !self.excepts.is_empty() {
-            let globs: Vec<_> = self.excepts.iter().map(|glob| toml_string(glob)).collect();
-            let _ = writeln!(text, "except = [{}]", globs.join(", "));
-        }
-        if self.forwards_scripts {
-            let _ = writeln!(text, "scripts = \"forward\"");
+        let _ = write!(text, "\n\n{title}:");
+        for (pattern, command, count) in counts {
+            let (pattern, command) = (self.pattern(*pattern), written(command));
+            let _ = write!(text, "\n  {:>9}  {command} on {pattern}", thousands(*count));
         }
     }
 }
 
-impl Block {
-    fn of(pattern: &RecordPattern, configured: Option<&Protect>, args: &ProxyArgs) -> Self {
-        let text = |name: &str, value: Option<&str>| {
-            value.map(|value| format!("{name} = {}", toml_string(value)))
-        };
-        let format = args
-            .format
-            .map(|format| waxseal_core::Format::from(format).to_string());
-        let mut lines = Vec::new();
-        let mut forwards_scripts = false;
-        lines.extend(text("name", configured.and_then(|it| it.name.as_deref())));
-        lines.extend(text("records", Some(pattern.as_str())));
-        let of_config = configured.and_then(|it| it.format.as_deref());
-        lines.extend(text("format", format.as_deref().or(of_config)));
-        if let Some(configured) = configured {
-            lines.extend(
-                configured
-                    .per_user_keys
-                    .then(|| "per_user_keys = true".to_owned()),
-            );
-            lines.extend(text("refused", configured.refused.as_deref()));
-            lines.extend(text("plain_values", configured.plain_values.as_deref()));
-            forwards_scripts = configured.scripts.as_deref() == Some("forward");
-        }
-        if pattern.shown() != pattern.as_str() {
-            // It is the whole name of a record, which no report tells.
-            lines.clear();
-        }
-        Self {
-            pattern: pattern.shown().to_owned(),
-            lines,
-            excepts: Vec::new(),
-            forwards_scripts,
-        }
+/// The number of requests that would be refused.
+fn headline(report: &RefusalReport, tried: &[&RefusedRow]) -> String {
+    let sum = |is_named: bool| -> u64 {
+        let rows = tried.iter();
+        let rows = rows.filter(|row| row.pattern.is_some() == is_named);
+        rows.map(|row| row.count).sum()
+    };
+    let (would, other) = (sum(true), sum(false));
+    let counts = report.fine.iter().chain(&report.unseen_scripts);
+    let fine: u64 = counts.map(|(.., count)| count).sum();
+    let all = would + fine + report.aborted;
+    if all + other == 0 {
+        return "No request named a protected record: this says nothing about the application. Check the patterns, and \
+                whether the application connects to this proxy."
+            .to_owned();
     }
+    let mut text = format!(
+        "{} on protected records, of which {} would be refused.",
+        requests(all),
+        thousands(would)
+    );
+    if other > 0 {
+        let _ = write!(
+            text,
+            " Beside these, {} that name no protected record would be refused.",
+            requests(other)
+        );
+    }
+    text
 }
 
 fn list(text: &mut String, title: &str, rows: &[&RefusedRow]) {
@@ -432,11 +360,10 @@ fn requests(count: u64) -> String {
 }
 
 fn written(command: &str) -> String {
-    command.to_uppercase().replace('|', " ")
-}
-
-fn toml_string(text: &str) -> String {
-    toml::Value::from(text).to_string()
+    match command {
+        "other" => "unknown command".to_owned(),
+        command => command.to_uppercase().replace('|', " "),
+    }
 }
 
 fn milliseconds(duration: Duration) -> u64 {

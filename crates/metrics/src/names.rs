@@ -79,7 +79,7 @@ const REFUSAL_REASON: Label = Label {
 const REFUSAL_PATTERN: Label = Label {
     name: "pattern",
     values: Allowed::Bounded(
-        "the configured name of the protected pattern, or the pattern; `none` where no record is the cause",
+        "the configured name of the protected pattern, or the pattern; `none` if no record is involved",
     ),
 };
 

@@ -107,7 +107,7 @@ const SERVER_WORDS: [(&[u8], &str); 14] = [
     (b"WRONGTYPE", "wrongtype"),
 ];
 
-/// The label of a refusal that no pattern is the cause of.
+/// The label of a refusal if no record is involved.
 const NO_PATTERN: &str = "none";
 
 /// Handles for the connections of one side.
@@ -175,7 +175,7 @@ pub struct TrafficMetrics {
     server_errors: [(&'static [u8], Counter); 14],
     other_server_errors: Counter,
     /// Refusals are rare, and there are thousands of ways to be refused.
-    refused: Mutex<HashMap<Refused, Counter>>,
+    refused: Mutex<HashMap<RefusalCounter, Counter>>,
     scripts: [(&'static str, Counter); 6],
     ready: Gauge,
     suspects: Gauge,
@@ -265,7 +265,7 @@ impl TrafficMetrics {
         pattern: Option<(usize, &str)>,
         is_forwarded: bool,
     ) {
-        let key = Refused {
+        let key = RefusalCounter {
             command: command.unwrap_or("other"),
             reason,
             pattern: pattern.map(|(index, _)| index),
@@ -302,14 +302,14 @@ impl TrafficMetrics {
 
 /// A way to be refused.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Refused {
+struct RefusalCounter {
     command: &'static str,
     reason: &'static str,
     pattern: Option<usize>,
     is_forwarded: bool,
 }
 
-impl Refused {
+impl RefusalCounter {
     fn counter(self, pattern: &str) -> Counter {
         let metric = match self.is_forwarded {
             true => &TRIAL_REFUSALS,

@@ -17,8 +17,8 @@ use clock::Clock;
 
 pub use model::{
     Activity, Count, Coverage, Doctor, Figure, Finding, Key, KeyEvent, KeyValues, Keys, NextStep,
-    OtherKeys, PatternCoverage, Phase, Process, Refused, Severity, Status, SweepRow, Traffic,
-    Trial, Warning, When,
+    OtherKeys, PatternCoverage, Phase, Process, RefusedRequests, Severity, Status, SweepRow,
+    Traffic, Trial, Warning, When,
 };
 pub use verdict::{Level, Verdict};
 

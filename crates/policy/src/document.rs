@@ -13,10 +13,11 @@ pub fn markdown() -> String {
     let mut text = String::from(OPENING);
     text.push_str("| Because the command … | instead |\n|---|---|\n");
     for reason in REASONS {
-        line(
-            &mut text,
-            &[reason.cause().to_owned(), reason.remedy().to_owned()],
-        );
+        let cause = match reason {
+            Reason::UnknownCommand => "is unknown, and names a protected record",
+            reason => reason.cause(),
+        };
+        line(&mut text, &[cause.to_owned(), reason.remedy().to_owned()]);
     }
     for (group, title) in CHAPTERS {
         chapter(&mut text, group, title);

@@ -17,6 +17,7 @@ mod relation;
 mod tests;
 
 pub use error::PatternError;
+pub(crate) use except::SortForm;
 
 /// Names that begin so are Waxseal's own: the canary, quarantine, keys of users. An ordinary pattern
 /// never means them.

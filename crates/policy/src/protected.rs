@@ -2,8 +2,9 @@
 //! with a record that one of them means is not known here.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
-use crate::pattern::{OWN_PREFIX, RecordPattern};
+use crate::pattern::{OWN_PREFIX, RecordPattern, SortForm};
 
 /// Which of the patterns means a name: its place in the order they were given in; and whether the name
 /// is excepted from it.
@@ -161,8 +162,21 @@ impl ProtectedNames {
         &self.patterns[id.index()]
     }
 
-    /// Whether a glob could mean a protected name, as SORT's `BY` and `GET` put elements for the
-    /// `*`. Looks at literal prefixes only: it may say yes too often, never no too often.
+    /// The same patterns, with these names excepted as well; none where one of these globs cannot be an
+    /// `except` of its pattern.
+    #[must_use]
+    pub fn with_excepts(&self, excepts: &BTreeMap<PatternId, Vec<String>>) -> Option<Self> {
+        let mut names = self.clone();
+        for (id, globs) in excepts {
+            let pattern = names.patterns.get_mut(id.index())?;
+            *pattern = pattern.clone().except(globs).ok()?;
+        }
+        Some(names)
+    }
+
+    /// Whether a glob could mean a protected name, as SORT's `BY` and `GET` put elements for the first
+    /// `*`. It may say yes too often, never no too often: patterns are compared by their literal prefixes.
+    /// It says no where every name of the glob is excepted.
     #[must_use]
     pub fn may_mean(&self, glob: &[u8]) -> bool {
         let is_special = |letter: &u8| matches!(letter, b'*' | b'?' | b'[' | b'\\');
@@ -173,10 +187,26 @@ impl ProtectedNames {
         if prefix.starts_with(OWN_PREFIX) {
             return false;
         }
-        self.patterns.iter().any(|pattern| {
+        let form = SortForm::of(glob);
+        for candidate in &self.order {
+            let Some(pattern) = self.patterns.get(candidate.id.index()) else {
+                continue;
+            };
             let literal = pattern.prefix().as_bytes();
-            literal.starts_with(prefix) || prefix.starts_with(literal)
-        })
+            if !literal.starts_with(prefix) && !prefix.starts_with(literal) {
+                continue;
+            }
+            match &form {
+                Some(form) if form.is_excepted_from(pattern) => {
+                    if form.is_covered_by(pattern) {
+                        // No name is left for patterns that are less specific.
+                        return false;
+                    }
+                }
+                _ => return true,
+            }
+        }
+        false
     }
 
     /// All patterns with their ids, in the order in which they were given.
@@ -207,5 +237,34 @@ mod tests {
             assert_eq!(found(b"waxseal:canary"), None);
             assert_eq!(found(b"wa:1"), Some("wa:{user}"));
         }
+    }
+
+    #[test]
+    fn a_glob_means_no_protected_name_where_all_of_its_names_are_excepted() {
+        let parse = |text| RecordPattern::parse(text).unwrap();
+        let except = |text, globs: &[&str]| parse(text).except(globs).unwrap();
+        let app = || except("app:*", &["app:*:weight", "app:[0-9]*:hash"]);
+        for (patterns, glob, may_mean) in [
+            (vec![app()], "app:*:weight", false),
+            (vec![app()], "app:x*:weight", false),
+            (vec![app()], "app:*:weight->field", false),
+            // No field: the arrow belongs to the name.
+            (vec![app()], "app:*:weight->", true),
+            (vec![app()], "app:*:other", true),
+            (vec![app()], "*:weight", true),
+            (vec![app()], "app:7*:hash", false),
+            (vec![app()], "app:*:hash", true),
+            // Only the first star stands for an element.
+            (vec![app()], "app:*:x*:weight", false),
+            (vec![app()], "app:\0*:weight", true),
+            (vec![app(), parse("*")], "app:*:weight", false),
+            (vec![app(), parse("app:*:x:*")], "app:*:weight", true),
+            (vec![app(), parse("app:a*")], "app:*:weight", true),
+        ] {
+            let names = ProtectedNames::new(patterns);
+            assert_eq!(names.may_mean(glob.as_bytes()), may_mean, "{glob}");
+        }
+        let long = format!("app:{}*:weight", "x".repeat(2000));
+        assert!(ProtectedNames::new(vec![app()]).may_mean(long.as_bytes()));
     }
 }

@@ -120,9 +120,9 @@ impl Reason {
             Self::WritesOwnRecord => {
                 "names a record of Waxseal's own, under waxseal:, and may write it"
             }
-            Self::ZeroByte => "contains a zero byte in the name of the command",
+            Self::ZeroByte => "contains a zero byte in its name",
             Self::UnknownSubcommand => "has no such subcommand here",
-            Self::UnknownCommand => "is not known to this version and names a protected record",
+            Self::UnknownCommand => "names a protected record",
             Self::UnforeseenForm => {
                 "names a protected record in a form that this version does not know"
             }
@@ -148,7 +148,7 @@ impl Reason {
             Self::FieldsElsewhere => "use HSET, in a pipeline if there are many",
             Self::QuotesRequest => "ask with made-up values, under a name that is not protected",
             Self::NotYetSealed(_) => {
-                "keep it under a name that no protected pattern means, or in a string, hash or list"
+                "keep it under a name that matches no protected pattern, or in a string, hash or list"
             }
             Self::WritesOwnRecord => {
                 "use the waxseal command line, or start the proxy with --allow-own-writes"
@@ -156,7 +156,7 @@ impl Reason {
             Self::ZeroByte => "remove it",
             Self::UnknownSubcommand => "clients go on as with a server that does not have it",
             Self::UnknownCommand => {
-                "use a command that is known, or keep the record under a name that no protected pattern means"
+                "use a command that is known, or keep the record under a name that matches no protected pattern"
             }
             Self::UnforeseenForm => "see the command's forms in docs/command-policy.md",
             Self::Replication => "connect the replica to the server itself",
@@ -213,7 +213,7 @@ impl fmt::Display for Statement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.command {
             Some(name) => write!(f, "{}", Upper(name))?,
-            None => f.write_str("this command")?,
+            None => f.write_str("an unknown command")?,
         }
         write!(f, " {}", self.0.reason.cause())
     }

@@ -4,6 +4,7 @@
 //! are kept; everything else becomes `*`.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use crate::pattern::RecordPattern;
 
@@ -11,11 +12,13 @@ use crate::pattern::RecordPattern;
 const SEPARATORS: &[u8] = b":._-/{}";
 
 /// Longer names have no suggestion.
-const MAX_NAME: usize = 4096;
+const MAX_NAME: usize = 128;
+/// Nor is a longer glob one: it goes into answers and lines of the log.
+const MAX_GLOB: usize = 128;
 
 /// Words that frameworks put into the names of records which they keep beside values: locks, counters,
 /// indexes, queues. None of them says whose record it is. In lower case; matched in any case.
-const VOCABULARY: &str = "\
+const WORDS: &str = "\
     abort aborted ack acks active added all app arq asgi attempt attempts axes backoff batch \
     batches bid binding bindings blacklist block blocked blocks bloom broadcast bucket buckets \
     bull cache cancel canceled cancelled cas celery celeryev channel channels check children \
@@ -42,6 +45,14 @@ const VOCABULARY: &str = "\
     worker workers xq zset \
 ";
 
+/// The words, in their order.
+static VOCABULARY: LazyLock<Vec<&'static str>> =
+    LazyLock::new(|| WORDS.split_ascii_whitespace().collect());
+
+/// The longest word.
+static MAX_WORD: LazyLock<usize> =
+    LazyLock::new(|| VOCABULARY.iter().map(|word| word.len()).max().unwrap_or(0));
+
 /// A piece of a glob.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Piece<'n> {
@@ -64,6 +75,9 @@ pub fn except_glob(pattern: &RecordPattern, name: &[u8]) -> Option<String> {
         return None;
     }
     let glob = written(pattern.prefix(), &pieces);
+    if glob.len() > MAX_GLOB {
+        return None;
+    }
     // The rules of the configuration: it may not except all records of its pattern.
     let excepting = pattern.clone().except(&[&glob]).ok()?;
     let is_matched = excepting.is_excepted(name);
@@ -117,8 +131,12 @@ fn word_length(text: &[u8]) -> usize {
 }
 
 fn is_known(word: &[u8]) -> bool {
-    let mut words = VOCABULARY.split_ascii_whitespace();
-    words.any(|known| known.as_bytes().eq_ignore_ascii_case(word))
+    if word.len() > *MAX_WORD {
+        return false;
+    }
+    let word = word.to_ascii_lowercase();
+    let found = VOCABULARY.binary_search_by(|known| known.as_bytes().cmp(&word));
+    found.is_ok()
 }
 
 /// The glob in Redis' notation.
@@ -196,23 +214,25 @@ mod tests {
         }
         let long = format!("wa:{}:lock", "x".repeat(MAX_NAME));
         assert_eq!(suggested("wa:*", &long), None);
+        // Short enough, and its glob is not: every brace takes two letters.
+        let escaped = format!("wa:1:{}", "{lock}".repeat(20));
+        assert!(escaped.len() <= MAX_NAME);
+        assert_eq!(suggested("wa:*", &escaped), None);
     }
 
     #[test]
     fn the_vocabulary_is_sorted_and_in_lower_case() {
-        assert!(vocabulary().is_sorted_by(|a, b| a < b));
+        assert!(VOCABULARY.is_sorted_by(|a, b| a < b));
         let is_letter = |it: u8| it.is_ascii_lowercase() || it.is_ascii_digit();
-        assert!(vocabulary().iter().all(|word| word.bytes().all(is_letter)));
-    }
-
-    fn vocabulary() -> Vec<&'static str> {
-        VOCABULARY.split_ascii_whitespace().collect()
+        assert!(VOCABULARY.iter().all(|word| word.bytes().all(is_letter)));
+        assert!(VOCABULARY.iter().all(|word| is_known(word.as_bytes())));
+        assert!(is_known(b"LOCK") && !is_known(b"") && !is_known(b"lockx"));
     }
 
     /// Words of names: of the vocabulary, identifiers, special characters, any bytes.
     fn name() -> impl Strategy<Value = Vec<u8>> {
         let part = prop_oneof![
-            proptest::sample::select(vocabulary()).prop_map(|word| word.as_bytes().to_vec()),
+            proptest::sample::select(VOCABULARY.clone()).prop_map(|word| word.as_bytes().to_vec()),
             proptest::sample::select(SEPARATORS.to_vec()).prop_map(|byte| vec![byte]),
             "QQ[0-9]{1,9}".prop_map(String::into_bytes),
             "[*?\\[\\]\\\\{}a]{1,3}".prop_map(String::into_bytes),

@@ -2,7 +2,7 @@
 //! names the command and the cause, and holds no argument and no value.
 
 use waxseal_core::{OpenError, SealError};
-use waxseal_policy::Refusal;
+use waxseal_policy::{ProtectedNames, Refusal};
 use waxseal_resp::{RequestError, write_error, write_error_bytes};
 
 use crate::login::LoginError;
@@ -23,8 +23,9 @@ pub(crate) const OK: &[u8] = b"+OK\r\n";
 pub(crate) const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
 
 /// The policy does not let this command touch a protected record.
-pub(crate) fn refused(refusal: &Refusal, remedy: &Remedy) -> Vec<u8> {
-    let (statement, remedy) = (refusal.statement(), remedy.for_client(refusal.reason));
+pub(crate) fn refused(refusal: &Refusal, remedy: &Remedy, names: &ProtectedNames) -> Vec<u8> {
+    let statement = refusal.statement();
+    let remedy = remedy.for_client(refusal.reason, names);
     error(&format!("SEALREFUSED {statement}: {remedy}"))
 }
 

@@ -166,6 +166,16 @@ struct Transaction {
     number: u64,
     /// Bytes that are remembered of its commands.
     heavy: usize,
+    tried: TriedTransaction,
+}
+
+/// What a trial found in a transaction.
+#[derive(Default)]
+struct TriedTransaction {
+    /// Requests that were fine: the place of their pattern, their command and their number.
+    fine: Vec<(usize, &'static str, u64)>,
+    /// One of its commands would be refused, and with it the transaction.
+    is_refused: bool,
 }
 
 /// The rest of a request that is too large to hold.

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use waxseal_page::words::{span, thousands};
@@ -23,8 +23,14 @@ const LINE_INTERVAL: Duration = Duration::from_secs(60);
 /// Lines of the log about all refusals together: at most so many in a period.
 const MAX_LINES: u64 = 20;
 const LINES_PERIOD: Duration = Duration::from_secs(10);
-/// Refusals that are told apart. Others are only counted.
+/// Rows of one kind of refusal, and of all kinds together beyond one of each. Further settings of a kind are
+/// counted in one more row, without a setting. The number of kinds is bounded by the tables.
+const MAX_ROWS_OF_KIND: usize = 16;
 const MAX_ROWS: usize = 512;
+/// The advice of such a row.
+const FURTHER: &str = "apply the settings of the other rows of this command first";
+/// Settings that one line of the log names.
+const MAX_LOGGED_SETTINGS: usize = 4;
 /// Names of records that are kept of one row, and the longest.
 const MAX_NAMES: usize = 20;
 const MAX_NAME: usize = 256;
@@ -64,7 +70,8 @@ pub(crate) struct RefusedRequest<'a> {
     pub(crate) setting: String,
     /// The `except` globs of the pattern's block.
     pub(crate) excepts: BTreeMap<PatternId, Vec<String>>,
-    pub(crate) scripts: bool,
+    /// The patterns for whose records forwarding scripts is a remedy, too.
+    pub(crate) scripts: BTreeSet<PatternId>,
     /// In a trial: it was forwarded all the same.
     pub(crate) is_forwarded: bool,
     /// The record, as the log may show it.
@@ -81,15 +88,21 @@ pub struct Refusals {
     state: Mutex<State>,
 }
 
+/// Requests by the place of their pattern and command.
+type CommandCounts = HashMap<(usize, &'static str), u64>;
+
 #[derive(Default)]
 struct State {
     kinds: HashMap<Kind, Entry>,
     rows: usize,
-    others: u64,
     /// Lines of the log about all of them.
     limit: Option<LineLimit>,
     /// In a trial: requests that were fine, by pattern and command.
-    fine: HashMap<(usize, &'static str), u64>,
+    fine: CommandCounts,
+    /// In a trial: scripts whose text did not pass.
+    unseen_scripts: CommandCounts,
+    /// In a trial: requests that were fine, in transactions that would be aborted.
+    aborted: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -103,22 +116,26 @@ struct Kind {
 /// One kind of refusal.
 struct Entry {
     limit: LineLimit,
-    shown: Option<String>,
+    shown: Option<Arc<str>>,
     cause: &'static str,
     rows: Vec<Row>,
-    /// The last one.
+    /// Of the last request.
     record: Option<String>,
     client: ClientLabel,
-    advice: String,
 }
 
-/// Refusals of one kind with one remedy.
+/// Refusals of one kind with one remedy. What a report takes over is shared, not copied: it is made while
+/// requests wait.
 struct Row {
-    setting: String,
-    advice: String,
-    excepts: BTreeMap<PatternId, Vec<String>>,
-    scripts: bool,
+    setting: Arc<str>,
+    advice: Arc<str>,
+    excepts: Arc<[(usize, Vec<String>)]>,
+    scripts: Arc<[usize]>,
+    /// It stands for all further settings of its kind.
+    is_merged: bool,
     count: u64,
+    /// Requests since the last line of the log.
+    unlogged: u64,
     first: Instant,
     last: Instant,
     client: ClientLabel,
@@ -132,7 +149,7 @@ pub struct RefusalLine {
     pub text: String,
     /// The command as the table has it, or `other`.
     pub command: &'static str,
-    /// The pattern.
+    /// The pattern, as it is shown.
     pub pattern: Option<String>,
     /// The word of the reason.
     pub reason: &'static str,
@@ -170,19 +187,19 @@ pub struct RefusedRow {
     /// The command as the table has it, or `other`.
     pub command: &'static str,
     /// The pattern: its place in the order of the configuration, and how it is shown.
-    pub pattern: Option<(usize, String)>,
+    pub pattern: Option<(usize, Arc<str>)>,
     /// The word of the reason.
     pub reason: &'static str,
     /// The cause, as the continuation of the command's name.
     pub cause: &'static str,
     /// The line to paste into the configuration; empty where nothing can.
-    pub setting: String,
+    pub setting: Arc<str>,
     /// The remedy in words.
-    pub advice: String,
+    pub advice: Arc<str>,
     /// The `except` globs, by the place of their pattern.
-    pub excepts: Vec<(usize, Vec<String>)>,
-    /// Forwarding scripts would be a remedy, too.
-    pub scripts: bool,
+    pub excepts: Arc<[(usize, Vec<String>)]>,
+    /// Forwarding scripts for the records of the patterns in these places would be a remedy, too.
+    pub scripts: Arc<[usize]>,
     /// They were forwarded all the same.
     pub is_forwarded: bool,
     /// Their number.
@@ -202,10 +219,12 @@ pub struct RefusedRow {
 pub struct RefusalReport {
     /// The refused requests, the most frequent first.
     pub rows: Vec<RefusedRow>,
-    /// Requests that were refused beside these, and are not told apart.
-    pub others: u64,
     /// In a trial: requests on protected records that were fine, by the place of their pattern and command.
     pub fine: Vec<(usize, &'static str, u64)>,
+    /// In a trial: digests of scripts whose text did not pass, in the same way. Nothing is known of these.
+    pub unseen_scripts: Vec<(usize, &'static str, u64)>,
+    /// In a trial: requests on protected records that were fine, in transactions that would be aborted.
+    pub aborted: u64,
 }
 
 impl Refusals {
@@ -219,19 +238,13 @@ impl Refusals {
         };
         let mut state = self.state();
         let state = &mut *state;
-        let is_full = state.rows >= MAX_ROWS;
-        if is_full && !state.kinds.contains_key(&kind) {
-            state.others = state.others.saturating_add(1);
-            return None;
-        }
+        let has_room = state.rows < MAX_ROWS;
         let entry = state
             .kinds
             .entry(kind)
             .or_insert_with(|| Entry::new(&request));
-        match entry.add(request, now, is_full) {
-            Added::Row => state.rows = state.rows.saturating_add(1),
-            Added::Counted => {}
-            Added::LeftOut => state.others = state.others.saturating_add(1),
+        if entry.add(request, now, has_room) == Insertion::Row {
+            state.rows = state.rows.saturating_add(1);
         }
         let limit = state.limit.get_or_insert_with(line_limit);
         if entry.limit.left_out() > 0 || !entry.limit.is_open(now) || limit.admit(now).is_none() {
@@ -260,11 +273,24 @@ impl Refusals {
         lines
     }
 
-    /// A request of this command on a record of the pattern in this place was fine.
-    pub(crate) fn fine(&self, pattern: usize, command: &'static str) {
+    /// So many requests of this command on records of the pattern in this place were fine.
+    pub(crate) fn fine(&self, pattern: usize, command: &'static str, count: u64) {
         let mut state = self.state();
-        let count = state.fine.entry((pattern, command)).or_default();
-        *count = count.saturating_add(1);
+        let sum = state.fine.entry((pattern, command)).or_default();
+        *sum = sum.saturating_add(count);
+    }
+
+    /// A script was named by its digest, on a record of the pattern in this place, and its text did not pass.
+    pub(crate) fn unseen_script(&self, pattern: usize, command: &'static str) {
+        let mut state = self.state();
+        let sum = state.unseen_scripts.entry((pattern, command)).or_default();
+        *sum = sum.saturating_add(1);
+    }
+
+    /// So many requests were fine, in a transaction that would be aborted.
+    pub(crate) fn aborted(&self, count: u64) {
+        let mut state = self.state();
+        state.aborted = state.aborted.saturating_add(count);
     }
 
     /// Everything that was recorded.
@@ -276,23 +302,26 @@ impl Refusals {
             let rows = entry.rows.iter();
             rows.map(move |row| row.shown(*kind, entry, now))
         });
-        let mut rows: Vec<_> = rows.collect();
-        rows.sort_by(|a, b| {
+        let mut report = RefusalReport {
+            rows: rows.collect(),
+            fine: listed(&state.fine),
+            unseen_scripts: listed(&state.unseen_scripts),
+            aborted: state.aborted,
+        };
+        // Requests wait for it.
+        drop(state);
+        report.rows.sort_by(|a, b| {
             let key = |row: &RefusedRow| (row.command, row.reason, row.setting.clone());
             b.count.cmp(&a.count).then_with(|| key(a).cmp(&key(b)))
         });
-        let fine = state.fine.iter();
-        let mut fine: Vec<_> = fine
-            .map(|((pattern, command), count)| (*pattern, *command, *count))
-            .collect();
-        fine.sort_by_key(|(pattern, command, count)| {
-            (*pattern, std::cmp::Reverse(*count), *command)
-        });
-        RefusalReport {
-            rows,
-            others: state.others,
-            fine,
-        }
+        let by_count = |counts: &mut Vec<(usize, &'static str, u64)>| {
+            counts.sort_by_key(|(pattern, command, count)| {
+                (*pattern, std::cmp::Reverse(*count), *command)
+            });
+        };
+        by_count(&mut report.fine);
+        by_count(&mut report.unseen_scripts);
+        report
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -304,66 +333,86 @@ fn line_limit() -> LineLimit {
     LineLimit::new(MAX_LINES, LINES_PERIOD)
 }
 
-/// The outcome for a request that was to be recorded.
-enum Added {
+fn listed(counts: &CommandCounts) -> Vec<(usize, &'static str, u64)> {
+    let counts = counts.iter();
+    counts
+        .map(|((pattern, command), count)| (*pattern, *command, *count))
+        .collect()
+}
+
+/// The row that a request was counted in.
+#[derive(PartialEq, Eq)]
+enum Insertion {
+    /// A new one.
     Row,
+    /// One that there was.
     Counted,
-    /// Among the others: the table is full.
-    LeftOut,
 }
 
 impl Entry {
     fn new(request: &RefusedRequest<'_>) -> Self {
         Self {
             limit: LineLimit::new(1, LINE_INTERVAL),
-            shown: request.pattern.map(|(_, shown)| shown.to_owned()),
+            shown: request.pattern.map(|(_, shown)| shown.into()),
             cause: request.cause,
             rows: Vec::new(),
             record: None,
             client: ClientLabel::default(),
-            advice: String::new(),
         }
     }
 
-    fn add(&mut self, request: RefusedRequest<'_>, now: Instant, is_full: bool) -> Added {
-        self.record = request.record;
-        self.client = request.client.clone();
-        self.advice.clone_from(&request.advice);
-        let is_same = |row: &&mut Row| row.setting == request.setting;
-        let (row, added) = match self.rows.iter_mut().find(is_same) {
-            Some(row) => (row, Added::Counted),
-            None if is_full => return Added::LeftOut,
-            None => {
-                self.rows.push(Row {
-                    setting: request.setting,
-                    advice: request.advice,
-                    excepts: request.excepts,
-                    scripts: request.scripts,
-                    count: 0,
-                    first: now,
-                    last: now,
-                    client: ClientLabel::default(),
-                    names: BTreeSet::new(),
-                });
-                match self.rows.last_mut() {
-                    Some(row) => (row, Added::Row),
-                    None => return Added::LeftOut,
-                }
-            }
-        };
-        row.count = row.count.saturating_add(1);
-        row.last = now;
-        row.client = request.client;
-        for name in request.names {
-            if row.names.len() < MAX_NAMES && name.len() <= MAX_NAME {
-                row.names.insert(name);
-            }
+    fn add(&mut self, request: RefusedRequest<'_>, now: Instant, has_room: bool) -> Insertion {
+        let has_room = self.rows.is_empty() || (has_room && self.rows.len() < MAX_ROWS_OF_KIND);
+        let is_same = |row: &&mut Row| !row.is_merged && *row.setting == *request.setting;
+        let is_merged = |row: &&mut Row| row.is_merged;
+        self.record.clone_from(&request.record);
+        self.client.clone_from(&request.client);
+        if let Some(row) = self.rows.iter_mut().find(is_same) {
+            row.count(request, now);
+            return Insertion::Counted;
         }
-        added
+        if let (false, Some(row)) = (has_room, self.rows.iter_mut().find(is_merged)) {
+            row.count(request, now);
+            return Insertion::Counted;
+        }
+        let mut row = match has_room {
+            true => Row::of(&request, now),
+            false => Row::merged(now),
+        };
+        row.count(request, now);
+        self.rows.push(row);
+        Insertion::Row
+    }
+
+    /// The remedies of all requests since the last line.
+    fn advice(&self) -> String {
+        let unlogged: Vec<_> = self.rows.iter().filter(|row| row.unlogged > 0).collect();
+        let settings = unlogged.iter().map(|row| &*row.setting);
+        let settings: Vec<_> = settings.filter(|setting| !setting.is_empty()).collect();
+        if let ([row], _) | ([row, ..], []) = (&*unlogged, &*settings) {
+            return row.advice.to_string();
+        }
+        let some = match settings.len() == unlogged.len() {
+            true => "",
+            false => "some of ",
+        };
+        let named = settings.get(..MAX_LOGGED_SETTINGS).unwrap_or(&settings);
+        let more = match settings.len().saturating_sub(named.len()) {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        format!(
+            "these settings let {some}them pass and leave excepted records in plaintext: {}{more}",
+            named.join("; ")
+        )
     }
 
     /// The line about so many refusals, in the time since the last one.
-    fn line(&self, kind: Kind, count: u64, since: Option<Duration>) -> RefusalLine {
+    fn line(&mut self, kind: Kind, count: u64, since: Option<Duration>) -> RefusalLine {
+        let advice = self.advice();
+        for row in &mut self.rows {
+            row.unlogged = 0;
+        }
         let what = match kind.is_forwarded {
             true => "would be refused without --trial",
             false => "refused",
@@ -373,25 +422,24 @@ impl Entry {
             (count, None) => format!(" {} times", thousands(count)),
             (count, Some(since)) => {
                 let times = if count == 1 { "time" } else { "times" };
-                let since = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-                format!(" {} {times} in the last {}", thousands(count), span(since))
+                let since = match u64::try_from(since.as_millis()).unwrap_or(u64::MAX) {
+                    0..1000 => "second".to_owned(),
+                    since => span(since),
+                };
+                format!(" {} {times} in the last {since}", thousands(count))
             }
         };
         let on = match &self.shown {
             Some(pattern) => format!(" on {pattern}"),
             None => String::new(),
         };
-        let command = kind.command.map_or_else(
-            || "a command that is not known".to_owned(),
-            crate::answers::written,
-        );
+        let command = kind
+            .command
+            .map_or_else(|| "an unknown command".to_owned(), crate::answers::written);
         RefusalLine {
-            text: format!(
-                "{what}{often}{on}: {command} {}; {}",
-                self.cause, self.advice
-            ),
+            text: format!("{what}{often}{on}: {command} {}; {advice}", self.cause),
             command: kind.command.unwrap_or("other"),
-            pattern: self.shown.clone(),
+            pattern: self.shown.as_deref().map(str::to_owned),
             reason: kind.reason,
             record: self.record.clone(),
             client: self.client.clone(),
@@ -400,9 +448,50 @@ impl Entry {
 }
 
 impl Row {
+    fn of(request: &RefusedRequest<'_>, now: Instant) -> Self {
+        let excepts = request.excepts.iter();
+        Self {
+            setting: request.setting.as_str().into(),
+            advice: request.advice.as_str().into(),
+            excepts: excepts
+                .map(|(id, globs)| (id.index(), globs.clone()))
+                .collect(),
+            scripts: request.scripts.iter().map(|id| id.index()).collect(),
+            is_merged: false,
+            ..Self::merged(now)
+        }
+    }
+
+    fn merged(now: Instant) -> Self {
+        Self {
+            setting: "".into(),
+            advice: FURTHER.into(),
+            excepts: Arc::default(),
+            scripts: Arc::default(),
+            is_merged: true,
+            count: 0,
+            unlogged: 0,
+            first: now,
+            last: now,
+            client: ClientLabel::default(),
+            names: BTreeSet::new(),
+        }
+    }
+
+    fn count(&mut self, request: RefusedRequest<'_>, now: Instant) {
+        self.count = self.count.saturating_add(1);
+        self.unlogged = self.unlogged.saturating_add(1);
+        self.last = now;
+        self.client = request.client;
+        for name in request.names {
+            if self.names.len() < MAX_NAMES && name.len() <= MAX_NAME {
+                self.names.insert(name);
+            }
+        }
+    }
+
     fn shown(&self, kind: Kind, entry: &Entry, now: Instant) -> RefusedRow {
         let pattern = kind.pattern.zip(entry.shown.clone());
-        let excepts = self.excepts.iter();
         RefusedRow {
             command: kind.command.unwrap_or("other"),
             pattern: pattern.map(|(id, shown)| (id.index(), shown)),
@@ -410,10 +499,8 @@ impl Row {
             cause: entry.cause,
             setting: self.setting.clone(),
             advice: self.advice.clone(),
-            excepts: excepts
-                .map(|(id, globs)| (id.index(), globs.clone()))
-                .collect(),
-            scripts: self.scripts,
+            excepts: self.excepts.clone(),
+            scripts: self.scripts.clone(),
             is_forwarded: kind.is_forwarded,
             count: self.count,
             first_ago: now.saturating_duration_since(self.first),

@@ -1,29 +1,39 @@
 //! Remedies: the line of the configuration, in the words of the log, of the status page and
 //! of the client's answer. It names records by globs that tell no identifier.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use waxseal_policy::{PatternId, ProtectedNames, Reason, Refusal, except_glob};
+use waxseal_policy::{
+    Action, PatternId, ProtectedNames, Reason, Refusal, UnknownDigest, decide, except_glob,
+};
 
 use crate::pending::names_of;
 
-/// Globs that one remedy names at most: a request may name very many records.
+/// Globs that one remedy names at most, and protected names that are looked at for them: a request may name
+/// very many records.
 const MAX_GLOBS: usize = 8;
+const MAX_NAMES: usize = 16;
+/// Requests with more arguments have no remedy of their own: finding one would hold up other clients.
+const MAX_ARGUMENTS: usize = 1024;
+/// Bytes of the setting, and of the advice.
+const MAX_TEXT: usize = 512;
 
 /// Lets the scripts and functions of a pattern pass.
 const SCRIPTS: &str = "scripts = \"forward\"";
 const SCRIPTS_FLAG: &str = "--scripts forward";
 const IF_OPAQUE: &str = "if the script treats values as opaque bytes";
+const PLAINTEXT: &str = ", which leaves such records in plaintext";
+const NO_GLOB: &str = "these records need names that an except can match; `waxseal proxy --trial --show-names` in a \
+                       test environment lists them";
 
 /// The remedy for one refused request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Remedy {
-    /// The `except` globs by pattern, and whether with them the request would pass.
+    /// The `except` globs by pattern with which the request passes; empty where none are known.
     pub(crate) excepts: BTreeMap<PatternId, Vec<String>>,
-    is_complete: bool,
-    /// Forwarding scripts is a remedy, too.
-    pub(crate) scripts: bool,
+    /// Forwarding scripts for the records of these patterns lets the request pass, too.
+    pub(crate) scripts: BTreeSet<PatternId>,
     /// Words where no configuration of patterns is a remedy.
     other: Option<&'static str>,
 }
@@ -34,8 +44,15 @@ impl Remedy {
         if refusal.reason.is_always_refused() {
             return Self::other(refusal.reason.remedy());
         }
+        let scripts = match refusal.reason {
+            Reason::RunsCode if arguments.len() <= MAX_ARGUMENTS => {
+                let patterns = names_of(arguments).filter_map(|name| names.find_sealed(name));
+                patterns.filter(|id| !names.forwards_scripts(*id)).collect()
+            }
+            _ => BTreeSet::new(),
+        };
         Self {
-            scripts: refusal.reason == Reason::RunsCode,
+            scripts,
             ..Self::excepting(refusal.command, names, arguments)
         }
     }
@@ -46,23 +63,13 @@ impl Remedy {
         names: &ProtectedNames,
         arguments: &[&[u8]],
     ) -> Self {
-        let mut remedy = Self {
-            is_complete: true,
-            ..Self::default()
-        };
-        for (pattern, name) in protected(command, names, arguments) {
-            let Some(glob) = except_glob(names.pattern(pattern), name) else {
-                remedy.is_complete = false;
-                continue;
-            };
-            let globs = remedy.excepts.entry(pattern).or_default();
-            if !globs.contains(&glob) && globs.len() < MAX_GLOBS {
-                globs.push(glob);
-            }
+        let excepts = excepts(command, names, arguments).unwrap_or_default();
+        let is_complete = !excepts.is_empty() && passes(names, &excepts, arguments);
+        let mut remedy = Self::default();
+        if is_complete {
+            remedy.excepts = excepts;
         }
-        // Of a glob that could mean a protected name it is not known which.
-        remedy.is_complete &= !remedy.excepts.is_empty();
-        if !remedy.is_complete {
+        if remedy.setting(names).len() > MAX_TEXT {
             remedy.excepts.clear();
         }
         remedy
@@ -76,15 +83,21 @@ impl Remedy {
         }
     }
 
-    /// The line to paste into the configuration: `except = ["app:*:lock"]`. Empty where nothing can.
-    pub(crate) fn setting(&self) -> String {
-        let lines = self.excepts.values().map(|globs| toml_line(globs));
-        let scripts = self.scripts.then(|| SCRIPTS.to_owned());
-        let lines: Vec<_> = match self.excepts.is_empty() {
-            true => scripts.into_iter().collect(),
-            false => lines.collect(),
-        };
-        lines.join("; ")
+    /// The line to paste into the configuration: `except = ["app:*:lock"]`; with its pattern where there are
+    /// several. Empty where nothing can.
+    pub(crate) fn setting(&self, names: &ProtectedNames) -> String {
+        if self.excepts.is_empty() {
+            return match self.scripts.is_empty() {
+                true => String::new(),
+                false => SCRIPTS.to_owned(),
+            };
+        }
+        let is_one = self.excepts.len() == 1;
+        let lines = self.excepts.iter().map(|(id, globs)| match is_one {
+            true => toml_line(globs),
+            false => format!("{} for {}", toml_line(globs), names.pattern(*id).shown()),
+        });
+        lines.collect::<Vec<_>>().join("; ")
     }
 
     /// The remedy, for an operator. `is_typed`: the patterns are flags of the command line.
@@ -92,63 +105,76 @@ impl Remedy {
         if let Some(words) = self.other {
             return words.to_owned();
         }
-        let mut text = String::new();
+        let scripts = self.scripts_advice(is_typed);
+        let with = |excepts: &str| format!("{excepts}{scripts}");
         if self.excepts.is_empty() {
-            text.push_str(
-                "name the records that it works on in except = [...] of [[protect]], under names of their own \
-                 where they have none (waxseal proxy --trial --show-names shows them in a test environment)",
-            );
+            return with(NO_GLOB);
         }
+        let settings = with(&format!("{}{PLAINTEXT}", self.excepts_advice(names)));
+        let flags = match is_typed {
+            true => with(&format!(
+                "{} or start the proxy with {}{PLAINTEXT}",
+                self.excepts_advice(names),
+                self.flags()
+            )),
+            false => String::new(),
+        };
+        // The longest that fits; patterns may be long.
+        let mut fitting = [flags, settings].into_iter();
+        let fits = |text: &String| !text.is_empty() && text.len() <= MAX_TEXT;
+        fitting.find(fits).unwrap_or_else(|| {
+            with("add the names of these records to except = [...] of their patterns")
+        })
+    }
+
+    fn excepts_advice(&self, names: &ProtectedNames) -> String {
+        let mut text = String::new();
         for (number, (pattern, globs)) in self.excepts.iter().enumerate() {
             let begin = if number == 0 { "set" } else { " and" };
-            let shown = names.pattern(*pattern).shown();
+            let (line, shown) = (toml_line(globs), names.pattern(*pattern).shown());
             // Nothing that is written to a string fails.
-            let _ = write!(
-                text,
-                "{begin} {} in the [[protect]] of {shown}",
-                toml_line(globs)
-            );
-        }
-        if is_typed && !self.excepts.is_empty() {
-            let globs = self.excepts.values().flatten();
-            let flags: Vec<_> = globs.map(|glob| flag(glob)).collect();
-            let _ = write!(text, " or start the proxy with {}", flags.join(" "));
-        }
-        if !self.excepts.is_empty() {
-            text.push_str(", which leaves such records in plaintext");
-        }
-        if self.scripts {
-            let _ = write!(text, "; or set {SCRIPTS}");
-            if is_typed {
-                let _ = write!(text, " ({SCRIPTS_FLAG})");
-            }
-            let _ = write!(text, " {IF_OPAQUE}");
+            let _ = write!(text, "{begin} {line} in the [[protect]] of {shown}");
         }
         text
     }
 
+    fn flags(&self) -> String {
+        let globs = self.excepts.values().flatten();
+        globs.map(|glob| flag(glob)).collect::<Vec<_>>().join(" ")
+    }
+
+    fn scripts_advice(&self, is_typed: bool) -> String {
+        match (self.scripts.is_empty(), is_typed) {
+            (true, _) => String::new(),
+            (false, true) => format!("; or set {SCRIPTS} ({SCRIPTS_FLAG}) {IF_OPAQUE}"),
+            (false, false) => format!("; or set {SCRIPTS} {IF_OPAQUE}"),
+        }
+    }
+
     /// The remedy, for the client that is refused: the remedy of the reason, and the line of the configuration.
-    pub(crate) fn for_client(&self, reason: Reason) -> String {
+    pub(crate) fn for_client(&self, reason: Reason, names: &ProtectedNames) -> String {
         if self.excepts.is_empty() {
             return reason.remedy().to_owned();
         }
-        let except = format!(
-            "set {} in the proxy's configuration, which leaves such records in plaintext",
-            self.setting()
-        );
-        match self.scripts {
-            true => format!("{except}, or {SCRIPTS} {IF_OPAQUE}"),
-            false => format!("{}; or {except}", reason.remedy()),
+        let setting = self.setting(names);
+        let except = format!("set {setting} in the proxy's configuration{PLAINTEXT}");
+        match self.scripts.is_empty() {
+            true => format!("{}; or {except}", reason.remedy()),
+            false => format!("{except}, or {SCRIPTS} {IF_OPAQUE}"),
         }
     }
 }
 
-/// The protected names of a refused request.
-fn protected<'a>(
+/// The globs that except the protected names of a request, as far as they are looked at. None where one of
+/// these names has no glob, or there are too many.
+fn excepts(
     command: Option<&'static str>,
     names: &ProtectedNames,
-    arguments: &[&'a [u8]],
-) -> Vec<(PatternId, &'a [u8])> {
+    arguments: &[&[u8]],
+) -> Option<BTreeMap<PatternId, Vec<String>>> {
+    if arguments.len() > MAX_ARGUMENTS {
+        return None;
+    }
     let all: Vec<&[u8]> = match command {
         Some(_) => names_of(arguments).collect(),
         // Of a command that is not known every argument may be a name.
@@ -157,7 +183,38 @@ fn protected<'a>(
     let found = all
         .into_iter()
         .filter_map(|name| Some((names.find_sealed(name)?, name)));
-    found.collect()
+    let mut excepts: BTreeMap<PatternId, Vec<String>> = BTreeMap::new();
+    let mut count = 0usize;
+    for (pattern, name) in found.take(MAX_NAMES) {
+        let glob = except_glob(names.pattern(pattern), name)?;
+        let globs = excepts.entry(pattern).or_default();
+        if globs.contains(&glob) {
+            continue;
+        }
+        if count >= MAX_GLOBS {
+            return None;
+        }
+        count = count.saturating_add(1);
+        globs.push(glob);
+    }
+    Some(excepts)
+}
+
+/// Whether the request is sent with these names excepted.
+fn passes(
+    names: &ProtectedNames,
+    excepts: &BTreeMap<PatternId, Vec<String>>,
+    arguments: &[&[u8]],
+) -> bool {
+    let Some(names) = names.with_excepts(excepts) else {
+        return false;
+    };
+    match decide(&names, arguments).action {
+        Action::Refuse(_) | Action::ScriptDigest(UnknownDigest::Refuse(_)) => false,
+        // Inside a transaction the script of a lock is forwarded only over an excepted name.
+        Action::Script(call) => call.place.pattern.is_excepted(),
+        Action::Forward | Action::Transform(_) | Action::ScriptDigest(_) => true,
+    }
 }
 
 /// `except = ["a", 'b\{c\}']`.

@@ -41,7 +41,7 @@ pub(crate) struct ProxyArgs {
     /// Clients may write and delete records of Waxseal's own, under `waxseal:`
     #[arg(long)]
     pub(crate) allow_own_writes: bool,
-    /// Seal nothing: forward everything, and report what would be refused, and what would let it pass
+    /// Seal nothing: forward everything, and report what would be refused and how to allow it
     #[arg(long)]
     pub(crate) trial: bool,
     /// With --trial: show names of records whole in the report

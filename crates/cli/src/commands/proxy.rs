@@ -27,7 +27,7 @@ use crate::output;
 use crate::panics::spawn_restarting;
 use crate::setup::Setup;
 use crate::signals;
-use crate::trial::Recorded;
+use crate::trial::RefusalRecord;
 
 pub(crate) mod certificates;
 mod excepts;
@@ -62,7 +62,12 @@ pub(crate) async fn run(
     let upstream = Arc::new(kept_alive(url, args)?);
     let listen = listeners(args)?;
     tell_trail(&setup)?;
-    let mut stop = std::pin::pin!(signals::told_to_stop());
+    let recorded = RefusalRecord::begin(&setup, args);
+    let (last, json) = (recorded.clone(), common.json);
+    let mut stop = std::pin::pin!(signals::told_to_stop_reporting(move || {
+        // Standard output may be closed: the process ends all the same.
+        let _ = last.report(json);
+    }));
     // Before the store is waited for, which can take long.
     let hangups = signals::outlive_hangups()?;
 
@@ -71,7 +76,6 @@ pub(crate) async fn run(
     let names = setup.protected.iter().map(|it| it.name.as_str());
     let meters = metering.is_on().then(|| Arc::new(Meters::new(names)));
     mode::tell(setup.mode, args.trial, metering.is_on());
-    let recorded = Recorded::begin(&setup, args);
     let readiness = Readiness::new(Some(upstream.clone()), meters.clone());
     let metering = metering.export(&readiness)?;
     let shares = Shares::reserve(workers(args), usize::from(args.lanes));
@@ -114,7 +118,7 @@ struct Opened {
     admin: Option<RunningAdmin>,
     metering: Metering,
     readiness: Readiness,
-    recorded: Recorded,
+    recorded: RefusalRecord,
     /// SIGHUPs that the log file has been opened again for.
     hangups: watch::Receiver<()>,
 }

@@ -31,6 +31,7 @@ impl Setup {
     pub(crate) fn begin_trial(&mut self) {
         self.mode = Mode::Off;
         self.is_mode_chosen = true;
+        self.is_trial = true;
         self.trial_keys = TrialKeys {
             keyring: self.keyring.take(),
             ring_setup: self.ring_setup.take(),

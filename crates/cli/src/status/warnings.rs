@@ -33,6 +33,14 @@ pub(super) fn of(now: &Snapshot, known: &Known, has_clients: bool) -> Vec<Warnin
     found.extend(mode(now));
     found.extend(values(&lately));
     found.extend(counted(known, &lately));
+    if is_trial(now) {
+        // They are plain on purpose, and sealing them would break the trial.
+        let is_of_plain = |it: &Warning| {
+            let alert = it.alert.unwrap_or_default();
+            matches!(alert, "WaxsealPlainValues" | "WaxsealPlainInStore")
+        };
+        found.retain(|warning| !is_of_plain(warning));
+    }
     found.extend(keys(now, known, &lately));
     found.extend(doctor(known));
     found.extend(process::of(now, &lately));
@@ -174,20 +182,23 @@ fn clients(lately: &Lately<'_>) -> Vec<Warning> {
                     "Requests refused within 10 minutes: {}.",
                     thousands(refused as u64)
                 ),
-                "Applications want something that Waxseal does not do on protected records. Beside each command is the line of the configuration that lets it pass.",
+                "Applications use commands that do not work on protected records. Beside each command is its remedy.",
             )
         });
     }
     found
 }
 
+fn is_trial(now: &Snapshot) -> bool {
+    now.sum(&MODE, &[("mode", "trial")]) > 0.0
+}
+
 fn mode(now: &Snapshot) -> Option<Warning> {
-    let is_trial = now.sum(&MODE, &[("mode", "trial")]) > 0.0;
-    if is_trial {
+    if is_trial(now) {
         return Some(warning(
             "WaxsealModeOff",
             "This is a trial: nothing is sealed, and what would be refused is forwarded.",
-            "Start the proxy without `--trial` once the configuration lets everything pass.",
+            "Start the proxy without `--trial` once the configuration is complete.",
         ));
     }
     (now.sum(&MODE, &[("mode", "off")]) > 0.0).then(|| {

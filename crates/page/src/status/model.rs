@@ -20,7 +20,7 @@ pub struct Status {
     /// The last hour.
     pub traffic: Traffic,
     /// Requests that were refused; `None` for a process without clients.
-    pub refused: Option<Vec<Refused>>,
+    pub refused: Option<Vec<RefusedRequests>>,
     /// The findings of a trial; `None` where this is none.
     pub trial: Option<Trial>,
     /// Passes over the records by this process.
@@ -291,7 +291,7 @@ pub struct Traffic {
 
 /// Requests that were refused for one reason, or in a trial would have been.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Refused {
+pub struct RefusedRequests {
     /// The command.
     pub command: String,
     /// The pattern of the record that is the cause, if one is.
@@ -317,10 +317,16 @@ pub struct Refused {
 pub struct Trial {
     /// Requests on protected records that were fine: pattern, command, how many.
     pub fine: Vec<(String, String, u64)>,
+    /// Scripts named by a digest, whose text did not pass, in the same way.
+    pub unseen_scripts: Vec<(String, String, u64)>,
+    /// Requests that were fine, in transactions that would be aborted.
+    pub aborted: u64,
     /// The protected patterns.
     pub patterns: Vec<String>,
-    /// The configuration that would let pass what would be refused; empty where nothing would be.
+    /// The configuration with which the requests pass that settings let pass; empty where there are none.
     pub configuration: String,
+    /// Requests that no setting of a pattern lets pass.
+    pub left: Vec<String>,
 }
 
 /// The passes of one task.

@@ -3,43 +3,52 @@
 use maud::{Markup, html};
 
 use super::clock::Clock;
-use super::model::{Refused, Trial};
+use super::model::{RefusedRequests, Trial};
 use super::verdict::documentation;
 use crate::words::thousands;
 
 /// Rows that are shown. The metrics have all.
 const MAX_ROWS: usize = 50;
 
-pub(super) fn section(refused: &[Refused], trial: Option<&Trial>, clock: Clock) -> Markup {
+pub(super) fn section(refused: &[RefusedRequests], trial: Option<&Trial>, clock: Clock) -> Markup {
+    let (forwarded, refused): (Vec<_>, Vec<_>) = refused.iter().partition(|it| it.is_forwarded);
     html! {
-        @if refused.is_empty() {
-            @if trial.is_none() { p class="soft" { "None since the start." } }
-        } @else {
+        @if !forwarded.is_empty() {
             p class="soft" {
-                @match trial {
-                    None => "These were answered with an error that says why, and did not reach the server. ",
-                    Some(_) => "Nothing is sealed. These were forwarded, and a proxy without --trial would refuse them. ",
-                }
-                a href=(documentation("command-policy.md", "")) rel="noreferrer" {
-                    "Which commands work on protected records"
-                }
+                "Nothing is sealed. These were forwarded, and a proxy without --trial would refuse them. " (policy())
             }
-            (table(refused, clock))
+            (table(&forwarded, "Requests that would be refused, by command", clock))
         }
-        @if let Some(trial) = trial { (found(trial, refused)) }
+        @if !refused.is_empty() {
+            p class="soft" {
+                "These were answered with an error that says why, and did not reach the server. " (policy())
+            }
+            (table(&refused, "Requests refused, by command", clock))
+        } @else if trial.is_none() {
+            p class="soft" { "None since the start." }
+        }
+        @if let Some(trial) = trial { (found(trial, !forwarded.is_empty())) }
     }
 }
 
-fn table(refused: &[Refused], clock: Clock) -> Markup {
+fn policy() -> Markup {
     html! {
-        div class="scroll" tabindex="0" role="region" aria-label="Table of refused commands" {
+        a href=(documentation("command-policy.md", "")) rel="noreferrer" {
+            "Which commands work on protected records"
+        }
+    }
+}
+
+fn table(refused: &[&RefusedRequests], caption: &str, clock: Clock) -> Markup {
+    html! {
+        div class="scroll" tabindex="0" role="region" aria-label=(caption) {
             table {
-                caption { "Requests refused, by command" }
+                caption { (caption) }
                 thead {
                     tr {
                         th scope="col" { "command" } th scope="col" { "pattern" } th scope="col" { "why" }
                         th scope="col" class="number" { "requests" } th scope="col" { "last" }
-                        th scope="col" { "what lets it pass" }
+                        th scope="col" { "remedy" }
                     }
                 }
                 tbody {
@@ -67,23 +76,44 @@ fn table(refused: &[Refused], clock: Clock) -> Markup {
     }
 }
 
-fn found(trial: &Trial, refused: &[Refused]) -> Markup {
+fn found(trial: &Trial, has_found: bool) -> Markup {
     let patterns = trial.patterns.join(", ");
-    let has_found = refused.iter().any(|it| it.is_forwarded);
+    let has_named = !trial.fine.is_empty() || !trial.unseen_scripts.is_empty() || trial.aborted > 0;
     html! {
-        @if !has_found && trial.fine.is_empty() {
+        @if !has_found && !has_named {
             p { "No request has named a record of " (patterns) " yet: this says nothing about the application." }
         } @else if !has_found {
             p { "Nothing would be refused so far." }
         }
         @if !trial.configuration.is_empty() {
-            p { "This configuration lets them pass; what except names stays in plaintext:" }
+            p {
+                "With these [[protect]] blocks in waxseal.toml the "
+                @if !trial.left.is_empty() { "other " }
+                "requests that would be refused pass; excepted records stay in plaintext:"
+            }
             pre tabindex="0" { code { (trial.configuration) } }
         }
-        @if !trial.fine.is_empty() {
-            div class="scroll" tabindex="0" role="region" aria-label="Table of commands that work" {
+        @if !trial.left.is_empty() {
+            p { "No [[protect]] setting lets these pass:" }
+            ul { @for line in trial.left.iter().take(MAX_ROWS) { li { (line) } } }
+        }
+        @if trial.aborted > 0 {
+            p {
+                "Requests that would work, in transactions that would be aborted for another of their commands: "
+                (thousands(trial.aborted)) "."
+            }
+        }
+        (counts("Scripts named by a digest, whose text did not pass during this trial", &trial.unseen_scripts))
+        (counts("Requests on protected records that work unchanged", &trial.fine))
+    }
+}
+
+fn counts(caption: &str, counts: &[(String, String, u64)]) -> Markup {
+    html! {
+        @if !counts.is_empty() {
+            div class="scroll" tabindex="0" role="region" aria-label=(caption) {
                 table {
-                    caption { "Requests on protected records that work unchanged" }
+                    caption { (caption) }
                     thead {
                         tr {
                             th scope="col" { "pattern" } th scope="col" { "command" }
@@ -91,7 +121,7 @@ fn found(trial: &Trial, refused: &[Refused]) -> Markup {
                         }
                     }
                     tbody {
-                        @for (pattern, command, count) in trial.fine.iter().take(MAX_ROWS) {
+                        @for (pattern, command, count) in counts.iter().take(MAX_ROWS) {
                             tr {
                                 th scope="row" { code { (pattern) } }
                                 td { code { (command) } }
@@ -109,8 +139,8 @@ fn found(trial: &Trial, refused: &[Refused]) -> Markup {
 mod tests {
     use super::*;
 
-    fn row(pattern: &str, is_forwarded: bool) -> Refused {
-        Refused {
+    fn row(pattern: &str, is_forwarded: bool) -> RefusedRequests {
+        RefusedRequests {
             command: "INCR".to_owned(),
             pattern: Some(pattern.to_owned()),
             reason: "computes_on_value".to_owned(),
@@ -123,7 +153,7 @@ mod tests {
         }
     }
 
-    fn shown(refused: &[Refused], trial: Option<&Trial>) -> String {
+    fn shown(refused: &[RefusedRequests], trial: Option<&Trial>) -> String {
         let clock = Clock {
             now_ms: 2000,
             is_live: false,
@@ -164,6 +194,24 @@ mod tests {
         let found = shown(&[row("a:*", true)], Some(&trial));
         assert!(found.contains("records = &quot;a:*&quot;"), "{found}");
         assert!(!found.contains("Nothing would be refused"), "{found}");
+        assert!(
+            found.contains("waxseal.toml the requests that would be refused pass"),
+            "{found}"
+        );
+        assert!(
+            !found.contains("No [[protect]] setting")
+                && !found.contains("did not reach the server")
+        );
+        // What was refused is not said to have been forwarded; what stays refused is named.
+        trial.left = vec!["SORT on a:*: <why>".to_owned()];
+        trial.unseen_scripts = vec![("a:*".to_owned(), "EVALSHA".to_owned(), 1)];
+        let mixed = shown(&[row("a:*", true), row("-", false)], Some(&trial));
+        let (forwarded, refused) = mixed.split_once("did not reach the server").unwrap();
+        assert!(forwarded.contains("would refuse them") && !forwarded.contains("<code>-</code>"));
+        assert!(refused.contains("<code>-</code>") && refused.contains("SORT on a:*: &lt;why&gt;"));
+        assert!(
+            refused.contains("whose text did not pass") && refused.contains("the other requests")
+        );
     }
 
     #[test]

@@ -7,6 +7,46 @@ use super::glob::Glob;
 use super::parse::Token;
 use super::{OWN_PREFIX, RecordPattern, relation};
 
+/// Longer globs of SORT are not compared with excepts: the comparison takes time that grows with the product of
+/// their lengths.
+const MAX_SORT_GLOB: usize = 128;
+
+/// The names that SORT looks up for a glob of `BY` or `GET`: those with any text for its first `*`.
+pub(crate) struct SortForm(Vec<Token>);
+
+impl SortForm {
+    /// Of a glob, without the field of a hash behind `->`. None where it has no `*`, or is too long.
+    pub(crate) fn of(glob: &[u8]) -> Option<Self> {
+        // Servers read it up to a zero byte in part, and as a whole in part.
+        if glob.len() > MAX_SORT_GLOB || glob.contains(&0) {
+            return None;
+        }
+        let star = glob.iter().position(|byte| *byte == b'*')?;
+        let (prefix, suffix) = (glob.get(..star)?, glob.get(star.checked_add(1)?..)?);
+        let arrow = suffix.windows(2).position(|pair| pair == b"->");
+        let has_field = |at: &usize| at.saturating_add(2) < suffix.len();
+        let suffix = match arrow.filter(has_field) {
+            Some(at) => suffix.get(..at)?,
+            None => suffix,
+        };
+        let literal = |bytes: &[u8]| bytes.iter().copied().map(Token::Byte).collect::<Vec<_>>();
+        Some(Self(
+            [literal(prefix), vec![Token::Star], literal(suffix)].concat(),
+        ))
+    }
+
+    /// Whether all these names have the form of one `except` of the pattern.
+    pub(crate) fn is_excepted_from(&self, pattern: &RecordPattern) -> bool {
+        let mut excepts = pattern.excepts.iter();
+        excepts.any(|except| relation::cover(except.glob.tokens(), &self.0))
+    }
+
+    /// Whether all these names have the pattern's form.
+    pub(crate) fn is_covered_by(&self, pattern: &RecordPattern) -> bool {
+        relation::cover(pattern.glob.tokens(), &self.0)
+    }
+}
+
 /// A glob over whole names.
 #[derive(Clone, Debug)]
 pub(super) struct Except {

@@ -119,14 +119,16 @@ fn names_the_command_the_cause_and_a_way_out() {
     assert_eq!(
         refusal.to_string(),
         "XGROUP CREATE works on a stream, and the entries of streams are not sealed yet: \
-         keep it under a name that no protected pattern means, or in a string, hash or list"
+         keep it under a name that matches no protected pattern, or in a string, hash or list"
     );
     let Action::Refuse(refusal) = decided("json.set wa:5215512345678 $ v").action else {
         panic!("refused");
     };
     assert_eq!(refusal.reason, Reason::UnknownCommand);
     assert!(
-        refusal.to_string().starts_with("this command is not known"),
+        refusal
+            .to_string()
+            .starts_with("an unknown command names a protected record: "),
         "{refusal}"
     );
 }

@@ -7,7 +7,7 @@ use waxseal_policy::Effect;
 use super::clients::MAX_LABEL;
 use super::reply_mode::ReplyPermission;
 use super::requests::Next;
-use super::{Identity, Labels, Talk};
+use super::{Identity, Labels, Talk, Transaction};
 use crate::answers;
 use crate::pending::{Label, LabelKind, Left, Pending, Protocol, Shape};
 use crate::seal::Request;
@@ -72,11 +72,12 @@ impl Talk {
             }
             Effect::ReplyOff | Effect::ReplySkip => return self.mute(effect),
             Effect::Exec => {
-                let transaction = self.transaction.as_mut();
-                if let Some(refusal) = transaction.and_then(|it| it.refusal.take()) {
+                let is_refused = |it: &mut Transaction| it.refusal.is_some();
+                let refused = self.transaction.take_if(is_refused);
+                self.count_tried(refused.as_ref());
+                if let Some(refusal) = refused.and_then(|it| it.refusal) {
                     self.await_reply();
                     upstream.extend_from_slice(b"*1\r\n$7\r\nDISCARD\r\n");
-                    self.transaction = None;
                     return self.expect(Pending::ExecRefused { refusal });
                 }
             }

@@ -85,6 +85,7 @@ impl Connection {
             let command = (!decided.0.is_empty()).then_some(decided.0);
             self.talk
                 .record_own_refusal(command, reason, &arguments, true);
+            self.talk.note_tried_refusal();
         }
         Some(self.stream(rest, decided, route, upstream))
     }

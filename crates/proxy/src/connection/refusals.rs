@@ -7,7 +7,7 @@ use waxseal_policy::{
     Action, Effect, PatternId, Reason, Refusal, RequestChange, Transform, longest_wait,
 };
 
-use super::{HeldRefusal, Talk};
+use super::{HeldRefusal, Talk, Transaction};
 use crate::answers;
 use crate::pending::names_of;
 use crate::refusals::{ClientLabel, OwnReason, RefusedRequest};
@@ -37,7 +37,7 @@ impl Talk {
             (Reason::UnknownSubcommand, [container, subcommand, ..]) => {
                 answers::unknown_subcommand(container, subcommand)
             }
-            _ => answers::refused(refusal, &remedy),
+            _ => answers::refused(refusal, &remedy, names),
         };
         self.record_policy_refusal(refusal, remedy, request.arguments, false);
         self.refuse_when_waited(answer, request.arguments, effect, client);
@@ -135,7 +135,7 @@ impl Talk {
     /// what no proxy lets pass.
     #[cold]
     pub(super) fn try_action(
-        &self,
+        &mut self,
         request: &Request<'_>,
         command: Option<&'static str>,
         action: Action,
@@ -151,20 +151,63 @@ impl Talk {
                 let names = self.protection.names();
                 let remedy = Remedy::of(&refusal, names, request.arguments);
                 self.record_policy_refusal(&refusal, remedy, request.arguments, true);
+                self.note_tried_refusal();
+                Action::Forward
+            }
+            // Without a trial the client is asked for the text.
+            Action::ScriptDigest(_) => {
+                if let Some((pattern, _)) = self.first_protected(request.arguments) {
+                    let refusals = self.protection.refusals();
+                    refusals.unseen_script(pattern.index(), command.unwrap_or("evalsha"));
+                }
                 Action::Forward
             }
             Action::Script(_) if self.transaction.is_some() => {
                 let command = command.unwrap_or("eval");
                 self.record_script_in_transaction(request, command, true);
+                self.note_tried_refusal();
                 Action::Forward
             }
             _ => {
-                let names = self.protection.names();
-                let of_records = names_of(request.arguments).find_map(|name| names.find(name));
-                if let (Some(command), Some(pattern)) = (command, of_records) {
-                    self.protection.refusals().fine(pattern.index(), command);
+                let of_record = self.first_protected(request.arguments);
+                if let (Some(command), Some((pattern, _))) = (command, of_record) {
+                    self.count_fine(pattern.index(), command);
                 }
                 Action::Forward
+            }
+        }
+    }
+
+    /// Counts a request of a trial that was fine: one of a transaction at its end.
+    fn count_fine(&mut self, pattern: usize, command: &'static str) {
+        let Some(transaction) = &mut self.transaction else {
+            return self.protection.refusals().fine(pattern, command, 1);
+        };
+        let fine = &mut transaction.tried.fine;
+        let is_same = |it: &&mut (usize, &str, u64)| (it.0, it.1) == (pattern, command);
+        match fine.iter_mut().find(is_same) {
+            Some((.., count)) => *count = count.saturating_add(1),
+            None => fine.push((pattern, command, 1)),
+        }
+    }
+
+    /// A request of a trial would have been refused: the transaction that it is part of would be aborted.
+    pub(super) fn note_tried_refusal(&mut self) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.tried.is_refused = true;
+        }
+    }
+
+    /// Counts what a trial found in a transaction that ends.
+    pub(super) fn count_tried(&self, transaction: Option<&Transaction>) {
+        let Some(Transaction { tried, refusal, .. }) = transaction else {
+            return;
+        };
+        let refusals = self.protection.refusals();
+        for (pattern, command, count) in &tried.fine {
+            match tried.is_refused || refusal.is_some() {
+                true => refusals.aborted(*count),
+                false => refusals.fine(*pattern, command, *count),
             }
         }
     }
@@ -225,7 +268,7 @@ impl Talk {
             reason,
             cause,
             advice: remedy.advice(names, protection.is_typed()),
-            setting: remedy.setting(),
+            setting: remedy.setting(names),
             scripts: remedy.scripts,
             excepts: remedy.excepts,
             is_forwarded,

@@ -152,14 +152,8 @@ impl Talk {
             (Some(script), _) => script,
             (None, UnknownDigest::Excepted) => None,
             // Forwarded all the same; its text may never come by.
-            (None, UnknownDigest::Refuse(refusal)) if is_trial => {
-                return Ok(Action::Refuse(refusal));
-            }
-            (None, UnknownDigest::Forward)
-                if is_trial || !scripts.ask_for_text(digest, Instant::now()) =>
-            {
-                None
-            }
+            (None, unknown) if is_trial => return Ok(Action::ScriptDigest(unknown)),
+            (None, UnknownDigest::Forward) if !scripts.ask_for_text(digest, Instant::now()) => None,
             // Forwarded as it is, the script of a lock would compare the token with the sealed value.
             (None, _) => return Err(answers::NO_SCRIPT),
         };

@@ -38,11 +38,14 @@ impl Talk {
         let in_transaction = self.transaction.is_some();
         match effect {
             Effect::Exec if in_transaction => {
-                self.transaction = None;
+                let transaction = self.transaction.take();
+                self.count_tried(transaction.as_ref());
                 self.expect(Pending::Exec);
             }
             Effect::Discard if in_transaction => {
-                let refusal = self.transaction.take().and_then(|it| it.refusal);
+                let transaction = self.transaction.take();
+                self.count_tried(transaction.as_ref());
+                let refusal = transaction.and_then(|it| it.refusal);
                 if refusal.is_some() {
                     self.await_reply();
                 }

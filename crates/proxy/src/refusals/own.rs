@@ -34,7 +34,7 @@ impl OwnReason {
     pub(crate) fn cause(self) -> &'static str {
         match self {
             Self::Monitoring => "was sent while MONITOR is on",
-            Self::SharedConnections => "means connections that the proxy shares between clients",
+            Self::SharedConnections => "targets connections shared between clients",
             Self::InTransaction => "was sent inside a transaction, where it cannot be followed",
             Self::TransactionTooLarge => "would make the transaction too large for the proxy",
             Self::TooLarge => {
@@ -49,7 +49,7 @@ impl OwnReason {
         }
     }
 
-    /// The remedy.
+    /// What to do instead.
     pub(crate) fn remedy(self) -> &'static str {
         match self {
             Self::Monitoring => "send RESET first, or use another connection",
@@ -61,7 +61,7 @@ impl OwnReason {
             Self::TooLargeForServer => {
                 "store smaller values, or raise proto-max-bulk-len of the server"
             }
-            Self::KeysOutOfReach => "waxseal doctor tells why keys cannot be reached",
+            Self::KeysOutOfReach => "run waxseal doctor to see why",
             Self::ScriptChanged => "the client may try again",
         }
     }

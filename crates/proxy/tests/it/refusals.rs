@@ -77,6 +77,76 @@ fn the_client_is_told_the_line_that_would_let_its_request_pass() {
 }
 
 #[test]
+fn only_a_remedy_that_lets_the_request_pass_is_told_and_in_few_bytes() {
+    let words = [
+        "lock", "tags", "hits", "jobs", "meta", "queue", "stats", "index", "events",
+    ];
+    let sunion = |names: &mut dyn Iterator<Item = String>| {
+        format!("SUNION {}", names.collect::<Vec<_>>().join(" "))
+    };
+    let same = |count: usize| sunion(&mut (0..count).map(|it| format!("app:{it}:lock")));
+    let long = format!("app:{}", "lock:".repeat(5000));
+    for (line, setting) in [
+        (same(40), Some("except = [\"app:*:lock\"]")),
+        (same(2000), None),
+        (
+            sunion(&mut words[..8].iter().map(|it| format!("app:{it}"))),
+            Some("\"app:index\"]"),
+        ),
+        // More globs than are told, of which a part would be told as all.
+        (
+            sunion(&mut words.iter().map(|it| format!("app:{it}"))),
+            None,
+        ),
+        // Behind the names that are looked at.
+        (format!("{} app:5215512345678", same(20)), None),
+        (format!("INCR {long}"), None),
+        // SORT reads records that no name of the request is.
+        (
+            "SORT app:1:tags BY nosort".to_owned(),
+            Some("\"app:*:tags\""),
+        ),
+        ("SORT app:1:tags GET app:*:hits".to_owned(), None),
+        (
+            "SUNION app:1:tags wa:1:tags".to_owned(),
+            Some("except = [\"app:*:tags\"] for app:*; except = [\"wa:*:tags\"] for wa:{user} in"),
+        ),
+    ] {
+        let (protection, refusals) = protected();
+        let mut pair = Pair::over(protection, Limits::default());
+        pair.send(&[&line]);
+        let got = pair.got();
+        let shown = line.get(..60).unwrap_or(&line);
+        assert!(got.len() < 1000, "{shown}: {}", got.len());
+        let row = report(&refusals).rows.remove(0);
+        assert!(
+            row.setting.len() <= 512 && row.advice.len() <= 512,
+            "{shown}"
+        );
+        match setting {
+            Some(setting) => assert!(got.contains(setting), "{shown}: {got}"),
+            None => assert!(
+                !got.contains("except = [\"") && row.setting.is_empty(),
+                "{got}"
+            ),
+        }
+    }
+}
+
+#[test]
+fn sort_over_excepted_names_alone_passes() {
+    let pattern = RecordPattern::parse("app:*").unwrap();
+    let pattern = pattern.except(&["app:*:list", "app:*:weight"]).unwrap();
+    let mask = NameMask::of_key(&SecretKey::from_bytes(&KEY).unwrap());
+    let protection = Protection::new(vec![(pattern, sealer(KEY, Mode::On))], mask);
+    let mut pair = Pair::over(protection, Limits::default());
+    let line = "SORT app:1:list BY app:*:weight GET # GET app:*:weight->f STORE app:2:list";
+    pair.exchange(line, ":2", ":2");
+    pair.send(&["SORT app:1:list BY app:*:other"]);
+    assert!(pair.got().starts_with("-SEALREFUSED "));
+}
+
+#[test]
 fn refusals_are_recorded_by_command_pattern_reason_and_remedy() {
     let (protection, refusals) = protected();
     let mut pair = Pair::over(protection, Limits::default());
@@ -89,14 +159,8 @@ fn refusals_are_recorded_by_command_pattern_reason_and_remedy() {
         .rows
         .iter()
         .map(|row| {
-            let pattern = row.pattern.as_ref().map(|(_, shown)| shown.as_str());
-            (
-                row.command,
-                pattern,
-                row.reason,
-                row.setting.as_str(),
-                row.count,
-            )
+            let pattern = row.pattern.as_ref().map(|(_, shown)| &**shown);
+            (row.command, pattern, row.reason, &*row.setting, row.count)
         })
         .collect();
     let app = Some("app:*");
@@ -111,7 +175,7 @@ fn refusals_are_recorded_by_command_pattern_reason_and_remedy() {
             ("sync", None, "replication", "", 1),
         ]
     );
-    assert_eq!((report.others, report.fine.len()), (0, 0));
+    assert!(report.fine.is_empty());
     assert!(
         report
             .rows
@@ -181,12 +245,12 @@ fn flags_are_told_where_the_patterns_are_flags() {
             .advice
     };
     assert_eq!(
-        advice("eval"),
+        &*advice("eval"),
         "set except = [\"app:*:lock\"] in the [[protect]] of app:* or start the proxy with --except \
          'app:*:lock', which leaves such records in plaintext; or set scripts = \"forward\" (--scripts \
          forward) if the script treats values as opaque bytes"
     );
-    assert!(advice("incr").starts_with("name the records that it works on in except = [...]"));
+    assert!(advice("incr").starts_with("these records need names that an except can match; "));
 }
 
 #[test]
@@ -204,10 +268,63 @@ fn whatever_clients_send_what_is_kept_is_bounded_and_everything_is_counted() {
         }
     }
     pair.got();
-    let report = report(&refusals);
-    assert_eq!(report.rows.len(), 512);
-    let counted: u64 = report.rows.iter().map(|row| row.count).sum();
-    assert_eq!(counted + report.others, 1000);
+    let rows = report(&refusals).rows;
+    assert_eq!(rows.len(), 17);
+    assert_eq!(rows.iter().map(|row| row.count).sum::<u64>(), 1000);
+    let rest = rows.iter().find(|row| row.setting.is_empty()).unwrap();
+    assert_eq!(rest.count, 1000 - 16);
+    assert!(
+        rest.advice
+            .starts_with("apply the settings of the other rows")
+    );
+
+    // However many there are, the next kind is told.
+    let commands = "DECR INCRBY DECRBY APPEND SETRANGE SADD SREM SCARD SMEMBERS SISMEMBER SPOP SRANDMEMBER SINTER \
+                    SUNION SDIFF ZADD ZREM ZCARD ZSCORE ZRANK ZRANGE ZINCRBY ZCOUNT XADD XLEN XDEL XTRIM XRANGE \
+                    GEOADD GEOPOS GEODIST PFADD PFCOUNT SETBIT GETBIT BITCOUNT";
+    for command in commands.split(' ') {
+        for first in &words[..4] {
+            for second in &words[..4] {
+                pair.send(&[&format!("{command} app:{first}:1:{second} 1 1 1")]);
+            }
+        }
+    }
+    pair.send(&["VADD app:1:lock VALUES 1 1 v"]);
+    pair.got();
+    let rows = report(&refusals).rows;
+    assert!((512..600).contains(&rows.len()), "{}", rows.len());
+    let last = rows.iter().find(|row| row.command == "vadd").unwrap();
+    assert_eq!(&*last.setting, "except = [\"app:*:lock\"]");
+    let counted = rows.iter().map(|row| row.count).sum::<u64>();
+    assert_eq!(counted, 1000 + 36 * 16 + 1);
+}
+
+#[test]
+fn a_line_of_the_log_names_the_settings_of_all_requests_that_it_counts() {
+    let (protection, refusals) = protected();
+    let mut pair = Pair::over(protection, Limits::default());
+    let later = Instant::now() + Duration::from_secs(62);
+    pair.send(&["INCR app:1:hits"]);
+    for word in ["views", "hits", "views", "stats", "quota", "rate", "lock"] {
+        pair.send(&[&format!("INCR app:1:{word}")]);
+    }
+    pair.got();
+    let told = |lines: Vec<waxseal_proxy::RefusalLine>| lines[0].text.clone();
+    let text = told(refusals.due_lines(later, false));
+    assert!(
+        text.ends_with(
+            "these settings let them pass and leave excepted records in plaintext: except = [\"app:*:hits\"]; \
+             except = [\"app:*:views\"]; except = [\"app:*:stats\"]; except = [\"app:*:quota\"]; and 2 more"
+        ),
+        "{text}"
+    );
+    // What a line has told is not told again.
+    pair.send(&["INCR app:1:rate", "INCR app:1:x"]);
+    let text = told(refusals.due_lines(later, true));
+    assert!(
+        text.ends_with("these settings let some of them pass and leave excepted records in plaintext: except = [\"app:*:rate\"]"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -347,20 +464,20 @@ fn the_script_of_a_lock_is_fine_but_inside_a_transaction() {
     let release = format!("EVAL {RELEASE} 1 app:7:lock token");
     let (mut pair, refusals) = trial(false);
     pair.exchange(&release, ":1", ":1");
-    // Of a digest whose text has not come by it is not known what it does.
+    // Of a digest whose text has not come by it is not known what it does: no refusal, and no setting.
     let digest = "EVALSHA 0000000000000000000000000000000000000000 1 app:7:lock token";
     pair.exchange(digest, ":1", ":1");
     pair.send(&["MULTI", &release, "EXEC"]);
     assert_sent(&pair.sent(), &["MULTI", &release, "EXEC"]);
     let rows = report(&refusals);
     assert_eq!(rows.fine, [(0, "eval", 1)]);
-    let found = |reason: &str| {
-        let row = rows.rows.iter().find(|row| row.reason == reason).unwrap();
-        (row.command, row.setting.as_str(), row.is_forwarded)
-    };
+    assert_eq!(rows.unseen_scripts, [(0, "evalsha", 1)]);
     let except = "except = [\"app:*:lock\"]";
-    assert_eq!(found("runs_code"), ("evalsha", except, true));
-    assert_eq!(found("in_transaction"), ("eval", except, true));
+    let [row] = &rows.rows[..] else {
+        panic!("{rows:?}");
+    };
+    let found = (row.command, row.reason, &*row.setting, row.is_forwarded);
+    assert_eq!(found, ("eval", "in_transaction", except, true));
 
     let (protection, refusals) = protected();
     let mut pair = Pair::over(protection, Limits::default());
@@ -368,10 +485,45 @@ fn the_script_of_a_lock_is_fine_but_inside_a_transaction() {
     pair.answer("+OK");
     assert!(pair.got().contains("SEALREFUSED EVAL"));
     let row = report(&refusals).rows.remove(0);
-    assert_eq!(
-        (row.reason, row.setting.as_str()),
-        ("in_transaction", except)
-    );
+    assert_eq!((row.reason, &*row.setting), ("in_transaction", except));
+}
+
+#[test]
+fn commands_of_a_transaction_that_would_be_aborted_do_not_work_unchanged() {
+    let (mut pair, refusals) = trial(false);
+    let ok = ["MULTI", "SET app:1 v", "EXEC"];
+    pair.send(&ok);
+    assert_sent(&pair.sent(), &ok);
+    pair.answer("+OK +QUEUED *1 +OK");
+    let aborted = [
+        "MULTI",
+        "SET app:1 v",
+        "INCR app:1:hits",
+        "GET app:1",
+        "EXEC",
+    ];
+    pair.send(&aborted);
+    assert_sent(&pair.sent(), &aborted);
+    pair.answer("+OK +QUEUED +QUEUED +QUEUED *3 +OK :1 'v");
+    let report = report(&refusals);
+    assert_eq!(report.fine, [(0, "set", 1)]);
+    assert_eq!((report.aborted, report.rows.len()), (2, 1));
+}
+
+#[test]
+fn requests_on_excepted_names_say_nothing_about_protected_records() {
+    let refusals = Arc::new(Refusals::default());
+    let pattern = RecordPattern::parse("app:*").unwrap();
+    let pattern = pattern.except(&["app:*:hits"]).unwrap();
+    let mask = NameMask::of_key(&SecretKey::from_bytes(&KEY).unwrap());
+    let protection = Protection::new(vec![(pattern, sealer(KEY, Mode::Off))], mask)
+        .record_refusals(refusals.clone(), false)
+        .trial(Some(Trial { keeps_names: false }));
+    let mut pair = Pair::over(protection, Limits::default());
+    pair.exchange("INCR app:1:hits", ":1", ":1");
+    pair.exchange("MGET app:1:hits app:1", "*2 $-1 $-1", "*2 $-1 $-1");
+    let report = report(&refusals);
+    assert_eq!((report.fine, report.rows.len()), (vec![(0, "mget", 1)], 0));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a running proxy writes to its log about values: those that do not open, and decoys that did; and at its start
 //! about scripts.
-//! Bounded, so that a flood of either neither fills the disk nor hides the other.
+//! RateLimitedLog, so that a flood of either neither fills the disk nor hides the other.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,9 +14,9 @@ const LINES: u64 = 20;
 const PERIOD: Duration = Duration::from_secs(10);
 
 /// The lines of one kind.
-struct Bounded(Mutex<LineLimit>);
+struct RateLimitedLog(Mutex<LineLimit>);
 
-impl Bounded {
+impl RateLimitedLog {
     fn new() -> Self {
         Self(Mutex::new(LineLimit::new(LINES, PERIOD)))
     }
@@ -34,7 +34,7 @@ impl Bounded {
 
 /// Writes what does not open.
 pub(super) fn reporter() -> Report {
-    let bounded = Bounded::new();
+    let bounded = RateLimitedLog::new();
     Arc::new(move |broken: &BrokenValue<'_>| {
         let missing =
             |missing| tracing::error!("{missing} more values were not opened in the last period");
@@ -65,7 +65,7 @@ pub(super) fn tell_of_scripts(setup: &Setup) {
 
 /// Writes which decoys were opened.
 pub(super) fn alarm() -> Alarm {
-    let bounded = Bounded::new();
+    let bounded = RateLimitedLog::new();
     Arc::new(move |decoy: &OpenedDecoy| {
         let missing =
             |missing| tracing::error!("{missing} more decoys were opened in the last period");
