@@ -295,13 +295,13 @@ async fn check_sample(
         return Ok(Sampled::Some);
     }
     read_user_keys(setup, protected, &page.names).await;
-    let (mut sealed, mut plain, mut refused, mut unknown, mut other) = (0, 0, 0, 0, 0);
+    let mut counts = SampleCounts::default();
     for (name, held) in page.names.iter().zip(store.read_sample(&page.names).await?) {
         let values = match held {
             Some(Held::String(stored)) => vec![(Slot::Whole, stored)],
             Some(Held::Hash | Held::List) => reach::some_slots(&**store, name).await?,
             Some(Held::Other(_)) => {
-                other += 1;
+                counts.other += 1;
                 continue;
             }
             None => continue,
@@ -310,15 +310,43 @@ async fn check_sample(
         let sealer = sealer.await?;
         for (slot, stored) in values {
             match sealer.open(&stored, binding(name, &slot)) {
-                Ok(Some(opened)) if opened.form.key().is_some() => sealed += 1,
-                Ok(_) => plain += 1,
-                Err(OpenError::UnknownKey { .. }) => unknown += 1,
+                Ok(Some(opened)) if opened.form.key().is_some() => counts.sealed += 1,
+                Ok(_) => counts.plain += 1,
+                Err(OpenError::UnknownKey { .. }) => counts.unknown += 1,
                 // Permanently erased, as intended.
                 Err(OpenError::Erased { .. }) => {}
-                Err(_) => refused += 1,
+                Err(_) => counts.refused += 1,
             }
         }
     }
+    report_sample(setup, protected, &counts, findings);
+    Ok(Sampled::Some)
+}
+
+/// Values of a sample, by what became of opening them.
+#[derive(Default)]
+struct SampleCounts {
+    sealed: u64,
+    plain: u64,
+    refused: u64,
+    unknown: u64,
+    /// Records of types that are not sealed.
+    other: u64,
+}
+
+fn report_sample(
+    setup: &Setup,
+    protected: &Protected,
+    counts: &SampleCounts,
+    findings: &mut Findings,
+) {
+    let SampleCounts {
+        sealed,
+        plain,
+        refused,
+        unknown,
+        other,
+    } = *counts;
     let found = format!(
         "{}: of a sample {sealed} sealed, {plain} plain, {refused} damaged, {unknown} under an \
          unknown key, {other} of another type",
@@ -350,5 +378,4 @@ async fn check_sample(
     } else {
         findings.ok("records", found);
     }
-    Ok(Sampled::Some)
 }
