@@ -254,7 +254,7 @@ fn reads_globs_as_redis_does() {
     for (text, is_one) in [
         ("\\{wa\\}:1", true),
         ("a\\\\*", false),
-        ("a?", false),
+        ("a?", true),
         ("a", true),
     ] {
         assert_eq!(RecordPattern::is_one_name(text), is_one, "{text}");

@@ -95,6 +95,7 @@ fn plain_values_larger_than_those_that_are_sealed_pass_in_both_directions() {
         for size in [1, 1000, usize::MAX] {
             let mut pair = pair_with(Mode::Required, limits);
             pair.send(&[&format!("GET {record}")]);
+            pair.sent();
             for chunk in reply.chunks(size.min(reply.len())) {
                 pair.answer_bytes(chunk).unwrap();
             }

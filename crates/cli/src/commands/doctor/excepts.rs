@@ -72,13 +72,13 @@ async fn check_one(
         ),
         values => findings.warn(
             "excepts",
-            format!(
-                "{} still sealed",
-                match values {
-                    1 => format!("1 sampled value under {named} is"),
-                    _ => format!("{} sampled values under {named} are", thousands(values)),
+            match values {
+                1 => format!("1 sampled value under {named} is still sealed"),
+                _ => {
+                    let values = thousands(values);
+                    format!("{values} sampled values under {named} are still sealed")
                 }
-            ),
+            },
             DECRYPT,
         ),
     }
