@@ -57,6 +57,7 @@ const CHANCE: &str = "it depends on chance";
 const SEALED: &str = "it describes the stored bytes, which are sealed";
 const LATER: &str = "a server notices later than a client that a connection was closed";
 const PROCESS: &str = "it describes the server process";
+const TEXTS: &str = "the proxy asks for the text of a script that the server may have";
 
 /// Commands whose replies are not compared.
 const NOT_COMPARED: &[(&str, &str)] = &[
@@ -96,6 +97,9 @@ const NOT_COMPARED: &[(&str, &str)] = &[
     ("pubsub|numpat", LATER),
     ("publish", LATER),
     ("spublish", LATER),
+    ("script|exists", TEXTS),
+    ("evalsha", TEXTS),
+    ("evalsha_ro", TEXTS),
     ("info", PROCESS),
     ("role", PROCESS),
     ("memory|stats", PROCESS),
