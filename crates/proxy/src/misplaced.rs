@@ -88,6 +88,13 @@ impl Misplaced {
         if !self.plain.is_due(pattern, INTERVAL) {
             return;
         }
+        let then = match names.forwards_scripts(pattern) {
+            false => "`waxseal migrate` seals them",
+            true => {
+                "`waxseal migrate` would seal them, also for the scripts that are forwarded under this pattern: \
+                 where these must read them, except them from it"
+            }
+        };
         let pattern = names.pattern(pattern).shown();
         let scripts = match self.scripts.load(Ordering::Relaxed) {
             0 => "no script was forwarded since the start".to_owned(),
@@ -96,8 +103,7 @@ impl Misplaced {
         };
         tracing::warn!(
             "a plain value was read under {pattern}: it was written past the proxy, by a script that \
-             makes up names ({scripts}), or before the migration; `waxseal audit` counts them, \
-             `waxseal migrate` seals them"
+             makes up names ({scripts}), or before the migration; `waxseal audit` counts them, {then}"
         );
     }
 }
