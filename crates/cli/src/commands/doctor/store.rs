@@ -366,10 +366,7 @@ fn report_sample(
             found,
             "waxseal migrate, or set the mode to on until then",
         );
-    } else if plain > 0 && setup.is_trial {
-        // Whatever seals values would break the trial.
-        findings.ok("records", found);
-    } else if plain > 0 {
+    } else if plain > 0 && !setup.is_trial {
         findings.warn("records", found, "waxseal migrate seals what is plain");
     } else if other > 0 {
         let advice = "values of other types cannot be sealed: keep such data in strings, hashes or \
