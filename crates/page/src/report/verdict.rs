@@ -168,11 +168,8 @@ fn items(report: &Report) -> Vec<Item> {
     ];
     let needed = candidates.into_iter().filter(|(number, _)| *number > 0);
     let needed = needed.map(|(_, item)| item);
-    unmatched(report)
-        .chain(all_excepted(report))
-        .chain(needed)
-        .chain(recommended(report))
-        .collect()
+    let first = unmatched(report).chain(all_excepted(report));
+    first.chain(needed).chain(recommended(report)).collect()
 }
 
 /// What is in order, and could be better.
