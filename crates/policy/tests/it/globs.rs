@@ -146,7 +146,7 @@ proptest! {
         let resolved = RecordPattern::resolve(patterns.clone());
         let owners = resolved.iter().enumerate().filter(|(_, it)| it.matches(&name));
         let owners: Vec<_> = owners.map(|(index, _)| index).collect();
-        let found = ProtectedNames::new(patterns).find(&name).map(|id| id.index());
+        let found = ProtectedNames::new(patterns).find(&name).map(waxseal_policy::PatternId::index);
         prop_assert_eq!(owners, Vec::from_iter(found));
     }
 
@@ -188,7 +188,10 @@ fn servers_match_the_same_names() {
         let mut matched = 0;
         for (pieces, pattern) in &patterns {
             let keys = client.cmd(&["KEYS", &pattern.glob()]).array();
-            let keys: BTreeSet<_> = keys.into_iter().filter_map(|it| it.bytes()).collect();
+            let keys: BTreeSet<_> = keys
+                .into_iter()
+                .filter_map(waxseal_testing::Reply::bytes)
+                .collect();
             let ours: BTreeSet<_> = names
                 .iter()
                 .filter(|it| pattern.names(it))

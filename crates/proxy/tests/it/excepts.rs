@@ -74,7 +74,7 @@ fn plain_values_larger_than_those_that_are_sealed_pass_in_both_directions() {
         format!("APPEND wa:1_LOCK {long}"),
         format!("RPUSH wa:1_LOCK {long}"),
     ] {
-        let mut pair = pair_with(Mode::Required, limits.clone());
+        let mut pair = pair_with(Mode::Required, limits);
         let bytes = request(&line);
         bytes.chunks(1000).for_each(|chunk| pair.bytes(chunk));
         assert!(pair.sent() == bytes, "{}", pair.got());
@@ -93,7 +93,7 @@ fn plain_values_larger_than_those_that_are_sealed_pass_in_both_directions() {
         ("wa:1", &plain, false),
     ] {
         for size in [1, 1000, usize::MAX] {
-            let mut pair = pair_with(Mode::Required, limits.clone());
+            let mut pair = pair_with(Mode::Required, limits);
             pair.send(&[&format!("GET {record}")]);
             pair.sent();
             for chunk in reply.chunks(size.min(reply.len())) {
