@@ -10,7 +10,7 @@ use crate::program::Program;
 use crate::proxy::Proxy;
 
 /// What is before the configuration in a report.
-const BEFORE_CONFIGURATION: &str = "what except names stays in plaintext:\n\n";
+const BEFORE_CONFIGURATION: &str = "excepted records stay in plaintext:\n\n";
 
 #[track_caller]
 pub(super) fn prove(
