@@ -16,7 +16,9 @@ fn asks_for_confirmation_and_changes_nothing_without() {
     let program = Program::at(&server);
     program.run(&["migrate"]).done();
     let before = server.snapshot();
-    let output = program.run(&["decrypt"]).failed(64, "all values would be stored in plaintext");
+    let output = program
+        .run(&["decrypt"])
+        .failed(64, "all values would be stored in plaintext");
     assert!(output.stderr.contains("hint: confirm with --yes"));
     assert_eq!(output.text(), "");
     assert_eq!(server.snapshot(), before);

@@ -27,7 +27,11 @@ use crate::signals::told_to_stop;
 /// What Waxseal itself keeps in a store, under a name that is the same for all.
 const CANARY: &str = "waxseal:canary";
 /// Metrics that do not move here, and why.
-const STILL: [(&str, &str); 14] = [
+const STILL: [(&str, &str); 15] = [
+    (
+        "waxseal_trial_refusals_total",
+        "the demo's proxy is not a trial",
+    ),
     ("waxseal_client_tls_failures_total", "the demo has no TLS"),
     (
         "waxseal_upstream_errors_total",
