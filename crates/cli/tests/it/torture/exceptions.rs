@@ -315,6 +315,8 @@ pub(super) fn may_be_refused(request: &Request) -> bool {
             "sort" | "sort_ro"
                 // Replication is always refused.
                 | "sync" | "psync" | "replconf" | "cluster|syncslots"
+                // A script whose text the proxy asks for.
+                | "evalsha" | "evalsha_ro"
                 // Refused inside a transaction, where the harness may be without knowing.
                 | "hello" | "monitor" | "client|reply" | "subscribe" | "psubscribe" | "ssubscribe"
                 | "unsubscribe" | "punsubscribe" | "sunsubscribe"

@@ -64,7 +64,9 @@ impl Reply {
 
     /// An error that the proxy answers with instead of sending the request.
     pub(super) fn is_refusal(&self) -> bool {
-        self.is_error() && self.text.starts_with(b"SEALREFUSED")
+        // The proxy asks for the text of a script that the server may have, at once, also inside a transaction.
+        let words: [&[u8]; 2] = [b"SEALREFUSED", b"NOSCRIPT"];
+        self.is_error() && words.iter().any(|word| self.text.starts_with(word))
     }
 
     /// Whether it is `+QUEUED`.
