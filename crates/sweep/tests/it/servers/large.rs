@@ -88,6 +88,9 @@ async fn every_field_of_a_large_hash_is_sealed_while_others_write_to_it() {
     }
 }
 
+/// Elements that one sweep may leave to the next where all move at every moment.
+const MAX_LEFT: u64 = 10;
+
 /// Pushes to one end of a list while it is migrated, and takes as many from the other end where
 /// `takes` names the command for that; how many elements came.
 async fn migrate_against(
@@ -114,7 +117,9 @@ async fn migrate_against(
     let tally = whole(&sweep(store, migrate(), SweepOptions::default())).await;
     ended.store(true, Ordering::Relaxed);
     assert_adds_up(&tally);
-    assert_eq!(tally.failed, 0, "{tally:?}");
+    // An element that moves at each attempt is left to the next sweep.
+    let most = if takes.is_some() { MAX_LEFT } else { 0 };
+    assert!(tally.failed <= most, "{tally:?}");
     let pushed = other.await.unwrap();
     assert!(tally.done <= 2_000 + pushed, "{tally:?}");
     pushed
@@ -171,7 +176,10 @@ async fn a_queue_is_sealed_while_it_is_worked_off() {
         assert_eq!(old.clone().count() as u64, 2_000_u64.saturating_sub(pushed));
         // Where they all move at every moment, one or the other may be left to the next sweep.
         let left = old.filter(|(sealed, _)| !sealed).count();
-        assert!(left <= 10, "{pushes} {takes}: {left} were left out");
+        assert!(
+            left as u64 <= MAX_LEFT,
+            "{pushes} {takes}: {left} were left out"
+        );
         let store = connect(&server).await;
         whole(&sweep(store, migrate(), SweepOptions::default())).await;
         assert!(elements(&server).iter().all(|(sealed, _)| *sealed));
