@@ -10,7 +10,7 @@ use crate::run::{cargo, run, workspace_root};
 /// How long the longer forms go on, and with how many processes.
 const SECONDS: u64 = 20;
 const PROCESSES: u64 = 16;
-/// Where each test leaves what came of it.
+/// The directory in which each test leaves its outcome.
 const RESULTS: &str = "target/artefacts/applications";
 
 pub(crate) fn applications(arguments: &[String]) -> Result<(), Failure> {

@@ -14,7 +14,7 @@ const COMPONENTS: [(&str, &str); 2] = [("fmt", "rustfmt"), ("clippy", "clippy")]
 
 const NO_FAIL_FAST: &str = "--no-fail-fast";
 
-/// How many tests run at a time, for the test harness.
+/// The test harness's variable for the number of tests at a time.
 const TEST_THREADS: &str = "RUST_TEST_THREADS";
 /// Tests at a time for each processor: most of them wait most of the time, for servers, clocks and limits of
 /// time.
@@ -77,7 +77,7 @@ fn tests(for_cargo: &[String]) -> Command {
     tests
 }
 
-/// How many tests to run at a time. Never fewer than there are processors, as the harness does it.
+/// The number of tests to run at a time. Never fewer than there are processors, as the harness does it.
 fn tests_at_a_time(processors: usize) -> usize {
     (processors * TESTS_PER_PROCESSOR).min(processors.max(MAX_TESTS))
 }

@@ -120,7 +120,7 @@ fn action(row: &'static Row, names: &ProtectedNames, arguments: &[&[u8]]) -> Act
 /// argument, and which pattern means it; no pattern where it is only a glob that could mean one.
 pub(crate) type Met = (usize, Option<PatternId>);
 
-/// Whether a name is excepted from its pattern.
+/// Returns whether a name is excepted from its pattern.
 pub(crate) fn is_excepted((_, pattern): Met) -> bool {
     pattern.is_some_and(PatternId::is_excepted)
 }

@@ -200,7 +200,7 @@ impl RecordPattern {
         relation::overlap(self.glob.tokens(), other.glob.tokens())
     }
 
-    /// Whether every name of the other's form has this form, too. For globs whose wildcards stand in other
+    /// Returns whether every name of the other's form has this form, too. For globs whose wildcards stand in other
     /// places it may be false though it holds.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
@@ -286,7 +286,7 @@ impl RecordPattern {
         Self::read(&text).ok()
     }
 
-    /// Whether a user can have several records of this pattern: it has wildcards beside `{user}`.
+    /// Returns whether a user can have several records of this pattern: it has wildcards beside `{user}`.
     #[must_use]
     pub fn has_many_of_user(&self) -> bool {
         let of = self.part_of.as_deref().unwrap_or(self);

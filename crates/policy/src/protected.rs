@@ -21,7 +21,7 @@ impl PatternId {
         (self.0 & !EXCEPTED) as usize
     }
 
-    /// Whether the name is excepted from the pattern: values under it are left plain.
+    /// Returns whether the name is excepted from the pattern: values under it are left plain.
     #[inline]
     #[must_use]
     pub fn is_excepted(self) -> bool {
@@ -104,7 +104,7 @@ impl ProtectedNames {
         self
     }
 
-    /// Whether unknown scripts may name records of this pattern.
+    /// Returns whether unknown scripts may name records of this pattern.
     #[must_use]
     pub fn forwards_scripts(&self, id: PatternId) -> bool {
         let forwards = self.forwards_scripts.get(id.index());
@@ -174,7 +174,7 @@ impl ProtectedNames {
         Some(names)
     }
 
-    /// Whether a glob could mean a protected name, as SORT's `BY` and `GET` put elements for the first
+    /// Returns whether a glob could mean a protected name, as SORT's `BY` and `GET` put elements for the first
     /// `*`. It may say yes too often, never no too often: patterns are compared by their literal prefixes.
     /// It says no where every name of the glob is excepted.
     #[must_use]

@@ -46,7 +46,7 @@ impl KnownScript {
         DIGESTS.get(&digest).copied().map(Self)
     }
 
-    /// What it does, in a few words.
+    /// A description in a few words.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.0.name
@@ -64,7 +64,7 @@ impl KnownScript {
         self.0.stored
     }
 
-    /// Whether this reply can mean that the value was another one than the argument, so that nothing was changed.
+    /// Returns whether this reply can mean that the value was another one than the argument, so that nothing was changed.
     #[must_use]
     pub fn is_mismatch(self, reply: ScriptReply) -> bool {
         self.0.mismatches.contains(&reply)

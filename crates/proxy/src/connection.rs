@@ -64,7 +64,7 @@ pub struct BrokenValue<'a> {
     pub cause: &'a OpenError,
     /// The record, as the log may show it.
     pub shown: String,
-    /// Who asked for it.
+    /// The client that asked for it.
     pub client: ClientLabel,
 }
 
@@ -169,7 +169,7 @@ struct Transaction {
     tried: TriedTransaction,
 }
 
-/// What a trial found in a transaction.
+/// Findings of a trial in a transaction.
 #[derive(Default)]
 struct TriedTransaction {
     /// Requests that were fine: the place of their pattern, their command and their number.

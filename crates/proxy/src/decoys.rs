@@ -19,7 +19,7 @@ pub struct OpenedDecoy {
     pub command: &'static str,
     /// The record, as the log may show it.
     pub shown: String,
-    /// Who read it.
+    /// The client that read it.
     pub client: ClientLabel,
 }
 

@@ -13,7 +13,7 @@ pub struct Meters {
     pub(crate) values: ValueMetrics,
     pub(crate) traffic: TrafficMetrics,
     pub(crate) decoys: Counter,
-    /// What the patterns are called.
+    /// The names of the patterns.
     patterns: Vec<String>,
 }
 

@@ -384,7 +384,7 @@ impl Opener<'_> {
     }
 }
 
-/// Whether the server has scripts: not, as far as the client is told, where the proxy would ask for their texts.
+/// Returns whether the server has scripts: not, as far as the client is told, where the proxy would ask for their texts.
 fn scripts_exist(
     items: &mut Items<'_>,
     head: Item<'_>,

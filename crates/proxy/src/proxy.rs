@@ -40,7 +40,7 @@ const SERVER_LIMITS_INTERVAL: Duration = Duration::from_secs(60);
 const MIN_SERVER_LIMITS_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How long a server is left alone after a shared connection has ended.
 const SERVER_LIMITS_DELAY: Duration = Duration::from_millis(100);
-/// How often is looked whether lines about refused requests are due.
+/// Interval at which pending lines about refused requests are written.
 const REFUSAL_LINES_INTERVAL: Duration = Duration::from_secs(1);
 /// Between two lines of the log about clients that are not accepted.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);

@@ -200,7 +200,7 @@ fn excepts(
     Some(excepts)
 }
 
-/// Whether the request is sent with these names excepted.
+/// Returns whether the request is sent with these names excepted.
 fn passes(
     names: &ProtectedNames,
     excepts: &BTreeMap<PatternId, Vec<String>>,

@@ -72,12 +72,12 @@ impl ScriptCache {
         self.lock().find(&parse(digest)?)
     }
 
-    /// Whether the proxy can tell which script has this digest.
+    /// Returns whether the proxy can tell which script has this digest.
     pub(crate) fn is_told_apart(&self, digest: &[u8]) -> bool {
         KnownScript::of_digest(digest).is_some() || self.find(digest).is_some()
     }
 
-    /// Whether the client is to be asked for the text of this digest's script, which has not passed. It is not any
+    /// Returns whether the client is to be asked for the text of this digest's script, which has not passed. It is not any
     /// more once that was asked for long enough ago.
     pub(crate) fn ask_for_text(&self, digest: &[u8], now: Instant) -> bool {
         let Some(digest) = parse(digest) else {

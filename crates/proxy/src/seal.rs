@@ -40,7 +40,7 @@ impl SealingKeys {
     }
 }
 
-/// What is sent in the place of an argument.
+/// The bytes sent in place of an argument.
 pub(crate) enum Replacement<'a> {
     /// These bytes.
     Bytes(&'a [u8]),

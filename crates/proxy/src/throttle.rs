@@ -95,7 +95,7 @@ impl Intervals {
         }
     }
 
-    /// Whether something is due for this pattern, of which `false` is then said for so long.
+    /// Returns whether something is due for this pattern, of which `false` is then said for so long.
     pub(crate) fn is_due(&self, pattern: PatternId, interval: Duration) -> bool {
         let Some(next) = self.next.get(pattern.index()) else {
             return false;
@@ -110,7 +110,7 @@ impl Intervals {
                 .is_ok()
     }
 
-    /// Whether it is time for this pattern.
+    /// Returns whether it is time for this pattern.
     pub(crate) fn has_come(&self, pattern: PatternId) -> bool {
         let next = self.next.get(pattern.index());
         next.is_some_and(|next| self.start.elapsed().as_secs() >= next.load(Ordering::Relaxed))

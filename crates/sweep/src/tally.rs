@@ -132,7 +132,7 @@ pub struct Finding {
     pub cause: String,
 }
 
-/// What is excepted from a pattern.
+/// Records excepted from a pattern.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExceptCounts {
     /// Plain and empty values. They are in no other count.

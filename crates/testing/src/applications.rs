@@ -19,7 +19,7 @@ const RECIPE: &str = "waxseal.toml";
 const PAGE: &str = "page.md";
 /// The line of a page that names the versions it was tested with.
 const VERSIONS: &str = "versions:";
-/// Where the packages are below the directory of tools.
+/// The packages' path below the directory of tools.
 const INSTALLED: &str = "applications";
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -35,7 +35,7 @@ pub struct ApplicationProgram {
     program: PathBuf,
     arguments: Vec<PathBuf>,
     variables: Vec<(&'static str, String)>,
-    /// Whether a manifest of ours says which versions of packages it runs with.
+    /// True if a manifest of ours says which versions of packages it runs with.
     is_pinned: bool,
     /// A copy of its sources, where they must be beside their packages.
     _sources: Option<TempDir>,
@@ -46,9 +46,9 @@ pub struct ApplicationProgram {
 pub struct Outcome {
     /// Nothing if it was ended: by the time limit, or because there was enough of it.
     pub status: Option<ExitStatus>,
-    /// What it printed.
+    /// Its stdout.
     pub stdout: String,
-    /// What it wrote to stderr.
+    /// Its stderr.
     pub stderr: String,
 }
 
@@ -171,7 +171,7 @@ impl Application {
 }
 
 impl ApplicationProgram {
-    /// Whether a manifest of ours says which versions of packages it runs with, and not the operating system.
+    /// Returns whether a manifest of ours says which versions of packages it runs with, and not the operating system.
     #[must_use]
     pub fn is_pinned(&self) -> bool {
         self.is_pinned
@@ -260,7 +260,7 @@ impl ApplicationProgram {
 }
 
 impl Outcome {
-    /// Whether it ended with success.
+    /// Returns whether it ended with success.
     #[must_use]
     pub fn succeeded(&self) -> bool {
         self.status.is_some_and(|status| status.success())

@@ -13,7 +13,7 @@ use crate::realm::Realm;
 
 /// Records that a scan looks at at a time.
 const PAGE: usize = 1000;
-/// What names of values in quarantine begin with.
+/// The prefix of names of values in quarantine.
 const QUARANTINE: &str = "waxseal:quarantine:";
 
 /// The traces of a user in the stores.

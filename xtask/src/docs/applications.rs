@@ -4,9 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where each framework has its directory.
+/// The directory of all frameworks.
 const SOURCES: &str = "crates/testing/applications";
-/// Where the pages are.
+/// The directory of the pages.
 const PAGES: &str = "docs/applications";
 /// The text before the table of all pages, and behind it.
 const INDEX: &str = "index.md";

@@ -35,7 +35,7 @@ struct Words {
     /// "{ migrated: …"
     done: &'static str,
     already: &'static str,
-    /// Whether only records of excepted names are gone through.
+    /// True if only records of excepted names are gone through.
     only_excepted: bool,
 }
 

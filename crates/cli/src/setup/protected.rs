@@ -28,7 +28,7 @@ pub(crate) struct Protected {
     pub(crate) plain: PlainValues,
     /// Whether the values of each user are under a key of their own.
     pub(crate) per_user: bool,
-    /// Whether the proxy forwards unknown scripts over these records.
+    /// True if the proxy forwards unknown scripts over these records.
     pub(crate) forwards_scripts: bool,
 }
 

@@ -73,7 +73,7 @@ fn proves_trial(application: Application, program: &ApplicationProgram) {
     trial::prove(application, &recipe, program, &wanted);
 }
 
-/// Whether `cargo xtask applications` runs the tests, in their longer forms.
+/// Returns whether `cargo xtask applications` runs the tests, in their longer forms.
 fn is_long() -> bool {
     std::env::var_os("WAXSEAL_APPLICATIONS_SECONDS").is_some()
 }
@@ -148,7 +148,7 @@ fn assert_sealed(
     Stored::read(redis).assert_as(recipe);
 }
 
-/// What became of a run, for people.
+/// The outcome of a run, for people.
 struct Figures {
     /// Envelopes that were sent to the server.
     sealed: usize,
@@ -180,7 +180,7 @@ struct Refused {
 }
 
 impl Refused {
-    /// Whether a line of the log is about such requests.
+    /// Returns whether a line of the log is about such requests.
     fn is_in(&self, line: &str) -> bool {
         [
             format!("command=\"{}\"", self.command),

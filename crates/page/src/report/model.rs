@@ -129,7 +129,7 @@ pub struct Counts {
     pub unseen: u64,
     /// Records, not values, of types whose values cannot be sealed, by type.
     pub other_types: BTreeMap<String, u64>,
-    /// What is excepted from the pattern. Left out where there is nothing.
+    /// Records excepted from the pattern. Left out where there is nothing.
     #[serde(default, skip_serializing_if = "ExceptCounts::is_empty")]
     pub excepted: ExceptCounts,
 }

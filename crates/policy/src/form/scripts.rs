@@ -13,9 +13,9 @@ use crate::refusal::{Reason, Refusal};
 use crate::scripts::KnownScript;
 use crate::table::find;
 
-/// Where the number of names stands.
+/// The argument that is the number of names.
 const COUNT: usize = 2;
-/// Where the only name stands, where there is one.
+/// The argument that is the only name, if there is one.
 const NAME: usize = 3;
 
 /// `EVAL text count name… argument…`.

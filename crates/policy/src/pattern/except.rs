@@ -35,13 +35,13 @@ impl SortForm {
         ))
     }
 
-    /// Whether all these names have the form of one `except` of the pattern.
+    /// Returns whether all these names have the form of one `except` of the pattern.
     pub(crate) fn is_excepted_from(&self, pattern: &RecordPattern) -> bool {
         let mut excepts = pattern.excepts.iter();
         excepts.any(|except| relation::cover(except.glob.tokens(), &self.0))
     }
 
-    /// Whether all these names have the pattern's form.
+    /// Returns whether all these names have the pattern's form.
     pub(crate) fn is_covered_by(&self, pattern: &RecordPattern) -> bool {
         relation::cover(pattern.glob.tokens(), &self.0)
     }

@@ -1,4 +1,4 @@
-//! What single patterns match, and how several of them relate.
+//! Names that single patterns match, and how several of them relate.
 
 use super::*;
 

@@ -104,7 +104,7 @@ fn text(content: &str) -> Option<LuaToken> {
         .then(|| LuaToken::Text(content.to_owned()))
 }
 
-/// What follows a comment that begins here.
+/// Returns what follows a comment that begins here.
 fn comment(rest: &str) -> Option<&str> {
     if level(rest).is_some() {
         return Some(long_bracket(rest)?.1);
@@ -114,13 +114,13 @@ fn comment(rest: &str) -> Option<&str> {
     rest.get(end..)
 }
 
-/// How many equals signs the long bracket has that opens here, if one does.
+/// Returns the number of equals signs of the long bracket that opens here, if one does.
 fn level(text: &str) -> Option<usize> {
     let (signs, rest) = split_while(text.strip_prefix('[')?, |c| c == '=');
     rest.starts_with('[').then_some(signs.len())
 }
 
-/// What is in the long bracket that opens here, and what follows it.
+/// Returns the content of the long bracket that opens here, and what follows it.
 fn long_bracket(text: &str) -> Option<(&str, &str)> {
     let signs = "=".repeat(level(text)?);
     let inside = text.strip_prefix(&format!("[{signs}["))?;
@@ -189,7 +189,7 @@ fn unwrap_conditions(tokens: &mut Vec<LuaToken>) {
     }
 }
 
-/// Where the parenthesis closes that opens here.
+/// Returns the place of the parenthesis that closes the one that opens here.
 fn closing(tokens: &[LuaToken], open: usize) -> Option<usize> {
     let mut depth = 0_usize;
     for (at, token) in tokens.iter().enumerate().skip(open) {
@@ -260,7 +260,7 @@ fn leading_alias(tokens: &[LuaToken]) -> Option<(String, Vec<LuaToken>)> {
     })
 }
 
-/// Whether a name gets another value, or is a field of a table.
+/// Returns whether a name gets another value, or is a field of a table.
 fn is_assigned(tokens: &[LuaToken], name: &str) -> bool {
     let mut before: Option<&LuaToken> = None;
     let mut tokens = tokens.iter().peekable();

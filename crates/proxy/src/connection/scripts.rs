@@ -37,7 +37,7 @@ use crate::pending::{Pending, Place, ScriptRead, ScriptReply, Shape};
 use crate::refusals::OwnReason;
 use crate::seal::{Replacement, Request, SealingKeys};
 
-/// How often a script is sent whose record is replaced each time between reading and running.
+/// Attempts to send a script whose record is replaced each time between reading and running.
 const MAX_ATTEMPTS: usize = 16;
 
 /// `GET`, as the proxy itself asks.
@@ -48,7 +48,7 @@ const OWN_ASKING: &[u8] = b"*1\r\n$6\r\naSKING\r\n";
 /// A known script under way.
 pub(super) struct ScriptRun {
     stage: ScriptStage,
-    /// How often it was sent.
+    /// Number of times that it was sent.
     attempts: usize,
     /// The bytes that it was sent with, where they are those of the value.
     sent: Option<Vec<u8>>,
@@ -72,7 +72,7 @@ enum ScriptStage {
     Answered,
 }
 
-/// What is stored under the record's name.
+/// The bytes stored under the record's name.
 struct StoredValue {
     stored: Option<Vec<u8>>,
     /// The value, where it is not what is stored.
@@ -519,12 +519,12 @@ impl Talk {
     }
 }
 
-/// Whether a script says that the value was not the one that had been read.
+/// Returns whether a script says that the value was not the one that had been read.
 fn is_mismatch(reply: &ScriptReply, whole: &[u8]) -> bool {
     reply.matched && reply.script.is_mismatch(meaning(whole))
 }
 
-/// What the reply of a script means.
+/// The meaning of a script's reply.
 fn meaning(whole: &[u8]) -> Meaning {
     let Ok(Some(item)) = Items::of(whole).next() else {
         return Meaning::Other;

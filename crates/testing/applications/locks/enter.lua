@@ -1,7 +1,7 @@
 -- A process says that it holds the lock, at once after it was given it: ARGV[1] is its name, ARGV[2] the time in
 -- milliseconds until which nobody else may have the lock, whether the holder lives or was killed. That is the time
 -- at which it asked, by its own clock, and the lock's lifetime; the server's lock can only last longer. The record
--- ends then, so whoever finds another's here has been given a lock that was taken.
+-- ends then, so a process that finds another's here has been given a lock that was taken.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if now >= tonumber(ARGV[2]) then

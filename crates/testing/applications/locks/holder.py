@@ -2,7 +2,7 @@
 
 python holder.py HOST PROXY SERVER NAME LIFETIME [broken]
 
-Ends when the record `stop` exists. With `broken` the lock is released by deleting it, whoever holds it: the control.
+Ends when the record `stop` exists. With `broken` the lock is released by deleting it, whichever process holds it: the control.
 """
 
 import os

@@ -49,7 +49,7 @@ pub(super) fn other_types(counts: &Counts) -> String {
     format!("{records} ({})", types.collect::<Vec<_>>().join(", "))
 }
 
-/// What is excepted from a pattern: `excepted: 3 plain, 1 sealed`.
+/// Records excepted from a pattern: `excepted: 3 plain, 1 sealed`.
 pub(super) fn excepted(excepted: &ExceptCounts) -> String {
     let (plain, sealed) = (thousands(excepted.plain), thousands(excepted.sealed));
     let others = match excepted.other_types {

@@ -1,5 +1,5 @@
 //! Mutual exclusion of published locks on protected names: processes take one lock through the proxy over and
-//! over, extend it, hold it for too long, and are killed while they hold it. Whoever is given the lock says so
+//! over, extend it, hold it for too long, and are killed while they hold it. Each process that gets the lock says so
 //! at the server itself, in a record that lasts as long as the lock must (`applications/locks/enter.lua`).
 //! Never may another have it by then.
 //!
@@ -23,7 +23,7 @@ const MAGIC: &[u8] = b"\xf5\x57\x02";
 const LIMIT: Duration = Duration::from_secs(240);
 /// Between two looks at the holders.
 const PAUSE: Duration = Duration::from_millis(10);
-/// How often a holder is looked for before any process is killed.
+/// Attempts to find a holder before any process is killed.
 const MAX_LOOKS: usize = 50;
 /// How long the short form goes on, and with how many processes.
 const SECONDS: u64 = 4;
@@ -33,7 +33,7 @@ const PROCESSES: usize = 6;
 struct Lock {
     name: &'static str,
     program: ApplicationProgram,
-    /// What the library calls the lock, and its record.
+    /// The library's names of the lock and of its record.
     id: &'static str,
     record: &'static str,
     lifetime: Duration,
@@ -51,7 +51,7 @@ struct Contest {
     started: usize,
     killed: usize,
     killed_holding: usize,
-    /// How often the lock's record was seen, sealed.
+    /// Number of times that the lock's record was seen, sealed.
     sealed: usize,
 }
 
@@ -223,7 +223,7 @@ impl Drop for Contest {
     }
 }
 
-/// What the processes have said on stderr.
+/// The processes' stderr.
 fn said(output: &TempDir) -> String {
     let entries = std::fs::read_dir(output.path()).unwrap();
     let texts = entries.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
@@ -288,7 +288,7 @@ fn redlock_never_has_two_holders() {
 }
 
 #[test]
-fn a_lock_that_is_released_whoever_holds_it_is_noticed() {
+fn a_lock_that_is_released_though_another_holds_it_is_noticed() {
     let mut contest = Contest::start(redis_py(&["broken"]), PROCESSES);
     wait_until(|| {
         contest.check();

@@ -26,7 +26,7 @@ pub(super) struct Monitor {
     reader: JoinHandle<()>,
 }
 
-/// What a server was sent.
+/// The requests that a server received.
 pub(super) struct Traffic {
     requests: Vec<Vec<Vec<u8>>>,
 }
@@ -74,7 +74,7 @@ impl Monitor {
 }
 
 impl Traffic {
-    /// How many envelopes were among the arguments.
+    /// Number of envelopes among the arguments.
     pub(super) fn sealed(&self) -> usize {
         let all = self.requests.iter().flatten();
         all.filter(|it| it.starts_with(MAGIC) || it.starts_with(ARMORED))
@@ -97,7 +97,7 @@ impl Traffic {
         Some(shown.collect::<Vec<_>>().join(" "))
     }
 
-    /// Whether an argument is a name that this glob matches.
+    /// Returns whether an argument is a name that this glob matches.
     pub(super) fn names(&self, glob: &str) -> bool {
         self.requests.iter().flatten().any(|it| matches(glob, it))
     }

@@ -22,7 +22,7 @@ struct Protected {
     excepts: Vec<String>,
 }
 
-/// What a recipe says of a name.
+/// The rule of a recipe for a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Meaning {
     Sealed,
@@ -132,7 +132,7 @@ impl Protected {
     }
 }
 
-/// Whether a glob as Redis has them matches a name; `{user}` is a wildcard.
+/// Returns whether a glob as Redis has them matches a name; `{user}` is a wildcard.
 pub(super) fn matches(glob: &str, name: &[u8]) -> bool {
     glob_matches(glob.replace("{user}", "*").as_bytes(), name)
 }

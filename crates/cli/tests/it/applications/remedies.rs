@@ -22,7 +22,7 @@ const QUIET: Duration = Duration::from_secs(4);
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 const MAX_ROUNDS: usize = 10;
 
-/// What a line of the log says to put into a `[[protect]]`.
+/// A setting that a line of the log says to put into a `[[protect]]`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Remedy {
     Except { pattern: String, glob: String },
@@ -96,7 +96,7 @@ pub(super) fn assert_works(
     proxy.stop();
 }
 
-/// Whether a program that is refused something has shown enough.
+/// Returns whether a program that is refused something has shown enough.
 fn enough(proxy: &Proxy) -> impl FnMut() -> bool {
     let mut kinds = 0;
     let mut changed = Instant::now();

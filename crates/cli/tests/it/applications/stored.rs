@@ -35,7 +35,7 @@ impl Stored {
         Self { records }
     }
 
-    /// How many records that the recipe protects hold envelopes.
+    /// Number of protected records that hold envelopes.
     pub(super) fn count_sealed(&self, recipe: &Recipe) -> usize {
         let protected = self
             .records

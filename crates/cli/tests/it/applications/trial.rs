@@ -9,7 +9,7 @@ use super::{LIMIT, PATIENCE, assert_same_lines, assert_success, server};
 use crate::program::Program;
 use crate::proxy::Proxy;
 
-/// What is before the configuration in a report.
+/// The text before the configuration in a report.
 const BEFORE_CONFIGURATION: &str = "excepted records stay in plaintext:\n\n";
 
 #[track_caller]
