@@ -71,9 +71,11 @@ def fail_once
 end
 
 def schedule
-  Letter.perform_in(1, 'scheduled', open_text('tres'))
+  Letter.perform_in(60, 'scheduled', open_text('tres'))
   scheduled = Sidekiq::ScheduledSet.new
   saw('scheduled', scheduled.map(&:args), [['scheduled', open_text('tres')]])
+  # Its time comes now.
+  scheduled.first.reschedule(Time.now.to_f)
   wait_until do
     SCHEDULER.enqueue_jobs
     scheduled.size.zero?
@@ -87,10 +89,7 @@ def stop
   Process.kill('TERM', WORKER.first)
   saw('worker', Process.wait2(WORKER.shift).last.exitstatus, 0)
   left = [QUEUE.size, Sidekiq::RetrySet.new.size, Sidekiq::DeadSet.new.size]
-  stats = Sidekiq::Stats.new
-  # Sidekiq counts again what it could not write in time.
-  counts = [stats.processed >= 10, stats.failed >= 1]
-  saw('left', [*left, *counts], [0, 0, 0, true, true])
+  saw('left', left, [0, 0, 0])
   # What no worker has begun stays in its queue.
   Letter.perform_async('later', secret('cuatro'))
   saw('stays', QUEUE.map(&:args), [['later', secret('cuatro')]])
