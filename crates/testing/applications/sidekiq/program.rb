@@ -49,9 +49,13 @@ end
 
 def watch
   Letter.perform_async('waits', secret('seis'))
-  payloads = []
-  wait_until { !(payloads = Sidekiq::WorkSet.new.map { |_, _, work| work['payload'] }).empty? }
-  jobs = payloads.map { |payload| payload.is_a?(String) ? JSON.parse(payload) : payload }
+  jobs = []
+  # A worker process tells of its jobs every few seconds: at first of those that are done.
+  wait_until do
+    payloads = Sidekiq::WorkSet.new.map { |_, _, work| work['payload'] }
+    jobs = payloads.map { |payload| payload.is_a?(String) ? JSON.parse(payload) : payload }
+    jobs.any? { |job| job['args'].first == 'waits' }
+  end
   saw('at work', jobs.map { |job| job['args'] }, [['waits', secret('seis')]])
   Sidekiq.redis { |redis| redis.set('seen', '1') }
   saw('done as well', report(1), [line('waits', secret('seis'))])
