@@ -16,6 +16,7 @@ mod relation;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use bytes::byte_filter;
 pub use error::PatternError;
 pub(crate) use except::SortForm;
 
@@ -216,6 +217,12 @@ impl RecordPattern {
         let (prefix, suffix) = (glob.prefix().len(), glob.suffix().len());
         let literal = glob.literal_len();
         (glob.is_literal(), prefix, suffix, literal, glob.has_user())
+    }
+
+    /// The [filter](byte_filter) of bytes that all names of the pattern hold, where it takes a search to see that a
+    /// name is none of it.
+    pub(crate) fn searched_bytes(&self) -> u64 {
+        self.glob.searched_bytes()
     }
 
     fn ranks_before(&self, index: usize, other: &Self, other_index: usize) -> bool {

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use crate::pattern::{OWN_PREFIX, RecordPattern, SortForm};
+use crate::pattern::{OWN_PREFIX, RecordPattern, SortForm, byte_filter};
 
 /// Which of the patterns means a name: its place in the order they were given in; and whether the name
 /// is excepted from it.
@@ -46,14 +46,16 @@ pub struct ProtectedNames {
     forwards_scripts: Vec<bool>,
 }
 
-/// A pattern, as it is ruled out for most names: by their first bytes.
+/// A pattern, as it is ruled out for most names: by their first bytes, and by bytes that they lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Candidate {
     id: PatternId,
     /// The first bytes of all names of the pattern.
     start: u64,
-    /// Which of these bytes there are.
+    /// The mask of the bytes that `start` has.
     mask: u64,
+    /// The filter of bytes that a name must hold before it is worth a search.
+    searched: u64,
 }
 
 impl Candidate {
@@ -64,6 +66,7 @@ impl Candidate {
             id,
             start: start(prefix),
             mask: start(&known.collect::<Vec<_>>()),
+            searched: pattern.searched_bytes(),
         }
     }
 }
@@ -132,9 +135,17 @@ impl ProtectedNames {
             return None;
         }
         let start = start(name);
+        // Shared by all patterns, and not needed by most.
+        let mut held = None;
         self.order.iter().find_map(|candidate| {
             if start & candidate.mask != candidate.start {
                 return None;
+            }
+            if candidate.searched != 0 {
+                let held = *held.get_or_insert_with(|| byte_filter(name));
+                if candidate.searched & !held != 0 {
+                    return None;
+                }
             }
             let pattern = self.patterns.get(candidate.id.index())?;
             let is_named = pattern.names(name);

@@ -1,4 +1,4 @@
-//! A set of bytes: what one place of a glob accepts.
+//! Sets of bytes: what one place of a glob accepts, and which bytes a name holds at all.
 
 /// A set of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,4 +40,13 @@ impl ByteSet {
     pub(super) fn includes(self, other: Self) -> bool {
         !self.complement().intersects(other)
     }
+}
+
+/// The bytes that a name holds, in 64 bits: different bytes may share one. Small letters and digits do not.
+///
+/// A name cannot hold a text whose filter has a bit that its own lacks.
+#[inline]
+pub(crate) fn byte_filter(bytes: &[u8]) -> u64 {
+    let bit = |byte: &u8| 1_u64 << ((byte ^ (byte >> 1 & 0x20)) & 0x3f);
+    bytes.iter().fold(0, |filter, byte| filter | bit(byte))
 }

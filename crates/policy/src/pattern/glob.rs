@@ -1,6 +1,6 @@
 //! A glob over names, read once and matched without recursion and without memory of its own.
 
-use super::bytes::ByteSet;
+use super::bytes::{ByteSet, byte_filter};
 use super::error::PatternError;
 use super::parse::{self, Token};
 
@@ -97,6 +97,17 @@ impl Glob {
 
     pub(super) fn has_user(&self) -> bool {
         self.tokens.contains(&Token::User)
+    }
+
+    /// The [filter](byte_filter) of the texts that names are searched for, between two stars.
+    pub(super) fn searched_bytes(&self) -> u64 {
+        let Middle::Parts(parts) = &self.middle else {
+            return 0;
+        };
+        parts.between.iter().fold(0, |filter, part| match part {
+            Part::Literal(bytes) => filter | byte_filter(bytes),
+            Part::Mixed(_) => filter,
+        })
     }
 
     /// The number of literal bytes.
