@@ -203,14 +203,14 @@ impl ApplicationProgram {
     }
 
     /// Runs it against a server at this port of 127.0.0.1, for at most `limit`; steps of it that wait for
-    /// something give up after `patience`. Its children end with it.
+    /// something give up after `step_timeout`. Its children end with it.
     ///
     /// # Panics
     ///
     /// When it cannot be started.
     #[must_use]
-    pub fn run(&self, port: u16, patience: Duration, limit: Duration) -> Outcome {
-        self.run_until(port, patience, limit, || false)
+    pub fn run(&self, port: u16, step_timeout: Duration, limit: Duration) -> Outcome {
+        self.run_until(port, step_timeout, limit, || false)
     }
 
     /// The same, but ends it as soon as there is `enough` of it.
@@ -222,7 +222,7 @@ impl ApplicationProgram {
     pub fn run_until(
         &self,
         port: u16,
-        patience: Duration,
+        step_timeout: Duration,
         limit: Duration,
         enough: impl FnMut() -> bool,
     ) -> Outcome {
@@ -234,7 +234,7 @@ impl ApplicationProgram {
             .args(&self.arguments)
             .arg("127.0.0.1")
             .arg(port.to_string())
-            .env("PATIENCE", patience.as_secs().to_string())
+            .env("STEP_TIMEOUT", step_timeout.as_secs().to_string())
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(scratch.path())
             .process_group(0)
@@ -348,7 +348,7 @@ mod tests {
 
     #[test]
     fn a_program_gets_address_patience_and_variables() {
-        let (_directory, program) = shell("echo $1 $2 $PATIENCE $WORD; echo no >&2; exit 3");
+        let (_directory, program) = shell("echo $1 $2 $STEP_TIMEOUT $WORD; echo no >&2; exit 3");
         let program = program.env("WORD", "añil");
         let outcome = program.run(7001, Duration::from_secs(9), Duration::from_secs(60));
         assert_eq!(outcome.stdout, "127.0.0.1 7001 9 añil\n");

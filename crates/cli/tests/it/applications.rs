@@ -37,7 +37,7 @@ use recipe::Recipe;
 use stored::Stored;
 
 /// A step of a program that waits for something gives up after so long.
-const PATIENCE: Duration = Duration::from_secs(40);
+const STEP_TIMEOUT: Duration = Duration::from_secs(40);
 /// A program that takes so long hangs.
 const LIMIT: Duration = Duration::from_secs(150);
 
@@ -83,7 +83,7 @@ fn is_long() -> bool {
 fn run_directly(application: Application, recipe: &Recipe, program: &ApplicationProgram) -> String {
     let redis = server();
     let monitor = Monitor::start(&redis);
-    let outcome = program.run(redis.port(), PATIENCE, LIMIT);
+    let outcome = program.run(redis.port(), STEP_TIMEOUT, LIMIT);
     assert_success("with Redis alone", &outcome);
     assert_versions(application, program, &outcome.stdout);
     let traffic = monitor.finish();
@@ -107,7 +107,7 @@ fn run_with_recipe(
     let how = "with the recipe";
     let (redis, proxy) = start(recipe);
     let monitor = Monitor::start(&redis);
-    let outcome = program.run(proxy.port(), PATIENCE, LIMIT);
+    let outcome = program.run(proxy.port(), STEP_TIMEOUT, LIMIT);
     let said = || format!("{how}; the proxy said\n{}", proxy.said());
     assert_success(&said(), &outcome);
     assert_same_lines(&said(), &outcome.stdout, wanted);

@@ -68,7 +68,7 @@ async fn a_decoy_that_could_never_be_read_is_refused_without_its_name() {
         assert!(matches!(error, GuardError::ForeignDecoy { .. }), "{error}");
         assert!(!error.to_string().contains("491555"), "{error}");
     }
-    // An excepted record is plain: whoever reads the server would see that it is a decoy.
+    // An excepted record is plain: anyone who reads the server would see that it is a decoy.
     let options = Options::default()
         .except(["wa:*:lock"])
         .decoys(["wa:4915550001234:lock"]);

@@ -5,7 +5,7 @@ import pathlib
 import subprocess
 import sys
 
-from saw import PATIENCE, PORT, finish, plain, saw, secret, step, versions, wait_until
+from saw import STEP_TIMEOUT, PORT, finish, plain, saw, secret, step, versions, wait_until
 
 import tasks
 from celery import chain, chord, group
@@ -24,7 +24,7 @@ def worker():
 
 def single():
     result = tasks.greet.delay(secret("Ana"))
-    saw("result", result.get(timeout=PATIENCE), secret("hello Ana"))
+    saw("result", result.get(timeout=STEP_TIMEOUT), secret("hello Ana"))
     saw("state", result.state, "SUCCESS")
     result.forget()
     saw("forgotten", tasks.app.AsyncResult(result.id).state, "PENDING")
@@ -32,24 +32,24 @@ def single():
 
 def several():
     numbers = group(tasks.add.s(i, i) for i in range(6)).delay()
-    saw("group", numbers.get(timeout=PATIENCE), [2 * i for i in range(6)])
-    saw("chain", chain(tasks.add.s(1, 2), tasks.add.s(3), tasks.add.s(4)).delay().get(timeout=PATIENCE), 10)
+    saw("group", numbers.get(timeout=STEP_TIMEOUT), [2 * i for i in range(6)])
+    saw("chain", chain(tasks.add.s(1, 2), tasks.add.s(3), tasks.add.s(4)).delay().get(timeout=STEP_TIMEOUT), 10)
 
 
 def chords():
     result = chord(tasks.label.s(i) for i in range(5))(tasks.join.s())
-    saw("chord", result.get(timeout=PATIENCE), [plain(i) for i in range(5)])
+    saw("chord", result.get(timeout=STEP_TIMEOUT), [plain(i) for i in range(5)])
 
 
 def failures():
-    saw("retried", tasks.flaky.delay(secret("Luis")).get(timeout=PATIENCE), secret("second try"))
+    saw("retried", tasks.flaky.delay(secret("Luis")).get(timeout=STEP_TIMEOUT), secret("second try"))
     failed = tasks.fail.delay(secret("Eva"))
     saw("failed", wait_until(lambda: failed.state == "FAILURE"), True)
     saw("why", str(failed.result), plain("no such address"))
 
 
 def schedules():
-    saw("later", tasks.greet.apply_async([secret("Paz")], countdown=0.3).get(timeout=PATIENCE),
+    saw("later", tasks.greet.apply_async([secret("Paz")], countdown=0.3).get(timeout=STEP_TIMEOUT),
         secret("hello Paz"))
     revoked = tasks.greet.apply_async([secret("Eva")], countdown=3600)
     saw("pending", revoked.state, "PENDING")

@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import time
 
-from saw import PATIENCE, finish, plain, saw, secret, step, url, versions
+from saw import STEP_TIMEOUT, finish, plain, saw, secret, step, url, versions
 
 import django
 from django.conf import settings
@@ -91,7 +91,7 @@ def counters():
 
 
 def locks():
-    lock = cache.lock("lock:report", timeout=30, blocking_timeout=PATIENCE)
+    lock = cache.lock("lock:report", timeout=30, blocking_timeout=STEP_TIMEOUT)
     saw("acquired", lock.acquire(), True)
     saw("taken", cache.lock("lock:report", timeout=30).acquire(blocking=False), False)
     saw("extended", lock.extend(30), True)

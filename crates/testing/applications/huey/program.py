@@ -1,7 +1,7 @@
 """huey: a consumer with two workers, tasks with results, one that is retried, one that fails, one that is
 scheduled, a pipeline, and a lock."""
 
-from saw import PATIENCE, finish, plain, saw, secret, step, url, versions, wait_until
+from saw import STEP_TIMEOUT, finish, plain, saw, secret, step, url, versions, wait_until
 
 from huey import RedisHuey
 from huey.consumer import Consumer
@@ -41,7 +41,7 @@ def locked(name):
 
 
 def ask(result):
-    return result.get(blocking=True, timeout=PATIENCE)
+    return result.get(blocking=True, timeout=STEP_TIMEOUT)
 
 
 def results():

@@ -3,14 +3,14 @@
 // bytes. A step that fails does not end the program: the steps behind it show what else does not work.
 //
 // Arguments: host, port.
-// Environment: PATIENCE, seconds that a step may wait for something.
+// Environment: STEP_TIMEOUT, seconds that a step may wait for something.
 
 import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 
 export const host = process.argv[2];
 export const port = Number(process.argv[3]);
-const PATIENCE = Number(process.env.PATIENCE ?? 30) * 1000;
+const STEP_TIMEOUT = Number(process.env.STEP_TIMEOUT ?? 30) * 1000;
 const failures = [];
 
 /** In every value that the recipe seals, and nowhere else. */
@@ -42,7 +42,7 @@ export const sleep = (milliseconds) => new Promise((done) => setTimeout(done, mi
 export const within = async (promise) => {
   let timer;
   const late = new Promise((_, fail) => {
-    timer = setTimeout(() => fail(new Error('waited too long')), PATIENCE);
+    timer = setTimeout(() => fail(new Error('waited too long')), STEP_TIMEOUT);
   });
   try {
     return await Promise.race([promise, late]);
@@ -53,7 +53,7 @@ export const within = async (promise) => {
 
 /** Resolves as soon as it holds. */
 export const until = async (condition) => {
-  const giveUp = Date.now() + PATIENCE;
+  const giveUp = Date.now() + STEP_TIMEOUT;
   while (!(await condition())) {
     if (Date.now() > giveUp) throw new Error('waited too long');
     await sleep(5);

@@ -5,12 +5,12 @@
 // php program.php HOST PORT            the steps
 // php program.php HOST PORT ID ACTION  one request, or a burst of them, within the session ID
 //
-// Environment: PATIENCE, seconds that a step may wait for something.
+// Environment: STEP_TIMEOUT, seconds that a step may wait for something.
 
 declare(strict_types=1);
 
 [, $host, $port] = $argv;
-$patience = (int) (getenv('PATIENCE') ?: 30);
+$step_timeout = (int) (getenv('STEP_TIMEOUT') ?: 30);
 $failures = [];
 const BURST = 25;
 
@@ -23,7 +23,7 @@ function secret(string $text): string
 /** Starts this program as a process for one request. */
 function start(string $id, string $action): array
 {
-    global $host, $port, $patience;
+    global $host, $port, $step_timeout;
     $settings = [
         'display_errors' => 'stderr',
         'log_errors' => '0',
@@ -34,7 +34,7 @@ function start(string $id, string $action): array
         'redis.session.locking_enabled' => '1',
         'redis.session.lock_expire' => '600',
         'redis.session.lock_wait_time' => '2000',
-        'redis.session.lock_retries' => (string) ($patience * 500),
+        'redis.session.lock_retries' => (string) ($step_timeout * 500),
     ];
     $command = [PHP_BINARY];
     foreach ($settings as $name => $value) {

@@ -4,7 +4,7 @@ behave alike print the same bytes. A step that fails does not end the program: t
 what else does not work.
 
 Arguments: host, port.
-Environment: PATIENCE, seconds that a step may wait for something.
+Environment: STEP_TIMEOUT, seconds that a step may wait for something.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import sys
 import time
 
 HOST, PORT = sys.argv[1], int(sys.argv[2])
-PATIENCE = float(os.environ.get("PATIENCE", "30"))
+STEP_TIMEOUT = float(os.environ.get("STEP_TIMEOUT", "30"))
 
 _failures = []
 
@@ -60,7 +60,7 @@ def step(what):
 
 def wait_until(happened):
     """Whether it happened in time."""
-    give_up = time.monotonic() + PATIENCE
+    give_up = time.monotonic() + STEP_TIMEOUT
     while time.monotonic() < give_up:
         if happened():
             return True

@@ -5,13 +5,13 @@
 # bytes. A step that fails does not end the program: the steps behind it show what else does not work.
 #
 # Arguments: host, port.
-# Environment: PATIENCE, seconds that a step may wait for something.
+# Environment: STEP_TIMEOUT, seconds that a step may wait for something.
 
 require 'json'
 require 'timeout'
 
 HOST, PORT = ARGV
-PATIENCE = Float(ENV.fetch('PATIENCE', '30'))
+STEP_TIMEOUT = Float(ENV.fetch('STEP_TIMEOUT', '30'))
 FAILURES = []
 $stdout.sync = true
 
@@ -37,7 +37,7 @@ def saw(what, seen, wanted)
 end
 
 def wait_until
-  give_up = Process.clock_gettime(Process::CLOCK_MONOTONIC) + PATIENCE
+  give_up = Process.clock_gettime(Process::CLOCK_MONOTONIC) + STEP_TIMEOUT
   until yield
     raise 'waited too long' if Process.clock_gettime(Process::CLOCK_MONOTONIC) > give_up
 
@@ -47,7 +47,7 @@ end
 
 # Notes a failure, and lets the program go on.
 def step(what, &body)
-  Timeout.timeout(PATIENCE, &body)
+  Timeout.timeout(STEP_TIMEOUT, &body)
 rescue StandardError => e
   FAILURES << "#{what}: #{e.full_message(highlight: false)}"
   puts JSON.generate({ failed: what, with: e.class.name })

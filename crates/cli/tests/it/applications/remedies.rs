@@ -10,12 +10,14 @@ use waxseal_testing::{Application, ApplicationProgram};
 use super::monitor::Monitor;
 use super::recipe::Recipe;
 use super::relay::Relay;
-use super::{LIMIT, PATIENCE, assert_same_lines, assert_sealed, assert_success, refused, start};
+use super::{
+    LIMIT, STEP_TIMEOUT, assert_same_lines, assert_sealed, assert_success, refused, start,
+};
 use crate::proxy::Proxy;
 use crate::status_page::Page;
 
 /// A program that is refused something need not wait long for what will not happen.
-const IMPATIENCE: Duration = Duration::from_secs(5);
+const REFUSED_STEP_TIMEOUT: Duration = Duration::from_secs(5);
 /// When so long no other kind of request was refused, the program is ended: what is behind is for later rounds.
 const QUIET: Duration = Duration::from_secs(4);
 /// Between two looks at the metrics.
@@ -43,7 +45,7 @@ pub(super) fn prove(
         let (redis, proxy) = start(&current);
         let monitor = Monitor::start(&redis);
         let relay = Relay::before(proxy.port());
-        let outcome = program.run_until(relay.port(), IMPATIENCE, LIMIT, enough(&proxy));
+        let outcome = program.run_until(relay.port(), REFUSED_STEP_TIMEOUT, LIMIT, enough(&proxy));
         let refused = refused(&proxy);
         if refused.is_empty() {
             assert!(
@@ -83,7 +85,7 @@ pub(super) fn assert_works(
 ) {
     let (redis, proxy) = start(recipe);
     let monitor = Monitor::start(&redis);
-    let outcome = program.run(proxy.port(), PATIENCE, LIMIT);
+    let outcome = program.run(proxy.port(), STEP_TIMEOUT, LIMIT);
     let how = format!(
         "{} with the remedies\n{}",
         application.name(),

@@ -5,7 +5,7 @@ use waxseal_testing::{Application, ApplicationProgram};
 
 use super::recipe::Recipe;
 use super::remedies::assert_works;
-use super::{LIMIT, PATIENCE, assert_same_lines, assert_success, server};
+use super::{LIMIT, STEP_TIMEOUT, assert_same_lines, assert_success, server};
 use crate::program::Program;
 use crate::proxy::Proxy;
 
@@ -26,7 +26,7 @@ pub(super) fn prove(
         .env("REDIS_URL", &redis.url())
         .file("waxseal.toml", bare.text());
     let proxy = Proxy::start_configured(&environment, &["--config", "waxseal.toml", "--trial"]);
-    let outcome = program.run(proxy.port(), PATIENCE, LIMIT);
+    let outcome = program.run(proxy.port(), STEP_TIMEOUT, LIMIT);
     assert_success("in a trial", &outcome);
     assert_same_lines("in a trial", &outcome.stdout, wanted);
     // What the program has written is in clear, and the report shows none of it.
