@@ -12,9 +12,8 @@ use time::Duration;
 use waxseal_core::{Format, Mode};
 use waxseal_sessions::{ActixSessionStore, GuardError, OnRefused, Options, quarantine};
 use waxseal_stores::{MemoryStore, RecordStore, RedisOptions};
-use waxseal_testing::RedisServer;
+use waxseal_testing::{Lines, RedisServer};
 
-use crate::logs::Lines;
 use crate::*;
 
 const TTL: Duration = Duration::minutes(10);
@@ -220,7 +219,7 @@ async fn a_session_of_another_form_is_a_deserialization_error_that_does_not_show
 
 #[tokio::test]
 async fn a_session_that_does_not_open_is_answered_as_the_options_say() {
-    let (lines, _guard) = Lines::capture();
+    let (lines, _guard) = Lines::capture(tracing::Level::TRACE);
     for on_refused in [OnRefused::Error, OnRefused::Absent, OnRefused::Quarantine] {
         let server = RedisServer::start();
         let redis = connect(&server).await;

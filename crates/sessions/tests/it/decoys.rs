@@ -6,8 +6,8 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use waxseal_core::Format;
 use waxseal_sessions::{GuardError, Options, StateManager};
 use waxseal_stores::{Clock, MemoryStore};
+use waxseal_testing::Lines;
 
-use crate::logs::Lines;
 use crate::*;
 
 const DECOY: &str = "4915550001234";
@@ -37,7 +37,7 @@ async fn work(lines: &Lines) {
 
 #[test]
 fn a_decoy_that_is_read_is_told_and_counted_and_answered_as_ever() {
-    let (lines, _guard) = Lines::capture();
+    let (lines, _guard) = Lines::capture(tracing::Level::TRACE);
     let recorder = PrometheusBuilder::new().build_recorder();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

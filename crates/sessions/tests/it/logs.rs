@@ -1,86 +1,20 @@
 //! What is logged, and what never is.
 
-use std::cell::RefCell;
-use std::io;
-use std::sync::{Arc, Mutex, Once};
+use std::sync::Arc;
 
 use waxseal_core::{Format, Mode};
 use waxseal_sessions::{OnRefused, Options, StateManager, quarantine};
 use waxseal_stores::MemoryStore;
-use waxseal_testing::RedisServer;
+use waxseal_testing::{Lines, RedisServer};
 
 use crate::*;
-
-/// The lines that are logged on this thread while it lives.
-#[derive(Clone, Default)]
-pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Lines {
-    /// Captures everything, down to traces.
-    pub(crate) fn capture() -> (Self, Capture) {
-        let lines = Self::default();
-        subscribe();
-        let before = CAPTURED.replace(Some(lines.clone()));
-        (lines, Capture(before))
-    }
-
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-thread_local! {
-    static CAPTURED: RefCell<Option<Lines>> = const { RefCell::new(None) };
-}
-static SUBSCRIBER: Once = Once::new();
-
-/// Ends a capture.
-pub(crate) struct Capture(Option<Lines>);
-
-impl Drop for Capture {
-    fn drop(&mut self) {
-        CAPTURED.set(self.0.take());
-    }
-}
-
-/// Writes to what this thread captures.
-struct ThreadWriter;
-
-impl io::Write for ThreadWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        CAPTURED.with_borrow(|lines| {
-            if let Some(lines) = lines {
-                lines.0.lock().unwrap().extend_from_slice(bytes);
-            }
-        });
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// One subscriber for all threads, set before anything is logged. With one on each thread, a line that another thread
-/// without a subscriber logs first is switched off for the whole process.
-fn subscribe() {
-    SUBSCRIBER.call_once(|| {
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
-            .with_ansi(false)
-            .with_writer(|| ThreadWriter)
-            .finish();
-        tracing::subscriber::set_global_default(subscriber).unwrap();
-        tracing::callsite::rebuild_interest_cache();
-    });
-}
 
 const ENABLED: &str = "StateManager: Redis encryption enabled";
 
 #[tokio::test]
 async fn says_at_info_that_encryption_is_enabled_where_it_is() {
     for (mode, enabled) in [(Mode::On, true), (Mode::Required, true), (Mode::Off, false)] {
-        let (lines, _guard) = Lines::capture();
+        let (lines, _guard) = Lines::capture(tracing::Level::TRACE);
         let store = Arc::new(MemoryStore::default());
         let sealer = sealer(&KEY, mode, Format::Classic);
         StateManager::start(store, sealer, Options::default())
@@ -106,7 +40,7 @@ async fn says_nothing_of_the_kind_where_the_key_is_wrong() {
     start(&server, sealer(&OTHER_KEY, Mode::On, Format::Sealed))
         .await
         .unwrap();
-    let (lines, _guard) = Lines::capture();
+    let (lines, _guard) = Lines::capture(tracing::Level::TRACE);
     assert!(start(&server, usual_sealer()).await.is_err());
     assert!(!lines.text().contains(ENABLED));
 }
@@ -120,7 +54,7 @@ async fn a_value_that_cannot_be_opened_is_logged_with_the_guides_words_and_a_mas
         NAME,
         &sealed(&KEY, Format::Sealed, "wa:x", MARK.as_bytes()),
     );
-    let (lines, _guard) = Lines::capture();
+    let (lines, _guard) = Lines::capture(tracing::Level::TRACE);
     assert_eq!(states.get::<State>(USER).await.unwrap(), None);
     let text = lines.text();
     let line = text
@@ -212,7 +146,7 @@ async fn every_value(server: &RedisServer, mode: Mode, on_refused: OnRefused) ->
 #[tokio::test]
 async fn neither_logs_nor_errors_tell_a_value_a_record_name_or_the_key() {
     let mut server = RedisServer::start();
-    let (lines, _guard) = Lines::capture();
+    let (lines, _guard) = Lines::capture(tracing::Level::TRACE);
     let texts = everything(&mut server).await;
     let logged = lines.text();
     // Both are what they should be: full of the record, masked.

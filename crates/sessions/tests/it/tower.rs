@@ -13,9 +13,8 @@ use tower_sessions_core::{Expiry, Session, SessionStore};
 use waxseal_core::{Format, Mode};
 use waxseal_sessions::{GuardError, OnRefused, Options, TowerSessionStore, quarantine};
 use waxseal_stores::{Clock, MemoryStore, RecordStore, RedisOptions};
-use waxseal_testing::RedisServer;
+use waxseal_testing::{Lines, RedisServer};
 
-use crate::logs::Lines;
 use crate::*;
 
 async fn sessions(store: Arc<dyn RecordStore>) -> TowerSessionStore {
@@ -239,7 +238,7 @@ async fn a_session_copied_over_another_does_not_open() {
 
 #[tokio::test]
 async fn a_session_that_does_not_open_is_answered_as_the_options_say() {
-    let (lines, _guard) = Lines::capture();
+    let (lines, _guard) = Lines::capture(tracing::Level::TRACE);
     for on_refused in [OnRefused::Error, OnRefused::Absent, OnRefused::Quarantine] {
         let server = RedisServer::start();
         let redis = connect(&server).await;

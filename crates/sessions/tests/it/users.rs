@@ -8,9 +8,8 @@ use waxseal_keys::{
 };
 use waxseal_sessions::{GuardError, OnRefused, StateError, quarantine};
 use waxseal_stores::{MemoryStore, RecordName, RecordStore, Slot};
-use waxseal_testing::RedisServer;
+use waxseal_testing::{Lines, RedisServer};
 
-use crate::logs::Lines;
 use crate::rings::{Process, Shared};
 use crate::*;
 
@@ -113,7 +112,7 @@ async fn the_state_of_an_erased_user_is_gone_for_good_and_nothing_else() {
         process.erase(USER).await;
         let at = process.ring.ring().erasures()[0].at;
 
-        let (lines, _guard) = Lines::capture();
+        let (lines, _guard) = Lines::capture(tracing::Level::TRACE);
         // However often: it does not count among the failures.
         for _ in 0..40 {
             match states.get::<State>(USER).await {
@@ -359,7 +358,7 @@ async fn says_at_the_start_which_ring_and_which_key_it_seals_under() {
     let process = Shared::default().first().await;
     let newer = process.rotate().await;
     let version = process.ring.ring().version();
-    let (lines, _guard) = Lines::capture();
+    let (lines, _guard) = Lines::capture(tracing::Level::TRACE);
     let store = Arc::new(MemoryStore::default());
     process.start(store, process.of_users()).await.unwrap();
     let line = format!("StateManager: keyring version {version}, sealing key {newer}");

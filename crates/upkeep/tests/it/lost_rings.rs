@@ -11,9 +11,8 @@ use tokio::task::JoinSet;
 use waxseal_core::SecretKey;
 use waxseal_keys::{Change, LocalCustodian, Ring, Territory};
 use waxseal_sweep::Stop;
-use waxseal_testing::RedisServer;
+use waxseal_testing::{Lines, RedisServer};
 
-use crate::lines::Lines;
 use crate::world::{Process, RING, World, calm, compressed_once, now_ms, until};
 
 const PUT_BACK: &str = "THE KEYRING WAS PUT BACK";
@@ -149,7 +148,7 @@ async fn a_ring_that_is_lost_under_running_processes_is_put_back_and_told_of_lou
     processes[0].write("first", "a state").await;
     let (old, good) = grown(&processes[0]).await;
     processes[1].ring.refresh().await.unwrap();
-    let (lines, _guard) = Lines::capture();
+    let (lines, _guard) = Lines::capture(tracing::Level::INFO);
     for (what, bytes) in losses(&good, &old) {
         damage(&world.server, bytes.as_deref());
         use_values(&processes, what).await;
@@ -182,7 +181,7 @@ async fn a_document_of_others_in_the_place_of_a_ring_is_left_there_and_told_of_l
     processes[0].write("first", "a state").await;
     let (_, good) = grown(&processes[0]).await;
     processes[1].ring.refresh().await.unwrap();
-    let (lines, _guard) = Lines::capture();
+    let (lines, _guard) = Lines::capture(tracing::Level::INFO);
     for (what, bytes) in of_others(&world).await {
         lay(&world.server, &bytes);
         until(what, async || {
@@ -226,7 +225,7 @@ async fn a_ring_that_was_lost_before_a_start_is_put_back_from_the_last_good_copy
     let world = World::new();
     world.init(calm()).await;
     let (_folder, path, old, good) = with_copy(&world).await;
-    let (lines, _guard) = Lines::capture();
+    let (lines, _guard) = Lines::capture(tracing::Level::INFO);
     for (what, bytes) in losses(&good, &old) {
         damage(&world.server, bytes.as_deref());
         let process = world.process_with(world.start().copy(&path)).await;
@@ -308,7 +307,7 @@ async fn a_server_that_comes_back_empty_gets_its_ring_back_from_a_running_proces
     world.init(calm()).await;
     let process = world.process(false).await;
     let (_, good) = grown(&process).await;
-    let (lines, _guard) = Lines::capture();
+    let (lines, _guard) = Lines::capture(tracing::Level::INFO);
     world.server.restart();
     until("it is put back", async || {
         lies(&world.server).as_deref() == Some(&good)
@@ -334,7 +333,7 @@ async fn a_server_that_comes_back_empty_gets_its_ring_back_from_a_process_that_s
         world.try_process(world.start()).await.is_err(),
         "without a copy"
     );
-    let (lines, _guard) = Lines::capture();
+    let (lines, _guard) = Lines::capture(tracing::Level::INFO);
     let process = world.process_with(world.start().copy(&path)).await;
     assert_eq!(lies(&world.server), Some(good));
     assert!(lines.take().contains(PUT_BACK));
@@ -392,7 +391,7 @@ async fn a_ring_that_a_full_server_evicts_is_put_back_and_what_is_left_opens() {
     world.init(calm()).await;
     let process = world.process(false).await;
     let (_, good) = grown(&process).await;
-    let (lines, _guard) = Lines::capture();
+    let (lines, _guard) = Lines::capture(tracing::Level::INFO);
     let mut client = world.server.client();
     let filler = vec![b'x'; 20_000];
     // In one go, so that no look at the ring comes between.

@@ -7,7 +7,6 @@ mod cycle;
 mod erasure;
 mod gate;
 mod leaders;
-mod lines;
 mod lost_rings;
 mod races;
 mod restored;

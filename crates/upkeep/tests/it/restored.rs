@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 use waxseal_core::OpenError;
-use waxseal_testing::RedisServer;
+use waxseal_testing::{Lines, RedisServer};
 use waxseal_upkeep::forget;
 
-use crate::lines::Lines;
 use crate::world::{Process, RING, World, calm, until};
 
 const USER: &str = "somebody";
@@ -133,7 +132,7 @@ async fn a_backup_of_everything_with_the_ring_brings_no_erased_user_back_under_r
     erase(&one).await;
     two.ring.refresh().await.unwrap();
     let newest = world.server.cli(&["GET", RING]);
-    let (lines, _guard) = Lines::capture();
+    let (lines, _guard) = Lines::capture(tracing::Level::INFO);
     backup.restore(&mut world.server);
     for process in [&one, &two] {
         until("it has its connection again", async || {
@@ -176,7 +175,7 @@ async fn a_backup_of_everything_with_the_ring_brings_no_erased_user_back_where_a
     let start = start();
     backup.restore(&mut world.server);
     assert_ne!(world.server.cli(&["GET", RING]), newest);
-    let (lines, _guard) = Lines::capture();
+    let (lines, _guard) = Lines::capture(tracing::Level::INFO);
     let process = world.process_with(start).await;
     assert!(is_shut_to(&process).await);
     assert_eq!(world.server.cli(&["GET", RING]), newest);

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use waxseal_keys::{Change, CustodianError, LiveRing, Rewrap, RingError};
+use waxseal_testing::Lines;
 
 use super::{Fickle, all, place_with_ring};
-use crate::places::Log;
 use crate::rings::{Clock, NOW, options};
 
 #[tokio::test]
@@ -44,8 +44,7 @@ async fn while_one_custodian_hangs_the_other_is_asked_and_no_key_waits_for_it_ag
     let place = place_with_ring(&[&one, &two]).await;
     one.hang();
     let before = one.calls();
-    let log = Log::default();
-    let captured = log.capture();
+    let (log, captured) = Lines::capture(tracing::Level::INFO);
     let (began, options) = (Instant::now(), options(&Clock::at(NOW)));
     let live = LiveRing::open(place, all(&[&one, &two]), options);
     assert_eq!(live.await.unwrap().ring().keys().len(), 4);
@@ -72,8 +71,7 @@ async fn a_wrap_that_no_longer_unwraps_is_told_loudly_and_can_be_wrapped_again_f
     // The same URL, and the key behind it is another one.
     let exchanged = Fickle::new("env:ONE");
     let options = options(&Clock::at(NOW));
-    let log = Log::default();
-    let captured = log.capture();
+    let (log, captured) = Lines::capture(tracing::Level::INFO);
     let custodians = all(&[&exchanged, &two]);
     let live = LiveRing::open(place.clone(), custodians, options.clone())
         .await

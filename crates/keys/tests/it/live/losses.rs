@@ -7,8 +7,8 @@ use waxseal_keys::{
     Change, DocumentError, FilePlace, KeyState, LiveRing, MemoryPlace, Paper, Place, Ring,
     RingError, Settings, Territory,
 };
+use waxseal_testing::Lines;
 
-use crate::places::Log;
 use crate::rings::{Clock, NOW, custodian, new_ring, options, with};
 
 const PUT_BACK: &str = "PUT BACK";
@@ -72,8 +72,7 @@ async fn a_wrap_that_was_damaged_is_repaired_and_what_else_is_new_stays() {
     let mut damaged = newest.clone();
     damaged[at] = if damaged[at] == b'A' { b'B' } else { b'A' };
     place.set(Paper::Ring, Some(damaged));
-    let log = Log::default();
-    let captured = log.capture();
+    let (log, captured) = Lines::capture(tracing::Level::INFO);
     look(&behind).await.unwrap();
     drop(captured);
     let written = place.read(&Paper::Ring).await.unwrap().unwrap();
@@ -93,8 +92,7 @@ async fn what_a_place_lost_is_put_back_and_said_loudly() {
     let (live, older) = live(place.clone()).await;
     let newest = place.read(&Paper::Ring).await.unwrap().unwrap();
     for (what, bytes) in losses(&newest, older) {
-        let log = Log::default();
-        let captured = log.capture();
+        let (log, captured) = Lines::capture(tracing::Level::INFO);
         place.set(Paper::Ring, bytes);
         look(&live).await.unwrap();
         drop(captured);
