@@ -66,3 +66,22 @@ pub fn document(frame: &Frame<'_>, body: &Markup) -> Markup {
         }
     }
 }
+
+/// A table that scrolls where it is wider than the page. Columns have a name, and say whether they hold numbers.
+pub(crate) fn table(caption: &str, columns: &[(&str, bool)], rows: &Markup) -> Markup {
+    html! {
+        div class="scroll" tabindex="0" role="region" aria-label=(caption) {
+            table {
+                caption { (caption) }
+                thead {
+                    tr {
+                        @for (name, is_number) in columns {
+                            th scope="col" class=[is_number.then_some("number")] { (name) }
+                        }
+                    }
+                }
+                tbody { (rows) }
+            }
+        }
+    }
+}

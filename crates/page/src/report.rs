@@ -265,7 +265,9 @@ pub(crate) mod tests {
         assert!(report.excepts_everything());
         let page = page(&report, None);
         assert!(page.contains("every record is excepted"), "{page}");
-        assert!(page.contains("Every record is excepted from its pattern: nothing is sealed."));
+        assert!(
+            page.contains("Every record is excepted from its pattern: no new value is sealed.")
+        );
         report.total.sealed = 1;
         report.total.total = 1;
         assert!(!report.excepts_everything());

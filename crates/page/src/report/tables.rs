@@ -3,27 +3,9 @@
 use maud::{Markup, html};
 
 use super::{Key, Pattern, Report};
+use crate::document::table;
 use crate::status::keys::share;
 use crate::words::{percent, thousands};
-
-/// A table that scrolls by itself where it is wider than the page.
-fn table(caption: &str, columns: &[(&str, bool)], rows: &Markup) -> Markup {
-    html! {
-        div class="scroll" tabindex="0" role="region" aria-label=(caption) {
-            table {
-                caption { (caption) }
-                thead {
-                    tr {
-                        @for (name, is_number) in columns {
-                            th scope="col" class=[is_number.then_some("number")] { (name) }
-                        }
-                    }
-                }
-                tbody { (rows) }
-            }
-        }
-    }
-}
 
 pub(super) fn keys(report: &Report) -> Markup {
     let columns = [

@@ -231,7 +231,7 @@ fn all_excepted(report: &Report) -> Option<Item> {
     report.excepts_everything().then(|| {
         (
             "critical",
-            "Every record is excepted from its pattern: nothing is sealed.".to_owned(),
+            "Every record is excepted from its pattern: no new value is sealed.".to_owned(),
             "",
             "Narrow the excepts, or correct the pattern.",
         )

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use super::clock::Clock;
 use super::model::{RefusedRequests, Trial};
 use super::verdict::documentation;
+use crate::document;
 use crate::words::thousands;
 
 /// Rows that are shown. The metrics have all.
@@ -40,36 +41,33 @@ fn policy() -> Markup {
 }
 
 fn table(refused: &[&RefusedRequests], caption: &str, clock: Clock) -> Markup {
-    html! {
-        div class="scroll" tabindex="0" role="region" aria-label=(caption) {
-            table {
-                caption { (caption) }
-                thead {
-                    tr {
-                        th scope="col" { "command" } th scope="col" { "pattern" } th scope="col" { "why" }
-                        th scope="col" class="number" { "requests" } th scope="col" { "last" }
-                        th scope="col" { "remedy" }
-                    }
-                }
-                tbody {
-                    @for it in refused.iter().take(MAX_ROWS) {
-                        tr {
-                            th scope="row" { code { (it.command) } }
-                            td { @match &it.pattern { Some(pattern) => code { (pattern) }, None => "–" } }
-                            td { (it.reason.replace('_', " ")) }
-                            td class="number" { (thousands(it.count)) }
-                            td { (clock.moment(it.last_ms)) ", " (it.client) }
-                            td title=(it.advice) {
-                                @match it.setting.is_empty() {
-                                    true => (it.advice),
-                                    false => code { (it.setting) },
-                                }
-                            }
-                        }
+    let columns = [
+        ("command", false),
+        ("pattern", false),
+        ("why", false),
+        ("requests", true),
+        ("last", false),
+        ("remedy", false),
+    ];
+    let rows = html! {
+        @for it in refused.iter().take(MAX_ROWS) {
+            tr {
+                th scope="row" { code { (it.command) } }
+                td { @match &it.pattern { Some(pattern) => code { (pattern) }, None => "–" } }
+                td { (it.reason.replace('_', " ")) }
+                td class="number" { (thousands(it.count)) }
+                td { (clock.moment(it.last_ms)) ", " (it.client) }
+                td title=(it.advice) {
+                    @match it.setting.is_empty() {
+                        true => (it.advice),
+                        false => code { (it.setting) },
                     }
                 }
             }
         }
+    };
+    html! {
+        (document::table(caption, &columns, &rows))
         @if refused.len() > MAX_ROWS {
             p class="soft" { (thousands((refused.len() - MAX_ROWS) as u64)) " more kinds are in the metrics." }
         }
@@ -109,30 +107,17 @@ fn found(trial: &Trial, has_found: bool) -> Markup {
 }
 
 fn counts(caption: &str, counts: &[(String, String, u64)]) -> Markup {
-    html! {
-        @if !counts.is_empty() {
-            div class="scroll" tabindex="0" role="region" aria-label=(caption) {
-                table {
-                    caption { (caption) }
-                    thead {
-                        tr {
-                            th scope="col" { "pattern" } th scope="col" { "command" }
-                            th scope="col" class="number" { "requests" }
-                        }
-                    }
-                    tbody {
-                        @for (pattern, command, count) in counts.iter().take(MAX_ROWS) {
-                            tr {
-                                th scope="row" { code { (pattern) } }
-                                td { code { (command) } }
-                                td class="number" { (thousands(*count)) }
-                            }
-                        }
-                    }
-                }
+    let columns = [("pattern", false), ("command", false), ("requests", true)];
+    let rows = html! {
+        @for (pattern, command, count) in counts.iter().take(MAX_ROWS) {
+            tr {
+                th scope="row" { code { (pattern) } }
+                td { code { (command) } }
+                td class="number" { (thousands(*count)) }
             }
         }
-    }
+    };
+    html! { @if !counts.is_empty() { (document::table(caption, &columns, &rows)) } }
 }
 
 #[cfg(test)]
