@@ -11,12 +11,11 @@ use waxseal_page::status::{RefusedRequests, Trial as TrialView};
 use waxseal_proxy::{
     ClientLabel, Protection, RefusalReport, Refusals, RefusedRow, Trial as Settings,
 };
-use waxseal_stores::RecordPattern;
 
 use crate::args::ProxyArgs;
 use crate::error::Failure;
 use crate::output::{self, span, thousands};
-use crate::setup::{Setup, now_ms};
+use crate::setup::{Protected, Setup, now_ms};
 
 mod plan;
 
@@ -51,6 +50,8 @@ struct Report<'a> {
     unseen_scripts: Vec<CommandCount<'a>>,
     /// Requests that were fine, in transactions that would be aborted.
     aborted: u64,
+    /// Replies that held sealed values, which another process wrote.
+    sealed_replies: u64,
     configuration: String,
 }
 
@@ -146,7 +147,7 @@ impl RefusalRecord {
         }
         let report = self.refusals.report(Instant::now());
         match json {
-            true => output::json(&trial.json(&report)),
+            true => output::json(&trial.json(&report, self.refusals.sealed_replies())),
             false => output::line(trial.text(&report) + &sealed_replies(&self.refusals)),
         }
     }
@@ -166,17 +167,17 @@ fn sealed_replies(refusals: &Refusals) -> String {
 
 impl Trial {
     fn begin(setup: &Setup, args: &ProxyArgs) -> Self {
-        let block = |pattern: &RecordPattern, is_tried| {
-            let configured = setup.config.protect.iter();
-            let configured = configured
-                .into_iter()
-                .find(|it| it.records == pattern.as_str());
-            let mut block = Block::of(pattern, configured, args);
+        let block = |protected: &Protected, is_tried| {
+            let mut configured = setup.config.protect.iter();
+            let configured = configured.find(|it| it.records == protected.pattern.as_str());
+            // Flags are about the records that are tried.
+            let format = args.format.filter(|_| is_tried);
+            let mut block = Block::of(protected, configured, format);
             block.is_tried = is_tried;
             block
         };
-        let tried = setup.protected.iter().map(|it| block(&it.pattern, true));
-        let others = setup.others.iter().map(|it| block(&it.pattern, false));
+        let tried = setup.protected.iter().map(|it| block(it, true));
+        let others = setup.others.iter().map(|it| block(it, false));
         Self {
             began: Instant::now(),
             shows_names: args.show_names,
@@ -194,7 +195,7 @@ impl Trial {
         self.blocks.get(index).map_or("", |it| it.pattern.as_str())
     }
 
-    fn json<'a>(&'a self, report: &'a RefusalReport) -> Report<'a> {
+    fn json<'a>(&'a self, report: &'a RefusalReport, sealed_replies: u64) -> Report<'a> {
         let rows = |is_forwarded| {
             let rows = report.rows.iter();
             let rows = rows.filter(move |row| row.is_forwarded == is_forwarded);
@@ -227,6 +228,7 @@ impl Trial {
             fine: counts(&report.fine),
             unseen_scripts: counts(&report.unseen_scripts),
             aborted: report.aborted,
+            sealed_replies,
             configuration: Plan::of(&self.blocks, report)
                 .configuration()
                 .unwrap_or_default(),

@@ -141,8 +141,8 @@ impl Opened {
             admin.follow(&setup, &args.admin);
         }
         let upkeep = Upkept::begin(&setup).await?;
-        reports::tell_of_scripts(&setup);
         if !self.recorded.is_trial() {
+            reports::tell_of_scripts(&setup);
             excepts::look_for_sealed(&setup);
         }
         certificates::watch(proxy.certificates(), self.hangups, metering.is_on());

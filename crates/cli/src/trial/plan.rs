@@ -7,8 +7,9 @@ use waxseal_proxy::{RefusalReport, RefusedRow};
 use waxseal_stores::RecordPattern;
 
 use super::written;
-use crate::args::ProxyArgs;
+use crate::args::FormatArg;
 use crate::config::Protect;
+use crate::setup::Protected;
 
 /// A `[[protect]]` as it is configured.
 pub(super) struct Block {
@@ -136,18 +137,16 @@ impl Block {
     }
 
     pub(super) fn of(
-        pattern: &RecordPattern,
+        protected: &Protected,
         configured: Option<&Protect>,
-        args: &ProxyArgs,
+        format: Option<FormatArg>,
     ) -> Self {
+        let pattern = &protected.pattern;
         let text = |name: &str, value: Option<&str>| {
             value.map(|value| format!("{name} = {}", toml_string(value)))
         };
-        let format = args
-            .format
-            .map(|format| waxseal_core::Format::from(format).to_string());
+        let format = format.map(|format| waxseal_core::Format::from(format).to_string());
         let mut lines = Vec::new();
-        let mut forwards_scripts = false;
         lines.extend(text("name", configured.and_then(|it| it.name.as_deref())));
         lines.push(Self::records(pattern));
         let of_config = configured.and_then(|it| it.format.as_deref());
@@ -160,7 +159,6 @@ impl Block {
             );
             lines.extend(text("refused", configured.refused.as_deref()));
             lines.extend(text("plain_values", configured.plain_values.as_deref()));
-            forwards_scripts = configured.scripts.as_deref() == Some("forward");
         }
         let is_name = |glob: &&str| RecordPattern::is_one_name(glob);
         let (names, globs): (Vec<&str>, Vec<&str>) = pattern.excepts().partition(is_name);
@@ -170,7 +168,7 @@ impl Block {
             lines,
             excepts: globs.into_iter().map(str::to_owned).collect(),
             hidden_excepts: names.len(),
-            forwards_scripts,
+            forwards_scripts: protected.forwards_scripts,
         }
     }
 }

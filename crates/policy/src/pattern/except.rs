@@ -108,11 +108,10 @@ impl RecordPattern {
     /// The same pattern, with what is excepted from another one over the same names.
     #[must_use]
     pub fn with_excepts_of(self, other: &Self) -> Self {
-        let both = self.excepts.iter().chain(&*other.excepts);
-        Self {
-            excepts: both.cloned().collect(),
-            ..self
-        }
+        let is_of_both = |it: &&Except| relation::overlap(it.glob.tokens(), self.glob.tokens());
+        let theirs = other.excepts.iter().filter(is_of_both);
+        let excepts = self.excepts.iter().chain(theirs).cloned().collect();
+        Self { excepts, ..self }
     }
 
     /// Returns true if a name of this pattern is excepted: its values are left plain.

@@ -68,6 +68,9 @@ fn run(client: &mut Client) -> Vec<String> {
     replies.filter(|it| it.starts_with("SEAL")).collect()
 }
 
+/// Compare and delete.
+const RELEASE: &str = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) else return 0 end";
+
 fn protect() -> Vec<&'static str> {
     let flags = PATTERNS.iter().flat_map(|it| ["--protect", *it]);
     flags
@@ -202,6 +205,33 @@ fn refusals_without_a_pattern_are_told_as_well() {
     }
 }
 
+#[test]
+fn a_digest_whose_text_never_comes_is_reported_and_a_script_with_too_large_a_value_is_counted() {
+    let redis = RedisServer::start();
+    let flags = ["--protect", "app:*", "--max-value", "65536"];
+    let proxy = Proxy::start(&redis, &flags);
+    let mut client = proxy.client();
+    let digest = "1".repeat(40);
+    let mut call = || client.cmd(&["EVALSHA", &digest, "1", "app:9f12:lock", "token"]);
+    let refused = || metrics(proxy.admin_port()).sum(REFUSED, &[("command", "evalsha")]);
+    assert!(call().to_text().starts_with("NOSCRIPT "));
+    assert_eq!(refused(), 0.0);
+    wait_until(|| {
+        assert!(call().to_text().starts_with("NOSCRIPT "));
+        refused() > 0.0
+    });
+
+    put(&redis, "app:big", &[b'x'; 200_000]);
+    let reply = proxy
+        .client()
+        .cmd(&["EVAL", RELEASE, "1", "app:big", "token"]);
+    assert!(reply.to_text().contains("larger than"), "{reply:?}");
+    wait_until(|| metrics(proxy.admin_port()).sum("waxseal_replies_too_large_total", &[]) == 1.0);
+    let log = proxy.stop().stderr;
+    assert!(log.contains("except = [\"app:*:lock\"]"), "{log}");
+    assert!(!log.contains("9f12"), "{log}");
+}
+
 fn trial(redis: &RedisServer, flags: &[&str]) -> Proxy {
     // Without a key.
     let flags: Vec<_> = protect()
@@ -304,6 +334,31 @@ fn a_trial_that_is_ended_at_once_prints_its_report() {
     let report = proxy.end().with_status(128 + 15).text();
     assert_eq!(report.matches("Trial of ").count(), 1, "{report}");
     assert!(report.contains("1 would be refused"), "{report}");
+}
+
+#[test]
+fn a_trial_proposes_the_settings_of_flags_for_the_records_that_they_are_about() {
+    let redis = RedisServer::start();
+    let config = "[[protect]]\nrecords = \"wa:*\"\nformat = \"sealed\"\nexcept = [\"wa:lock:*\"]\n";
+    let program = Program::at(&redis).file("waxseal.toml", config);
+    let flags = "--trial --json --protect app:* --format classic --scripts forward";
+    let proxy = Proxy::start_configured(&program, &flags.split(' ').collect::<Vec<_>>());
+    let mut client = proxy.client();
+    client.cmd(&["EVAL", "return 1", "1", "app:1"]);
+    client.cmd(&["INCR", "app:1:hits"]);
+    let value = sealed(KEY, Format::Sealed, "app:ana", b"{}");
+    put(&redis, "app:ana", &value);
+    client.cmd(&["GET", "app:ana"]);
+    let output = proxy.stop();
+    // Nothing is sealed that scripts could see.
+    assert!(!output.stderr.contains("scripts"), "{}", output.stderr);
+    let report = output.json();
+    assert_eq!(report["sealed_replies"], 1);
+    assert_eq!(
+        report["configuration"],
+        "[[protect]]\nrecords = \"app:*\"\nformat = \"classic\"\nexcept = [\"app:*:hits\"]\nscripts = \"forward\"\n\n\
+         [[protect]]\nrecords = \"wa:*\"\nformat = \"sealed\"\nexcept = [\"wa:lock:*\"]\n"
+    );
 }
 
 #[test]
