@@ -144,7 +144,7 @@ impl RecordPattern {
     /// nor `{user}`.
     #[must_use]
     pub fn is_one_name(text: &str) -> bool {
-        !error::has_any(text, &['*', '{'])
+        !error::has_star(text)
     }
 
     /// The literal part before the first wildcard, without escapes: what may be shown of a name.

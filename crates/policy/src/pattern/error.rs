@@ -130,20 +130,22 @@ fn escape_braces(text: &str) -> String {
     escaped
 }
 
-/// A text that is no pattern, for an error. Without a wildcard it may be the whole name of a record.
+/// A text that is no pattern, for an error. Without `*` and `{user}` it may be the whole name of a record.
 fn shown(text: &str) -> String {
-    match has_any(text, &['*', '{']) {
-        true => format!("\"{text}\""),
-        false => format!("of {} characters", text.chars().count()),
+    match (has_star(text), text.chars().count()) {
+        (true, _) => format!("\"{text}\""),
+        (false, 1) => "of 1 character".to_owned(),
+        (false, count) => format!("of {count} characters"),
     }
 }
 
-/// Returns true if a text holds one of these characters without an escape.
-pub(super) fn has_any(text: &str, wanted: &[char]) -> bool {
+/// Returns true if a text holds `*` or `{user}` without an escape.
+pub(super) fn has_star(text: &str) -> bool {
     let mut is_escaped = false;
-    text.chars().any(|c| {
-        let is_wanted = !is_escaped && wanted.contains(&c);
+    text.char_indices().any(|(at, c)| {
+        let begins = |word| text.get(at..).is_some_and(|rest| rest.starts_with(word));
+        let is_star = !is_escaped && (c == '*' || begins(USER));
         is_escaped = !is_escaped && c == '\\';
-        is_wanted
+        is_star
     })
 }

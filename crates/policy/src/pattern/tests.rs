@@ -223,6 +223,9 @@ fn refuses_what_it_would_not_understand() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("of 14 characters"), "{error}");
+    // A hash tag, written without its escapes.
+    let error = RecordPattern::parse("wa:{5215512345678}").unwrap_err();
+    assert!(error.to_string().contains("of 18 characters"), "{error}");
 }
 
 #[test]
@@ -256,6 +259,8 @@ fn reads_globs_as_redis_does() {
         ("a\\\\*", false),
         ("a?", true),
         ("a", true),
+        ("wa:{5215}", true),
+        ("wa:{user}", false),
     ] {
         assert_eq!(RecordPattern::is_one_name(text), is_one, "{text}");
     }
@@ -346,6 +351,9 @@ fn excepted_names_stay_the_patterns() {
     // A part of the records has the excepts of the whole.
     let part = pattern("sess:1*").part_of(&sessions);
     assert!(part.is_excepted(b"sess:1_LOCK") && !part.is_excepted(b"sess:12"));
+    // But for those that none of its names can have.
+    let locks = pattern("sess:*").except(&["sess:lock:*"]).unwrap();
+    assert_eq!(pattern("sess:1*").part_of(&locks).excepts().count(), 0);
     assert_eq!(
         sessions.excepts().collect::<Vec<_>>(),
         ["sess:*_LOCK", "*:tmp"]
@@ -407,7 +415,7 @@ fn refuses_excepts_that_mean_nothing_or_everything() {
         ("", "except: a record pattern cannot be empty"),
         (
             " ",
-            "except: the record pattern of 1 characters begins or ends with a blank",
+            "except: the record pattern of 1 character begins or ends with a blank",
         ),
         (
             "sess:{user}",
