@@ -91,8 +91,8 @@ impl Misplaced {
         let then = match names.forwards_scripts(pattern) {
             false => "`waxseal migrate` seals them",
             true => {
-                "`waxseal migrate` would seal them, also for the scripts that are forwarded under this pattern: \
-                 where these must read them, except them from it"
+                "`waxseal migrate` would seal them, and the scripts forwarded under this pattern would then read \
+                 sealed values: add an except for values that scripts must read"
             }
         };
         let pattern = names.pattern(pattern).shown();

@@ -28,7 +28,7 @@ const LINES_PERIOD: Duration = Duration::from_secs(10);
 const MAX_ROWS_OF_KIND: usize = 16;
 const MAX_ROWS: usize = 512;
 /// The advice of such a row.
-const FURTHER: &str = "apply the settings of the other rows of this command first";
+const FURTHER: &str = "apply the settings already suggested for this command first";
 /// Settings that one line of the log names.
 const MAX_LOGGED_SETTINGS: usize = 4;
 /// Names of records that are kept of one row, and the longest.

@@ -212,7 +212,7 @@ impl Talk {
         }
     }
 
-    fn record_policy_refusal(
+    pub(super) fn record_policy_refusal(
         &self,
         refusal: &Refusal,
         remedy: Remedy,

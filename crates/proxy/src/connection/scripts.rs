@@ -35,6 +35,7 @@ use crate::keys::{Found, Wanted};
 use crate::open::Values;
 use crate::pending::{Pending, Place, ScriptRead, ScriptReply, Shape};
 use crate::refusals::OwnReason;
+use crate::remedy::Remedy;
 use crate::seal::{Replacement, Request, SealingKeys};
 
 /// Attempts to send a script whose record is replaced each time between reading and running.
@@ -154,8 +155,16 @@ impl Talk {
             // Forwarded all the same; its text may never come by.
             (None, unknown) if is_trial => return Ok(Action::ScriptDigest(unknown)),
             (None, UnknownDigest::Forward) if !scripts.ask_for_text(digest, Instant::now()) => None,
+            (None, UnknownDigest::Refuse(refusal)) => {
+                // A client that has the text sends it at once. One that still does not is refused for good.
+                if !scripts.ask_for_text(digest, Instant::now()) {
+                    let remedy = Remedy::of(&refusal, self.protection.names(), request.arguments);
+                    self.record_policy_refusal(&refusal, remedy, request.arguments, false);
+                }
+                return Err(answers::NO_SCRIPT);
+            }
             // Forwarded as it is, the script of a lock would compare the token with the sealed value.
-            (None, _) => return Err(answers::NO_SCRIPT),
+            (None, UnknownDigest::Forward) => return Err(answers::NO_SCRIPT),
         };
         if script.is_none() {
             // Forgotten while it was under way.
@@ -419,9 +428,7 @@ impl Talk {
         fetched: Option<&HashMap<Box<[u8]>, Found>>,
     ) -> Result<Option<Box<Wanted>>, Unexplained> {
         let stage = match way {
-            Way::TooLarge => {
-                ScriptStage::Answer(answers::reply_too_large(read.command, self.limits.value))
-            }
+            Way::TooLarge => ScriptStage::Answer(self.too_large_reply(read.command)),
             _ => match self.open_for_script(read, whole, fetched) {
                 Ok(Ok(stage)) => stage,
                 Ok(Err(wanted)) => return Ok(Some(wanted)),
@@ -494,10 +501,7 @@ impl Talk {
         client: &mut Vec<u8>,
     ) {
         match way {
-            Way::TooLarge => {
-                let answer = answers::reply_too_large(reply.command, self.limits.value);
-                client.extend_from_slice(&answer);
-            }
+            Way::TooLarge => client.extend_from_slice(&self.too_large_reply(reply.command)),
             _ if is_mismatch(&reply, whole) => {}
             _ => client.extend_from_slice(whole),
         }

@@ -12,6 +12,14 @@ use crate::open::{Noted, Opener, Values};
 use crate::pending::{Pending, Shape};
 
 impl Talk {
+    /// The answer to a request whose reply is too large to hold, which is counted.
+    pub(super) fn too_large_reply(&self, command: &str) -> Vec<u8> {
+        if let Some(meters) = self.protection.metered() {
+            meters.traffic.reply_too_large();
+        }
+        answers::reply_too_large(command, self.limits.value)
+    }
+
     /// Writes what the client gets for a reply that was held, if it was; or says which keys it needs
     /// that are not at hand, and writes nothing. With what was `fetched` for it, it is always written.
     pub(super) fn give(
@@ -50,11 +58,7 @@ impl Talk {
         match current.way {
             Way::Hold => {}
             Way::TooLarge => {
-                if let Some(meters) = self.protection.metered() {
-                    meters.traffic.reply_too_large();
-                }
-                let answer = answers::reply_too_large(command, self.limits.value);
-                client.extend_from_slice(&answer);
+                client.extend_from_slice(&self.too_large_reply(command));
                 return Ok(None);
             }
             Way::Forward | Way::Drop => return Ok(None),

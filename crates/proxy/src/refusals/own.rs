@@ -38,7 +38,7 @@ impl OwnReason {
             Self::InTransaction => "was sent inside a transaction, where it cannot be followed",
             Self::TransactionTooLarge => "would make the transaction too large for the proxy",
             Self::TooLarge => {
-                "holds a value of a protected record, or is itself, larger than --max-value allows"
+                "is larger than --max-value allows, or holds a value of a protected record that is"
             }
             Self::NotSealed => "holds a value that could not be sealed",
             Self::TooLargeForServer => {

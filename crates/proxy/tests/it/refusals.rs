@@ -275,7 +275,7 @@ fn whatever_clients_send_what_is_kept_is_bounded_and_everything_is_counted() {
     assert_eq!(rest.count, 1000 - 16);
     assert!(
         rest.advice
-            .starts_with("apply the settings of the other rows")
+            .starts_with("apply the settings already suggested")
     );
 
     // However many there are, the next kind is told.
