@@ -1,5 +1,5 @@
 //! `cargo xtask applications`: runs every framework behind the proxy as the tests do, in the longer forms,
-//! and prints what came of each. The programs and the checks are those of the command line's tests.
+//! and prints the result of each. The programs and the checks are those of the command line's tests.
 
 use std::fs;
 
@@ -39,8 +39,8 @@ pub(crate) fn applications(arguments: &[String]) -> Result<(), Failure> {
     let outcome = run(tests);
     let mut lines = Vec::new();
     for entry in fs::read_dir(&results).into_iter().flatten().flatten() {
-        // What came of the remedies lies beside.
-        if entry.path().extension().is_some() {
+        // The remedies are beside it. A name may have a dot: socket.io.
+        if entry.path().extension().is_some_and(|it| it == "toml") {
             continue;
         }
         let text = fs::read_to_string(entry.path())
@@ -87,7 +87,7 @@ impl<'a> Wanted<'a> {
             };
             match word.as_str() {
                 "--seconds" => wanted.seconds = number()?,
-                "--processes" => wanted.processes = number()?,
+                "--processes" => wanted.processes = number()?.max(1),
                 flag if flag.starts_with('-') => {
                     return Err(Failure::Usage(format!(
                         "`applications` does not know `{flag}`"

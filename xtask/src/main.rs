@@ -30,7 +30,7 @@ usage: cargo xtask <chore>
                                       one, for 600 seconds unless told otherwise
   applications [--seconds N] [--processes N] [FILTER]
                                       run frameworks behind the proxy, the longer forms for 20 seconds and with
-                                      16 processes unless told otherwise, and print what came of each
+                                      16 processes unless told otherwise, and print the result of each
   tools                               only install what the tests need
   docs                                write the documents that are made from code
   tidy                                check the house rules

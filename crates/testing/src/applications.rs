@@ -300,7 +300,7 @@ fn files(directory: &Path) -> impl Iterator<Item = PathBuf> {
 }
 
 /// Returns how a program ended; `None` if it has not in time, or before there was `enough` of it.
-fn wait(
+pub(crate) fn wait(
     child: &mut Child,
     limit: Duration,
     mut enough: impl FnMut() -> bool,

@@ -8,8 +8,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -17,7 +16,6 @@ use crate::tools::{on_path, packages, workspace_root};
 
 /// No program of a test takes this long: one that does hangs.
 const LIMIT: Duration = Duration::from_secs(120);
-const PAUSE: Duration = Duration::from_millis(5);
 
 /// Runs one of the programs in `clients/node`, for example `ioredis.mjs`, against a server at this
 /// port of 127.0.0.1; returns what it printed.
@@ -157,19 +155,13 @@ pub fn finish(mut command: Command, input: &[u8]) -> String {
 
 /// How a program ended; `None` if it had to be killed.
 fn wait(child: &mut Child) -> Option<ExitStatus> {
-    let give_up = Instant::now() + LIMIT;
-    loop {
-        if let Some(status) = child.try_wait().expect("the program is ours") {
-            return Some(status);
-        }
-        if Instant::now() > give_up {
-            // It may end at this very moment.
-            let _ = child.kill();
-            let _ = child.wait();
-            return None;
-        }
-        sleep(PAUSE);
+    let status = crate::applications::wait(child, LIMIT, || false);
+    if status.is_none() {
+        // It may end at this very moment.
+        let _ = child.kill();
+        let _ = child.wait();
     }
+    status
 }
 
 /// The program, and where it is copied to.

@@ -5,7 +5,7 @@
 
 mod records;
 mod ring;
-mod secrets;
+pub(crate) mod secrets;
 mod traffic;
 mod typed;
 

@@ -51,7 +51,7 @@ await step('failures', async () => {
   saw('removed', await queue.getFailedCount(), 0);
 });
 await step('delayed and many at once', async () => {
-  const delayed = await queue.add('count', { i: 'later' }, { delay: 300 });
+  const delayed = await queue.add('count', { i: 'later' }, { delay: 2000 });
   saw('delayed', [await delayed.getState(), await finished([delayed])], ['delayed', ['later']]);
   const bulk = Array.from({ length: 40 }, (_, i) => ({
     name: 'count',

@@ -5,7 +5,7 @@ import pathlib
 import subprocess
 import sys
 
-from saw import STEP_TIMEOUT, PORT, finish, plain, saw, secret, step, versions, wait_until
+from saw import STEP_TIMEOUT, finish, plain, saw, secret, step, versions, wait_until
 
 import tasks
 from celery import chain, chord, group

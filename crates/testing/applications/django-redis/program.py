@@ -2,10 +2,8 @@
 lock, in the way of an application with several workers."""
 
 import multiprocessing
-import os
-import time
 
-from saw import STEP_TIMEOUT, finish, plain, saw, secret, step, url, versions
+from saw import STEP_TIMEOUT, finish, saw, secret, step, url, versions
 
 import django
 from django.conf import settings

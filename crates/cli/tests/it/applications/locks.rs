@@ -13,12 +13,11 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use waxseal_testing::{Application, ApplicationProgram, Client, RedisServer};
 
+use super::monitor::MAGIC;
 use super::{leave, server};
 use crate::program::wait_until;
 use crate::proxy::Proxy;
 
-/// Held locks are expected to be sealed.
-const MAGIC: &[u8] = b"\xf5\x57\x02";
 /// No run takes so long, on however busy a machine.
 const LIMIT: Duration = Duration::from_secs(240);
 /// Between two looks at the holders.

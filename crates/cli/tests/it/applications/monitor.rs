@@ -9,12 +9,13 @@ use std::thread::{self, JoinHandle};
 use waxseal_testing::RedisServer;
 
 use super::recipe::matches;
+use crate::planted::secrets::base64;
 use crate::program::wait_until;
 
 /// Magic and version of an envelope.
 pub(super) const MAGIC: &[u8] = b"\xf5\x57\x02";
 /// The beginning of an envelope in its text form.
-pub(super) const ARMORED: &[u8] = b"ws2:";
+const ARMORED: &[u8] = b"ws2:";
 /// The last thing that a server is sent, before what it was sent is looked at.
 const END: &str = "the watch ends";
 
@@ -77,8 +78,7 @@ impl Traffic {
     /// Number of envelopes among the arguments.
     pub(super) fn sealed(&self) -> usize {
         let all = self.requests.iter().flatten();
-        all.filter(|it| it.starts_with(MAGIC) || it.starts_with(ARMORED))
-            .count()
+        all.filter(|it| is_sealed(it)).count()
     }
 
     /// A request with these words in an argument, as text or in Base64. What is published is not stored and
@@ -103,26 +103,15 @@ impl Traffic {
     }
 }
 
-/// How words look as they are, and wherever they stand in what is encoded in Base64.
-fn forms(words: &str) -> Vec<String> {
-    let mut forms = vec![words.to_owned()];
-    for skipped in 0..3 {
-        let whole = &words.as_bytes()[skipped..];
-        let whole = &whole[..whole.len() / 3 * 3];
-        forms.push(whole.chunks(3).map(base64).collect());
-    }
-    forms
+/// Returns whether a value begins as an envelope does.
+pub(super) fn is_sealed(value: &[u8]) -> bool {
+    value.starts_with(MAGIC) || value.starts_with(ARMORED)
 }
 
-fn base64(three: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let bits = three
-        .iter()
-        .fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte));
-    [18, 12, 6, 0]
-        .map(|shift| char::from(LETTERS[bits >> shift & 63]))
-        .iter()
-        .collect()
+/// Words as they are, and as they can stand in a Base64 text.
+fn forms(words: &str) -> Vec<String> {
+    let encoded = (0..3).map(|before| base64(before, words.as_bytes()));
+    std::iter::once(words.to_owned()).chain(encoded).collect()
 }
 
 /// The arguments in a line of `MONITOR`.

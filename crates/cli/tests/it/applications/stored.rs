@@ -3,7 +3,7 @@
 
 use waxseal_testing::{Client, RedisServer, Reply};
 
-use super::monitor::{ARMORED, MAGIC};
+use super::monitor::is_sealed;
 use super::recipe::{Meaning, Recipe};
 
 /// Records that Waxseal keeps for itself.
@@ -30,7 +30,9 @@ impl Stored {
             let names = client.cmd(&["KEYS", "*"]).array();
             let names = names.into_iter().filter_map(Reply::bytes);
             let names = names.filter(|name| !name.starts_with(OWN));
-            records.extend(names.map(|name| Record::read(&mut client, name)));
+            let read = names.map(|name| Record::read(&mut client, name));
+            // One may have expired since it was listed.
+            records.extend(read.filter(|record| record.kind != "none"));
         }
         Self { records }
     }
@@ -80,10 +82,6 @@ impl Record {
         let values = values.into_iter().filter_map(Reply::bytes).collect();
         Self { name, kind, values }
     }
-}
-
-fn is_sealed(value: &[u8]) -> bool {
-    value.starts_with(MAGIC) || value.starts_with(ARMORED)
 }
 
 /// The numbers of all databases that hold something.

@@ -132,7 +132,7 @@ fn forms(bytes: &[u8]) -> Vec<String> {
 }
 
 /// The part of a Base64 text that only these bytes decide, with so many others before them.
-fn base64(before: usize, bytes: &[u8]) -> String {
+pub(crate) fn base64(before: usize, bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let bits: Vec<u8> = bytes
         .iter()

@@ -165,7 +165,7 @@ fn an_audit_is_not_clean_where_everything_is_excepted() {
     let audit = program.run(&[&["audit", "--require-clean"][..], &flags].concat());
     let audit = audit.with_status(1).stderr;
     assert!(
-        audit.contains("every record is excepted from its pattern: nothing is sealed"),
+        audit.contains("every record is excepted from its pattern: no new value is sealed"),
         "{audit}"
     );
     let report = program
@@ -175,7 +175,7 @@ fn an_audit_is_not_clean_where_everything_is_excepted() {
     assert_eq!(report["clean"], false);
     let doctor = program.run(&[&["doctor"][..], &flags].concat()).text();
     assert!(
-        doctor.contains("every record of app:* is excepted: nothing is sealed"),
+        doctor.contains("every record of app:* is excepted: no new value is sealed"),
         "{doctor}"
     );
 }
