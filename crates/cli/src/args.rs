@@ -413,7 +413,7 @@ pub(crate) struct RotateArgs {
 pub(crate) struct DecryptArgs {
     #[command(flatten)]
     pub(crate) sweep: SweepArgs,
-    /// Confirm that everything shall lie in plaintext
+    /// Confirm that these values are to be stored in plaintext
     #[arg(long)]
     pub(crate) yes: bool,
     /// Open only values under names that are excepted from their pattern

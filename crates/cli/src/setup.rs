@@ -341,7 +341,7 @@ impl Setup {
         let mut all = self.protected.iter().chain(others);
         all.find(matching).ok_or_else(|| {
             Failure::usage("this record is under no protected pattern")
-                .hint("name a pattern that means it, for example --protect 'sess:*'")
+                .hint("name a pattern that matches it, for example --protect 'sess:*'")
         })
     }
 

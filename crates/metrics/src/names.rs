@@ -444,8 +444,8 @@ pub static COVERAGE_VALUES: Metric = Metric {
     name: "waxseal_coverage_values",
     kind: Kind::Gauge,
     unit: "values",
-    help: "Stored values by form, as last counted by this process; records for `other_type`, whose values cannot be sealed. `excepted` are values and records that stay plain under excepted names, in no other form.",
-    question: "Is everything sealed that lies in the store?",
+    help: "Stored values by form, as last counted by this process; records for `other_type`, whose values cannot be sealed. `excepted` counts values and records that stay plain under excepted names; no other form counts them.",
+    question: "Is every stored value sealed?",
     labels: &[
         Label {
             name: "pattern",
@@ -475,7 +475,7 @@ pub static COVERAGE_COUNTED: Metric = Metric {
     kind: Kind::Gauge,
     unit: "seconds since the Unix epoch",
     help: "When the count began that waxseal_coverage_values tells; 0 before the first.",
-    question: "How old are the figures about what lies in the store?",
+    question: "How old are the figures about stored values?",
     ..NONE
 };
 

@@ -75,8 +75,8 @@ impl Options {
     }
 
     /// Record names that are excepted, as globs over whole names (`wa:*:lock`): their values are written plain,
-    /// and those that are sealed still open. Like every process of the store, a proxy and the command line
-    /// among them, they must be told the same.
+    /// and those that are sealed still open. Every process of the store, a proxy and the command line among
+    /// them, needs the same excepts.
     #[must_use]
     pub fn except<T: Into<String>>(mut self, globs: impl IntoIterator<Item = T>) -> Self {
         self.excepts = globs.into_iter().map(Into::into).collect();

@@ -140,11 +140,8 @@ async fn holdings(user: &[u8], realms: &[Realm]) -> Result<Vec<Holdings>, Upkeep
     let mut all: Vec<Holdings> = Vec::new();
     for realm in realms.iter().filter(|it| it.pattern.names_user()) {
         let names = names_of(user, realm).await?;
-        let known = all.iter_mut();
-        let known = known
-            .into_iter()
-            .find(|it| Arc::ptr_eq(&it.store, &realm.store));
-        match known {
+        let mut known = all.iter_mut();
+        match known.find(|it| Arc::ptr_eq(&it.store, &realm.store)) {
             Some(holdings) => {
                 holdings.patterns.push(realm.pattern.clone());
                 holdings.names.extend(names);

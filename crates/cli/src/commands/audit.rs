@@ -141,7 +141,7 @@ fn verdict(args: &AuditArgs, report: &Report) -> Ended {
     };
     if args.require_clean && report.excepts_everything() {
         fail(
-            "every record is excepted from its pattern: nothing is sealed",
+            "every record is excepted from its pattern: no new value is sealed",
             "narrow the excepts, or correct the pattern; waxseal doctor checks each except",
         );
     }

@@ -80,7 +80,7 @@ pub(super) fn choose(
     if flags.is_empty() {
         if !excepts.is_empty() {
             return Err(Failure::usage("--except requires --protect").hint(
-                "records of waxseal.toml are left out by except = [\"…\"] under [[protect]]",
+                "records of waxseal.toml are excepted by except = [\"…\"] under [[protect]]",
             ));
         }
         let protected = match configured.is_empty() {
@@ -285,7 +285,7 @@ fn from_config(
 }
 
 fn wrong_scripts(word: &str, pattern: &RecordPattern, config: &Config) -> Failure {
-    let file = config.path.as_deref().unwrap_or(Path::new("waxseal.toml"));
+    let file = config.path.as_deref().unwrap_or(Path::new(DEFAULT));
     let (file, records, word) = (file.display(), pattern.shown(), misspelt(word, "forward"));
     Failure::usage(format!(
         "{file}: [[protect]] records = \"{records}\": scripts is one of refuse, forward, not {word}"

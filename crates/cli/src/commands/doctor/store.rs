@@ -240,7 +240,7 @@ fn report_all_excepted(protected: &Protected, is_whole: bool, findings: &mut Fin
     match is_whole {
         true => findings.warn(
             "records",
-            format!("every record of {records} is excepted: nothing is sealed"),
+            format!("every record of {records} is excepted: no new value is sealed"),
             "narrow the excepts, or correct the pattern",
         ),
         false => findings.ok(

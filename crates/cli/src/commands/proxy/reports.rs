@@ -1,6 +1,5 @@
 //! What a running proxy writes to its log about values: those that do not open, and decoys that did; and at its start
-//! about scripts.
-//! RateLimitedLog, so that a flood of either neither fills the disk nor hides the other.
+//! about scripts. Lines about values are bounded, so that a flood of one kind neither fills the disk nor hides the other.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
