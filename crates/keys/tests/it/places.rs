@@ -1,7 +1,7 @@
-//! Places that count, and that answer late; and what is logged meanwhile.
+//! Places that count, and that answer late.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
