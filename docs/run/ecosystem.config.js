@@ -11,7 +11,7 @@ module.exports = {
   apps: [
     {
       name: 'waxseal-proxy',
-      script: 'waxseal', // in the path, or with its folder
+      script: 'waxseal', // in the path, or with its directory
       interpreter: 'none', // a binary, not a script of Node.js
       args: [
         'proxy',

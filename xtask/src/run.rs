@@ -1,5 +1,5 @@
 //! Running other programs, in sight: each command line is shown before it runs, and what the
-//! program writes goes straight through. Also where things lie: the workspace and its target folder.
+//! program writes goes straight through. Also where things lie: the workspace and its target directory.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,8 +11,8 @@ pub(crate) fn workspace_root() -> &'static Path {
         .expect("xtask lies in the workspace")
 }
 
-/// The folder that the tests look for servers in; the same rule as in `waxseal-testing`.
-pub(crate) fn tools_folder() -> PathBuf {
+/// The directory that the tests look for servers in; the same rule as in `waxseal-testing`.
+pub(crate) fn tools_directory() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     workspace_root().join(target).join("tools")
 }
@@ -54,12 +54,12 @@ pub(crate) fn output(mut command: Command) -> Option<String> {
         .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Whether some folder of `PATH` has this program.
+/// Whether some directory of `PATH` has this program.
 pub(crate) fn on_path(program: &str) -> bool {
     std::env::var_os("PATH")
         .iter()
         .flat_map(std::env::split_paths)
-        .any(|folder| folder.join(program).is_file())
+        .any(|directory| directory.join(program).is_file())
 }
 
 fn shown(command: &Command) -> String {

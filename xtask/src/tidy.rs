@@ -96,7 +96,7 @@ fn files(root: &Path) -> Vec<PathBuf> {
     git.current_dir(root);
     let mut files: Vec<PathBuf> = match output(git) {
         Some(listing) => listing.split_terminator('\0').map(PathBuf::from).collect(),
-        // An unpacked archive has no Git folder.
+        // An unpacked archive has no Git directory.
         None => walk(root, Path::new("")),
     };
     files.sort();
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_every_kind_of_mess_in_a_folder_without_git() {
+    fn finds_every_kind_of_mess_in_a_directory_without_git() {
         let root = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| {
             let path = root.path().join(name);

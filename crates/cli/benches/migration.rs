@@ -167,7 +167,7 @@ fn print(flavor: Flavor, records: u64, rounds: u64, sides: &mut [Side]) {
     }
 }
 
-/// A folder for what the benchmark installs for itself.
+/// A directory for what the benchmark installs for itself.
 fn tools() -> PathBuf {
-    waxseal_testing::tools::tools_folder().join("node")
+    waxseal_testing::tools::tools_directory().join("node")
 }

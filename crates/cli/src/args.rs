@@ -171,7 +171,7 @@ pub(crate) enum FormatArg {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Show the main job from nothing, with an embedded store in a temporary folder
+    /// Show the main job from nothing, with an embedded store in a temporary directory
     #[command(
         after_help = "Examples:\n  waxseal demo\n  waxseal demo --store redis://127.0.0.1:6379\n  \
         waxseal demo --proxy --store redis://127.0.0.1:6379"
@@ -260,11 +260,11 @@ pub(crate) enum Command {
         /// The shell
         shell: Shell,
     },
-    /// Write the man pages of all commands into a folder
+    /// Write the man pages of all commands into a directory
     #[command(after_help = "Example:\n  waxseal man /usr/local/share/man/man1")]
     Man {
-        /// The folder; it is made where it is missing
-        folder: PathBuf,
+        /// The directory; it is made where it is missing
+        directory: PathBuf,
     },
 }
 

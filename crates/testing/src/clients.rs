@@ -26,7 +26,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// wrote.
 #[must_use]
 pub fn node(program: &str, port: u16, arguments: &[&str]) -> String {
-    let (command, _folder) = node_command(program);
+    let (command, _directory) = node_command(program);
     run(command, program, port, arguments)
 }
 
@@ -48,8 +48,8 @@ pub fn python(program: &str, port: u16, arguments: &[&str]) -> String {
 /// When the packages are not installed.
 #[must_use]
 pub fn start_node(program: &str, port: u16, arguments: &[&str]) -> Started {
-    let (command, folder) = node_command(program);
-    Started::new(command, port, arguments, Some(folder))
+    let (command, directory) = node_command(program);
+    Started::new(command, port, arguments, Some(directory))
 }
 
 /// The same in `clients/python`.
@@ -123,8 +123,8 @@ impl Drop for Started {
 /// When it fails or hangs: then with what it wrote.
 #[must_use]
 pub fn finish(mut command: Command, input: &[u8]) -> String {
-    let folder = TempDir::new().expect("make a folder for the output");
-    let path = |name: &str| folder.path().join(name);
+    let directory = TempDir::new().expect("make a directory for the output");
+    let path = |name: &str| directory.path().join(name);
     fs::write(path("in"), input).expect("write the input");
     let create = |name: &str| File::create(path(name)).expect("make a file for the output");
     let mut child = command
@@ -166,26 +166,29 @@ fn wait(child: &mut Child) -> Option<ExitStatus> {
 
 /// The program, and where it is copied to.
 fn node_command(program: &str) -> (Command, TempDir) {
-    let packages = packages("node", &clients_folder("node").join("package-lock.json"));
-    // A module finds its packages in the folders above it.
-    let folder = tempfile::tempdir_in(&packages).expect("make a folder for the program");
+    let packages = packages("node", &clients_directory("node").join("package-lock.json"));
+    // A module finds its packages in the directories above it.
+    let directory = tempfile::tempdir_in(&packages).expect("make a directory for the program");
     for source in sources("node") {
         let name = source.file_name().expect("a file");
-        fs::copy(&source, folder.path().join(name)).expect("copy the program");
+        fs::copy(&source, directory.path().join(name)).expect("copy the program");
     }
     let mut command = Command::new(on_path("node"));
-    command.arg(folder.path().join(program));
-    (command, folder)
+    command.arg(directory.path().join(program));
+    (command, directory)
 }
 
 fn python_command(program: &str) -> Command {
-    let packages = packages("python", &clients_folder("python").join("requirements.txt"));
+    let packages = packages(
+        "python",
+        &clients_directory("python").join("requirements.txt"),
+    );
     let mut command = Command::new(on_path("python3"));
     command
         .env("PYTHONPATH", packages)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("PYTHONUTF8", "1")
-        .arg(clients_folder("python").join(program));
+        .arg(clients_directory("python").join(program));
     command
 }
 
@@ -204,16 +207,17 @@ fn run(mut command: Command, program: &str, port: u16, arguments: &[&str]) -> St
 }
 
 fn sources(language: &str) -> impl Iterator<Item = PathBuf> {
-    let entries = fs::read_dir(clients_folder(language)).expect("read the folder of programs");
+    let entries =
+        fs::read_dir(clients_directory(language)).expect("read the directory of programs");
     let is_module = |path: &PathBuf| path.extension().is_some_and(|it| it == "mjs");
     entries
-        .map(|entry| entry.expect("read the folder of programs").path())
+        .map(|entry| entry.expect("read the directory of programs").path())
         .filter(is_module)
 }
 
-fn clients_folder(language: &str) -> PathBuf {
-    let folder = workspace_root().join("crates").join("testing");
-    folder.join("clients").join(language)
+fn clients_directory(language: &str) -> PathBuf {
+    let directory = workspace_root().join("crates").join("testing");
+    directory.join("clients").join(language)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub struct Moto {
     process: Process,
     port: u16,
     /// Its log is in there.
-    _folder: TempDir,
+    _directory: TempDir,
 }
 
 impl Moto {
@@ -28,10 +28,10 @@ impl Moto {
     /// When it is not installed, or does not come up.
     #[must_use]
     pub fn start() -> Self {
-        let folder = tempfile::Builder::new()
+        let directory = tempfile::Builder::new()
             .prefix("waxseal-moto-")
             .tempdir()
-            .expect("make a folder for the server");
+            .expect("make a directory for the server");
         let packages = services();
         let program = workspace_root().join("crates/testing/services/kms.py");
         let (process, port) = on_a_free_port("moto", |port| {
@@ -41,8 +41,8 @@ impl Moto {
             server
                 .env("PYTHONPATH", &packages)
                 .env("PYTHONDONTWRITEBYTECODE", "1")
-                .current_dir(folder.path());
-            let log = folder.path().join(format!("{port}.log"));
+                .current_dir(directory.path());
+            let log = directory.path().join(format!("{port}.log"));
             // Only its own words prove that it is this server who has the port.
             let listens = format!("Running on http://127.0.0.1:{port}");
             let process = Process::start(&mut server, &log, |log| log.contains(&listens))?;
@@ -51,7 +51,7 @@ impl Moto {
         Self {
             process,
             port,
-            _folder: folder,
+            _directory: directory,
         }
     }
 

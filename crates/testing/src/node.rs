@@ -22,8 +22,8 @@ pub const CLASSIC: &str = include_str!("../node/classic.js");
 /// When Node is missing, or the script fails: then with what it wrote to standard error.
 #[must_use]
 pub fn run(script: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
-    let folder = tempfile::tempdir().expect("make a folder for the script");
-    let file = folder.path().join("script.cjs");
+    let directory = tempfile::tempdir().expect("make a directory for the script");
+    let file = directory.path().join("script.cjs");
     fs::write(&file, script).expect("write the script");
     let mut process = Command::new(on_path("node"))
         .arg(&file)

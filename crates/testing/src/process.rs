@@ -146,11 +146,11 @@ mod tests {
 
     #[test]
     fn children_die_with_the_process() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let mut shell = Command::new("sh");
         shell.args(["-c", "sleep 600 & echo child $!; wait"]);
         let mut number = String::new();
-        let process = Process::start(&mut shell, &folder.path().join("log"), |log| {
+        let process = Process::start(&mut shell, &directory.path().join("log"), |log| {
             number = log.trim().replace("child ", "");
             !number.is_empty() && log.ends_with('\n')
         });
@@ -166,10 +166,10 @@ mod tests {
 
     #[test]
     fn a_program_that_ends_at_once_is_shown_with_its_log() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let mut shell = Command::new("sh");
         shell.args(["-c", "echo bad luck; exit 3"]);
-        let failure = Process::start(&mut shell, &folder.path().join("log"), |_| false);
+        let failure = Process::start(&mut shell, &directory.path().join("log"), |_| false);
         let failure = failure.unwrap_err();
         assert!(failure.contains("exit status: 3"), "{failure}");
         assert!(failure.contains("bad luck"), "{failure}");

@@ -1,4 +1,4 @@
-//! A Redis server of one's own: a real process on a free port of 127.0.0.1, in a folder of its own,
+//! A Redis server of one's own: a real process on a free port of 127.0.0.1, in a directory of its own,
 //! that dies with the value that owns it. Never keep one in a `static`: Rust does not drop statics,
 //! and the process would outlive the tests.
 
@@ -29,11 +29,11 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Times that a server is started before giving up.
 const START_ATTEMPTS: usize = 5;
 
-/// A running server. Dropping it kills the process and removes its folder.
+/// A running server. Dropping it kills the process and removes its directory.
 #[derive(Debug)]
 pub struct RedisServer {
     process: Child,
-    folder: TempDir,
+    directory: TempDir,
     port: u16,
     tls_port: u16,
     certificates: Option<Certificates>,
@@ -146,7 +146,7 @@ impl RedisServer {
             self.how.unix_socket,
             "this server was built without .unix_socket()"
         );
-        unix_path(self.folder.path())
+        unix_path(self.directory.path())
     }
 
     /// The process, for tools that look at it from outside.
@@ -237,14 +237,14 @@ impl RedisServer {
         }
     }
 
-    /// SIGKILL, as when the machine loses power. The folder stays for [`RedisServer::restart`].
+    /// SIGKILL, as when the machine loses power. The directory stays for [`RedisServer::restart`].
     pub fn kill(&mut self) {
         // Both fail only when the process is gone already, which is what is wanted.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 
-    /// Starts the server anew on the same port, in the same folder, with the same settings; kills
+    /// Starts the server anew on the same port, in the same directory, with the same settings; kills
     /// it first if it runs.
     ///
     /// # Panics
@@ -255,7 +255,7 @@ impl RedisServer {
         let mut last = String::new();
         for _ in 0..START_ATTEMPTS {
             let password = self.how.password.as_deref();
-            match launch::launch(self.how.flavor, self.folder.path(), self.port, password) {
+            match launch::launch(self.how.flavor, self.directory.path(), self.port, password) {
                 Ok(process) => {
                     self.process = process;
                     return;
@@ -303,8 +303,8 @@ impl Drop for RedisServer {
     }
 }
 
-fn unix_path(folder: &Path) -> PathBuf {
-    folder.join("redis.sock")
+fn unix_path(directory: &Path) -> PathBuf {
+    directory.join("redis.sock")
 }
 
 /// One line of `INFO`, empty if it is not there.

@@ -1,4 +1,4 @@
-//! A PKCS#11 token of one's own: SoftHSM with settings and a folder that nobody else sees, and the
+//! A PKCS#11 token of one's own: SoftHSM with settings and a directory that nobody else sees, and the
 //! tools that look at it from outside. A program that loads [`Token::module`] needs [`Token::env`]
 //! in its environment. Never keep one in a `static`: Rust does not drop statics.
 
@@ -18,7 +18,7 @@ pub use fickle::{Fickle, Mood};
 /// An initialised token with a random PIN. Dropping it removes it with everything in it.
 #[derive(Debug)]
 pub struct Token {
-    folder: TempDir,
+    directory: TempDir,
     conf: PathBuf,
     label: String,
     so_pin: String,
@@ -33,18 +33,18 @@ impl Token {
     /// When SoftHSM is missing or refuses.
     #[must_use]
     pub fn new(label: &str) -> Self {
-        let folder = tempfile::Builder::new()
+        let directory = tempfile::Builder::new()
             .prefix("waxseal-softhsm-")
             .tempdir()
-            .expect("make a folder for the token");
+            .expect("make a directory for the token");
         let token = Self {
-            conf: folder.path().join("softhsm2.conf"),
+            conf: directory.path().join("softhsm2.conf"),
             label: label.to_owned(),
             so_pin: random_digits(),
             pin: random_digits(),
-            folder,
+            directory,
         };
-        fs::create_dir(token.slots()).expect("make a folder for the token");
+        fs::create_dir(token.slots()).expect("make a directory for the token");
         token.configure(&[]);
         let mut initialise = Command::new(on_path("softhsm2-util"));
         initialise.args(["--init-token", "--free", "--label", label]);
@@ -133,9 +133,12 @@ impl Token {
     ///
     /// When it is out already.
     pub fn remove(&self) {
-        let mut entries = fs::read_dir(self.slots()).expect("read the folder of the token");
-        let token = entries.next().expect("the token is in").expect("a folder");
-        fs::create_dir_all(self.away()).expect("make a folder");
+        let mut entries = fs::read_dir(self.slots()).expect("read the directory of the token");
+        let token = entries
+            .next()
+            .expect("the token is in")
+            .expect("a directory");
+        fs::create_dir_all(self.away()).expect("make a directory");
         fs::rename(token.path(), self.away().join(token.file_name())).expect("move the token");
     }
 
@@ -146,7 +149,10 @@ impl Token {
     /// When it is not out.
     pub fn put_back(&self) {
         let mut entries = fs::read_dir(self.away()).expect("the token is out");
-        let token = entries.next().expect("the token is out").expect("a folder");
+        let token = entries
+            .next()
+            .expect("the token is out")
+            .expect("a directory");
         fs::rename(token.path(), self.slots().join(token.file_name())).expect("move the token");
     }
 
@@ -239,11 +245,11 @@ impl Token {
     }
 
     fn slots(&self) -> PathBuf {
-        self.folder.path().join("tokens")
+        self.directory.path().join("tokens")
     }
 
     fn away(&self) -> PathBuf {
-        self.folder.path().join("away")
+        self.directory.path().join("away")
     }
 }
 

@@ -12,20 +12,20 @@ use rcgen::{
 /// The PEM files of one authority.
 #[derive(Debug, Clone)]
 pub struct Certificates {
-    folder: PathBuf,
+    directory: PathBuf,
 }
 
 impl Certificates {
-    /// Makes a new authority with a server and a client certificate, and writes them into `folder`.
+    /// Makes a new authority with a server and a client certificate, and writes them into `directory`.
     /// Two calls make two authorities that do not trust each other.
     ///
     /// # Panics
     ///
-    /// When `folder` cannot be written.
+    /// When `directory` cannot be written.
     #[must_use]
-    pub fn create_in(folder: &Path) -> Self {
+    pub fn create_in(directory: &Path) -> Self {
         let made = Self {
-            folder: folder.to_owned(),
+            directory: directory.to_owned(),
         };
         let authority = authority();
         fs::write(made.ca(), authority.pem()).expect("write the authority's certificate");
@@ -46,7 +46,7 @@ impl Certificates {
     ///
     /// # Panics
     ///
-    /// When the folder cannot be written.
+    /// When the directory cannot be written.
     #[must_use]
     pub fn self_signed(&self, names: &[&str], is_ca: bool, until: i32) -> (PathBuf, PathBuf) {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
@@ -64,7 +64,7 @@ impl Certificates {
         let certificate = params.self_signed(&key).expect("sign a certificate");
         let path = |kind: &str| {
             let name = format!("self-signed-{is_ca}-{until}.{kind}");
-            self.folder.join(name)
+            self.directory.join(name)
         };
         let paths = (path("pem"), path("key"));
         fs::write(&paths.0, certificate.pem()).expect("write a certificate");
@@ -75,31 +75,31 @@ impl Certificates {
     /// The certificate of the authority itself.
     #[must_use]
     pub fn ca(&self) -> PathBuf {
-        self.folder.join("ca.pem")
+        self.directory.join("ca.pem")
     }
 
     /// The server's certificate, for `127.0.0.1` and `localhost`.
     #[must_use]
     pub fn server_certificate(&self) -> PathBuf {
-        self.folder.join("server.pem")
+        self.directory.join("server.pem")
     }
 
     /// The server's private key, PKCS#8.
     #[must_use]
     pub fn server_key(&self) -> PathBuf {
-        self.folder.join("server.key")
+        self.directory.join("server.key")
     }
 
     /// The client's certificate.
     #[must_use]
     pub fn client_certificate(&self) -> PathBuf {
-        self.folder.join("client.pem")
+        self.directory.join("client.pem")
     }
 
     /// The client's private key, PKCS#8.
     #[must_use]
     pub fn client_key(&self) -> PathBuf {
-        self.folder.join("client.key")
+        self.directory.join("client.key")
     }
 }
 

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Folders below which distributions put libraries; the same as in `xtask`.
+/// Directorys below which distributions put libraries; the same as in `xtask`.
 const LIBRARIES: [&str; 6] = [
     "/usr/lib",
     "/usr/lib64",
@@ -38,8 +38,8 @@ impl Flavor {
     pub fn program(self) -> PathBuf {
         let installed = match self {
             Self::System => return on_path("redis-server"),
-            Self::Redis62 => tools_folder().join("redis-6.2").join("redis-server"),
-            Self::Valkey => tools_folder().join("valkey").join("valkey-server"),
+            Self::Redis62 => tools_directory().join("redis-6.2").join("redis-server"),
+            Self::Valkey => tools_directory().join("valkey").join("valkey-server"),
         };
         assert!(
             installed.is_file(),
@@ -56,12 +56,12 @@ pub fn workspace_root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
         .nth(2)
-        .expect("this crate lies two folders below the root of the workspace")
+        .expect("this crate lies two directories below the root of the workspace")
 }
 
-/// The folder for servers that no system package provides: `target/tools`.
+/// The directory for servers that no system package provides: `target/tools`.
 #[must_use]
-pub fn tools_folder() -> PathBuf {
+pub fn tools_directory() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     workspace_root().join(target).join("tools")
 }
@@ -70,13 +70,13 @@ pub fn tools_folder() -> PathBuf {
 ///
 /// # Panics
 ///
-/// When no folder of `PATH` has it.
+/// When no directory of `PATH` has it.
 #[must_use]
 pub fn on_path(program: &str) -> PathBuf {
     std::env::var_os("PATH")
         .iter()
         .flat_map(std::env::split_paths)
-        .map(|folder| folder.join(program))
+        .map(|directory| directory.join(program))
         .find(|candidate| candidate.is_file())
         .unwrap_or_else(|| panic!("{}", missing(program)))
 }
@@ -85,23 +85,25 @@ pub fn on_path(program: &str) -> PathBuf {
 pub(crate) fn library(name: &str) -> PathBuf {
     LIBRARIES
         .iter()
-        .flat_map(|folder| ["pkcs11", "softhsm", "."].map(|below| Path::new(folder).join(below)))
-        .map(|folder| folder.join(name))
+        .flat_map(|directory| {
+            ["pkcs11", "softhsm", "."].map(|below| Path::new(directory).join(below))
+        })
+        .map(|directory| directory.join(name))
         .find(|candidate| candidate.is_file())
         .unwrap_or_else(|| panic!("{}", missing(name)))
 }
 
-/// The folder with packages that are installed together, if it holds what their manifest says.
+/// The directory with packages that are installed together, if it holds what their manifest says.
 pub(crate) fn packages(name: &str, manifest: &Path) -> PathBuf {
-    let folder = tools_folder().join(name);
+    let directory = tools_directory().join(name);
     let wanted = fs::read(manifest).expect("read the manifest");
-    let installed = fs::read(folder.join("installed")).unwrap_or_default();
+    let installed = fs::read(directory.join("installed")).unwrap_or_default();
     let what = format!("the packages for {name}");
     assert!(installed == wanted, "{}", missing(&what));
-    folder
+    directory
 }
 
-/// The folder with the services that hold keys.
+/// The directory with the services that hold keys.
 pub(crate) fn services() -> PathBuf {
     let manifests = workspace_root().join("crates/testing/services");
     packages("services", &manifests.join("requirements.txt"))

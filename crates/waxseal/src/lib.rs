@@ -103,8 +103,8 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let folder = tempfile::tempdir()?;
-//! # let path = folder.path().join("states.waxseal");
+//! # let directory = tempfile::tempdir()?;
+//! # let path = directory.path().join("states.waxseal");
 //! let store = Arc::new(EmbeddedStore::open(&path, Clock::system())?);
 //! let keyring = Arc::new(Keyring::new(SecretKey::generate()?)?);
 //! let sealer = Sealer::new(keyring, Mode::Required, Format::Sealed);

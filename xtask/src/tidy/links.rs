@@ -4,7 +4,7 @@
 /// The links of one file whose target does not exist. `exists` is asked with paths relative to the
 /// root.
 pub(super) fn broken(path: &str, text: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
-    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
     let mut found = Vec::new();
     let mut fence: Option<&str> = None;
     for (number, line) in text.lines().enumerate() {
@@ -17,7 +17,8 @@ pub(super) fn broken(path: &str, text: &str, exists: impl Fn(&str) -> bool) -> V
             (Some(open), Some(mark)) if open == mark => fence = None,
             (None, None) => {
                 for target in targets(&without_code(line)) {
-                    if is_local(&target) && !resolve(folder, &target).is_some_and(|it| exists(&it))
+                    if is_local(&target)
+                        && !resolve(directory, &target).is_some_and(|it| exists(&it))
                     {
                         let number = number + 1;
                         found.push(format!(
@@ -68,9 +69,13 @@ fn is_local(target: &str) -> bool {
 }
 
 /// The path of a target from the root; nothing if it leads out of the repository.
-fn resolve(folder: &str, target: &str) -> Option<String> {
+fn resolve(directory: &str, target: &str) -> Option<String> {
     let target = target.split(['#', '?']).next().unwrap_or(target);
-    let from = if target.starts_with('/') { "" } else { folder };
+    let from = if target.starts_with('/') {
+        ""
+    } else {
+        directory
+    };
     let mut parts: Vec<&str> = Vec::new();
     for part in from.split('/').chain(target.split('/')) {
         match part {

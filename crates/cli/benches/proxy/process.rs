@@ -14,26 +14,26 @@ const TICKS_A_SECOND: f64 = 100.0;
 /// Lines of a log that are shown when a process does not come up.
 const SHOWN_OF_LOG: usize = 6;
 
-/// A running process with a folder of its own, which holds its settings and its log.
+/// A running process with a directory of its own, which holds its settings and its log.
 pub(crate) struct Process {
     child: Child,
-    folder: TempDir,
+    directory: TempDir,
 }
 
 impl Process {
-    pub(crate) fn start(mut command: Command, folder: TempDir) -> Result<Self, String> {
+    pub(crate) fn start(mut command: Command, directory: TempDir) -> Result<Self, String> {
         let failed = |error| format!("{}: {error}", command.get_program().display());
-        let log = File::create(log_path(folder.path())).map_err(failed)?;
+        let log = File::create(log_path(directory.path())).map_err(failed)?;
         let errors = log.try_clone().map_err(failed)?;
         let program = command.get_program().to_os_string();
         let child = command
-            .current_dir(folder.path())
+            .current_dir(directory.path())
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors)
             .spawn()
             .map_err(|error| format!("{}: {error}", program.display()))?;
-        Ok(Self { child, folder })
+        Ok(Self { child, directory })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -45,7 +45,7 @@ impl Process {
     }
 
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(log_path(self.folder.path())).unwrap_or_default()
+        fs::read_to_string(log_path(self.directory.path())).unwrap_or_default()
     }
 
     pub(crate) fn end_of_log(&self) -> String {
@@ -63,8 +63,8 @@ impl Drop for Process {
     }
 }
 
-fn log_path(folder: &Path) -> std::path::PathBuf {
-    folder.join("output.log")
+fn log_path(directory: &Path) -> std::path::PathBuf {
+    directory.join("output.log")
 }
 
 /// Processor time of all threads of a process since it started, in seconds.

@@ -138,15 +138,15 @@ impl Running {
         };
         let mut last = String::new();
         for _ in 0..START_ATTEMPTS {
-            let folder = tempfile::Builder::new()
+            let directory = tempfile::Builder::new()
                 .prefix("waxseal-bench-")
                 .tempdir()
-                .map_err(|error| format!("no folder for its settings: {error}"))?;
+                .map_err(|error| format!("no directory for its settings: {error}"))?;
             let command = Command::new(&program);
             let started = if side.seals() {
-                start_waxseal(command, side, redis_port, more, folder)
+                start_waxseal(command, side, redis_port, more, directory)
             } else {
-                start_peer(command, side, redis_port, folder)
+                start_peer(command, side, redis_port, directory)
             };
             match started {
                 Ok(running) => return Ok(running),
@@ -193,12 +193,12 @@ fn start_peer(
     mut command: Command,
     side: Side,
     redis_port: u16,
-    folder: TempDir,
+    directory: TempDir,
 ) -> Result<Running, String> {
     let port = free_port();
-    peers::configure(&mut command, side, port, redis_port, folder.path())
+    peers::configure(&mut command, side, port, redis_port, directory.path())
         .map_err(|error| format!("its settings cannot be written: {error}"))?;
-    let mut process = Process::start(command, folder)?;
+    let mut process = Process::start(command, directory)?;
     wait_for(&mut process, |_| answers(port).then_some(()))?;
     Ok(Running {
         side,
@@ -212,7 +212,7 @@ fn start_waxseal(
     side: Side,
     redis_port: u16,
     more: &[&str],
-    folder: TempDir,
+    directory: TempDir,
 ) -> Result<Running, String> {
     let upstream = match side {
         Side::WaxsealOwn => "own",
@@ -223,7 +223,7 @@ fn start_waxseal(
         command.args(["--admin", "127.0.0.1:0"]);
     }
     if side == Side::WaxsealPatterns {
-        let file = folder.path().join("patterns.toml");
+        let file = directory.path().join("patterns.toml");
         std::fs::write(&file, many_patterns())
             .map_err(|error| format!("its settings cannot be written: {error}"))?;
         command.arg("--config").arg(file);
@@ -237,7 +237,7 @@ fn start_waxseal(
         .args(more)
         .env("REDIS_ENCRYPTION_KEY", KEY)
         .env("ENABLE_REDIS_ENCRYPTION", "required");
-    let mut process = Process::start(command, folder)?;
+    let mut process = Process::start(command, directory)?;
     let port = wait_for(&mut process, |process| listening_port(&process.log()))?;
     wait_for(&mut process, |_| answers(port).then_some(()))?;
     Ok(Running {

@@ -20,8 +20,8 @@ pub(crate) struct ExportArgs {
     /// Split what opens it: so many of so many shares do
     #[arg(long, value_name = "M-of-N", value_parser = split, requires = "out")]
     pub(crate) shares: Option<Split>,
-    /// The folder for backup.age and the shares; made where there is none
-    #[arg(long, value_name = "FOLDER", requires = "shares")]
+    /// The directory for backup.age and the shares; made where there is none
+    #[arg(long, value_name = "DIRECTORY", requires = "shares")]
     pub(crate) out: Option<PathBuf>,
 }
 

@@ -22,8 +22,8 @@ pub(super) fn append(
     draft: &Draft<'_>,
 ) -> Result<u64, Failure> {
     let unwritable = |error: io::Error| unwritable(socket, &error);
-    if let Some(folder) = state.parent() {
-        waxseal_files::create_directory(folder).map_err(unwritable)?;
+    if let Some(directory) = state.parent() {
+        waxseal_files::create_directory(directory).map_err(unwritable)?;
     }
     let log = UnixDatagram::unbound().map_err(unwritable)?;
     log.connect(socket).map_err(unwritable)?;

@@ -1,6 +1,6 @@
 //! `demo`: the main job from nothing. Ten thousand plain conversation states, migrated, read back,
 //! one of them damaged, the key rotated; with what it cost. Without `--store` in an embedded store
-//! in a temporary folder; on a server under names of its own, which are removed at the end.
+//! in a temporary directory; on a server under names of its own, which are removed at the end.
 
 mod live;
 pub(super) mod people;
@@ -41,13 +41,13 @@ pub(crate) async fn run(common: &Common, args: &DemoArgs) -> Result<Ended, Failu
         return live::run(common, args).await;
     }
     let started = Instant::now();
-    // Kept until the end: the folder goes with it.
-    let folder;
+    // Kept until the end: the directory goes with it.
+    let directory;
     let store: Arc<dyn RecordStore> = match &common.store {
         Some(text) => open_store(&StoreUrl::parse(text)?).await?,
         None => {
-            folder = tempfile::Builder::new().prefix("waxseal-demo-").tempdir()?;
-            let file = folder.path().join("states.waxseal");
+            directory = tempfile::Builder::new().prefix("waxseal-demo-").tempdir()?;
+            let file = directory.path().join("states.waxseal");
             Arc::new(EmbeddedStore::open(&file, Clock::system())?)
         }
     };
@@ -251,7 +251,7 @@ impl Demo {
         }
         self.store.delete(&self.canary()).await?;
         if self.prefix == "wa:" {
-            // The folder is removed as a whole.
+            // The directory is removed as a whole.
             return Ok(());
         }
         let mut cursor = Some(Cursor::start());

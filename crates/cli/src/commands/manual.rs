@@ -18,18 +18,21 @@ pub(crate) fn completions(shell: Shell) -> Result<Ended, Failure> {
     Ok(Ended::Done)
 }
 
-pub(crate) fn pages(folder: &Path) -> Result<Ended, Failure> {
-    std::fs::create_dir_all(folder)?;
+pub(crate) fn pages(directory: &Path) -> Result<Ended, Failure> {
+    std::fs::create_dir_all(directory)?;
     // The library writes by name, through links as well: into a directory of our own first.
     let made = tempfile::TempDir::new()?;
     clap_mangen::generate_to(Cli::command(), &made)?;
     for page in std::fs::read_dir(&made)? {
         let page = page?;
-        write(&folder.join(page.file_name()), &std::fs::read(page.path())?)?;
+        write(
+            &directory.join(page.file_name()),
+            &std::fs::read(page.path())?,
+        )?;
     }
     output::say(&format!(
         "waxseal: wrote the man pages to {}",
-        folder.display()
+        directory.display()
     ));
     Ok(Ended::Done)
 }

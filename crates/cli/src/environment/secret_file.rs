@@ -31,7 +31,7 @@ pub(crate) fn hint(unusable: Unusable, path: &str) -> String {
         Unusable::Unreadable(_) => {
             "this process's user, or a group of its own, must be able to read it".to_owned()
         }
-        Unusable::Folder => "name the file in it that holds the secret".to_owned(),
+        Unusable::Directory => "name the file in it that holds the secret".to_owned(),
         Unusable::Exposed { own, .. } => {
             let user = rustix::process::geteuid().as_raw();
             let first = match own {

@@ -42,7 +42,7 @@ fn of_usage(error: &BackupError) -> Option<&'static str> {
         }
         BackupError::NoRecipient => {
             "name one with --recipient age1… or --recipients-file, or split the backup with --shares \
-             3-of-5 --out FOLDER"
+             3-of-5 --out DIRECTORY"
         }
         BackupError::Split { .. } => "for example --shares 3-of-5",
         _ => return None,

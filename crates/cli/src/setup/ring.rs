@@ -128,7 +128,7 @@ impl RingSetup {
             let of = format!("{}\n{environment}", url.location());
             let name = fingerprint(COPY, of.as_bytes());
             let name = format!("keyring-{}.json", name.get(..16)?);
-            Some(Environment::state_folder()?.join(name))
+            Some(Environment::state_directory()?.join(name))
         });
         Ok(Some(Self {
             offline: OfflineSetup::read(common, config, copy.as_deref())?,
@@ -390,7 +390,7 @@ pub(crate) fn variables(environment: &Arc<Environment>) -> Variables {
 
 fn url(text: &str) -> Result<StoreUrl, Failure> {
     match StoreUrl::parse(text) {
-        // A process that runs in another folder shall mean the same file.
+        // A process that runs in another directory shall mean the same file.
         Ok(StoreUrl::File(path)) => Ok(StoreUrl::File(std::path::absolute(path)?)),
         Ok(url) => Ok(url),
         Err(error) => {

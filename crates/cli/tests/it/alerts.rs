@@ -26,13 +26,17 @@ fn metrics_in(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn each_alert_is_raised_by_what_it_is_about_and_by_nothing_before() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/run");
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/run");
     for words in [
         ["check", "rules", "alerts.yml"],
         ["test", "rules", "alerts.test.yml"],
     ] {
         let mut promtool = Command::new(on_path("promtool"));
-        let output = promtool.args(words).current_dir(&folder).output().unwrap();
+        let output = promtool
+            .args(words)
+            .current_dir(&directory)
+            .output()
+            .unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let failed = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{said}{failed}");

@@ -253,7 +253,7 @@ fn wrong_usage_ends_with_64() {
         assert_ne!(output.stderr, "", "{words:?}");
     }
     assert!(
-        std::fs::read_dir(program.folder())
+        std::fs::read_dir(program.directory())
             .unwrap()
             .next()
             .is_none()

@@ -61,7 +61,7 @@ impl World {
 }
 
 /// A machine with this server, these custodians in its configuration and a state of its own. The keyring
-/// is a file in its folder.
+/// is a file in its directory.
 fn machine(server: &RedisServer, custodians: &[&str]) -> Program {
     let program = Program::at(server);
     let state = program.path("state");

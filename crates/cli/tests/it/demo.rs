@@ -54,7 +54,7 @@ fn needs_no_server_shows_every_part_and_leaves_nothing_behind() {
     assert_shows_every_part(&output);
     assert!(output.text().contains("\nDone in "));
     assert_eq!(fs::read_dir(&tmp).unwrap().count(), 0);
-    assert_eq!(fs::read_dir(program.folder()).unwrap().count(), 2);
+    assert_eq!(fs::read_dir(program.directory()).unwrap().count(), 2);
 }
 
 #[test]

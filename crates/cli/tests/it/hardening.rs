@@ -68,13 +68,13 @@ fn locked(pid: u32) -> u64 {
     number.unwrap()
 }
 
-/// Starts a program in a folder, in which it may leave a core file of any size. It waits for its
+/// Starts a program in a directory, in which it may leave a core file of any size. It waits for its
 /// stdin.
-fn start_dumpable(folder: &Path, program: &str, arguments: &[&str]) -> Child {
+fn start_dumpable(directory: &Path, program: &str, arguments: &[&str]) -> Child {
     Command::new("sh")
         .args(["-c", "ulimit -c unlimited && exec \"$0\" \"$@\"", program])
         .args(arguments)
-        .current_dir(folder)
+        .current_dir(directory)
         .env("REDIS_ENCRYPTION_KEY", KEY)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -100,13 +100,16 @@ fn crash(mut child: Child, program: &str) -> ExitStatus {
 #[test]
 fn a_crash_leaves_no_core_file() {
     const ABORTED: Option<i32> = Some(6);
-    let folder = TempDir::new().unwrap();
+    let directory = TempDir::new().unwrap();
     let waxseal = env!("CARGO_BIN_EXE_waxseal");
-    let ended = crash(start_dumpable(folder.path(), waxseal, &["seal"]), waxseal);
+    let ended = crash(
+        start_dumpable(directory.path(), waxseal, &["seal"]),
+        waxseal,
+    );
     assert_eq!((ended.signal(), ended.core_dumped()), (ABORTED, false));
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
     // A program that does nothing about it leaves one, or this would show nothing.
-    let ended = crash(start_dumpable(folder.path(), "cat", &[]), "cat");
+    let ended = crash(start_dumpable(directory.path(), "cat", &[]), "cat");
     assert_eq!((ended.signal(), ended.core_dumped()), (ABORTED, true));
 }
 

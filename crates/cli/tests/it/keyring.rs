@@ -175,7 +175,7 @@ impl World {
     }
 }
 
-/// The program with a ring configured, and a folder for what this machine keeps.
+/// The program with a ring configured, and a directory for what this machine keeps.
 fn configured(program: Program, server: &RedisServer, lies: Lies, more: &str) -> Program {
     let url = match lies {
         Lies::InAFile => "file:ring.json".to_owned(),

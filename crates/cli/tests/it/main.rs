@@ -1,4 +1,4 @@
-//! The command line as its users see it: the real binary in a folder of its own with a clean
+//! The command line as its users see it: the real binary in a directory of its own with a clean
 //! environment, against real servers and embedded files. What the libraries beneath promise is
 //! tested there.
 

@@ -95,18 +95,18 @@ impl Watch {
         output
     }
 
-    /// Searches every file in a program's folder: logs, receipts, checkpoints, keyrings, backups.
+    /// Searches every file in a program's directory: logs, receipts, checkpoints, keyrings, backups.
     #[track_caller]
     fn search_files(&self, program: &Program) {
-        let mut folders = vec![program.folder().to_owned()];
+        let mut directories = vec![program.directory().to_owned()];
         let mut files = 0;
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).unwrap() {
+        while let Some(directory) = directories.pop() {
+            for entry in fs::read_dir(directory).unwrap() {
                 let path = entry.unwrap().path();
                 let given = GIVEN.iter().any(|name| path.ends_with(name));
                 match path.is_dir() {
                     _ if given => {}
-                    true => folders.push(path),
+                    true => directories.push(path),
                     false => {
                         self.search_file(&path);
                         files += 1;

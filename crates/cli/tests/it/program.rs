@@ -1,4 +1,4 @@
-//! Running the binary: in a folder of its own, with no environment but what a test gives it, and
+//! Running the binary: in a directory of its own, with no environment but what a test gives it, and
 //! never for ever. Everything that it writes is searched for what it must never tell.
 
 use std::collections::BTreeMap;
@@ -39,26 +39,26 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(1
 /// This part of the time that something took is spent on the last pause at most.
 const PART: u32 = 16;
 
-/// The binary, with the folder and the environment that it runs in.
+/// The binary, with the directory and the environment that it runs in.
 #[derive(Clone)]
 pub(crate) struct Program {
-    folder: Arc<TempDir>,
-    /// Where it runs, if not in its folder.
-    directory: Option<PathBuf>,
+    directory: Arc<TempDir>,
+    /// Where it runs, if not in its directory.
+    runs_in: Option<PathBuf>,
     /// The user that it runs as, with a group of the same number, if not that of the tests.
     user: Option<u32>,
     variables: BTreeMap<String, String>,
 }
 
 impl Program {
-    /// In an empty folder, with nothing configured.
+    /// In an empty directory, with nothing configured.
     pub(crate) fn new() -> Self {
-        let folder = Arc::new(TempDir::new().unwrap());
+        let directory = Arc::new(TempDir::new().unwrap());
         let path = std::env::var("PATH").unwrap();
         let variables = BTreeMap::from([("PATH".to_owned(), path)]);
         Self {
-            folder,
-            directory: None,
+            directory,
+            runs_in: None,
             user: None,
             variables,
         }
@@ -71,7 +71,7 @@ impl Program {
             .env("REDIS_ENCRYPTION_KEY", KEY)
     }
 
-    /// The usual key and an embedded store in the folder.
+    /// The usual key and an embedded store in the directory.
     pub(crate) fn with_file() -> Self {
         Self::new()
             .env("REDIS_URL", "file:states.waxseal")
@@ -91,7 +91,7 @@ impl Program {
 
     /// The same in another directory.
     pub(crate) fn in_directory(mut self, directory: &Path) -> Self {
-        self.directory = Some(directory.to_owned());
+        self.runs_in = Some(directory.to_owned());
         self
     }
 
@@ -111,7 +111,7 @@ impl Program {
             .env("REDIS_ENCRYPTION_PREVIOUS_KEYS", previous)
     }
 
-    /// Writes a file into the folder; one of secrets as its readers want it.
+    /// Writes a file into the directory; one of secrets as its readers want it.
     pub(crate) fn file(self, name: &str, content: &str) -> Self {
         let path = self.path(name);
         fs::write(&path, content).unwrap();
@@ -121,7 +121,7 @@ impl Program {
         self
     }
 
-    /// The configuration in the folder, where it must be named because of what it says: that is no test's
+    /// The configuration in the directory, where it must be named because of what it says: that is no test's
     /// subject but of those that name it themselves.
     fn named_configuration(&self, arguments: &[&str]) -> Option<[&'static str; 2]> {
         const NAMED_ONLY: [&str; 2] = ["audit_log", "module-path="];
@@ -132,11 +132,11 @@ impl Program {
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Runs a command to its end.
@@ -216,7 +216,7 @@ impl Program {
     }
 
     fn settle(&self, command: &mut Command) {
-        let directory = self.directory.as_deref().unwrap_or(self.folder.path());
+        let directory = self.runs_in.as_deref().unwrap_or(self.directory.path());
         command
             .env_clear()
             .envs(&self.variables)
@@ -253,7 +253,7 @@ impl Program {
             stderr: child.stderr.take().map(Captured::of).unwrap_or_default(),
             child,
             may_show: arguments.iter().any(|word| SHOWS.contains(word)),
-            _folder: self.folder.clone(),
+            _directory: self.directory.clone(),
         }
     }
 }
@@ -266,7 +266,7 @@ pub(crate) struct Running {
     /// Whether values and names are what was asked for.
     may_show: bool,
     /// Lives as long as the command does.
-    _folder: Arc<TempDir>,
+    _directory: Arc<TempDir>,
 }
 
 impl Running {

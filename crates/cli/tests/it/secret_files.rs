@@ -1,5 +1,5 @@
 //! Secrets in files: from which places they come, which files are refused, and that nothing of what
-//! is in them is ever told. The files lie in the program's folder and belong to the user of the
+//! is in them is ever told. The files lie in the program's directory and belong to the user of the
 //! tests.
 
 use std::fs;
@@ -31,16 +31,16 @@ fn with_key_file(mode: u32, content: &str) -> Program {
     program
 }
 
-/// A program with a folder of credentials, as a service manager gives it: one for each name.
+/// A program with a directory of credentials, as a service manager gives it: one for each name.
 fn with_credentials(credentials: &[(&str, &str)]) -> Program {
     let program = Program::new();
-    let folder = program.path("credentials");
-    fs::create_dir(&folder).unwrap();
+    let directory = program.path("credentials");
+    fs::create_dir(&directory).unwrap();
     for (name, content) in credentials {
-        fs::write(folder.join(name), content).unwrap();
-        set_mode(&folder.join(name), 0o400);
+        fs::write(directory.join(name), content).unwrap();
+        set_mode(&directory.join(name), 0o400);
     }
-    program.env("CREDENTIALS_DIRECTORY", folder.to_str().unwrap())
+    program.env("CREDENTIALS_DIRECTORY", directory.to_str().unwrap())
 }
 
 /// Makes sure that a program seals under this key.
@@ -279,10 +279,10 @@ fn a_file_that_holds_no_secret_is_refused_and_nothing_of_it_is_told() {
     }
     assert_refused(&with(CANARY.as_bytes()), &["Invalid encryption key length"]);
 
-    let folder = Program::new().env("REDIS_ENCRYPTION_KEY_FILE", "/");
+    let directory = Program::new().env("REDIS_ENCRYPTION_KEY_FILE", "/");
     assert_refused(
-        &folder,
-        &["REDIS_ENCRYPTION_KEY_FILE: / is a folder\nhint: "],
+        &directory,
+        &["REDIS_ENCRYPTION_KEY_FILE: / is a directory\nhint: "],
     );
     let missing = Program::new().env("REDIS_ENCRYPTION_KEY_FILE", "/nowhere/key");
     assert_refused(&missing, &["_FILE: there is no file /nowhere/key\nhint: "]);

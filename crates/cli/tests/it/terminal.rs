@@ -19,7 +19,7 @@ fn on_a_terminal(program: &Program, words: &str) -> String {
         .args(["--quiet", "--return", "--command", &command, "/dev/null"])
         .env_clear()
         .envs(program.variables())
-        .current_dir(program.folder())
+        .current_dir(program.directory())
         .stdin(Stdio::null())
         .output()
         .expect("run script (package bsdutils or util-linux)");

@@ -27,7 +27,7 @@ pub struct FilePlace {
 }
 
 impl FilePlace {
-    /// The place of this file. Its folder must exist.
+    /// The place of this file. Its directory must exist.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }

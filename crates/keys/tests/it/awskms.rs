@@ -94,8 +94,8 @@ fn credentials_region_and_endpoint_come_from_where_the_sdk_finds_them() {
     talk::conformance(&url, &[], &variables);
 
     // From a file with profiles, where nothing is in the environment.
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("credentials");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("credentials");
     std::fs::write(
         &file,
         format!("[seal]\naws_access_key_id = AKIATEST\naws_secret_access_key = {SECRET}\n"),

@@ -20,12 +20,12 @@ async fn the_place_in_memory_keeps_the_contract() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_place_in_a_file_keeps_the_contract_and_lets_nobody_else_read() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("keyring.json");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("keyring.json");
     let place = || Arc::new(FilePlace::new(&path));
     conformance::place(place(), place()).await;
     let mut files = 0;
-    for file in std::fs::read_dir(folder.path()).unwrap() {
+    for file in std::fs::read_dir(directory.path()).unwrap() {
         let file = file.unwrap();
         let mode = file.metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{}", file.path().display());
@@ -53,8 +53,8 @@ async fn the_custodian_of_the_environment_keeps_the_contract() {
 
 #[tokio::test]
 async fn the_custodian_in_a_file_keeps_the_contract_and_refuses_a_file_that_others_read() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("secret");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("secret");
     let secret = SecretKey::generate().unwrap();
     std::fs::write(&path, format!("{}\n", secret.expose_hex().as_str())).unwrap();
     let url = format!("file:{}", path.display());

@@ -7,8 +7,8 @@ use waxseal_keys::{DocumentError, KeyState, Ring, RingError};
 use crate::rings::{SECRET, fixed_custodian, with};
 
 fn vector(name: &str) -> Vec<u8> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
-    std::fs::read(folder.join(format!("{name}.json"))).unwrap()
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
+    std::fs::read(directory.join(format!("{name}.json"))).unwrap()
 }
 
 async fn open(bytes: &[u8]) -> Result<Ring, RingError> {

@@ -250,8 +250,8 @@ fn one_module_is_initialised_once_whoever_uses_it() {
     let right = variables(&token);
     drop(wrapped(&right));
     token.generate_key("other");
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("calls");
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("calls");
     let mut spied = with(right, "PKCS11_MODULE_PATH", token.spy().to_str().unwrap());
     spied.extend(token.spy_env(&log));
     let mut talk = Talk::start(&[URL, "pkcs11:token=waxseal;object=other"], &spied);
@@ -270,8 +270,8 @@ fn one_module_is_initialised_once_whoever_uses_it() {
 #[test]
 fn a_module_that_is_none_is_told() {
     let token = Token::new("waxseal");
-    let folder = tempfile::tempdir().unwrap();
-    let text = folder.path().join("text.so");
+    let directory = tempfile::tempdir().unwrap();
+    let text = directory.path().join("text.so");
     fs::write(&text, "not a library").unwrap();
     for path in ["/nowhere/module.so", text.to_str().unwrap()] {
         let variables = with(variables(&token), "PKCS11_MODULE_PATH", path);

@@ -104,8 +104,8 @@ mod tests {
 
     #[test]
     fn the_end_of_a_certificate_is_read_in_both_notations() {
-        let folder = tempfile::tempdir().unwrap();
-        let made = Certificates::create_in(folder.path());
+        let directory = tempfile::tempdir().unwrap();
+        let made = Certificates::create_in(directory.path());
         for (year, end) in [
             (2031, 1_956_441_600),
             (2049, 2_524_521_600),
@@ -132,8 +132,8 @@ mod tests {
 
     #[test]
     fn no_truncated_certificate_is_read_as_another() {
-        let folder = tempfile::tempdir().unwrap();
-        let made = Certificates::create_in(folder.path());
+        let directory = tempfile::tempdir().unwrap();
+        let made = Certificates::create_in(directory.path());
         let whole = CertificateDer::from_pem_file(made.server_certificate()).unwrap();
         assert!(not_after(&whole).is_some());
         for length in 0..whole.len() {

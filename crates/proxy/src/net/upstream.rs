@@ -406,8 +406,8 @@ mod tests {
 
     #[test]
     fn what_is_said_of_a_broken_key_file_holds_none_of_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("key.pem");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key.pem");
         for text in [
             "-----BEGIN PRIVATE KEY MIIEsecret\n",
             "-----BEGIN PRIVATE KEY-----\nMIIEsecret\n",

@@ -138,7 +138,7 @@ fn explain_io(error: &io::Error, location: &str) -> StoreError {
         },
         ErrorKind::NotFound => StoreError::Unavailable {
             location,
-            cause: cause("there is no such file or folder"),
+            cause: cause("there is no such file or directory"),
             interrupted: false,
         },
         ErrorKind::InvalidData => StoreError::Damaged {
@@ -151,7 +151,7 @@ fn explain_io(error: &io::Error, location: &str) -> StoreError {
         },
         ErrorKind::IsADirectory => StoreError::Damaged {
             location,
-            cause: cause("it is a folder"),
+            cause: cause("it is a directory"),
         },
         kind => StoreError::Unavailable {
             location,

@@ -57,22 +57,22 @@ async fn get(store: &EmbeddedStore, name: &RecordName) -> Option<Vec<u8>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn passes_the_suite() {
-    let folder = TempDir::new().unwrap();
-    let store = Arc::new(open(&folder.path().join("store")));
+    let directory = TempDir::new().unwrap();
+    let store = Arc::new(open(&directory.path().join("store")));
     conformance::run(&Embedded(store)).await;
 }
 
 #[tokio::test]
 async fn passes_the_suite_on_a_single_thread() {
-    let folder = TempDir::new().unwrap();
-    let store = Arc::new(open(&folder.path().join("store")));
+    let directory = TempDir::new().unwrap();
+    let store = Arc::new(open(&directory.path().join("store")));
     conformance::run(&Embedded(store)).await;
 }
 
 #[tokio::test]
 async fn keeps_data_and_expiry_over_reopening() {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("store");
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("store");
     let store = open(&path);
     let generation = store.status().await.unwrap().generation;
     put(&store, &name(0), b"value\x00\xff").await;
@@ -123,8 +123,8 @@ async fn keeps_data_and_expiry_over_reopening() {
 
 #[tokio::test]
 async fn an_empty_store_has_nothing_to_scan() {
-    let folder = TempDir::new().unwrap();
-    let store = open(&folder.path().join("store"));
+    let directory = TempDir::new().unwrap();
+    let store = open(&directory.path().join("store"));
     let all = RecordPattern::parse("*").unwrap();
     let page = store.scan(&all, &Cursor::start(), 10).await.unwrap();
     assert!(page.names.is_empty() && page.next.is_none() && page.examined == 0);
@@ -137,10 +137,10 @@ async fn an_empty_store_has_nothing_to_scan() {
 
 #[tokio::test]
 async fn two_files_are_two_generations() {
-    let folder = TempDir::new().unwrap();
+    let directory = TempDir::new().unwrap();
     let (one, two) = (
-        open(&folder.path().join("one")),
-        open(&folder.path().join("two")),
+        open(&directory.path().join("one")),
+        open(&directory.path().join("two")),
     );
     let (one, two) = (one.status().await.unwrap(), two.status().await.unwrap());
     assert_ne!(one.generation, two.generation);
@@ -151,8 +151,8 @@ async fn two_files_are_two_generations() {
 fn a_new_file_is_for_its_owner_alone() {
     use std::os::unix::fs::PermissionsExt;
 
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("store");
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("store");
     let store = open(&path);
     assert_eq!(
         fs::metadata(&path).unwrap().permissions().mode() & 0o777,
@@ -163,8 +163,8 @@ fn a_new_file_is_for_its_owner_alone() {
 
 #[test]
 fn refuses_a_file_that_is_open_already() {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("store");
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("store");
     let store = open(&path);
     assert!(matches!(refused(&path), StoreError::InUse { .. }));
     drop(store);
@@ -172,17 +172,17 @@ fn refuses_a_file_that_is_open_already() {
 }
 
 #[test]
-fn a_missing_folder_is_named_as_such_and_nothing_is_left_behind() {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("missing").join("store");
+fn a_missing_directory_is_named_as_such_and_nothing_is_left_behind() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("missing").join("store");
     assert!(matches!(refused(&path), StoreError::Unavailable { .. }));
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }
 
 #[test]
 fn an_empty_file_becomes_a_store() {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("store");
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("store");
     fs::write(&path, b"").unwrap();
     drop(open(&path));
     open(&path);
@@ -190,8 +190,8 @@ fn an_empty_file_becomes_a_store() {
 
 #[tokio::test]
 async fn five_thousand_puts_at_once_are_all_durable() {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("store");
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("store");
     let store = Arc::new(open(&path));
     let tasks = (0..5000).map(|n| {
         let store = Arc::clone(&store);
@@ -214,8 +214,8 @@ async fn five_thousand_puts_at_once_are_all_durable() {
 
 #[tokio::test]
 async fn what_is_refused_in_a_group_does_not_touch_its_neighbours() {
-    let folder = TempDir::new().unwrap();
-    let store = open(&folder.path().join("store"));
+    let directory = TempDir::new().unwrap();
+    let store = open(&directory.path().join("store"));
     let names = [name(0), name(1), name(2)];
     put(&store, &names[0], b"a string").await;
     let field = Slot::Field(b"field".to_vec());
@@ -234,8 +234,8 @@ async fn what_is_refused_in_a_group_does_not_touch_its_neighbours() {
 
 #[tokio::test]
 async fn operations_of_a_group_see_each_other_in_order() {
-    let folder = TempDir::new().unwrap();
-    let store = open(&folder.path().join("store"));
+    let directory = TempDir::new().unwrap();
+    let store = open(&directory.path().join("store"));
     let (from, to) = (name(0), name(1));
     let step = Move {
         from: &from,

@@ -18,15 +18,15 @@ from redis.lock import Lock
 HOST, PROXY, SERVER, NAME, LIFETIME = sys.argv[1:6]
 BROKEN = sys.argv[6:] == ["broken"]
 LIFETIME = int(LIFETIME)
-FOLDER = Path(__file__).parent
+DIRECTORY = Path(__file__).parent
 # One in so many is too slow.
 SLOW = 4 if BROKEN else 40
 RECORDS = ["witness", "overlaps", "counts"]
 
 proxy = redis.Redis(host=HOST, port=int(PROXY))
 server = redis.Redis(host=HOST, port=int(SERVER))
-enter = server.register_script((FOLDER / "enter.lua").read_text())
-leave = server.register_script((FOLDER / "leave.lua").read_text())
+enter = server.register_script((DIRECTORY / "enter.lua").read_text())
+leave = server.register_script((DIRECTORY / "leave.lua").read_text())
 
 
 def milliseconds():

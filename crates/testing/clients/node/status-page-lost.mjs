@@ -8,7 +8,7 @@ import { chromium } from "playwright-core";
 const [, , url, id] = process.argv.slice(2);
 const flags = ["--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update",
   "--disable-sync", "--no-first-run"];
-const places = process.env.PATH.split(delimiter).map((folder) => join(folder, "chromium"));
+const places = process.env.PATH.split(delimiter).map((directory) => join(directory, "chromium"));
 const executablePath = places.find(existsSync);
 if (!executablePath) throw new Error("chromium is missing: `cargo xtask tools` installs it");
 const browser = await chromium.launch({ executablePath, chromiumSandbox: false, args: flags });

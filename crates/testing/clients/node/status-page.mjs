@@ -1,19 +1,19 @@
 // Looks at a status page as a person does, in Chromium: light and dark, wide and narrow, with and without
 // scripts, and while values go through the proxy. Prints what it saw as one JSON object. Arguments: host and
-// port of the proxy, the URL of the page, a folder for screenshots.
+// port of the proxy, the URL of the page, a directory for screenshots.
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { delimiter, join } from "node:path";
 import { createClient } from "redis";
 import { chromium } from "playwright-core";
 
-const [host, port, url, folder] = process.argv.slice(2);
+const [host, port, url, directory] = process.argv.slice(2);
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const seen = { loads: [], console: [], failed: [], hosts: [], violations: [], overflows: [], figures: {} };
 
 const flags = ["--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update",
   "--disable-sync", "--no-first-run"];
-const places = process.env.PATH.split(delimiter).map((folder) => join(folder, "chromium"));
+const places = process.env.PATH.split(delimiter).map((directory) => join(directory, "chromium"));
 const executablePath = places.find(existsSync);
 if (!executablePath) throw new Error("chromium is missing: `cargo xtask tools` installs it");
 const browser = await chromium.launch({ executablePath, chromiumSandbox: false, args: flags });
@@ -48,7 +48,7 @@ for (const colorScheme of ["light", "dark"]) {
     await page.goto(url, { waitUntil: "load" });
     const took = await page.evaluate(() => performance.getEntriesByType("navigation")[0].loadEventStart);
     seen.loads.push(took);
-    await page.screenshot({ path: join(folder, `status-${colorScheme}-${name}.png`), fullPage: true });
+    await page.screenshot({ path: join(directory, `status-${colorScheme}-${name}.png`), fullPage: true });
     const size = await page.evaluate(() => [document.scrollingElement.scrollWidth, window.innerWidth]);
     if (size[0] > size[1]) seen.overflows.push({ colorScheme, name, size });
     // The page's policy keeps scripts of others out: this one comes in by the debugger.

@@ -108,11 +108,12 @@ impl Builder {
     /// When it does not come up, with what it wrote to its log.
     #[must_use]
     pub fn start(self) -> RedisServer {
-        let folder = tempfile::Builder::new()
+        let directory = tempfile::Builder::new()
             .prefix("waxseal-redis-")
             .tempdir()
-            .expect("make a folder for the server");
-        let certificates = (self.tls != Tls::None).then(|| Certificates::create_in(folder.path()));
+            .expect("make a directory for the server");
+        let certificates =
+            (self.tls != Tls::None).then(|| Certificates::create_in(directory.path()));
         let mut last = String::new();
         for _ in 0..START_ATTEMPTS {
             let is_node = self.settings.iter().any(|it| it == "cluster-enabled yes");
@@ -122,14 +123,19 @@ impl Builder {
                 free_port()
             };
             let tls_port = free_port();
-            let settings = self.settings(folder.path(), port, tls_port, certificates.as_ref());
-            let config = folder.path().join("server.conf");
+            let settings = self.settings(directory.path(), port, tls_port, certificates.as_ref());
+            let config = directory.path().join("server.conf");
             fs::write(&config, settings.join("\n") + "\n").expect("write the server's settings");
-            match launch(self.flavor, folder.path(), port, self.password.as_deref()) {
+            match launch(
+                self.flavor,
+                directory.path(),
+                port,
+                self.password.as_deref(),
+            ) {
                 Ok(process) => {
                     return RedisServer {
                         process,
-                        folder,
+                        directory,
                         port,
                         tls_port,
                         certificates,
@@ -144,7 +150,7 @@ impl Builder {
 
     fn settings(
         &self,
-        folder: &Path,
+        directory: &Path,
         port: u16,
         tls_port: u16,
         certificates: Option<&Certificates>,
@@ -152,7 +158,7 @@ impl Builder {
         let mut settings = vec![
             format!("port {port}"),
             "bind 127.0.0.1".to_owned(),
-            format!("dir {}", folder.display()),
+            format!("dir {}", directory.display()),
             "daemonize no".to_owned(),
             "save \"\"".to_owned(),
             "repl-diskless-sync-delay 0".to_owned(),
@@ -174,7 +180,7 @@ impl Builder {
             ]);
         }
         if self.unix_socket {
-            settings.push(format!("unixsocket {}", unix_path(folder).display()));
+            settings.push(format!("unixsocket {}", unix_path(directory).display()));
         }
         if let Some(password) = &self.password {
             settings.push(format!("requirepass {password}"));

@@ -1,4 +1,4 @@
-//! Starting a server process and waiting until it answers. Knows one port and one folder; who owns
+//! Starting a server process and waiting until it answers. Knows one port and one directory; who owns
 //! the process, and what it was told to be, is the business of its callers.
 
 use std::fs;
@@ -56,21 +56,21 @@ fn is_free(port: u16) -> bool {
     TcpListener::bind(("127.0.0.1", port)).is_ok()
 }
 
-/// Starts the server whose settings lie in `folder` and waits until it answers on `port`.
+/// Starts the server whose settings lie in `directory` and waits until it answers on `port`.
 pub(super) fn launch(
     flavor: Flavor,
-    folder: &Path,
+    directory: &Path,
     port: u16,
     password: Option<&str>,
 ) -> Result<Child, String> {
     let log = fs::OpenOptions::new()
         .create(true)
         .append(true)
-        .open(folder.join("server.log"))
+        .open(directory.join("server.log"))
         .expect("open the server's log");
     let mut process = Command::new(flavor.program())
-        .arg(folder.join("server.conf"))
-        .current_dir(folder)
+        .arg(directory.join("server.conf"))
+        .current_dir(directory)
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("share the log"))
         .stderr(log)
@@ -92,7 +92,7 @@ pub(super) fn launch(
     };
     let _ = process.kill();
     let _ = process.wait();
-    let log = fs::read_to_string(folder.join("server.log")).unwrap_or_default();
+    let log = fs::read_to_string(directory.join("server.log")).unwrap_or_default();
     let tail: Vec<&str> = log.lines().rev().take(12).collect();
     Err(format!(
         "{failure}; its log, newest first:\n{}",

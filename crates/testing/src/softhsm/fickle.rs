@@ -42,7 +42,7 @@ pub enum Mood {
 /// A module that is built for a [`Token`], which must live as long.
 #[derive(Debug)]
 pub struct Fickle {
-    folder: TempDir,
+    directory: TempDir,
     behind: PathBuf,
 }
 
@@ -54,18 +54,18 @@ impl Fickle {
     /// When there is no C compiler, or it fails.
     #[must_use]
     pub fn new(token: &Token) -> Self {
-        let folder = tempfile::Builder::new()
+        let directory = tempfile::Builder::new()
             .prefix("waxseal-fickle-")
             .tempdir()
-            .expect("make a folder for the module");
+            .expect("make a directory for the module");
         let source = workspace_root().join("crates/testing/modules/fickle.c");
         let mut compiler = Command::new(on_path("cc"));
         compiler.args(["-shared", "-fPIC", "-O1", "-w", "-o"]);
-        compiler.arg(folder.path().join("fickle.so")).arg(source);
+        compiler.arg(directory.path().join("fickle.so")).arg(source);
         let output = compiler.arg("-ldl").output().expect("run the C compiler");
         assert!(output.status.success(), "{}", failure(&output));
         let this = Self {
-            folder,
+            directory,
             behind: token.module(),
         };
         this.feel(Mood::Well);
@@ -75,7 +75,7 @@ impl Fickle {
     /// The library to load instead of [`Token::module`].
     #[must_use]
     pub fn module(&self) -> PathBuf {
-        self.folder.path().join("fickle.so")
+        self.directory.path().join("fickle.so")
     }
 
     /// What a program that loads it needs in its environment, beside [`Token::env`].
@@ -109,12 +109,12 @@ impl Fickle {
             Mood::OneLogin => "one-login",
         };
         // Never seen half written.
-        let next = self.folder.path().join("next");
+        let next = self.directory.path().join("next");
         fs::write(&next, word).expect("write the mood");
         fs::rename(next, self.mood()).expect("change the mood");
     }
 
     fn mood(&self) -> PathBuf {
-        self.folder.path().join("mood")
+        self.directory.path().join("mood")
     }
 }

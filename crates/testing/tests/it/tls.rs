@@ -39,8 +39,8 @@ fn a_client_that_trusts_the_authority_is_answered_over_tls() {
 #[test]
 fn a_client_that_trusts_another_authority_refuses_the_server() {
     let server = RedisServer::builder().tls().start();
-    let folder = tempfile::tempdir().unwrap();
-    let stranger = Certificates::create_in(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    let stranger = Certificates::create_in(directory.path());
     let answer = ping(&server, &stranger.ca(), None);
     assert!(
         answer.starts_with("error ") && answer != "error closed",

@@ -209,22 +209,22 @@ async fn a_document_of_others_in_the_place_of_a_ring_is_left_there_and_told_of_l
     }
 }
 
-/// A folder with the last good copy of a ring that was changed twice, and the bytes of it.
+/// A directory with the last good copy of a ring that was changed twice, and the bytes of it.
 async fn with_copy(world: &World) -> (TempDir, PathBuf, Vec<u8>, Vec<u8>) {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("copy");
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("copy");
     let process = world.process_with(world.start().copy(&path)).await;
     process.write("first", "a state").await;
     let (old, good) = grown(&process).await;
     assert_eq!(std::fs::read(&path).unwrap(), good);
-    (folder, path, old, good)
+    (directory, path, old, good)
 }
 
 #[tokio::test]
 async fn a_ring_that_was_lost_before_a_start_is_put_back_from_the_last_good_copy() {
     let world = World::new();
     world.init(calm()).await;
-    let (_folder, path, old, good) = with_copy(&world).await;
+    let (_directory, path, old, good) = with_copy(&world).await;
     let (lines, _guard) = Lines::capture(tracing::Level::INFO);
     for (what, bytes) in losses(&good, &old) {
         damage(&world.server, bytes.as_deref());
@@ -240,7 +240,7 @@ async fn a_ring_that_was_lost_before_a_start_is_put_back_from_the_last_good_copy
 async fn a_process_does_not_start_over_a_document_of_others_and_leaves_it_and_its_copy_alone() {
     let world = World::new();
     world.init(calm()).await;
-    let (_folder, path, _, good) = with_copy(&world).await;
+    let (_directory, path, _, good) = with_copy(&world).await;
     for (what, bytes) in of_others(&world).await {
         lay(&world.server, &bytes);
         let started = world.try_process(world.start().copy(&path)).await;
@@ -255,7 +255,7 @@ async fn of_many_processes_that_start_with_copies_at_once_one_puts_the_ring_back
     const MANY: usize = 12;
     let world = Arc::new(World::new());
     world.init(calm()).await;
-    let (_folder, path, _, good) = with_copy(&world).await;
+    let (_directory, path, _, good) = with_copy(&world).await;
     for _ in 0..5 {
         damage(&world.server, None);
         let barrier = Arc::new(Barrier::new(MANY));
@@ -327,7 +327,7 @@ async fn a_server_that_comes_back_empty_gets_its_ring_back_from_a_process_that_s
 {
     let mut world = World::new();
     world.init(calm()).await;
-    let (_folder, path, _, good) = with_copy(&world).await;
+    let (_directory, path, _, good) = with_copy(&world).await;
     world.server.restart();
     assert!(
         world.try_process(world.start()).await.is_err(),

@@ -20,9 +20,9 @@ struct Backup {
 impl Backup {
     fn of(server: &RedisServer) -> Self {
         assert_eq!(server.cli(&["SAVE"]), "OK");
-        let folder = server.cli(&["CONFIG", "GET", "dir"]);
-        let folder = folder.lines().nth(1).expect("a folder");
-        let lies = PathBuf::from(folder).join("dump.rdb");
+        let directory = server.cli(&["CONFIG", "GET", "dir"]);
+        let directory = directory.lines().nth(1).expect("a directory");
+        let lies = PathBuf::from(directory).join("dump.rdb");
         let bytes = std::fs::read(&lies).unwrap();
         Self { lies, bytes }
     }
@@ -162,8 +162,8 @@ async fn a_backup_of_everything_with_the_ring_brings_no_erased_user_back_where_a
 {
     let mut world = World::new();
     world.init(calm()).await;
-    let folder = TempDir::new().unwrap();
-    let copy = folder.path().join("copy");
+    let directory = TempDir::new().unwrap();
+    let copy = directory.path().join("copy");
     let start = || world.start().per_user().copy(&copy);
     let (backup, newest) = {
         let one = world.process_with(start()).await;

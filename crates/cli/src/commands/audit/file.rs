@@ -20,7 +20,7 @@ pub(crate) struct NewFile {
 pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
     let place = |path: &Path| {
         Some((
-            folder(path).canonicalize().ok()?,
+            directory(path).canonicalize().ok()?,
             path.file_name()?.to_owned(),
         ))
     };
@@ -69,9 +69,9 @@ impl NewFile {
     }
 }
 
-fn folder(path: &Path) -> &Path {
+fn directory(path: &Path) -> &Path {
     match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
+        Some(directory) if directory != Path::new("") => directory,
         _ => Path::new("."),
     }
 }
@@ -96,10 +96,10 @@ mod tests {
 
     #[test]
     fn a_file_has_its_name_once_it_is_complete_and_is_its_owners_alone() {
-        let folder = TempDir::new().unwrap();
-        let path = folder.path().join("report.json");
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("report.json");
         drop(NewFile::write(&path, "half", false).unwrap());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
         let file = NewFile::write(&path, "whole", false).unwrap();
         assert!(!path.exists());
         file.keep().unwrap();
@@ -110,8 +110,8 @@ mod tests {
 
     #[test]
     fn a_file_that_came_meanwhile_is_not_replaced() {
-        let folder = TempDir::new().unwrap();
-        let path = folder.path().join("report.json");
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("report.json");
         check(&path, false).unwrap();
         let file = NewFile::write(&path, "ours", false).unwrap();
         fs::write(&path, "theirs").unwrap();
@@ -121,6 +121,6 @@ mod tests {
         check(&path, true).unwrap();
         NewFile::write(&path, "ours", true).unwrap().keep().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "ours");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 }

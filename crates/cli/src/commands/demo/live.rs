@@ -122,17 +122,17 @@ pub(super) async fn run(common: &Common, args: &DemoArgs) -> Result<Ended, Failu
         prefix: format!("wa-demo-{}:", unique()),
         seconds: args.seconds,
     };
-    let folder = tempfile::Builder::new().prefix("waxseal-demo-").tempdir()?;
+    let directory = tempfile::Builder::new().prefix("waxseal-demo-").tempdir()?;
     let mut child = None;
     let shown = tokio::select! {
-        shown = live.show(text, folder.path(), &mut child) => shown,
+        shown = live.show(text, directory.path(), &mut child) => shown,
         stopped = told_to_stop() => stopped.and(Err(Failure::failed("stopped by a signal"))),
     };
     // It writes until it has ended.
     if let Some(child) = child {
         child.end().await;
     }
-    let cleaned = live.clean_up(text, folder.path()).await;
+    let cleaned = live.clean_up(text, directory.path()).await;
     let ended = shown?;
     cleaned?;
     Ok(ended)
@@ -142,7 +142,7 @@ impl Live {
     async fn show(
         &self,
         url: &str,
-        folder: &std::path::Path,
+        directory: &std::path::Path,
         running: &mut Option<Child>,
     ) -> Result<Ended, Failure> {
         title(1, "Plain records, then a proxy with a keyring of its own")?;
@@ -152,10 +152,10 @@ impl Live {
                 .put(&self.name(index), &Slot::Whole, &state, Expiry::After(TTL))
                 .await?;
         }
-        child::make_keyring(url, folder, &self.prefix).await?;
+        child::make_keyring(url, directory, &self.prefix).await?;
         // The proxy holds the file of users' keys while it runs.
-        child::run(url, folder, &["decoy", "plant"]).await?;
-        let child = running.insert(Child::start(url, folder)?);
+        child::run(url, directory, &["decoy", "plant"]).await?;
+        let child = running.insert(Child::start(url, directory)?);
         child.wait().await?;
         let at = child.admin().to_owned();
         output::line(format!("  status page: http://{at}/"))?;
@@ -173,7 +173,7 @@ impl Live {
 
         title(3, "A rotation under load")?;
         sleep(Duration::from_secs(1)).await;
-        child::run(url, folder, &["keyring", "add"]).await?;
+        child::run(url, directory, &["keyring", "add"]).await?;
         let added = Instant::now();
         let mut took = None;
         while took.is_none() || began.elapsed() < Duration::from_secs(self.seconds) {
@@ -223,12 +223,12 @@ impl Live {
         ))
     }
 
-    async fn clean_up(&self, url: &str, folder: &std::path::Path) -> Result<(), Failure> {
+    async fn clean_up(&self, url: &str, directory: &std::path::Path) -> Result<(), Failure> {
         self.remove(&RecordPattern::parse(&format!("{}*", self.prefix))?)
             .await?;
         // Ours is under a key of our keyring, which nobody else has; one that takes its place stays.
         if let Some(stored) = self.store.get(&canary(), &Slot::Whole).await?
-            && child::made_canary(url, folder).await?
+            && child::made_canary(url, directory).await?
         {
             self.store.delete_if_unchanged(&canary(), &stored).await?;
         }

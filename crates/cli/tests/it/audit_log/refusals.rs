@@ -7,7 +7,7 @@ use crate::program::Program;
 use crate::records::{NAME, STATE, get};
 use waxseal_testing::RedisServer;
 
-/// With an audit log that lies in a folder that is not there.
+/// With an audit log that lies in a directory that is not there.
 const NOWHERE: &str =
     "audit_log = \"file:nowhere/audit.jsonl\"\naudit_log_key = \"env:TRAIL_KEY\"\n";
 

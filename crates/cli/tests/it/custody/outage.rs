@@ -14,10 +14,12 @@ use crate::status_page::Page;
 /// The same machine, whose token fails on demand.
 fn fickle(world: &World) -> (Program, Fickle) {
     let fickle = Fickle::new(&world.token);
-    let folder = world.program.folder().display().to_string();
-    // In the same folder: another machine would not have its keyring.
-    let mut program =
-        Program::at(&world.server).env("STATE_DIRECTORY", &format!("{folder}/state-of-the-other"));
+    let directory = world.program.directory().display().to_string();
+    // In the same directory: another machine would not have its keyring.
+    let mut program = Program::at(&world.server).env(
+        "STATE_DIRECTORY",
+        &format!("{directory}/state-of-the-other"),
+    );
     for (name, value) in world.token.env().into_iter().chain(fickle.env()) {
         program = program.env(&name, &value);
     }

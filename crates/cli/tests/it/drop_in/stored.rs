@@ -148,9 +148,9 @@ impl Stored {
 /// Whether a fresh dump of the server holds these bytes.
 pub(super) fn dump_contains(server: &RedisServer, marker: &str) -> bool {
     assert_eq!(server.cli(&["SAVE"]), "OK");
-    let folder = server.cli(&["CONFIG", "GET", "dir"]);
-    let folder = folder.lines().nth(1).expect("a folder");
-    let dump = std::fs::read(format!("{folder}/dump.rdb")).expect("read the dump");
+    let directory = server.cli(&["CONFIG", "GET", "dir"]);
+    let directory = directory.lines().nth(1).expect("a directory");
+    let dump = std::fs::read(format!("{directory}/dump.rdb")).expect("read the dump");
     assert!(dump.starts_with(b"REDIS"));
     dump.windows(marker.len())
         .any(|window| window == marker.as_bytes())

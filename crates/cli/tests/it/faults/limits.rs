@@ -49,7 +49,7 @@ fn a_server_that_is_full_is_told_and_nothing_is_damaged() {
     assert_eq!(expiries(&server), before);
 }
 
-/// Plain states in an embedded store in the program's folder.
+/// Plain states in an embedded store in the program's directory.
 fn fill(program: &Program, states: u64) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {

@@ -108,10 +108,10 @@ fn assert_reads_all(program: &Program) {
     assert!(told.contains("opens under key"), "{told}");
 }
 
-/// Every file below a folder, with what is in it and when it was written.
-fn listing(folder: &Path) -> BTreeMap<String, (Vec<u8>, SystemTime)> {
+/// Every file below a directory, with what is in it and when it was written.
+fn listing(directory: &Path) -> BTreeMap<String, (Vec<u8>, SystemTime)> {
     let mut found = BTreeMap::new();
-    for entry in fs::read_dir(folder).unwrap() {
+    for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         let modified = path.metadata().unwrap().modified().unwrap();
         let content = match path.is_dir() {
@@ -287,15 +287,15 @@ fn a_rehearsal_writes_nothing_and_needs_nothing() {
     export_in_shares(&world);
     let machine = another_machine(&world, &TAKEN);
     let keys = || world.server.client().cmd(&["DBSIZE"]).to_text();
-    let (before, records) = (listing(machine.folder()), keys());
+    let (before, records) = (listing(machine.directory()), keys());
     keyring(&machine, &["rehearse"], &SHARES).done();
-    assert_eq!(listing(machine.folder()), before);
+    assert_eq!(listing(machine.directory()), before);
     assert_eq!(keys(), records);
     // Without a configuration, a custodian, a keyring or a store.
     fs::remove_file(machine.path("waxseal.toml")).unwrap();
     let machine = machine.without("REDIS_ENCRYPTION_KEY").without("REDIS_URL");
     let machine = machine.without("STATE_DIRECTORY");
-    let before = listing(machine.folder());
+    let before = listing(machine.directory());
     let told = keyring(&machine, &["rehearse"], &SHARES).done().text();
     assert!(told.contains("store         none is configured"), "{told}");
     let told = keyring(&machine, &["rehearse", "--json"], &SHARES)
@@ -314,7 +314,7 @@ fn a_rehearsal_writes_nothing_and_needs_nothing() {
     );
     let store = ["--store", "file:states.waxseal"];
     keyring(&machine, &["rehearse"], &[&SHARES[..], &store].concat()).done();
-    assert_eq!(listing(machine.folder()), before);
+    assert_eq!(listing(machine.directory()), before);
 }
 
 #[test]

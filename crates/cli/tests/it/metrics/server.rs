@@ -59,8 +59,8 @@ fn a_store_that_is_full_shows_as_errors_of_the_server() {
 #[test]
 fn a_handshake_that_fails_is_counted_and_one_that_does_not_is_not() {
     let redis = RedisServer::start();
-    let folder = TempDir::new().unwrap();
-    let ours = Certificates::create_in(folder.path());
+    let directory = TempDir::new().unwrap();
+    let ours = Certificates::create_in(directory.path());
     let (cert, key) = (ours.server_certificate(), ours.server_key());
     let flags = [
         "--protect",

@@ -19,8 +19,8 @@ fn copy(from: &Path, to: &Path) {
 #[test]
 fn renewed_certificates_are_used_after_a_signal_and_bad_ones_never() {
     let redis = RedisServer::builder().tls().start();
-    let folders = [(); 2].map(|()| TempDir::new().unwrap());
-    let [first, second] = [0, 1].map(|at| Certificates::create_in(folders[at].path()));
+    let directories = [(); 2].map(|()| TempDir::new().unwrap());
+    let [first, second] = [0, 1].map(|at| Certificates::create_in(directories[at].path()));
     let used = TempDir::new().unwrap();
     let [cert, key, ca] = ["cert.pem", "key.pem", "ca.pem"].map(|name| used.path().join(name));
     copy(&first.server_certificate(), &cert);
@@ -80,8 +80,8 @@ fn renewed_certificates_are_used_after_a_signal_and_bad_ones_never() {
 #[test]
 fn a_certificate_that_has_expired_is_told_in_the_log_on_the_page_and_by_doctor() {
     let redis = RedisServer::start();
-    let folder = TempDir::new().unwrap();
-    let made = Certificates::create_in(folder.path());
+    let directory = TempDir::new().unwrap();
+    let made = Certificates::create_in(directory.path());
     let (cert, key) = made.self_signed(&["localhost"], false, 2020);
     let flags = [
         "--protect",

@@ -49,8 +49,8 @@ fn tls_on_both_sides_carries_everything() {
             cert.display(),
             key.display()
         );
-        let folder = TempDir::new().unwrap();
-        let ours = Certificates::create_in(folder.path());
+        let directory = TempDir::new().unwrap();
+        let ours = Certificates::create_in(directory.path());
         let (server_cert, server_key) =
             (text(&ours.server_certificate()), text(&ours.server_key()));
         let client_ca = text(&ours.ca());
@@ -107,8 +107,8 @@ fn tls_on_both_sides_carries_everything() {
 #[test]
 fn a_server_with_a_certificate_of_nobody_known_is_not_used() {
     let redis = RedisServer::builder().tls().start();
-    let folder = TempDir::new().unwrap();
-    let foreign = Certificates::create_in(folder.path());
+    let directory = TempDir::new().unwrap();
+    let foreign = Certificates::create_in(directory.path());
     let url = format!("{}?ca={}", redis.tls_url(), foreign.ca().display());
     let program = Program::new().env("REDIS_ENCRYPTION_KEY", KEY);
     let words = [
@@ -140,8 +140,8 @@ fn a_server_with_a_certificate_of_nobody_known_is_not_used() {
 fn unix_sockets_on_both_sides_carry_everything() {
     for upstream in UPSTREAMS {
         let redis = RedisServer::builder().unix_socket().start();
-        let folder = TempDir::new().unwrap();
-        let path = folder.path().join("proxy.sock");
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("proxy.sock");
         let listen = format!("unix:{}", path.display());
         let url = format!("unix:{}", redis.unix_path().display());
         let proxy = proxy_before(&url, upstream, &["--listen", &listen]);

@@ -46,10 +46,10 @@ fn the_page_is_quick_accessible_readable_everywhere_and_live() {
         page.has("data-check=") && page.has("data-task=\"audit\"") && page.is_counted()
     });
     let workspace = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-    let folder = std::path::Path::new(workspace).join("target/artefacts");
-    fs::create_dir_all(&folder).unwrap();
+    let directory = std::path::Path::new(workspace).join("target/artefacts");
+    fs::create_dir_all(&directory).unwrap();
     let url = format!("http://127.0.0.1:{port}/");
-    let arguments = [url.as_str(), folder.to_str().unwrap()];
+    let arguments = [url.as_str(), directory.to_str().unwrap()];
     let seen = clients::node("status-page.mjs", proxy.port(), &arguments);
     let seen: Value = serde_json::from_str(&seen).unwrap();
 
@@ -64,7 +64,7 @@ fn the_page_is_quick_accessible_readable_everywhere_and_live() {
         .replace(',', "");
     assert_eq!(shown.parse::<f64>().unwrap(), sealed);
     for name in ["light-wide", "light-narrow", "dark-wide", "dark-narrow"] {
-        let picture = fs::read(folder.join(format!("status-{name}.png"))).unwrap();
+        let picture = fs::read(directory.join(format!("status-{name}.png"))).unwrap();
         assert!(picture.starts_with(b"\x89PNG"), "{name}");
     }
     proxy.stop();

@@ -132,8 +132,8 @@ fn another() -> std::sync::Arc<dyn waxseal_keys::Custodian> {
 }
 
 fn vector(name: &str) -> String {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/backup");
-    std::fs::read_to_string(folder.join(name)).unwrap()
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/backup");
+    std::fs::read_to_string(directory.join(name)).unwrap()
 }
 
 #[tokio::test]

@@ -14,20 +14,20 @@ use super::{Fickle, all, place_with_ring};
 use crate::rings::{Clock, NOW, options};
 
 struct Machine {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
     key: String,
 }
 
 impl Machine {
     fn new() -> Self {
         Self {
-            folder: tempfile::tempdir().unwrap(),
+            directory: tempfile::tempdir().unwrap(),
             key: SecretKey::generate().unwrap().expose_hex().to_string(),
         }
     }
 
     fn file(&self) -> std::path::PathBuf {
-        self.folder.path().join("copy.offline.json")
+        self.directory.path().join("copy.offline.json")
     }
 
     fn custodians(&self, custodian: &Arc<Fickle>, starts: bool) -> Custodians {
@@ -41,7 +41,7 @@ impl Machine {
         starts: bool,
     ) -> Result<LiveRing, RingError> {
         let options = LiveOptions {
-            copy: Some(self.folder.path().join("copy.json")),
+            copy: Some(self.directory.path().join("copy.json")),
             ..options(&Clock::at(NOW))
         };
         LiveRing::open(place.clone(), self.custodians(custodian, starts), options).await

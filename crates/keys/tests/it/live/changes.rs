@@ -15,8 +15,8 @@ use crate::rings::{Clock, NOW, custodian, new_ring, options, with};
 #[tokio::test]
 async fn of_several_that_create_a_ring_at_once_one_does_and_all_have_the_same() {
     for processes in [2, 5] {
-        let folder = tempfile::tempdir().unwrap();
-        let file = FilePlace::new(folder.path().join("keyring.json"));
+        let directory = tempfile::tempdir().unwrap();
+        let file = FilePlace::new(directory.path().join("keyring.json"));
         let places: [Arc<dyn Place>; 2] = [Arc::new(MemoryPlace::default()), Arc::new(file)];
         for place in places {
             let custodian = custodian();

@@ -116,8 +116,8 @@ async fn what_a_place_lost_is_put_back_and_said_loudly() {
 
 #[tokio::test]
 async fn what_a_file_lost_is_put_back_too() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("keyring.json");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("keyring.json");
     let (live, older) = live(Arc::new(FilePlace::new(&path))).await;
     let newest = std::fs::read(&path).unwrap();
     for (what, bytes) in losses(&newest, older) {

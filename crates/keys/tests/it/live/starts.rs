@@ -36,8 +36,8 @@ async fn kept(path: &Path) -> (Arc<MemoryPlace>, Arc<dyn Custodian>, Vec<u8>, Ve
 
 #[tokio::test]
 async fn a_start_notices_a_rollback_or_a_loss_by_the_copy_and_puts_the_ring_back() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("copy.json");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("copy.json");
     let (place, custodian, older, newest) = kept(&path).await;
     for found in [Some(older), None, Some(Vec::new())] {
         place.set(Paper::Ring, found);
@@ -78,8 +78,8 @@ fn copied_after(path: &Path, ms: u64) -> LiveOptions {
 
 #[tokio::test]
 async fn a_start_from_the_copy_alone_opens_values_and_seals_only_while_the_copy_is_young() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("copy.json");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("copy.json");
     let (place, custodian, _, newest) = kept(&path).await;
     let rest = Settings::default().rest_ms;
     place.set_out_of_reach(true);
@@ -102,8 +102,8 @@ async fn a_start_from_the_copy_alone_opens_values_and_seals_only_while_the_copy_
 
 #[tokio::test]
 async fn a_copy_that_is_too_old_is_not_put_back_by_itself() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("copy.json");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("copy.json");
     let (place, custodian, older, newest) = kept(&path).await;
     let rest = Settings::default().rest_ms;
     for found in [None, Some(older)] {
@@ -123,8 +123,8 @@ async fn a_copy_that_is_too_old_is_not_put_back_by_itself() {
 
 #[tokio::test]
 async fn a_process_that_is_behind_puts_back_what_another_one_of_its_machine_has_kept() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("copy.json");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("copy.json");
     let (place, custodian, ..) = kept(&path).await;
     let open = || LiveRing::open(place.clone(), with(&custodian), copied(&path));
     let (behind, ahead) = (open().await.unwrap(), open().await.unwrap());
@@ -141,8 +141,8 @@ async fn a_process_that_is_behind_puts_back_what_another_one_of_its_machine_has_
 
 #[tokio::test]
 async fn a_wrong_secret_is_an_error_and_leaves_copy_and_place_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("copy.json");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("copy.json");
     let (place, custodian, _, newest) = kept(&path).await;
     let secret = SecretKey::generate().unwrap();
     let wrong: Arc<dyn Custodian> =

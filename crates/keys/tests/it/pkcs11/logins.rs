@@ -34,11 +34,11 @@ fn logins(log: &Path) -> usize {
 /// that all are there before the first is through. Returns what each said, and how many logins there
 /// were.
 fn wrap_at_once(mood: Mood, variables: &Variables, token: &Token) -> (Vec<String>, usize) {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let fickle = Fickle::new(token);
     fickle.feel(mood);
     let logs: Vec<_> = (0..PROCESSES)
-        .map(|process| folder.path().join(process.to_string()))
+        .map(|process| directory.path().join(process.to_string()))
         .collect();
     let said = thread::scope(|scope| {
         let processes: Vec<_> = logs
@@ -83,8 +83,8 @@ fn a_wrong_pin_is_given_once_and_never_again() {
     let token = Token::new("waxseal");
     let right = variables(&token);
     drop(wrapped(&right));
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("calls");
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("calls");
     let mut spied = with(right.clone(), "PKCS11_PIN", "000000");
     spied.extend(token.spy_env(&log));
     let spied = with(spied, "PKCS11_MODULE_PATH", token.spy().to_str().unwrap());
@@ -122,8 +122,8 @@ fn a_login_that_fails_for_no_reason_is_not_repeated_either() {
     drop(wrapped(&variables(&token)));
     let fickle = Fickle::new(&token);
     fickle.feel(Mood::NoLogin);
-    let folder = tempfile::tempdir().unwrap();
-    let log = folder.path().join("calls");
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("calls");
     let spied = spied(variables(&token), &token, &fickle, &log);
     let mut talk = Talk::start(&[URL], &spied);
     // The module sets no flag: the process alone knows, and each custodian of it.

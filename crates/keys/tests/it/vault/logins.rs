@@ -125,8 +125,8 @@ async fn a_service_account_is_taken_by_a_server_that_asks_kubernetes_about_it() 
     });
     let kubernetes = HttpRelay::start(bao.port());
     kubernetes.behave(Behaviour::status(201, &review.to_string()));
-    let folder = tempfile::tempdir().unwrap();
-    let certificates = Certificates::create_in(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    let certificates = Certificates::create_in(directory.path());
     let authority = std::fs::read_to_string(certificates.ca()).unwrap();
     bao.api("POST", "sys/auth/k8s", &json!({"type": "kubernetes"}));
     let config = json!({

@@ -17,8 +17,8 @@ fn allow(path: &Path, mode: u32) {
 
 #[tokio::test]
 async fn an_authority_of_ones_own_is_trusted_where_it_is_named() {
-    let folder = tempfile::tempdir().unwrap();
-    let certificates = Certificates::create_in(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    let certificates = Certificates::create_in(directory.path());
     let bao = with_key(Bao::with_tls(&certificates));
     let set = Set::with_token(&bao);
     set.put("VAULT_ADDR", &bao.tls_address());
@@ -39,8 +39,8 @@ async fn an_authority_of_ones_own_is_trusted_where_it_is_named() {
 
 #[tokio::test]
 async fn a_certificate_is_shown_whose_key_nobody_else_reads() {
-    let folder = tempfile::tempdir().unwrap();
-    let certificates = Certificates::create_in(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    let certificates = Certificates::create_in(directory.path());
     let bao = with_key(Bao::with_tls(&certificates));
     let set = Set::with_token(&bao);
     set.put("VAULT_ADDR", &bao.tls_address());

@@ -10,20 +10,23 @@ use super::{name, open, put, refused};
 
 #[test]
 fn refuses_what_is_not_a_store_and_leaves_it_as_it_is() {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("store");
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("store");
     for garbage in [&b"x"[..], b"not a store\n", &[0; 100_000], &[0xff; 4096]] {
         fs::write(&path, garbage).unwrap();
         assert!(matches!(refused(&path), StoreError::Damaged { .. }));
         assert!(fs::read(&path).unwrap() == garbage);
     }
-    assert!(matches!(refused(folder.path()), StoreError::Damaged { .. }));
+    assert!(matches!(
+        refused(directory.path()),
+        StoreError::Damaged { .. }
+    ));
 }
 
 #[test]
 fn refuses_a_database_of_something_else() {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("store");
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("store");
     let table = TableDefinition::<&str, u64>::new("of something else");
     let database = Database::create(&path).unwrap();
     let transaction = database.begin_write().unwrap();
@@ -43,8 +46,8 @@ fn refuses_a_database_of_something_else() {
 /// Damage costs an error at most, never the process: whatever byte of the file has changed.
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_with_an_error_where_the_file_is_damaged() {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("store");
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("store");
     let store = open(&path);
     for n in 0..400 {
         put(&store, &name(n), &vec![n as u8; 40 * (n % 7)]).await;

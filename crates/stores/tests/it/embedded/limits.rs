@@ -23,8 +23,8 @@ async fn a_put_that_has_returned_survives_the_death_of_the_process() {
             writeln!(std::io::stderr(), "put {n}").unwrap();
         }
     }
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("store");
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("store");
     let mut child = Command::new(env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
         .env(CHILD, &path)
@@ -63,8 +63,8 @@ async fn a_full_disk_is_told_loses_nothing_and_passes() {
     if let Some(path) = env::var_os(CHILD) {
         return write_until_full(Path::new(&path)).await;
     }
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("store");
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("store");
     let output = Command::new("sh")
         .arg("-c")
         // Soft limits only: the child lifts its own again.

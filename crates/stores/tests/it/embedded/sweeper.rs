@@ -13,8 +13,8 @@ use super::{name, open, put};
 
 #[tokio::test]
 async fn expired_records_leave_the_file() {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("store");
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("store");
     let time = Arc::new(AtomicU64::new(1_000));
     let clock = || {
         let time = Arc::clone(&time);
@@ -53,8 +53,8 @@ async fn expired_records_leave_the_file() {
 
 #[tokio::test]
 async fn the_sweeper_needs_no_asking() {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("store");
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("store");
     let store = open(&path);
     let names: Vec<RecordName> = (0..2500).map(name).collect();
     let expiry = Expiry::After(Duration::from_millis(100));

@@ -111,8 +111,8 @@ async fn a_store_whose_address_leads_to_a_new_primary_goes_there() {
         let prepared = Prepared::new(&old);
         let new = builder().replica_of(&old).start();
         new.wait_for_replica_link(&old);
-        let folder = tempfile::tempdir().unwrap();
-        let address = folder.path().join("redis.sock");
+        let directory = tempfile::tempdir().unwrap();
+        let address = directory.path().join("redis.sock");
         symlink(old.unix_path(), &address).unwrap();
         let url = format!("unix:{}", address.display());
         let store = try_connect(&url, RedisOptions::default()).await.unwrap();
@@ -148,15 +148,15 @@ async fn a_store_whose_address_leads_to_a_new_primary_goes_there() {
 #[tokio::test]
 async fn a_server_that_cannot_save_refuses_to_write() {
     for flavor in Flavor::ALL {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let builder = RedisServer::builder()
             .flavor(flavor)
-            .arg("dir", &folder.path().display().to_string())
+            .arg("dir", &directory.path().display().to_string())
             .arg("save", "3600 100000");
         let server = builder.start();
         let prepared = Prepared::new(&server);
         let store = connect(&server).await;
-        drop(folder);
+        drop(directory);
         server.cli(&["BGSAVE"]);
         while !server
             .cli(&["INFO", "persistence"])

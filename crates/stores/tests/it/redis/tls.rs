@@ -23,8 +23,8 @@ async fn fault(url: &str) -> ConnectionFault {
 #[tokio::test]
 async fn refuses_a_certificate_of_an_unknown_authority() {
     let server = RedisServer::builder().tls().start();
-    let folder = tempfile::tempdir().unwrap();
-    let stranger = Certificates::create_in(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    let stranger = Certificates::create_in(directory.path());
     let cause_with_another = cause(&format!(
         "{}?ca={}",
         server.tls_url(),
@@ -63,8 +63,8 @@ async fn says_that_the_server_wants_a_client_certificate() {
     let without = cause(&url).await;
     assert!(without.contains("certificate"), "{without}");
 
-    let folder = tempfile::tempdir().unwrap();
-    let stranger = Certificates::create_in(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    let stranger = Certificates::create_in(directory.path());
     let (certificate, key) = (stranger.client_certificate(), stranger.client_key());
     let foreign = format!("{url}&cert={}&key={}", certificate.display(), key.display());
     let foreign = cause(&foreign).await;
@@ -93,9 +93,9 @@ async fn names_a_certificate_file_that_is_not_there() {
 #[tokio::test]
 async fn certificates_that_were_renewed_are_used_for_the_next_connection() {
     let server = RedisServer::builder().tls_with_client_certificate().start();
-    let folder = tempfile::tempdir().unwrap();
-    let [cert, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
-    let others = Certificates::create_in(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| directory.path().join(name));
+    let others = Certificates::create_in(directory.path());
     let url = format!(
         "{}?ca={}&cert={}&key={}",
         server.tls_url(),

@@ -1,4 +1,4 @@
-//! This same binary as the proxy of the demo, in a folder and an environment of its own.
+//! This same binary as the proxy of the demo, in a directory and an environment of its own.
 
 use std::fs;
 use std::path::Path;
@@ -27,11 +27,11 @@ pub(super) struct Child {
 }
 
 /// Writes the configuration, and makes a keyring whose times let a rotation end within the demo.
-pub(super) async fn make_keyring(url: &str, folder: &Path, prefix: &str) -> Result<(), Failure> {
+pub(super) async fn make_keyring(url: &str, directory: &Path, prefix: &str) -> Result<(), Failure> {
     let secret = SecretKey::generate()?.expose_hex();
-    fs::write(folder.join(SECRET), secret.as_bytes())?;
+    fs::write(directory.join(SECRET), secret.as_bytes())?;
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    fs::set_permissions(folder.join(SECRET), private)?;
+    fs::set_permissions(directory.join(SECRET), private)?;
     let config = format!(
         "keyring = \"file:keyring.json\"\nuser_keys = \"file:users.waxseal\"\ndecoys = [\"{prefix}s:decoy\"]\n\n\
          [[protect]]\nname = \"States\"\nrecords = \"{prefix}s:*\"\nformat = \"sealed\"\n\
@@ -39,14 +39,14 @@ pub(super) async fn make_keyring(url: &str, folder: &Path, prefix: &str) -> Resu
          [[protect]]\nname = \"Users\"\nrecords = \"{prefix}u:{{user}}\"\nformat = \"sealed\"\n\
          per_user_keys = true\nplain_values = \"json\"\n"
     );
-    fs::write(folder.join("waxseal.toml"), config)?;
+    fs::write(directory.join("waxseal.toml"), config)?;
     let times = ["--propagation", "1s", "--refresh", "200ms", "--rest", "1s"];
-    run(url, folder, &[&["keyring", "init"], &times[..]].concat()).await
+    run(url, directory, &[&["keyring", "init"], &times[..]].concat()).await
 }
 
-/// Runs a command in the folder to its end.
-pub(super) async fn run(url: &str, folder: &Path, words: &[&str]) -> Result<(), Failure> {
-    let output = command(url, folder)?.args(words).output().await?;
+/// Runs a command in the directory to its end.
+pub(super) async fn run(url: &str, directory: &Path, words: &[&str]) -> Result<(), Failure> {
+    let output = command(url, directory)?.args(words).output().await?;
     if output.status.success() {
         return Ok(());
     }
@@ -57,13 +57,13 @@ pub(super) async fn run(url: &str, folder: &Path, words: &[&str]) -> Result<(), 
     )))
 }
 
-fn command(url: &str, folder: &Path) -> Result<Command, Failure> {
+fn command(url: &str, directory: &Path) -> Result<Command, Failure> {
     let mut command = Command::new(std::env::current_exe()?);
     command
         .env_clear()
         .env("REDIS_URL", url)
-        .env("REDIS_ENCRYPTION_KEY_FILE", folder.join(SECRET))
-        .current_dir(folder)
+        .env("REDIS_ENCRYPTION_KEY_FILE", directory.join(SECRET))
+        .current_dir(directory)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         // A signal from the terminal is for the demo, which ends the proxy.
@@ -73,8 +73,8 @@ fn command(url: &str, folder: &Path) -> Result<Command, Failure> {
 }
 
 /// Whether the canary of the store opens under the keyring of the demo, as the doctor sees it.
-pub(super) async fn made_canary(url: &str, folder: &Path) -> Result<bool, Failure> {
-    let mut doctor = command(url, folder)?;
+pub(super) async fn made_canary(url: &str, directory: &Path) -> Result<bool, Failure> {
+    let mut doctor = command(url, directory)?;
     let output = doctor
         .args(["doctor", "--json"])
         .stdout(Stdio::piped())
@@ -90,13 +90,13 @@ pub(super) async fn made_canary(url: &str, folder: &Path) -> Result<bool, Failur
 }
 
 impl Child {
-    pub(super) fn start(url: &str, folder: &Path) -> Result<Self, Failure> {
-        let log = folder.join(LOG);
+    pub(super) fn start(url: &str, directory: &Path) -> Result<Self, Failure> {
+        let log = directory.join(LOG);
         let words = format!(
             "proxy --listen 127.0.0.1:0 --admin 127.0.0.1:0 --count-every 1 --half-request 1 \
              --max-value 64KiB --max-connections {MOST_CLIENTS}"
         );
-        let process = command(url, folder)?
+        let process = command(url, directory)?
             .args(words.split(' '))
             .stderr(fs::File::create(&log)?)
             .spawn()?;

@@ -56,7 +56,7 @@ pub(in super::super) async fn run(setup: &Setup, args: &ExportArgs) -> Result<En
             files.write(path, &file)?;
             Backup::id(file.as_bytes())?
         }
-        Wanted::InShares(folder, split) => write_shares(&mut files, folder, &backup, *split)?,
+        Wanted::InShares(directory, split) => write_shares(&mut files, directory, &backup, *split)?,
     };
     let (files, next) = (files.keep(), wanted.next());
     if setup.json {
@@ -116,7 +116,7 @@ fn wanted(args: &ExportArgs) -> Result<Wanted<'_>, Failure> {
 /// Writes the backup and its shares; gives what names the backup.
 fn write_shares(
     files: &mut NewFiles,
-    folder: &Path,
+    directory: &Path,
     backup: &Backup,
     split: Split,
 ) -> Result<String, Failure> {
@@ -129,29 +129,31 @@ fn write_shares(
         date: now.get(..10).unwrap_or(&now).to_owned(),
         check_value: ring.check_value(),
     };
-    files.folder(folder)?;
-    files.write(&backup_in(folder), &file)?;
+    files.directory(directory)?;
+    files.write(&backup_in(directory), &file)?;
     for share in &shares {
-        files.write(&share_in(folder, share.number()), &share.sheet(&about))?;
+        files.write(&share_in(directory, share.number()), &share.sheet(&about))?;
     }
     Ok(Backup::id(file.as_bytes())?)
 }
 
-fn backup_in(folder: &Path) -> PathBuf {
-    folder.join("backup.age")
+fn backup_in(directory: &Path) -> PathBuf {
+    directory.join("backup.age")
 }
 
-fn share_in(folder: &Path, number: u8) -> PathBuf {
-    folder.join(format!("share-{number}.txt"))
+fn share_in(directory: &Path, number: u8) -> PathBuf {
+    directory.join(format!("share-{number}.txt"))
 }
 
 impl Wanted<'_> {
     fn paths(&self) -> Vec<PathBuf> {
         match self {
             Self::ToRecipients(path, _) => vec![path.to_path_buf()],
-            Self::InShares(folder, split) => {
-                let shares = (1..=split.of()).map(|number| share_in(folder, number));
-                std::iter::once(backup_in(folder)).chain(shares).collect()
+            Self::InShares(directory, split) => {
+                let shares = (1..=split.of()).map(|number| share_in(directory, number));
+                std::iter::once(backup_in(directory))
+                    .chain(shares)
+                    .collect()
             }
         }
     }
@@ -163,15 +165,15 @@ impl Wanted<'_> {
                  in two places, and the identity in neither",
                 path.display()
             ),
-            Self::InShares(folder, split) => {
+            Self::InShares(directory, split) => {
                 let shares = (1..=split.needed()).map(|number| {
-                    let path = share_in(folder, number);
+                    let path = share_in(directory, number);
                     format!(" --share {}", path.display())
                 });
                 format!(
                     "waxseal keyring rehearse {}{}; then print each share, give each sheet to another \
                      person, keep backup.age in two places, and remove the shares from this machine",
-                    backup_in(folder).display(),
+                    backup_in(directory).display(),
                     shares.collect::<String>()
                 )
             }

@@ -34,8 +34,8 @@ pub(super) struct NewFiles {
 }
 
 impl NewFiles {
-    /// Makes a folder for its owner alone, where there is none.
-    pub(super) fn folder(&mut self, path: &Path) -> Result<(), Failure> {
+    /// Makes a directory for its owner alone, where there is none.
+    pub(super) fn directory(&mut self, path: &Path) -> Result<(), Failure> {
         let create = || -> std::io::Result<Location> {
             let location = Location::of(path)?;
             location.create_directory()?;
@@ -45,7 +45,7 @@ impl NewFiles {
             Ok(location) => self.directory = Some(location),
             Err(_) if path.is_dir() => {}
             Err(error) => {
-                let text = format!("the folder {} cannot be made: {error}", path.display());
+                let text = format!("the directory {} cannot be made: {error}", path.display());
                 return Err(Failure::failed(text).hint("name another one with --out"));
             }
         }
@@ -119,25 +119,28 @@ mod tests {
 
     #[test]
     fn files_are_written_all_or_none() {
-        let folder = TempDir::new().unwrap();
-        let (made, there) = (folder.path().join("made"), folder.path().join("there"));
+        let directory = TempDir::new().unwrap();
+        let (made, there) = (
+            directory.path().join("made"),
+            directory.path().join("there"),
+        );
         fs::write(&there, "mine").unwrap();
         let mut files = NewFiles::default();
-        files.folder(&made).unwrap();
+        files.directory(&made).unwrap();
         files.write(&made.join("a"), "a").unwrap();
         assert!(files.write(&there, "b").is_err());
         drop(files);
         assert!(!made.exists());
         assert_eq!(fs::read_to_string(&there).unwrap(), "mine");
-        // A folder that was there stays, with what is in it.
+        // A directory that was there stays, with what is in it.
         let mut files = NewFiles::default();
-        files.folder(folder.path()).unwrap();
-        files.write(&folder.path().join("a"), "a").unwrap();
+        files.directory(directory.path()).unwrap();
+        files.write(&directory.path().join("a"), "a").unwrap();
         drop(files);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         let mut files = NewFiles::default();
-        files.write(&folder.path().join("a"), "a").unwrap();
+        files.write(&directory.path().join("a"), "a").unwrap();
         assert_eq!(files.keep().len(), 1);
-        assert_eq!(fs::read_to_string(folder.path().join("a")).unwrap(), "a");
+        assert_eq!(fs::read_to_string(directory.path().join("a")).unwrap(), "a");
     }
 }

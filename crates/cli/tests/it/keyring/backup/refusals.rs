@@ -81,17 +81,17 @@ fn secrets_that_others_can_read_are_refused() {
 fn an_export_overwrites_nothing_and_is_for_its_owner_only() {
     let world = world();
     export_in_shares(&world);
-    let folder = world.program.path("backup");
+    let directory = world.program.path("backup");
     let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(&folder), 0o700);
-    let before = listing(&folder);
+    assert_eq!(mode(&directory), 0o700);
+    let before = listing(&directory);
     assert_eq!(before.len(), 6);
     assert!(before.keys().all(|path| mode(Path::new(path)) == 0o600));
     let words = ["export", "--shares", "3-of-5", "--out", "backup"];
     world
         .ring(&words)
         .failed(2, "exists: a backup overwrites nothing");
-    assert_eq!(listing(&folder), before);
+    assert_eq!(listing(&directory), before);
     // One that is in the way is enough, and nothing else is written.
     fs::create_dir(world.program.path("half")).unwrap();
     fs::write(world.program.path("half/share-4.txt"), "mine").unwrap();

@@ -107,7 +107,7 @@ fn a_report_is_written_also_where_the_audit_finds_what_it_shall_rule_out() {
 
 /// Files that have no name of their own yet.
 fn unfinished(world: &World) -> usize {
-    let entries = fs::read_dir(world.program.folder()).unwrap();
+    let entries = fs::read_dir(world.program.directory()).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name());
     names
         .filter(|name| name.to_string_lossy().starts_with(".waxseal-"))
