@@ -3,6 +3,7 @@
 //! collects the files and hands them round. The test at its end makes `cargo test` run all of it.
 
 mod circles;
+mod dialect;
 mod imports;
 mod links;
 mod manifest;
@@ -65,6 +66,7 @@ fn check(root: &Path) -> Result<Findings, String> {
         let name = path.to_string_lossy().replace('\\', "/");
         if name != "Cargo.lock" {
             errors.extend(words::forbidden(&name, &text));
+            findings.notes.extend(dialect::old_words(&name, &text));
         }
         if extension == "rs" {
             errors.extend(sources::broken_rules(&name, &text));
