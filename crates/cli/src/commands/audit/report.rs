@@ -8,7 +8,7 @@ use waxseal_page::report::{
     Counts, ExceptCounts, Expiries, Group, KIND, Key, Lifetime, Pattern, Report, RingVersion,
     Stretch, percent,
 };
-use waxseal_sweep::{Class, Group as Counted, Sight, Tally};
+use waxseal_sweep::{Class, Group as Counted, Tally, ValueLocation};
 
 use crate::commands::recorded;
 use crate::output::point_in_time;
@@ -86,7 +86,13 @@ fn pattern(setup: &Setup, protected: &Protected, tally: &Tally) -> Pattern {
     }
 }
 
-fn group(setup: &Setup, class: Class, sight: Sight, counted: &Counted, whole: u64) -> Group {
+fn group(
+    setup: &Setup,
+    class: Class,
+    sight: ValueLocation,
+    counted: &Counted,
+    whole: u64,
+) -> Group {
     let (format, key) = describe(class);
     let state = match class {
         Class::OfUser => Some("user key"),
@@ -142,7 +148,7 @@ fn keys(setup: &Setup, tallies: &[Tally], whole: u64, now_ms: u64) -> Vec<Key> {
 }
 
 fn stretches(expiries: &waxseal_sweep::Expiries, now_ms: u64) -> Expiries {
-    let stretches = expiries.stretches();
+    let stretches = expiries.buckets();
     Expiries {
         counted_ms: now_ms,
         width_ms: expiries.width_ms(),
