@@ -199,7 +199,10 @@ async fn sample(shared: Arc<Shared>) {
         tick.tick().await;
         let asked = Instant::now();
         let answer = match &shared.upstream {
-            Some(upstream) => upstream.check(PATIENCE).await,
+            Some(upstream) => upstream
+                .check(PATIENCE)
+                .await
+                .map_err(|error| error.description()),
             None => Ok(()),
         };
         let took = answer.is_ok().then(|| asked.elapsed());

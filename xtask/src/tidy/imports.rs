@@ -43,8 +43,18 @@ const ROWS: &[Row] = &[
         never: &["tokio", "redis", "redb", "aws-lc-rs", "aes-gcm", "tracing"],
     },
     Row {
+        short: "log-limit",
+        ours: &[],
+        never: &["tokio", "redis", "redb", "aws-lc-rs", "aes-gcm", "tracing"],
+    },
+    Row {
         short: "keys",
-        ours: &["waxseal-core", "waxseal-files", "waxseal-metrics"],
+        ours: &[
+            "waxseal-core",
+            "waxseal-files",
+            "waxseal-log-limit",
+            "waxseal-metrics",
+        ],
         never: &["redis", "redb", "aws-lc-rs", "aes-gcm"],
     },
     Row {
@@ -58,6 +68,7 @@ const ROWS: &[Row] = &[
         ours: &[
             "waxseal-core",
             "waxseal-keys",
+            "waxseal-log-limit",
             "waxseal-metrics",
             "waxseal-stores",
         ],
@@ -78,6 +89,7 @@ const ROWS: &[Row] = &[
         ours: &[
             "waxseal-core",
             "waxseal-keys",
+            "waxseal-log-limit",
             "waxseal-stores",
             "waxseal-sweep",
         ],
@@ -101,6 +113,7 @@ const ROWS: &[Row] = &[
             "waxseal-core",
             "waxseal-files",
             "waxseal-keys",
+            "waxseal-log-limit",
             "waxseal-metrics",
             "waxseal-page",
             "waxseal-resp",
@@ -115,6 +128,7 @@ const ROWS: &[Row] = &[
             "waxseal-core",
             "waxseal-files",
             "waxseal-keys",
+            "waxseal-log-limit",
             "waxseal-metrics",
             "waxseal-page",
             "waxseal-proxy",
