@@ -133,7 +133,7 @@ impl Shared {
             state.output.clear();
             if std::mem::take(&mut answered.stalled) {
                 // No task fetches keys for this client any more.
-                answered.replies += state.connection.give_up_stalled()?;
+                answered.replies += state.connection.abandon_stalled_reply()?;
             }
         }
         state.has_large_replies |= state.output.len() > LARGE_REPLIES;
