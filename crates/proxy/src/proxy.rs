@@ -11,7 +11,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use waxseal_log_limit::LineLimit;
-use waxseal_metrics::{Cut, UpstreamError};
+use waxseal_metrics::{DisconnectReason, UpstreamError};
 
 use crate::answers;
 use crate::certificates::Certificates;
@@ -230,7 +230,7 @@ impl Shares {
     }
 
     /// Counts a client that the proxy disconnects.
-    pub(crate) fn disconnected(&self, reason: Cut) {
+    pub(crate) fn disconnected(&self, reason: DisconnectReason) {
         if let Some(meters) = self.protection.metered() {
             meters.traffic.cut(reason);
         }
@@ -340,7 +340,7 @@ impl Proxy {
         }
         let cut = self.workers.load();
         if let Some(meters) = meters {
-            meters.traffic.cut_several(Cut::Stopping, cut);
+            meters.traffic.disconnected_many(DisconnectReason::Stopping, cut);
         }
         self.workers.stop();
         let lines = protection

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use waxseal_log_limit::SharedLineLimit;
-use waxseal_metrics::Cut;
+use waxseal_metrics::DisconnectReason;
 
 use crate::clients::{Client, Clients};
 use crate::meters::Meters;
@@ -117,8 +117,8 @@ impl ReplyBuffers {
         self.set_metric();
         if let Some(meters) = &self.meters {
             meters.traffic.cut(match bound {
-                Bound::Client => Cut::NotReading,
-                Bound::Total => Cut::BuffersFull,
+                Bound::Client => DisconnectReason::NotReading,
+                Bound::Total => DisconnectReason::BuffersFull,
             });
         }
         self.log(client, bytes, bound);

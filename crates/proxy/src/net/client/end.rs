@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep, sleep};
 
-use waxseal_metrics::Cut;
+use waxseal_metrics::DisconnectReason;
 
 use super::Client;
 use super::route::Route;
@@ -73,7 +73,7 @@ impl Client {
             && self.poll_partial_request(cx).is_ready()
         {
             let settings = &self.worker.settings;
-            settings.disconnected(Cut::HalfRequest);
+            settings.disconnected(DisconnectReason::HalfRequest);
             return Poll::Ready(());
         }
         Poll::Pending

@@ -62,7 +62,7 @@ impl ConnectError {
             Self::TimedOut => UpstreamError::Timeout,
             Self::NoSocket => UpstreamError::Missing,
             Self::Permission => UpstreamError::Permission,
-            Self::Aborted => UpstreamError::BrokenOff,
+            Self::Aborted => UpstreamError::Aborted,
             Self::Tls => UpstreamError::Tls,
             Self::Other => UpstreamError::Other,
         }
