@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use serde::Serialize;
 
-pub(crate) use waxseal_page::words::{point_in_time, span, thousands};
+pub(crate) use waxseal_page::format::{point_in_time, span, thousands};
 
 use crate::error::Failure;
 use crate::stderr;
