@@ -147,6 +147,7 @@ impl Config {
         .hint(format!("if the file is yours, name it: --config {DEFAULT}")))
     }
 
+    /// Reads the text of a file. The error names the line, and quotes nothing of it.
     pub fn parse(text: &str) -> Result<Self, String> {
         let table: Table = toml::from_str(text).map_err(|error| place(text, &error))?;
         check(&table, &TOP, &PROTECT)?;
