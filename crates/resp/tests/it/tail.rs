@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use waxseal_resp::{RequestError, RequestLimits, RequestScanner, Scan};
 
-use crate::drive::{Seen, encode, hold_everything, tail, request};
+use crate::drive::{Seen, encode, hold_everything, request, tail};
 use crate::samples::{arguments, cuts, damaged, damages};
 
 fn holding(held: u64) -> RequestLimits {

@@ -3,6 +3,7 @@
 
 use crate::error::RequestError;
 use crate::number::{Line, line};
+use crate::progress::Progress;
 use crate::request::RequestLimits;
 
 /// Lets the rest of a large request go by without holding it: counts, and checks the form.
@@ -13,16 +14,6 @@ pub struct RequestTail {
     pub(crate) arguments: usize,
     /// Bytes of the argument under way, its CR LF included.
     pub(crate) body: u64,
-}
-
-/// How much of a chunk belongs to the request that goes by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// Bytes of the chunk. Fewer than there are when the line of a number is cut: those bytes come
-    /// again at the start of the next chunk.
-    pub used: usize,
-    /// Whether the request ends there.
-    pub done: bool,
 }
 
 impl RequestTail {
