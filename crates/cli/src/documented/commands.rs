@@ -245,7 +245,8 @@ fn every_flag_that_is_named_exists() {
 fn the_exit_statuses_of_help_are_those_of_the_documents() {
     let after = Cli::command().get_after_help().unwrap().to_string();
     let (_, statuses) = after.split_once("Exit status: ").unwrap();
-    let operations = std::fs::read_to_string(super::root().join("docs/operate/operations.md")).unwrap();
+    let operations =
+        std::fs::read_to_string(super::root().join("docs/operate/operations.md")).unwrap();
     for (status, word) in [(0, "done"), (1, "findings"), (2, "failed"), (64, "usage")] {
         assert!(statuses.contains(&format!("{status} {word}")), "{statuses}");
         let row = format!("| {status} | ");

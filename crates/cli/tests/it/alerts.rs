@@ -46,7 +46,10 @@ fn each_alert_is_raised_by_what_it_is_about_and_by_nothing_before() {
 
 #[test]
 fn each_alert_has_a_test_and_an_entry_in_the_runbook() {
-    let (rules, tests) = (document("deploy/alerts.yml"), document("deploy/alerts.test.yml"));
+    let (rules, tests) = (
+        document("deploy/alerts.yml"),
+        document("deploy/alerts.test.yml"),
+    );
     let runbook = document("docs/operate/alerts.md");
     let alerts: Vec<&str> = rules
         .lines()
@@ -69,7 +72,11 @@ fn rules_dashboard_and_runbook_name_only_metrics_that_there_are() {
     let dashboard = document("deploy/grafana-dashboard.json");
     let read: Value = serde_json::from_str(&dashboard).unwrap();
     assert!(read["panels"].as_array().unwrap().len() > 10);
-    for text in [document("deploy/alerts.yml"), dashboard, document("docs/operate/alerts.md")] {
+    for text in [
+        document("deploy/alerts.yml"),
+        dashboard,
+        document("docs/operate/alerts.md"),
+    ] {
         let named = metrics_in(&text);
         let unknown: Vec<_> = named.difference(&known).collect();
         assert!(unknown.is_empty(), "{unknown:?}");
