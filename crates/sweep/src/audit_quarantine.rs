@@ -1,5 +1,5 @@
-//! AuditQuarantine: counts the values that were moved to quarantine by the key that they are under, and changes nothing.
-//! What is stored there is a line of JSON about the move, and then the bytes as they were (`docs/reference/formats.md`).
+//! `AuditQuarantine`: counts the values in quarantine by the key that they are under, and changes nothing. A record in
+//! quarantine holds a line of JSON about the move, then the stored bytes as they were (`docs/reference/formats.md`).
 
 use waxseal_core::{Binding, SealError, Sealer, Shape};
 
