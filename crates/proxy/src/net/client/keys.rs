@@ -59,7 +59,7 @@ impl Client {
         match (stalled, &self.way) {
             (Some(provided), Way::Lane(lane)) => lane.resume(&self.shared, provided),
             (Some(Err(error)), _) => self.unexplained(error),
-            (Some(Ok(_)), Way::Own(_)) => self.on_upstream_data(&[]),
+            (Some(Ok(_)), Way::Dedicated(_)) => self.on_upstream_data(&[]),
             (Some(Ok(_)), _) | (None, _) => {}
         }
     }
