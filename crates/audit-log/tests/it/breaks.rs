@@ -109,7 +109,11 @@ fn a_missing_end_is_found_by_an_entry_known_from_elsewhere() {
     assert_eq!(log.actions()[3..], ["cut_off", "put"]);
     let broken = log.verify_against_state().broken.unwrap();
     assert_break(&broken, BreakKind::Removed, 4);
-    assert!(broken.text.contains("waxseal noticed it"), "{}", broken.text);
+    assert!(
+        broken.text.contains("waxseal noticed it"),
+        "{}",
+        broken.text
+    );
 }
 
 #[test]
@@ -120,10 +124,8 @@ fn another_key_verifies_nothing_and_extends_nothing() {
     assert_eq!((verdict.entries, verdict.unverified), (0, 5));
     let before = log.text();
     let target = waxseal_audit_log::Target::File(log.path("audit.jsonl"));
-    let other = waxseal_audit_log::Trail::new(
-        Some(super::settings(target, OTHER_KEY)),
-        super::actor(),
-    );
+    let other =
+        waxseal_audit_log::Trail::new(Some(super::settings(target, OTHER_KEY)), super::actor());
     let operation = waxseal_audit_log::Operation::new("get", "wa:#00000001");
     let error = super::write_error(other.record(&operation).unwrap_err());
     assert!(error.contains("does not verify under this key"), "{error}");
@@ -143,11 +145,21 @@ fn entries_that_do_not_verify_are_visited_as_none() {
     let log = Log::with_entries();
     log.set_text(&log.text().replacen("\"put\"", "\"get\"", 1));
     let mut visited = Vec::new();
-    for_each_entry(&log.path("audit.jsonl"), &chain_key(KEY), |number, entry| {
-        visited.push((number, entry.map(|entry| entry["seq"].as_u64().unwrap())));
-        Ok::<_, std::io::Error>(())
-    })
+    for_each_entry(
+        &log.path("audit.jsonl"),
+        &chain_key(KEY),
+        |number, entry| {
+            visited.push((number, entry.map(|entry| entry["seq"].as_u64().unwrap())));
+            Ok::<_, std::io::Error>(())
+        },
+    )
     .unwrap();
-    let expected = [(1, Some(1)), (2, None), (3, Some(3)), (4, Some(4)), (5, Some(5))];
+    let expected = [
+        (1, Some(1)),
+        (2, None),
+        (3, Some(3)),
+        (4, Some(4)),
+        (5, Some(5)),
+    ];
     assert_eq!(visited, expected);
 }

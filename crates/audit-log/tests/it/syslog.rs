@@ -23,7 +23,10 @@ fn the_systems_log_gets_one_message_for_each_entry() {
     let operation = Operation::new("get", "wa:#00000001");
     let trail_ = trail(&directory, KEY);
     let error = write_error(trail_.record(&operation).unwrap_err());
-    assert!(error.starts_with("the audit log cannot be written: "), "{error}");
+    assert!(
+        error.starts_with("the audit log cannot be written: "),
+        "{error}"
+    );
     let log = UnixDatagram::bind(directory.path().join("log.socket")).unwrap();
     log.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     for _ in 0..2 {
@@ -36,7 +39,9 @@ fn the_systems_log_gets_one_message_for_each_entry() {
         let line = std::str::from_utf8(&bytes[..length]).unwrap();
         assert!(line.starts_with("<86>1 - "), "{line}");
         assert!(line.contains(" audit - {\"seq\":"), "{line}");
-        text.push_str(&format!("{line}\nNov 28 05:15:24 host cron[1]: another program\n"));
+        text.push_str(&format!(
+            "{line}\nNov 28 05:15:24 host cron[1]: another program\n"
+        ));
     }
     let files = [directory.path().join("messages")];
     fs::write(&files[0], &text).unwrap();
@@ -46,5 +51,8 @@ fn the_systems_log_gets_one_message_for_each_entry() {
     assert!(!verify(&files, &chain_key(KEY), true, &[]).unwrap().whole);
     // The state of another key is not overwritten.
     let error = write_error(trail(&directory, OTHER_KEY).record(&operation).unwrap_err());
-    assert!(error.ends_with("audit-log.state does not verify under this key"), "{error}");
+    assert!(
+        error.ends_with("audit-log.state does not verify under this key"),
+        "{error}"
+    );
 }

@@ -12,10 +12,7 @@ use waxseal_audit_log::{
 
 use super::{KEY, Log, actor, chain_key};
 
-fn outcome_of<T>(
-    result: &Result<T, String>,
-    details: &mut waxseal_audit_log::Details,
-) -> Outcome {
+fn outcome_of<T>(result: &Result<T, String>, details: &mut waxseal_audit_log::Details) -> Outcome {
     match result {
         Ok(_) => Outcome::Done,
         Err(error) => {
@@ -67,7 +64,10 @@ async fn an_operation_has_an_entry_before_and_one_after() {
         .collect();
     let expected = [
         (json!("begun"), json!({"field": true})),
-        (json!("done"), json!({"begun": 2, "changed": 3, "records": 3})),
+        (
+            json!("done"),
+            json!({"begun": 2, "changed": 3, "records": 3}),
+        ),
         (json!("begun"), json!({"field": true})),
         (json!("failed"), json!({"begun": 4, "error": "unavailable"})),
     ];
@@ -221,7 +221,10 @@ fn texts_are_shortened_and_move_no_cursor() {
     log.trail.record(&operation).unwrap();
     let entry = &log.entries()[1];
     let target = entry["target"].as_str().unwrap();
-    assert!(target.starts_with("?[2Jé") && target.ends_with('…'), "{target}");
+    assert!(
+        target.starts_with("?[2Jé") && target.ends_with('…'),
+        "{target}"
+    );
     assert!(target.len() <= 303 && entry["details"]["note"].as_str().unwrap().len() <= 303);
     assert!(log.verify_against_state().whole);
 }
