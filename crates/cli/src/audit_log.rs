@@ -21,7 +21,7 @@ pub(crate) use waxseal_audit_log::{Operation, ServiceStart};
 
 /// The hint of an operation that was refused because it could not be recorded.
 const REFUSED: &str = "nothing was done; make the audit log writable for this user, or set \
-    audit_log_required = false in waxseal.toml to continue with a warning. docs/audit-log.md";
+    audit_log_required = false in waxseal.toml to continue with a warning. docs/operate/audit-log.md";
 
 /// The audit log of this process.
 pub(crate) struct Trail(waxseal_audit_log::Trail<Failure>);

@@ -105,7 +105,7 @@ fn files_or_configured(files: &[PathBuf], config: &Config) -> Result<Vec<PathBuf
         Some(Target::Syslog { .. }) => Err(Failure::usage(
             "the entries are in the system's log: name a file that holds them",
         )
-        .hint("write them to one, and add --syslog: docs/audit-log.md")),
+        .hint("write them to one, and add --syslog: docs/operate/audit-log.md")),
         None => Err(Failure::usage("no audit log is named").hint(hint)),
     }
 }
