@@ -67,5 +67,5 @@ pub use mask::NameMask;
 pub use script_digest::script_digest;
 pub use sealer::{Form, Opened, Resealed, Sealer, UserKey};
 pub use signature::{SigningKey, verify_signature};
-pub use terminal::{controls_terminal, sanitize_for_terminal};
+pub use terminal::{escape_for_terminal, sanitize_for_terminal};
 pub use wrapping::WrappingKey;

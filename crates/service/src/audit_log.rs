@@ -1,5 +1,5 @@
-//! The audit log of the command line: its settings from the configuration, its key from the environment, and
-//! its failures as texts, hints and exit statuses. Entries are written and verified by `waxseal-audit-log`.
+//! The audit log of this process: its settings from the configuration, its key from the environment, and its
+//! errors as failures with hints. Entries are written and verified by `waxseal-audit-log`.
 
 use std::ops::Deref;
 use std::path::PathBuf;
@@ -12,23 +12,23 @@ use waxseal_audit_log::{
 };
 use waxseal_core::SecretKey;
 
-use crate::config::Config;
+use crate::configuration::file::Config;
 use crate::environment::{Environment, read_secret};
-use crate::error::{Ended, Failure};
-use crate::output;
+use crate::failure::{Ended, Failure};
+use crate::notice;
 
-pub(crate) use waxseal_audit_log::{Operation, ServiceStart};
+pub use waxseal_audit_log::{Operation, ServiceStart};
 
 /// The hint of an operation that was refused because it could not be recorded.
 const REFUSED: &str = "nothing was done; make the audit log writable for this user, or set \
     audit_log_required = false in waxseal.toml to continue with a warning. docs/operate/audit-log.md";
 
 /// The audit log of this process.
-pub(crate) struct Trail(waxseal_audit_log::Trail<Failure>);
+pub struct Trail(waxseal_audit_log::Trail<Failure>);
 
 impl Trail {
     /// The audit log that is configured, for an environment such as `production`.
-    pub(crate) fn read(
+    pub fn read(
         config: &Config,
         environment: &Arc<Environment>,
         environment_name: &str,
@@ -40,7 +40,7 @@ impl Trail {
     }
 
     /// Carries out an operation between the entry of its beginning and the entry of its end.
-    pub(crate) async fn record_operation(
+    pub async fn record_operation(
         &self,
         operation: Option<Operation>,
         work: impl Future<Output = Result<Ended, Failure>>,
@@ -73,17 +73,17 @@ impl Trail {
     }
 
     /// Records an operation in one entry, before it is carried out.
-    pub(crate) fn record(&self, operation: &Operation) -> Result<(), Failure> {
+    pub fn record(&self, operation: &Operation) -> Result<(), Failure> {
         self.0.record(operation).map_err(refused)
     }
 
     /// Records, once, that this process may start without custodians.
-    pub(crate) fn record_offline_start(&self, keyring: &str) -> Result<(), Failure> {
+    pub fn record_offline_start(&self, keyring: &str) -> Result<(), Failure> {
         self.0.record_offline_start(keyring).map_err(refused)
     }
 
     /// Records the mode that a service starts in, unless it is the mode of its last start.
-    pub(crate) fn record_mode(&self, start: &ServiceStart<'_>) -> Result<(), Failure> {
+    pub fn record_mode(&self, start: &ServiceStart<'_>) -> Result<(), Failure> {
         self.0.record_mode(start).map_err(refused)
     }
 }
@@ -140,14 +140,13 @@ fn warn(warning: Warning<Failure>) {
     match warning {
         Warning::NotRecorded(error) => {
             let failure = Failure::from(error);
-            output::complain("warning", &format!("not recorded: {}", failure.text()));
-            if let Some(hint) = failure.advice() {
-                output::advise(hint);
+            let text = format!("not recorded: {}", failure.text());
+            match failure.advice() {
+                Some(hint) => notice::warning_with_hint(&text, hint),
+                None => notice::warning(&text),
             }
         }
-        Warning::EndNotRecorded(error) => {
-            output::complain("warning", Failure::from(error).text());
-        }
+        Warning::EndNotRecorded(error) => notice::warning(Failure::from(error).text()),
     }
 }
 
@@ -181,11 +180,7 @@ fn settings(
 
 /// The key that a URL names: `env:NAME` or `file:PATH`. Errors begin with `setting`, the word of the
 /// configuration or the flag that holds the URL.
-pub(crate) fn chain_key(
-    url: &str,
-    environment: &Environment,
-    setting: &str,
-) -> Result<ChainKey, Failure> {
+pub fn chain_key(url: &str, environment: &Environment, setting: &str) -> Result<ChainKey, Failure> {
     let hex = match url.split_once(':') {
         Some(("env", name)) if waxseal_keys::is_variable(name) => {
             environment.secret(name)?.ok_or_else(|| {
@@ -210,7 +205,7 @@ pub(crate) fn chain_key(
 }
 
 /// The destination of entries in the configuration, if it has one.
-pub(crate) fn target(config: &Config) -> Result<Option<Target>, Failure> {
+pub fn target(config: &Config) -> Result<Option<Target>, Failure> {
     let Some(text) = &config.audit_log else {
         return Ok(None);
     };
