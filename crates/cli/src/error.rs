@@ -128,7 +128,7 @@ impl Failure {
     }
 
     /// Whether it may pass by itself: a store that is not there, or not there yet.
-    pub(crate) fn is_passing(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         self.passing
     }
 

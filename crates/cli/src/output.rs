@@ -64,7 +64,7 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
 }
 
 /// What somebody else wrote, without what would move a terminal's cursor or change its colours.
-pub(crate) fn harmless(text: &str) -> String {
+pub(crate) fn sanitize_for_terminal(text: &str) -> String {
     let shown = |c: char| if controls_terminal(c) { '?' } else { c };
     text.chars().map(shown).collect()
 }
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn bars_and_texts_of_others_are_readable() {
         assert_eq!(bar(0.5, 4), "██░░");
-        assert_eq!(harmless("a\u{1b}[31mb\n"), "a?[31mb?");
+        assert_eq!(sanitize_for_terminal("a\u{1b}[31mb\n"), "a?[31mb?");
         let text = "ñ\t\u{1b}]0;x\u{7}\r\u{9b}1m\u{202e}\n".as_bytes();
         let shown = "ñ\t\\u001b]0;x\\u0007\\u000d\\u009b1m\\u202e\n";
         assert_eq!(sanitize_for_terminal(text), shown);

@@ -38,7 +38,7 @@ pub use connection::{
     Answered, BrokenValue, Connection, Entrance, Identity, Next, Report, Route, Taken, Unexplained,
 };
 pub use decoys::{Alarm, OpenedDecoy};
-pub use keys::{Fetched, Wanted};
+pub use keys::{Fetched, KeyRequest};
 pub use limits::Limits;
 pub use login::LoginError;
 pub use meters::Meters;

@@ -42,7 +42,7 @@ impl Source {
     }
 
     pub(super) fn shown(&self) -> String {
-        crate::output::harmless(&self.path.display().to_string())
+        crate::output::sanitize_for_terminal(&self.path.display().to_string())
     }
 }
 

@@ -56,7 +56,7 @@ pub(crate) fn hint(unusable: Unusable, path: &str) -> String {
 /// shall not read it in a log.
 fn shown(path: &Path) -> Option<String> {
     let is_path = path.is_absolute() || path.exists();
-    is_path.then(|| crate::output::harmless(&path.display().to_string()))
+    is_path.then(|| crate::output::sanitize_for_terminal(&path.display().to_string()))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The protocol in a simulated world: some processes with clocks that are off, that crash, are suspended
-//! and cut off, and a place that loses its papers; after every event what was promised must hold. What
+//! and cut off, and a store that loses its papers; after every event what was promised must hold. What
 //! goes into the files is real (rings, documents, decisions, leases, the rule which document may
-//! follow which); time, place and store are made up.
+//! follow which); time, store and store are made up.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use world::{Broken, World};
 
 const SCHEDULES: u64 = 10_000;
 
-/// One process has a clock that is far off, and the place holds.
+/// One process has a clock that is far off, and the store holds.
 const FAR_CLOCK: Rules = Rules {
     place_fails: false,
     far_clock: true,
@@ -45,7 +45,7 @@ fn run(seed: u64, rules: Rules, custodian: &Arc<dyn Custodian>) -> Result<u64, B
     let bound = 2 * settings.every_ms.unwrap()
         + 3 * settings.propagation_ms
         + settings.settling_ms()
-        + settings.rest_ms
+        + settings.retention_ms
         + 30 * settings.refresh_ms
         + 4 * HOUR;
     let until = world.now + bound;
@@ -72,7 +72,7 @@ fn broken(seeds: std::ops::Range<u64>, rules: Rules, most: usize) -> Vec<(u64, B
 
 #[test]
 fn ten_thousand_schedules_keep_every_promise() {
-    // Half of them with a place that loses its papers, also when nobody who knows them is there.
+    // Half of them with a store that loses its papers, also when nobody who knows them is there.
     let halves = [true, false].map(|place_fails| {
         let rules = Rules {
             place_fails,
@@ -156,7 +156,7 @@ fn a_watch_that_goes_on_over_a_loss_is_noticed() {
 #[test]
 fn leaders_that_begin_below_the_fence_after_a_loss_are_noticed() {
     let rules = Rules {
-        heed_fence: false,
+        observes_fence: false,
         ..Rules::ALL
     };
     breaks(rules, "after all faults were over");

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use tokio::sync::Semaphore;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use waxseal_keys::{CacheBounds, MemoryUserKeys, UserChange, UserKeyError, UserKeyPlace};
+use waxseal_keys::{CacheBounds, MemoryUserKeys, UserChange, UserKeyError, UserKeyStore};
 use waxseal_proxy::{Address, Ended, Entrance, Limits, Listen, Proxy, Settings, Sharing, Upstream};
 use waxseal_testing::{Client, RedisServer};
 
@@ -39,7 +39,7 @@ impl Gate {
 }
 
 #[async_trait]
-impl UserKeyPlace for Gate {
+impl UserKeyStore for Gate {
     fn location(&self) -> String {
         "behind a gate".to_owned()
     }

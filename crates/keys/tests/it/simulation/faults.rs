@@ -56,7 +56,7 @@ impl World {
         let settings = self.newest.ring.settings();
         let (propagation, all) = (
             settings.propagation_ms.max(HOUR),
-            settings.settling_ms() + settings.rest_ms,
+            settings.settling_ms() + settings.retention_ms,
         );
         match self.random.index(4) {
             0 | 1 => self.random.between(1000, 30 * MINUTE),
@@ -68,7 +68,7 @@ impl World {
     fn crash(&mut self, process: usize) {
         let (patience, keeps) = (self.patience(), self.random.percent(60));
         let it = &mut self.processes[process];
-        if !keeps && self.place.as_ref() == Some(&self.newest.bytes) {
+        if !keeps && self.store.as_ref() == Some(&self.newest.bytes) {
             it.copy = None;
         }
         let released = it.candidate.release();
@@ -86,7 +86,7 @@ impl World {
         self.after(wait, process, Act::Boot);
     }
 
-    /// The place loses a paper, or goes back to an older one. Somebody who is there knows the newest.
+    /// The store loses a paper, or goes back to an older one. Somebody who is there knows the newest.
     fn lose(&mut self) {
         if self.random.percent(30) {
             self.lease = None;
@@ -107,10 +107,10 @@ impl World {
         if !is_safe {
             return;
         }
-        let Some(newest) = self.place.clone() else {
+        let Some(newest) = self.store.clone() else {
             return;
         };
-        self.place = match self.random.index(4) {
+        self.store = match self.random.index(4) {
             0 => None,
             1 => Some(Rc::new(Vec::new())),
             2 => {
@@ -124,7 +124,7 @@ impl World {
 
     /// A document that lay there a while ago.
     fn older(&mut self) -> Option<Rc<Vec<u8>>> {
-        let oldest = self.now - self.newest.ring.settings().rest_ms / 2;
+        let oldest = self.now - self.newest.ring.settings().retention_ms / 2;
         let recent: Vec<_> = self
             .history
             .iter()

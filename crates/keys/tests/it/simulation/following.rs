@@ -11,7 +11,7 @@ use super::world::{Act, Broken, World};
 const PLACE: &str = "place";
 
 impl World {
-    /// A start: from the place, or from the last good copy where there is one.
+    /// A start: from the store, or from the last good copy where there is one.
     pub(crate) fn boot(&mut self, process: usize) -> Result<(), Broken> {
         if let Some(copy) = self.processes[process].copy.clone() {
             let opened = self.open(&copy).map_err(|error| error.to_string())?;
@@ -46,7 +46,7 @@ impl World {
             let act = Act::Answer {
                 look,
                 asked,
-                found: self.place.clone(),
+                found: self.store.clone(),
                 intact: self.is_intact(),
             };
             let wait = self.delay();
@@ -79,7 +79,7 @@ impl World {
             return Ok(Err(true));
         }
         self.processes[process].look += 1;
-        let found = self.place.clone();
+        let found = self.store.clone();
         let looked = self.look(process, (self.now, self.is_intact()), found)?;
         Ok(looked.map_err(|_| false))
     }

@@ -1,4 +1,4 @@
-//! The simulated world: virtual time, the place, the store, the processes, and what must hold of them.
+//! The simulated world: virtual time, the store, the store, the processes, and what must hold of them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
@@ -69,11 +69,11 @@ pub(crate) struct World {
     custodians: Custodians,
     pub(crate) custodian: [Arc<dyn Custodian>; 1],
     opened: HashMap<Bytes, Rc<Opened>>,
-    pub(crate) place: Option<Bytes>,
+    pub(crate) store: Option<Bytes>,
     pub(crate) lease: Option<Vec<u8>>,
-    /// All documents that lay in the place, and until when.
+    /// All documents that lay in the store, and until when.
     pub(crate) history: Vec<(u64, Bytes)>,
-    /// What lay in the place, and from when on.
+    /// What lay in the store, and from when on.
     lay: Vec<(u64, Option<Rc<Opened>>)>,
     /// The newest document that was ever written.
     pub(crate) newest: Rc<Opened>,
@@ -103,7 +103,7 @@ impl World {
         let custodians = Custodians::default().with(custodian[0].clone());
         let bytes = Rc::new(made.to_bytes());
         let newest = Rc::new(open(&bytes, &custodians).map_err(|error| error.to_string())?);
-        let cycle = settings.every_ms.unwrap() + settings.settling_ms() + settings.rest_ms;
+        let cycle = settings.every_ms.unwrap() + settings.settling_ms() + settings.retention_ms;
         let mut this = Self {
             rules,
             random,
@@ -113,7 +113,7 @@ impl World {
             custodians,
             custodian,
             opened: HashMap::new(),
-            place: Some(bytes.clone()),
+            store: Some(bytes.clone()),
             lease: None,
             history: Vec::new(),
             lay: Vec::new(),
@@ -235,16 +235,16 @@ impl World {
         Ok(opened)
     }
 
-    /// Puts a document into the place if what lies there is as expected; whether it was.
+    /// Puts a document into the store if what lies there is as expected; whether it was.
     pub(crate) fn write_document(
         &mut self,
         expected: Option<&Bytes>,
         new: &Bytes,
     ) -> Result<bool, Broken> {
-        if self.place.as_ref() != expected {
+        if self.store.as_ref() != expected {
             return Ok(false);
         }
-        if let Some(old) = self.place.replace(new.clone()) {
+        if let Some(old) = self.store.replace(new.clone()) {
             self.history.push((self.now, old));
         }
         let opened = self.open(new).map_err(|error| error.to_string())?;
@@ -263,10 +263,10 @@ impl World {
         Ok(true)
     }
 
-    /// Notes what lies in the place from now on.
+    /// Notes what lies in the store from now on.
     pub(crate) fn note_place(&mut self) {
-        let place = self.place.clone();
-        let opened = place.and_then(|bytes| self.open(&bytes).ok());
+        let store = self.store.clone();
+        let opened = store.and_then(|bytes| self.open(&bytes).ok());
         self.lay.push((self.now, opened));
     }
 
@@ -305,7 +305,7 @@ impl World {
         let rest = opened
             .ring
             .settings()
-            .rest_ms
+            .retention_ms
             .saturating_sub(2 * self.rules.skew);
         for entry in opened.ring.keys() {
             let archived = match entry.state {
@@ -390,11 +390,11 @@ impl World {
     }
 
     pub(crate) fn is_intact(&self) -> bool {
-        self.place.as_ref() == Some(&self.newest.bytes)
+        self.store.as_ref() == Some(&self.newest.bytes)
     }
 
     /// Whether a process has read the newest document within the refresh bound. What it reads while the
-    /// place has lost that one does not count: nobody can learn from it.
+    /// store has lost that one does not count: nobody can learn from it.
     fn is_fresh(&self, process: usize) -> bool {
         let bound = 2 * self.newest.ring.settings().refresh_ms;
         let refreshed = self.processes[process].refreshed;
