@@ -12,8 +12,8 @@ mod scope;
 mod upkeep;
 
 pub use error::UpkeepError;
-pub use forget::{Traces, forget, point_in_time, traces};
+pub use forget::{Traces, forget, rfc3339, traces};
 pub use keyring_records::{RecordDocumentStore, RecordUserKeys};
 pub use leader::Leader;
 pub use scope::ScopeHandle;
-pub use upkeep::{Told, Upkeep, process_id, user_key_scope};
+pub use upkeep::{RotationEvent, Upkeep, process_id, user_key_scope};
