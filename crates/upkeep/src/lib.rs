@@ -1,6 +1,5 @@
 //! What keys decide, carried out over stores: the steps of a rotation by whichever process leads, and
-//! the erasure of a user. And the two keyring_records that are records of a store: that of a keyring document,
-//! and that of the keys of users.
+//! the erasure of a user. Also the keyring documents and the keys of users as records of a store.
 //!
 //! When a step is due is decided in `waxseal-keys`; how records are gone through, in `waxseal-sweep`.
 
