@@ -177,7 +177,7 @@ impl Upkeep {
         let mut leader = Leader::new(self.ring.clone(), &self.process);
         let deadline = Instant::now() + leader.interval() * 8;
         loop {
-            match leader.look().await? {
+            match leader.poll().await? {
                 Ok(token) => {
                     let working = self.once_as_leader(token, begin, stop, told);
                     let done = tokio::select! {
@@ -255,7 +255,7 @@ impl Upkeep {
                 }
                 continue;
             }
-            match leader.look().await {
+            match leader.poll().await {
                 Ok(Ok(token)) => {
                     if !leads {
                         info!("leading the rotation of the keyring");

@@ -1,7 +1,7 @@
 //! The protocol in a simulated world: some processes with clocks that are off, that crash, are suspended
-//! and cut off, and a store that loses its papers; after every event what was promised must hold. What
+//! and cut off, and a place that loses its papers; after every event what was promised must hold. What
 //! goes into the files is real (rings, documents, decisions, leases, the rule which document may
-//! follow which); time, store and store are made up.
+//! follow which); time, place and store are made up.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use world::{Broken, World};
 
 const SCHEDULES: u64 = 10_000;
 
-/// One process has a clock that is far off, and the store holds.
+/// One process has a clock that is far off, and the place holds.
 const FAR_CLOCK: Rules = Rules {
     place_fails: false,
     far_clock: true,
@@ -72,7 +72,7 @@ fn broken(seeds: std::ops::Range<u64>, rules: Rules, most: usize) -> Vec<(u64, B
 
 #[test]
 fn ten_thousand_schedules_keep_every_promise() {
-    // Half of them with a store that loses its papers, also when nobody who knows them is there.
+    // Half of them with a place that loses its papers, also when nobody who knows them is there.
     let halves = [true, false].map(|place_fails| {
         let rules = Rules {
             place_fails,

@@ -9,7 +9,7 @@ use waxseal_keys::{
     ProtectedScope, Ring, RingError, Settings,
 };
 
-use crate::places::Watched;
+use crate::document_stores::Watched;
 use crate::rings::{Clock, NOW, custodian, new_ring, options, with};
 
 #[tokio::test]

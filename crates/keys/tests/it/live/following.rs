@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use waxseal_core::KeyId;
 use waxseal_keys::{Change, Document, DocumentStore, KeyState, LiveRing, RingError, Settings};
 
-use crate::places::Watched;
+use crate::document_stores::Watched;
 use crate::rings::{Clock, NOW, custodian, new_ring, options, with};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -32,10 +32,11 @@ async fn kept(
     let live = LiveRing::create(store.clone(), &ring, with(&custodian), copied(path))
         .await
         .unwrap();
-    let (store, records) = ("redis://a".to_owned(), "wa:*".to_owned());
-    live.change(&Change::Register(vec![ProtectedScope { store, records }]))
-        .await
-        .unwrap();
+    let scope = ProtectedScope {
+        store: "redis://a".to_owned(),
+        records: "wa:*".to_owned(),
+    };
+    live.change(&Change::Register(vec![scope])).await.unwrap();
     let newest = live.ring().to_bytes();
     assert_eq!(std::fs::read(path).unwrap(), newest);
     (store, custodian, ring.to_bytes(), newest)

@@ -66,13 +66,13 @@ impl World {
     }
 
     fn crash(&mut self, process: usize) {
-        let (patience, keeps) = (self.patience(), self.random.percent(60));
+        let (reconnect_timeout, keeps) = (self.reconnect_timeout(), self.random.percent(60));
         let it = &mut self.processes[process];
-        if !keeps && self.store.as_ref() == Some(&self.newest.bytes) {
+        if !keeps && self.place.as_ref() == Some(&self.newest.bytes) {
             it.copy = None;
         }
         let released = it.candidate.release();
-        it.restart(process, patience);
+        it.restart(process, reconnect_timeout);
         if let Some((held, released)) = released
             && self.random.percent(30)
             && self.lease.as_ref() == Some(&held)
@@ -86,7 +86,7 @@ impl World {
         self.after(wait, process, Act::Boot);
     }
 
-    /// The store loses a paper, or goes back to an older one. Somebody who is there knows the newest.
+    /// The place loses a paper, or goes back to an older one. Somebody who is there knows the newest.
     fn lose(&mut self) {
         if self.random.percent(30) {
             self.lease = None;
@@ -107,10 +107,10 @@ impl World {
         if !is_safe {
             return;
         }
-        let Some(newest) = self.store.clone() else {
+        let Some(newest) = self.place.clone() else {
             return;
         };
-        self.store = match self.random.index(4) {
+        self.place = match self.random.index(4) {
             0 => None,
             1 => Some(Rc::new(Vec::new())),
             2 => {

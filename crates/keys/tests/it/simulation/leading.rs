@@ -11,7 +11,7 @@ use super::process::Bytes;
 use super::world::{Act, BEGIN, Broken, World};
 
 impl World {
-    /// A look at the lease, and as the leader one step.
+    /// A poll at the lease, and as the leader one step.
     pub(crate) fn lead(&mut self, process: usize) -> Result<(), Broken> {
         let wait = self.newest.ring.settings().refresh_ms;
         self.after(wait, process, Act::Lead);
@@ -50,7 +50,7 @@ impl World {
         if observes {
             it.candidate.observe_fence(known.ring.fence());
         }
-        let LeaseAction::Write(paper) = it.candidate.look(self.lease.as_deref(), now) else {
+        let LeaseAction::Write(paper) = it.candidate.poll(self.lease.as_deref(), now) else {
             return false;
         };
         it.candidate.wrote(&paper);

@@ -18,11 +18,11 @@ pub(crate) struct Rules {
     pub(crate) confirm: bool,
     /// A ring counts as confirmed from the moment it was asked for, not from that of the answer.
     pub(crate) confirmed_when_asked: bool,
-    /// A pending key is watched anew when the store had lost it, or was out of sight.
+    /// A pending key is watched anew when the place had lost it, or was out of sight.
     pub(crate) watch_anew: bool,
     /// A leader takes a token above the ring's fence.
     pub(crate) observes_fence: bool,
-    /// The store sometimes loses its papers.
+    /// The place sometimes loses its papers.
     pub(crate) place_fails: bool,
     /// It does so even when nobody is there who knows the newest document.
     pub(crate) forks: bool,

@@ -1,4 +1,4 @@
-//! The simulated world: virtual time, the store, the store, the processes, and what must hold of them.
+//! The simulated world: virtual time, the place, the store, the processes, and what must hold of them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
@@ -38,7 +38,7 @@ pub(crate) enum Act {
     Refresh,
     /// The document as it was read, when it was asked for.
     Answer {
-        look: u64,
+        poll: u64,
         asked: u64,
         found: Option<Bytes>,
         /// Whether it was the newest there was.
@@ -69,11 +69,11 @@ pub(crate) struct World {
     custodians: Custodians,
     pub(crate) custodian: [Arc<dyn Custodian>; 1],
     opened: HashMap<Bytes, Rc<Opened>>,
-    pub(crate) store: Option<Bytes>,
+    pub(crate) place: Option<Bytes>,
     pub(crate) lease: Option<Vec<u8>>,
-    /// All documents that lay in the store, and until when.
+    /// All documents that lay in the place, and until when.
     pub(crate) history: Vec<(u64, Bytes)>,
-    /// What lay in the store, and from when on.
+    /// What lay in the place, and from when on.
     lay: Vec<(u64, Option<Rc<Opened>>)>,
     /// The newest document that was ever written.
     pub(crate) newest: Rc<Opened>,
@@ -113,7 +113,7 @@ impl World {
             custodians,
             custodian,
             opened: HashMap::new(),
-            store: Some(bytes.clone()),
+            place: Some(bytes.clone()),
             lease: None,
             history: Vec::new(),
             lay: Vec::new(),
@@ -129,7 +129,7 @@ impl World {
         for name in 0..this.random.between(3, 8) as usize {
             let skew = this.skew(name);
             this.processes
-                .push(Process::new(name, skew, this.patience()));
+                .push(Process::new(name, skew, this.reconnect_timeout()));
             let soon = this.random.between(0, 5 * MINUTE);
             this.after(soon, name, Act::Boot);
         }
@@ -147,7 +147,7 @@ impl World {
     }
 
     /// How long a lease must stay unchanged to be taken over.
-    pub(crate) fn patience(&self) -> u64 {
+    pub(crate) fn reconnect_timeout(&self) -> u64 {
         6 * self.newest.ring.settings().refresh_ms
     }
 
@@ -203,11 +203,11 @@ impl World {
             Act::Boot => self.boot(process),
             Act::Refresh => self.refresh(process),
             Act::Answer {
-                look,
+                poll,
                 asked,
                 found,
                 intact,
-            } => self.answer(process, look, (asked, intact), found),
+            } => self.answer(process, poll, (asked, intact), found),
             Act::Write => self.write(process),
             Act::Read => self.read(process),
             Act::Lead => self.lead(process),
@@ -235,16 +235,16 @@ impl World {
         Ok(opened)
     }
 
-    /// Puts a document into the store if what lies there is as expected; whether it was.
+    /// Puts a document into the place if what lies there is as expected; whether it was.
     pub(crate) fn write_document(
         &mut self,
         expected: Option<&Bytes>,
         new: &Bytes,
     ) -> Result<bool, Broken> {
-        if self.store.as_ref() != expected {
+        if self.place.as_ref() != expected {
             return Ok(false);
         }
-        if let Some(old) = self.store.replace(new.clone()) {
+        if let Some(old) = self.place.replace(new.clone()) {
             self.history.push((self.now, old));
         }
         let opened = self.open(new).map_err(|error| error.to_string())?;
@@ -263,10 +263,10 @@ impl World {
         Ok(true)
     }
 
-    /// Notes what lies in the store from now on.
+    /// Notes what lies in the place from now on.
     pub(crate) fn note_place(&mut self) {
-        let store = self.store.clone();
-        let opened = store.and_then(|bytes| self.open(&bytes).ok());
+        let place = self.place.clone();
+        let opened = place.and_then(|bytes| self.open(&bytes).ok());
         self.lay.push((self.now, opened));
     }
 
@@ -289,7 +289,7 @@ impl World {
                 break;
             }
         }
-        // Who looks meanwhile puts it back, and who does not look begins to watch anew.
+        // Who polls meanwhile puts it back, and who does not poll begins to watch anew.
         if lost <= 2 * settings.refresh_ms {
             return Ok(());
         }
@@ -366,7 +366,7 @@ impl World {
         values.filter(|value| value.expires > self.now)
     }
 
-    /// What a process knows after it has looked opens everything, and is never older than before.
+    /// What a process knows after it has polled opens everything, and is never older than before.
     pub(crate) fn check_process(&mut self, process: usize) -> Result<(), Broken> {
         let it = &self.processes[process];
         let Some(known) = it.ring().cloned() else {
@@ -390,18 +390,18 @@ impl World {
     }
 
     pub(crate) fn is_intact(&self) -> bool {
-        self.store.as_ref() == Some(&self.newest.bytes)
+        self.place.as_ref() == Some(&self.newest.bytes)
     }
 
     /// Whether a process has read the newest document within the refresh bound. What it reads while the
-    /// store has lost that one does not count: nobody can learn from it.
+    /// place has lost that one does not count: nobody can learn from it.
     fn is_fresh(&self, process: usize) -> bool {
         let bound = 2 * self.newest.ring.settings().refresh_ms;
         let refreshed = self.processes[process].refreshed;
         refreshed.is_some_and(|at| self.now - at <= bound)
     }
 
-    /// Puts a value into the store: all who looked at the document lately open it at once.
+    /// Puts a value into the store: all who polled at the document lately open it at once.
     pub(crate) fn put(&mut self, slot: usize, value: Value) -> Result<(), Broken> {
         self.store[slot] = Some(value);
         self.check_values("after a write")?;
