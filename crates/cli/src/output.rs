@@ -24,7 +24,7 @@ pub(crate) fn line(text: impl AsRef<str>) -> Result<(), Failure> {
 /// not left without a verdict, because of a closed pipe. [`unwritten`] tells of the disk.
 pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
     match is_for_a_person() {
-        true => own_bytes(sanitize_for_terminal(bytes).as_bytes()),
+        true => own_bytes(escape_for_terminal(bytes).as_bytes()),
         false => own_bytes(bytes),
     }
     Ok(())
@@ -72,7 +72,7 @@ pub(crate) fn sanitize_for_terminal(text: &str) -> String {
 /// A text in which everything but lines and tabs that would control a terminal is written out, as JSON
 /// writes it, and bytes that are not UTF-8 as `\x9b`. A value could otherwise set the window's title, type
 /// into the shell or hide what is printed.
-fn sanitize_for_terminal(bytes: &[u8]) -> String {
+fn escape_for_terminal(bytes: &[u8]) -> String {
     let mut shown = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
@@ -109,7 +109,7 @@ pub(crate) fn advise(hint: &str) {
 /// Says something beside the result.
 pub(crate) fn say(text: &str) {
     // Texts may name files and words of others.
-    stderr::write_line(sanitize_for_terminal(text.as_bytes()));
+    stderr::write_line(escape_for_terminal(text.as_bytes()));
 }
 
 /// Whether results are read by a person.
@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(sanitize_for_terminal("a\u{1b}[31mb\n"), "a?[31mb?");
         let text = "ñ\t\u{1b}]0;x\u{7}\r\u{9b}1m\u{202e}\n".as_bytes();
         let shown = "ñ\t\\u001b]0;x\\u0007\\u000d\\u009b1m\\u202e\n";
-        assert_eq!(sanitize_for_terminal(text), shown);
-        assert_eq!(sanitize_for_terminal(b"\x9b1m\xff"), "\\x9b1m\\xff");
+        assert_eq!(escape_for_terminal(text), shown);
+        assert_eq!(escape_for_terminal(b"\x9b1m\xff"), "\\x9b1m\\xff");
     }
 }
