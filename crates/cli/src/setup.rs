@@ -33,7 +33,7 @@ pub(crate) use decoys::Decoy;
 pub(crate) use protected::DEFAULT_RECORDS;
 pub(crate) use protected::{DEFAULT_FORMAT, Protected};
 pub(crate) use ring::{OpenRing, RingSetup, Users, is_absent, now_ms, variables};
-pub(crate) use sealed_already::{advise, sealed_already};
+pub(crate) use sealed_already::advise;
 
 use protected::{choose, resolve};
 
@@ -120,7 +120,11 @@ impl Setup {
             ring_setup.is_some(),
         )?;
         let environment = Arc::new(environment);
-        let trail = Arc::new(Trail::read(&config, &environment)?);
+        let trail = Arc::new(Trail::read(
+            &config,
+            &environment,
+            environment_name(&config),
+        )?);
         let mut setup = Self {
             environment,
             config,

@@ -29,7 +29,9 @@ mod sealed_replies;
 mod server_limits;
 mod subscriptions;
 
-pub use admin::{Admin, CheckResponse, Readiness, Source, Stage, StageSetter, Token, TokenTooShort};
+pub use admin::{
+    Admin, CheckResponse, Readiness, Source, Stage, StageSetter, Token, TokenTooShort,
+};
 pub use certificates::{
     CertificateExpiry, CertificateUse, Certificates, Reload, certificate_expiry,
 };

@@ -187,7 +187,7 @@ impl Shares {
     /// Counts a connection to the server that failed or ended.
     pub(crate) fn upstream_failed(&self, error: UpstreamError) {
         if let Some(meters) = self.protection.metered() {
-            meters.traffic.failed(error);
+            meters.traffic.upstream_failed(error);
         }
     }
 
@@ -207,7 +207,7 @@ impl Shares {
         if let Some(meters) = self.protection.metered() {
             let guard = self.suspects_metric.lock();
             let _guard = guard.unwrap_or_else(PoisonError::into_inner);
-            meters.traffic.suspects(self.upstream.health.suspects());
+            meters.traffic.set_suspects(self.upstream.health.suspects());
         }
     }
 
@@ -219,7 +219,7 @@ impl Shares {
         let meters = self.protection.metered().cloned();
         Health::switch(&self.upstream, epoch, word, move || {
             if let Some(meters) = meters {
-                meters.traffic.switched();
+                meters.traffic.upstream_switched();
             }
         })
     }
@@ -232,7 +232,7 @@ impl Shares {
     /// Counts a client that the proxy disconnects.
     pub(crate) fn disconnected(&self, reason: DisconnectReason) {
         if let Some(meters) = self.protection.metered() {
-            meters.traffic.cut(reason);
+            meters.traffic.disconnected(reason);
         }
     }
 }
@@ -340,7 +340,9 @@ impl Proxy {
         }
         let cut = self.workers.load();
         if let Some(meters) = meters {
-            meters.traffic.disconnected_many(DisconnectReason::Stopping, cut);
+            meters
+                .traffic
+                .disconnected_many(DisconnectReason::Stopping, cut);
         }
         self.workers.stop();
         let lines = protection

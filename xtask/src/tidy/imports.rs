@@ -64,6 +64,11 @@ const ROWS: &[Row] = &[
         never: &["aws-lc-rs", "aes-gcm", "base64-simd"],
     },
     Row {
+        short: "audit-log",
+        ours: &["waxseal-core", "waxseal-files"],
+        never: &["tokio", "redis", "redb", "aws-lc-rs", "aes-gcm", "tracing"],
+    },
+    Row {
         short: "sessions",
         ours: &[
             "waxseal-core",
@@ -122,9 +127,28 @@ const ROWS: &[Row] = &[
         never: &["redis", "redb", "aws-lc-rs", "aes-gcm"],
     },
     Row {
+        short: "service",
+        ours: &[
+            "waxseal-audit-log",
+            "waxseal-core",
+            "waxseal-files",
+            "waxseal-keys",
+            "waxseal-metrics",
+            "waxseal-page",
+            "waxseal-policy",
+            "waxseal-proxy",
+            "waxseal-stores",
+            "waxseal-sessions",
+            "waxseal-sweep",
+            "waxseal-upkeep",
+        ],
+        never: &["redis", "redb", "aws-lc-rs", "aes-gcm"],
+    },
+    Row {
         short: "cli",
         ours: &[
             "waxseal",
+            "waxseal-audit-log",
             "waxseal-core",
             "waxseal-files",
             "waxseal-keys",
@@ -132,6 +156,7 @@ const ROWS: &[Row] = &[
             "waxseal-metrics",
             "waxseal-page",
             "waxseal-proxy",
+            "waxseal-service",
             "waxseal-stores",
             "waxseal-sessions",
             "waxseal-sweep",
@@ -157,7 +182,7 @@ const ONLY: [(&str, &str); 19] = [
     ("cryptoki", "keys"),
     ("aws-config", "keys"),
     ("aws-sdk-kms", "keys"),
-    ("reqwest", "keys cli"),
+    ("reqwest", "keys service cli"),
     ("age", "keys"),
     ("bech32", "keys"),
     ("vsss-rs", "keys"),

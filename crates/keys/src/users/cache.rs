@@ -67,7 +67,8 @@ impl Cache {
 
     pub(super) fn get(&self, user: &[u8]) -> CacheLookup {
         let cached = self.find(user);
-        self.counted.looked_up(!matches!(cached, CacheLookup::Unknown));
+        self.counted
+            .record_lookup(!matches!(cached, CacheLookup::Unknown));
         cached
     }
 
@@ -102,7 +103,7 @@ impl Cache {
         self.with(|generations| {
             generations.old.remove(user);
             self.insert(generations, user.to_vec(), kept, asked);
-            self.counted.holds(generations.users());
+            self.counted.set_entries(generations.users());
         });
     }
 
@@ -110,7 +111,7 @@ impl Cache {
         self.with(|generations| {
             generations.young.remove(user);
             generations.old.remove(user);
-            self.counted.holds(generations.users());
+            self.counted.set_entries(generations.users());
         });
     }
 
@@ -179,7 +180,10 @@ mod tests {
         for user in 0..1_000u32 {
             cache.keep(&user.to_be_bytes(), Kept::Absent, Instant::now());
             // One that is asked for all the time stays.
-            assert!(!matches!(cache.get(&0u32.to_be_bytes()), CacheLookup::Unknown));
+            assert!(!matches!(
+                cache.get(&0u32.to_be_bytes()),
+                CacheLookup::Unknown
+            ));
         }
         let generations = cache.generations.lock().unwrap();
         assert!(generations.young.len() + generations.old.len() <= 100);

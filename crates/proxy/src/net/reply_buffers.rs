@@ -93,7 +93,9 @@ impl ReplyBuffers {
     fn set_metric(&self) {
         if let Some(meters) = &self.meters {
             let _guard = self.metric.lock().unwrap_or_else(PoisonError::into_inner);
-            meters.traffic.buffered(self.total.load(Ordering::Relaxed));
+            meters
+                .traffic
+                .set_buffered(self.total.load(Ordering::Relaxed));
         }
     }
 
@@ -116,7 +118,7 @@ impl ReplyBuffers {
         self.total.fetch_sub(bytes, Ordering::Relaxed);
         self.set_metric();
         if let Some(meters) = &self.meters {
-            meters.traffic.cut(match bound {
+            meters.traffic.disconnected(match bound {
                 Bound::Client => DisconnectReason::NotReading,
                 Bound::Total => DisconnectReason::BuffersFull,
             });

@@ -137,7 +137,7 @@ impl Client {
     pub(super) fn on_unexplained(&mut self, error: Unexplained) {
         tracing::warn!("closing a connection: {error}");
         self.worker.settings.upstream_failed(match error {
-            Unexplained::Handshake(_) => UpstreamError::Handshake,
+            Unexplained::Handshake(_) => UpstreamError::Login,
             Unexplained::NoReply(_) | Unexplained::Pairing => UpstreamError::Unexplained,
         });
         if matches!(error, Unexplained::Handshake(_)) && self.recover_from_failed_login() {

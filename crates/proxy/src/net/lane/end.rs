@@ -62,7 +62,7 @@ impl LaneEnd {
         Some(match self {
             Self::Retired => return None,
             Self::NotConnected(error) => error.metric(),
-            Self::LoginRefused(_) => UpstreamError::Handshake,
+            Self::LoginRefused(_) => UpstreamError::Login,
             Self::Closed | Self::Aborted | Self::TaskFailed => UpstreamError::Closed,
             Self::Unexplained => UpstreamError::Unexplained,
             Self::TimedOut | Self::Stalled(_) => UpstreamError::Stalled,

@@ -1,0 +1,258 @@
+//! How keyrings fail, with what to do about it at three in the morning.
+
+use std::io::ErrorKind;
+
+use waxseal_core::sanitize_for_terminal;
+use waxseal_keys::secret_file::Unusable;
+use waxseal_keys::{
+    ChangeError, CustodianError, DocumentError, DocumentStoreError, RingError, UserKeyError,
+};
+use waxseal_upkeep::UpkeepError;
+
+use super::Failure;
+use crate::environment::secret_file_hint;
+
+impl From<RingError> for Failure {
+    fn from(error: RingError) -> Self {
+        let hint = match &error {
+            RingError::Custodian(cause) => return of_custodian(&error, cause),
+            RingError::DocumentStore(cause) => return cause.clone().into(),
+            RingError::Change(cause) => return cause.clone().into(),
+            RingError::Missing { .. } => {
+                "waxseal keyring init makes one; where there was one, waxseal keyring restore puts \
+                 back the last good copy"
+            }
+            RingError::Exists { .. } => {
+                "waxseal keyring status tells what it holds; with --if-missing this is no failure"
+            }
+            RingError::Document {
+                error: DocumentError::Format(_),
+                ..
+            } => "a newer waxseal wrote it: nothing was changed; install that version here",
+            RingError::Document { .. } => {
+                "nothing was changed; waxseal keyring restore puts back the last good copy of a \
+                 machine that has one"
+            }
+            RingError::Environment { .. } => {
+                "nothing was changed; set environment in waxseal.toml, or give the URL of the \
+                 keyring of this environment"
+            }
+            RingError::OtherRing { .. } => {
+                "nothing was changed; either the URL is wrong, or somebody began anew: then values \
+                 of before need the copy that this machine keeps (waxseal doctor tells where)"
+            }
+            RingError::Rollback { .. } => {
+                "waxseal keyring restore puts back the last good copy; find out who put an old one \
+                 there"
+            }
+            RingError::Outdated { .. } => {
+                "nothing was changed; another machine may have a newer copy: waxseal keyring restore \
+                 puts back the best that there is"
+            }
+            RingError::Contended(_) => "nothing was changed; run the same command again",
+            RingError::Lapsed { .. } => {
+                "bring the place of the keyring back, and sealing goes on by itself"
+            }
+            _ => return Self::failed(&error),
+        };
+        Self::failed(&error).hint(hint)
+    }
+}
+
+fn of_custodian(error: &RingError, cause: &CustodianError) -> Failure {
+    match cause {
+        CustodianError::Refused { .. } => Failure::failed(error).hint(
+            "nothing was changed; the custodian's secret is not the one that this keyring was made \
+             with (by default REDIS_ENCRYPTION_KEY), or the keyring is of another environment",
+        ),
+        CustodianError::NotConfigured { .. } => Failure::failed(error).hint(ELSEWHERE),
+        CustodianError::Unavailable { .. } => Failure::failed(error).transient().hint(AWAY),
+        CustodianError::Several(_) if cause.is_about_pin() => Failure::usage(error).hint(PIN),
+        CustodianError::Several(_) => {
+            let failure = Failure::failed(error).hint(AWAY);
+            match cause.is_transient() {
+                true => failure.transient(),
+                false => failure,
+            }
+        }
+        other => other.clone().into(),
+    }
+}
+
+/// What helps where a custodian of the ring is not one of this machine.
+const ELSEWHERE: &str = "nothing was changed; configure it on this machine (custodian in waxseal.toml, and \
+    what it needs of the environment), or run this where it is";
+/// What helps where a token does not take its PIN.
+const PIN: &str = "the PIN was not tried again, so that the token is not locked: log in once by hand \
+    (pkcs11-tool --login --list-objects) with the right one, and set that";
+/// What helps where no custodian answers.
+const AWAY: &str = "nothing was changed, and processes that run go on; bring one of them back, or start \
+    with --allow-offline where offline_key is configured";
+
+impl From<CustodianError> for Failure {
+    fn from(error: CustodianError) -> Self {
+        let hint = match &error {
+            CustodianError::Scheme => "for example custodian = \"env:REDIS_ENCRYPTION_KEY\"",
+            CustodianError::NotBuilt { feature } => {
+                let hint = format!("build it with cargo build --release --features {feature}");
+                return Self::usage(&error).hint(hint);
+            }
+            CustodianError::Url { .. } => {
+                "docs/keys/custodians tells what the URL of each kind of custodian looks like"
+            }
+            CustodianError::Variable { .. } => {
+                "docs/keys/custodians tells what it takes, docs/keys/secrets.md where secrets may come from"
+            }
+            CustodianError::NotSet { variable } if is_of_service(variable) => {
+                "docs/keys/custodians tells which variables this kind of custodian needs"
+            }
+            CustodianError::NotSet { .. } => {
+                "set it to the secret that the keyring was made with; for a new keyring waxseal key \
+                 generate makes one"
+            }
+            CustodianError::Secret { .. } => {
+                "it holds 64 hexadecimal characters, those that the keyring was made with; for a new keyring \
+                 waxseal key generate makes them"
+            }
+            CustodianError::File {
+                error: Unusable::Unreadable(ErrorKind::NotFound),
+                ..
+            } => {
+                "waxseal.toml or a URL names the file: bring back the one that the keyring was made with; for \
+                 a new keyring waxseal key generate --file makes one"
+            }
+            CustodianError::File { path, error: cause } => {
+                let hint = secret_file_hint(*cause, &sanitize_for_terminal(path));
+                return Self::usage(&error).hint(hint);
+            }
+            CustodianError::NoKey { .. } => {
+                "nothing was changed; make the key (in a token: --create-key), or name the module and the \
+                 key that are there: docs/keys/custodians tells how"
+            }
+            CustodianError::KeyExists { .. } => {
+                "it was not touched; to use it, leave --create-key out"
+            }
+            CustodianError::Pin { .. } => PIN,
+            CustodianError::Denied { .. } => {
+                return Self::failed(&error).hint(
+                    "nothing was changed; give this process the rights that docs/keys/custodians lists, or \
+                     credentials that have not expired",
+                );
+            }
+            CustodianError::Unavailable { .. } => {
+                return Self::failed(&error).transient().hint(
+                    "nothing was changed; bring it back, or run this where it can be reached",
+                );
+            }
+            CustodianError::NotConfigured { .. } => {
+                return Self::failed(&error).hint(ELSEWHERE);
+            }
+            _ => return Self::failed(&error),
+        };
+        Self::usage(&error).hint(hint)
+    }
+}
+
+/// Whether a variable is about a token or a service, and holds no key.
+fn is_of_service(variable: &str) -> bool {
+    ["PKCS11_", "VAULT_", "BAO_"]
+        .iter()
+        .any(|start| variable.starts_with(start))
+}
+
+impl From<DocumentStoreError> for Failure {
+    fn from(error: DocumentStoreError) -> Self {
+        match &error {
+            DocumentStoreError::Unavailable { .. } => Self::failed(&error)
+                .hint("check the keyring's URL, and that its store is there")
+                .transient(),
+            _ => Self::failed(&error).hint(
+                "check the URL, and that this user may read and write there (for a file, in its \
+                 directory as well, and the files beside it: whoever is given the keyring needs its .lock, \
+                 .leader and .reports too)",
+            ),
+        }
+    }
+}
+
+impl From<ChangeError> for Failure {
+    fn from(error: ChangeError) -> Self {
+        let hint = match &error {
+            ChangeError::NoKey(_) => "waxseal keyring status lists the keys",
+            ChangeError::Transition { .. } => {
+                "a key is pending, sealing, opening, archived, destroyed, in this order; from any \
+                 but sealing and destroyed it can become compromised, and from there destroyed"
+            }
+            ChangeError::Pending(_) => "waxseal keyring promote lets it seal",
+            ChangeError::Early { .. } => {
+                "wait, or add --now if every process was started after the key was added"
+            }
+            ChangeError::Sealing(_) => {
+                "waxseal keyring add, then waxseal keyring promote with the id of the new key, then \
+                 the same command again"
+            }
+            ChangeError::LastCustodian(_) => {
+                "nothing was changed; waxseal keyring rewrap --to moves the keyring to another one"
+            }
+            ChangeError::NoCustodian(_) => "waxseal keyring status lists those that it has",
+            ChangeError::Clock { .. } => {
+                "nothing was changed; set both clocks by NTP. Machines with the right time go on meanwhile; \
+                 waxseal keyring repair-times sets right what was written by a wrong clock"
+            }
+            ChangeError::Fenced => {
+                "let it do its work; waxseal keyring status shows where it stands"
+            }
+            ChangeError::Settings(_) => {
+                return Self::usage(&error).hint("nothing was changed; give other times");
+            }
+            _ => return Self::failed(&error),
+        };
+        Self::failed(&error).hint(hint)
+    }
+}
+
+/// What helps where users' keys are gone, or elsewhere.
+pub(super) const USERS_LOST: &str = "nothing was changed; check user_keys in waxseal.toml, or restore the store of \
+    users' keys from a backup; waxseal keyring adopt-users accepts it as it is: values under keys that are gone \
+    then stay unreadable, and their users get new keys";
+
+impl From<UserKeyError> for Failure {
+    fn from(error: UserKeyError) -> Self {
+        let hint = match &error {
+            UserKeyError::Ring(cause) => return cause.clone().into(),
+            UserKeyError::Store { .. } => {
+                "check user_keys in waxseal.toml, and that the server runs there"
+            }
+            UserKeyError::Record { .. } | UserKeyError::Form { .. } => {
+                "nothing was changed; this user's values do not open without it: restore its record \
+                 from a backup of the store of users' keys"
+            }
+            UserKeyError::Lost { .. } => USERS_LOST,
+            UserKeyError::Contended => "run the same command again",
+            _ => return Self::failed(&error),
+        };
+        let failure = Self::failed(&error).hint(hint);
+        if error.is_transient() {
+            failure.transient()
+        } else {
+            failure
+        }
+    }
+}
+
+impl From<UpkeepError> for Failure {
+    fn from(error: UpkeepError) -> Self {
+        match error {
+            UpkeepError::Ring(error) => error.into(),
+            UpkeepError::Sweep(error) => error.into(),
+            UpkeepError::Users(error) => error.into(),
+            UpkeepError::Store(error) => error.into(),
+            UpkeepError::Pattern(error) => error.into(),
+            UpkeepError::Led(_) => Self::failed(&error)
+                .hint("let it do its work; waxseal keyring status shows where it stands"),
+            UpkeepError::Stopped => Self::failed("stopped by a signal before the end")
+                .hint("what was done stays; run the same command again"),
+            other => Self::failed(&other),
+        }
+    }
+}
