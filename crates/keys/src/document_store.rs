@@ -3,8 +3,6 @@
 
 use async_trait::async_trait;
 
-use crate::error::DocumentStoreError;
-
 mod file;
 mod memory;
 
@@ -53,4 +51,26 @@ pub trait DocumentStore: Send + Sync {
         expected: Option<&[u8]>,
         new: &[u8],
     ) -> Result<bool, DocumentStoreError>;
+}
+
+/// Why a place did not give or take a paper.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DocumentStoreError {
+    /// It cannot be reached now; it may come back by itself.
+    #[error("the place of the keyring, {location}, cannot be reached: {cause}")]
+    Unavailable {
+        /// Where.
+        location: String,
+        /// What happened, in a few words.
+        cause: String,
+    },
+    /// It refuses to be read or written.
+    #[error("the place of the keyring, {location}, refuses: {cause}")]
+    Denied {
+        /// Where.
+        location: String,
+        /// What happened, in a few words.
+        cause: String,
+    },
 }

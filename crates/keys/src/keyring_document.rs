@@ -3,11 +3,11 @@
 
 use std::collections::HashSet;
 
-use base64_simd::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use waxseal_core::KeyId;
 
-use crate::custodian::{Context, Wrapped};
+use crate::bytes::Bytes;
+use crate::custodian::{Context, Wrap};
 use crate::error::DocumentError;
 use crate::settings::Settings;
 use crate::state::KeyState;
@@ -78,37 +78,6 @@ pub struct Entry {
     pub wraps: Vec<Wrap>,
 }
 
-/// A key as one custodian wrapped it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Wrap {
-    /// The custodian's URL.
-    pub custodian: String,
-    /// How, where the custodian has more ways than one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mechanism: Option<String>,
-    /// What it made of the key.
-    pub wrapped: Bytes,
-}
-
-impl Wrap {
-    pub(crate) fn new(custodian: &str, wrapped: Wrapped) -> Self {
-        Self {
-            custodian: custodian.to_owned(),
-            mechanism: wrapped.mechanism,
-            wrapped: Bytes(wrapped.bytes),
-        }
-    }
-
-    /// As its custodian takes it.
-    pub(crate) fn to_wrapped(&self) -> Wrapped {
-        Wrapped {
-            mechanism: self.mechanism.clone(),
-            bytes: self.wrapped.0.clone(),
-        }
-    }
-}
-
 /// Whether these are by different custodians, and not many.
 fn are_of_few(wraps: &[Wrap]) -> bool {
     let mut seen = HashSet::new();
@@ -135,26 +104,6 @@ pub struct Erasure {
     pub at: u64,
     /// How often by now. Keys of this user with a lower number are void, whatever store they come from.
     pub epoch: u32,
-}
-
-/// Bytes, in base64url without padding.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bytes(pub Vec<u8>);
-
-impl Serialize for Bytes {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&URL_SAFE_NO_PAD.encode_to_string(&self.0))
-    }
-}
-
-impl<'de> Deserialize<'de> for Bytes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let bytes = URL_SAFE_NO_PAD.decode_to_vec(text.as_bytes());
-        bytes
-            .map(Self)
-            .map_err(|_| serde::de::Error::custom("no base64url"))
-    }
 }
 
 mod key_id {

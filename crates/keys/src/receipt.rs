@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::keyring_document::Bytes;
+use crate::bytes::Bytes;
 use crate::signed::Signed;
 
 /// The only kind of receipt there is.

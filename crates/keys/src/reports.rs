@@ -3,12 +3,12 @@
 //! rotation or hasten one, no more.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use waxseal_core::KeyId;
 
+use crate::backoff::retry_delay;
 use crate::document_store::Document;
 use crate::error::RingError;
 use crate::live::LiveRing;
@@ -155,14 +155,8 @@ impl LiveRing {
             {
                 return Ok(());
             }
-            sleep(pause(attempt)).await;
+            sleep(retry_delay(attempt)).await;
         }
         Err(RingError::Contended(ATTEMPTS))
     }
-}
-
-/// A pause that grows, at random: those who met do not meet again.
-pub(crate) fn pause(attempt: u32) -> Duration {
-    let most = 1 << attempt.min(6);
-    Duration::from_millis(u64::from(KeyId::random().to_u32() % (most + 1)))
 }

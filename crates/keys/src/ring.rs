@@ -12,7 +12,8 @@ use zeroize::Zeroizing;
 
 use crate::custodian::{Context, Custodian, Custodians, Source, sanitize_for_terminal};
 use crate::error::{DocumentError, RingError};
-use crate::keyring_document::{Bytes, Entry, Erasure, FORMAT, KeyringDocument, ProtectedScope};
+use crate::bytes::{Bytes, hex};
+use crate::keyring_document::{Entry, Erasure, FORMAT, KeyringDocument, ProtectedScope};
 use crate::settings::Settings;
 use crate::state::KeyState;
 
@@ -480,14 +481,4 @@ impl Prepared {
             proof: Zeroizing::new(KeyedHash::of_key(key, PROOF).hash(&[])),
         })
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut hex = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
 }

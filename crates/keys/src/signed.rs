@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use waxseal_core::verify_signature;
 
-use crate::keyring_document::Bytes;
+use crate::bytes::Bytes;
 use crate::ring::Ring;
 
 /// A signed paper. What is signed is `LABEL` and the paper without its signature, as JSON without white

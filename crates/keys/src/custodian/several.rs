@@ -14,10 +14,10 @@ use waxseal_core::SecretKey;
 
 use super::measured::Measured;
 use super::{Context, Custodian};
-use crate::error::CustodianError;
-use crate::keyring_document::Wrap;
-use crate::live::lock;
-use crate::offline::Offline;
+use crate::custodian::CustodianError;
+use crate::custodian::Wrap;
+use crate::sync::lock;
+use crate::custodian::Offline;
 
 /// How long one custodian is waited for before the next is asked as well.
 const HEDGE_DELAY: Duration = Duration::from_secs(2);

@@ -11,8 +11,7 @@ use async_trait::async_trait;
 use tokio::task::spawn_blocking;
 use waxseal_files::{Access, Location, description};
 
-use super::{Document, DocumentStore};
-use crate::error::DocumentStoreError;
+use super::{Document, DocumentStore, DocumentStoreError};
 
 /// How long another process may hold the lock.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -6,8 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Document, DocumentStore};
-use crate::error::DocumentStoreError;
+use super::{Document, DocumentStore, DocumentStoreError};
 
 /// A place in memory, which counts how often it was asked. Can be told to be out of reach.
 #[derive(Default)]

@@ -11,11 +11,12 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use waxseal_core::SecretKey;
 
 use super::{AT_ONCE, NAMES, Ring};
-use crate::custodian::{Context, Custodian, Custodians, Source, Wrapped};
-use crate::error::{ChangeError, CustodianError, RingError};
+use crate::custodian::{
+    Context, Custodian, CustodianError, Custodians, Source, Wrap, Wrapped, is_variable,
+};
+use crate::error::{ChangeError, RingError};
 #[cfg(feature = "backup")]
 use crate::keyring_document::KeyringDocument;
-use crate::keyring_document::Wrap;
 
 /// The secrets of a ring as they are: by what each is wrapped as, `names` or the key's id.
 #[cfg(feature = "backup")]
@@ -392,7 +393,7 @@ async fn prove(
 /// A custodian that was named and is none of the ring's, for an error: it may hold a PIN, or be a secret.
 fn shown(url: &str) -> String {
     match url.split_once(':') {
-        Some(("env", name)) if crate::is_variable(name) => url.to_owned(),
+        Some(("env", name)) if is_variable(name) => url.to_owned(),
         Some((scheme @ ("env" | "file" | "pkcs11" | "awskms" | "vault"), _)) => {
             format!("{scheme}:…")
         }

@@ -14,7 +14,7 @@ use super::failure::Cause;
 use super::settings::{Service, unfit};
 use super::trust;
 use crate::custodian::Variables;
-use crate::error::CustodianError;
+use crate::custodian::CustodianError;
 
 /// For a connection.
 const CONNECT: Duration = Duration::from_secs(3);

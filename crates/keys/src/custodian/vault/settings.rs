@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::custodian::Variables;
 use crate::custodian::local::variable;
-use crate::error::CustodianError;
+use crate::custodian::CustodianError;
 
 const ADDRESS: [&str; 2] = ["VAULT_ADDR", "BAO_ADDR"];
 const NAMESPACE: [&str; 2] = ["VAULT_NAMESPACE", "BAO_NAMESPACE"];

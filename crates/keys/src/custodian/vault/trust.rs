@@ -11,7 +11,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::settings::{Service, not_set, read, unfit};
 use crate::custodian::{Variables, file};
-use crate::error::CustodianError;
+use crate::custodian::CustodianError;
 use crate::secret_file::{Unusable, shown};
 
 const AUTHORITY: &str = "VAULT_CACERT";

@@ -14,11 +14,10 @@ use tracing::warn;
 use waxseal_core::{SecretKey, WrappingKey};
 use waxseal_files::description;
 
-use crate::custodian::{Context, Variables, secret};
+use super::{Context, CustodianError, Variables, secret};
 use crate::document_store::{read_file, write_file};
-use crate::error::CustodianError;
-use crate::live::lock;
-use crate::ring::hex;
+use crate::sync::lock;
+use crate::bytes::hex;
 
 /// The only format that this version knows.
 const FORMAT: u32 = 1;
