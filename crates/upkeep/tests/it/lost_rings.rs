@@ -394,7 +394,7 @@ async fn a_ring_that_a_full_server_evicts_is_put_back_and_what_is_left_opens() {
     let (lines, _guard) = Lines::capture(tracing::Level::INFO);
     let mut client = world.server.client();
     let filler = vec![b'x'; 20_000];
-    // In one go, so that no look at the ring comes between.
+    // In one go, so that no poll at the ring comes between.
     for round in 0..1_000 {
         for record in 0..50 {
             let name = format!("filler:{round}:{record}").into_bytes();
