@@ -19,7 +19,7 @@ impl<'de> Deserialize<'de> for Bytes {
         let bytes = URL_SAFE_NO_PAD.decode_to_vec(text.as_bytes());
         bytes
             .map(Self)
-            .map_err(|_| serde::de::Error::custom("no base64url"))
+            .map_err(|_| serde::de::Error::custom("not base64url"))
     }
 }
 

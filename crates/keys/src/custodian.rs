@@ -29,9 +29,9 @@ pub use awskms::AwsKmsCustodian;
 pub use error::CustodianError;
 pub(crate) use local::secret;
 pub use local::{DEFAULT_VARIABLE, LocalCustodian, is_variable};
+pub use offline::Offline;
 #[cfg(feature = "pkcs11")]
 pub use pkcs11::{Pkcs11Custodian, Pkcs11Uri, hung_custodians};
-pub use offline::Offline;
 pub use several::Custodians;
 
 /// The PKCS#11 custodians of this process whose module does not answer, and for how long: none without PKCS#11.

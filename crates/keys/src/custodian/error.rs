@@ -4,7 +4,7 @@ use waxseal_core::KeyError;
 
 use crate::secret_file::Unusable;
 
-/// Why a custodian did not wrap or unwrap.
+/// Errors of wrapping or unwrapping a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CustodianError {

@@ -11,10 +11,10 @@ use crate::bytes::Bytes;
 pub struct Wrap {
     /// The custodian's URL.
     pub custodian: String,
-    /// How, where the custodian has more ways than one.
+    /// The mechanism, if the custodian has more than one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mechanism: Option<String>,
-    /// What it made of the key.
+    /// The wrapped key.
     pub wrapped: Bytes,
 }
 
@@ -27,7 +27,7 @@ impl Wrap {
         }
     }
 
-    /// As its custodian takes it.
+    /// The form that custodians accept.
     pub(crate) fn to_wrapped(&self) -> Wrapped {
         Wrapped {
             mechanism: self.mechanism.clone(),

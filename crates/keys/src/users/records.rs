@@ -98,17 +98,15 @@ impl Inner {
         let mut changes = Vec::new();
         let mut lost = Vec::new();
         for (index, (user, loaded)) in users.iter().zip(records.iter()).enumerate() {
-            let Some(stored) = self
-                .cache
-                .record(user)
-                .filter(|_| loaded.stored.is_none())
-            else {
+            let Some(stored) = self.cache.record(user).filter(|_| loaded.stored.is_none()) else {
                 continue;
             };
             let Ok(record) = self.open(&loaded.name, &loaded.user, &stored).await else {
                 continue;
             };
-            let erased = ring.erasure(&loaded.user).map_or(0, |erasure| erasure.epoch);
+            let erased = ring
+                .erasure(&loaded.user)
+                .map_or(0, |erasure| erasure.epoch);
             if record.epoch() >= erased {
                 changes.push(UserChange {
                     name: loaded.name.clone(),

@@ -77,10 +77,10 @@ async fn a_mark_of_a_compromised_key_comes_back_and_lowered_times_wait_for_the_l
     let ring = ring.with_sealing(second, 2_000, true).unwrap();
     let marked = ring.with_compromised(first, 3_000).unwrap();
     let other = ring.with_erasure("somebody", 3_000);
-    let whole = other.with_what_it_lacks(&marked, 4_000).unwrap();
+    let whole = other.merged_with(&marked, 4_000).unwrap();
     let state = whole.entry(first).unwrap().state;
     assert_eq!(state, KeyState::Compromised);
-    assert!(whole.with_what_it_lacks(&marked, 4_000).is_none());
+    assert!(whole.merged_with(&marked, 4_000).is_none());
 
     let long = Settings::default();
     let short = Settings {

@@ -157,7 +157,7 @@ async fn keys_are_wrapped_anew_by_the_same_custodians() {
     let live = open(&place, &[&one, &two]).await;
     let before = live.ring();
     let anew = Change::Rewrap(Rewrap {
-        anew: true,
+        renew: true,
         ..Rewrap::default()
     });
     let after = live.change(&anew).await.unwrap();
@@ -262,7 +262,7 @@ async fn a_key_that_came_back_under_old_custodians_is_brought_over_as_well() {
     second.change(&add(&["env:OLD"])).await.unwrap();
     second
         .change(&Change::Rewrap(Rewrap {
-            anew: true,
+            renew: true,
             ..Rewrap::default()
         }))
         .await
@@ -291,7 +291,7 @@ async fn a_custodian_whose_wraps_do_not_open_gets_no_key() {
     // Also where it wraps anew what it had.
     bad.spoil(true);
     let anew = Change::Rewrap(Rewrap {
-        anew: true,
+        renew: true,
         ..Rewrap::default()
     });
     assert!(live.change(&anew).await.is_err());

@@ -84,7 +84,7 @@ async fn a_wrap_that_no_longer_unwraps_is_told_loudly_and_can_be_wrapped_again_f
     assert_eq!(live.refused_wraps().await.len(), 5);
     // Not automatically: on a machine with a wrong secret that would spoil what others unwrap.
     let again = Rewrap {
-        anew: true,
+        renew: true,
         ..Rewrap::default()
     };
     assert!(live.change(&Change::Rewrap(again)).await.is_err());

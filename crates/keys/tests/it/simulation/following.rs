@@ -111,11 +111,11 @@ impl World {
         let (refused, whole) = match opened {
             Err(error) => (error, None),
             Ok(opened) => match opened.ring.may_follow(&known.ring, PLACE) {
-                Ok(()) => match opened.ring.with_what_it_lacks(&known.ring, clock) {
+                Ok(()) => match opened.ring.merged_with(&known.ring, clock) {
                     None => return self.take_over(process, opened, asked).map(Ok),
                     Some(whole) => (missing(), Some(whole)),
                 },
-                Err(error) => (error, known.ring.with_what_it_lacks(&opened.ring, clock)),
+                Err(error) => (error, known.ring.merged_with(&opened.ring, clock)),
             },
         };
         if !refused.is_loss() {

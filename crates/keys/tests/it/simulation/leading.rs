@@ -53,7 +53,7 @@ impl World {
         let LeaseAction::Write(paper) = it.candidate.poll(self.lease.as_deref(), now) else {
             return false;
         };
-        it.candidate.wrote(&paper);
+        it.candidate.confirm_written(&paper);
         self.lease = Some(paper);
         true
     }
