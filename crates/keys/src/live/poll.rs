@@ -114,9 +114,10 @@ impl Inner {
         if bytes == known.bytes {
             return Ok(());
         }
+        let location = copy.location();
         let opened = Ring::open(
             &bytes,
-            &copy.location(),
+            &location,
             &self.options.environment,
             &self.custodians,
             Some(&known.ring),

@@ -93,14 +93,9 @@ impl Ring {
 
     /// Returns the ring with these protected records registered; `None` if they all are.
     #[must_use]
-    pub fn with_protected_scopes(&self, protected_scopes: &[ProtectedScope]) -> Option<Self> {
-        let known =
-            |protected_scope: &&ProtectedScope| !self.protected_scopes().contains(protected_scope);
-        let missing: Vec<_> = protected_scopes
-            .iter()
-            .filter(is_missing)
-            .cloned()
-            .collect();
+    pub fn with_protected_scopes(&self, scopes: &[ProtectedScope]) -> Option<Self> {
+        let is_missing = |scope: &&ProtectedScope| !self.protected_scopes().contains(scope);
+        let missing: Vec<_> = scopes.iter().filter(is_missing).cloned().collect();
         if missing.is_empty() {
             return None;
         }
@@ -114,14 +109,12 @@ impl Ring {
 
     /// Returns the ring without these protected records: nothing of them needs its keys any more.
     #[must_use]
-    pub fn without_protected_scope(&self, protected_scope: &ProtectedScope) -> Option<Self> {
-        if !self.protected_scopes().contains(protected_scope) {
+    pub fn without_protected_scope(&self, scope: &ProtectedScope) -> Option<Self> {
+        if !self.protected_scopes().contains(scope) {
             return None;
         }
         let mut next = self.next();
-        next.document
-            .protects
-            .retain(|other| other != protected_scope);
+        next.document.protects.retain(|other| other != scope);
         next.authenticate();
         Some(next)
     }

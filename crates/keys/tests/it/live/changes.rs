@@ -9,7 +9,7 @@ use waxseal_keys::{
     ProtectedScope, Ring, RingError, Settings,
 };
 
-use crate::document_stores::Watched;
+use crate::document_stores::ObservedStore;
 use crate::rings::{Clock, NOW, custodian, new_ring, options, with};
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn of_several_that_create_a_ring_at_once_one_does_and_all_have_the_same() 
 /// Several processes with the same ring.
 async fn several(count: usize) -> Vec<LiveRing> {
     let custodian = custodian();
-    let store = Arc::new(Watched::default());
+    let store = Arc::new(ObservedStore::default());
     let ring = new_ring(&custodian).await;
     let clock = Clock::at(NOW);
     let first = LiveRing::create(store.clone(), &ring, with(&custodian), options(&clock)).await;

@@ -7,15 +7,15 @@ use futures_util::future::join_all;
 use waxseal_core::KeyId;
 use waxseal_keys::{Change, Document, DocumentStore, KeyState, LiveRing, RingError, Settings};
 
-use crate::document_stores::Watched;
+use crate::document_stores::ObservedStore;
 use crate::rings::{Clock, NOW, custodian, new_ring, options, with};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: u64 = 60_000;
 
-async fn live() -> (Arc<Watched>, LiveRing, Clock) {
+async fn live() -> (Arc<ObservedStore>, LiveRing, Clock) {
     let custodian = custodian();
-    let store = Arc::new(Watched::default());
+    let store = Arc::new(ObservedStore::default());
     let clock = Clock::at(NOW);
     let ring = new_ring(&custodian).await;
     let live = LiveRing::create(store.clone(), &ring, with(&custodian), options(&clock)).await;
@@ -153,12 +153,12 @@ async fn a_ring_out_of_reach_seals_until_its_key_may_be_gone() {
 async fn an_answer_that_is_heard_late_confirms_what_was_when_it_was_asked_for() {
     let (store, live, _) = live().await;
     let late = Settings::default().retention() + SECOND;
-    store.set_late(late);
+    store.set_delay(late);
     live.refresh().await.unwrap();
     // Nobody knows what became of the document meanwhile.
     assert!(!live.is_confirmed());
     store.store.set_out_of_reach(true);
-    store.set_late(SECOND);
+    store.set_delay(SECOND);
     assert!(matches!(
         live.confirm().await,
         Err(RingError::Lapsed { .. })
@@ -168,7 +168,7 @@ async fn an_answer_that_is_heard_late_confirms_what_was_when_it_was_asked_for() 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_ten_minutes_off_stops_nothing() {
     let custodian = custodian();
-    let store = Arc::new(Watched::default());
+    let store = Arc::new(ObservedStore::default());
     let ring = new_ring(&custodian).await;
     let right = LiveRing::create(
         store.clone(),
