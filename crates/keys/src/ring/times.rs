@@ -65,7 +65,7 @@ fn repair(document: &mut KeyringDocument, now_ms: u64) -> Vec<WrongTime> {
         // A key that was promoted early seals before that time.
         let max = latest.saturating_add(propagation);
         let instead = now_ms.saturating_add(if is_pending { propagation } else { 0 });
-        set(id, "was made", &mut entry.created, latest, now_ms);
+        set(id, "was created", &mut entry.created, latest, now_ms);
         set(id, "changed its state", &mut entry.changed, latest, now_ms);
         let what = if is_pending { "may seal" } else { "could seal" };
         set(id, what, &mut entry.activates, max, instead);

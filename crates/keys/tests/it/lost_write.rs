@@ -1,4 +1,4 @@
-//! A store that lost a write, as a server does that fails over, and was written to since.
+//! A store that lost a write, as a server does that fails over, and was written to afterwards.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use waxseal_keys::{
 };
 
 #[tokio::test]
-async fn keys_and_erasures_that_a_place_lost_come_back_though_it_was_written_to_since() {
+async fn lost_keys_and_erasures_are_restored_although_the_store_was_written_to_afterwards() {
     let secret = SecretKey::generate().unwrap();
     let custodian = Arc::new(LocalCustodian::new("env:TEST", &secret).unwrap());
     let custodians = Custodians::default().with(custodian.clone());
@@ -64,7 +64,7 @@ async fn keys_and_erasures_that_a_place_lost_come_back_though_it_was_written_to_
 }
 
 #[tokio::test]
-async fn a_mark_of_a_compromised_key_comes_back_and_lowered_times_wait_for_the_longer_ones() {
+async fn a_lost_mark_of_a_compromised_key_is_restored_and_lowered_times_wait_for_the_longer_ones() {
     let secret = SecretKey::generate().unwrap();
     let custodian: Arc<dyn Custodian> = Arc::new(LocalCustodian::new("env:TEST", &secret).unwrap());
     let custodians = [custodian];

@@ -34,7 +34,7 @@ fn custodian() -> Arc<dyn Custodian> {
     Arc::new(LocalCustodian::new("env:SIMULATION", &secret).unwrap())
 }
 
-/// One schedule: faults first, and then a merged life of a key without any.
+/// Runs one schedule: faults first, and then the whole life of a key without any.
 fn run(seed: u64, rules: Rules, custodian: &Arc<dyn Custodian>) -> Result<u64, Violation> {
     let mut world = World::new(seed, rules, custodian)?;
     world.run(world.faults_until, &|_| false)?;
@@ -72,7 +72,7 @@ fn violations(seeds: std::ops::Range<u64>, rules: Rules, max: usize) -> Vec<(u64
 
 #[test]
 fn ten_thousand_schedules_violate_no_invariant() {
-    // Half of them with a document store that loses documents, also when nobody who knows them is there.
+    // Half of them with a store that loses documents, also while no process knows the newest one.
     let halves = [true, false].map(|store_fails| {
         let rules = Rules {
             store_fails,

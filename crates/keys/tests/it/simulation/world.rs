@@ -71,9 +71,9 @@ pub(crate) struct World {
     opened: HashMap<Bytes, Rc<OpenedRing>>,
     pub(crate) document: Option<Bytes>,
     pub(crate) lease: Option<Vec<u8>>,
-    /// All documents that timeline in the place, and until when.
+    /// All previous documents of the store, with the time of their replacement.
     pub(crate) history: Vec<(u64, Bytes)>,
-    /// What timeline in the place, and from when on.
+    /// The content of the document store, with the time from which it was there.
     timeline: Vec<(u64, Option<Rc<OpenedRing>>)>,
     /// The newest document that was ever written.
     pub(crate) newest: Rc<OpenedRing>,
@@ -274,8 +274,8 @@ impl World {
         self.timeline.push((self.now, opened));
     }
 
-    /// A key seals for the first time only after it lay there for everybody to see for the merged
-    /// propagation delay, but for short outages.
+    /// A key seals for the first time only after it was visible in the store for the whole propagation
+    /// delay, except for short outages.
     fn check_promotion(&self, id: KeyId) -> Result<(), Violation> {
         let settings = self.newest.ring.settings();
         let from = self.now - settings.propagation_ms;
