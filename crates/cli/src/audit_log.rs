@@ -1,246 +1,215 @@
-//! The audit log: who did what with keys and records, each entry chained to the one before by a code
-//! under a key of its own. What is to be written is decided by the commands; values, users and whole
-//! record names never come here.
+//! The audit log of the command line: its settings from the configuration, its key from the environment, and
+//! its failures as texts, hints and exit statuses. Entries are written and verified by `waxseal-audit-log`.
 
-mod actor;
-mod entry;
-mod file;
-mod modes;
-mod show;
-mod syslog;
-mod verify;
-
-use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use serde_json::Value;
+use waxseal_audit_log::{
+    Actor, ChainKey, DEFAULT_SOCKET, Error, OperationError, Outcome, RecordError, Settings, Target,
+    Warning,
+};
 use waxseal_core::SecretKey;
 
 use crate::config::Config;
 use crate::environment::{Environment, read_secret};
 use crate::error::{Ended, Failure};
 use crate::output;
-use crate::setup::environment_name;
 
-pub(crate) use entry::{Act, Codes};
-pub(crate) use file::{state_of, state_seq};
-pub(crate) use modes::Service;
-pub(crate) use show::each;
-pub(crate) use verify::{Expected, Kind, Verdict, verify};
+pub(crate) use waxseal_audit_log::{Operation, ServiceStart};
 
-use actor::Actor;
-use entry::{Draft, Outcome};
-
-/// Why nothing may be done: what is to be recorded must be.
+/// The hint of an operation that was refused because it could not be recorded.
 const REFUSED: &str = "nothing was done; make the audit log writable for this user, or set \
-    audit_log_required = false in waxseal.toml to go on with a warning. docs/operate/audit-log.md";
-
-/// Where entries go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
-    /// A file of lines.
-    File(PathBuf),
-    /// The socket of the system's log, and the file that holds the last entry.
-    Syslog { socket: PathBuf, state: PathBuf },
-}
+    audit_log_required = false in waxseal.toml to continue with a warning. docs/operate/audit-log.md";
 
 /// The audit log of this process.
-pub(crate) struct Trail {
-    /// Nothing is recorded where none is configured.
-    configured: Option<Configured>,
-    actor: Actor,
-    environment: Arc<Environment>,
-    /// What the end of the present operation shall tell.
-    notes: Mutex<BTreeMap<&'static str, Value>>,
-    offline_told: AtomicBool,
-}
-
-struct Configured {
-    target: Target,
-    key: String,
-    is_required: bool,
-}
+pub(crate) struct Trail(waxseal_audit_log::Trail<Failure>);
 
 impl Trail {
-    pub(crate) fn read(config: &Config, environment: &Arc<Environment>) -> Result<Self, Failure> {
-        let name = environment_name(config);
-        Ok(Self {
-            configured: configured(config)?,
-            actor: Actor::of_this_process(name),
-            environment: environment.clone(),
-            notes: Mutex::default(),
-            offline_told: AtomicBool::new(false),
+    /// The audit log that is configured, for an environment such as `production`.
+    pub(crate) fn read(
+        config: &Config,
+        environment: &Arc<Environment>,
+        environment_name: &str,
+    ) -> Result<Self, Failure> {
+        let sudo_user = std::env::var("SUDO_USER").ok();
+        let actor = Actor::of_this_process(environment_name, sudo_user.as_deref());
+        let settings = settings(config, environment)?;
+        Ok(Self(waxseal_audit_log::Trail::new(settings, actor)))
+    }
+
+    /// Carries out an operation between the entry of its beginning and the entry of its end.
+    pub(crate) async fn record_operation(
+        &self,
+        operation: Option<Operation>,
+        work: impl Future<Output = Result<Ended, Failure>>,
+    ) -> Result<Ended, Failure> {
+        let recorded = self
+            .0
+            .record_operation(operation, work, |result, details| match result {
+                Ok(Ended::Done) => Outcome::Done,
+                Ok(Ended::Findings) => {
+                    details.insert("findings", Value::from(true));
+                    Outcome::Done
+                }
+                Err(failure) => {
+                    details.insert("error", Value::from(failure.class()));
+                    Outcome::Failed
+                }
+            });
+        recorded.await.map_err(|error| match error {
+            OperationError::NotBegun(error) => refused(error),
+            OperationError::Failed(failure) => failure,
+            OperationError::EndNotRecorded(error) => {
+                let failure = Failure::from(error);
+                Failure::failed(format!(
+                    "it was done, and its end is not in the audit log: {}",
+                    failure.text()
+                ))
+                .hint("its beginning is there; do not repeat it, and make the audit log writable")
+            }
         })
     }
 
-    /// Carries out an operation between the entry that it begins and the entry of its end. Nothing is
-    /// begun that cannot be recorded.
-    pub(crate) async fn recorded(
-        &self,
-        act: Option<Act>,
-        work: impl Future<Output = Result<Ended, Failure>>,
-    ) -> Result<Ended, Failure> {
-        let Some(act) = act.filter(|_| self.configured.is_some()) else {
-            return work.await;
-        };
-        let begun = self.append(&act, Outcome::Begun)?;
-        let ended = work.await;
-        let mut act = act;
-        // The end points to its beginning, and tells what came of it instead of what was asked.
-        act.details = std::mem::take(&mut *self.lock_notes());
-        if let Some(seq) = begun {
-            act.details.insert("begun", Value::from(seq));
-        }
-        let outcome = match &ended {
-            Ok(Ended::Done) => Outcome::Done,
-            Ok(Ended::Findings) => {
-                act.details.insert("findings", Value::from(true));
-                Outcome::Done
-            }
-            Err(failure) => {
-                act.details.insert("error", Value::from(failure.class()));
-                Outcome::Failed
-            }
-        };
-        match (self.append(&act, outcome), ended) {
-            (Err(unwritten), Ok(_)) => Err(Failure::failed(format!(
-                "it was done, and its end is not in the audit log: {}",
-                unwritten.text()
-            ))
-            .hint("its beginning is there; do not repeat it, and make the audit log writable")),
-            (Err(unwritten), ended @ Err(_)) => {
-                output::complain("warning", unwritten.text());
-                ended
-            }
-            (Ok(_), ended) => ended,
-        }
+    /// Records an operation in one entry, before it is carried out.
+    pub(crate) fn record(&self, operation: &Operation) -> Result<(), Failure> {
+        self.0.record(operation).map_err(refused)
     }
 
-    /// Writes that something is done, before it is.
-    pub(crate) fn tell(&self, act: &Act) -> Result<(), Failure> {
-        self.append(act, Outcome::Done).map(drop)
+    /// Records, once, that this process may start without custodians.
+    pub(crate) fn record_offline_start(&self, keyring: &str) -> Result<(), Failure> {
+        self.0.record_offline_start(keyring).map_err(refused)
     }
 
-    /// Keeps something for the entry of the end of the present operation.
-    pub(crate) fn note(&self, what: &'static str, value: impl Into<Value>) {
-        self.lock_notes().insert(what, value.into());
-    }
-
-    /// The same for numbers that add up.
-    pub(crate) fn count(&self, what: &'static str, more: u64) {
-        let mut notes = self.lock_notes();
-        let before = notes.get(what).and_then(Value::as_u64).unwrap_or(0);
-        notes.insert(what, Value::from(before.saturating_add(more)));
-    }
-
-    /// Writes, once, that this process may start without custodians.
-    pub(crate) fn tell_offline(&self, keyring: &str) -> Result<(), Failure> {
-        if self.offline_told.swap(true, Ordering::Relaxed) {
-            return Ok(());
-        }
-        self.tell(&Act::new("allow_offline", keyring))
-    }
-
-    /// Writes in which mode a service starts, where that is another than the last time.
-    pub(crate) fn tell_mode(&self, service: &Service<'_>) -> Result<(), Failure> {
-        let Some(configured) = &self.configured else {
-            return Ok(());
-        };
-        let before = match &configured.target {
-            Target::File(path) => {
-                let codes = self.codes(configured);
-                codes.and_then(|codes| modes::last(path, service, &codes))
-            }
-            Target::Syslog { .. } => Ok(None),
-        };
-        match before {
-            Ok(Some(mode)) if mode == service.mode => Ok(()),
-            Ok(before) => {
-                let act = Act::new("mode", &service.shown());
-                self.tell(&act.with("from", before).with("to", service.mode))
-            }
-            Err(failure) => configured.refuse(failure),
-        }
-    }
-
-    fn append(&self, act: &Act, outcome: Outcome) -> Result<Option<u64>, Failure> {
-        let Some(configured) = &self.configured else {
-            return Ok(None);
-        };
-        let appended = self.codes(configured).and_then(|codes| {
-            let draft = Draft {
-                actor: &self.actor,
-                act,
-                outcome,
-            };
-            match &configured.target {
-                Target::File(path) => file::append(path, &codes, &draft),
-                Target::Syslog { socket, state } => syslog::append(socket, state, &codes, &draft),
-            }
-        });
-        match appended {
-            Ok(seq) => Ok(Some(seq)),
-            Err(failure) => configured.refuse(failure).map(|()| None),
-        }
-    }
-
-    /// Read anew each time: a key is not kept in memory for the sake of two lines.
-    fn codes(&self, configured: &Configured) -> Result<Codes, Failure> {
-        codes(&configured.key, &self.environment, "audit_log_key")
-    }
-
-    fn lock_notes(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, Value>> {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Records the mode that a service starts in, unless it is the mode of its last start.
+    pub(crate) fn record_mode(&self, start: &ServiceStart<'_>) -> Result<(), Failure> {
+        self.0.record_mode(start).map_err(refused)
     }
 }
 
-impl Configured {
-    /// What must be recorded and cannot be is not done, unless that was allowed.
-    fn refuse(&self, failure: Failure) -> Result<(), Failure> {
-        if self.is_required {
-            let advice = failure.advice().map(|it| format!("{it}. {REFUSED}"));
-            return Err(failure.hint(advice.unwrap_or_else(|| REFUSED.to_owned())));
-        }
-        output::complain("warning", &format!("not recorded: {}", failure.text()));
-        if let Some(advice) = failure.advice() {
-            output::advise(advice);
-        }
-        Ok(())
+impl Deref for Trail {
+    type Target = waxseal_audit_log::Trail<Failure>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
     }
 }
 
-/// The codes of entries under the key that a URL, `env:NAME` or `file:PATH`, stands for.
-pub(crate) fn codes(
+impl From<RecordError<Self>> for Failure {
+    fn from(error: RecordError<Self>) -> Self {
+        match error {
+            RecordError::Key(failure) => failure,
+            RecordError::Write(error) => error.into(),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let hint = match error {
+            Error::Locked(_) => Some("find the process that hangs"),
+            Error::UnverifiedEnd(_) => Some(
+                "waxseal audit-log verify shows what is wrong; where audit_log_key was changed, move the \
+                 log and its .state file away, and a new chain begins",
+            ),
+            Error::UnverifiedState(_) => {
+                Some("where audit_log_key was changed, move it away, and a new chain begins")
+            }
+            _ => None,
+        };
+        let failure = Self::failed(error);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+/// The failure of an operation that must be recorded and could not be.
+fn refused(error: RecordError<Failure>) -> Failure {
+    let failure = Failure::from(error);
+    let hint = match failure.advice() {
+        Some(hint) => format!("{hint}. {REFUSED}"),
+        None => REFUSED.to_owned(),
+    };
+    failure.hint(hint)
+}
+
+fn warn(warning: Warning<Failure>) {
+    match warning {
+        Warning::NotRecorded(error) => {
+            let failure = Failure::from(error);
+            output::complain("warning", &format!("not recorded: {}", failure.text()));
+            if let Some(hint) = failure.advice() {
+                output::advise(hint);
+            }
+        }
+        Warning::EndNotRecorded(error) => {
+            output::complain("warning", Failure::from(error).text());
+        }
+    }
+}
+
+fn settings(
+    config: &Config,
+    environment: &Arc<Environment>,
+) -> Result<Option<Settings<Failure>>, Failure> {
+    let Some(target) = target(config)? else {
+        if config.audit_log_key.is_some() || config.audit_log_required.is_some() {
+            return Err(Failure::usage(
+                "audit_log_key or audit_log_required is given, and no audit_log",
+            )
+            .hint("name it: audit_log = \"file:/var/log/waxseal/audit.jsonl\""));
+        }
+        return Ok(None);
+    };
+    let key = config.audit_log_key.clone().ok_or_else(|| {
+        Failure::usage("audit_log is given, and no audit_log_key").hint(
+            "it names the key that chains the entries, for example audit_log_key = \
+             \"file:/etc/waxseal/audit.key\": waxseal key generate --file creates one",
+        )
+    })?;
+    let environment = environment.clone();
+    Ok(Some(Settings {
+        target,
+        is_required: config.audit_log_required.unwrap_or(true),
+        read_key: Box::new(move || chain_key(&key, &environment, "audit_log_key")),
+        warn: Box::new(warn),
+    }))
+}
+
+/// The key that a URL names: `env:NAME` or `file:PATH`. Errors begin with `setting`, the word of the
+/// configuration or the flag that holds the URL.
+pub(crate) fn chain_key(
     url: &str,
     environment: &Environment,
-    named_by: &str,
-) -> Result<Codes, Failure> {
+    setting: &str,
+) -> Result<ChainKey, Failure> {
     let hex = match url.split_once(':') {
         Some(("env", name)) if waxseal_keys::is_variable(name) => {
             environment.secret(name)?.ok_or_else(|| {
-                Failure::usage(format!("{named_by}: the variable {name} is not set"))
-                    .hint("it holds the key of the audit log: waxseal key generate makes one")
+                Failure::usage(format!("{setting}: the variable {name} is not set"))
+                    .hint("it holds the key of the audit log: waxseal key generate creates one")
             })?
         }
         Some(("file", path)) if !path.is_empty() => {
-            read_secret(named_by, path.strip_prefix("//").unwrap_or(path).as_ref())?
+            read_secret(setting, path.strip_prefix("//").unwrap_or(path).as_ref())?
         }
         _ => {
             return Err(
-                Failure::usage(format!("{named_by} starts with env: or file:")).hint(
-                    "it is a key of the audit log alone: waxseal key generate --file makes one",
+                Failure::usage(format!("{setting} starts with env: or file:")).hint(
+                    "it is a key of the audit log alone: waxseal key generate --file creates one",
                 ),
             );
         }
     };
     let key = SecretKey::from_hex(&hex);
-    let key = key.map_err(|error| Failure::from(error).named(named_by))?;
-    Ok(Codes::of(&key))
+    let key = key.map_err(|error| Failure::from(error).named(setting))?;
+    Ok(ChainKey::derive(&key))
 }
 
-/// Where the configuration says that entries go.
+/// The destination of entries in the configuration, if it has one.
 pub(crate) fn target(config: &Config) -> Result<Option<Target>, Failure> {
     let Some(text) = &config.audit_log else {
         return Ok(None);
@@ -254,7 +223,7 @@ pub(crate) fn target(config: &Config) -> Result<Option<Target>, Failure> {
                     .hint("set STATE_DIRECTORY to a directory that only this user can write")
             })?;
             let socket = match socket {
-                "" => PathBuf::from(syslog::SOCKET),
+                "" => PathBuf::from(DEFAULT_SOCKET),
                 path => absolute(path)?,
             };
             let state = directory.join("audit-log.state");
@@ -263,27 +232,4 @@ pub(crate) fn target(config: &Config) -> Result<Option<Target>, Failure> {
         _ => Err(Failure::usage("audit_log starts with file: or is syslog:")
             .hint("for example audit_log = \"file:/var/log/waxseal/audit.jsonl\" in waxseal.toml")),
     }
-}
-
-fn configured(config: &Config) -> Result<Option<Configured>, Failure> {
-    let Some(target) = target(config)? else {
-        if config.audit_log_key.is_some() || config.audit_log_required.is_some() {
-            return Err(Failure::usage(
-                "audit_log_key or audit_log_required is given, and no audit_log",
-            )
-            .hint("name it: audit_log = \"file:/var/log/waxseal/audit.jsonl\""));
-        }
-        return Ok(None);
-    };
-    let key = config.audit_log_key.clone().ok_or_else(|| {
-        Failure::usage("audit_log is given, and no audit_log_key").hint(
-            "it names the key that chains the entries, for example audit_log_key = \
-             \"file:/etc/waxseal/audit.key\": waxseal key generate --file makes one",
-        )
-    })?;
-    Ok(Some(Configured {
-        target,
-        key,
-        is_required: config.audit_log_required.unwrap_or(true),
-    }))
 }
