@@ -1,10 +1,12 @@
-//! What can be typed. What it means is decided in `setup` and in the commands.
+//! What can be typed. What it means is decided in `resources` and in the commands.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use waxseal_core::Format;
+use waxseal_service::configuration::Flags;
 
 mod address;
 mod admin;
@@ -145,6 +147,21 @@ pub(crate) struct Common {
     pub(crate) json: bool,
 }
 
+impl Common {
+    /// The flags that configure the service.
+    pub(crate) fn flags(&self) -> Flags {
+        Flags {
+            store: self.store.clone(),
+            protect: self.protect.clone(),
+            except: self.except.clone(),
+            config: self.config.clone(),
+            env_file: self.env_file.clone(),
+            keyring: self.keyring.clone(),
+            allow_offline: self.allow_offline,
+        }
+    }
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum LogLevel {
     Off,
@@ -167,6 +184,15 @@ pub(crate) enum FormatArg {
     Classic,
     /// Binary, with a key id, bound to its record: choose it where nothing but Waxseal reads the values
     Sealed,
+}
+
+impl From<FormatArg> for Format {
+    fn from(format: FormatArg) -> Self {
+        match format {
+            FormatArg::Classic => Self::Classic,
+            FormatArg::Sealed => Self::Sealed,
+        }
+    }
 }
 
 #[derive(Subcommand)]

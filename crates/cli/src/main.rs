@@ -3,7 +3,6 @@
 
 mod admin;
 mod args;
-mod audit_log;
 mod checkpoint;
 mod commands;
 #[cfg(test)]
@@ -14,7 +13,6 @@ mod logging;
 mod metering;
 mod output;
 mod progress;
-mod setup;
 mod signals;
 mod status;
 mod stderr;
@@ -26,7 +24,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use waxseal_service::configuration::file as config;
-use waxseal_service::{descriptors, environment, hardening, memory, notice, panics};
+use waxseal_service::{audit_log, descriptors, environment, hardening, memory, notice, panics};
 
 use crate::args::{Cli, Command};
 
@@ -65,6 +63,7 @@ fn run() -> ExitCode {
     if let Err(failure) = logging::start(&cli.common) {
         return error::report(&failure);
     }
+    output::set_json(cli.common.json);
     let runs_for_long = matches!(cli.command, Command::Proxy(_) | Command::Keeper(_));
     hardening::begin(&core_dumps, runs_for_long);
     let code = match runtime.block_on(commands::run(cli)) {

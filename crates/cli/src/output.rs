@@ -3,6 +3,7 @@
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use waxseal_core::escape_for_terminal;
@@ -13,8 +14,20 @@ pub(crate) use waxseal_page::words::{point_in_time, span, thousands};
 use crate::error::Failure;
 use crate::stderr;
 
+/// Whether results are printed as JSON.
+static JSON: AtomicBool = AtomicBool::new(false);
 /// Why results are not written any more.
 static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
+
+/// Prints results as JSON from now on, if `is_json`.
+pub(crate) fn set_json(is_json: bool) {
+    JSON.store(is_json, Ordering::Relaxed);
+}
+
+/// True if results are printed as JSON.
+pub(crate) fn is_json() -> bool {
+    JSON.load(Ordering::Relaxed)
+}
 
 /// Prints one line of a result.
 pub(crate) fn line(text: impl AsRef<str>) -> Result<(), Failure> {

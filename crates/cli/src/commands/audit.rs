@@ -10,11 +10,13 @@ mod verify;
 
 use waxseal_keys::{Ring, Signed};
 use waxseal_page::report::{Report, Signature, page};
+use waxseal_service::now_ms;
+use waxseal_service::resources::Resources;
 
 use crate::args::{AuditArgs, AuditCommand, Common};
+use crate::commands::unmatched;
 use crate::error::{Ended, Failure};
 use crate::output::{self, thousands};
-use crate::setup::{Setup, now_ms};
 
 use count::Counted;
 pub(crate) use count::audit_of;
@@ -36,8 +38,8 @@ pub(crate) async fn verify(
 }
 
 /// Refuses what could not be written in the end, before anything is opened or counted.
-pub(crate) fn check(setup: &Setup, args: &AuditArgs) -> Result<(), Failure> {
-    if args.report.is_some() && !setup.follows_ring() {
+pub(crate) fn check(resources: &Resources, args: &AuditArgs) -> Result<(), Failure> {
+    if args.report.is_some() && !resources.configuration.has_keyring() {
         return Err(Failure::usage(
             "a report is signed with the key of a keyring, and no keyring is configured",
         )
@@ -58,35 +60,35 @@ pub(crate) fn check(setup: &Setup, args: &AuditArgs) -> Result<(), Failure> {
         .try_for_each(|path| file::check(path, args.force))
 }
 
-pub(crate) async fn run(setup: &Setup, args: &AuditArgs) -> Result<Ended, Failure> {
+pub(crate) async fn run(resources: &Resources, args: &AuditArgs) -> Result<Ended, Failure> {
     let began_ms = now_ms();
-    let Counted { tallies, survey } = count::count(setup, args).await?;
+    let Counted { tallies, survey } = count::count(resources, args).await?;
     let pass = Pass {
         began_ms,
         ended_ms: now_ms(),
         deep: args.deep,
     };
     // The same for what is told about keys and for the signature, whatever becomes of it meanwhile.
-    let ring = match setup.follows_ring() {
-        true => Some(setup.opened_ring()?.ring.ring()),
+    let ring = match resources.configuration.has_keyring() {
+        true => Some(resources.opened_ring()?.ring.ring()),
         false => None,
     };
-    let mut report = report::report(setup, ring.as_deref(), &pass, &tallies);
+    let mut report = report::report(resources, ring.as_deref(), &pass, &tallies);
     report.unmatched.clone_from(&survey.unmatched);
     let proves_nothing = report.proves_nothing() || report.excepts_everything();
     report.clean = report.total.are_clean() && !proves_nothing;
-    if setup.json {
+    if output::is_json() {
         output::json(&report)?;
     } else {
         show::print(&report)?;
     }
     let fails = args.require_clean && report.proves_nothing();
-    survey.say(if fails { "error" } else { "warning" });
-    if !setup.json {
+    unmatched::print(&survey, if fails { "error" } else { "warning" });
+    if !output::is_json() {
         recommend_sealed(&report);
         warn_of_downgrade(&report);
     }
-    write(setup, args, ring.as_deref(), &report)?;
+    write(resources, args, ring.as_deref(), &report)?;
     Ok(verdict(args, &report))
 }
 
@@ -186,7 +188,7 @@ fn verdict(args: &AuditArgs, report: &Report) -> Ended {
 
 /// Writes the files that were asked for: all of them, or none.
 fn write(
-    setup: &Setup,
+    resources: &Resources,
     args: &AuditArgs,
     ring: Option<&Ring>,
     report: &Report,
@@ -206,9 +208,9 @@ fn write(
         let signature = signature.map(|(signer, json)| Signature { signer, json });
         files.push(NewFile::write(path, &page(report, signature), args.force)?);
     }
-    setup.trail.add_detail("clean", report.clean);
-    setup.trail.add_detail("values", report.total.total);
-    setup.trail.add_detail("signed_by", signer.clone());
+    resources.trail.add_detail("clean", report.clean);
+    resources.trail.add_detail("values", report.total.total);
+    resources.trail.add_detail("signed_by", signer.clone());
     for file in files {
         let shown = file.keep()?;
         output::say(&match &signer {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde_json::Value;
 use waxseal_core::{Format, Keyring, Mode, NameMask, Sealer, SecretKey};
+use waxseal_service::resources::open_store;
 use waxseal_sessions::{Canary, Options, StateManager, quarantine};
 use waxseal_stores::{
     Clock, Cursor, EmbeddedStore, Expiry, RecordName, RecordPattern, RecordStore, Slot, StoreUrl,
@@ -21,7 +22,6 @@ use crate::args::{Common, DemoArgs};
 use crate::error::{Ended, Failure};
 use crate::output::{self, thousands};
 use crate::progress::Progress;
-use crate::setup::open_store;
 use crate::signals::told_to_stop;
 
 const TTL: Duration = Duration::from_secs(3600);

@@ -4,12 +4,12 @@ use std::ffi::OsStr;
 
 use serde::Serialize;
 use waxseal_keys::{Receipt, Signed, SignedError};
+use waxseal_service::resources::Resources;
 
 use super::signed::{self, Expected};
 use crate::args::{Common, ReceiptCommand};
 use crate::error::{Ended, Failure};
 use crate::output;
-use crate::setup::Setup;
 
 /// No receipt is longer.
 const LIMIT: u64 = 1024 * 1024;
@@ -34,15 +34,15 @@ struct Subject {
 impl Subject {
     /// Only the ring tells what stands for a user.
     async fn of(common: &Common, user: &OsStr) -> Result<Self, Failure> {
-        let mut setup = Setup::read(common)?;
-        if !setup.follows_ring() {
+        let mut resources = Resources::read(&common.flags())?;
+        if !resources.configuration.has_keyring() {
             return Err(Failure::usage(
                 "only the keyring can tell whose a receipt is, and none is configured",
             )
             .hint("name it with --keyring, for example --keyring file:/etc/waxseal/keyring.json"));
         }
-        setup.open_ring_alone(false).await?;
-        let ring = setup.opened_ring()?.ring.ring();
+        resources.open_ring_alone(false).await?;
+        let ring = resources.opened_ring()?.ring.ring();
         Ok(Self {
             hash: ring.user(user.as_encoded_bytes()),
             ring: ring.id().to_owned(),

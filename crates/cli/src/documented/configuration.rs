@@ -1,7 +1,7 @@
 //! `waxseal.toml` as the documents show it.
 
 use super::{blocks, documents};
-use crate::config::{Config, words};
+use crate::config::{ConfigurationFile, words};
 
 #[test]
 fn every_configuration_that_a_document_shows_loads() {
@@ -15,7 +15,7 @@ fn every_configuration_that_a_document_shows_loads() {
             }
             seen += 1;
             refused.extend(
-                Config::parse(&block)
+                ConfigurationFile::parse(&block)
                     .err()
                     .map(|why| format!("{}: {why}\n{block}", document.path)),
             );

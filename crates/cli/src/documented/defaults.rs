@@ -3,11 +3,12 @@
 use clap::{Command, CommandFactory};
 use waxseal_core::Format;
 use waxseal_keys::{DEFAULT_VARIABLE, Settings};
+use waxseal_service::configuration::DEFAULT_STORE;
+use waxseal_service::configuration::protected::{DEFAULT_FORMAT, DEFAULT_RECORDS};
 
 use crate::args::Cli;
 use crate::commands::MAX_DEFAULT_WORKERS;
 use crate::config;
-use crate::setup::{DEFAULT_FORMAT, DEFAULT_RECORDS, DEFAULT_STORE};
 
 /// Defaults that are what another thing says.
 const OF_OTHERS: [&str; 5] = [

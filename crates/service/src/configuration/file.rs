@@ -42,7 +42,7 @@ const PROTECT_KEYS: [&str; 8] = [
 
 /// The file, read.
 #[derive(Debug, Default, Deserialize)]
-pub struct Config {
+pub struct ConfigurationFile {
     /// Names the environment that this is for: a keyring of another one is refused.
     pub environment: Option<String>,
     /// Whether new values are sealed.
@@ -100,7 +100,7 @@ pub struct Protect {
     pub scripts: Option<String>,
 }
 
-impl Config {
+impl ConfigurationFile {
     /// Reads the file that was named, or the one in the working directory if there is one. That one counts
     /// only if nobody but this user and root can have written it.
     pub fn read(named: Option<&Path>) -> Result<Self, Failure> {
@@ -316,7 +316,7 @@ mod tests {
 
     #[test]
     fn reads_what_the_documentation_shows() {
-        let config = Config::parse(
+        let config = ConfigurationFile::parse(
             "environment = \"production\"\nmode = \"on\"\nstore = \"redis://127.0.0.1:6379\"\n\
              [[protect]]\nname = \"WhatsApp state\"\nrecords = \"wa:{user}\"\nformat = \"sealed\"\n\
              refused = \"quarantine\"\nplain_values = \"json\"\n",
@@ -328,9 +328,9 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_an_error_that_names_the_nearest() {
-        let error = Config::parse("mdoe = \"on\"").unwrap_err();
+        let error = ConfigurationFile::parse("mdoe = \"on\"").unwrap_err();
         assert_eq!(error, "unknown key mdoe; did you mean mode?");
-        let error = Config::parse("[[protect]]\nrecrods = \"wa:*\"").unwrap_err();
+        let error = ConfigurationFile::parse("[[protect]]\nrecrods = \"wa:*\"").unwrap_err();
         assert_eq!(
             error,
             "unknown key protect.recrods; did you mean protect.records?"
@@ -359,23 +359,24 @@ mod tests {
                 "protect is written [[protect]]",
             ),
         ] {
-            assert_eq!(Config::parse(text).unwrap_err(), error);
+            assert_eq!(ConfigurationFile::parse(text).unwrap_err(), error);
         }
     }
 
     #[test]
     fn a_custodian_is_one_or_several() {
-        let one = Config::parse("custodian = \"env:KEK\"").unwrap();
+        let one = ConfigurationFile::parse("custodian = \"env:KEK\"").unwrap();
         assert_eq!(one.custodian, ["env:KEK"]);
-        let two = Config::parse("custodian = [\"env:KEK\", \"file:/k\"]").unwrap();
+        let two = ConfigurationFile::parse("custodian = [\"env:KEK\", \"file:/k\"]").unwrap();
         assert_eq!(two.custodian, ["env:KEK", "file:/k"]);
-        let error = Config::parse("\ncustodian = [1]").unwrap_err();
+        let error = ConfigurationFile::parse("\ncustodian = [1]").unwrap_err();
         assert!(error.contains("a list of words"), "{error}");
     }
 
     #[test]
     fn an_error_tells_the_line_and_not_its_text() {
-        let error = Config::parse("mode = \"on\"\nstore = \"redis://u:secret@h\" x\n").unwrap_err();
+        let error = ConfigurationFile::parse("mode = \"on\"\nstore = \"redis://u:secret@h\" x\n")
+            .unwrap_err();
         assert!(error.starts_with("line 2:"), "{error}");
         assert!(!error.contains("secret"), "{error}");
         for text in [
@@ -391,19 +392,20 @@ mod tests {
             "custodian = { s3cret = \"s3cret\" }",
             "store = 0s3cret",
         ] {
-            let error = Config::parse(text).unwrap_err();
+            let error = ConfigurationFile::parse(text).unwrap_err();
             assert!(!error.contains("s3cret"), "{error}");
         }
         for escape in ["app:\\{s3cret\\}", "s3cret\\*"] {
             let text = format!("[[protect]]\nrecords = \"{escape}\"\n");
-            let error = Config::parse(&text).unwrap_err();
+            let error = ConfigurationFile::parse(&text).unwrap_err();
             assert!(
                 error.starts_with("line 2: a backslash in double quotes"),
                 "{error}"
             );
             assert!(!error.contains("s3cret"), "{error}");
         }
-        let error = Config::parse("mode = \"on\"\naudit_log_required = \"yes\"").unwrap_err();
+        let error =
+            ConfigurationFile::parse("mode = \"on\"\naudit_log_required = \"yes\"").unwrap_err();
         assert_eq!(error, "line 2: wrong type of value, expected a boolean");
     }
 }

@@ -4,12 +4,14 @@ use serde::Serialize;
 use waxseal_keys::rotation::{self, Block, Facts, Outlook, Step};
 use waxseal_keys::{Entry, LiveRing, Reports, Ring, Territory};
 
-use super::audit::describe;
-use super::times::describe as describe_time;
-use crate::commands::recorded::pattern;
+use waxseal_service::configuration::protected::shown_pattern;
+use waxseal_service::keyring_text::{
+    block_reason, block_text, blocked_key, step_text, wrong_time_correction,
+};
+use waxseal_service::resources::Resources;
+
 use crate::error::{Ended, Failure};
 use crate::output::{self, span, thousands};
-use crate::setup::Setup;
 
 #[derive(Serialize)]
 struct Status<'a> {
@@ -95,8 +97,8 @@ struct Blocked {
     why: String,
 }
 
-pub(super) async fn run(setup: &Setup) -> Result<Ended, Failure> {
-    let live = &setup.opened_ring()?.ring;
+pub(super) async fn run(resources: &Resources) -> Result<Ended, Failure> {
+    let live = &resources.opened_ring()?.ring;
     let (reports, unread) = match live.reports().await {
         Ok(reports) => (reports, None),
         Err(error) => (Reports::default(), Some(error)),
@@ -112,12 +114,12 @@ pub(super) async fn run(setup: &Setup) -> Result<Ended, Failure> {
         },
     );
     let trouble = live.trouble().map(|trouble| trouble.error).or(unread);
-    let status = status(setup, live, &ring, &reports, &outlook);
+    let status = status(resources, live, &ring, &reports, &outlook);
     let status = Status {
         trouble: trouble.as_ref().map(ToString::to_string),
         ..status
     };
-    if setup.json {
+    if output::is_json() {
         output::json(&status)?;
     } else {
         print(&status)?;
@@ -133,14 +135,14 @@ pub(super) async fn run(setup: &Setup) -> Result<Ended, Failure> {
 }
 
 fn status<'a>(
-    setup: &Setup,
+    resources: &Resources,
     live: &LiveRing,
     ring: &'a Ring,
     reports: &Reports,
     outlook: &Outlook,
 ) -> Status<'a> {
     let now = live.now_ms();
-    let configured = setup.ring_setup().ok();
+    let configured = resources.configuration.keyring().ok();
     let copy = configured.and_then(|it| it.copy.as_ref());
     let settings = ring.settings();
     let processes = reports.processes.iter().map(|(id, report)| Process {
@@ -179,7 +181,11 @@ fn status<'a>(
         due: outlook.due.map(|step| coming(step, now)),
         next: next.collect(),
         blocked: outlook.blocked.iter().map(blocked).collect(),
-        wrong_times: ring.wrong_times(now).iter().map(describe_time).collect(),
+        wrong_times: ring
+            .wrong_times(now)
+            .iter()
+            .map(wrong_time_correction)
+            .collect(),
         trouble: None,
     }
 }
@@ -213,7 +219,7 @@ fn key(entry: &Entry, reports: &Reports, now: u64) -> Key {
 }
 
 fn coming(step: Step, at_ms: u64) -> Coming {
-    let words = step_words(step);
+    let words = step_text(step);
     let (step, key) = match step {
         Step::Add(_) => ("add", None),
         Step::Promote(id) => ("promote", Some(id)),
@@ -230,31 +236,10 @@ fn coming(step: Step, at_ms: u64) -> Coming {
 }
 
 fn blocked(block: &Block) -> Blocked {
-    let (Block::InUse { id, .. }
-    | Block::Quarantined { id, .. }
-    | Block::Uncovered { id, .. }
-    | Block::Unreadable { id, .. }) = block;
     Blocked {
-        key: id.to_string(),
-        why: describe(block),
+        key: blocked_key(block).to_string(),
+        why: block_reason(block),
     }
-}
-
-/// A step in words.
-pub(crate) fn step_words(step: Step) -> String {
-    match step {
-        Step::Add(_) => "a new key is published".to_owned(),
-        Step::Promote(key) => format!("key {key} seals"),
-        Step::Sweep => "values are brought under the sealing key and counted".to_owned(),
-        Step::Archive(key) => format!("key {key} is archived"),
-        Step::Destroy(key) => format!("key {key} is destroyed"),
-    }
-}
-
-/// What keeps a key from its next step, in words.
-pub(crate) fn block_words(block: &Block) -> String {
-    let Blocked { key, why } = blocked(block);
-    format!("key {key} is kept: {why}")
 }
 
 fn print(status: &Status<'_>) -> Result<(), Failure> {
@@ -379,6 +364,6 @@ fn print_steps(status: &Status<'_>) -> Result<(), Failure> {
 fn shown(territory: &Territory) -> Territory {
     Territory {
         store: territory.store.clone(),
-        records: pattern(&territory.records),
+        records: shown_pattern(&territory.records),
     }
 }

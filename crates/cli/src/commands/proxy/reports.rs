@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use waxseal_proxy::{Alarm, BrokenValue, ClientLabel, LineLimit, OpenedDecoy, Report};
 
-use crate::setup::Setup;
+use waxseal_service::resources::Resources;
 
 /// Lines of one kind: at most so many in a period.
 const LINES: u64 = 20;
@@ -51,8 +51,12 @@ pub(super) fn reporter() -> Report {
 }
 
 /// Logs for which records unknown scripts are forwarded.
-pub(super) fn tell_of_scripts(setup: &Setup) {
-    let forwarding = setup.protected.iter().filter(|it| it.forwards_scripts);
+pub(super) fn tell_of_scripts(resources: &Resources) {
+    let forwarding = resources
+        .configuration
+        .protected
+        .iter()
+        .filter(|it| it.forwards_scripts);
     let shown: Vec<_> = forwarding.map(|it| it.pattern.shown()).collect();
     if !shown.is_empty() {
         tracing::warn!(
