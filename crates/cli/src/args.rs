@@ -1,4 +1,4 @@
-//! What can be typed. What it means is decided in `resources` and in the commands.
+//! The arguments of the program. Their meaning is decided in `waxseal-service` and in the commands.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -392,7 +392,7 @@ pub(crate) struct InspectArgs {
     pub(crate) name: NameArgs,
 }
 
-/// How a sweep goes about its work.
+/// The pace and limits of a sweep.
 #[derive(Args)]
 pub(crate) struct SweepArgs {
     /// Judge every record, write nothing

@@ -16,9 +16,9 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 /// Between two attempts to tell of lost lines where nothing else is to be written.
 const NOTICE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long the end of the process waits for a stream that takes nothing.
+/// The time that the end of the process waits for a stream that takes nothing.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long it waits for one that takes lines slowly.
+/// The time that it waits for one that takes lines slowly.
 const MAX_FLUSH: Duration = Duration::from_secs(5);
 
 /// Lines that were never written.
@@ -62,7 +62,7 @@ struct State {
     /// Lines that the thread is done with, written or not; may begin at 0 again.
     finished: u64,
     lost: LostLines,
-    /// How many of them were told of.
+    /// The number of them that were reported.
     told: u64,
     /// No thread writes.
     is_closed: bool,
@@ -102,7 +102,7 @@ impl LineQueue {
         Ok(())
     }
 
-    /// How many lines were lost so far.
+    /// The lines lost so far.
     pub(crate) fn lost(&self) -> LostLines {
         self.lock().lost
     }

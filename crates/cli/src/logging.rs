@@ -79,7 +79,7 @@ pub(crate) fn flush() {
     }
 }
 
-/// How many lines were lost so far, of the log and of what is told beside it.
+/// The lines lost so far, of the log and of standard error.
 pub(crate) fn lost_lines() -> LostLines {
     let of_file = FILE.get().map(|file| file.lines.lost());
     stderr::lost_lines().and(of_file.unwrap_or_default())
@@ -106,7 +106,7 @@ pub(crate) fn notice(lost: u64, stream: &str) -> Vec<u8> {
     }
 }
 
-/// Where the log writes its lines to.
+/// The destination of the log's lines.
 #[derive(Clone, Copy)]
 struct LogWriter;
 

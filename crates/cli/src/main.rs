@@ -30,7 +30,7 @@ use crate::args::{Cli, Command};
 
 /// The status of a process that a bug of ours ended.
 const BUG: u8 = 70;
-/// How long the end of the process waits for threads that are blocked.
+/// The time that the end of the process waits for threads that are blocked.
 const BLOCKED_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {

@@ -1,4 +1,4 @@
-//! Where words go: results to stdout, everything else to stderr. Whoever closes stdout early is
+//! Output: results to stdout, everything else to stderr. A reader that closes stdout early is
 //! not an error; a disk that takes no result is one, which the end of the command tells.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -14,9 +14,9 @@ pub(crate) use waxseal_page::words::{point_in_time, span, thousands};
 use crate::error::Failure;
 use crate::stderr;
 
-/// Whether results are printed as JSON.
+/// True if results are printed as JSON.
 static JSON: AtomicBool = AtomicBool::new(false);
-/// Why results are not written any more.
+/// The error that stopped the output of results.
 static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
 
 /// Prints results as JSON from now on, if `is_json`.
@@ -112,7 +112,7 @@ pub(crate) fn say(text: &str) {
     stderr::write_line(escape_for_terminal(text.as_bytes()));
 }
 
-/// Whether results are read by a person.
+/// True if results are read by a person.
 pub(crate) fn is_for_a_person() -> bool {
     io::stdout().is_terminal()
 }

@@ -1,4 +1,4 @@
-//! What a sweep shows while it works: a bar on a terminal, else a plain line every few seconds; and
+//! The progress of a sweep: a bar on a terminal, else a plain line every few seconds; and
 //! its findings, the first of them.
 
 use std::io::IsTerminal;

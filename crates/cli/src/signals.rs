@@ -17,7 +17,7 @@ use crate::error::Failure;
 use crate::logging;
 use crate::output;
 
-/// How long a sweep may take to end what it has begun.
+/// The time that a sweep has to finish what it has begun.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Stops a sweep at a signal, SIGHUP included, after what has been begun. Ends the process at a second one, or
@@ -110,7 +110,7 @@ pub(crate) fn outlive_hangups() -> Result<watch::Receiver<()>, Failure> {
     Ok(receiver)
 }
 
-/// Whether SIGHUP was ignored when the process was started, by `nohup` for example. It stays so then; the same
+/// True if SIGHUP was ignored when the process was started, by `nohup` for example. It stays so then; the same
 /// where the system does not tell.
 fn is_hangup_ignored() -> bool {
     let Ok(status) = fs::read_to_string("/proc/self/status") else {
@@ -131,7 +131,7 @@ fn end_at_once(number: i32) {
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    /// Where it stops work as well.
+    /// The handler of SIGHUP for commands that stop at it.
     hangup: Option<Signal>,
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn flush() {
     lines().flush();
 }
 
-/// How many lines were lost so far.
+/// The lines lost so far.
 pub(crate) fn lost_lines() -> LostLines {
     lines().lost()
 }

@@ -1,4 +1,4 @@
-//! Certificates of a running proxy: read again at SIGHUP, and where their files have changed; told before they
+//! Certificates of a running proxy: reloaded at SIGHUP and when their files change, and warned about before they
 //! expire.
 
 use std::collections::HashMap;
@@ -16,13 +16,14 @@ use crate::panics::spawn_restarting;
 
 /// The interval between two checks of the files.
 const CHECK_INTERVAL: Duration = Duration::from_secs(60);
-/// Between two lines of the log about a certificate that expires.
+/// The interval between two lines of the log about a certificate that expires.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(24 * 3600);
-/// From when on a certificate is one that expires soon, in seconds.
+/// A certificate with less time left, in seconds, expires soon.
 pub const EXPIRES_SOON: i64 = 14 * DAY;
 const DAY: i64 = 24 * 3600;
 
-/// Keeps the certificates as their files are, until the process ends. Without any, SIGHUP is only told.
+/// Keeps the certificates up to date with their files until the process ends. Without certificates, SIGHUP is only
+/// logged. If `is_counted`, their expiry is exported as a metric.
 pub fn watch(certificates: Arc<Certificates>, hangups: watch::Receiver<()>, is_counted: bool) {
     spawn_restarting("reading certificates", move || {
         keep(certificates.clone(), hangups.clone(), is_counted)
@@ -32,14 +33,14 @@ pub fn watch(certificates: Arc<Certificates>, hangups: watch::Receiver<()>, is_c
 async fn keep(certificates: Arc<Certificates>, mut hangups: watch::Receiver<()>, is_counted: bool) {
     let mut tick = interval(CHECK_INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut told = HashMap::new();
+    let mut warned = HashMap::new();
     loop {
-        let is_asked = tokio::select! {
+        let is_requested = tokio::select! {
             _ = tick.tick() => false,
             Ok(()) = hangups.changed() => true,
         };
         if certificates.is_empty() {
-            if is_asked {
+            if is_requested {
                 tracing::info!(
                     "SIGHUP: no certificates are configured, there are none to read again"
                 );
@@ -47,14 +48,14 @@ async fn keep(certificates: Arc<Certificates>, mut hangups: watch::Receiver<()>,
             continue;
         }
         let read = certificates.clone();
-        let reloads = spawn_blocking(move || read.reload(is_asked)).await;
+        let reloads = spawn_blocking(move || read.reload(is_requested)).await;
         reloads.unwrap_or_default().iter().for_each(log);
         let now = i64::try_from(now_ms() / 1000).unwrap_or(i64::MAX);
         for expiry in certificates.expiries() {
             if is_counted {
                 waxseal_metrics::certificate_expires(expiry.of.as_str(), expiry.not_after);
             }
-            tell_of_expiry(&expiry, now, &mut told);
+            warn_of_expiry(&expiry, now, &mut warned);
         }
     }
 }
@@ -71,13 +72,13 @@ fn log(reload: &Reload) {
 }
 
 /// Logs that a certificate has expired or does soon, once a day.
-fn tell_of_expiry(expiry: &CertificateExpiry, now: i64, told: &mut HashMap<PathBuf, Instant>) {
+fn warn_of_expiry(expiry: &CertificateExpiry, now: i64, warned: &mut HashMap<PathBuf, Instant>) {
     let left = expiry.not_after.saturating_sub(now);
-    let last = told.get(&expiry.path);
+    let last = warned.get(&expiry.path);
     if left > EXPIRES_SOON || last.is_some_and(|last| last.elapsed() < EXPIRY_INTERVAL) {
         return;
     }
-    told.insert(expiry.path.clone(), Instant::now());
+    warned.insert(expiry.path.clone(), Instant::now());
     let path = expiry.path.display();
     match left {
         ..0 => tracing::error!("the certificate {path} {}", expiry_text(left)),
@@ -85,7 +86,8 @@ fn tell_of_expiry(expiry: &CertificateExpiry, now: i64, told: &mut HashMap<PathB
     }
 }
 
-/// How long a certificate is still valid, given the seconds that are left.
+/// Returns the state of a certificate that expires in `left` seconds.
+#[must_use]
 pub fn expiry_text(left: i64) -> String {
     match left / DAY {
         _ if left < 0 => "has expired: put a new one in its place".to_owned(),

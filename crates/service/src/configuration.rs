@@ -27,7 +27,7 @@ const DEFAULT_ENVIRONMENT: &str = "default";
 /// The store that is used where none is named.
 pub const DEFAULT_STORE: &str = "redis://127.0.0.1:6379";
 
-/// What flags say, as they were typed.
+/// The flags, as they were typed.
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
     /// The URL of the store.
@@ -42,11 +42,11 @@ pub struct Flags {
     pub env_file: Option<PathBuf>,
     /// The URL of the keyring.
     pub keyring: Option<String>,
-    /// Whether the process may start without custodians.
+    /// True if the process may start without custodians.
     pub allow_offline: bool,
 }
 
-/// Where a value was set.
+/// The source of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueSource {
     /// By a flag.
@@ -77,9 +77,9 @@ pub struct Configuration {
     pub file: ConfigurationFile,
     /// The store of the records.
     pub store: StoreUrl,
-    /// Whether new values are sealed.
+    /// True if new values are sealed.
     pub mode: Mode,
-    /// Where the mode was set.
+    /// The source of the mode.
     pub mode_source: ValueSource,
     /// The keys.
     pub keys: KeySettings,

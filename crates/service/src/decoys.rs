@@ -12,7 +12,7 @@ use crate::resources::{Resources, keys};
 /// Slots of a hash or list that are read.
 const MAX_SLOTS: usize = 1000;
 
-/// What the record of a decoy holds.
+/// The content of the record of a decoy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Form {

@@ -44,16 +44,16 @@ impl Grade {
     }
 }
 
-/// What one check found.
+/// The finding of one check.
 #[derive(Debug, Serialize)]
 pub struct Finding {
-    /// How it came out.
+    /// The grade.
     pub grade: Grade,
     /// The name of the check.
     pub check: &'static str,
-    /// What was found.
+    /// The finding, in words.
     pub found: String,
-    /// What to do about it.
+    /// The hint.
     pub advice: Option<String>,
 }
 

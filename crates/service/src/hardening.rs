@@ -1,4 +1,4 @@
-//! What keeps secrets in the memory of this process from getting to a disk: no core dumps, and for
+//! Protection of secrets in the memory of this process from reaching a disk: no core dumps, and for
 //! commands that run for long memory that is not swapped out. Nothing here stops a command: what
 //! the system does not grant is told, and the command goes on without it.
 
@@ -6,10 +6,10 @@ use std::io;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What came of switching core dumps off.
+/// The result of switching core dumps off.
 pub struct CoreDumps(io::Result<()>);
 
-/// Whether this process may lock its memory.
+/// True if this process may lock its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lockable {
     /// All of it.
@@ -42,12 +42,12 @@ pub fn begin(core_dumps: &CoreDumps, runs_for_long: bool) {
     }
 }
 
-/// Whether nothing of this process can be dumped.
+/// True if nothing of this process can be dumped.
 pub fn is_without_core_dumps() -> bool {
     getrlimit(Resource::Core).maximum == Some(0) && system::forbids_dumps()
 }
 
-/// Whether this process, or one that is started like it, may lock its memory.
+/// True if this process, or one that is started like it, may lock its memory.
 pub fn lockable() -> Lockable {
     match getrlimit(Resource::Memlock).current {
         None => Lockable::All,
@@ -71,7 +71,7 @@ fn lock_memory() {
 
 #[cfg(target_os = "linux")]
 mod system {
-    //! What Linux offers.
+    //! The system calls of Linux.
 
     use std::io;
 

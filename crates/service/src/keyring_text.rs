@@ -39,7 +39,7 @@ pub fn blocked_key(block: &Block) -> KeyId {
     *id
 }
 
-/// What to do about an obstacle to the retirement of a key in this state.
+/// The hint about an obstacle to the retirement of a key in this state.
 #[must_use]
 pub fn block_hint(block: &Block, state: KeyState) -> &'static str {
     match block {

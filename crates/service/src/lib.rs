@@ -1,4 +1,4 @@
-//! What a running Waxseal (a proxy, a keeper, a sweep) needs beside the command line.
+//! The parts of a running Waxseal (a proxy, a keeper, a sweep) beside the command line.
 //!
 //! Settings come in as plain data, from flags, the environment and a file ([`configuration`],
 //! [`environment`]); what they name is opened in [`resources`]. A failure leaves as [`Failure`]: what happened, on

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where neither the machine nor a control group tells.
+/// The memory that is assumed where neither the machine nor a control group tells.
 const UNKNOWN: u64 = 4 * 1024 * 1024 * 1024;
 
 /// The part that [`part`] gives is one of so many.

@@ -27,7 +27,7 @@ pub fn install_hook() {
     }));
 }
 
-/// How many there were so far.
+/// The number of panics so far.
 pub fn count() -> u64 {
     COUNT.load(Ordering::Relaxed)
 }

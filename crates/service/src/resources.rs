@@ -1,4 +1,4 @@
-//! What a process opened for its configuration: the keyring, the users' keys and the store. A command reads
+//! The resources that a process opened for its configuration: the keyring, the users' keys and the store. A command reads
 //! the configuration first and opens only what it needs.
 
 use std::sync::Arc;

@@ -1,7 +1,6 @@
 //! Patterns that no record matches: a misspelled pattern, another prefix or the wrong database look like
-//! success, since nothing plain is found and nothing fails. Looks at what the database holds instead, and
-//! whether the records are in another database of the server. Bounded; what cannot be seen is told as
-//! unknown.
+//! success, since nothing plain is found and nothing fails. So the names that the database holds are sampled, and the
+//! other databases of the server are searched. Bounded; what cannot be read is reported as unknown.
 
 mod resemblance;
 
@@ -11,11 +10,10 @@ use std::sync::Arc;
 use waxseal_page::report::{UNMATCHED_ADVICE, Unmatched};
 use waxseal_stores::{Cursor, Matches, Neighbors, RecordName, RecordPattern, RecordStore};
 
-use crate::configuration::protected::Protected;
-use crate::configuration::protected::shown_pattern;
+use crate::configuration::protected::{Protected, shown_pattern};
 use resemblance::resembling;
 
-/// Records that one request looks at.
+/// Records that one request reads.
 const PAGE: usize = 1_000;
 /// Requests until a record is found that is not Waxseal's own: a store of users' keys holds nothing else.
 const MAX_PAGES: usize = 200;
@@ -25,8 +23,9 @@ const MAX_NAMES: usize = 10_000;
 /// Findings about patterns that nothing matches.
 #[derive(Default)]
 pub struct Survey {
+    /// The patterns.
     pub unmatched: Vec<Unmatched>,
-    /// Names that look like those of each pattern, in words.
+    /// Names that resemble those of each pattern, in words.
     resembling: Vec<Option<String>>,
 }
 
@@ -39,14 +38,14 @@ struct Here {
 }
 
 impl Survey {
-    /// Looks for the records of these patterns, which nothing here matches.
+    /// Searches for the records of these patterns, which nothing here matches.
     pub async fn of(store: &Arc<dyn RecordStore>, patterns: &[&Protected]) -> Self {
         if patterns.is_empty() {
             return Self::default();
         }
-        let here = look_here(&**store).await;
+        let here = sample_names(&**store).await;
         let globs: Vec<_> = patterns.iter().map(|it| it.pattern.clone()).collect();
-        // It is told as unknown: what was asked for is done.
+        // A failure is reported as unknown: it does not end the command that asked.
         let neighbors = store.neighbors(&globs).await.unwrap_or(Neighbors::Unknown);
         let of = |index: usize, pattern: &RecordPattern| Unmatched {
             records: shown_pattern(pattern.as_str()),
@@ -60,7 +59,7 @@ impl Survey {
         }
     }
 
-    /// Each pattern in words, with what to do about it; whether it leaves any doubt.
+    /// Each pattern, with its description and what to do about it.
     pub fn findings(&self) -> impl Iterator<Item = (&Unmatched, String, &'static str)> {
         let all = self.unmatched.iter().zip(&self.resembling);
         all.map(|(unmatched, resembling)| {
@@ -73,7 +72,8 @@ impl Survey {
     }
 }
 
-/// Other databases that hold records of the pattern in this place.
+/// Returns the other databases that hold records of the pattern with this index.
+#[must_use]
 pub fn databases(neighbors: &Neighbors, pattern: usize) -> Vec<u32> {
     let known = neighbors.known().iter();
     let matching = known.filter(|it| it.matches.get(pattern) == Some(&Matches::Some));
@@ -86,7 +86,7 @@ fn is_certain(neighbors: &Neighbors, pattern: usize) -> bool {
         && known.all(|it| it.matches.get(pattern) != Some(&Matches::Unknown))
 }
 
-async fn look_here(store: &dyn RecordStore) -> Here {
+async fn sample_names(store: &dyn RecordStore) -> Here {
     let mut names = HashSet::new();
     let Ok(every) = RecordPattern::parse("*") else {
         return Here {
@@ -114,10 +114,10 @@ async fn look_here(store: &dyn RecordStore) -> Here {
     let counted = names.len() as u64;
     let records = match is_whole {
         true => Some(counted),
-        // About: Waxseal's own are among them. A server that does not tell says 0.
+        // An estimate: Waxseal's own are among them. A server that does not say reports 0.
         false => {
-            let told = store.status().await.map_or(0, |status| status.records);
-            (counted > 0 && told > 0).then(|| told.max(counted))
+            let reported = store.status().await.map_or(0, |status| status.records);
+            (counted > 0 && reported > 0).then(|| reported.max(counted))
         }
     };
     Here { records, names }

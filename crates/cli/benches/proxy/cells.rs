@@ -48,7 +48,7 @@ impl Cell {
         cells
     }
 
-    /// Whether each part of `filter`, cut at its dashes, is a part of this cell's name.
+    /// True if each part of `filter`, cut at its dashes, is a part of this cell's name.
     pub(crate) fn matches(&self, filter: &str) -> bool {
         let name = self.to_string();
         filter
@@ -56,12 +56,12 @@ impl Cell {
             .all(|wanted| name.split('-').any(|part| part == wanted))
     }
 
-    /// How many record names the load goes through.
+    /// The number of record names in the load.
     pub(crate) fn names(&self) -> usize {
         (MOST_BYTES / self.size).min(MOST_NAMES)
     }
 
-    /// Whether a client waits for each reply before it sends the next request, alone.
+    /// True if a client waits for each reply before it sends the next request, alone.
     pub(crate) fn one_at_a_time(&self) -> bool {
         self.pipeline == 1 && self.connections == 1
     }
@@ -99,7 +99,7 @@ impl fmt::Display for Cell {
 }
 
 impl Operation {
-    /// What `redis-benchmark -t` calls it.
+    /// The name that `redis-benchmark -t` uses.
     pub(crate) fn test(self) -> &'static str {
         match self {
             Self::Set => "set",

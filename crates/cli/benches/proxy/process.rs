@@ -97,7 +97,7 @@ fn status(pid: u32, field: &str) -> f64 {
     figure.trim().parse().expect("a number")
 }
 
-/// How many files this process may open, and so the processes that it starts: raised as far as it
+/// The limit of open files of this process and of those that it starts, raised as far as it
 /// goes without more rights.
 pub(crate) fn raise_file_limit() -> usize {
     let (soft, hard) = file_limits();

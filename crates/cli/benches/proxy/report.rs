@@ -18,7 +18,7 @@ pub(crate) enum Limit {
     AtMost(f64),
 }
 
-/// Where Waxseal must have so many times the requests a second of a peer.
+/// The minimum ratio of Waxseal's requests a second to a peer's.
 struct Rule {
     applies: fn(&Cell) -> bool,
     peer: Side,
@@ -58,7 +58,7 @@ const RULES: [Rule; 6] = [
     },
 ];
 
-/// What Waxseal adds to the median latency may be so many times what HAProxy adds.
+/// The maximum ratio of the latency that Waxseal adds to what HAProxy adds.
 const MOST_ADDED: f64 = 1.1;
 
 impl Bar {

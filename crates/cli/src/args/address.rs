@@ -27,7 +27,7 @@ pub(crate) fn check_host_port(
         .hint(format!("for example {flag} {example}")))
 }
 
-/// Whether it can be the name or address of a host.
+/// True if it can be the name or address of a host.
 fn is_host(text: &str) -> bool {
     let letters = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
     !text.is_empty() && text.len() <= 64 && text.chars().all(letters)

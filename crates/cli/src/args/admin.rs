@@ -1,4 +1,4 @@
-//! What can be typed about the admin address of a process that runs on.
+//! The arguments about the admin address.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(crate) struct AdminArgs {
 }
 
 impl AdminArgs {
-    /// How often records are counted, if ever.
+    /// The interval at which records are counted, if they are.
     pub(crate) fn count_every(&self) -> Option<Duration> {
         (self.count_every > 0).then(|| Duration::from_secs(self.count_every))
     }

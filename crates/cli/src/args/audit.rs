@@ -1,4 +1,4 @@
-//! What can be typed about audits: `waxseal audit`, alone or with `verify`.
+//! The arguments of audits: `waxseal audit`, alone or with `verify`.
 
 use std::path::PathBuf;
 
@@ -30,7 +30,7 @@ pub(crate) struct AuditArgs {
 }
 
 impl AuditArgs {
-    /// Whether anything was said about how to count. That cannot be left to the parser, which would
+    /// True if anything was said about how to count. That cannot be left to the parser, which would
     /// refuse the common options as well.
     pub(crate) fn says_how_to_count(&self) -> bool {
         let files = self.report.is_some() || self.html.is_some();

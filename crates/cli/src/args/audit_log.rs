@@ -1,4 +1,4 @@
-//! What can be typed about the audit log: `waxseal audit-log`.
+//! The arguments about the audit log: `waxseal audit-log`.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What can be typed about backups of a keyring: `waxseal keyring export`, `import` and `rehearse`.
+//! The arguments about backups of a keyring: `waxseal keyring export`, `import` and `rehearse`.
 
 use std::path::PathBuf;
 
@@ -25,7 +25,7 @@ pub(crate) struct ExportArgs {
     pub(crate) out: Option<PathBuf>,
 }
 
-/// What opens a backup. Secrets are never given themselves: a command line can be read by others.
+/// The means to open a backup. Secrets are named by file, since others can read a command line.
 #[derive(Args)]
 pub(crate) struct OpeningArgs {
     /// The backup

@@ -1,4 +1,4 @@
-//! What can be typed about decoys.
+//! The arguments about decoys.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What can be typed about keyrings: `waxseal keyring`, `forget` and `receipt`.
+//! The arguments about keyrings: `waxseal keyring`, `forget` and `receipt`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What can be typed behind `waxseal proxy`.
+//! The arguments of `waxseal proxy`.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What was typed and could not be read, told without repeating it: a record name, a user or a secret
+//! Errors of the command line that do not repeat what was typed: a record name, a user or a secret
 //! that stands in the wrong place must not reach a log by way of an error.
 
 use std::io::{IsTerminal, stderr, stdout};
@@ -70,7 +70,7 @@ fn text(mut error: clap::Error, coloured: bool) -> String {
     }
 }
 
-/// Whether a word can only be the misspelling of one of ours.
+/// True if a word can only be the misspelling of one of ours.
 fn may_show(error: &clap::Error, kind: ContextKind, word: &str) -> bool {
     let letters = |text: &str| text.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-');
     let is_short = word.len() <= LONGEST_WORD && letters(word);

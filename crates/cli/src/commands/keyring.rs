@@ -20,7 +20,7 @@ use crate::commands::recorded;
 use crate::error::{Ended, Failure};
 use crate::output;
 
-/// What a change came to, for programs.
+/// The result of a change, as JSON.
 #[derive(Serialize)]
 struct Told<'a> {
     ring: &'a str,

@@ -42,7 +42,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// More threads than this do not make it faster: a Redis server has one. Half of the processors are
 /// left to it and to the applications: what fewer threads do together costs less.
 pub(crate) const MAX_DEFAULT_WORKERS: usize = 4;
-/// What --listen takes, and the port of examples.
+/// The form of --listen, and the port of examples.
 const LISTEN: &str = "HOST:PORT, tls://HOST:PORT or unix:/PATH";
 const PORT: u16 = 6380;
 
@@ -224,7 +224,7 @@ fn prepare(resources: &mut Resources, common: &Common, args: &ProxyArgs) -> Resu
     }
 }
 
-/// What must be so before anything is opened.
+/// The checks before anything is opened.
 fn check(resources: &Resources, common: &Common) -> Result<(), Failure> {
     if common.protect.is_empty() && resources.configuration.file.protect.is_empty() {
         return Err(Failure::usage("no record is protected")

@@ -1,9 +1,9 @@
-//! Where settings come from, which of them wins, and what is said of those that cannot be read.
+//! The sources of settings, their precedence, and the errors of those that cannot be read.
 
 use crate::program::{KEY, OTHER_KEY, Program};
 use crate::records::{NAME, STATE};
 
-/// What `doctor` found about one thing.
+/// The finding of `doctor` about one thing.
 fn found(program: &Program, check: &str) -> String {
     let findings = program.run(&["doctor", "--json"]).json();
     let findings = findings.as_array().unwrap();

@@ -22,7 +22,7 @@ fn program(redis: &RedisServer) -> Program {
     Program::at(redis).file("waxseal.toml", CONFIG)
 }
 
-/// How often the alarm stands in a log; that each time only a masked name does.
+/// The number of alarms in a log; checks that each has only a masked name.
 #[track_caller]
 fn alarms(log: &str) -> usize {
     assert!(!log.contains("491555"), "a name shows: {log}");

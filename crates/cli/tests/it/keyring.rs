@@ -37,7 +37,7 @@ pub(crate) const QUICK: [&str; 8] = [
     "1h",
 ];
 
-/// Where a ring lies.
+/// The URL of a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lies {
     InAFile,

@@ -41,7 +41,7 @@ const GIVEN: [&str; 6] = [
     "shares",
 ];
 
-/// How a command is run: for people and for programs, each as loud as it can be.
+/// The forms in which a command is run: for people and for programs, each as verbose as possible.
 const DRESSES: [&[&str]; 2] = [
     &["--log", "trace"],
     &["--log", "trace", "--log-format", "json", "--json"],

@@ -216,7 +216,7 @@ fn inspect_tells_everything_about_an_envelope_but_its_value() {
     assert!(!text.contains("domicilio") && !text.contains(NAME));
 }
 
-/// What `inspect` tells of a stored value.
+/// The report of `inspect` about a stored value.
 fn inspected(program: &Program, server: &RedisServer, stored: &[u8], status: i32) -> String {
     put(server, NAME, stored);
     let output = program.run(&["inspect", NAME]).with_status(status);

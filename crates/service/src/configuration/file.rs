@@ -45,26 +45,26 @@ const PROTECT_KEYS: [&str; 8] = [
 pub struct ConfigurationFile {
     /// Names the environment that this is for: a keyring of another one is refused.
     pub environment: Option<String>,
-    /// Whether new values are sealed.
+    /// True if new values are sealed.
     pub mode: Option<String>,
     /// The store of the records.
     pub store: Option<String>,
-    /// Where the keyring lies.
+    /// The URL of the keyring.
     pub keyring: Option<String>,
-    /// Who unwraps its keys.
+    /// The custodians that unwrap its keys.
     #[serde(default, deserialize_with = "one_or_more")]
     pub custodian: Vec<String>,
-    /// Where this machine keeps its last good copy.
+    /// The path of this machine's last good copy.
     pub keyring_copy: Option<PathBuf>,
     /// The key of this machine under which it keeps the keyring's keys for a start without custodians.
     pub offline_key: Option<String>,
     /// The store of users' keys.
     pub user_keys: Option<String>,
-    /// Where it is recorded who did what: `file:PATH` or `syslog:`.
+    /// The audit log: `file:PATH` or `syslog:`.
     pub audit_log: Option<String>,
     /// The key that chains its entries: `env:NAME` or `file:PATH`.
     pub audit_log_key: Option<String>,
-    /// Whether what cannot be recorded is refused.
+    /// True if what cannot be recorded is refused.
     pub audit_log_required: Option<bool>,
     /// Whole names of records that no application reads.
     #[serde(default)]
@@ -89,14 +89,14 @@ pub struct Protect {
     pub except: Vec<String>,
     /// The format of new values.
     pub format: Option<String>,
-    /// Whether the values of each user are under a key of their own.
+    /// True if the values of each user are under a key of their own.
     #[serde(default)]
     pub per_user_keys: bool,
-    /// What the library returns for a value that does not open.
+    /// The library's answer for a value that does not open.
     pub refused: Option<String>,
-    /// What plain values look like.
+    /// The form of plain values.
     pub plain_values: Option<String>,
-    /// Whether the proxy forwards unknown scripts.
+    /// True if the proxy forwards unknown scripts.
     pub scripts: Option<String>,
 }
 
@@ -186,7 +186,7 @@ fn implicit(path: &Path) -> Result<Option<String>, Failure> {
         .map_err(|_| Failure::usage(format!("{shown} cannot be read: it is not valid UTF-8")))
 }
 
-/// What helps where a file that nobody named does not count.
+/// Returns the hint about a file that was not named and does not count.
 pub fn remedy(untrusted: &Untrusted, flag: &str, file: &str) -> String {
     let user = rustix::process::geteuid().as_raw();
     let named = format!("if you trust what is in it, name it: {flag} {file}");
@@ -261,9 +261,9 @@ pub fn misspelt<'w>(word: &'w str, nearest: &str) -> &'w str {
 /// The keys that may stand in one place of the file.
 struct Level {
     keys: &'static [&'static str],
-    /// What is written before a key in a text.
+    /// The text before a key in an error.
     prefix: &'static str,
-    /// Where it is.
+    /// The description of the level.
     place: &'static str,
 }
 

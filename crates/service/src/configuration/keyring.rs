@@ -27,11 +27,11 @@ static WARNED: Once = Once::new();
 /// The settings of a keyring.
 #[derive(Clone)]
 pub struct KeyringConfiguration {
-    /// Where the keyring is stored.
+    /// The URL of the keyring.
     pub url: StoreUrl,
     /// The environment that it must belong to.
     pub environment: String,
-    /// Where the last good copy of this machine is kept.
+    /// The path of this machine's last good copy.
     pub copy: Option<PathBuf>,
     custodians: Vec<String>,
     /// Custodians that are open already, for a process that retries until the keyring opens: each has a login,

@@ -17,7 +17,7 @@ pub struct OfflineConfiguration {
     key: String,
     /// The file of the keyring's keys, sealed under it.
     path: PathBuf,
-    /// Whether this process may start with them.
+    /// True if this process may start with them.
     is_allowed: bool,
 }
 

@@ -27,9 +27,9 @@ pub struct Protected {
     /// The format that applications write: that of the configuration. A flag of a sweep changes what the
     /// sweep writes, and not how values of applications are judged.
     pub of_applications: Format,
-    /// What plain values look like.
+    /// The form of plain values.
     pub plain: PlainValues,
-    /// Whether the values of each user are under a key of their own.
+    /// True if the values of each user are under a key of their own.
     pub per_user: bool,
     /// True if the proxy forwards unknown scripts over these records.
     pub forwards_scripts: bool,

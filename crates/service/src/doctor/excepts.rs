@@ -1,4 +1,4 @@
-//! Checks of what is excepted from patterns: that there are such records, and that they are plain.
+//! Checks of the records that are excepted from patterns: that they exist, and that they are plain.
 
 use waxseal_core::Mode;
 use waxseal_page::format::thousands;
@@ -20,7 +20,7 @@ const DECRYPT: &str = "they can still be read, but the server cannot operate on 
 pub struct ExceptedSample {
     /// Any were found.
     is_some: bool,
-    /// All were looked at.
+    /// All were read.
     is_whole: bool,
     /// The number of values that are sealed.
     pub sealed: u64,

@@ -34,7 +34,7 @@ pub(super) fn check(findings: &mut Findings) {
     check_memory(findings);
 }
 
-/// Whether keys can get to a disk with memory that is swapped out.
+/// True if keys can get to a disk with memory that is swapped out.
 fn check_memory(findings: &mut Findings) {
     const CHECK: &str = "memory";
     let limit = match hardening::lockable() {
@@ -59,7 +59,7 @@ fn check_memory(findings: &mut Findings) {
     }
 }
 
-/// Whether this machine has swap, or may have.
+/// True if this machine has swap, or may have.
 fn has_swap() -> bool {
     // One line of headings, then one for each.
     fs::read_to_string("/proc/swaps").map_or(true, |swaps| swaps.lines().count() > 1)
@@ -108,7 +108,7 @@ pub(super) async fn check_configuration(resources: &Resources, findings: &mut Fi
     findings.ok("protected", patterns.join(", "));
 }
 
-/// Where the secrets come from that every command knows.
+/// Reports the source of each secret that every command knows.
 fn check_sources(resources: &Resources, findings: &mut Findings) {
     let sources: Vec<_> = resources.configuration.environment.sources().collect();
     if !sources.is_empty() {

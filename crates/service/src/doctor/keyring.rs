@@ -18,7 +18,7 @@ use crate::resources::{Resources, open_store};
 /// A process that has not reported for so many looks is not counted.
 const SILENT: u64 = 10;
 
-/// Whether custodians are contacted.
+/// True if custodians are contacted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Custodians {
     Contacted,
@@ -106,7 +106,7 @@ async fn check_ring(live: &LiveRing, findings: &mut Findings) {
     check_retirement(live, findings).await;
 }
 
-/// What keeps old keys, as the last audit found it.
+/// Reports what keeps old keys, as the last audit found it.
 async fn check_retirement(live: &LiveRing, findings: &mut Findings) {
     // That reports cannot be read was told with the processes.
     let Ok(reports) = live.reports().await else {
@@ -267,7 +267,7 @@ fn check_copy(configured: &KeyringConfiguration, findings: &mut Findings) {
     }
 }
 
-/// What a server must not do with keys: forget them.
+/// Checks that a server does not lose what it is given.
 async fn check_server(what: &'static str, store: &dyn RecordStore, findings: &mut Findings) {
     let status = match store.status().await {
         Ok(status) => status,

@@ -10,7 +10,7 @@ use crate::resources::Resources;
 use crate::upstream::upstream;
 
 const CHECK: &str = "server limits";
-/// How long the server may take to answer.
+/// The time that the server has to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) async fn check(resources: &Resources, findings: &mut Findings) {

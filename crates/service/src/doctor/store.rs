@@ -22,7 +22,7 @@ const SLOW: Duration = Duration::from_millis(5);
 const SKEW_MS: u64 = 5_000;
 const SAMPLE: usize = 500;
 
-/// Whether the commands of the server are tried, one by one.
+/// True if the commands of the server are tried, one by one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Commands {
     Tried,

@@ -20,7 +20,7 @@ use crate::Failure;
 pub const FILE: &str = ".env";
 /// The first bytes of text in UTF-16, and what it is called.
 const UTF_16: [(&[u8], &str); 2] = [(b"\xff\xfe", "UTF-16LE"), (b"\xfe\xff", "UTF-16BE")];
-/// What stands in the place of a byte that is none of UTF-8.
+/// The replacement of a byte that is not UTF-8.
 const REPLACED: char = '\u{fffd}';
 /// No such file is longer.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -29,7 +29,7 @@ const MAX_BYTES: u64 = 1024 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Source {
     pub(super) path: PathBuf,
-    /// Whether the operator named it.
+    /// True if the operator named it.
     pub(super) is_named: bool,
 }
 
@@ -51,7 +51,7 @@ pub(super) struct DotEnv {
     text: Zeroizing<String>,
     source: Source,
     metadata: Option<Metadata>,
-    /// Why no line of it counts.
+    /// The reason why no line of it counts.
     untrusted: Option<Untrusted>,
 }
 
@@ -102,7 +102,7 @@ impl DotEnv {
         })
     }
 
-    /// Whether it cannot be read again.
+    /// True if it cannot be read again.
     pub(super) fn is_piped(&self) -> bool {
         self.metadata.as_ref().is_some_and(|it| !it.is_file())
     }
@@ -120,7 +120,7 @@ impl DotEnv {
             .map_err(|unusable| secret_file::failure(unusable, name, &self.source.path))
     }
 
-    /// What the last line about this variable sets it to. Every line about it must be one that sets it.
+    /// Returns the value of the last line about this variable. Every line about it must be one that sets it.
     pub(super) fn get(&self, name: &str) -> Result<Option<Zeroizing<String>>, Failure> {
         let mut last = None;
         let mut spans = Vec::new();
@@ -245,7 +245,7 @@ fn other_encoding(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Where a line that is no comment speaks of this variable as if it set it, and whether it begins so.
+/// Returns the position at which a line that is not a comment seems to set this variable, and whether it begins so.
 fn mention(line: &str, name: &str) -> Option<(usize, bool)> {
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let trimmed = line.trim_start_matches(grammar::is_space);

@@ -8,7 +8,7 @@ pub(super) use waxseal_keys::secret_file::{Unusable, check_exposure, read};
 
 use crate::Failure;
 
-/// What an operator is told, who named the file by this variable.
+/// Returns the failure of a file that this variable names.
 pub(super) fn failure(unusable: Unusable, variable: &str, path: &Path) -> Failure {
     let named = shown(path);
     let shown = named.as_deref().unwrap_or("the file");
@@ -22,7 +22,7 @@ pub(super) fn failure(unusable: Unusable, variable: &str, path: &Path) -> Failur
     Failure::usage(format!("{variable}: {text}")).hint(hint(unusable, shown))
 }
 
-/// What helps.
+/// Returns the hint.
 pub(crate) fn hint(unusable: Unusable, path: &str) -> String {
     match unusable {
         Unusable::Unreadable(ErrorKind::NotFound) => {

@@ -30,17 +30,17 @@ pub enum Topic {
 pub struct Variable {
     /// The name.
     pub name: &'static str,
-    /// What it is about.
+    /// The topic.
     pub topic: Topic,
     /// The crate that reads it, or the library.
     pub reader: &'static str,
     /// The value that counts where it is not set, in words.
     pub default: &'static str,
-    /// What it means.
+    /// The meaning.
     pub meaning: &'static str,
-    /// Whether its value must stay unknown to other users. Such a variable may be in a file or a credential.
+    /// True if its value must stay unknown to other users. Such a variable may be in a file or a credential.
     pub is_secret: bool,
-    /// Whether it decides which code runs or where a secret is sent: a `.env` that was not named cannot set it.
+    /// True if it decides which code runs or where a secret is sent: a `.env` that was not named cannot set it.
     pub is_named_only: bool,
 }
 

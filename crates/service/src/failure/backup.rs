@@ -1,10 +1,10 @@
-//! How backups of a keyring fail, with what to do about it when they are all that is left.
+//! Failures of backups of a keyring, with hints for the case that they are all that is left.
 
 use waxseal_keys::BackupError;
 
 use super::Failure;
 
-/// What is said where the file may be at fault.
+/// The hint where the file may be damaged.
 const OTHER_COPY: &str = "take another copy of the file, and compare them (sha256sum)";
 const TYPE_AGAIN: &str = "compare it with the sheet, letter by letter; 0 and O are the same, and so are \
     1, I and L";
@@ -26,7 +26,7 @@ impl From<BackupError> for Failure {
     }
 }
 
-/// What was given cannot be meant.
+/// The hint where an argument is wrong.
 fn of_usage(error: &BackupError) -> Option<&'static str> {
     Some(match error {
         BackupError::NoIdentity => {

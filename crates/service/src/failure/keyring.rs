@@ -1,4 +1,4 @@
-//! How keyrings fail, with what to do about it at three in the morning.
+//! Failures of keyrings, with hints that can be followed at three in the morning.
 
 use std::io::ErrorKind;
 
@@ -79,13 +79,13 @@ fn of_custodian(error: &RingError, cause: &CustodianError) -> Failure {
     }
 }
 
-/// What helps where a custodian of the ring is not one of this machine.
+/// The hint where a custodian of the ring is not configured on this machine.
 const ELSEWHERE: &str = "nothing was changed; configure it on this machine (custodian in waxseal.toml, and \
     what it needs of the environment), or run this where it is";
-/// What helps where a token does not take its PIN.
+/// The hint where a token does not accept its PIN.
 const PIN: &str = "the PIN was not tried again, so that the token is not locked: log in once by hand \
     (pkcs11-tool --login --list-objects) with the right one, and set that";
-/// What helps where no custodian answers.
+/// The hint where no custodian answers.
 const AWAY: &str = "nothing was changed, and processes that run go on; bring one of them back, or start \
     with --allow-offline where offline_key is configured";
 
@@ -153,7 +153,7 @@ impl From<CustodianError> for Failure {
     }
 }
 
-/// Whether a variable is about a token or a service, and holds no key.
+/// True if a variable is about a token or a service, and holds no key.
 fn is_of_service(variable: &str) -> bool {
     ["PKCS11_", "VAULT_", "BAO_"]
         .iter()
@@ -211,7 +211,7 @@ impl From<ChangeError> for Failure {
     }
 }
 
-/// What helps where users' keys are gone, or elsewhere.
+/// The hint where users' keys are lost, or in another store.
 pub(super) const USERS_LOST: &str = "nothing was changed; check user_keys in waxseal.toml, or restore the store of \
     users' keys from a backup; waxseal keyring adopt-users accepts it as it is: values under keys that are gone \
     then stay unreadable, and their users get new keys";

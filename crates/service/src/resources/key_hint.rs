@@ -32,7 +32,7 @@ const OPTIONS: RedisOptions = RedisOptions {
     first_pause: Duration::ZERO,
 };
 
-/// What the store says about its keys, without any.
+/// The state of the store, as far as it is known without keys.
 enum StoreState {
     Sealed(SealedUnder),
     NotSealed,

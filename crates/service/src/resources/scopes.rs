@@ -1,4 +1,4 @@
-//! What the keyring protects: the records of this configuration, as its upkeep goes through them and as other
+//! The scopes that a keyring protects: the records of this configuration, as its upkeep goes through them and as other
 //! processes with the same keyring know of them.
 
 use std::sync::{Arc, Once};

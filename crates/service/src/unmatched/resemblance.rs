@@ -1,6 +1,6 @@
-//! Names that look like those of a pattern and are not: another case, another separator, another prefix
-//! before it, a letter too few. Of such a name only what resembles the pattern is told, and only in letters:
-//! the rest may be a user.
+//! Names that resemble those of a pattern without matching it: another case, another separator, another prefix
+//! before it, a missing letter. Only the part of a name that resembles the pattern is shown: the rest may be a
+//! user.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -9,7 +9,7 @@ use waxseal_stores::{RecordName, RecordPattern};
 use waxseal_page::format::thousands;
 
 const SEPARATORS: [char; 6] = [':', '/', '-', '_', '.', '|'];
-/// Shorter words are too near to each other for one to be the misspelling of another.
+/// Shorter words are too similar for one to be the misspelling of another.
 const MIN_WORD: usize = 4;
 /// A beginning that fewer names share may be the name of a person.
 const MIN_NAMES: u64 = 3;
@@ -33,8 +33,8 @@ pub(super) fn resembling(pattern: &RecordPattern, names: &HashSet<RecordName>) -
             behind += 1;
         }
     }
-    let may_tell = |it: &(String, u64)| same_word(&it.0, word).is_some() || it.1 >= MIN_NAMES;
-    let most = beginnings.into_iter().filter(may_tell);
+    let may_be_shown = |it: &(String, u64)| same_word(&it.0, word).is_some() || it.1 >= MIN_NAMES;
+    let most = beginnings.into_iter().filter(may_be_shown);
     match (most.max_by_key(|(_, names)| *names), same, behind) {
         (Some((beginning, names)), ..) => Some(format!("{} \"{beginning}\"", begin(names))),
         (None, 1, _) => Some(format!(
@@ -78,7 +78,7 @@ fn misspelt<'n>(name: &'n str, word: &str) -> Option<&'n str> {
     is_near.then(|| name.get(..=end)).flatten()
 }
 
-/// True if the pattern's prefix stands behind another one: `bot:wa:…` for `wa:*`.
+/// True if the pattern's prefix follows another one: `bot:wa:…` for `wa:*`.
 fn is_behind(name: &str, prefix: &str) -> bool {
     let mut found = name.match_indices(prefix);
     found.any(|(at, _)| {
@@ -91,13 +91,13 @@ fn is_behind(name: &str, prefix: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn told(pattern: &str, names: &[&str]) -> Option<String> {
+    fn resemblance_of(pattern: &str, names: &[&str]) -> Option<String> {
         let names = names.iter().map(|name| RecordName::from(*name)).collect();
         resembling(&RecordPattern::parse(pattern).unwrap(), &names)
     }
 
     #[test]
-    fn another_case_another_separator_and_another_prefix_are_told() {
+    fn another_case_separator_or_prefix_is_reported() {
         for (pattern, names, text) in [
             (
                 "wa:*",
@@ -121,12 +121,16 @@ mod tests {
                 "3 names begin with \"session:\"",
             ),
         ] {
-            assert_eq!(told(pattern, names).as_deref(), Some(text), "{pattern}");
+            assert_eq!(
+                resemblance_of(pattern, names).as_deref(),
+                Some(text),
+                "{pattern}"
+            );
         }
     }
 
     #[test]
-    fn what_may_be_a_person_is_not_told() {
+    fn a_name_that_may_be_a_person_is_not_shown() {
         for (pattern, names) in [
             (
                 "wa:*",
@@ -137,7 +141,7 @@ mod tests {
             ("*", &["a:1"]),
             ("sess:*", &["5ess:1", "5ess:2", "5ess:3"]),
         ] {
-            assert_eq!(told(pattern, names), None, "{pattern}");
+            assert_eq!(resemblance_of(pattern, names), None, "{pattern}");
         }
     }
 }

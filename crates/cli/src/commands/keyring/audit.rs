@@ -1,4 +1,4 @@
-//! What must be so before a key is retired: nothing is under it, everywhere that this process knows
+//! The check before a key is retired: nothing is sealed under it, everywhere that this process knows
 //! of.
 
 use waxseal_core::KeyId;

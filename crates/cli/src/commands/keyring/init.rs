@@ -75,7 +75,7 @@ pub(super) async fn run(resources: &Resources, args: &InitArgs) -> Result<Ended,
     }
 }
 
-/// Where the last good copy is, if there is one.
+/// The location of the last good copy, if there is one.
 fn has_copy(configured: &KeyringConfiguration) -> Option<String> {
     let copy = configured.copy.as_ref()?;
     copy.exists().then(|| copy.display().to_string())
@@ -145,7 +145,7 @@ async fn adopted(resources: &Resources) -> Result<Vec<SecretKey>, Failure> {
     Ok(all.map(SecretKey::from_hex).collect::<Result<_, _>>()?)
 }
 
-/// Whether the store holds anything that is sealed under these keys. What is sealed under others is
+/// True if the store holds anything that is sealed under these keys. What is sealed under others is
 /// an error: no keyring that is made here would open it.
 async fn sealed_under(
     resources: &Resources,

@@ -105,7 +105,7 @@ async fn check_own_copy(
     ))
 }
 
-/// What lies in the place may be replaced if it is damaged or older.
+/// Checks that the stored document may be replaced: it is damaged or older.
 async fn check_found(
     resources: &Resources,
     configured: &KeyringConfiguration,

@@ -20,12 +20,12 @@ struct Status<'a> {
     environment: &'a str,
     ring: &'a str,
     version: u64,
-    /// What stands on a backup of this version as well.
+    /// The check value that is printed on a backup of this version as well.
     check_value: String,
     receipt_key: String,
     custodians: Vec<&'a str>,
     settings: Settings,
-    /// Where times were lowered: the longer ones that hold until every process has seen that.
+    /// The longer times that hold until every process has seen that they were lowered.
     longer_times: Option<LongerTimes>,
     keys: Vec<Key>,
     processes: Vec<Process>,
@@ -67,9 +67,9 @@ struct Key {
     age_ms: u64,
     adopted: bool,
     seals: u64,
-    /// What the last audit counted under it.
+    /// The values under it in the last audit.
     values: Option<u64>,
-    /// What it counted in quarantine.
+    /// Those of them in quarantine.
     quarantined: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! What a running proxy writes to its log about values: those that do not open, and decoys that did; and at its start
+//! The log lines of a running proxy about values: those that do not open, and decoys that did; and at its start
 //! about scripts. Lines about values are bounded, so that a flood of one kind neither fills the disk nor hides the other.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +20,7 @@ impl RateLimitedLog {
         Self(Mutex::new(LineLimit::new(LINES, PERIOD)))
     }
 
-    /// Whether one more line is written. `missing` tells how many were not in the period before.
+    /// True if one more line is written. `missing` tells how many were not in the period before.
     fn may_say(&self, missing: impl FnOnce(u64)) -> bool {
         let mut limit = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let admitted = limit.admit(Instant::now());

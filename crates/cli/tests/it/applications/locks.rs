@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(240);
 const PAUSE: Duration = Duration::from_millis(10);
 /// Attempts to find a holder before any process is killed.
 const MAX_LOOKS: usize = 50;
-/// How long the short form goes on, and with how many processes.
+/// The duration of the short form, and its number of processes.
 const SECONDS: u64 = 4;
 const PROCESSES: usize = 6;
 

@@ -1,4 +1,4 @@
-//! What is refused: an operation that cannot be recorded, and a configuration that says half.
+//! Refusals: an operation that cannot be recorded, and a configuration that says half.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! What fails, one at a time: injected, held for a while, and healed where it does not heal alone.
+//! The faults, one at a time: injected, held for a while, and healed where it does not heal alone.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ pub(super) enum Fault {
     Killed,
     /// The server hands over to its replica, and the address leads there, for new connections.
     Demoted,
-    /// What passes on the connections that exist is lost; new ones are as they should be.
+    /// Data of existing connections is lost; new ones work.
     PathLost,
     /// All connections to the server are cut.
     PathCut,

@@ -84,7 +84,7 @@ impl Newcomer {
         }
     }
 
-    /// How many were served in all.
+    /// The number that were served in all.
     pub(super) fn stop(self) -> u64 {
         self.stopped.store(true, Ordering::SeqCst);
         self.thread.join().expect("it met nothing unexpected");

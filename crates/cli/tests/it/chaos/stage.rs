@@ -178,7 +178,7 @@ impl Stage {
         }
     }
 
-    /// What is stored, as it is in the files of both servers.
+    /// The stored data, from the files of both servers.
     pub(super) fn files(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for server in &self.servers {
@@ -201,7 +201,7 @@ impl Stage {
     }
 }
 
-/// What the proxies and the commands share.
+/// The arguments that the proxies and the commands share.
 fn program(address: &Address) -> Program {
     let config = "environment = \"tests\"\nkeyring = \"file:ring.json\"\n\
                   [[protect]]\nrecords = \"wa:*\"\nformat = \"sealed\"\n";
@@ -224,7 +224,7 @@ fn skewed(program: &Program, clock: &Skew) -> Program {
         })
 }
 
-/// What one proxy has written to its log, by a reader that can stop and go.
+/// The log of one proxy, read by a reader that can be paused.
 struct Log {
     text: Arc<Mutex<String>>,
     stalls: Arc<AtomicBool>,

@@ -106,7 +106,7 @@ fn add(world: &World) -> String {
     new.expect("there is a new key")
 }
 
-/// Whether a sealed value names this key in its header.
+/// True if a sealed value names this key in its header.
 fn names_key(value: &[u8], id: &str) -> bool {
     let id = u32::from_str_radix(id, 16).unwrap().to_be_bytes();
     value

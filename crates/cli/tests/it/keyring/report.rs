@@ -16,7 +16,7 @@ use crate::records::{STATE, put, sealed};
 /// Two patterns, one of them named.
 const PATTERNS: &str = "[[protect]]\nname = \"Conversations <&>\"\nrecords = \"wa:*\"\n\
                         [[protect]]\nrecords = \"tokens:*\"\nplain_values = \"any\"\n";
-/// What stands in records' names and values, and in nothing that an auditor gets.
+/// Text in records' names and values that nothing an auditor gets may hold.
 const PRIVATE: [&str; 8] = [
     "domicilio",
     "showing_menu",

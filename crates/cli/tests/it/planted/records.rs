@@ -231,7 +231,7 @@ fn quarantine(watch: &Watch, program: &Program, redis: &RedisServer) {
     }
 }
 
-/// What needs no store, and what looks at all of it.
+/// Commands that need no store, and those that read all of it.
 fn machine(watch: &Watch, program: &Program) {
     watch.run(program, &["demo", "--states", "10"]).done();
     watch.run(program, &["key", "generate"]).done();

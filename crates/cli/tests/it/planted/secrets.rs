@@ -1,4 +1,4 @@
-//! What is planted, and every way in which it could come out.
+//! The planted secrets, and every form in which they could leak.
 
 use std::fmt::Write as _;
 
@@ -88,7 +88,7 @@ impl Search {
         self.0.extend(forms.into_iter().map(|form| (what, form)));
     }
 
-    /// What a text holds of it.
+    /// The planted secrets in a text.
     pub(super) fn found_in(&self, text: &str) -> Option<&'static str> {
         self.found_in_but(text, &[])
     }

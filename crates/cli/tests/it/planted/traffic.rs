@@ -68,7 +68,7 @@ fn search_admin(search: &Search, port: u16) {
     }
 }
 
-/// What `ps` shows of a process, and the names of its threads.
+/// The line of `ps` about a process, and the names of its threads.
 #[track_caller]
 fn search_process(search: &Search, pid: u32) {
     let process = format!("/proc/{pid}");

@@ -1,4 +1,4 @@
-//! What stands in the wrong place: on the command line of every command, in `waxseal.toml`, in `.env` and
+//! Secrets in the wrong place: on the command line of every command, in `waxseal.toml`, in `.env` and
 //! in variables.
 
 use super::Watch;
@@ -106,7 +106,7 @@ fn no_flag_repeats_a_value_that_it_cannot_read() {
     watch.search_files(&program);
 }
 
-/// What `waxseal.toml` may hold by mistake.
+/// Secrets that `waxseal.toml` may hold by mistake.
 fn configurations() -> Vec<String> {
     let words = [
         "environment",

@@ -27,7 +27,7 @@ fn lines(reply: &Raw) -> Vec<HashMap<String, String>> {
     text.lines().map(fields).collect()
 }
 
-/// Whether this is a connection that the proxy has for its status page, where no client speaks RESP3.
+/// True if this is a connection that the proxy has for its status page, where no client speaks RESP3.
 fn is_of_page(line: &HashMap<String, String>) -> bool {
     line["resp"] == "3" && line["name"].is_empty()
 }
@@ -55,7 +55,7 @@ fn named(pair: &Pair, name: &str) -> Wire {
     wire
 }
 
-/// Whether the connection is still served.
+/// True if the connection is still served.
 fn lives(wire: &mut Wire) -> bool {
     wire.try_send(&request(&["PING"])).is_ok()
         && wire.try_reply().is_ok_and(|it| it == *"+PONG\r\n")

@@ -1,4 +1,4 @@
-//! What a connection is in the middle of: databases, transactions, subscriptions, pushed messages,
+//! Tests of the state of a connection: databases, transactions, subscriptions, pushed messages,
 //! replies switched off. All of it must be as with the server itself, with values sealed and opened.
 
 use super::wire::{Raw, Wire, bulk, contains, request};

@@ -27,7 +27,7 @@ fn stalled(proxy: &Proxy) -> f64 {
     Exposition::read(&text).sum("waxseal_upstream_errors_total", &[("kind", "stalled")])
 }
 
-/// Whether a client that comes now is served. It may have come in before the path was known to be dead.
+/// True if a client that comes now is served. It may have come in before the path was known to be dead.
 fn serves(proxy: &Proxy) -> bool {
     let mut wire = Wire::tcp(proxy.port());
     wire.send(&request(&["GET", "wa:1"]));

@@ -11,7 +11,7 @@ use crate::program::wait_until;
 /// Replies that are asked for at once.
 const REPLIES: usize = 1000;
 const VALUE: usize = 256 * 1024;
-/// What a slow client reads at a time, and how often.
+/// The amount that a slow client reads at a time, and how often.
 const PIECE: usize = 256 * 1024;
 const PAUSE: Duration = Duration::from_millis(100);
 /// In which everybody else is answered; all replies would take minutes.

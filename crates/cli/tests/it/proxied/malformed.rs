@@ -1,4 +1,4 @@
-//! What clients send that is no request, or that never ends: each is bounded, told, and nobody else's
+//! Malformed and endless requests of clients: each is bounded, reported, and no other client's
 //! concern.
 
 use std::io::ErrorKind;

@@ -169,7 +169,7 @@ fn a_buffer_that_a_reply_would_not_fit_into_is_refused_at_the_start() {
     assert_eq!(pair.wire().ask(&["SET", "wa:1", "amatista"]), "+OK\r\n");
 }
 
-/// How many clients were disconnected for this cause.
+/// The number of clients that were disconnected for this cause.
 #[track_caller]
 fn cut(pair: &Pair, cause: &str) -> f64 {
     let (_, text) = admin(pair.proxy.admin_port(), "/metrics");

@@ -1,4 +1,4 @@
-//! What stands between the proxy and the server: passes bytes on, remembers those that went to the
+//! A relay between the proxy and the server: passes bytes on, remembers those that went to the
 //! server, and misbehaves when a test says so.
 
 use std::io::{Read, Write};
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How the relay behaves.
+/// The behaviour of the relay.
 #[derive(Clone)]
 pub(crate) enum Manner {
     /// Everything passes.
@@ -32,7 +32,7 @@ struct Shared {
     accepted: AtomicUsize,
     /// Connections before this one have no path any more: what is sent on them is acknowledged and dropped.
     cut_before: AtomicUsize,
-    /// How long a connection may be silent before it is closed.
+    /// The time that a connection may be silent before it is closed.
     idle_limit: Mutex<Option<Duration>>,
 }
 

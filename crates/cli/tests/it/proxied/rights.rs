@@ -1,4 +1,4 @@
-//! Who a client is: its user and rights are its own, whatever connections are shared; and how many
+//! Tests of clients' users and rights: they are each client's own, whatever connections are shared; and how many
 //! clients there may be.
 
 use waxseal_testing::RedisServer;

@@ -9,7 +9,7 @@ use super::{Pair, UPSTREAMS, bulk_of, proxy_before};
 
 const SEALED_TWICE: &str = "waxseal_sealed_twice_total";
 
-/// What lies in the server under this name.
+/// The stored value of this name.
 fn stored(redis: &RedisServer, name: &str) -> Vec<u8> {
     redis
         .client()

@@ -19,7 +19,7 @@ fn limited(name: &str, value: &str) -> RedisServer {
     RedisServer::builder().arg(name, value).start()
 }
 
-/// How many of many clients that read large values at the same moment get all of them.
+/// The number of clients that get all of the large values which they read at the same moment.
 fn served(port: u16) -> usize {
     let begin = Barrier::new(CLIENTS);
     let reads_all = || {

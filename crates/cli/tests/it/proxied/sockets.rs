@@ -12,7 +12,7 @@ use super::{UPSTREAMS, proxy_before};
 use crate::program::{KEY, Program};
 use crate::proxy::Proxy;
 
-/// What `redis-cli` says to this, over TLS.
+/// The answer of `redis-cli` to this, over TLS.
 pub(super) fn over_tls(port: &str, certificates: &[(&str, &Path)], words: &[&str]) -> String {
     let mut command = Command::new(on_path("redis-cli"));
     command.args(["-h", "127.0.0.1", "-p", port, "--tls"]);

@@ -47,7 +47,7 @@ impl PartialEq<&str> for Raw {
 }
 
 impl Raw {
-    /// Whether it begins with this.
+    /// True if it begins with this.
     pub(super) fn starts_with(&self, text: &str) -> bool {
         self.0.starts_with(text.as_bytes())
     }
@@ -57,7 +57,7 @@ impl Raw {
     }
 }
 
-/// Whether these bytes are somewhere in those.
+/// True if these bytes are somewhere in those.
 pub(super) fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
     bytes.windows(wanted.len()).any(|window| window == wanted)
 }
@@ -195,7 +195,7 @@ impl Wire {
         }
     }
 
-    /// How long a reply may take from here on.
+    /// The timeout of replies from here on.
     pub(super) fn patience(&mut self, time: Duration) {
         match &self.stream {
             Stream::Tcp(stream) => stream.set_read_timeout(Some(time)),
@@ -238,7 +238,7 @@ enum Frame {
     Broken,
 }
 
-/// How long the reply is that these bytes begin with. An attribute belongs to what follows it.
+/// The length of the reply that these bytes begin with. An attribute belongs to what follows it.
 fn frame(bytes: &[u8]) -> Frame {
     let mut at = 0;
     let mut left = 1_usize;

@@ -1,4 +1,4 @@
-//! What the clients of one round do, decided before it begins, so that a round can be repeated and made
+//! The work of the clients of one round, decided before it begins, so that a round can be repeated and made
 //! smaller.
 
 use std::fmt;
@@ -16,7 +16,7 @@ pub(super) const CLIENTS: usize = 2;
 /// Steps of a random round.
 const STEPS: usize = 60;
 
-/// What every round begins with: records of each kind.
+/// The initial records of every round, of each kind.
 const PREPARATION: &[&str] = &[
     "SET wa:s0 amatista0",
     "SET open:s0 obsidiana0",
@@ -36,7 +36,7 @@ const PREPARATION: &[&str] = &[
     "SETBIT open:b0 3 1",
 ];
 
-/// What one client does.
+/// The work of one client.
 #[derive(Clone)]
 pub(super) enum Action {
     /// Sends requests together and reads their replies.
@@ -60,7 +60,7 @@ pub(super) struct Plan {
     pub(super) steps: Vec<Step>,
 }
 
-/// What every round begins with.
+/// The initial records of every round.
 pub(super) fn preparation() -> Step {
     let requests = PREPARATION.iter().map(|line| Request::parse(line));
     Step {

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Assignment<'t> {
     pub(super) name: &'t str,
-    /// Where the name stands.
+    /// The position of the name.
     pub(super) at: usize,
     /// All of it, from the name to the end of its comment.
     pub(super) span: Range<usize>,
@@ -64,14 +64,14 @@ pub(super) fn assignments(text: &str) -> impl Iterator<Item = Assignment<'_>> {
 }
 
 impl Assignment<'_> {
-    /// Whether the value begins with a quote that nothing closes, which is then a part of it.
+    /// True if the value begins with a quote that nothing closes, which is then a part of it.
     pub(super) fn is_unclosed(&self) -> bool {
         let mut letters = self.written.chars();
         let first = letters.next().filter(|it| is_quote(*it));
         first.is_some() && letters.next_back() != first
     }
 
-    /// What the variable is set to.
+    /// The value of the variable.
     pub(super) fn value(&self) -> Zeroizing<String> {
         let first = self.written.chars().next().filter(|it| is_quote(*it));
         let inner = first.and_then(|quote| {
@@ -100,7 +100,7 @@ pub(super) fn is_space(letter: char) -> bool {
     }
 }
 
-/// What ends a line, as JavaScript has it.
+/// True for the line terminators of JavaScript.
 fn is_line_end(letter: char) -> bool {
     matches!(letter, '\n' | '\r' | '\u{2028}' | '\u{2029}')
 }

@@ -25,7 +25,7 @@ struct Exported<'a> {
     next: &'a str,
 }
 
-/// What shall be written.
+/// The output that was asked for.
 enum Wanted<'a> {
     ToRecipients(&'a Path, Recipients),
     InShares(&'a Path, Split),

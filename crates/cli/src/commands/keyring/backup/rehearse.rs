@@ -28,7 +28,7 @@ struct Rehearsed<'a> {
     store: Option<Store>,
 }
 
-/// What the store says about the keys.
+/// The store's evidence about the keys.
 #[derive(Serialize)]
 struct Store {
     canary: Fits,
@@ -94,7 +94,7 @@ fn present(ring: &Ring) -> usize {
     keys.filter(|key| !key.wraps.is_empty()).count()
 }
 
-/// Whether the store's canary opens with the keys of the backup.
+/// True if the store's canary opens with the keys of the backup.
 async fn ask(resources: &Resources, backup: &Backup) -> Result<Store, Failure> {
     let told = |canary, text: String| Ok(Store { canary, text });
     if let StoreUrl::File(_) = &resources.configuration.store {
