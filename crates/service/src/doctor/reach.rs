@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use waxseal_page::format::thousands;
+use waxseal_page::words::thousands;
 use waxseal_stores::{Cursor, Neighbors, RecordName, RecordPattern, RecordStore, Slot, StoreError};
 
 use super::Findings;
