@@ -8,11 +8,11 @@ use futures_util::FutureExt;
 use tokio::task::JoinHandle;
 use waxseal_page::status::Process;
 use waxseal_proxy::{Admin, ListenError, Readiness, Token, Upstream};
+use waxseal_service::Failure;
 use waxseal_service::now_ms;
 use waxseal_service::resources::Resources;
 
 use crate::args::{AdminArgs, check_host_port};
-use crate::error::Failure;
 use crate::output;
 use crate::status::Watch;
 use crate::trial::RefusalRecord;
@@ -66,7 +66,7 @@ impl RunningAdmin {
     }
 
     fn run(admin: Admin, watch: Watch, token: Option<Token>) -> Self {
-        output::say(&format!("waxseal: admin on {}", admin.address()));
+        output::stderr_line(&format!("waxseal: admin on {}", admin.address()));
         let admin = admin.page(watch.source(), token);
         let task = tokio::spawn(async move {
             // Probes that nobody answers any more have the process started again.

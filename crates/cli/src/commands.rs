@@ -29,9 +29,9 @@ pub(crate) use proxy::MAX_DEFAULT_WORKERS;
 
 use waxseal_service::resources::seals::SealAccount;
 use waxseal_service::resources::{Resources, key_hint};
+use waxseal_service::{Ended, Failure};
 
 use crate::args::{Cli, Command};
-use crate::error::{Ended, Failure};
 
 pub(crate) async fn run(cli: Cli) -> Result<Ended, Failure> {
     let common = cli.common.clone();

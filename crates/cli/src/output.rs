@@ -11,8 +11,8 @@ use waxseal_core::escape_for_terminal;
 pub(crate) use waxseal_core::sanitize_for_terminal;
 pub(crate) use waxseal_page::words::{point_in_time, span, thousands};
 
-use crate::error::Failure;
 use crate::stderr;
+use waxseal_service::Failure;
 
 /// True if results are printed as JSON.
 static JSON: AtomicBool = AtomicBool::new(false);
@@ -83,32 +83,37 @@ pub(crate) fn complain(word: &str, text: &str) {
     say(&format!("waxseal: {word}: {text}"));
 }
 
-/// Prints a warning of the service, and what to do about it.
-pub(crate) fn warning(text: &str, remedy: Option<&str>) {
-    complain("warning", text);
+/// Prints an error on stderr.
+pub(crate) fn error(text: &str) {
+    labelled("error", text);
+}
+
+/// Prints a warning on stderr.
+pub(crate) fn warn(text: &str) {
+    labelled("warning", text);
+}
+
+/// Prints a warning of the service on stderr, and what to do about it.
+pub(crate) fn notice(text: &str, remedy: Option<&str>) {
+    warn(text);
     if let Some(remedy) = remedy {
         hint(remedy);
     }
 }
 
-/// Prints an error.
-pub(crate) fn error(text: &str) {
-    complain("error", text);
-}
-
-/// Prints what to do about an error or a warning.
+/// Prints what to do about an error or a warning on stderr.
 pub(crate) fn hint(text: &str) {
-    advise(text);
+    stderr_line(&format!("hint: {text}"));
 }
 
-/// Says what to do about it.
-pub(crate) fn advise(hint: &str) {
-    say(&format!("hint: {hint}"));
+/// Prints a text on stderr behind a label, for example `waxseal: warning: …`.
+pub(crate) fn labelled(label: &str, text: &str) {
+    stderr_line(&format!("waxseal: {label}: {text}"));
 }
 
-/// Says something beside the result.
-pub(crate) fn say(text: &str) {
-    // Texts may name files and words of others.
+/// Prints a line on stderr.
+pub(crate) fn stderr_line(text: &str) {
+    // Texts may hold names of files and words of other parties.
     stderr::write_line(escape_for_terminal(text.as_bytes()));
 }
 

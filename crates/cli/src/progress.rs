@@ -57,21 +57,21 @@ impl Progress {
             Event::Finding(finding) => {
                 self.found += 1;
                 if self.found <= SHOWN {
-                    self.say(&format!(
+                    self.print_line(&format!(
                         "waxseal: warning: {}: {}",
                         finding.record, finding.cause
                     ));
                 }
             }
             Event::Waiting(error) => {
-                self.say(&format!(
+                self.print_line(&format!(
                     "waxseal: warning: {error}; waiting for it to come back"
                 ));
             }
             Event::Restarted => {
                 let text = "waxseal: the store was restarted: its records are gone through again \
                             (what is sealed already stays as it is)";
-                self.say(text);
+                self.print_line(text);
                 self.from = 0;
                 self.started = Instant::now();
             }
@@ -85,10 +85,7 @@ impl Progress {
         }
         if self.found > SHOWN {
             let more = thousands(self.found - SHOWN);
-            output::complain(
-                "warning",
-                &format!("and {more} more of that kind, not shown"),
-            );
+            output::warn(&format!("and {more} more of that kind, not shown"));
         }
     }
 
@@ -114,7 +111,7 @@ impl Progress {
                 bar.set_position(examined);
                 bar.set_message(pace);
             }
-            None => output::say(&format!(
+            None => output::stderr_line(&format!(
                 "waxseal: {} of about {} records looked at, {pace}",
                 thousands(examined.min(records)),
                 thousands(records)
@@ -122,14 +119,14 @@ impl Progress {
         }
     }
 
-    fn say(&self, text: &str) {
+    fn print_line(&self, text: &str) {
         match &self.bar {
             // The bar is drawn past the queue.
             Some(bar) => bar.suspend(|| {
-                output::say(text);
+                output::stderr_line(text);
                 stderr::flush();
             }),
-            None => output::say(text),
+            None => output::stderr_line(text),
         }
     }
 }

@@ -13,9 +13,9 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use waxseal_sweep::Stop;
 
-use crate::error::Failure;
 use crate::logging;
 use crate::output;
+use waxseal_service::Failure;
 
 /// The time that a sweep has to finish what it has begun.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -41,7 +41,7 @@ fn stop_on(mut signals: Signals) -> Stop {
     tokio::spawn(async move {
         signals.recv().await;
         let seconds = STOP_TIMEOUT.as_secs();
-        output::say(&format!(
+        output::stderr_line(&format!(
             "waxseal: stopping after what has been begun, in {seconds} s at most; a second signal (Ctrl-C) \
              ends at once"
         ));
@@ -50,7 +50,7 @@ fn stop_on(mut signals: Signals) -> Stop {
         match timeout(STOP_TIMEOUT, signals.recv_termination()).await {
             Ok(number) => end_at_once(number),
             Err(_) => {
-                output::say(&format!(
+                output::stderr_line(&format!(
                     "waxseal: warning: ended: it did not stop within {seconds} s"
                 ));
                 logging::flush();
@@ -98,7 +98,7 @@ pub(crate) fn outlive_hangups() -> Result<watch::Receiver<()>, Failure> {
             // A disk that hangs holds up nothing else.
             match spawn_blocking(logging::reopen_file).await {
                 Ok(Some(Ok(()))) => tracing::info!("SIGHUP: the log file was opened again"),
-                Ok(Some(Err(text))) => output::complain("warning", &text),
+                Ok(Some(Err(text))) => output::warn(&text),
                 Ok(None) if sender.is_closed() => {
                     tracing::info!("SIGHUP: there is nothing to read again");
                 }
@@ -123,7 +123,7 @@ fn is_hangup_ignored() -> bool {
 }
 
 fn end_at_once(number: i32) {
-    output::say("waxseal: ended at once, at a second signal");
+    output::stderr_line("waxseal: ended at once, at a second signal");
     logging::flush();
     exit(128 + number);
 }

@@ -20,11 +20,11 @@ use waxseal_proxy::{CheckRequest, Source, Upstream};
 use waxseal_service::now_ms;
 use waxseal_service::resources::Resources;
 
-use crate::panics::spawn_restarting;
 use crate::trial::RefusalRecord;
 use counting::Counted;
 use history::{EVERY, History};
 use keys::KeysView;
+use waxseal_service::panics::spawn_restarting;
 
 /// How long the server may take until it counts as away.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -11,12 +11,12 @@ use waxseal_page::status::{RefusedRequests, Trial as TrialView};
 use waxseal_proxy::{
     ClientLabel, Protection, RefusalReport, Refusals, RefusedRow, Trial as Settings,
 };
+use waxseal_service::Failure;
 use waxseal_service::configuration::protected::Protected;
 use waxseal_service::now_ms;
 use waxseal_service::resources::Resources;
 
 use crate::args::ProxyArgs;
-use crate::error::Failure;
 use crate::output::{self, span, thousands};
 
 mod plan;

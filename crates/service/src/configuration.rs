@@ -77,7 +77,7 @@ pub struct Configuration {
     pub file: ConfigurationFile,
     /// The store of the records.
     pub store: StoreUrl,
-    /// True if new values are sealed.
+    /// Whether new values are sealed.
     pub mode: Mode,
     /// The source of the mode.
     pub mode_source: ValueSource,

@@ -12,10 +12,10 @@ use waxseal_keys::{Ring, Signed};
 use waxseal_page::report::{Report, Signature, page};
 use waxseal_service::now_ms;
 use waxseal_service::resources::Resources;
+use waxseal_service::{Ended, Failure};
 
 use crate::args::{AuditArgs, AuditCommand, Common};
 use crate::commands::unmatched;
-use crate::error::{Ended, Failure};
 use crate::output::{self, thousands};
 
 use count::Counted;
@@ -99,7 +99,7 @@ fn recommend_sealed(report: &Report) {
         1 => ("1 value".to_owned(), "is"),
         values => (format!("{} values", thousands(values)), "are"),
     };
-    output::advise(&format!(
+    output::hint(&format!(
         "{values} {are} in the classic format, that of the Node.js guide, which does not bind a value to \
          its record; where nothing but Waxseal reads them, move to sealed: docs/operate/operations.md, From \
          classic to sealed"
@@ -116,7 +116,7 @@ fn warn_of_downgrade(report: &Report) {
         0 => "mode required refuses it",
         _ => "mode required refuses it, after waxseal migrate",
     };
-    output::advise(&format!(
+    output::hint(&format!(
         "the mode is {mode}: anyone who can write to the store can put a plain value in the place of a sealed \
          one, and it is accepted; {when} (SECURITY.md)"
     ));
@@ -126,7 +126,7 @@ fn warn_of_downgrade(report: &Report) {
 fn verdict(args: &AuditArgs, report: &Report) -> Ended {
     let total = &report.total;
     if args.require_clean && total.excepted.left() > 0 {
-        output::advise(&format!(
+        output::hint(&format!(
             "{}: excepted records are plaintext by configuration and are not counted as plain",
             show::excepted(&total.excepted)
         ));
@@ -137,8 +137,8 @@ fn verdict(args: &AuditArgs, report: &Report) -> Ended {
         false => Ended::Done,
     };
     let mut fail = |text: &str, advice: &str| {
-        output::complain("error", text);
-        output::advise(advice);
+        output::error(text);
+        output::hint(advice);
         ended = Ended::Findings;
     };
     if args.require_clean && report.excepts_everything() {
@@ -213,7 +213,7 @@ fn write(
     resources.trail.add_detail("signed_by", signer.clone());
     for file in files {
         let shown = file.keep()?;
-        output::say(&match &signer {
+        output::stderr_line(&match &signer {
             Some(signer) => format!("waxseal: wrote {shown}, signed by {signer}"),
             None => format!("waxseal: wrote {shown}, not signed: no keyring is configured"),
         });

@@ -6,12 +6,12 @@ mod show;
 use std::path::PathBuf;
 
 use waxseal_audit_log::{BreakKind, ChainKey, ExpectedEntry, Target, Verdict, last_written};
+use waxseal_service::audit_log;
+use waxseal_service::configuration::file::ConfigurationFile;
+use waxseal_service::environment::Environment;
+use waxseal_service::{Ended, Failure};
 
 use crate::args::{AuditLogCommand, Common};
-use crate::audit_log;
-use crate::config::ConfigurationFile;
-use crate::environment::Environment;
-use crate::error::{Ended, Failure};
 use crate::output;
 
 use show::Filter;
@@ -161,7 +161,7 @@ fn print(verdict: &Verdict, files: usize) -> Result<(), Failure> {
     if verdict.whole {
         output::line("next: note the last seq and mac elsewhere, and give it with --expect-last")?;
     } else {
-        output::advise("keep the files as they are, and find out who could write to them");
+        output::hint("keep the files as they are, and find out who could write to them");
     }
     Ok(())
 }

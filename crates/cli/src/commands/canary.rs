@@ -11,8 +11,8 @@ use waxseal_sessions::CanaryState;
 use waxseal_stores::RecordStore;
 use waxseal_sweep::{Audit, Class, Position, Stop, Sweep, SweepOptions};
 
-use crate::error::Failure;
 use crate::output;
+use waxseal_service::Failure;
 
 /// Seals the canary anew, unless records that were not rotated still need an older key.
 pub(crate) async fn after_rotation(
@@ -26,11 +26,8 @@ pub(crate) async fn after_rotation(
     .await?
         > 0
     {
-        output::complain(
-            "warning",
-            "other protected records are still under an older key",
-        );
-        output::advise(if resources.configuration.has_keyring() {
+        output::warn("other protected records are still under an older key");
+        output::hint(if resources.configuration.has_keyring() {
             "rotate those as well: the keyring keeps the key until then"
         } else {
             "keep it in REDIS_ENCRYPTION_PREVIOUS_KEYS, and rotate those as well"
@@ -50,7 +47,7 @@ pub(crate) async fn after_decryption(
     store: &Arc<dyn RecordStore>,
 ) -> Result<(), Failure> {
     if left(resources, store, |_| true).await? > 0 {
-        output::complain("warning", "other protected records are still sealed");
+        output::warn("other protected records are still sealed");
         return Ok(());
     }
     let found = guard::canary(resources, store)
@@ -63,8 +60,8 @@ pub(crate) async fn after_decryption(
 /// Tells of a canary that is not of these keys, and stays.
 fn tell_left(found: CanaryState) {
     if let CanaryState::Differs(_) = found {
-        output::complain("warning", "the canary of another key was left");
-        output::advise("where no process has that key any more: redis-cli DEL waxseal:canary");
+        output::warn("the canary of another key was left");
+        output::hint("where no process has that key any more: redis-cli DEL waxseal:canary");
     }
 }
 

@@ -15,12 +15,12 @@ use waxseal_service::decoys::{Form, form};
 use waxseal_service::now_ms;
 use waxseal_service::resources::keys::binding;
 use waxseal_service::resources::{Resources, guard, keys};
+use waxseal_service::{Ended, Failure};
 use waxseal_stores::{Change, Expiry, Lifetime, Outcome, RecordStore, Slot};
 
 use crate::args::{DecoyCommand, PlantArgs};
 use crate::commands::demo::people;
 use crate::commands::{recorded, value};
-use crate::error::{Ended, Failure};
 use crate::output;
 
 /// The last activity of an invented conversation lies so far back at most.

@@ -1,9 +1,9 @@
 //! `doctor`: prints what the checks of `waxseal-service` find.
 
 use waxseal_service::doctor::{self, Finding, Grade};
+use waxseal_service::{Ended, Failure};
 
 use crate::args::Common;
-use crate::error::{Ended, Failure};
 use crate::output;
 
 pub(crate) async fn run(common: &Common) -> Result<Ended, Failure> {

@@ -6,8 +6,8 @@ use waxseal_service::resources::{Resources, guard, scopes};
 use waxseal_sweep::Stop;
 use waxseal_upkeep::{RotationEvent, UpkeepError};
 
-use crate::error::Failure;
 use crate::output::{self, thousands};
+use waxseal_service::Failure;
 
 /// Carries out what is due, unless another process does.
 pub(crate) async fn carry_out(resources: &Resources, stop: &Stop) -> Result<(), Failure> {
@@ -19,21 +19,21 @@ pub(crate) async fn carry_out(resources: &Resources, stop: &Stop) -> Result<(), 
     let mut told = |told: &RotationEvent| {
         if let Some(text) = words(told) {
             resources.trail.add_count("steps", 1);
-            output::say(&format!("waxseal: {text}"));
+            output::stderr_line(&format!("waxseal: {text}"));
         }
     };
     match upkeep.once(false, stop, &mut told).await {
         Ok(_) => Ok(()),
         // What is under older keys can be brought under the present one by any clock.
         Err(error @ UpkeepError::Ring(RingError::Change(ChangeError::Clock { .. }))) => {
-            output::complain("warning", &error.to_string());
+            output::warn(&error.to_string());
             if let Some(advice) = Failure::from(error).advice() {
-                output::advise(advice);
+                output::hint(advice);
             }
             Ok(())
         }
         Err(error @ UpkeepError::Led(_)) => {
-            output::say(&format!("waxseal: {error}: it carries out what is due"));
+            output::stderr_line(&format!("waxseal: {error}: it carries out what is due"));
             Ok(())
         }
         Err(error) => Err(error.into()),

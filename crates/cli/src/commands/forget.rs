@@ -8,11 +8,11 @@ use std::sync::Arc;
 use serde::Serialize;
 use waxseal_keys::Receipt;
 use waxseal_service::resources::{Resources, Users, guard, scopes};
+use waxseal_service::{Ended, Failure};
 use waxseal_stores::RecordStore;
 use waxseal_upkeep::{Realm, Traces, forget, traces};
 
 use crate::args::ForgetArgs;
-use crate::error::{Ended, Failure};
 use crate::output::{self, thousands};
 
 const WHO: &str =
@@ -52,8 +52,8 @@ pub(crate) async fn run(resources: &Resources, args: &ForgetArgs) -> Result<Ende
     let found = eraser.traces(user).await?;
     if found.is_unknown() && !args.even_if_unknown {
         resources.trail.add_detail("unknown", true);
-        output::complain("error", UNKNOWN);
-        output::advise(&format!(
+        output::error(UNKNOWN);
+        output::hint(&format!(
             "nothing was changed and nothing was signed; {WHO}. --even-if-unknown signs a receipt all the \
              same"
         ));
@@ -77,17 +77,14 @@ async fn one(eraser: &Eraser<'_>, user: &[u8]) -> Result<Ended, Failure> {
     if let Some(failure) = output::unwritten() {
         return Err(unwritten(&failure));
     }
-    output::say(&format!(
+    output::stderr_line(&format!(
         "waxseal: the user is erased: {}, records deleted: {}; keep the receipt",
         key_word(&receipt),
         receipt.records_deleted
     ));
     if !receipt.key_destroyed && receipt.records_deleted == 0 && receipt.erasure == 1 {
-        output::complain(
-            "warning",
-            "nothing was found of this user: neither a key nor records",
-        );
-        output::advise(WHO);
+        output::warn("nothing was found of this user: neither a key nor records");
+        output::hint(WHO);
     }
     Ok(Ended::Done)
 }
@@ -160,7 +157,7 @@ fn tell(resources: &Resources, traces: &Traces) -> Result<(), Failure> {
         return output::json(&found);
     }
     output::line(format!("would be erased: {}", found.describe()))?;
-    output::say("waxseal: dry run: nothing was changed");
+    output::stderr_line("waxseal: dry run: nothing was changed");
     Ok(())
 }
 

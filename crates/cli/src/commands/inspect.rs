@@ -4,10 +4,10 @@ use serde::Serialize;
 use waxseal_core::{OpenError, Sealer, Shape};
 use waxseal_service::resources::keys::binding;
 use waxseal_service::resources::{Resources, keys, named};
+use waxseal_service::{Ended, Failure};
 use waxseal_stores::{Cursor, Held, Lifetime, RecordName, Slot};
 
 use crate::args::{InspectArgs, to_hex};
-use crate::error::{Ended, Failure};
 use crate::output;
 
 /// Slots of a hash or list that are told one by one.

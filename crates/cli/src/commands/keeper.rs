@@ -7,15 +7,15 @@ use std::time::Duration;
 use tokio::time::sleep;
 use waxseal_keys::measured;
 use waxseal_proxy::Readiness;
+use waxseal_service::audit_log::ServiceStart;
+use waxseal_service::descriptors::Shares;
 use waxseal_service::resources::{Resources, guard, scopes};
+use waxseal_service::{Ended, Failure};
 use waxseal_sweep::Stop;
 use waxseal_upkeep::Upkeep;
 
 use crate::admin::RunningAdmin;
 use crate::args::KeeperArgs;
-use crate::audit_log::ServiceStart;
-use crate::descriptors::Shares;
-use crate::error::{Ended, Failure};
 use crate::metering::Metering;
 use crate::output;
 use crate::signals;
@@ -52,7 +52,7 @@ pub(crate) async fn run(mut resources: Resources, args: &KeeperArgs) -> Result<E
     if let Some(admin) = &mut admin {
         admin.follow(&Arc::new(resources), &args.admin);
     }
-    output::say(&format!(
+    output::stderr_line(&format!(
         "waxseal: keeping the keyring at {}",
         upkeep.ring().location()
     ));
@@ -78,11 +78,11 @@ async fn begin(
             admin.waiting(failure.text());
         }
         if !said {
-            output::complain("warning", failure.text());
+            output::warn(failure.text());
             if let Some(advice) = failure.advice() {
-                output::advise(advice);
+                output::hint(advice);
             }
-            output::say("waxseal: waiting for it");
+            output::stderr_line("waxseal: waiting for it");
             said = true;
         }
         sleep(RETRY).await;

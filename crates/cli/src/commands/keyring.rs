@@ -14,10 +14,10 @@ mod users;
 use serde::Serialize;
 use waxseal_keys::Ring;
 use waxseal_service::resources::Resources;
+use waxseal_service::{Ended, Failure};
 
 use crate::args::{Common, KeyringCommand, SettingsArgs};
 use crate::commands::recorded;
-use crate::error::{Ended, Failure};
 use crate::output;
 
 /// The result of a change, as JSON.
@@ -121,7 +121,7 @@ impl SettingsArgs {
         }
         set(&mut settings.propagation_ms, self.propagation);
         set(&mut settings.refresh_ms, self.refresh);
-        set(&mut settings.rest_ms, self.rest);
+        set(&mut settings.rest_ms, self.retain);
         set(&mut settings.seals, self.max_seals);
         settings
     }

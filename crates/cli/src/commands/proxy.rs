@@ -14,7 +14,11 @@ use waxseal_proxy::{
     Limits, Listen, ListenError, ListenTls, Meters, Protection, Proxy, Readiness, Settings,
     Sharing, Stage, Upstream,
 };
+use waxseal_service::audit_log::ServiceStart;
 use waxseal_service::certificates;
+use waxseal_service::descriptors::Shares;
+use waxseal_service::failure::{Ended, Failure, neither_key_nor_mode, no_key};
+use waxseal_service::panics::spawn_restarting;
 use waxseal_service::resources::{Resources, guard, keys, scopes, trial};
 use waxseal_service::upstream::{tls_failure, upstream};
 use waxseal_stores::{RedisUrl, StoreUrl};
@@ -22,12 +26,8 @@ use waxseal_sweep::Stop;
 
 use crate::admin::RunningAdmin;
 use crate::args::{Common, ProxyArgs, ScriptsArg, SharingArg, check_host_port};
-use crate::audit_log::ServiceStart;
-use crate::descriptors::Shares;
-use crate::error::{Ended, Failure, neither_key_nor_mode, no_key};
 use crate::metering::Metering;
 use crate::output;
-use crate::panics::spawn_restarting;
 use crate::signals;
 use crate::trial::RefusalRecord;
 
@@ -155,7 +155,7 @@ impl Opened {
         }
         certificates::watch(proxy.certificates(), self.hangups, metering.is_on());
         for address in proxy.addresses() {
-            output::say(&format!("waxseal: listening on {address}"));
+            output::stderr_line(&format!("waxseal: listening on {address}"));
         }
         let stage = |stage| self.readiness.stage().set(stage);
         stage(Stage::Serving);
@@ -167,7 +167,7 @@ impl Opened {
                     if let Some(admin) = &admin {
                         admin.stopping();
                     }
-                    output::say(&stopping(args.grace));
+                    output::stderr_line(&stopping(args.grace));
                 }
             })
             .await;
@@ -204,7 +204,7 @@ fn told(cut: usize, args: &ProxyArgs) -> Ended {
         "{connections} cut: something was still under way after {} s",
         args.grace
     );
-    output::complain("warning", &text);
+    output::warn(&text);
     Ended::Findings
 }
 
@@ -404,11 +404,11 @@ async fn wait_for_store(
             admin.waiting(error.text());
         }
         if !said {
-            output::complain("warning", error.text());
+            output::warn(error.text());
             if let Some(advice) = error.advice() {
-                output::advise(advice);
+                output::hint(advice);
             }
-            output::say("waxseal: waiting for the store before taking clients");
+            output::stderr_line("waxseal: waiting for the store before taking clients");
             said = true;
         }
         sleep(RETRY).await;

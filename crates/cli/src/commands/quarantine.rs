@@ -1,13 +1,13 @@
 //! `quarantine`: values that were moved aside because they could not be opened.
 
 use serde::Serialize;
+use waxseal_service::audit_log::Operation;
 use waxseal_service::resources::{Resources, keys};
+use waxseal_service::{Ended, Failure};
 use waxseal_sessions::quarantine::{self, Entry, Restored};
 use waxseal_stores::{Clock, RecordStore};
 
 use crate::args::QuarantineCommand;
-use crate::audit_log::Operation;
-use crate::error::{Ended, Failure};
 use crate::output;
 
 #[derive(Serialize)]
@@ -44,7 +44,7 @@ pub(crate) async fn run(
             }
             let work = async {
                 quarantine::discard(&*store, &entry).await?;
-                output::say(&format!("waxseal: {id} is deleted"));
+                output::stderr_line(&format!("waxseal: {id} is deleted"));
                 Ok(Ended::Done)
             };
             let operation = operation(resources, "quarantine_drop", &entry);
@@ -61,7 +61,7 @@ async fn restore(store: &dyn RecordStore, entry: &Entry) -> Result<Ended, Failur
     let id = &entry.id;
     let failure = match quarantine::restore(store, entry, Clock::system().now_ms()).await? {
         Restored::Done => {
-            output::say(&format!("waxseal: {id} is back in its record"));
+            output::stderr_line(&format!("waxseal: {id} is back in its record"));
             return Ok(Ended::Done);
         }
         Restored::Occupied => "there is a new record of that name: not overwritten",
@@ -119,7 +119,7 @@ async fn list(resources: &Resources, store: &dyn RecordStore) -> Result<Ended, F
         ))?;
     }
     if rows.is_empty() {
-        output::say("waxseal: quarantine is empty");
+        output::stderr_line("waxseal: quarantine is empty");
     }
     Ok(Ended::Done)
 }

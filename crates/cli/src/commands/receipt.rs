@@ -5,10 +5,10 @@ use std::ffi::OsStr;
 use serde::Serialize;
 use waxseal_keys::{Receipt, Signed, SignedError};
 use waxseal_service::resources::Resources;
+use waxseal_service::{Ended, Failure};
 
 use super::signed::{self, Expected};
 use crate::args::{Common, ReceiptCommand};
-use crate::error::{Ended, Failure};
 use crate::output;
 
 /// No receipt is longer.
@@ -100,8 +100,8 @@ fn refuse(common: &Common, shown: &str, error: &SignedError) -> Result<Ended, Fa
             user_matches: None,
         })?;
     }
-    output::complain("error", &format!("{shown} does not verify: {error}"));
-    output::advise(match error {
+    output::error(&format!("{shown} does not verify: {error}"));
+    output::hint(match error {
         SignedError::Form { .. } => "it must be the JSON that waxseal forget printed, whole",
         other => signed::advice(other),
     });
@@ -124,8 +124,8 @@ fn of_another(
             user_matches: Some(false),
         })?;
     }
-    output::complain("error", &format!("{shown} does not verify: {why}"));
-    output::advise(
+    output::error(&format!("{shown} does not verify: {why}"));
+    output::hint(
         "the user is what {user} of the patterns stands for, without the rest of the record name; look for \
          the right receipt, or run waxseal forget USER --dry-run",
     );

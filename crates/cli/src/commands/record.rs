@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use tracing::{error, info};
 use waxseal_core::{Binding, Mode, OpenError, Shape};
+use waxseal_service::audit_log::Operation;
 use waxseal_service::configuration::protected::Protected;
 use waxseal_service::resources::keys::binding;
 use waxseal_service::resources::{Resources, guard, keys, named};
+use waxseal_service::{Ended, Failure};
 use waxseal_stores::{Expiry, RecordName, RecordStore, Slot, StoreError};
 
 use crate::args::{GetArgs, PutArgs};
-use crate::audit_log::Operation;
 use crate::commands::value::read_value;
-use crate::error::{Ended, Failure};
 use crate::output::{self, thousands};
 
 pub(crate) async fn get(resources: &Resources, args: &GetArgs) -> Result<Ended, Failure> {
@@ -119,7 +119,7 @@ async fn check_replaced(
         ));
     }
     resources.trail.add_detail("replaced", kind.as_str());
-    output::complain("warning", &format!("a {kind}{values} is replaced"));
+    output::warn(&format!("a {kind}{values} is replaced"));
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The entry of the audit log for each command that changes keys or records: an action and its target.
 //! Users, values and whole record names are left out.
 
+use waxseal_service::audit_log::Operation;
 use waxseal_service::configuration::protected::shown_pattern;
 use waxseal_service::resources::Resources;
 
@@ -8,7 +9,6 @@ use crate::args::{
     AuditArgs, DecryptArgs, ExportArgs, KeyringCommand, MigrateArgs, OpeningArgs, RewrapArgs,
     RotateArgs,
 };
-use crate::audit_log::Operation;
 
 /// Changes of a keyring, and backups. Commands that only read are not recorded.
 pub(crate) fn keyring(resources: &Resources, command: &KeyringCommand) -> Option<Operation> {

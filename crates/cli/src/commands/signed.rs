@@ -4,10 +4,10 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use waxseal_keys::SignedError;
+use waxseal_service::Failure;
 use waxseal_service::resources::Resources;
 
 use crate::args::Common;
-use crate::error::Failure;
 use crate::output;
 
 /// Who should have signed, where that is known.
@@ -43,8 +43,8 @@ impl Expected {
     /// Says where nothing was expected.
     pub(super) fn warn(&self) {
         if self.0.is_none() {
-            output::complain("warning", "nothing says that this signer is the right one");
-            output::advise(
+            output::warn("nothing says that this signer is the right one");
+            output::hint(
                 "give the receipt key that waxseal keyring status told with --key, or the keyring \
                  with --keyring",
             );

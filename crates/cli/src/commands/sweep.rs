@@ -11,6 +11,7 @@ use waxseal_service::configuration::protected::Protected;
 use waxseal_service::resources::seals::SealAccount;
 use waxseal_service::resources::{Resources, guard, keys};
 use waxseal_service::unmatched::Survey;
+use waxseal_service::{Ended, Failure};
 use waxseal_stores::{RecordStore, StoreUrl};
 use waxseal_sweep::{Decrypt, Event, Migrate, Rotate, Stop, Sweep, SweepOptions, Tally, Task};
 
@@ -19,7 +20,6 @@ use crate::checkpoint::{Checkpoint, CheckpointFile};
 use crate::commands::canary;
 use crate::commands::due;
 use crate::commands::unmatched;
-use crate::error::{Ended, Failure};
 use crate::output::{self, thousands};
 use crate::progress::Progress;
 use crate::signals::stop_on_signal;
@@ -87,7 +87,7 @@ pub(crate) async fn migrate(
     }
     if resources.configuration.mode == Mode::Off && resources.configuration.has_keys() {
         let text = "the mode is off: applications go on writing plain values after the migration";
-        output::complain("warning", text);
+        output::warn(text);
     }
     let mut run = Run::begin(&resources, &args.sweep, &MIGRATE).await?;
     run.stop = stop_on_signal()?;
@@ -411,19 +411,16 @@ impl<'a> Run<'a> {
         let types = all.skipped.iter();
         let types = types.map(|(kind, records)| format!("{kind} {}", thousands(*records)));
         let types = types.collect::<Vec<_>>().join(", ");
-        output::complain(
-            "warning",
-            &match all.skipped() {
-                1 => format!(
-                    "1 record ({types}) is of a type whose values cannot be sealed: it was skipped"
-                ),
-                records => format!(
-                    "{} records ({types}) are of types whose values cannot be sealed: they were skipped",
-                    thousands(records)
-                ),
-            },
-        );
-        output::advise(
+        output::warn(&match all.skipped() {
+            1 => format!(
+                "1 record ({types}) is of a type whose values cannot be sealed: it was skipped"
+            ),
+            records => format!(
+                "{} records ({types}) are of types whose values cannot be sealed: they were skipped",
+                thousands(records)
+            ),
+        });
+        output::hint(
             "keep such data in strings, hashes or lists, or under names that no pattern protects",
         );
     }
@@ -434,7 +431,7 @@ impl<'a> Run<'a> {
         if self.words.task != ROTATE.task || sealed == 0 {
             return;
         }
-        output::advise(&match sealed {
+        output::hint(&match sealed {
             1 => "1 value under an excepted name is sealed: waxseal decrypt --excepted opens it"
                 .to_owned(),
             values => format!(

@@ -8,10 +8,10 @@ use crate::output;
 pub(crate) fn print(survey: &Survey, severity: &str) {
     for (unmatched, text, hint) in survey.findings() {
         if unmatched.leaves_doubt() {
-            output::complain(severity, &text);
+            output::labelled(severity, &text);
             output::hint(hint);
         } else {
-            output::complain("warning", &text);
+            output::warn(&text);
         }
     }
 }

@@ -4,10 +4,10 @@ use std::io::{self, Read};
 
 use waxseal_core::{Binding, Mode, PlainValues, Sealer};
 use waxseal_service::resources::{Resources, guard, keys, scopes};
+use waxseal_service::{Ended, Failure};
 
 use crate::args::{OpenArgs, PlaceArgs, SealArgs, typed_bytes};
 use crate::commands::record::tell_opened;
-use crate::error::{Ended, Failure};
 use crate::output;
 
 /// What Redis can hold at most.

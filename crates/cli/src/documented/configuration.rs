@@ -1,7 +1,8 @@
 //! `waxseal.toml` as the documents show it.
 
+use waxseal_service::configuration::file::{ConfigurationFile, words};
+
 use super::{blocks, documents};
-use crate::config::{ConfigurationFile, words};
 
 #[test]
 fn every_configuration_that_a_document_shows_loads() {

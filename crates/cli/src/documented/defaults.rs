@@ -4,11 +4,11 @@ use clap::{Command, CommandFactory};
 use waxseal_core::Format;
 use waxseal_keys::{DEFAULT_VARIABLE, Settings};
 use waxseal_service::configuration::DEFAULT_STORE;
+use waxseal_service::configuration::file as config;
 use waxseal_service::configuration::protected::{DEFAULT_FORMAT, DEFAULT_RECORDS};
 
 use crate::args::Cli;
 use crate::commands::MAX_DEFAULT_WORKERS;
-use crate::config;
 
 /// Defaults that are what another thing says.
 const OF_OTHERS: [&str; 5] = [
@@ -16,7 +16,7 @@ const OF_OTHERS: [&str; 5] = [
     "as the umask",
     "that of the keyring",
     "an invented",
-    "for ever",
+    "no expiry",
 ];
 
 /// The defaults that help describes in words, by flag.
@@ -48,12 +48,12 @@ fn facts() -> Vec<(&'static str, String)> {
             "env-file",
             format!(
                 "{} in the working directory",
-                crate::environment::dotenv::FILE
+                waxseal_service::environment::dotenv::FILE
             ),
         ),
         (
             "max-connections",
-            crate::descriptors::MAX_CLIENTS.to_string(),
+            waxseal_service::descriptors::MAX_CLIENTS.to_string(),
         ),
         (
             "max-client-buffer",
@@ -61,7 +61,7 @@ fn facts() -> Vec<(&'static str, String)> {
         ),
         (
             "max-total-buffer",
-            match crate::memory::PARTS {
+            match waxseal_service::memory::PARTS {
                 4 => "a quarter of the memory, or four times --max-value".to_owned(),
                 parts => format!("one of {parts} parts of the memory"),
             },
@@ -70,7 +70,7 @@ fn facts() -> Vec<(&'static str, String)> {
         ("rotate-every", unit(settings.every_ms.unwrap_or(0))),
         ("propagation", unit(settings.propagation_ms)),
         ("refresh", unit(settings.refresh_ms)),
-        ("rest", unit(settings.rest_ms)),
+        ("retain", unit(settings.rest_ms)),
     ]
 }
 

@@ -12,6 +12,7 @@ use waxseal_keys::KeyState;
 use waxseal_metrics::{CoverageMetrics, Lying};
 use waxseal_page::status::{Activity, Count, Coverage, KeyValues, PatternCoverage};
 use waxseal_page::words::thousands;
+use waxseal_service::Failure;
 use waxseal_service::configuration::protected::Protected;
 use waxseal_service::now_ms;
 use waxseal_service::resources::Resources;
@@ -19,7 +20,6 @@ use waxseal_sweep::{Class, Event, Position, Stop, SweepOptions, Tally};
 
 use super::Shared;
 use crate::commands::audit_of;
-use crate::error::Failure;
 
 /// Records a second at most: a hundredth of what a server gives away.
 const RATE: u32 = 5_000;

@@ -262,7 +262,7 @@ fn a_command_that_the_server_lacks_is_named_beforehand_and_done_without_where_it
         .done()
         .text();
     assert!(
-        whole.contains("ok       commands       all that are needed are there"),
+        whole.contains("ok       commands       all that are needed are available"),
         "{whole}"
     );
 }

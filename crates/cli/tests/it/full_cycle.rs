@@ -21,7 +21,7 @@ const COMPRESSED: [&str; 8] = [
     "2s",
     "--refresh",
     "500ms",
-    "--rest",
+    "--retain",
     "4s",
 ];
 

@@ -33,7 +33,7 @@ pub(crate) const QUICK: [&str; 8] = [
     "400ms",
     "--refresh",
     "200ms",
-    "--rest",
+    "--retain",
     "1h",
 ];
 
@@ -86,7 +86,7 @@ impl World {
     /// From now on unused keys are destroyed quickly.
     #[track_caller]
     fn hurry(&self) {
-        self.ring(&["configure", "--rest", "400ms", "--at-once"])
+        self.ring(&["configure", "--retain", "400ms", "--at-once"])
             .done();
     }
 

@@ -1,5 +1,5 @@
-//! `waxseal.toml`: what it may say. An unknown key is an error that names the nearest known one,
-//! so that a misspelt protection never passes for none.
+//! `waxseal.toml`: its keys and their types. An unknown key is an error that names the nearest known one,
+//! so that a misspelt protection is never ignored.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -10,9 +10,9 @@ use waxseal_files::{Untrusted, read_implicit};
 
 use crate::Failure;
 
-/// The file that is read from the working directory when there is one.
+/// The file that is read from the working directory if it exists.
 pub const DEFAULT: &str = "waxseal.toml";
-/// No word of the configuration is much longer.
+/// The length of the longest keys.
 const LONG: usize = 12;
 const KEYS: [&str; 13] = [
     "environment",
@@ -40,12 +40,12 @@ const PROTECT_KEYS: [&str; 8] = [
     "scripts",
 ];
 
-/// The file, read.
+/// The content of the file.
 #[derive(Debug, Default, Deserialize)]
 pub struct ConfigurationFile {
     /// Names the environment that this is for: a keyring of another one is refused.
     pub environment: Option<String>,
-    /// True if new values are sealed.
+    /// Whether new values are sealed.
     pub mode: Option<String>,
     /// The store of the records.
     pub store: Option<String>,
@@ -64,7 +64,7 @@ pub struct ConfigurationFile {
     pub audit_log: Option<String>,
     /// The key that chains its entries: `env:NAME` or `file:PATH`.
     pub audit_log_key: Option<String>,
-    /// True if what cannot be recorded is refused.
+    /// Whether an operation that cannot be recorded is refused.
     pub audit_log_required: Option<bool>,
     /// Whole names of records that no application reads.
     #[serde(default)]
@@ -102,7 +102,7 @@ pub struct Protect {
 
 impl ConfigurationFile {
     /// Reads the file that was named, or the one in the working directory if there is one. That one counts
-    /// only if nobody but this user and root can have written it.
+    /// only if no one but this user and root can have written it.
     pub fn read(named: Option<&Path>) -> Result<Self, Failure> {
         let path = named.unwrap_or(Path::new(DEFAULT));
         let shown = path.display();
@@ -164,14 +164,14 @@ impl ConfigurationFile {
     }
 }
 
-/// Every word that the file may have, as documents write it.
+/// Returns every key that the file may have, as documents write it.
 pub fn words() -> impl Iterator<Item = String> {
     let protect = PROTECT_KEYS.iter().map(|word| format!("protect.{word}"));
     let bare = KEYS.iter().filter(|word| **word != "protect");
     bare.map(|word| (*word).to_owned()).chain(protect)
 }
 
-/// The text of a file that nobody named, if it is there.
+/// The text of a file that was not named, if it exists.
 fn implicit(path: &Path) -> Result<Option<String>, Failure> {
     let shown = path.display();
     let found = read_implicit(path).map_err(|untrusted| {
@@ -205,7 +205,7 @@ pub fn remedy(untrusted: &Untrusted, flag: &str, file: &str) -> String {
     }
 }
 
-/// Reads one word or a list of words.
+/// Reads a string or a list of strings.
 fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     match Value::deserialize(deserializer)? {
         Value::String(one) => Ok(vec![one]),
@@ -220,7 +220,7 @@ fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
     }
 }
 
-/// Says where an error is; the text of the line itself may hold a password.
+/// Returns an error with its line, but not the text of the line, which may hold a password.
 fn place(text: &str, error: &toml::de::Error) -> String {
     let line = error.span().map_or(1, |span| {
         text.get(..span.start)
@@ -239,7 +239,7 @@ fn place(text: &str, error: &toml::de::Error) -> String {
              in records = '\\{{wa\\}}:*'"
         );
     }
-    // What stands there in place of something else is repeated by these, and by no others.
+    // These messages repeat the offending value, and no others do.
     let what = match message.strip_prefix("invalid ") {
         Some(_) => match message.rsplit_once(", expected ") {
             Some((_, expected)) => format!("wrong type of value, expected {expected}"),
@@ -250,7 +250,7 @@ fn place(text: &str, error: &toml::de::Error) -> String {
     format!("line {line}: {what}")
 }
 
-/// The word that was written, where it is one that is misspelt: anything else may be a secret, or a
+/// Returns a word that is a misspelling of `nearest`, else "…": anything else may be a secret, or a
 /// user, in the wrong place.
 pub fn misspelt<'w>(word: &'w str, nearest: &str) -> &'w str {
     let letters = word.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_');
@@ -258,7 +258,7 @@ pub fn misspelt<'w>(word: &'w str, nearest: &str) -> &'w str {
     if letters && is_near { word } else { "…" }
 }
 
-/// The keys that may stand in one place of the file.
+/// The keys of one level of the file.
 struct Level {
     keys: &'static [&'static str],
     /// The text before a key in an error.
@@ -279,7 +279,7 @@ const PROTECT: Level = Level {
 };
 
 impl Level {
-    /// The key that is most like this one, and in how many letters it differs.
+    /// The most similar key, and its distance.
     fn nearest(&self, key: &str) -> (usize, &'static str) {
         let distance = |word: &&'static str| (strsim::damerau_levenshtein(word, key), *word);
         let all = self.keys.iter().map(distance);
@@ -288,7 +288,7 @@ impl Level {
     }
 }
 
-/// Refuses a key that is not known here, and names the nearest of the place where that belongs.
+/// Refuses an unknown key, and names the nearest one with the level that it belongs to.
 fn check(table: &Table, here: &Level, elsewhere: &Level) -> Result<(), String> {
     for key in table.keys() {
         if here.keys.contains(&key.as_str()) {

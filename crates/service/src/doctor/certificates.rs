@@ -29,11 +29,7 @@ pub(super) fn check(resources: &Resources, findings: &mut Findings) {
         let expiry = match certificate_expiry(of, &path) {
             Ok(Some(expiry)) => expiry,
             Ok(None) => {
-                findings.warn(
-                    CHECK,
-                    format!("{shown}: when it expires cannot be told"),
-                    "",
-                );
+                findings.warn(CHECK, format!("{shown}: its expiry cannot be read"), "");
                 continue;
             }
             Err(error) => {

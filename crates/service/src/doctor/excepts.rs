@@ -11,16 +11,16 @@ use crate::resources::keys::binding;
 use crate::resources::{Resources, keys};
 
 const SAMPLE: usize = 500;
-/// Advice where excepted values are sealed.
+/// The hint where excepted values are sealed.
 const DECRYPT: &str = "they can still be read, but the server cannot operate on them, and moving them (RENAME, COPY, LMOVE, SORT STORE, …) or \
                        changing them in place (APPEND, SETRANGE, …) makes them unreadable: waxseal decrypt --excepted --yes writes \
                        them plain, before a proxy gets the new excepts and once more after its restart";
 
 /// A sample of the records that an except matches.
 pub struct ExceptedSample {
-    /// Any were found.
+    /// True if any were found.
     is_some: bool,
-    /// All were read.
+    /// True if all were read.
     is_whole: bool,
     /// The number of values that are sealed.
     pub sealed: u64,
@@ -86,7 +86,7 @@ async fn check_one(
     Ok(())
 }
 
-/// An except as texts name it.
+/// Returns an except as texts name it.
 fn named(shown: &str, records: &str) -> String {
     match shown {
         "one record" => format!("an except of {records} that names one record"),
@@ -129,7 +129,7 @@ async fn sealed(
         let sealer = keys::record_sealer(resources, protected, Mode::On, name.as_bytes(), false);
         let sealer = sealer.await?;
         for (slot, stored) in values {
-            // One that names an unknown key is sealed as well.
+            // A value that names an unknown key is sealed as well.
             let opened = sealer.open(&stored, binding(name, &slot));
             let is_plain = opened.is_ok_and(|it| it.is_none_or(|it| it.form.key().is_none()));
             sealed += u64::from(!is_plain);

@@ -1,5 +1,5 @@
-//! In which format new values are written. The default is the one of the Node.js guide, so that its bot goes
-//! on reading what is written; it is the weaker one, and that must be said.
+//! Checks of the format of new values. The default is the one of the Node.js guide, so that its bot can still read
+//! them. It is the weaker one, so doctor says so.
 
 use waxseal_core::Format;
 

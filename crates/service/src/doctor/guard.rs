@@ -13,7 +13,7 @@ const CHECK: &str = "canary";
 /// Keys that a finding names, at most.
 const MAX_NAMED: usize = 4;
 
-/// An error where the key is not that of the store: then nothing more can be opened.
+/// Fails if the key is not that of the store: then nothing more can be opened.
 pub(super) async fn check(
     resources: &Resources,
     store: &Arc<dyn RecordStore>,
@@ -25,7 +25,7 @@ pub(super) async fn check(
         CanaryState::Opens(id) => findings.ok(CHECK, format!("opens under key {id}")),
         CanaryState::Absent if sample.is_sealed() => {
             let found = match sample.opened {
-                0 => "there is none, and no sealed value of a sample opens".to_owned(),
+                0 => "missing, and no sealed value of a sample opens".to_owned(),
                 count => format!("there is none, though {count} values of a sample open"),
             };
             let advice = "it was deleted, evicted or flushed, or never made: the next start of a proxy, or \
@@ -33,7 +33,7 @@ pub(super) async fn check(
             findings.warn(CHECK, found, advice);
         }
         CanaryState::Created | CanaryState::Repaired(_) | CanaryState::Absent => {
-            findings.ok(CHECK, "there is none yet; the first use makes one");
+            findings.ok(CHECK, "none yet; the first use creates one");
         }
         CanaryState::Differs(of) => {
             let found = match of {
@@ -51,7 +51,7 @@ pub(super) async fn check(
     Ok(())
 }
 
-/// Values under unknown keys stop no start while others open, so they are told here.
+/// Reports values under unknown keys, which do not prevent a start while others open.
 fn check_foreign(sample: &Sample, findings: &mut Findings) {
     let count = sample.under_unknown_keys();
     if count == 0 {

@@ -13,14 +13,14 @@ use crate::environment::Source;
 use crate::hardening::{self, Lockable};
 use crate::resources::{Resources, key_hint, keys};
 
-/// A key that only opens may be forgotten; more than this many are a sign of it.
+/// More keys than this that only open suggest that they were forgotten.
 const MANY_KEYS: usize = 4;
-/// Sealing one KiB should take well under this, in microseconds.
+/// The time to seal one KiB, in microseconds, above which a machine is slow.
 const SLOW_SEAL: f64 = 50.0;
 
 pub(super) fn check(findings: &mut Findings) {
     if has_aes() {
-        findings.ok("cpu", "AES instructions are there");
+        findings.ok("cpu", "AES instructions are available");
     } else {
         let advice = "sealing works and is slower; use a machine with AES instructions";
         findings.warn("cpu", "no AES instructions", advice);
@@ -34,7 +34,7 @@ pub(super) fn check(findings: &mut Findings) {
     check_memory(findings);
 }
 
-/// True if keys can get to a disk with memory that is swapped out.
+/// Checks that keys cannot reach a disk in memory that is swapped out.
 fn check_memory(findings: &mut Findings) {
     const CHECK: &str = "memory";
     let limit = match hardening::lockable() {
@@ -61,7 +61,7 @@ fn check_memory(findings: &mut Findings) {
 
 /// True if this machine has swap, or may have.
 fn has_swap() -> bool {
-    // One line of headings, then one for each.
+    // One line of headings, then one for each swap.
     fs::read_to_string("/proc/swaps").map_or(true, |swaps| swaps.lines().count() > 1)
 }
 
@@ -139,7 +139,7 @@ async fn check_keys(resources: &Resources, findings: &mut Findings) {
     }
     let ring = match keys::current(resources) {
         Ok(ring) => ring,
-        // What is wrong with it is told where it is looked at.
+        // The check of the keyring reports what is wrong with it.
         Err(_) if resources.configuration.has_keyring() => return,
         Err(failure) => {
             let failure = key_hint::complete_for(resources, failure).await;
@@ -161,8 +161,8 @@ async fn check_keys(resources: &Resources, findings: &mut Findings) {
     check_speed(resources, findings);
 }
 
-/// Values are sealed on every write: a machine where that is slow should be known. The key is one for
-/// this alone: seals under the real one are counted, and hasten its end.
+/// Checks the speed of sealing, which every write pays. The key is generated for this check: seals under the
+/// real one count towards its limit.
 fn check_speed(resources: &Resources, findings: &mut Findings) {
     const TIMES: u32 = 200;
     let Some(protected) = resources.configuration.protected.first() else {

@@ -1,5 +1,5 @@
-//! Checks of the keyring: that it opens, how old its key is, who turns it, and that the servers that
-//! it and the keys of users lie in keep what they are given.
+//! Checks of the keyring: that it opens, the age of its key, that a process runs its rotation, and that the servers
+//! of the keyring and of users' keys do not lose data.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::configuration::keyring::{KeyringConfiguration, is_absent};
 use crate::keyring_text::{block_hint, block_text, wrong_time_text};
 use crate::resources::{Resources, open_store};
 
-/// A process that has not reported for so many looks is not counted.
+/// A process that has not reported for so many polls is not counted.
 const SILENT: u64 = 10;
 
-/// True if custodians are contacted.
+/// Whether custodians are contacted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Custodians {
     Contacted,
@@ -84,7 +84,7 @@ async fn check_ring(live: &LiveRing, findings: &mut Findings) {
             let due = sealing.created.saturating_add(every);
             let found = format!("{found}; the next one is due at {}", point_in_time(due));
             if due.saturating_add(ring.settings().propagation_ms) < now {
-                let advice = "nobody turns it: run waxseal keeper or waxseal proxy, or waxseal \
+                let advice = "no process carries it out: run waxseal keeper or waxseal proxy, or waxseal \
                     rotate by hand";
                 findings.warn("rotation", found, advice);
             } else {
@@ -98,7 +98,7 @@ async fn check_ring(live: &LiveRing, findings: &mut Findings) {
             sanitize_for_terminal(&url),
             since.as_secs()
         );
-        let advice = "what runs goes on without it; look at the device, and restart this process once it is well";
+        let advice = "running processes continue without it; check the device, and restart this process once it works";
         findings.problem("custodian", found, advice);
     }
     check_clock(live, findings);
@@ -108,7 +108,7 @@ async fn check_ring(live: &LiveRing, findings: &mut Findings) {
 
 /// Reports what keeps old keys, as the last audit found it.
 async fn check_retirement(live: &LiveRing, findings: &mut Findings) {
-    // That reports cannot be read was told with the processes.
+    // The check of the processes has reported a failure to read.
     let Ok(reports) = live.reports().await else {
         return;
     };
@@ -128,13 +128,13 @@ async fn check_retirement(live: &LiveRing, findings: &mut Findings) {
     }
 }
 
-/// The clock beside that of the keyring's server, and the times in the document.
+/// Compares the clock with that of the keyring's server, and checks the times in the document.
 fn check_clock(live: &LiveRing, findings: &mut Findings) {
     if let Some(offset) = live.clock_offset() {
         let location = live.location();
         let found = format!("this machine's clock is {offset} that of the server at {location}");
         if !offset.is_usable() {
-            let advice = "this machine makes, promotes and destroys no keys until both clocks are right: set them \
+            let advice = "this machine creates, promotes and destroys no keys until both clocks are right: set them \
                           by NTP";
             findings.problem("keyring clock", found, advice);
         } else if offset.is_notable() {
@@ -156,7 +156,7 @@ fn check_clock(live: &LiveRing, findings: &mut Findings) {
     }
 }
 
-/// Each custodian is asked: one that fails unnoticed is missed on the day when it is the only one.
+/// Contacts each custodian: one whose failure goes unnoticed is missing on the day when it is the only one.
 async fn check_custodians(
     resources: &Resources,
     configured: &KeyringConfiguration,
@@ -190,7 +190,7 @@ async fn check_custodians(
         let url = sanitize_for_terminal(&url);
         match answer {
             Ok(()) => findings.ok("custodian", format!("{url} opens the keyring")),
-            // Which of them it is was told above, if it is one of those.
+            // Reported above, if it is one of those that cannot be used.
             Err(CustodianError::NotConfigured { .. }) if cannot_be_used => {}
             Err(CustodianError::NotConfigured { .. }) => {
                 findings.ok("custodian", format!("{url} is not configured here"));
@@ -244,7 +244,7 @@ async fn check_processes(live: &LiveRing, findings: &mut Findings) {
         behind += u64::from(report.version < ring.version());
     }
     if count == 0 {
-        let advice = "nobody carries out the rotation: run waxseal keeper or waxseal proxy";
+        let advice = "no process carries out the rotation: run waxseal keeper or waxseal proxy";
         findings.warn("processes", "none reports to the keyring", advice);
     } else {
         let found = format!("{count} report to the keyring, {behind} of them behind");
@@ -253,7 +253,7 @@ async fn check_processes(live: &LiveRing, findings: &mut Findings) {
 }
 
 fn check_copy(configured: &KeyringConfiguration, findings: &mut Findings) {
-    let advice = "without it nothing brings back a keyring that its place lost, and a rollback \
+    let advice = "without it nothing restores a keyring that its store lost, and a rollback \
         before a start goes unnoticed";
     match &configured.copy {
         Some(path) if path.exists() => {
@@ -296,7 +296,7 @@ async fn check_server(what: &'static str, store: &dyn RecordStore, findings: &mu
         Some(_) => findings.warn(
             what,
             format!("append-only file of {at} is off"),
-            "keys that were made since the last snapshot are lost if the server dies, and with them \
+            "keys that were created since the last snapshot are lost if the server dies, and with them \
              what is under them: set appendonly yes",
         ),
         None => {}

@@ -1,4 +1,4 @@
-//! Checks what the server allows one connection: how long values may be, and whether clients of a proxy can share
+//! Checks of the server's limits for one connection: the size of values, and whether clients of a proxy can share
 //! connections.
 
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub(super) async fn check(resources: &Resources, findings: &mut Findings) {
     let StoreUrl::Redis(url) = &resources.configuration.store else {
         return;
     };
-    // What keeps the server from being reached is told by the check of the store.
+    // The check of the store reports why a server cannot be reached.
     let Ok(upstream) = upstream(url, false) else {
         return;
     };

@@ -1,5 +1,5 @@
-//! Patterns that match the same names. Each name belongs to the most specific of them; what that means is
-//! told here, since one who reads the configuration from top to bottom may expect another one.
+//! Checks for patterns that match the same names. Each name belongs to the most specific of them, which someone who
+//! reads the configuration from top to bottom may not expect.
 
 use waxseal_stores::RecordPattern;
 
@@ -14,7 +14,7 @@ pub(super) fn check(resources: &Resources, findings: &mut Findings) {
         if let Some(other) = stronger.find(|other| other.covers(&pattern)) {
             let records = pattern.shown();
             let text = match *other == pattern {
-                true => format!("{records} stands twice: the first [[protect]] decides"),
+                true => format!("{records} is configured twice: the first [[protect]] decides"),
                 false => format!(
                     "{records} protects nothing: its records belong to {}",
                     other.shown()

@@ -11,15 +11,15 @@ use crate::configuration::protected::Protected;
 use crate::resources::Resources;
 use crate::unmatched::{self, Survey};
 
-/// Requests until enough names are found.
+/// The maximum number of requests for a sample.
 const MAX_PAGES: usize = 200;
-/// Records that one request looks at.
+/// Records that one request reads.
 const PAGE: usize = 500;
-/// Fields or elements of one record.
+/// Fields or elements of one record in a sample.
 const MAX_SLOTS: usize = 5;
 
-/// Advice where a sample does not tell.
-pub(super) const COUNT_ALL: &str = "waxseal audit looks at all of them";
+/// The hint where a sample does not suffice.
+pub(super) const COUNT_ALL: &str = "waxseal audit reads all of them";
 
 /// Some names that match a pattern.
 pub(super) struct Sample {
@@ -28,7 +28,7 @@ pub(super) struct Sample {
     pub(super) is_whole: bool,
 }
 
-/// Takes a sample of the names that match: the first page of a scan need not have any.
+/// Returns a sample of the names that match. The first page of a scan need not have any.
 pub(super) async fn sample(
     store: &dyn RecordStore,
     pattern: &RecordPattern,
@@ -57,7 +57,7 @@ pub(super) async fn sample(
     })
 }
 
-/// Some values of a hash or list record. One that is gone, or of another type by now, has none.
+/// Returns some values of a hash or list record; none if it was deleted or changed its type.
 pub(super) async fn some_slots(
     store: &dyn RecordStore,
     name: &RecordName,
@@ -73,7 +73,7 @@ pub(super) async fn some_slots(
     }
 }
 
-/// The finding where a sample of a large database holds nothing.
+/// Returns the finding for a large database whose sample is empty.
 pub(super) fn not_among(protected: &Protected) -> String {
     format!(
         "no record matches {} among the first {} that were looked at",
@@ -82,7 +82,7 @@ pub(super) fn not_among(protected: &Protected) -> String {
     )
 }
 
-/// Patterns that match nothing, other databases where they match, and quarantine.
+/// Checks for patterns that match nothing, for other databases where they match, and for quarantined values.
 pub(super) async fn check(
     resources: &Resources,
     store: &Arc<dyn RecordStore>,
@@ -104,7 +104,7 @@ pub(super) async fn check(
     check_users(resources, findings);
 }
 
-/// Databases that hold records of the same patterns as well: each is protected for itself.
+/// Checks for other databases with records of the same patterns: each is protected separately.
 async fn check_neighbors(
     resources: &Resources,
     store: &dyn RecordStore,
@@ -145,7 +145,7 @@ async fn check_neighbors(
     );
 }
 
-/// Values that were moved aside are in no count of protected records.
+/// Checks for quarantined values, which no count of protected records includes.
 async fn check_quarantine(store: &dyn RecordStore, findings: &mut Findings) {
     let Ok(pattern) = RecordPattern::of_own("waxseal:quarantine:*") else {
         return;
@@ -166,7 +166,7 @@ async fn check_quarantine(store: &dyn RecordStore, findings: &mut Findings) {
     );
 }
 
-/// An erasure reaches only what says whose it is.
+/// Checks for patterns without a user: an erasure does not reach their records.
 fn check_users(resources: &Resources, findings: &mut Findings) {
     if !resources
         .configuration

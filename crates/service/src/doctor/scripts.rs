@@ -1,4 +1,4 @@
-//! Patterns whose scripts are forwarded: what such a script reads is sealed, and what it writes is not.
+//! Checks for patterns whose scripts are forwarded: such a script reads sealed values and writes plain ones.
 
 use super::Findings;
 use crate::resources::Resources;

@@ -1,5 +1,5 @@
-//! Checks of the store: can it be reached, how is it set up, does the key fit, and what does a
-//! sample of its records look like.
+//! Checks of the store: that it can be reached, its settings, that the key fits, and a sample of its
+//! records.
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use crate::resources::{Resources, keys};
 
 const PINGS: usize = 20;
 const SLOW: Duration = Duration::from_millis(5);
-/// Clocks this far apart give wrong expiry times.
+/// A difference of the clocks, in milliseconds, that makes expiry times wrong.
 const SKEW_MS: u64 = 5_000;
 const SAMPLE: usize = 500;
 
-/// True if the commands of the server are tried, one by one.
+/// Whether the commands of the server are tried, one by one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Commands {
     Tried,
@@ -57,7 +57,7 @@ pub(super) async fn check(resources: &Resources, commands: Commands, findings: &
     }
     check_latency(&*store, findings).await;
     if resources.configuration.has_keyring() && resources.opened_ring().is_err() {
-        // What is wrong with the keyring was told; without it nothing can be opened.
+        // The check of the keyring has reported why. Without the keyring nothing can be opened.
         return;
     }
     if let Err(failure) = super::guard::check(resources, &store, findings).await {
@@ -80,7 +80,7 @@ pub(super) async fn check(resources: &Resources, commands: Commands, findings: &
     }
 }
 
-/// A decoy that is not there raises no alarm, and one that is plain can be read from the server directly.
+/// Checks the decoys. A missing one raises no alarm, and a plain one can be read from the server directly.
 async fn check_decoys(
     resources: &Resources,
     store: &dyn RecordStore,
@@ -112,7 +112,7 @@ async fn check_decoys(
     Ok(())
 }
 
-/// A command that the server lacks shows only when it is needed, which may be in the middle of a sweep.
+/// Checks for missing commands, which would otherwise show in the middle of a sweep.
 async fn check_commands(store: &dyn RecordStore, findings: &mut Findings) {
     let missing = match store.missing_commands().await {
         Ok(missing) => missing,
@@ -147,7 +147,7 @@ async fn check_commands(store: &dyn RecordStore, findings: &mut Findings) {
         }
     }
     if missing.is_empty() {
-        findings.ok("commands", "all that are needed are there");
+        findings.ok("commands", "all that are needed are available");
     }
 }
 
@@ -214,28 +214,28 @@ async fn check_latency(store: &dyn RecordStore, findings: &mut Findings) {
     let (median, longest) = (times[PINGS / 2], times[PINGS - 1]);
     let found = format!("median {median:.1?}, longest {longest:.1?} of {PINGS}");
     if median > SLOW {
-        let advice = "sealing takes microseconds: look at the network and at the server's SLOWLOG";
+        let advice = "sealing takes microseconds: check the network and the server's SLOWLOG";
         findings.warn("latency", found, advice);
     } else {
         findings.ok("latency", found);
     }
 }
 
-/// The size of a sample: one record is enough to know that the pattern matches.
+/// Whether a sample has any records: one is enough to know that the pattern matches.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sampled {
-    /// Some do, or not all were looked at.
+    /// Some match, or not all were read.
     Some,
-    /// None does.
+    /// None matches.
     None,
 }
 
-/// Leaves out what is excepted: it has checks of its own.
+/// Removes excepted names, which have checks of their own.
 fn leave_out_excepted(protected: &Protected, names: &mut Vec<RecordName>) {
     names.retain(|name| !protected.pattern.is_excepted(name.as_bytes()));
 }
 
-/// Every record of a sample is excepted.
+/// Reports that every record of a sample is excepted.
 fn report_all_excepted(protected: &Protected, is_whole: bool, findings: &mut Findings) {
     let records = protected.pattern.shown();
     match is_whole {
@@ -251,19 +251,19 @@ fn report_all_excepted(protected: &Protected, is_whole: bool, findings: &mut Fin
     }
 }
 
-/// Asks for the keys of users all at once, for the cache.
+/// Reads the keys of users in one batch, into the cache.
 async fn read_user_keys(resources: &Resources, protected: &Protected, names: &[RecordName]) {
     if let Some(keys) = keys::user_keys(resources, protected) {
         let users = names
             .iter()
             .filter_map(|name| protected.pattern.user(name.as_bytes()));
         let users: Vec<_> = users.collect();
-        // One that does not open is told with its record.
+        // A key that does not open is reported with its record.
         let _ = keys.read(&users).await;
     }
 }
 
-/// Advice where values are under keys that are not known.
+/// Returns the hint where values are under unknown keys.
 fn find_key(resources: &Resources) -> &'static str {
     match resources.configuration.has_keyring() {
         true => {
@@ -274,7 +274,7 @@ fn find_key(resources: &Resources) -> &'static str {
     }
 }
 
-/// Opens some records, and says how many did not open.
+/// Opens a sample of records, and reports how many did not open.
 async fn check_sample(
     resources: &Resources,
     protected: &Protected,
@@ -324,7 +324,7 @@ async fn check_sample(
     Ok(Sampled::Some)
 }
 
-/// Values of a sample, by what became of opening them.
+/// The values of a sample, by the result of opening them.
 #[derive(Default)]
 struct SampleCounts {
     sealed: u64,

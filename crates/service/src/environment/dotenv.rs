@@ -22,10 +22,10 @@ pub const FILE: &str = ".env";
 const UTF_16: [(&[u8], &str); 2] = [(b"\xff\xfe", "UTF-16LE"), (b"\xfe\xff", "UTF-16BE")];
 /// The replacement of a byte that is not UTF-8.
 const REPLACED: char = '\u{fffd}';
-/// No such file is longer.
+/// The maximum size of such a file.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// Which file is read.
+/// The file that is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Source {
     pub(super) path: PathBuf,
@@ -46,7 +46,7 @@ impl Source {
     }
 }
 
-/// The file's text. Holds keys: it has no `Debug`.
+/// The file's text. Holds keys, so it has no `Debug`.
 pub(super) struct DotEnv {
     text: Zeroizing<String>,
     source: Source,
@@ -56,9 +56,9 @@ pub(super) struct DotEnv {
 }
 
 impl DotEnv {
-    /// Reads the file. Where there is none and none was named, it sets nothing. One that was not named counts
-    /// only if nobody but this user and root can have written it; where none of its lines is about a variable
-    /// that is asked for, that is all the same.
+    /// Reads the file. A missing file that was not named sets nothing. A file that was not named counts
+    /// only if no one but this user and root can have written it; if no line of it is about a variable
+    /// that is asked for, its owner does not matter.
     pub(super) fn read(source: &Source) -> Result<Self, Failure> {
         let shown = source.shown();
         let mut untrusted = None;
@@ -92,7 +92,7 @@ impl DotEnv {
                     .hint("save it as UTF-8"),
             );
         }
-        // A comment in another encoding does no harm.
+        // A comment in another encoding is harmless.
         let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
         Ok(Self {
             text: grammar::normalize(&text),
@@ -228,13 +228,13 @@ fn read_named(path: &Path) -> Result<(Vec<u8>, Metadata), ErrorKind> {
     read().map_err(|error: std::io::Error| error.kind())
 }
 
-/// The name of the encoding of a text that is no UTF-8.
+/// The name of the encoding of a text that is not UTF-8.
 fn other_encoding(bytes: &[u8]) -> Option<&'static str> {
     let marked = UTF_16.into_iter().find(|(mark, _)| bytes.starts_with(mark));
     if let Some((_, name)) = marked {
         return Some(name);
     }
-    // Without a mark: every other byte of plain English is zero.
+    // Without a byte order mark: every other byte of plain English is zero.
     let is_zero = |at: usize| bytes.get(at) == Some(&0);
     match (is_zero(0), is_zero(1)) {
         (true, false) => Some("UTF-16BE"),
@@ -249,7 +249,7 @@ fn other_encoding(bytes: &[u8]) -> Option<&'static str> {
 fn mention(line: &str, name: &str) -> Option<(usize, bool)> {
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let trimmed = line.trim_start_matches(grammar::is_space);
-    // The last two are comments for people, and nothing to an application.
+    // People use the last two for comments; an application skips such lines.
     if trimmed.starts_with(['#', ';']) || trimmed.starts_with("//") {
         return None;
     }

@@ -56,7 +56,7 @@ fn of_failure(error: &BackupError) -> Option<&'static str> {
              name that"
         }
         BackupError::Damaged(_) | BackupError::Payload { .. } => OTHER_COPY,
-        BackupError::TooLarge(_) => "it is no backup of a keyring: name another file",
+        BackupError::TooLarge(_) => "it is not a backup of a keyring: name another file",
         BackupError::WrongIdentity => {
             "name the identity of one of the recipients that it was made for; a backup in shares is \
              opened with --share"
@@ -81,7 +81,7 @@ fn of_failure(error: &BackupError) -> Option<&'static str> {
             "one of them is not what it says it is: try others, no more than are needed at a time"
         }
         BackupError::Lacks(_) | BackupError::Foreign | BackupError::Document(_) => {
-            "somebody changed it before it was sealed: take another backup"
+            "it was changed before it was sealed: take another backup"
         }
         BackupError::Environment { .. } => {
             "nothing was changed; set environment in waxseal.toml, or take the backup of this \

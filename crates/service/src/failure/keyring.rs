@@ -19,11 +19,10 @@ impl From<RingError> for Failure {
             RingError::Place(cause) => return cause.clone().into(),
             RingError::Change(cause) => return cause.clone().into(),
             RingError::Missing { .. } => {
-                "waxseal keyring init makes one; where there was one, waxseal keyring restore puts \
-                 back the last good copy"
+                "waxseal keyring init makes one; where one existed, waxseal keyring restore puts back the last good copy"
             }
             RingError::Exists { .. } => {
-                "waxseal keyring status tells what it holds; with --if-missing this is no failure"
+                "waxseal keyring status tells what it holds; with --if-missing this is not a failure"
             }
             RingError::Document {
                 error: DocumentError::Format(_),
@@ -38,8 +37,7 @@ impl From<RingError> for Failure {
                  keyring of this environment"
             }
             RingError::OtherRing { .. } => {
-                "nothing was changed; either the URL is wrong, or somebody began anew: then values \
-                 of before need the copy that this machine keeps (waxseal doctor tells where)"
+                "nothing was changed; either the URL is wrong, or a new keyring was created: then older values need the copy that this machine keeps (waxseal doctor tells where)"
             }
             RingError::Rollback { .. } => {
                 "waxseal keyring restore puts back the last good copy; find out who put an old one \
@@ -51,7 +49,7 @@ impl From<RingError> for Failure {
             }
             RingError::Contended(_) => "nothing was changed; run the same command again",
             RingError::Lapsed { .. } => {
-                "bring the place of the keyring back, and sealing goes on by itself"
+                "make the keyring's store available again, and sealing resumes"
             }
             _ => return Self::failed(&error),
         };
@@ -126,12 +124,9 @@ impl From<CustodianError> for Failure {
                 return Self::usage(&error).hint(hint);
             }
             CustodianError::NoKey { .. } => {
-                "nothing was changed; make the key (in a token: --create-key), or name the module and the \
-                 key that are there: docs/keys/custodians tells how"
+                "nothing was changed; create the key (in a token: --create-key), or name the module and the key that exist: docs/keys/custodians tells how"
             }
-            CustodianError::KeyExists { .. } => {
-                "it was not touched; to use it, leave --create-key out"
-            }
+            CustodianError::KeyExists { .. } => "it was not changed; to use it, omit --create-key",
             CustodianError::Pin { .. } => PIN,
             CustodianError::Denied { .. } => {
                 return Self::failed(&error).hint(
@@ -199,9 +194,7 @@ impl From<ChangeError> for Failure {
                 "nothing was changed; set both clocks by NTP. Machines with the right time go on meanwhile; \
                  waxseal keyring repair-times sets right what was written by a wrong clock"
             }
-            ChangeError::Fenced => {
-                "let it do its work; waxseal keyring status shows where it stands"
-            }
+            ChangeError::Fenced => "let it finish; waxseal keyring status shows its progress",
             ChangeError::Settings(_) => {
                 return Self::usage(&error).hint("nothing was changed; give other times");
             }
@@ -249,7 +242,7 @@ impl From<UpkeepError> for Failure {
             UpkeepError::Store(error) => error.into(),
             UpkeepError::Pattern(error) => error.into(),
             UpkeepError::Led(_) => Self::failed(&error)
-                .hint("let it do its work; waxseal keyring status shows where it stands"),
+                .hint("let it finish; waxseal keyring status shows its progress"),
             UpkeepError::Stopped => Self::failed("stopped by a signal before the end")
                 .hint("what was done stays; run the same command again"),
             other => Self::failed(&other),

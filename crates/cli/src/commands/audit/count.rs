@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use waxseal_core::Mode;
+use waxseal_service::Failure;
 use waxseal_service::configuration::protected::Protected;
 use waxseal_service::resources::{Resources, guard, keys};
 use waxseal_service::unmatched::Survey;
@@ -11,7 +12,6 @@ use waxseal_sweep::{Audit, Position, Sweep, SweepOptions, Tally};
 
 use crate::args::AuditArgs;
 use crate::commands::sweep::latency;
-use crate::error::Failure;
 use crate::output;
 use crate::progress::Progress;
 use crate::signals::stop_on_signal;

@@ -3,8 +3,8 @@
 use waxseal_page::report::{Counts, ExceptCounts, Group, Key, Report};
 use waxseal_page::words::percent;
 
-use crate::error::Failure;
 use crate::output::{self, thousands};
+use waxseal_service::Failure;
 
 const BAR: usize = 24;
 

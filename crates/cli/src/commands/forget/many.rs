@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use waxseal_keys::{Receipt, Signed};
 use waxseal_service::resources::Resources;
+use waxseal_service::{Ended, Failure};
 use waxseal_upkeep::{Traces, rfc3339};
 
 use super::{Eraser, Found, WHO, unwritten};
 use crate::args::ForgetArgs;
 use crate::commands::audit::file::{self, NewFile};
 use crate::commands::recorded;
-use crate::error::{Ended, Failure};
 use crate::output;
 
 /// No list of users is longer.
@@ -351,7 +351,7 @@ fn finish(
         true => ("would be erased", count(Outcome::WouldBeErased)),
         false => ("erased", erased),
     };
-    output::say(&format!(
+    output::stderr_line(&format!(
         "waxseal: {} users: {number} {what}, {already} erased before, {unknown} unknown, {} not done",
         entries.len(),
         entries.len() - lines.len()
@@ -368,14 +368,11 @@ fn finish(
         true => format!(" and {} more", unknown - numbers.len()),
         false => String::new(),
     };
-    output::complain(
-        "error",
-        &format!(
-            "nothing is there of the users in these lines, and nothing was signed: {}{more}",
-            numbers.join(", ")
-        ),
-    );
-    output::advise(&format!(
+    output::error(&format!(
+        "nothing is there of the users in these lines, and nothing was signed: {}{more}",
+        numbers.join(", ")
+    ));
+    output::hint(&format!(
         "{WHO}; correct the lines and run the same command again. --even-if-unknown signs receipts all \
          the same"
     ));

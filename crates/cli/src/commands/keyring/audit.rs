@@ -8,9 +8,9 @@ use waxseal_service::keyring_text::{block_hint, block_reason};
 use waxseal_service::now_ms;
 use waxseal_service::resources::{Resources, scopes};
 
-use crate::error::Failure;
 use crate::output;
 use crate::signals::stop_on_signal;
+use waxseal_service::Failure;
 
 /// Fails unless this key may come into this state and nothing is left under it.
 pub(super) async fn check(resources: &Resources, id: KeyId, to: KeyState) -> Result<(), Failure> {

@@ -8,11 +8,11 @@ use waxseal_keys::rotation::next_to_seal;
 use waxseal_keys::{Change, ChangeError, KeyState, LiveRing, Ring, Territory};
 use waxseal_service::configuration::protected::shown_pattern;
 use waxseal_service::resources::Resources;
+use waxseal_service::{Ended, Failure};
 
 use super::{audit, tell};
 use crate::args::{Common, ConfigureArgs};
 use crate::commands::recorded;
-use crate::error::{Ended, Failure};
 use crate::output;
 
 pub(super) async fn add(resources: &Resources) -> Result<Ended, Failure> {
@@ -35,8 +35,8 @@ pub(super) async fn add(resources: &Resources) -> Result<Ended, Failure> {
             "once key {id} seals, applications that have the keys of the environment alone do not \
              open what is sealed under it"
         );
-        output::complain("warning", &text);
-        output::advise("before, let all of them use the keyring, or connect through waxseal proxy");
+        output::warn(&text);
+        output::hint("before, let all of them use the keyring, or connect through waxseal proxy");
     }
     let done = if is_new {
         format!("key {id} is pending (keyring version {})", ring.version())
@@ -86,8 +86,8 @@ async fn warn_of_those_behind(live: &LiveRing) -> Result<(), Failure> {
                 "{count} of {} processes that report had not seen this keyring yet",
                 reports.processes.len()
             );
-            output::complain("warning", &text);
-            output::advise("they look at it as soon as they meet a value under the new key");
+            output::warn(&text);
+            output::hint("they look at it as soon as they meet a value under the new key");
         }
     }
     Ok(())

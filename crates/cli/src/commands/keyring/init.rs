@@ -8,6 +8,7 @@ use waxseal_keys::{Custodians, LiveRing, Paper, Ring, RingError, Settings};
 use waxseal_service::configuration::keyring::KeyringConfiguration;
 use waxseal_service::now_ms;
 use waxseal_service::resources::{Resources, keys};
+use waxseal_service::{Ended, Failure};
 use waxseal_sessions::{Canary, CanaryState, GuardError};
 use waxseal_stores::RecordStore;
 use waxseal_sweep::{Audit, Class, Keys, Position, Stop, Sweep, SweepOptions};
@@ -15,7 +16,6 @@ use waxseal_sweep::{Audit, Class, Keys, Position, Stop, Sweep, SweepOptions};
 use super::rewrap::create_keys;
 use super::tell;
 use crate::args::InitArgs;
-use crate::error::{Ended, Failure};
 
 pub(super) async fn run(resources: &Resources, args: &InitArgs) -> Result<Ended, Failure> {
     let configured = &resources

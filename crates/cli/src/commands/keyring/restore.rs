@@ -6,9 +6,9 @@ use std::path::Path;
 use waxseal_keys::{Paper, Ring};
 use waxseal_service::configuration::keyring::KeyringConfiguration;
 use waxseal_service::resources::Resources;
+use waxseal_service::{Ended, Failure};
 
 use super::tell;
-use crate::error::{Ended, Failure};
 use crate::output;
 
 pub(super) async fn run(resources: &Resources, from: Option<&Path>) -> Result<Ended, Failure> {
@@ -117,7 +117,7 @@ async fn check_found(
     let environment = &configured.environment;
     let refused = match Ring::open(found, location, environment, &custodians, None).await {
         Err(error) if error.is_loss() => {
-            output::complain("warning", &error.to_string());
+            output::warn(&error.to_string());
             return Ok(());
         }
         // Somebody else's, of another environment, or of a newer version.

@@ -4,10 +4,10 @@
 use waxseal_keys::{Change, Custodian, Custodians, Pkcs11Custodian, Rewrap};
 use waxseal_service::configuration::keyring::variables;
 use waxseal_service::resources::Resources;
+use waxseal_service::{Ended, Failure};
 
 use super::tell;
 use crate::args::RewrapArgs;
-use crate::error::{Ended, Failure};
 use crate::output;
 
 pub(super) async fn run(resources: &mut Resources, args: &RewrapArgs) -> Result<Ended, Failure> {
@@ -96,7 +96,7 @@ pub(super) async fn create_keys(resources: &Resources, urls: &[String]) -> Resul
         let custodian =
             Pkcs11Custodian::open(url, &variables(&resources.configuration.environment))?;
         custodian.create_key().await?;
-        output::say(&format!("waxseal: made the key of {}", custodian.url()));
+        output::stderr_line(&format!("waxseal: made the key of {}", custodian.url()));
     }
     Ok(())
 }

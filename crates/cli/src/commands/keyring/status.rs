@@ -10,8 +10,8 @@ use waxseal_service::keyring_text::{
 };
 use waxseal_service::resources::Resources;
 
-use crate::error::{Ended, Failure};
 use crate::output::{self, span, thousands};
+use waxseal_service::{Ended, Failure};
 
 #[derive(Serialize)]
 struct Status<'a> {
@@ -127,9 +127,9 @@ pub(super) async fn run(resources: &Resources) -> Result<Ended, Failure> {
     let Some(error) = trouble else {
         return Ok(Ended::Done);
     };
-    output::complain("error", &error.to_string());
+    output::error(&error.to_string());
     if let Some(hint) = Failure::from(error).advice() {
-        output::advise(hint);
+        output::hint(hint);
     }
     Ok(Ended::Findings)
 }

@@ -3,9 +3,9 @@
 use waxseal_keys::Change;
 use waxseal_service::keyring_text::wrong_time_correction;
 use waxseal_service::resources::Resources;
+use waxseal_service::{Ended, Failure};
 
 use super::tell;
-use crate::error::{Ended, Failure};
 use crate::output;
 
 pub(super) async fn repair(resources: &Resources, yes: bool) -> Result<Ended, Failure> {
@@ -23,7 +23,7 @@ pub(super) async fn repair(resources: &Resources, yes: bool) -> Result<Ended, Fa
         );
     }
     for time in &wrong {
-        output::say(&format!("waxseal: {}", wrong_time_correction(time)));
+        output::stderr_line(&format!("waxseal: {}", wrong_time_correction(time)));
     }
     let count = match wrong.len() {
         1 => "1 time".to_owned(),

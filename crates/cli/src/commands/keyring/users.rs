@@ -2,9 +2,9 @@
 
 use waxseal_keys::UserStoreMark;
 use waxseal_service::resources::Resources;
+use waxseal_service::{Ended, Failure};
 
 use super::tell;
-use crate::error::{Ended, Failure};
 
 pub(super) async fn adopt(resources: &mut Resources, yes: bool) -> Result<Ended, Failure> {
     resources.open_ring_alone(false).await?;

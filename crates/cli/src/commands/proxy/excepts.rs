@@ -6,8 +6,8 @@ use std::sync::Arc;
 use waxseal_service::doctor::excepts::sample;
 use waxseal_service::resources::Resources;
 
-use crate::error::Failure;
 use crate::output::thousands;
+use waxseal_service::Failure;
 
 /// Samples what is excepted, beside the running proxy, and logs where values are sealed.
 pub(super) fn look_for_sealed(resources: &Arc<Resources>) {

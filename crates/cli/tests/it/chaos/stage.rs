@@ -27,7 +27,7 @@ const QUICK: [&str; 8] = [
     "2s",
     "--refresh",
     "500ms",
-    "--rest",
+    "--retain",
     "5s",
 ];
 /// A value that does not open, which a proxy says in its log.

@@ -340,7 +340,7 @@ fn impossible_settings_are_refused() {
         ),
         (&["--refresh", "0s"], "the refresh interval cannot be 0"),
         (
-            &["--rest", "1h"],
+            &["--retain", "1h"],
             "at least as long as the propagation delay",
         ),
         (

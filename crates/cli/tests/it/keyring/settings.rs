@@ -22,7 +22,7 @@ fn settings_are_changed_for_all() {
             .ring(&["configure"])
             .failed(64, "nothing to change was given");
         world
-            .ring(&["configure", "--rest", "1ms"])
+            .ring(&["configure", "--retain", "1ms"])
             .failed(64, "at least as long as the propagation delay");
         let said = world
             .ring(&["configure", "--refresh", "200ms"])
@@ -39,7 +39,7 @@ fn lowered_times_hold_once_every_process_has_seen_them() {
         let world = World::new(lies);
         world.ring(&["init"]).done();
         assert!(world.status()["longer_times"].is_null());
-        let said = world.ring(&["configure", "--rest", "2h"]).done().text();
+        let said = world.ring(&["configure", "--retain", "2h"]).done().text();
         assert!(said.contains("by the longer times until 20"), "{said}");
         let status = world.status();
         assert_eq!(status["settings"]["rest_ms"], 7_200_000);

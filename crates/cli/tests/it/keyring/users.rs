@@ -143,7 +143,7 @@ fn keys_of_users_can_lie_in_a_store_of_their_own() {
     world.ring(&["add"]).done();
     let id = world.keys("pending").pop().unwrap();
     world.ring(&["promote", &id, "--now"]).done();
-    world.ring(&["configure", "--rest", "2h"]).done();
+    world.ring(&["configure", "--retain", "2h"]).done();
     assert_eq!(world.sealing(), id);
 }
 

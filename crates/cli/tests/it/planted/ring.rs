@@ -73,7 +73,7 @@ pub(super) fn everything(watch: &Watch) {
     watch.run(&program, &init).with_status(2);
     watch.run(&program, &["keyring", "status"]).done();
     watch
-        .run(&program, &["keyring", "configure", "--rest", "1h"])
+        .run(&program, &["keyring", "configure", "--retain", "1h"])
         .done();
     records(watch, &program);
     keys(watch, &program);

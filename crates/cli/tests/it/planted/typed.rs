@@ -51,7 +51,7 @@ fn no_flag_repeats_a_value_that_it_cannot_read() {
         &["demo", "--states", NUMBER],
         &["keyring", "init", "--rotate-every", TYPED],
         &["keyring", "init", "--max-seals", TYPED],
-        &["keyring", "configure", "--rest", &wa(NUMBER)],
+        &["keyring", "configure", "--retain", &wa(NUMBER)],
         &["keyring", "export", "--shares", TYPED, "--out", "x"],
         &["proxy", "--workers", NUMBER],
         &["proxy", "--max-value", TYPED],

@@ -7,10 +7,10 @@ use serde::Serialize;
 use waxseal_keys::{About, Backup, BackupError, Recipients, Split};
 use waxseal_service::now_ms;
 use waxseal_service::resources::Resources;
+use waxseal_service::{Ended, Failure};
 
 use super::files::{NewFiles, check_free};
 use crate::args::ExportArgs;
-use crate::error::{Ended, Failure};
 use crate::output;
 
 /// For programs.
@@ -40,8 +40,8 @@ pub(in super::super) async fn run(
     targets.try_for_each(|path| check_free(&path))?;
     let live = &resources.opened_ring()?.ring;
     if let Some(trouble) = live.trouble() {
-        output::complain("warning", &trouble.error.to_string());
-        output::advise("what is exported is the newest keyring that this machine knows");
+        output::warn(&trouble.error.to_string());
+        output::hint("what is exported is the newest keyring that this machine knows");
     }
     let custodians = resources
         .configuration

@@ -7,7 +7,7 @@ use std::path::Path;
 use waxseal_files::{Location, NewFile};
 use waxseal_keys::MOST_BYTES;
 
-use crate::error::Failure;
+use waxseal_service::Failure;
 
 /// A backup as it lies there.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use waxseal_keys::{Custodians, LiveRing, Paper};
 use waxseal_service::resources::Resources;
+use waxseal_service::{Ended, Failure};
 
 use super::super::rewrap::create_keys;
 use super::super::tell;
 use super::open;
 use crate::args::ImportArgs;
-use crate::error::{Ended, Failure};
 use crate::output;
 
 pub(in super::super) async fn run(

@@ -7,12 +7,12 @@ use serde::Serialize;
 use waxseal_core::{Format, Mode, Sealer};
 use waxseal_keys::{Backup, Ring};
 use waxseal_service::resources::Resources;
+use waxseal_service::{Ended, Failure};
 use waxseal_sessions::{Canary, CanaryState, GuardError};
 use waxseal_stores::StoreUrl;
 
 use super::{Opened, open};
 use crate::args::{Common, RehearseArgs};
-use crate::error::{Ended, Failure};
 use crate::output;
 
 /// For programs.
