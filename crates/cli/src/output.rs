@@ -1,5 +1,5 @@
-//! Output: results to stdout, everything else to stderr. A reader that closes stdout early is
-//! not an error; a disk that takes no result is one, which the end of the command tells.
+//! Output: results to stdout, everything else to stderr. A reader that closes stdout early is not an error; a
+//! full disk is one, which the end of the command reports.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::OnceLock;
@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use waxseal_core::escape_for_terminal;
+use waxseal_service::Failure;
 
 pub(crate) use waxseal_core::sanitize_for_terminal;
 pub(crate) use waxseal_page::words::{point_in_time, span, thousands};
 
 use crate::stderr;
-use waxseal_service::Failure;
 
-/// True if results are printed as JSON.
+/// Whether results are printed as JSON.
 static JSON: AtomicBool = AtomicBool::new(false);
 /// The error that stopped the output of results.
 static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
@@ -34,9 +34,9 @@ pub(crate) fn line(text: impl AsRef<str>) -> Result<(), Failure> {
     bytes(format!("{}\n", text.as_ref()).as_bytes())
 }
 
-/// Prints a result as it is; on a terminal without what would control it. Where nobody reads it any more, or
-/// the disk takes no more, the work goes on to its own end: a migration is not left half done, and an audit
-/// not left without a verdict, because of a closed pipe. [`unwritten`] tells of the disk.
+/// Prints a result as is; on a terminal, control characters are escaped. Where the reader is gone or the disk is full,
+/// the command still runs to its end: a closed pipe must not leave a migration half done, or an audit without a
+/// verdict. [`unwritten`] reports the disk.
 pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
     match is_for_a_person() {
         true => own_bytes(escape_for_terminal(bytes).as_bytes()),
@@ -45,19 +45,19 @@ pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The same of a text that is all ours.
+/// The same for text that is entirely ours.
 pub(crate) fn own_bytes(bytes: &[u8]) {
     if UNWRITTEN.get().is_some() {
         return;
     }
     if is_for_a_person() && io::stderr().is_terminal() {
-        // What was told before stands before it.
+        // Earlier lines must appear before it.
         stderr::flush();
     }
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            // The first one is the cause of all.
+            // The first error is the cause of all others.
             let _ = UNWRITTEN.set(error);
         }
         _ => {}
@@ -73,14 +73,9 @@ pub(crate) fn unwritten() -> Option<Failure> {
     ))
 }
 
-/// Prints a result for a program.
+/// Prints a result as JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     line(serde_json::to_string_pretty(value).map_err(Failure::failed)?)
-}
-
-/// Says something beside the result, for example `waxseal: warning: …`.
-pub(crate) fn complain(word: &str, text: &str) {
-    say(&format!("waxseal: {word}: {text}"));
 }
 
 /// Prints an error on stderr.
