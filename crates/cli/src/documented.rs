@@ -71,12 +71,12 @@ fn sources() -> Vec<Text> {
 /// A source whose texts do not go on in the next line.
 fn joined(source: &str) -> String {
     let mut text = String::with_capacity(source.len());
-    let mut goes_on = false;
+    let mut is_continued = false;
     for line in source.lines() {
-        let line = if goes_on { line.trim_start() } else { line };
-        goes_on = line.ends_with('\\');
+        let line = if is_continued { line.trim_start() } else { line };
+        is_continued = line.ends_with('\\');
         text.push_str(line.strip_suffix('\\').unwrap_or(line));
-        if !goes_on {
+        if !is_continued {
             text.push('\n');
         }
     }

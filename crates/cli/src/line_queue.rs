@@ -26,7 +26,7 @@ const MAX_FLUSH: Duration = Duration::from_secs(5);
 pub(crate) struct LostLines {
     /// The queue was full: the reader is too slow, or stalls.
     pub(crate) queue_full: u64,
-    /// Writing failed: nobody reads, or the disk is full.
+    /// Writing failed: the reader is gone, or the disk is full.
     pub(crate) write_failed: u64,
 }
 

@@ -10,8 +10,8 @@ const CONNECTIONS: [u32; 2] = [1, 50];
 
 /// Bytes of values that Redis holds, at most, and names, at most: beyond that a turn would mostly
 /// prepare.
-const MOST_BYTES: usize = 16 * 1024 * 1024;
-const MOST_NAMES: usize = 10_000;
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+const MAX_NAMES: usize = 10_000;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
@@ -58,7 +58,7 @@ impl Cell {
 
     /// The number of record names in the load.
     pub(crate) fn names(&self) -> usize {
-        (MOST_BYTES / self.size).min(MOST_NAMES)
+        (MAX_BYTES / self.size).min(MAX_NAMES)
     }
 
     /// True if a client waits for each reply before it sends the next request, alone.

@@ -30,7 +30,7 @@ pub(crate) async fn run(mut resources: Resources, args: &KeeperArgs) -> Result<E
         store: &resources.configuration.store.location(),
         mode: &resources.configuration.mode.to_string(),
     })?;
-    // Before anything makes a handle; where nobody can ask, nothing is counted.
+    // Before any handle is created. Nothing is counted where nothing can read it.
     let metering = Metering::begin(
         &resources.configuration.environment,
         args.admin.admin.is_some(),

@@ -22,7 +22,7 @@ use crate::output;
 
 /// The result of a change, as JSON.
 #[derive(Serialize)]
-struct Told<'a> {
+struct ChangeReport<'a> {
     ring: &'a str,
     version: u64,
     sealing: String,
@@ -96,7 +96,7 @@ fn tell(resources: &Resources, ring: &Ring, done: &str, next: &str) -> Result<En
         .trail
         .add_detail("sealing", ring.sealing().id.to_string());
     if output::is_json() {
-        output::json(&Told {
+        output::json(&ChangeReport {
             ring: ring.id(),
             version: ring.version(),
             sealing: ring.sealing().id.to_string(),

@@ -72,7 +72,7 @@ pub(crate) async fn run(
     // Before the store is waited for, which can take long.
     let hangups = signals::outlive_hangups()?;
 
-    // Before anything makes a handle; where nobody can ask, nothing is counted.
+    // Before any handle is created. Nothing is counted where nothing can read it.
     let metering = Metering::begin(
         &resources.configuration.environment,
         args.admin.admin.is_some(),
@@ -371,7 +371,7 @@ impl UpkeepTask {
     async fn end(mut self) {
         if let Some((stop, task)) = self.0.take() {
             stop.stop();
-            // Nobody else ends it.
+            // Nothing else ends it.
             let _ = task.await;
         }
     }
@@ -465,6 +465,6 @@ fn listen_failure(error: ListenError) -> Failure {
             Failure::usage(error).hint("name them with --tls-cert and --tls-key")
         }
         ListenError::Address { .. } => Failure::failed(&error)
-            .hint("stop whoever listens there, or take another address with --listen"),
+            .hint("stop the process that listens there, or use another address with --listen"),
     }
 }

@@ -160,7 +160,7 @@ fn patterns_of_the_file_replace_the_default_and_flags_replace_them() {
     program.run_with(&["put", "pw:1"], b"a").done();
     program
         .run_with(&["put", NAME], b"{}")
-        .failed(64, "under no protected pattern");
+        .failed(64, "matches no protected pattern");
     let inspect = |words: &[&str]| program.run(&[&["inspect"], words].concat()).done().text();
     assert!(inspect(&["sess:1"]).contains("format   sealed\n"));
     assert!(inspect(&["pw:1"]).contains("format   classic\n"));

@@ -1,5 +1,5 @@
-//! Decoys: what plants and lists them, and that nobody reads one without being told of: through the
-//! proxy, whatever the command, and by `waxseal get`. Sweeps are nobody.
+//! Decoys: what plants and lists them, and that no read of one goes unreported: through the
+//! proxy, whatever the command, and by `waxseal get`. Sweeps raise no alarm.
 
 use std::fs;
 

@@ -31,7 +31,7 @@ const SHOWN: [(&str, &[&str], &str); 2] = [
     ),
 ];
 
-/// Files that hold secrets because somebody put them there, or asked for them.
+/// Files that hold secrets because they were put there, or asked for.
 const GIVEN: [&str; 6] = [
     "waxseal.toml",
     "identity.txt",

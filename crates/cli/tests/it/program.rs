@@ -1,5 +1,5 @@
 //! Running the binary: in a directory of its own, with no environment but what a test gives it, and
-//! never for ever. Everything that it writes is searched for what it must never tell.
+//! never without a limit. Everything that it writes is searched for what it must never show.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -156,7 +156,7 @@ impl Program {
         self.spawn(command, arguments, None)
     }
 
-    /// The same, with a stdout that nobody reads: its pipe is closed at once.
+    /// The same, with a stdout that is not read: its pipe is closed at once.
     pub(crate) fn start_unread(&self, arguments: &[&str]) -> Running {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);

@@ -59,7 +59,7 @@ fn an_audit_that_counts_nothing_while_records_are_there_is_not_clean() {
     assert_eq!(unmatched["in_database"], 3);
     assert_eq!(unmatched["other_databases"], serde_json::json!([3, 8]));
     assert_eq!(unmatched["looked_everywhere"], true);
-    // An audit that nobody asked to be clean only says so.
+    // An audit without --require-clean only says so.
     let output = program.run(&["audit"]).done();
     assert!(output.stderr.contains(told), "{}", output.stderr);
     let right = program.env("REDIS_URL", &format!("{}3", server.url()));

@@ -119,11 +119,11 @@ fn a_name_under_no_protected_pattern_is_wrong_usage() {
         let output = program.run_with(&[command, "sess:1"], b"{}");
         output.failed(
             64,
-            "error: this record is under no protected pattern\nhint: ",
+            "error: this record matches no protected pattern\nhint: ",
         );
         // Waxseal's own records are nobody's.
         let own = program.run_with(&[command, "waxseal:canary", "--protect", "*"], b"{}");
-        own.failed(64, "under no protected pattern");
+        own.failed(64, "matches no protected pattern");
     }
     let output = program
         .run(&["get", "sess:1", "--protect", "sess:*"])

@@ -1,4 +1,4 @@
-//! The proxy against a server without one, with requests that nobody would write: random and mutated
+//! The proxy against a server without one, with requests that no one would write: random and mutated
 //! ones of every command, and a list of tricky ones. Two clients talk to both and must get the same
 //! replies; others must not notice them; and in the end both servers hold the same, the protected
 //! records sealed.

@@ -68,7 +68,7 @@ fn of_custodian(error: &RingError, cause: &CustodianError) -> Failure {
         CustodianError::Several(_) if cause.is_about_pin() => Failure::usage(error).hint(PIN),
         CustodianError::Several(_) => {
             let failure = Failure::failed(error).hint(AWAY);
-            match cause.is_passing() {
+            match cause.is_transient() {
                 true => failure.transient(),
                 false => failure,
             }
@@ -163,7 +163,7 @@ impl From<PlaceError> for Failure {
                 .transient(),
             _ => Self::failed(&error).hint(
                 "check the URL, and that this user may read and write there (for a file, in its \
-                 directory as well, and the files beside it: whoever is given the keyring needs its .lock, \
+                 directory as well, and the files beside it: anyone who gets access to the keyring needs its .lock, \
                  .leader and .reports too)",
             ),
         }

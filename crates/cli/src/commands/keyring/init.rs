@@ -24,7 +24,7 @@ pub(super) async fn run(resources: &Resources, args: &InitArgs) -> Result<Ended,
         .with_custodians(&args.custodian);
     let settings = args.settings.over(Settings::default()).checked();
     let settings = settings.map_err(RingError::from)?;
-    // In this order: whoever makes a ring at this moment writes it before its copy.
+    // In this order: a process that creates a ring at this moment writes it before its copy.
     let copy = has_copy(configured);
     let place = configured.place()?;
     if place
@@ -45,7 +45,7 @@ pub(super) async fn run(resources: &Resources, args: &InitArgs) -> Result<Ended,
         ))
         .hint(
             "waxseal keyring restore puts it back; where everything sealed under it may be lost, \
-             remove the copy and begin anew",
+             remove the copy and create a new one",
         ));
     }
     let custodians = configured.all_custodians(&resources.configuration.environment)?;
@@ -64,7 +64,7 @@ pub(super) async fn run(resources: &Resources, args: &InitArgs) -> Result<Ended,
         .fold(Custodians::default(), Custodians::with);
     match LiveRing::create(place, &ring, known, configured.options(false)).await {
         Ok(live) => made(resources, &live, adopted.len()),
-        // Somebody else was faster.
+        // Another process was faster.
         Err(RingError::Exists { .. }) if args.if_missing => {
             let ring = configured
                 .open(&resources.configuration.environment, false)

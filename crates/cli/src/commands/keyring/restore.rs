@@ -1,5 +1,5 @@
 //! `keyring restore`: puts a copy of the keyring back where the place has lost it. A newer keyring,
-//! or that of somebody else, is never overwritten.
+//! or that of another party, is never overwritten.
 
 use std::path::Path;
 
@@ -44,7 +44,7 @@ pub(super) async fn run(resources: &Resources, from: Option<&Path>) -> Result<En
         .await?
     {
         return Err(
-            Failure::failed(format!("somebody else wrote to {location} meanwhile"))
+            Failure::failed(format!("another process wrote to {location} meanwhile"))
                 .hint("waxseal keyring status tells what it holds now"),
         );
     }
@@ -120,7 +120,7 @@ async fn check_found(
             output::warn(&error.to_string());
             return Ok(());
         }
-        // Somebody else's, of another environment, or of a newer version.
+        // Another ring, of another environment, or of a newer version.
         Err(error) => return Err(error.into()),
         Ok(ring) if ring.id() != copy.id() => format!("{location} holds another keyring"),
         Ok(ring) if ring.version() < copy.version() => return Ok(()),

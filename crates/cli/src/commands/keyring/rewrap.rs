@@ -1,4 +1,4 @@
-//! `keyring rewrap`: the keys of the keyring under other custodians, or anew under the present ones.
+//! `keyring rewrap`: the keys of the keyring under other custodians, or again under the present ones.
 //! Values are untouched.
 
 use waxseal_keys::{Change, Custodian, Custodians, Pkcs11Custodian, Rewrap};
@@ -32,7 +32,7 @@ pub(super) async fn run(resources: &mut Resources, args: &RewrapArgs) -> Result<
         add: opened.iter().map(|it| it.url().to_owned()).collect(),
         remove: args.remove.iter().map(|url| written_out(url)).collect(),
         only: !args.to.is_empty(),
-        anew: args.to.is_empty() && args.add.is_empty() && args.remove.is_empty(),
+        again: args.to.is_empty() && args.add.is_empty() && args.remove.is_empty(),
     };
     let live = configured.open_with(custodians, false).await?;
     let before = live.ring();

@@ -34,7 +34,7 @@ pub(super) enum Fault {
     NoReplicas,
     /// One request keeps the server busy.
     Busy,
-    /// Nobody reads one proxy's log, then its reader is gone; the other's is on a full disk.
+    /// One proxy's log is not read, then its reader exits; the other's is on a full disk.
     LogsLost,
     /// The clock of one proxy is far ahead, then far behind.
     ClockSkewed,

@@ -1,5 +1,5 @@
 //! Clients that come one after the other, each over a connection of its own, write, read, and leave: how
-//! long nobody is served after a fault.
+//! long no client is served after a fault.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};

@@ -37,7 +37,7 @@ const READS: usize = 40;
 /// Times that a proxy is started, on ports that another process may take meanwhile.
 const ATTEMPTS: usize = 5;
 const PAUSE: Duration = Duration::from_millis(20);
-/// Until a log is full that nobody reads.
+/// The time until a log that is not read is full.
 const FILLED: Duration = Duration::from_millis(300);
 
 /// Everything that can fail.
@@ -255,7 +255,7 @@ impl Log {
         log
     }
 
-    /// Nobody reads it, and nothing more fits in.
+    /// It is not read, and full.
     fn fill_up(&self) {
         self.stalls.store(true, Ordering::SeqCst);
         let mut writer = self.writer.try_clone().unwrap();

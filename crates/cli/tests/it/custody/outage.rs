@@ -74,7 +74,7 @@ fn a_proxy_that_has_its_keyring_goes_on_whatever_the_token_does() {
             names_key(&stored.bytes().unwrap(), &id)
         });
     }
-    // A restart shows nowhere: it is connected anew.
+    // A restart is not noticed: a new connection is made.
     let before = troubles();
     fickle.feel(Mood::Restart);
     let id = add(&world);

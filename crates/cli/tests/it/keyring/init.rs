@@ -1,4 +1,4 @@
-//! `keyring init`: one ring, where there was none, and nobody shut out by it.
+//! `keyring init`: one ring, where there was none, and no process locked out by it.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -125,7 +125,7 @@ fn refuses_a_store_that_is_sealed_under_other_keys() {
         assert!(output.stderr.contains("--fresh"), "{}", output.stderr);
         assert_eq!(world.document(), None);
         assert_eq!(world.server.snapshot(), before);
-        // Asked for by name, it begins anew; the values are told not to fit.
+        // On request it starts a new ring; the values are reported not to match.
         world.ring(&["init", "--fresh"]).done();
         let output = world.run(&["get", NAME]);
         output.failed(2, "the keyring does not match this store");

@@ -104,7 +104,7 @@ fn reports(watch: &Watch, program: &Program) {
     }
     let other = ["audit", "verify", "report.json", "--key", TYPED];
     watch.run(program, &other).with_status_of(&[1, 64]);
-    // What somebody else wrote is not repeated.
+    // Text of another party is not repeated.
     let forged = program.path("forged.json");
     fs::write(&forged, format!("{{\"{}\": 1}}", value())).unwrap();
     let words = ["audit", "verify", "forged.json"];

@@ -100,7 +100,7 @@ fn each_client_is_listed_under_its_own_name_and_address_and_no_connection_under_
             let own = lines(&operator.ask(&["CLIENT", "INFO"]));
             assert_eq!(own[0]["addr"], operator.local_address(), "{upstream}");
         }
-        // What the server itself shows: nobody's name is on a connection that is not its own.
+        // What the server itself shows: no client's name is on a connection that is not its own.
         let direct = pair.redis.client().cmd(&["CLIENT", "LIST"]).to_text();
         let of_anna = direct.matches("name=anna").count();
         assert!(of_anna <= 1, "{upstream}: {direct}");
@@ -172,8 +172,8 @@ fn filters_that_do_not_fit_kill_nobody() {
         ] {
             let all = [&["CLIENT", "KILL", "ADDR", &address][..], filters].concat();
             let reply = operator.ask(&all);
-            let nobody = reply == *":0\r\n" || reply.starts_with("-ERR No such user");
-            assert!(nobody, "{upstream}: {filters:?}: {reply:?}");
+            let is_unknown = reply == *":0\r\n" || reply.starts_with("-ERR No such user");
+            assert!(is_unknown, "{upstream}: {filters:?}: {reply:?}");
         }
         // As the server says it.
         let wrong = ["CLIENT", "KILL", "ADDR", &address, "TYPE", "odd"];

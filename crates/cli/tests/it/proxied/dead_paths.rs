@@ -184,7 +184,7 @@ fn packets_that_vanish_are_noticed_on_lanes_and_on_connections_of_one_client() {
         network.cut();
         wire.send(&request(&["GET", "wa:1"]));
         blocked.send(&request(&["EXEC"]));
-        // On a lane nobody answers the probe: that may be the server. The system knows better.
+        // No answer to the probe on a lane may be the fault of the server. The system knows better.
         for wire in [&mut wire, &mut blocked] {
             let told = wire.until_the_end();
             let is_told =

@@ -22,7 +22,7 @@ const TRIED: &str = "waxseal_trial_refusals_total";
 const PATTERNS: [&str; 3] = ["PHPREDIS_SESSION:*", "rq:job:*", "app:*"];
 
 /// The commands of frameworks on records of the patterns: a session and its lock, a job and what depends on it, a cache with
-/// counters, tags and a stream. The script is one that nobody publishes.
+/// counters, tags and a stream. The script is not a published one.
 const REQUESTS: [&[&str]; 17] = [
     &[
         "SET",

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 pub(crate) enum Manner {
     /// Everything passes.
     Passes,
-    /// Requests get these bytes for an answer, and reach nobody.
+    /// Requests get these bytes for an answer, and do not reach the server.
     Answers(Vec<u8>),
     /// A request with this in it breaks off its connection, each time.
     BreaksAt(&'static [u8]),
@@ -75,7 +75,7 @@ impl Relay {
         *self.shared.manner.lock().unwrap() = manner;
     }
 
-    /// The path of all connections so far dies: nothing passes on them, and nobody is told. New ones pass.
+    /// The path of all connections so far dies: nothing passes on them, and neither side is notified. New ones pass.
     pub(super) fn cut_paths(&self) {
         let accepted = self.shared.accepted.load(Relaxed);
         self.shared.cut_before.store(accepted, Relaxed);

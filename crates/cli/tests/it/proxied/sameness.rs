@@ -172,7 +172,7 @@ fn an_unprotected_value_of_300_megabytes_streams_through_in_little_memory() {
         wire.send(b"\r\n");
         assert_eq!(wire.reply(), "+OK\r\n");
         wire.send(&request(&["GET", "big"]));
-        // Whoever reads slowly does not make the proxy keep the rest.
+        // A slow reader does not make the proxy buffer the remainder.
         std::thread::sleep(Duration::from_millis(500));
         let mut came = vec![0; PIECE];
         let head = format!("${}\r\n", PIECE * PIECES);

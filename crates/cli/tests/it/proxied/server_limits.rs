@@ -24,7 +24,7 @@ fn served(port: u16) -> usize {
     let begin = Barrier::new(CLIENTS);
     let reads_all = || {
         let mut wire = Wire::tcp(port);
-        wire.patience(Duration::from_secs(60));
+        wire.set_timeout(Duration::from_secs(60));
         begin.wait();
         (0..ROUNDS).all(|_| {
             let asked = wire.try_send(&super::wire::request(&["GET", "open:large"]));

@@ -176,7 +176,7 @@ fn unix_sockets_on_both_sides_carry_everything() {
         assert_eq!(wire.ask(&["GET", "wa:1"]), "$8\r\namatista\r\n");
         proxy.stop();
         assert!(!path.exists());
-        // What a killed one left behind is in nobody's way.
+        // The socket of a killed process is replaced.
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists());
         let proxy = proxy_before(&url, upstream, &["--listen", &listen]);

@@ -1,5 +1,5 @@
 //! Values that do not open, that may not be sealed, or that are too large: the client is told with a
-//! code word, nobody gets the bytes, and the connection goes on.
+//! code word, no client gets the bytes, and the connection stays open.
 
 use waxseal_testing::RedisServer;
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// No reply of a test takes this long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A connection.
 pub(super) struct Wire {
@@ -66,18 +66,18 @@ impl Wire {
     /// To a port of this machine.
     #[track_caller]
     pub(super) fn tcp(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).expect("somebody listens there");
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("a listener at this address");
         stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        stream.set_write_timeout(Some(TIMEOUT)).unwrap();
         Self::over(Stream::Tcp(stream))
     }
 
     /// To a unix socket.
     #[track_caller]
     pub(super) fn unix(path: &Path) -> Self {
-        let stream = UnixStream::connect(path).expect("somebody listens there");
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let stream = UnixStream::connect(path).expect("a listener at this address");
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         Self::over(Stream::Unix(stream))
     }
 
@@ -196,7 +196,7 @@ impl Wire {
     }
 
     /// The timeout of replies from here on.
-    pub(super) fn patience(&mut self, time: Duration) {
+    pub(super) fn set_timeout(&mut self, time: Duration) {
         match &self.stream {
             Stream::Tcp(stream) => stream.set_read_timeout(Some(time)),
             Stream::Unix(stream) => stream.set_read_timeout(Some(time)),

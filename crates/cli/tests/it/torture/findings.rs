@@ -23,7 +23,7 @@ pub(super) enum Check {
     RefusedWithReason,
     /// Both servers hold the same in the end.
     SameData,
-    /// The proxy is alive and keeps no connection that nobody uses.
+    /// The proxy is alive and keeps no unused connection.
     Alive,
 }
 

@@ -43,7 +43,7 @@ pub(super) enum Action {
     Exchange(Vec<Request>),
     /// Sends requests of which one may switch replies off, then switches them on.
     Silent(Vec<Request>),
-    /// Sends a request that nobody waits for, and leaves. Only through the proxy.
+    /// Sends a request without waiting for the reply, and leaves. Only through the proxy.
     Unanswered(Request),
     /// Closes the connection and opens another.
     Reconnect,

@@ -88,7 +88,7 @@ impl Drop for NewFiles {
         if self.is_kept {
             return;
         }
-        // What cannot be removed is told by nobody, and of no use without the rest.
+        // A file that cannot be removed is not reported; it is useless without the others.
         for file in &self.written {
             let _ = file.remove();
         }
