@@ -13,7 +13,7 @@ const MAX_LINES: usize = 8192;
 const MAX_BYTES: usize = 2 * 1024 * 1024;
 /// Between two attempts on a stream that takes nothing at the moment, and does not let us wait for it.
 const RETRY_INTERVAL: Duration = Duration::from_millis(10);
-/// Between two attempts to tell of lost lines where nothing else is to be written.
+/// Between two attempts to report lost lines where nothing else is to be written.
 const NOTICE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The time that the end of the process waits for a stream that takes nothing.
@@ -140,7 +140,7 @@ impl LineQueue {
         };
         loop {
             let line = self.next();
-            // Before the line: it tells of what is missing there.
+            // Before the line: it reports what is missing there.
             self.tell_of_lost(&mut output, &notice);
             let Some(line) = line else {
                 continue;

@@ -19,7 +19,7 @@ const SHOWN: u64 = 20;
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     started: Instant,
-    /// Records looked at before this run.
+    /// Records checked before this run.
     from: u64,
     last: Instant,
     found: u64,
@@ -92,7 +92,7 @@ impl Progress {
     fn tell(&self, examined: u64, records: u64, slowed: bool) {
         let seconds = self.started.elapsed().as_secs_f64().max(0.001);
         let rate = examined.saturating_sub(self.from) as f64 / seconds;
-        // A scan looks at some records twice, and new ones come.
+        // A scan checks some records twice, and new ones come.
         let records = records.max(examined);
         let left = (records - examined) as f64 / rate.max(1.0);
         let slow = if slowed {

@@ -80,7 +80,7 @@ pub(crate) async fn told_to_stop_reporting(
     Ok(())
 }
 
-/// From here on a file that may not grow any more fails to be written, and does not end the process: it may be
+/// From here on a file that may not grow any longer fails to be written, and does not end the process: it may be
 /// that of the log.
 pub(crate) fn outlive_file_limits() {
     let limit = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
@@ -88,7 +88,7 @@ pub(crate) fn outlive_file_limits() {
     let _ = signal(limit);
 }
 
-/// From here on SIGHUP does not end the process, and its log file is opened again at each. What this gives tells of
+/// From here on SIGHUP does not end the process, and its log file is opened again at each. What this gives
 /// each after that, for whatever else is read again.
 pub(crate) fn outlive_hangups() -> Result<watch::Receiver<()>, Failure> {
     let mut hangups = signal(SignalKind::hangup())?;

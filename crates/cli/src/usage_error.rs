@@ -1,5 +1,5 @@
 //! Errors of the command line that do not repeat what was typed: a record name, a user or a secret
-//! that stands in the wrong place must not reach a log by way of an error.
+//! that is in the wrong place must not reach a log by way of an error.
 
 use std::io::{IsTerminal, stderr, stdout};
 use std::process::ExitCode;

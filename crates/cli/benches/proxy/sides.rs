@@ -1,5 +1,5 @@
 //! The sides of the comparison, each up and answering: who they are, how each is started in front of
-//! one Redis, and what it used of the processor. What the peers' settings say stands in `peers`.
+//! one Redis, and what it used of the processor. What the peers' settings say is in `peers`.
 
 use std::fmt;
 use std::process::Command;
@@ -167,7 +167,7 @@ impl Running {
     }
 
     /// Makes sure that this side does what it is measured for: values come back as they were sent,
-    /// and lie in Redis sealed or as they were sent, as it befits the side.
+    /// and are in Redis sealed or as they were sent, as it befits the side.
     pub(crate) fn prove(&self, redis: &mut Client, size: usize) {
         let side = self.side;
         let (name, value) = (record_name(0), load::value(size));

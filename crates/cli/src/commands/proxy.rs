@@ -66,7 +66,7 @@ pub(crate) async fn run(
     let recorded = RefusalRecord::begin(&resources, args);
     let (last, json) = (recorded.clone(), common.json);
     let mut stop = std::pin::pin!(signals::told_to_stop_reporting(move || {
-        // Standard output may be closed: the process ends all the same.
+        // Standard output may be closed: the process ends anyway.
         let _ = last.report(json);
     }));
     // Before the store is waited for, which can take long.
@@ -385,7 +385,7 @@ impl Drop for UpkeepTask {
     }
 }
 
-/// Waits until the store and the keyring can be reached, and makes sure that the key is the store's.
+/// Waits until the store and the keyring can be reached, and checks that the key is the store's.
 async fn wait_for_store(
     resources: &mut Resources,
     is_trial: bool,

@@ -128,7 +128,7 @@ fn every_default_that_help_names_is_the_one_that_is_used() {
     }
 }
 
-/// The rows of tables whose second column holds defaults: the flag and what stands there.
+/// The rows of tables whose second column holds defaults: the flag and what is there.
 fn documented() -> Vec<(String, String)> {
     let mut rows = Vec::new();
     for document in super::documents() {

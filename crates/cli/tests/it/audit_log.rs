@@ -1,5 +1,5 @@
 //! The audit log: what each command writes into it, and that nothing else is in it. Its chain, and what
-//! is refused, are looked at further down.
+//! is refused, are checked further down.
 
 mod chain;
 mod refusals;

@@ -3,7 +3,7 @@
 //! every acknowledged write is there, no client was given another's reply, nothing was stored in plain,
 //! and both proxies still run.
 //!
-//! The tests inject each fault once. `cargo xtask torture --chaos` goes on for as long as it is told to,
+//! The tests inject each fault once. `cargo xtask torture --chaos` continues for a given time,
 //! from any seed.
 
 mod address;

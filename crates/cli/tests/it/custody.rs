@@ -43,7 +43,7 @@ impl World {
         world
     }
 
-    /// Runs a command, and makes sure that the PIN shows nowhere.
+    /// Runs a command, and checks that the PIN shows nowhere.
     #[track_caller]
     fn run(&self, words: &[&str]) -> Output {
         let output = self.program.run(words);

@@ -25,7 +25,7 @@ use waxseal_testing::RedisServer;
 use crate::program::{Output, Program};
 
 /// Settings under which an operator can take a key through its life in a test, and nothing happens
-/// by itself.
+/// on its own.
 pub(crate) const QUICK: [&str; 8] = [
     "--rotate-every",
     "never",
@@ -95,7 +95,7 @@ impl World {
         self.run(&[&["keyring"], words].concat())
     }
 
-    /// Runs a command, and makes sure that it tells nothing of the document.
+    /// Runs a command, and checks that it tells nothing of the document.
     #[track_caller]
     fn run(&self, words: &[&str]) -> Output {
         let output = self.program.run(words);
@@ -130,7 +130,7 @@ impl World {
         self.keys("sealing").pop().unwrap()
     }
 
-    /// The document as it lies there.
+    /// The document as it is there.
     fn document(&self) -> Option<Vec<u8>> {
         match self.lies {
             Lies::InAFile => fs::read(self.program.path("ring.json")).ok(),

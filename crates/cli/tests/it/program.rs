@@ -33,8 +33,8 @@ const PHONE: &str = "52155";
 
 /// No command of a test takes this long: one that does hangs.
 const LIMIT: Duration = Duration::from_secs(300);
-/// Between two looks at what is waited for: the longer it takes, the longer, so that what takes a minute is not
-/// looked at ten thousand times. A look may cost a page of metrics or a process.
+/// Between two checks of what is waited for: the longer it takes, the longer, so that what takes a minute is not
+/// checked ten thousand times. A look may cost a page of metrics or a process.
 const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(100)];
 /// This part of the time that something took is spent on the last pause at most.
 const PART: u32 = 16;
@@ -121,7 +121,7 @@ impl Program {
         self
     }
 
-    /// The configuration in the directory, where it must be named because of what it says: that is no test's
+    /// The configuration in the directory, where it must be named because of what it says: that is not a test's
     /// subject but of those that name it themselves.
     fn named_configuration(&self, arguments: &[&str]) -> Option<[&'static str; 2]> {
         const NAMED_ONLY: [&str; 2] = ["audit_log", "module-path="];
@@ -150,7 +150,7 @@ impl Program {
         self.spawn(command, arguments, Some(input)).end()
     }
 
-    /// Starts a command, and lets the test go on.
+    /// Starts a command, and lets the test continue.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
         let command = self.command(arguments);
         self.spawn(command, arguments, None)

@@ -102,12 +102,12 @@ impl Proxy {
         self.running.said()
     }
 
-    /// The process, to look at it from outside.
+    /// The process, to check it from outside.
     pub(crate) fn pid(&self) -> u32 {
         self.running.pid()
     }
 
-    /// Sends a signal, for example `TERM`, and lets the test go on.
+    /// Sends a signal, for example `TERM`, and lets the test continue.
     pub(crate) fn signal(&self, name: &str) {
         self.running.signal(name);
     }

@@ -81,7 +81,7 @@ fn an_empty_database_is_told_from_one_where_nothing_matches() {
     server.cli(&["SET", "hits", "1"]);
     let told = "no record matches wa:* though this database holds 1 record";
     program.run(&["audit", "--require-clean"]).failed(1, told);
-    // One of several patterns that matches something is counted; the other is told.
+    // One of several patterns that matches something is counted; the other is reported.
     put(&server, NAME, STATE.as_bytes());
     program.run(&["migrate"]).done();
     let both = ["--protect", "wa:*", "--protect", "sess:*"];

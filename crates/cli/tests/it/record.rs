@@ -121,7 +121,7 @@ fn a_name_under_no_protected_pattern_is_wrong_usage() {
             64,
             "error: this record matches no protected pattern\nhint: ",
         );
-        // Waxseal's own records are nobody's.
+        // Waxseal's own records are no one's.
         let own = program.run_with(&[command, "waxseal:canary", "--protect", "*"], b"{}");
         own.failed(64, "matches no protected pattern");
     }

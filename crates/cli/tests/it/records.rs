@@ -1,4 +1,4 @@
-//! Records in a server, written and looked at past the program under test; and envelopes made and
+//! Records in a server, written and checked past the program under test; and envelopes made and
 //! opened in this process.
 
 use std::collections::BTreeMap;

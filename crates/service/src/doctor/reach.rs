@@ -24,7 +24,7 @@ pub(super) const COUNT_ALL: &str = "waxseal audit reads all of them";
 /// Some names that match a pattern.
 pub(super) struct Sample {
     pub(super) names: Vec<RecordName>,
-    /// True if every record was looked at.
+    /// True if every record was checked.
     pub(super) is_whole: bool,
 }
 

@@ -1,6 +1,6 @@
 //! `.env`: the lines that set variables of ours, as an application in Node.js reads them. Other lines are
 //! the application's own and are never judged. A line that seems to set a variable of ours, and that such an
-//! application would skip or read otherwise, is refused: one of two readers of a file would go on without
+//! application would skip or read otherwise, is refused: one of two readers of a file would continue without
 //! the key.
 
 mod grammar;

@@ -68,7 +68,7 @@ fn of_custodian(error: &RingError, cause: &CustodianError) -> Failure {
         CustodianError::Several(_) if cause.is_about_pin() => Failure::usage(error).hint(PIN),
         CustodianError::Several(_) => {
             let failure = Failure::failed(error).hint(AWAY);
-            match cause.is_transient() {
+            match cause.is_passing() {
                 true => failure.transient(),
                 false => failure,
             }

@@ -1,5 +1,5 @@
 //! `keyring init`: a keyring where there is none. Where the store is sealed under keys of the
-//! environment, these are adopted: applications that know nothing else go on reading and writing.
+//! environment, these are adopted: applications that know nothing else continue reading and writing.
 
 use std::sync::Arc;
 

@@ -21,7 +21,7 @@ pub(super) async fn run(resources: &mut Resources, args: &RewrapArgs) -> Result<
     }
     let configured = resources.configuration.keyring()?.and_custodians(added);
     let variables = variables(&resources.configuration.environment);
-    // As they stand in the document: without what is this machine's alone.
+    // As they are in the document: without what is this machine's alone.
     let opened = added.iter().map(|url| Custodians::open(url, &variables));
     let opened = opened.collect::<Result<Vec<_>, _>>()?;
     let custodians = opened.iter().cloned().fold(
@@ -32,7 +32,7 @@ pub(super) async fn run(resources: &mut Resources, args: &RewrapArgs) -> Result<
         add: opened.iter().map(|it| it.url().to_owned()).collect(),
         remove: args.remove.iter().map(|url| written_out(url)).collect(),
         only: !args.to.is_empty(),
-        again: args.to.is_empty() && args.add.is_empty() && args.remove.is_empty(),
+        anew: args.to.is_empty() && args.add.is_empty() && args.remove.is_empty(),
     };
     let live = configured.open_with(custodians, false).await?;
     let before = live.ring();

@@ -1,5 +1,5 @@
 //! At the start of a proxy: are values under excepted names still sealed? Commands that the proxy forwards there would
-//! move or change them, and they would not open any more.
+//! move or change them, and they would not open any longer.
 
 use std::sync::Arc;
 

@@ -14,7 +14,7 @@ const MAX_OUTAGE: Duration = Duration::from_secs(5);
 /// A fault of a real system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// The server's process stands still, and goes on.
+    /// The server's process stands still, and continues.
     Paused,
     /// The server is killed and started again.
     Killed,

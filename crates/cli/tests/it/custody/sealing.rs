@@ -42,7 +42,7 @@ fn sealing_a_hundred_thousand_values_asks_the_token_no_more_than_starting_does()
         let replies = client.pipeline(&commands);
         assert!(replies.iter().all(|reply| reply.to_text() == "OK"));
     }
-    // Several looks at the keyring's document happen meanwhile, every 200 ms.
+    // Several checks of the keyring's document happen meanwhile, every 200 ms.
     sleep(Duration::from_secs(1));
     for index in [0, 1, VALUES / 2, VALUES - 1] {
         let stored = world.server.client().cmd(&["GET", &format!("wa:{index}")]);

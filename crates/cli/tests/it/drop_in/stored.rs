@@ -74,8 +74,8 @@ impl Stored {
         assert!(others, "the client stored nothing but protected records");
     }
 
-    /// Fails unless every protected value is an envelope around what lies in `plain`, and
-    /// everything else is as it lies there.
+    /// Fails unless every protected value is an envelope around what is in `plain`, and
+    /// everything else is as it is there.
     #[track_caller]
     pub(super) fn assert_sealed(
         &self,

@@ -54,7 +54,7 @@ fn what_is_written_under_the_ring_is_read_under_it() {
         let report = world.run(&["inspect", NAME, "--json"]).done().json();
         assert_eq!(report["values"][0]["key"], world.sealing().as_str());
         assert_eq!(report["values"][0]["key_state"], "sealing");
-        // The custodian's secret is no data key.
+        // The custodian's secret is not a data key.
         assert_eq!(opened(KEY, NAME, &get(&world.server, NAME).unwrap()), None);
     }
 }
@@ -83,7 +83,7 @@ fn adopts_the_keys_that_the_store_is_sealed_under() {
         assert_eq!(world.sealing(), id_of(KEY));
         assert_eq!(world.keys("opening"), [id_of(OLD_KEY)]);
         assert_eq!(world.status()["keys"][0]["adopted"], true);
-        // Both go on reading what the other writes.
+        // Both continue reading what the other writes.
         assert_eq!(world.run(&["get", NAME]).done().text(), STATE);
         assert_eq!(world.run(&["get", old]).done().text(), "{}");
         let new = "wa:5215500000002";

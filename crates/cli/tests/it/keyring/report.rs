@@ -300,7 +300,7 @@ fn one_changed_byte_does_not_verify() {
         let output = output.failed(1, "its signature does not verify: it was changed");
         assert_eq!(output.json()["verified"], false);
     }
-    // A receipt of an erasure is signed by the same key, and is no report.
+    // A receipt of an erasure is signed by the same key, and is not a report.
     for broken in [
         "",
         "{}",

@@ -49,7 +49,7 @@ fn lowered_times_hold_once_every_process_has_seen_them() {
         let said = world.ring(&["status"]).done().text();
         let line = format!("longer times  hold until {until}: 2 h until it seals");
         assert!(said.contains(&line), "{said}");
-        // Nothing else is given, and it is something all the same.
+        // Nothing else is given, and it is something anyway.
         let said = world.ring(&["configure", "--at-once"]).done().text();
         assert!(
             said.contains("every process goes by it within 60 s"),

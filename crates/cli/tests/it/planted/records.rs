@@ -256,7 +256,7 @@ fn machine(watch: &Watch, program: &Program) {
     }
 }
 
-/// Every command that looks at records, with what is wrong.
+/// Every command that checks records, with what is wrong.
 fn refusals(watch: &Watch, program: &Program, redis: &RedisServer) {
     let variables = |name: &str, value: &str| program.clone().env(name, value);
     let wrong = [

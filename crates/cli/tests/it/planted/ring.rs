@@ -368,12 +368,12 @@ fn lost(watch: &Watch, program: &Program) {
     }
     watch.once(program, &["keyring", "restore"], b"").done();
     fs::remove_file(&path).unwrap();
-    // A machine that knew it goes on with its copy.
+    // A machine that knew it continues with its copy.
     watch
         .run(program, &["keyring", "status"])
         .with_status_of(&[0, 2]);
     watch.once(program, &["keyring", "restore"], b"").done();
-    // It ends by itself where there is no keyring.
+    // It ends on its own where there is no keyring.
     let without = program
         .clone()
         .file("waxseal.toml", "environment = \"tests\"\n");

@@ -62,7 +62,7 @@ pub(super) const SECRETS: [Secret; 21] = [
     secret("an age identity", IDENTITY),
 ];
 
-/// Everything that is looked for.
+/// Everything that is searched for.
 pub(super) struct Search(Vec<(&'static str, String)>);
 
 impl Search {
@@ -138,7 +138,7 @@ pub(crate) fn base64(before: usize, bytes: &[u8]) -> String {
         .iter()
         .flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1))
         .collect();
-    // Those that share a letter with what stands before.
+    // Those that share a letter with what is before.
     let shared = (6 - before * 8 % 6) % 6;
     let whole = bits[shared..].chunks_exact(6);
     whole

@@ -169,7 +169,7 @@ fn configurations() -> Vec<String> {
             NUMBER,
             &format!("[\"{TYPED}\"]"),
         ] {
-            // What records are called, and which ones, is told: it is made to be told.
+            // What records are called, and which ones, is reported: it is made to be told.
             if word == "name" || word == "records" && value.starts_with('"') {
                 continue;
             }

@@ -1,5 +1,5 @@
 //! Commands that wait at the server: however they are spelled, no other client waits with them, and none
-//! goes on waiting for a client that has left. A client that is refused one is held back as if it had
+//! continues waiting for a client that has left. A client that is refused one is held back as if it had
 //! waited: it may try again without end.
 
 use std::time::{Duration, Instant};

@@ -17,7 +17,7 @@ const REFUSAL: &str = "refuses the user, password or database";
 #[track_caller]
 fn cpu_time(pid: u32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    // The name of the program stands in parentheses, and may hold blanks.
+    // The name of the program is in parentheses, and may hold blanks.
     let (_, fields) = stat.rsplit_once(") ").unwrap();
     let fields: Vec<&str> = fields.split(' ').collect();
     [11, 12]

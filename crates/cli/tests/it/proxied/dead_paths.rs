@@ -1,5 +1,5 @@
 //! Paths to the server that die without a word: packets vanish, or something in between forgets a connection.
-//! Clients that come are served, and those that wait are told in time.
+//! Clients that come are served, and those that wait are reported in time.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -196,7 +196,7 @@ fn packets_that_vanish_are_noticed_on_lanes_and_on_connections_of_one_client() {
             std::thread::sleep(Duration::from_secs(6));
         }
         network.mend();
-        // Who waited for nothing on a lane goes on; a connection of one client is as dead as it would be without.
+        // Who waited for nothing on a lane continues; a connection of one client is as dead as it would be without.
         if upstream != "own" {
             assert_eq!(idle.ask(&["PING"]), "+PONG\r\n", "{upstream}");
         }

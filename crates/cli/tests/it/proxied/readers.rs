@@ -14,7 +14,7 @@ use crate::program::{Program, wait_until};
 /// Replies of a mebibyte that are asked for at once.
 const REPLIES: usize = 300;
 const LIMIT_KIB: u64 = 64 * 1024;
-/// Flags of a proxy whose memory is looked at.
+/// Flags of a proxy whose memory is checked.
 const BOUNDED: [&str; 4] = ["--workers", "1", "--max-value", "1MiB"];
 
 #[test]

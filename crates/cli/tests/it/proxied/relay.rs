@@ -30,7 +30,7 @@ struct Shared {
     clients: Mutex<Vec<TcpStream>>,
     server: AtomicU16,
     accepted: AtomicUsize,
-    /// Connections before this one have no path any more: what is sent on them is acknowledged and dropped.
+    /// Connections before this one have no path any longer: what is sent on them is acknowledged and dropped.
     cut_before: AtomicUsize,
     /// The time that a connection may be silent before it is closed.
     idle_limit: Mutex<Option<Duration>>,

@@ -22,7 +22,7 @@ fn server() -> RedisServer {
 }
 
 /// Sends requests in one go, of which the first switches replies. Either an error says that it is not
-/// allowed, and the expected replies come in this order; or the proxy does it by itself, and the first
+/// allowed, and the expected replies come in this order; or the proxy does it on its own, and the first
 /// of them is left out. The connection may end before the last of them.
 #[track_caller]
 fn are_answered_in_order(wire: &mut Wire, requests: &[&[&str]], expected: &[&str], context: &str) {

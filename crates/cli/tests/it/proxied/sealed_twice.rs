@@ -1,5 +1,5 @@
-//! An application behind the proxy that still encrypts by itself, under the same key: the values that it writes are
-//! envelopes already. That is told and counted, and nothing is lost.
+//! An application behind the proxy that still encrypts on its own, under the same key: the values that it writes are
+//! envelopes already. That is reported and counted, and nothing is lost.
 
 use waxseal_testing::RedisServer;
 

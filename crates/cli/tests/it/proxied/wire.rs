@@ -23,7 +23,7 @@ enum Stream {
     Unix(UnixStream),
 }
 
-/// A reply as it came; shown as escaped text.
+/// A reply unchanged; shown as escaped text.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Raw(pub(super) Vec<u8>);
 
@@ -119,7 +119,7 @@ impl Wire {
         }
     }
 
-    /// One request, and its reply as it came.
+    /// One request, and its reply unchanged.
     #[track_caller]
     pub(super) fn ask<A: AsRef<[u8]>>(&mut self, arguments: &[A]) -> Raw {
         self.send(&request(arguments));

@@ -77,7 +77,7 @@ fn sorted(mut reply: Reply) -> Reply {
     reply
 }
 
-/// With pairs in an order of their own, also those of a scan, which stand behind a cursor.
+/// With pairs in an order of their own, also those of a scan, which are behind a cursor.
 fn paired(mut reply: Reply) -> Reply {
     let holds_pairs =
         reply.items.len().is_multiple_of(2) && reply.items.iter().all(|it| it.items.is_empty());

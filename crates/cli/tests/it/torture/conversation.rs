@@ -23,7 +23,7 @@ const STAND_IN: &[&str] = &["INCR"];
 /// The end of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The client goes on.
+    /// The client continues.
     Open,
     /// Both connections are closed.
     Closed,
@@ -284,7 +284,7 @@ impl Conversation {
         let bytes = request.bytes(&mut around.stage.sealed);
         self.through.send(&bytes);
         if self.must_be_refused(request) {
-            // What comes unasked is no answer.
+            // What comes unasked is not an answer.
             let is_unasked = |reply: &Reply| {
                 let messages = ["message", "pmessage", "smessage"];
                 reply.is_push() || messages.iter().any(|it| reply.begins_with(it))

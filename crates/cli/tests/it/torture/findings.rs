@@ -31,7 +31,7 @@ pub(super) enum Check {
 #[derive(Clone, Debug)]
 pub(super) struct Finding {
     pub(super) check: Check,
-    /// The command, as the policy has it, or what was looked at.
+    /// The command, as the policy has it, or what was checked.
     pub(super) subject: String,
     pub(super) detail: String,
 }

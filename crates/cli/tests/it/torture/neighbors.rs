@@ -158,7 +158,7 @@ pub(super) fn successors(stage: &Stage) -> Vec<Finding> {
 
 type Step = Result<(), (&'static str, String)>;
 
-/// Changes every record: what watches or tracks one of them is told.
+/// Changes every record: what watches or tracks one of them is reported.
 fn disturb(client: &mut Client) {
     let mut requests = Vec::new();
     for name in names() {

@@ -170,7 +170,7 @@ impl Plan {
         }
     }
 
-    /// Requests that say that no reply comes stand in a step of their own.
+    /// Requests that say that no reply comes are in a step of their own.
     fn add_sent(&mut self, client: usize, requests: Vec<Request>, together: bool) {
         let mut batch = Vec::new();
         for request in requests {

@@ -9,7 +9,7 @@ use waxseal_keys::MOST_BYTES;
 
 use waxseal_service::Failure;
 
-/// A backup as it lies there.
+/// A backup as it is there.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let read = || {
         let mut bytes = Vec::new();
