@@ -75,14 +75,14 @@ pub(crate) async fn run(resources: &Resources, args: &AuditArgs) -> Result<Ended
     };
     let mut report = report::report(resources, ring.as_deref(), &pass, &tallies);
     report.unmatched.clone_from(&survey.unmatched);
-    let proves_nothing = report.proves_nothing() || report.excepts_everything();
-    report.clean = report.total.are_clean() && !proves_nothing;
+    let is_inconclusive = report.is_inconclusive() || report.excepts_everything();
+    report.clean = report.total.is_clean() && !is_inconclusive;
     if output::is_json() {
         output::json(&report)?;
     } else {
         show::print(&report)?;
     }
-    let fails = args.require_clean && report.proves_nothing();
+    let fails = args.require_clean && report.is_inconclusive();
     unmatched::print(&survey, if fails { "error" } else { "warning" });
     if !output::is_json() {
         recommend_sealed(&report);
@@ -132,7 +132,7 @@ fn verdict(args: &AuditArgs, report: &Report) -> Ended {
         ));
     }
     // Which pattern matches nothing was told.
-    let mut ended = match args.require_clean && report.proves_nothing() {
+    let mut ended = match args.require_clean && report.is_inconclusive() {
         true => Ended::Findings,
         false => Ended::Done,
     };

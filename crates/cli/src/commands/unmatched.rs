@@ -7,7 +7,7 @@ use crate::output;
 /// Prints each pattern. One that leaves no doubt is never more than a warning.
 pub(crate) fn print(survey: &Survey, severity: &str) {
     for (unmatched, text, hint) in survey.findings() {
-        if unmatched.leaves_doubt() {
+        if unmatched.may_be_misconfigured() {
             output::labelled(severity, &text);
             output::hint(hint);
         } else {

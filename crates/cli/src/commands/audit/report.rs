@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use waxseal_core::{KeyId, Mode};
 use waxseal_keys::Ring;
 use waxseal_page::report::{
-    Counts, ExceptCounts, Expiries, Group, KIND, Key, Lifetime, Pattern, Report, RingVersion,
-    Stretch, percent,
+    Counts, ExceptCounts, Expiries, ExpiryBucket, Group, KIND, Key, Lifetime, Pattern, Report,
+    RingVersion, percent,
 };
 use waxseal_service::configuration::protected::{Protected, shown_pattern};
 use waxseal_service::resources::{Resources, keys};
@@ -44,7 +44,7 @@ pub(super) fn report(
         deep: pass.deep,
         mode: Some(resources.configuration.mode.to_string()),
         accepts_plain: Some(resources.configuration.mode != Mode::Required),
-        clean: total.are_clean(),
+        clean: total.is_clean(),
         keyring: ring.map(|ring| RingVersion {
             ring: ring.id().to_owned(),
             version: ring.version(),
@@ -159,7 +159,7 @@ fn stretches(expiries: &waxseal_sweep::Expiries, now_ms: u64) -> Expiries {
         counted_ms: now_ms,
         width_ms: expiries.width_ms(),
         stretches: stretches
-            .map(|(from_ms, values)| Stretch { from_ms, values })
+            .map(|(from_ms, values)| ExpiryBucket { from_ms, values })
             .collect(),
     }
 }
