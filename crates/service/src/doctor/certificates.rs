@@ -1,6 +1,6 @@
 //! Checks of the certificates for the store: whether they can be read, and how long they are valid.
 
-use waxseal_page::words::point_in_time;
+use waxseal_page::format::point_in_time;
 use waxseal_proxy::{CertificateUse, certificate_expiry};
 use waxseal_stores::StoreUrl;
 

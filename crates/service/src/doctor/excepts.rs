@@ -1,7 +1,7 @@
 //! Checks of the records that are excepted from patterns: that they exist, and that they are plain.
 
 use waxseal_core::Mode;
-use waxseal_page::words::thousands;
+use waxseal_page::format::thousands;
 use waxseal_stores::{Held, RecordName, RecordPattern, RecordStore, Slot};
 
 use super::{Findings, reach};

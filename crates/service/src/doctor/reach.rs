@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use waxseal_page::words::thousands;
+use waxseal_page::format::thousands;
 use waxseal_stores::{Cursor, Neighbors, RecordName, RecordPattern, RecordStore, Slot, StoreError};
 
 use super::Findings;
@@ -93,7 +93,7 @@ pub(super) async fn check(
     for (unmatched, text, advice) in survey.findings() {
         if !unmatched.other_databases.is_empty() {
             findings.problem("records", text, advice);
-        } else if unmatched.leaves_doubt() {
+        } else if unmatched.may_be_misconfigured() {
             findings.warn("records", text, advice);
         } else {
             findings.ok("records", text);

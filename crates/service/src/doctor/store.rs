@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use waxseal_core::{Mode, OpenError};
-use waxseal_page::words::thousands;
+use waxseal_page::format::thousands;
 use waxseal_stores::{Effect, Held, RecordName, RecordStore, Slot, Status, StoreUrl};
 
 use super::{Findings, excepts, reach};

@@ -12,7 +12,6 @@ use waxseal_service::configuration::protected::{Protected, shown_pattern};
 use waxseal_service::resources::{Resources, keys};
 use waxseal_sweep::{Class, Group as Counted, Tally, ValueLocation};
 
-use crate::commands::recorded;
 use crate::output::point_in_time;
 
 /// How it was counted.
