@@ -9,9 +9,11 @@ use crate::run::workspace_root;
 
 mod applications;
 /// Their document.
+#[allow(unreachable_pub)]
 #[path = "../../crates/service/src/environment/document.rs"]
 mod document;
 /// The table of environment variables. The crate that it belongs to would bring all others with it.
+#[allow(unreachable_pub)]
 #[path = "../../crates/service/src/environment/variables.rs"]
 mod variables;
 

@@ -60,7 +60,7 @@ pub(crate) async fn run(resources: &Resources, args: &ForgetArgs) -> Result<Ende
         return Ok(Ended::Findings);
     }
     if args.dry_run {
-        tell(resources, &found)?;
+        tell(&found)?;
         return Ok(Ended::Done);
     }
     one(&eraser, user).await
@@ -151,7 +151,7 @@ impl Found {
     }
 }
 
-fn tell(resources: &Resources, traces: &Traces) -> Result<(), Failure> {
+fn tell(traces: &Traces) -> Result<(), Failure> {
     let found = Found::from(traces);
     if output::is_json() {
         return output::json(&found);

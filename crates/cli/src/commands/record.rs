@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tracing::{error, info};
-use waxseal_core::{Binding, Mode, OpenError, Shape};
+use waxseal_core::{Mode, OpenError, Shape};
 use waxseal_service::audit_log::Operation;
 use waxseal_service::configuration::protected::Protected;
 use waxseal_service::resources::keys::binding;

@@ -204,7 +204,7 @@ async fn of_ring(live: &LiveRing) -> KeysView {
         has_users: false,
         events: events(&ring, &outlook, now_ms),
         trouble: trouble.or(unread),
-        blocked: outlook.blocked.iter().map(block_words).collect(),
+        blocked: outlook.blocked.iter().map(block_text).collect(),
         overdue_after: refresh * 3,
     }
 }

@@ -112,7 +112,7 @@ pub(super) async fn run(resources: &Resources, args: &ForgetArgs) -> Result<Ende
             }
         }
     }
-    finish(resources, args, &entries, &lines, failure)
+    finish(args, &entries, &lines, failure)
 }
 
 struct Run<'a> {
@@ -327,7 +327,6 @@ fn print(told: &Told) -> Result<(), Failure> {
 }
 
 fn finish(
-    resources: &Resources,
     args: &ForgetArgs,
     entries: &[Entry],
     lines: &[Told],

@@ -64,7 +64,7 @@ fn refuse(ring: &Ring, id: KeyId, audit: &Audit) -> Result<(), Failure> {
         return Ok(());
     };
     let hint = block_hint(first, entry.state);
-    let all: Vec<String> = blocks.iter().map(describe).collect();
+    let all: Vec<String> = blocks.iter().map(block_reason).collect();
     Err(
         Failure::failed(format!("key {id} is still needed: {}", all.join("; ")))
             .hint(format!("nothing was changed; {hint}")),

@@ -12,7 +12,6 @@ use waxseal_service::{Ended, Failure};
 
 use super::{audit, tell};
 use crate::args::{Common, ConfigureArgs};
-use crate::commands::recorded;
 use crate::output;
 
 pub(super) async fn add(resources: &Resources) -> Result<Ended, Failure> {

@@ -5,9 +5,7 @@ use waxseal_keys::rotation::{self, Block, Facts, Outlook, Step};
 use waxseal_keys::{Entry, LiveRing, Reports, Ring, Territory};
 
 use waxseal_service::configuration::protected::shown_pattern;
-use waxseal_service::keyring_text::{
-    block_reason, block_text, blocked_key, step_text, wrong_time_correction,
-};
+use waxseal_service::keyring_text::{block_reason, blocked_key, step_text, wrong_time_correction};
 use waxseal_service::resources::Resources;
 
 use crate::output::{self, span, thousands};
