@@ -70,10 +70,12 @@ pub fn block_reason(block: &Block) -> String {
         Block::Quarantined { values, .. } => {
             format!("{} values in quarantine are under it", thousands(*values))
         }
-        Block::Uncovered { territory, .. } => format!(
+        Block::Uncovered {
+            protected_scope, ..
+        } => format!(
             "the records {} at {} were not checked",
-            shown_pattern(&territory.records),
-            territory.store
+            shown_pattern(&protected_scope.records),
+            protected_scope.store
         ),
         Block::Unreadable { values, .. } => format!(
             "{} values could not be read, or do not open and do not name their key",

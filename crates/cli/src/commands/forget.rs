@@ -10,7 +10,7 @@ use waxseal_keys::Receipt;
 use waxseal_service::resources::{Resources, Users, guard, scopes};
 use waxseal_service::{Ended, Failure};
 use waxseal_stores::RecordStore;
-use waxseal_upkeep::{Realm, Traces, forget, traces};
+use waxseal_upkeep::{ScopeHandle, Traces, forget, traces};
 
 use crate::args::ForgetArgs;
 use crate::output::{self, thousands};
@@ -165,31 +165,31 @@ fn tell(traces: &Traces) -> Result<(), Failure> {
 struct Eraser<'a> {
     resources: &'a Resources,
     users: Users,
-    realms: Vec<Realm>,
+    scopes: Vec<ScopeHandle>,
 }
 
 impl<'a> Eraser<'a> {
     async fn open(resources: &'a Resources) -> Result<Self, Failure> {
         let store: Arc<dyn RecordStore> = resources.open_store().await?;
         guard::check_key(resources, &store).await?;
-        let realms = scopes::scopes(resources, &store).await?;
+        let scopes = scopes::scopes(resources, &store).await?;
         let users = resources.users(&store).await?;
         scopes::warn_of_other_user_keys(resources);
         Ok(Self {
             resources,
             users,
-            realms,
+            scopes,
         })
     }
 
     async fn traces(&self, user: &[u8]) -> Result<Traces, Failure> {
         let ring = &self.resources.opened_ring()?.ring;
-        Ok(traces(user, ring, Some(&self.users.keys), &self.realms).await?)
+        Ok(traces(user, ring, Some(&self.users.keys), &self.scopes).await?)
     }
 
     async fn erase(&self, user: &[u8]) -> Result<Receipt, Failure> {
         let ring = &self.resources.opened_ring()?.ring;
-        let receipt = forget(user, ring, Some(&self.users.keys), &self.realms).await?;
+        let receipt = forget(user, ring, Some(&self.users.keys), &self.scopes).await?;
         let trail = &self.resources.trail;
         trail.add_detail("user_hash", receipt.user.clone());
         trail.add_detail("erasure", receipt.erasure);

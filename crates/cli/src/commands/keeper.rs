@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
-use waxseal_keys::measured;
+use waxseal_keys::instrumented;
 use waxseal_proxy::Readiness;
 use waxseal_service::audit_log::ServiceStart;
 use waxseal_service::descriptors::Shares;
@@ -48,7 +48,7 @@ pub(crate) async fn run(mut resources: Resources, args: &KeeperArgs) -> Result<E
     let Some(upkeep) = begin(&mut resources, &stop, admin.as_ref()).await? else {
         return Ok(Ended::Done);
     };
-    measured::follow(upkeep.ring());
+    instrumented::follow(upkeep.ring());
     if let Some(admin) = &mut admin {
         admin.follow(&Arc::new(resources), &args.admin);
     }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use waxseal_core::{Mode, Sealer};
-use waxseal_keys::measured;
+use waxseal_keys::instrumented;
 use waxseal_proxy::{
     Limits, Listen, ListenError, ListenTls, Meters, Protection, Proxy, Readiness, Settings,
     Sharing, Stage, Upstream,
@@ -142,7 +142,7 @@ impl Opened {
     ) -> Result<Ended, Failure> {
         let (proxy, mut admin, metering) = (self.proxy, self.admin, self.metering);
         if let (Ok(opened), true) = (resources.opened_ring(), metering.is_on()) {
-            measured::follow(&opened.ring);
+            instrumented::follow(&opened.ring);
         }
         let resources = Arc::new(resources);
         if let Some(admin) = &mut admin {

@@ -70,7 +70,7 @@ fn facts() -> Vec<(&'static str, String)> {
         ("rotate-every", unit(settings.every_ms.unwrap_or(0))),
         ("propagation", unit(settings.propagation_ms)),
         ("refresh", unit(settings.refresh_ms)),
-        ("retain", unit(settings.rest_ms)),
+        ("retain", unit(settings.retention_ms)),
     ]
 }
 

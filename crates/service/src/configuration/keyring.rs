@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 use waxseal_core::fingerprint;
 use waxseal_keys::secret_file::Unusable;
 use waxseal_keys::{
-    Custodian, CustodianError, Custodians, DEFAULT_VARIABLE, FilePlace, LiveOptions, LiveRing,
-    Place, Variables,
+    Custodian, CustodianError, Custodians, DEFAULT_VARIABLE, DocumentStore, FileDocumentStore,
+    LiveOptions, LiveRing, Variables,
 };
 use waxseal_stores::{RedisOptions, RedisStore, StoreUrl, UrlError};
-use waxseal_upkeep::RecordPlace;
+use waxseal_upkeep::RecordDocumentStore;
 
 use super::file::ConfigurationFile;
 use super::offline::OfflineConfiguration;
@@ -126,12 +126,12 @@ impl KeyringConfiguration {
     }
 
     /// The store of the keyring's document. It is not contacted before it is used.
-    pub fn place(&self) -> Result<Arc<dyn Place>, Failure> {
+    pub fn place(&self) -> Result<Arc<dyn DocumentStore>, Failure> {
         Ok(match &self.url {
-            StoreUrl::File(path) => Arc::new(FilePlace::new(path)),
+            StoreUrl::File(path) => Arc::new(FileDocumentStore::new(path)),
             StoreUrl::Redis(url) => {
                 let store = RedisStore::lazy(url, RedisOptions::default())?;
-                Arc::new(RecordPlace::new(Arc::new(store)))
+                Arc::new(RecordDocumentStore::new(Arc::new(store)))
             }
         })
     }

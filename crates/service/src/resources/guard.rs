@@ -79,7 +79,7 @@ pub async fn check_key_and_mark(
     // Comes before the keyring knows that keys of users are kept there: from then on, their absence would
     // mean that this is the wrong store.
     check_users(resources, store).await?;
-    scopes::enrol(resources, store).await?;
+    scopes::register(resources, store).await?;
     let state = match state {
         CanaryState::Absent | CanaryState::Differs(_) => {
             let (sealer, guarded) = (

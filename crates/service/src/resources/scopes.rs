@@ -6,7 +6,7 @@ use std::sync::{Arc, Once};
 use waxseal_core::Mode;
 use waxseal_keys::Change;
 use waxseal_stores::RecordStore;
-use waxseal_upkeep::{Realm, Upkeep, user_key_territory};
+use waxseal_upkeep::{ScopeHandle, Upkeep, user_key_scope};
 
 use super::{Resources, keys};
 use crate::configuration::protected::Protected;
@@ -36,9 +36,9 @@ pub async fn upkeep(resources: &Resources, process: &'static str) -> Result<Upke
 pub async fn scopes(
     resources: &Resources,
     store: &Arc<dyn RecordStore>,
-) -> Result<Vec<Realm>, Failure> {
+) -> Result<Vec<ScopeHandle>, Failure> {
     let users = resources.users(store).await?;
-    let scope = |protected: Protected| Realm {
+    let scope = |protected: Protected| ScopeHandle {
         store: store.clone(),
         sealer: keys::sealer(resources, &protected, Mode::On),
         users: protected.per_user.then(|| users.keys.clone()),
@@ -58,7 +58,7 @@ pub fn warn_of_other_user_keys(resources: &Resources) {
     let here = keyring.users.as_ref().unwrap_or(&configuration.store);
     let here = here.location();
     let ring = opened.ring.ring();
-    let mut scopes = ring.territories().iter();
+    let mut scopes = ring.protected_scopes().iter();
     let Some(other) = scopes.find(|it| it.records == USER_KEYS && it.store != here) else {
         return;
     };
@@ -78,7 +78,7 @@ pub fn warn_of_other_user_keys(resources: &Resources) {
 /// Registers these records with the keyring before anything is sealed, so that no process gives up a key before
 /// it has checked them. If that fails, even transiently, nothing may be sealed; a process that runs for long
 /// tries again.
-pub(super) async fn enrol(
+pub(super) async fn register(
     resources: &Resources,
     store: &Arc<dyn RecordStore>,
 ) -> Result<(), Failure> {
@@ -87,17 +87,17 @@ pub(super) async fn enrol(
     };
     let location = store.location();
     let protected = &resources.configuration.protected;
-    let scopes = protected.iter().map(|it| waxseal_keys::Territory {
+    let scopes = protected.iter().map(|it| waxseal_keys::ProtectedScope {
         store: location.clone(),
         records: it.pattern.as_str().to_owned(),
     });
     let mut scopes: Vec<_> = scopes.collect();
     if protected.iter().any(|it| it.per_user) {
         let users = opened.users.as_ref();
-        scopes.extend(users.map(|users| user_key_territory(&users.store)));
+        scopes.extend(users.map(|users| user_key_scope(&users.store)));
         warn_of_other_user_keys(resources);
     }
-    opened.ring.change(&Change::Enrol(scopes)).await?;
+    opened.ring.change(&Change::Register(scopes)).await?;
     Ok(())
 }
 
@@ -110,7 +110,7 @@ pub async fn register_user_keys(resources: &Resources) -> Result<(), Failure> {
         return Ok(());
     };
     warn_of_other_user_keys(resources);
-    let change = Change::Enrol(vec![user_key_territory(&users.store)]);
+    let change = Change::Register(vec![user_key_scope(&users.store)]);
     opened.ring.change(&change).await?;
     Ok(())
 }

@@ -39,7 +39,7 @@ fn wait_for_those_behind(ring: &Ring, entry: &Entry, to: KeyState) -> Result<(),
     let (who, wait, or) = match to {
         KeyState::Destroyed => (
             "processes that are cut off",
-            settings.rest_ms,
+            settings.retention_ms,
             ", or add --force: what is still sealed under it is then lost",
         ),
         _ => ("processes that are behind", settings.settling_ms(), ""),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use waxseal_core::{Keyring, Mode, Sealer, SecretKey};
-use waxseal_keys::{Custodians, LiveRing, Paper, Ring, RingError, Settings};
+use waxseal_keys::{Custodians, Document, LiveRing, Ring, RingError, Settings};
 use waxseal_service::configuration::keyring::KeyringConfiguration;
 use waxseal_service::now_ms;
 use waxseal_service::resources::{Resources, keys};
@@ -28,7 +28,7 @@ pub(super) async fn run(resources: &Resources, args: &InitArgs) -> Result<Ended,
     let copy = has_copy(configured);
     let place = configured.place()?;
     if place
-        .read(&Paper::Ring)
+        .read(&Document::Ring)
         .await
         .map_err(Failure::from)?
         .is_some()

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use waxseal_keys::{Paper, Ring};
+use waxseal_keys::{Document, Ring};
 use waxseal_service::configuration::keyring::KeyringConfiguration;
 use waxseal_service::resources::Resources;
 use waxseal_service::{Ended, Failure};
@@ -26,7 +26,7 @@ pub(super) async fn run(resources: &Resources, from: Option<&Path>) -> Result<En
     let copy = open(resources, configured, &bytes, path).await?;
     check_own_copy(resources, configured, path, &copy).await?;
     let place = configured.place()?;
-    let found = place.read(&Paper::Ring).await?;
+    let found = place.read(&Document::Ring).await?;
     let location = place.location();
     match &found {
         Some(found) if *found == bytes => {
@@ -40,7 +40,7 @@ pub(super) async fn run(resources: &Resources, from: Option<&Path>) -> Result<En
         None => {}
     }
     if !place
-        .replace(&Paper::Ring, found.as_deref(), &bytes)
+        .replace(&Document::Ring, found.as_deref(), &bytes)
         .await?
     {
         return Err(

@@ -39,7 +39,7 @@ pub(in super::super) async fn run(
     let mut targets = wanted.paths().into_iter();
     targets.try_for_each(|path| check_free(&path))?;
     let live = &resources.opened_ring()?.ring;
-    if let Some(trouble) = live.trouble() {
+    if let Some(trouble) = live.degraded() {
         output::warn(&trouble.error.to_string());
         output::hint("what is exported is the newest keyring that this machine knows");
     }
