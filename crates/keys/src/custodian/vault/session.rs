@@ -67,11 +67,11 @@ impl Session {
         denied: &Arc<Token>,
         deadline: Instant,
     ) -> Result<Option<Arc<Token>>, CustodianError> {
-        let mark_rejected = lock(&self.current).as_ref().is_some_and(|current| {
+        let was_rejected = lock(&self.current).as_ref().is_some_and(|current| {
             let recent = current.in_vain.is_some_and(|at| at.elapsed() < IN_VAIN);
             recent && Arc::ptr_eq(&current.token, denied)
         });
-        if mark_rejected {
+        if was_rejected {
             return Ok(None);
         }
         self.enter(Some(denied), deadline).await

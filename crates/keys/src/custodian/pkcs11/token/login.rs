@@ -15,7 +15,7 @@ use super::super::failure::{AtLogin, at_login, words};
 use super::super::login_lock::LoginLock;
 use super::super::unavailable;
 use super::super::uri::PinSource;
-use super::{Token, Degraded};
+use super::{Degraded, Token};
 use crate::error::CustodianError;
 use crate::live::lock;
 
