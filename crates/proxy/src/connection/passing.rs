@@ -173,7 +173,7 @@ impl Connection {
         let Some(streamed) = &mut self.streamed else {
             return (0, true);
         };
-        match streamed.tail.pass(rest) {
+        match streamed.tail.scan(rest) {
             Ok(passed) => {
                 if streamed.refusal.is_none() {
                     upstream.extend_from_slice(rest.get(..passed.used).unwrap_or_default());
