@@ -1,9 +1,9 @@
-//! Redis in any language, sealed: an application connects to the proxy instead of Redis, and nothing
-//! else changes. Values of protected records are sealed on the way out and opened on the way back;
-//! everything else passes as it came, byte for byte.
+//! A proxy for Redis that seals personal data: an application in any language connects to it instead of Redis, and
+//! nothing else changes. Values of protected records are sealed in requests and opened in replies; everything else is
+//! forwarded unchanged, byte for byte.
 //!
-//! Between the two sockets everything is synchronous and pure: [`Connection`] takes bytes of the
-//! client and of the server and gives bytes for both. `net` moves the bytes.
+//! Between the two sockets everything is synchronous and pure: [`Connection`] takes bytes of the client and of the server
+//! and returns bytes for both. `net` moves the bytes.
 
 mod admin;
 mod answers;

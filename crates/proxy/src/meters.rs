@@ -1,5 +1,5 @@
-//! What a proxy counts: values and traffic, through handles that are made once. A proxy without meters
-//! counts nothing and spends nothing on it.
+//! The metrics of a proxy: values and traffic, through handles that are created once. A proxy without meters counts
+//! nothing and spends no time on it.
 
 use waxseal_core::{OpenError, Opened};
 use waxseal_keys::instrumented;
@@ -20,8 +20,7 @@ pub struct Meters {
 }
 
 impl Meters {
-    /// For a proxy that protects records of these names, in the order of its patterns. A recorder must
-    /// have been installed before.
+    /// Creates the meters of a proxy with these patterns, in their order. A recorder must have been installed before.
     #[must_use]
     pub fn new<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
         let patterns: Vec<String> = names.into_iter().map(str::to_owned).collect();
@@ -35,7 +34,7 @@ impl Meters {
         }
     }
 
-    /// A request was refused, or would have been, because of a record of this pattern.
+    /// Counts a request that was refused, or would have been, because of a record of this pattern.
     pub(crate) fn refused(
         &self,
         command: Option<&'static str>,
@@ -49,8 +48,8 @@ impl Meters {
     }
 }
 
-/// What came of the values of one reply. Not counted before it is given: one that waits for keys is
-/// opened again.
+/// The outcomes of the values of one reply. They are counted when the reply is sent: one that waits for keys is opened
+/// again.
 #[derive(Default)]
 pub(crate) struct Openings(SmallVec<[(OpenOutcome, PatternId, u64); 1]>);
 
@@ -64,7 +63,7 @@ impl Openings {
         let Some(opening) = instrumented::open_outcome(stored, opened) else {
             return;
         };
-        // A plain value is what is expected of an excepted name.
+        // A record of an excepted name is expected to be plain.
         if pattern.is_excepted() && opening == OpenOutcome::Plain {
             return;
         }
@@ -91,7 +90,7 @@ mod tests {
     use crate::refusals::OwnReason;
 
     #[test]
-    fn every_reason_of_the_policy_is_a_word_of_the_table() {
+    fn every_reason_is_a_label_value_of_the_table() {
         let name = "waxseal_refused_commands_total";
         let metric = TABLE.iter().find(|metric| metric.name == name).unwrap();
         for reason in [

@@ -50,14 +50,20 @@ fn argument(mut remaining: &[u8]) -> Result<(Vec<u8>, &[u8]), RequestError> {
 type Step = fn(&[u8]) -> Result<(Option<u8>, &[u8]), RequestError>;
 
 /// Reads up to the closing quote, which must be followed by a space or nothing.
-fn quoted(remaining: &[u8], argument: Vec<u8>, step: Step) -> Result<(Vec<u8>, &[u8]), RequestError> {
+fn quoted(
+    remaining: &[u8],
+    argument: Vec<u8>,
+    step: Step,
+) -> Result<(Vec<u8>, &[u8]), RequestError> {
     let (mut remaining, mut argument) = (remaining, argument);
     loop {
         let (byte, after) = step(remaining)?;
         remaining = after;
         match byte {
             Some(byte) => argument.push(byte),
-            None if remaining.first().is_none_or(|byte| is_space(*byte)) => return Ok((argument, remaining)),
+            None if remaining.first().is_none_or(|byte| is_space(*byte)) => {
+                return Ok((argument, remaining));
+            }
             None => return Err(RequestError::Quotes),
         }
     }
@@ -139,7 +145,11 @@ mod tests {
     #[test]
     fn refuses_open_quotes_and_zero_bytes() {
         for line in [r#"SET "a"#, "SET 'a", r#""a"b"#, "'a'b", r#""a\"#] {
-            assert_eq!(arguments(line.as_bytes()), Err(RequestError::Quotes), "{line}");
+            assert_eq!(
+                arguments(line.as_bytes()),
+                Err(RequestError::Quotes),
+                "{line}"
+            );
         }
         assert_eq!(arguments(b"GET \0"), Err(RequestError::Zero));
     }

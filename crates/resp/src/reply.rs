@@ -157,7 +157,11 @@ impl ReplyScanner {
         true
     }
 
-    fn remaining_line(&mut self, carriage: bool, bytes: &[u8]) -> Result<(usize, bool), ReplyError> {
+    fn remaining_line(
+        &mut self,
+        carriage: bool,
+        bytes: &[u8],
+    ) -> Result<(usize, bool), ReplyError> {
         if carriage {
             return match bytes.first() {
                 None => Ok((0, false)),

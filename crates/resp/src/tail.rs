@@ -22,7 +22,8 @@ impl RequestTail {
         loop {
             let remaining = chunk.get(used..).unwrap_or_default();
             if self.body > 0 {
-                let taken = body_part(&mut self.body, remaining).ok_or(RequestError::ArgumentEnd)?;
+                let taken =
+                    body_part(&mut self.body, remaining).ok_or(RequestError::ArgumentEnd)?;
                 used = used.saturating_add(taken);
                 if self.body > 0 {
                     return Ok(Progress { used, done: false });

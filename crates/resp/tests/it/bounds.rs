@@ -1,7 +1,9 @@
 //! Every bound: input at the bound is accepted, and input beyond it is refused before bytes of that
 //! size are received.
 
-use waxseal_resp::{Progress, MAX_BULK_LEN, ReplyError, ReplyScanner, RequestError, RequestLimits, Scan};
+use waxseal_resp::{
+    MAX_BULK_LEN, Progress, ReplyError, ReplyScanner, RequestError, RequestLimits, Scan,
+};
 
 use crate::drive::{reply, request};
 

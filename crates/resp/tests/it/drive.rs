@@ -2,8 +2,8 @@
 //! properties that hold for every input.
 
 use waxseal_resp::{
-    Progress, ReplyError, ReplyScanner, RequestError, RequestLimits, RequestScanner, RequestTail, Scan,
-    write_bulk, write_request_head,
+    Progress, ReplyError, ReplyScanner, RequestError, RequestLimits, RequestScanner, RequestTail,
+    Scan, write_bulk, write_request_head,
 };
 
 /// The state of a request scanner at the end of its bytes.

@@ -2,9 +2,9 @@
 //! walk over it.
 
 use proptest::prelude::*;
-use waxseal_resp::{Progress, FirstWord, Items, ReplyScanner, first_word};
+use waxseal_resp::{FirstWord, Items, Progress, ReplyScanner, first_word};
 
-use crate::drive::{reply};
+use crate::drive::reply;
 use crate::samples::{Expected, Node, cuts, replies};
 
 /// Returns every element of a walk.
