@@ -14,11 +14,12 @@ mod awskms;
 #[cfg(any(feature = "pkcs11", feature = "vault"))]
 mod bound;
 mod file;
+mod instrumented;
 mod local;
-mod measured;
 mod open;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
+mod scheme;
 mod several;
 #[cfg(feature = "vault")]
 mod vault;
@@ -29,6 +30,7 @@ pub(crate) use local::secret;
 pub use local::{DEFAULT_VARIABLE, LocalCustodian, is_variable};
 #[cfg(feature = "pkcs11")]
 pub use pkcs11::{Pkcs11Custodian, Pkcs11Uri, hung_custodians};
+pub use scheme::CustodianScheme;
 pub use several::Custodians;
 
 /// The PKCS#11 custodians of this process whose module does not answer, and for how long: none without PKCS#11.

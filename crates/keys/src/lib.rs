@@ -39,8 +39,8 @@ pub use custodian::AwsKmsCustodian;
 #[cfg(feature = "vault")]
 pub use custodian::VaultCustodian;
 pub use custodian::{
-    Context, Custodian, Custodians, DEFAULT_VARIABLE, LocalCustodian, Variables, Wrapped,
-    hung_custodians, is_variable, variables,
+    Context, Custodian, CustodianScheme, Custodians, DEFAULT_VARIABLE, LocalCustodian, Variables,
+    Wrapped, hung_custodians, is_variable, variables,
 };
 #[cfg(feature = "pkcs11")]
 pub use custodian::{Pkcs11Custodian, Pkcs11Uri};

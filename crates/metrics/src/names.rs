@@ -27,7 +27,9 @@ const KEY: Label = Label {
 
 const SCHEME: Label = Label {
     name: "scheme",
-    values: Allowed::These(&["env", "file", "pkcs11", "awskms", "vault", "other"]),
+    values: Allowed::Bounded(
+        "the scheme of the custodian's URL, see docs/custodians; `other` for a custodian that a program brings along",
+    ),
 };
 
 const OPERATION: Label = Label {

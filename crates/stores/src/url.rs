@@ -1,5 +1,5 @@
-//! Store URLs: which kind of store, where, and how to get in. A URL can hold a password, so it has
-//! no readable `Debug`, and [`StoreUrl::location`] shows it without.
+//! Store URLs: the kind of store, its address, and its credentials. A URL can hold a password, so
+//! it has no readable `Debug`, and [`StoreUrl::location`] omits it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ pub enum StoreUrl {
     File(PathBuf),
 }
 
-/// How to reach one Redis server.
+/// The address of one Redis server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisUrl {
     pub(crate) address: String,
@@ -28,17 +28,17 @@ pub struct RedisUrl {
     has_password: bool,
 }
 
-/// A Redis URL taken apart, for whoever connects by other means than a store. Holds a password: it
-/// has no `Debug`.
+/// A Redis URL taken apart, for code that connects without a store. Holds a password: it has no
+/// `Debug`.
 #[derive(Clone, PartialEq, Eq)]
-pub struct RedisEntrance {
+pub struct RedisUrlParts {
     /// Host and port; `None` for a unix socket.
     pub host: Option<(String, u16)>,
-    /// The unix socket, if it is one.
+    /// The path of the unix socket, if it is one.
     pub socket: Option<PathBuf>,
-    /// Whether it is reached over TLS.
+    /// True if it is reached over TLS.
     pub tls: bool,
-    /// Whom to trust instead of the system's roots.
+    /// The authority to trust instead of the system's roots.
     pub ca: Option<PathBuf>,
     /// The client certificate and its key.
     pub identity: Option<(PathBuf, PathBuf)>,
@@ -61,13 +61,13 @@ pub(crate) struct TlsFiles {
 /// A store URL that cannot be read. The URL itself is not shown: it may hold a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
-    /// No scheme, or none that is known.
+    /// No scheme, or an unknown one.
     #[error("a store URL starts with redis://, rediss://, unix: or file:")]
     Scheme,
     /// A kind of store that this version does not have.
     #[error("this version has no store for {0} URLs")]
     Unsupported(&'static str),
-    /// It names files for TLS, and asks for none.
+    /// It names TLS files without asking for TLS.
     #[error("the store URL cannot be read: ca, cert and key are for TLS, and redis:// is without")]
     NoTls,
     /// Something else is wrong with it.
@@ -76,7 +76,7 @@ pub enum UrlError {
 }
 
 impl StoreUrl {
-    /// Reads a store URL.
+    /// Parses a store URL.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
         let (scheme, rest) = text.split_once(':').ok_or(UrlError::Scheme)?;
         match scheme {
@@ -104,7 +104,7 @@ impl StoreUrl {
         }
     }
 
-    /// Whether the URL holds a password.
+    /// True if the URL holds a password.
     #[must_use]
     pub fn has_password(&self) -> bool {
         matches!(
@@ -119,7 +119,7 @@ impl StoreUrl {
 
 impl RedisUrl {
     /// The URL's parts.
-    pub fn entrance(&self) -> Result<RedisEntrance, UrlError> {
+    pub fn parts(&self) -> Result<RedisUrlParts, UrlError> {
         let unreadable = |_| UrlError::Invalid("it is not a valid URL");
         let info = self
             .address
@@ -135,7 +135,7 @@ impl RedisUrl {
         };
         let settings = info.redis_settings();
         let files = self.tls.clone().unwrap_or_default();
-        Ok(RedisEntrance {
+        Ok(RedisUrlParts {
             host,
             socket,
             tls: self.tls.is_some(),
@@ -183,7 +183,7 @@ fn tcp(text: &str, tls: bool) -> Result<RedisUrl, UrlError> {
         };
         *place = Some(PathBuf::from(value));
     }
-    // The client library knows one that switches the checking of certificates off.
+    // The client library has one that disables certificate checks.
     if url.fragment().is_some() {
         return Err(UrlError::Invalid("it has a # and something behind it"));
     }
@@ -260,7 +260,7 @@ mod tests {
         else {
             panic!("a Redis URL");
         };
-        let parts = url.entrance().unwrap();
+        let parts = url.parts().unwrap();
         assert_eq!(parts.host, Some(("h".to_owned(), 1)));
         assert_eq!(parts.user.as_deref(), Some("u"));
         assert_eq!(parts.password.as_deref(), Some("p@ss"));
@@ -269,7 +269,7 @@ mod tests {
         let StoreUrl::Redis(url) = StoreUrl::parse("unix:/run/r.sock?db=1&pass=x").unwrap() else {
             panic!("a Redis URL");
         };
-        let parts = url.entrance().unwrap();
+        let parts = url.parts().unwrap();
         assert_eq!(parts.socket, Some(PathBuf::from("/run/r.sock")));
         assert_eq!((parts.database, parts.host), (1, None));
     }

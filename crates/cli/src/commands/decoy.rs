@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tracing::info;
 use waxseal_core::{Binding, Mode, Sealer, Shape};
-use waxseal_stores::{Change, Cursor, Expiry, Held, Lifetime, Outcome, RecordStore, Slot};
+use waxseal_stores::{Change, Cursor, Expiry, Lifetime, Outcome, Record, RecordStore, Slot};
 
 use crate::args::{DecoyCommand, PlantArgs};
 use crate::commands::demo::people;
@@ -110,12 +110,12 @@ pub(super) async fn form(
     let mut held = store.read(std::slice::from_ref(name)).await?;
     let slots = match held.pop().flatten() {
         None => return Ok(Form::Absent),
-        Some(Held::String(stored)) => vec![(Slot::Whole, stored)],
-        Some(Held::Hash | Held::List) => {
+        Some(Record::String(stored)) => vec![(Slot::Whole, stored)],
+        Some(Record::Hash | Record::List) => {
             let page = store.read_slots(name, &Cursor::start(), LOOKED_AT).await?;
             page.slots
         }
-        Some(Held::Other(_)) => return Ok(Form::Plain),
+        Some(Record::Other(_)) => return Ok(Form::Plain),
     };
     let sealer = setup
         .record_sealer(&decoy.protected, Mode::On, name.as_bytes(), false)
@@ -147,9 +147,9 @@ async fn plant(setup: &Setup, args: &PlantArgs, value: Option<&[u8]>) -> Result<
     setup.keyring()?;
     let store = setup.open_store().await?;
     setup.check_key_and_mark(&store).await?;
-    let expiry = args
-        .ttl
-        .map_or(Expiry::Never, |ttl| Expiry::After(Duration::from_secs(ttl)));
+    let expiry = args.ttl.map_or(Expiry::Persistent, |ttl| {
+        Expiry::After(Duration::from_secs(ttl))
+    });
     let mut rows = Vec::new();
     for decoy in &setup.decoys {
         let record = setup.shown(decoy);

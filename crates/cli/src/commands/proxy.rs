@@ -442,7 +442,7 @@ fn kept_alive(url: &RedisUrl, args: &ProxyArgs) -> Result<Upstream, Failure> {
 
 /// The way to the server of this URL.
 pub(crate) fn upstream(url: &RedisUrl, clients_authenticate: bool) -> Result<Upstream, Failure> {
-    let parts = url.entrance()?;
+    let parts = url.parts()?;
     let address = match (parts.host, parts.socket) {
         (Some((host, port)), _) => Address::Tcp { host, port },
         (None, Some(path)) => Address::Unix(path),

@@ -18,7 +18,7 @@ use tokio::sync::OnceCell;
 use waxseal_core::SecretKey;
 use zeroize::Zeroizing;
 
-use super::{Context, Custodian, Wrapped};
+use super::{Context, Custodian, CustodianScheme, Wrapped};
 use crate::error::CustodianError;
 
 mod arn;
@@ -60,11 +60,11 @@ impl AwsKmsCustodian {
     /// it is used.
     pub fn open(arn: &str) -> Result<Self, CustodianError> {
         let region = arn::region(arn).map_err(|cause| CustodianError::Url {
-            scheme: "awskms",
+            scheme: CustodianScheme::AwsKms,
             cause: cause.to_owned(),
         })?;
         Ok(Self {
-            url: format!("awskms:{arn}"),
+            url: CustodianScheme::AwsKms.url(arn),
             arn: arn.to_owned(),
             region: region.to_owned(),
             stand_in: None,

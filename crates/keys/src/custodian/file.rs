@@ -5,6 +5,7 @@ use std::path::Path;
 use waxseal_core::SecretKey;
 use zeroize::Zeroizing;
 
+use super::CustodianScheme;
 use crate::error::CustodianError;
 use crate::secret_file;
 
@@ -12,7 +13,7 @@ use crate::secret_file;
 pub(super) fn read(path: &str) -> Result<SecretKey, CustodianError> {
     let text = read_text(path)?;
     SecretKey::from_hex(&text).map_err(|error| CustodianError::Secret {
-        custodian: format!("file:{path}"),
+        custodian: CustodianScheme::File.url(path),
         error,
     })
 }

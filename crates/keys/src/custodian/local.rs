@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use waxseal_core::{KeyError, SecretKey, WrappingKey};
 
-use super::{Context, Custodian, Variables, Wrapped, file};
+use super::{Context, Custodian, CustodianScheme, Variables, Wrapped, file};
 use crate::error::CustodianError;
 
 /// The variable that `env:` means.
@@ -49,8 +49,8 @@ pub(crate) fn secret(
     url: &str,
     variables: &Variables,
 ) -> Result<(String, SecretKey), CustodianError> {
-    match url.split_once(':') {
-        Some(("env", name)) => {
+    match CustodianScheme::split(url) {
+        Some((scheme @ CustodianScheme::Env, name)) => {
             let name = if name.is_empty() {
                 DEFAULT_VARIABLE
             } else {
@@ -58,7 +58,7 @@ pub(crate) fn secret(
             };
             if !is_variable(name) {
                 return Err(CustodianError::Url {
-                    scheme: "env",
+                    scheme,
                     cause: "behind env: stands the name of a variable, never the secret itself"
                         .to_owned(),
                 });
@@ -66,15 +66,15 @@ pub(crate) fn secret(
             let value = variable(name, variables)?.ok_or_else(|| CustodianError::NotSet {
                 variable: name.to_owned(),
             })?;
-            let custodian = format!("env:{name}");
+            let custodian = scheme.url(name);
             match SecretKey::from_hex(&value) {
                 Ok(secret) => Ok((custodian, secret)),
                 Err(error) => Err(CustodianError::Secret { custodian, error }),
             }
         }
-        Some(("file", path)) => {
+        Some((scheme @ CustodianScheme::File, path)) => {
             let path = path.strip_prefix("//").unwrap_or(path);
-            Ok((format!("file:{path}"), file::read(path)?))
+            Ok((scheme.url(path), file::read(path)?))
         }
         _ => Err(CustodianError::Scheme),
     }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{error, warn};
 use waxseal_core::SecretKey;
 
-use super::measured::Measured;
+use super::instrumented::Instrumented;
 use super::{Context, Custodian};
 use crate::document::Wrap;
 use crate::error::CustodianError;
@@ -36,7 +36,8 @@ impl Custodians {
     #[must_use]
     pub fn with(mut self, custodian: Arc<dyn Custodian>) -> Self {
         let url = custodian.url().to_owned();
-        self.open.insert(url, Arc::new(Measured(custodian)));
+        self.open
+            .insert(url, Arc::new(Instrumented::new(custodian)));
         self
     }
 

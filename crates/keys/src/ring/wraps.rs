@@ -11,7 +11,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use waxseal_core::SecretKey;
 
 use super::{AT_ONCE, NAMES, Ring};
-use crate::custodian::{Context, Custodian, Custodians, Source, Wrapped};
+use crate::custodian::{Context, Custodian, CustodianScheme, Custodians, Source, Wrapped};
 #[cfg(feature = "backup")]
 use crate::document::Document;
 use crate::document::Wrap;
@@ -386,13 +386,7 @@ async fn prove(
     }
 }
 
-/// A custodian that was named and is none of the ring's, for an error: it may hold a PIN, or be a secret.
+/// A custodian that was named and is not one of the ring's, for an error: it may hold a PIN, or be a secret.
 fn shown(url: &str) -> String {
-    match url.split_once(':') {
-        Some(("env", name)) if crate::is_variable(name) => url.to_owned(),
-        Some((scheme @ ("env" | "file" | "pkcs11" | "awskms" | "vault"), _)) => {
-            format!("{scheme}:…")
-        }
-        _ => "of such a URL".to_owned(),
-    }
+    CustodianScheme::redacted(url).unwrap_or_else(|| "of such a URL".to_owned())
 }

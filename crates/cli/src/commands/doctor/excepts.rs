@@ -1,7 +1,7 @@
 //! Checks of what is excepted from patterns: that there are such records, and that they are plain.
 
 use waxseal_core::Mode;
-use waxseal_stores::{Held, RecordName, RecordPattern, RecordStore, Slot};
+use waxseal_stores::{Record, RecordName, RecordPattern, RecordStore, Slot};
 
 use super::{Findings, reach};
 use crate::commands::record::binding;
@@ -121,9 +121,9 @@ async fn sealed(
     let mut sealed = 0;
     for (name, held) in names.iter().zip(store.read_sample(names).await?) {
         let values = match held {
-            Some(Held::String(stored)) => vec![(Slot::Whole, stored)],
-            Some(Held::Hash | Held::List) => reach::some_slots(store, name).await?,
-            Some(Held::Other(_)) | None => continue,
+            Some(Record::String(stored)) => vec![(Slot::Whole, stored)],
+            Some(Record::Hash | Record::List) => reach::some_slots(store, name).await?,
+            Some(Record::Other(_)) | None => continue,
         };
         let sealer = setup.record_sealer(protected, Mode::On, name.as_bytes(), false);
         let sealer = sealer.await?;

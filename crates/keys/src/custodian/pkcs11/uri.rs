@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use crate::custodian::CustodianScheme;
 use crate::error::CustodianError;
 
 /// Attributes that name a token, a slot or a key, in the order in which they are written.
@@ -48,13 +49,10 @@ impl Pkcs11Uri {
     /// Reads a URI. Attributes that it does not know are refused: one that was meant to narrow the
     /// choice must not be overlooked. So is a PIN in the URI itself.
     pub fn parse(url: &str) -> Result<Self, CustodianError> {
-        let rest = url
-            .strip_prefix("pkcs11:")
-            .ok_or_else(|| malformed("it starts with pkcs11:"))?;
-        let (path, query) = match rest.split_once('?') {
-            Some((path, query)) => (path, query),
-            None => (rest, ""),
+        let Some((CustodianScheme::Pkcs11, attributes)) = CustodianScheme::split(url) else {
+            return Err(malformed("it starts with pkcs11:"));
         };
+        let (path, query) = attributes.split_once('?').unwrap_or((attributes, ""));
         let mut this = Self::default();
         for attribute in path.split(';').filter(|it| !it.is_empty()) {
             this.name(attribute)?;
@@ -161,7 +159,7 @@ impl PinSource {
 /// Without what is this machine's alone.
 impl fmt::Display for Pkcs11Uri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("pkcs11:")?;
+        write!(f, "{}:", CustodianScheme::Pkcs11)?;
         let set = NAMES.iter().zip(&self.values);
         let set = set.filter_map(|(name, value)| Some((name, value.as_ref()?)));
         for (index, (name, value)) in set.enumerate() {
@@ -207,7 +205,7 @@ fn shown(text: &str) -> String {
 
 fn malformed(cause: &str) -> CustodianError {
     CustodianError::Url {
-        scheme: "pkcs11",
+        scheme: CustodianScheme::Pkcs11,
         cause: cause.to_owned(),
     }
 }

@@ -5,8 +5,8 @@ use reqwest::Url;
 use reqwest::header::HeaderValue;
 use zeroize::Zeroizing;
 
-use crate::custodian::Variables;
 use crate::custodian::local::variable;
+use crate::custodian::{CustodianScheme, Variables};
 use crate::error::CustodianError;
 
 const ADDRESS: [&str; 2] = ["VAULT_ADDR", "BAO_ADDR"];
@@ -26,7 +26,7 @@ impl Place {
     /// The one of `MOUNT/KEY`; the mount may have several parts.
     pub(super) fn parse(rest: &str) -> Result<Self, CustodianError> {
         let malformed = |cause: &str| CustodianError::Url {
-            scheme: "vault",
+            scheme: CustodianScheme::Vault,
             cause: cause.to_owned(),
         };
         let Some((mount, key)) = rest.rsplit_once('/') else {
@@ -47,7 +47,7 @@ impl Place {
 
     /// The URL of the custodian.
     pub(super) fn url(&self) -> String {
-        format!("vault:{}/{}", self.mount, self.key)
+        CustodianScheme::Vault.url(format_args!("{}/{}", self.mount, self.key))
     }
 
     /// The path of an operation of transit: `encrypt`, `decrypt`, `rewrap`.
