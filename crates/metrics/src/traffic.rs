@@ -65,7 +65,7 @@ pub enum UpstreamError {
     /// The server, or something between, closed it.
     Closed,
     /// The server refuses user, password or database.
-    Entrance,
+    Handshake,
     /// The server sent what no request explains.
     Unexplained,
     /// Its path was dead: a reply was late while the server answered on another connection, or what was sent was not
@@ -83,7 +83,7 @@ const ERRORS: [(UpstreamError, &str); 11] = [
     (UpstreamError::Tls, "tls"),
     (UpstreamError::Other, "other"),
     (UpstreamError::Closed, "closed"),
-    (UpstreamError::Entrance, "entrance"),
+    (UpstreamError::Handshake, "entrance"),
     (UpstreamError::Unexplained, "unexplained"),
     (UpstreamError::Stalled, "stalled"),
 ];

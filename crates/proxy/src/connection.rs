@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use waxseal_core::OpenError;
-use waxseal_resp::{Passage, ReplyScanner, RequestScanner};
+use waxseal_resp::{ReplyScanner, RequestScanner, RequestTail};
 
 use self::reply_mode::{Answering, ReplyPermission};
 use self::scripts::ScriptRun;
@@ -40,11 +40,11 @@ pub use requests::{Next, Taken};
 
 /// Which upstream connection the requests go out on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Route {
+pub enum Link {
     /// A lane that is shared with others.
     Lane(Identity),
     /// One of the client's own.
-    Own,
+    Dedicated,
 }
 
 /// What all clients of one lane have in common.
@@ -131,7 +131,7 @@ struct Talk {
     /// Requests that went out since the last count.
     expected: usize,
     /// A `RESET` undid what opened the upstream connection.
-    entrance_lost: bool,
+    login_reset: bool,
     protocol: Protocol,
     labels: Labels,
     keys: keys::Keys,
@@ -180,7 +180,7 @@ struct TriedTransaction {
 
 /// The rest of a request that is too large to hold.
 struct GoingBy {
-    passage: Passage,
+    tail: RequestTail,
     /// What is answered at its end where it does not go to the server.
     refusal: Option<Vec<u8>>,
 }
@@ -226,7 +226,7 @@ impl Connection {
                 blocking: false,
                 window: Window::new(limits.unread),
                 expected: 0,
-                entrance_lost: false,
+                login_reset: false,
                 protocol: Protocol::default(),
                 labels: Labels::default(),
                 keys: keys::Keys::default(),
@@ -351,8 +351,8 @@ impl Connection {
     }
 
     /// Whether what opened the upstream connection was undone since the last call of this.
-    pub fn take_entrance_lost(&mut self) -> bool {
-        std::mem::take(&mut self.talk.entrance_lost)
+    pub fn take_login_reset(&mut self) -> bool {
+        std::mem::take(&mut self.talk.login_reset)
     }
 
     /// The word of an error by which the server has said that it is not one to write to, or not yet to read
@@ -393,9 +393,9 @@ impl Connection {
     /// Requests of our own that come before the next one of the client: to get in, and to make a
     /// new upstream connection, which speaks `spoken`, what the old one was. Their replies are not the
     /// client's business.
-    pub fn handshake(&mut self, entrance: &Entrance, spoken: Protocol, upstream: &mut Vec<u8>) {
-        upstream.extend_from_slice(&entrance.requests);
-        let fatal = std::iter::repeat_n(true, entrance.count);
+    pub fn handshake(&mut self, handshake: &Handshake, spoken: Protocol, upstream: &mut Vec<u8>) {
+        upstream.extend_from_slice(&handshake.requests);
+        let fatal = std::iter::repeat_n(true, handshake.count);
         let mut swallow: Vec<bool> = fatal.collect();
         if self.talk.protocol != spoken {
             upstream.extend_from_slice(HELLO_3);
@@ -429,29 +429,29 @@ const OWN_SELECT: &str = "sELECT";
 
 /// The requests that open an upstream connection: `AUTH` and `SELECT`, as the upstream's URL says.
 #[derive(Clone, Default)]
-pub struct Entrance {
+pub struct Handshake {
     pub(crate) requests: Vec<u8>,
     pub(crate) count: usize,
     /// Who comes in, where that is not the server's default user.
     pub(crate) user: Option<String>,
 }
 
-impl Entrance {
+impl Handshake {
     /// For this user and password, if any, and this database.
     #[must_use]
     pub fn new(user: Option<&str>, password: Option<&str>, database: u32) -> Self {
-        let mut entrance = Self {
+        let mut handshake = Self {
             user: user.map(str::to_owned),
             ..Self::default()
         };
         if let Some(password) = password {
             let words = ["AUTH"].into_iter().chain(user).chain([password]);
-            entrance.add(&words.collect::<Vec<_>>());
+            handshake.add(&words.collect::<Vec<_>>());
         }
         if database != 0 {
-            entrance.add(&[OWN_SELECT, &database.to_string()]);
+            handshake.add(&[OWN_SELECT, &database.to_string()]);
         }
-        entrance
+        handshake
     }
 
     fn add(&mut self, words: &[&str]) {

@@ -35,7 +35,7 @@ pub use certificates::{
     CertificateExpiry, CertificateUse, Certificates, Reload, certificate_expiry,
 };
 pub use connection::{
-    Answered, BrokenValue, Connection, Entrance, Identity, Next, Report, Route, Taken, Unexplained,
+    Answered, BrokenValue, Connection, Handshake, Identity, Link, Next, Report, Taken, Unexplained,
 };
 pub use decoys::{Alarm, OpenedDecoy};
 pub use keys::{Fetched, Wanted};

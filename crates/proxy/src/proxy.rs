@@ -49,7 +49,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sharing {
     /// Each client has an upstream connection of its own.
-    Own,
+    Dedicated,
     /// Clients share lanes, and take a connection of their own only as long as they need one.
     Shared,
     /// Clients begin on a lane, and take a connection of their own, for good, when they first need
@@ -178,7 +178,7 @@ impl Shares {
 
     /// Whether clients may share connections to the server.
     pub(crate) fn shares_connections(&self) -> bool {
-        self.sharing != Sharing::Own
+        self.sharing != Sharing::Dedicated
             && !self.upstream.clients_authenticate
             && !self.protection.server_limits().limits_connections()
     }
@@ -213,7 +213,7 @@ impl Shares {
     /// The server said that it is not one to write to on a connection of this epoch; whether connections are
     /// switched therefore.
     pub(crate) fn switch(&self, epoch: u64, word: &'static str) -> bool {
-        if self.sharing == Sharing::Own {
+        if self.sharing == Sharing::Dedicated {
             return false;
         }
         let meters = self.protection.metered().cloned();

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use waxseal_core::{Mode, Sealer};
 use waxseal_keys::measured;
 use waxseal_proxy::{
-    Address, Entrance, Limits, Listen, ListenError, ListenTls, Meters, Protection, Proxy,
+    Address, Handshake, Limits, Listen, ListenError, ListenTls, Meters, Protection, Proxy,
     Readiness, Settings, Sharing, Stage, TlsError, Upstream, UpstreamTls,
 };
 use waxseal_stores::{RedisUrl, StoreUrl};
@@ -452,7 +452,7 @@ pub(crate) fn upstream(url: &RedisUrl, clients_authenticate: bool) -> Result<Ups
         ca: parts.ca,
         identity: parts.identity,
     });
-    let entrance = Entrance::new(
+    let entrance = Handshake::new(
         parts.user.as_deref(),
         parts.password.as_deref(),
         parts.database,

@@ -28,7 +28,7 @@ impl Talk {
         // Servers close connections that speak HTTP at them; a lane is not for that.
         let inline = request.spans.is_empty();
         match effect {
-            _ if inline || request.raw.len() > MAX_ON_LANE => Some(Next::Own),
+            _ if inline || request.raw.len() > MAX_ON_LANE => Some(Next::Dedicated),
             Effect::None | Effect::Script | Effect::LoadScript | Effect::QueryScripts
                 if self.protocol != lane.protocol =>
             {
@@ -42,15 +42,15 @@ impl Talk {
             Effect::Label if request.raw.len() <= MAX_LABEL => None,
             Effect::Select if request.arguments.len() == 2 => {
                 let asked = request.arguments.get(1).copied().unwrap_or_default();
-                (asked != lane.database.to_string().as_bytes()).then_some(Next::Own)
+                (asked != lane.database.to_string().as_bytes()).then_some(Next::Dedicated)
             }
             // With AUTH it would be another user's.
-            Effect::Hello if request.arguments.len() > 2 => Some(Next::Own),
+            Effect::Hello if request.arguments.len() > 2 => Some(Next::Dedicated),
             Effect::Hello => {
                 let protocol = asked_protocol(request).unwrap_or(self.protocol);
                 (protocol != lane.protocol).then_some(Next::Lane(protocol))
             }
-            _ => Some(Next::Own),
+            _ => Some(Next::Dedicated),
         }
     }
 

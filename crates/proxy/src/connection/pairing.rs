@@ -1,7 +1,7 @@
 //! Which request a reply belongs to, and where it goes: told from its first bytes and from the order of the
 //! requests. What its end does to the connection is in `replies`.
 
-use waxseal_resp::{First, first_word};
+use waxseal_resp::{FirstWord, first_word};
 
 use super::errors::{error_word, role_error};
 use super::replies::Unexplained;
@@ -10,7 +10,7 @@ use super::{Talk, monitor};
 use crate::pending::{Pending, Protocol, Shape};
 use crate::subscriptions::{is_acknowledgement, is_message, leads_elsewhere};
 
-/// First words of the errors of an EXEC that executed nothing and ended the transaction.
+/// FirstWord words of the errors of an EXEC that executed nothing and ended the transaction.
 const EXEC_ABORTS: [&[u8]; 4] = [b"EXECABORT", b"MOVED", b"CROSSSLOT", b"REDIRECT"];
 
 /// The reply under way.
@@ -49,9 +49,9 @@ impl Talk {
         }
         if first == b'>' || (first == b'*' && self.listens()) {
             let word = match first_word(rest) {
-                First::Open => return Ok(None),
-                First::Word(word) => word,
-                First::Other => b"",
+                FirstWord::Open => return Ok(None),
+                FirstWord::Word(word) => word,
+                FirstWord::Other => b"",
             };
             if let Some(current) = self.message(first, word) {
                 return Ok(Some(current));

@@ -42,7 +42,7 @@ pub enum Unexplained {
     Pairing,
     /// The server does not let the proxy in.
     #[error("the store cannot be used: {}", .0.description())]
-    Entrance(LoginError),
+    Handshake(LoginError),
 }
 
 /// A whole reply that waits for keys.
@@ -245,7 +245,7 @@ impl Talk {
             Pending::ScriptRead(_) => self.barrier = false,
             Pending::Script(reply) => self.end_script(&reply, whole),
             Pending::Swallow { fatal: true } if !fine => {
-                return Err(Unexplained::Entrance(LoginError::of(whole)));
+                return Err(Unexplained::Handshake(LoginError::of(whole)));
             }
             Pending::Swallow { .. } => return Ok(false),
             Pending::Acknowledged { word, left } => {
@@ -355,6 +355,6 @@ impl Talk {
         }
         // Whoever the connection was, it is nobody now, until it has come in again.
         self.pinned = true;
-        self.entrance_lost = true;
+        self.login_reset = true;
     }
 }

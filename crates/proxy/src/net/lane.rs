@@ -25,7 +25,7 @@ use super::client::Shared;
 use super::socket::{self, Socket};
 use super::worker::Worker;
 use crate::clients::Connection;
-use crate::connection::{Entrance, HELLO_3, Identity, Unexplained};
+use crate::connection::{HELLO_3, Handshake, Identity, Unexplained};
 use crate::login::{LoginError, is_turned_away};
 use crate::pending::Protocol;
 
@@ -170,9 +170,9 @@ impl Lane {
     }
 
     /// Puts the lane's own first requests before what clients have written meanwhile; how many.
-    fn greet(&self, entrance: &Entrance) -> usize {
-        let mut first = entrance.requests.clone();
-        let mut count = entrance.count;
+    fn greet(&self, handshake: &Handshake) -> usize {
+        let mut first = handshake.requests.clone();
+        let mut count = handshake.count;
         if self.identity.protocol == Protocol::Resp3 {
             first.extend_from_slice(HELLO_3);
             count += 1;
@@ -237,7 +237,7 @@ async fn drive(lane: Rc<Lane>, worker: Rc<Worker>) {
                 // It connects once.
                 let _ = lane.local.set(local);
             }
-            let greeting = lane.greet(&settings.upstream.entrance);
+            let greeting = lane.greet(&settings.upstream.handshake);
             let traffic = Traffic {
                 lane: lane.clone(),
                 worker: worker.clone(),
@@ -367,7 +367,7 @@ impl Traffic {
             behind,
             ..
         } = self;
-        let mut own = Own {
+        let mut own = Dedicated {
             greeting,
             ping,
             push,
@@ -383,7 +383,7 @@ impl Traffic {
 }
 
 /// Replies to the lane's own requests.
-struct Own<'t> {
+struct Dedicated<'t> {
     greeting: &'t mut usize,
     ping: &'t mut Ping,
     push: &'t mut bool,
@@ -396,7 +396,7 @@ fn deal(
     used: &mut usize,
     lane: &Lane,
     worker: &Worker,
-    own: &mut Own<'_>,
+    own: &mut Dedicated<'_>,
 ) -> Result<(), LaneEnd> {
     let state = &mut *lane.state.borrow_mut();
     loop {

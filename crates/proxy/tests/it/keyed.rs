@@ -13,7 +13,7 @@ use waxseal_keys::{
     MemoryPlace, MemoryUserKeys, Ring, Settings, UserKeyPlace, UserKeys,
 };
 use waxseal_policy::RecordPattern;
-use waxseal_proxy::{Connection, Limits, Next, Protection, Route, Unexplained, Wanted};
+use waxseal_proxy::{Connection, Limits, Link, Next, Protection, Unexplained, Wanted};
 use waxseal_resp::write_bulk;
 
 use crate::pair::{KEY, arguments, text, to_client};
@@ -262,7 +262,7 @@ impl Talk {
             let bytes = &self.from_client;
             let taken = self
                 .connection
-                .requests(bytes, Route::Own, upstream, client);
+                .requests(bytes, Link::Dedicated, upstream, client);
             self.from_client.drain(..taken.used);
             if !self.fetching {
                 return Ok(());

@@ -122,7 +122,7 @@ fn the_version_of_the_protocol_is_known_only_after_its_reply() {
     assert_eq!(pair.connection.protocol(), Protocol::Resp3);
     pair.exchange("RESET", "+RESET", "+RESET");
     assert_eq!(pair.connection.protocol(), Protocol::Resp2);
-    assert!(pair.connection.take_entrance_lost());
+    assert!(pair.connection.take_login_reset());
     pair.goes_on();
 }
 

@@ -5,7 +5,7 @@ mod bounds;
 mod damage;
 mod drive;
 mod inline;
-mod passage;
+mod tail;
 mod replies;
 mod requests;
 mod samples;

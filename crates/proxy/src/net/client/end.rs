@@ -43,10 +43,10 @@ impl Client {
                 connection.is_stalled(),
             )
         };
-        if let Way::Own(own) = &mut self.way {
+        if let Way::Dedicated(own) = &mut self.way {
             own.outgoing.rest();
         }
-        let unsent = matches!(&self.way, Way::Own(own) if !own.outgoing.is_empty());
+        let unsent = matches!(&self.way, Way::Dedicated(own) if !own.outgoing.is_empty());
         let over = if self.bereft {
             !unread && !stalled
         } else if self.finished {

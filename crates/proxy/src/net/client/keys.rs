@@ -59,7 +59,7 @@ impl Client {
         match (stalled, &self.way) {
             (Some(provided), Way::Lane(lane)) => lane.goes_on(&self.shared, provided),
             (Some(Err(error)), _) => self.unexplained(error),
-            (Some(Ok(_)), Way::Own(_)) => self.hear(&[]),
+            (Some(Ok(_)), Way::Dedicated(_)) => self.hear(&[]),
             (Some(Ok(_)), _) | (None, _) => {}
         }
     }

@@ -62,7 +62,7 @@ impl LaneEnd {
         Some(match self {
             Self::Retired => return None,
             Self::Connect(error) => kind(&error.into()),
-            Self::Refused(_) => UpstreamError::Entrance,
+            Self::Refused(_) => UpstreamError::Handshake,
             Self::Closed | Self::BrokenOff | Self::Unforeseen => UpstreamError::Closed,
             Self::Unexplained => UpstreamError::Unexplained,
             Self::TimedOut | Self::Stalled(_) => UpstreamError::Stalled,
