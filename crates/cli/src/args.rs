@@ -380,7 +380,7 @@ pub(crate) struct SweepArgs {
     pub(crate) max_latency: u64,
     /// How long a store that went away is waited for
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    pub(crate) patience: u64,
+    pub(crate) reconnect_timeout: u64,
     /// Keep in this file up to where everything is done
     #[arg(long, value_name = "PATH")]
     pub(crate) checkpoint: Option<PathBuf>,

@@ -54,7 +54,7 @@ impl Progress {
                     self.tell(position.examined, *records, *slowed);
                 }
             }
-            Event::Found(finding) => {
+            Event::Finding(finding) => {
                 self.found += 1;
                 if self.found <= SHOWN {
                     self.say(&format!(

@@ -12,7 +12,7 @@ use waxseal_stores::{
 use crate::keys::{Keys, PageKeys, Purpose};
 use crate::requests::Requests;
 use crate::sweep::SweepError;
-use crate::tally::{Class, Finding, Sight, Tally};
+use crate::tally::{Class, Finding, Tally, ValueLocation};
 use crate::task::{Scope, Task, Value, Verdict};
 
 /// How often a value that others keep changing is tried.
@@ -29,7 +29,7 @@ const GROWS: &str =
     "it grows faster than it can be gone through: some of its values were not looked at";
 
 /// What every batch needs.
-pub(crate) struct Workbench {
+pub(crate) struct BatchContext {
     pub(crate) store: Arc<dyn RecordStore>,
     pub(crate) requests: Arc<Requests>,
     pub(crate) task: Arc<dyn Task>,
@@ -41,11 +41,11 @@ pub(crate) struct Workbench {
 
 /// What came of a batch.
 #[derive(Default)]
-pub(crate) struct Yield {
+pub(crate) struct BatchOutcome {
     pub(crate) tally: Tally,
     pub(crate) findings: Vec<Finding>,
     /// Values of which it shall be told until when their records live. Looked up page by page.
-    expiring: Vec<(RecordName, Class, Sight)>,
+    expiring: Vec<(RecordName, Class, ValueLocation)>,
 }
 
 /// A value as it was read.
@@ -61,12 +61,12 @@ struct Pending {
     new: Vec<u8>,
 }
 
-impl Workbench {
+impl BatchContext {
     /// Works on these records. After an error the result holds what was done before it.
     pub(crate) async fn batch(
         &self,
         names: Vec<RecordName>,
-        result: &mut Yield,
+        result: &mut BatchOutcome,
     ) -> Result<(), SweepError> {
         let names = self.in_scope(names, result);
         let mut rest = names.as_slice();
@@ -80,7 +80,7 @@ impl Workbench {
     }
 
     /// The records that the task looks at.
-    fn in_scope(&self, mut names: Vec<RecordName>, result: &mut Yield) -> Vec<RecordName> {
+    fn in_scope(&self, mut names: Vec<RecordName>, result: &mut BatchOutcome) -> Vec<RecordName> {
         let scope = self.task.scope();
         if scope != Scope::All && (self.pattern.has_excepts() || scope == Scope::Excepted) {
             let all = names.len();
@@ -101,7 +101,7 @@ impl Workbench {
     async fn page(
         &self,
         records: impl Iterator<Item = (RecordName, Result<Option<Record>, StoreError>)>,
-        result: &mut Yield,
+        result: &mut BatchOutcome,
     ) -> Result<(), SweepError> {
         let mut whole = Vec::new();
         let mut parted = Vec::new();
@@ -141,7 +141,7 @@ impl Workbench {
     /// Goes through a hash or list record, and again while elements of a list may have moved to
     /// where it had been already (a queue is worked off at its head). What is found to do then was
     /// not counted before.
-    async fn slots(&self, name: &RecordName, result: &mut Yield) -> Result<(), SweepError> {
+    async fn slots(&self, name: &RecordName, result: &mut BatchOutcome) -> Result<(), SweepError> {
         let mut reach = Reach::default();
         for round in 0..ROUNDS {
             match self.round(name, round > 0, &mut reach, result).await? {
@@ -164,7 +164,7 @@ impl Workbench {
         name: &RecordName,
         again: bool,
         reach: &mut Reach,
-        result: &mut Yield,
+        result: &mut BatchOutcome,
     ) -> Result<Round, SweepError> {
         let mut cursor = Cursor::start();
         let mut enough = true;
@@ -205,7 +205,7 @@ impl Workbench {
         &self,
         values: Vec<Stored>,
         again: bool,
-        result: &mut Yield,
+        result: &mut BatchOutcome,
     ) -> Result<Vec<Pending>, SweepError> {
         let keys = self.keys_of(&values).await?;
         let mut pending = Vec::with_capacity(values.len());
@@ -222,7 +222,7 @@ impl Workbench {
         value: Stored,
         keys: &PageKeys,
         again: bool,
-        result: &mut Yield,
+        result: &mut BatchOutcome,
     ) -> Result<Option<Pending>, SealError> {
         let verdict = self.verdict(&value, keys)?;
         if again && !matches!(verdict, Verdict::Replace(..)) {
@@ -246,7 +246,7 @@ impl Workbench {
         tally.total += 1;
         tally.group(class, &value.slot, value.bytes.len());
         if self.task.wants_lifetime(class) {
-            let expiring = (value.name.clone(), class, Sight::of(&value.slot));
+            let expiring = (value.name.clone(), class, ValueLocation::of(&value.slot));
             result.expiring.push(expiring);
         }
         match verdict {
@@ -287,7 +287,7 @@ impl Workbench {
         let purpose = match (self.task.seals(), self.dry_run) {
             (false, _) => Purpose::Open,
             (true, false) => Purpose::Seal,
-            (true, true) => Purpose::SealForShow,
+            (true, true) => Purpose::DryRun,
         };
         let values: Vec<_> = values.iter().map(|v| (&v.name, &*v.bytes)).collect();
         self.keys.of_page(&self.pattern, purpose, &values).await
@@ -298,7 +298,7 @@ impl Workbench {
     async fn replace_slots(
         &self,
         pending: Vec<Pending>,
-        result: &mut Yield,
+        result: &mut BatchOutcome,
     ) -> Result<bool, SweepError> {
         if self.dry_run {
             self.replace(pending, result).await?;
@@ -321,7 +321,7 @@ impl Workbench {
     async fn replace(
         &self,
         mut pending: Vec<Pending>,
-        result: &mut Yield,
+        result: &mut BatchOutcome,
     ) -> Result<(), SweepError> {
         if self.dry_run {
             result.tally.done += count(pending.len());
@@ -347,7 +347,7 @@ impl Workbench {
     async fn attempt(
         &self,
         pending: Vec<Pending>,
-        result: &mut Yield,
+        result: &mut BatchOutcome,
     ) -> Result<Changed, SweepError> {
         let mut changed = Changed::default();
         if pending.is_empty() {
@@ -373,7 +373,7 @@ impl Workbench {
     async fn look_again(
         &self,
         changed: Changed,
-        result: &mut Yield,
+        result: &mut BatchOutcome,
     ) -> Result<Vec<Pending>, SweepError> {
         let mut values = Vec::with_capacity(changed.values.len());
         let read = self.read_again(&changed.values).await?;
@@ -434,7 +434,7 @@ impl Workbench {
         Ok(stored)
     }
 
-    async fn lifetimes(&self, result: &mut Yield) -> Result<(), SweepError> {
+    async fn lifetimes(&self, result: &mut BatchOutcome) -> Result<(), SweepError> {
         let expiring = std::mem::take(&mut result.expiring);
         if expiring.is_empty() {
             return Ok(());
@@ -448,7 +448,7 @@ impl Workbench {
     }
 
     /// Notes a finding. The same cause in many values of one record is one finding.
-    fn find(&self, name: &RecordName, cause: &str, result: &mut Yield) {
+    fn find(&self, name: &RecordName, cause: &str, result: &mut BatchOutcome) {
         let record = self.mask.show(self.pattern.prefix(), name.as_bytes());
         let cause = cause.to_owned();
         let finding = Finding { record, cause };

@@ -1,8 +1,8 @@
-//! When values expire: how many of them in which stretch of time, in few stretches however many values.
+//! When values expire: how many of them in which stretch of time, in few buckets however many values.
 
 use std::collections::BTreeMap;
 
-/// The most stretches that are told apart; beyond, all of them become longer.
+/// The most buckets that are told apart; beyond, all of them become longer.
 const MOST: usize = 64;
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
@@ -35,7 +35,7 @@ impl Expiries {
     }
 
     /// When each stretch begins in which values expire (milliseconds since the Unix epoch), and how many.
-    pub fn stretches(&self) -> impl Iterator<Item = (u64, u64)> {
+    pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> {
         let width = self.width;
         self.values
             .iter()
@@ -55,7 +55,7 @@ impl Expiries {
         while self.width < other.width {
             self.widen(wider(self.width));
         }
-        for (at, values) in other.stretches() {
+        for (at, values) in other.buckets() {
             self.count(at, values);
         }
     }
@@ -88,8 +88,8 @@ mod tests {
     fn few_values_are_told_to_the_minute() {
         let expiries = of([5 * MINUTE, 5 * MINUTE + 1, 90 * DAY]);
         assert_eq!(expiries.width_ms(), MINUTE);
-        let stretches: Vec<_> = expiries.stretches().collect();
-        assert_eq!(stretches, [(5 * MINUTE, 2), (90 * DAY, 1)]);
+        let buckets: Vec<_> = expiries.buckets().collect();
+        assert_eq!(buckets, [(5 * MINUTE, 2), (90 * DAY, 1)]);
     }
 
     #[test]
@@ -97,8 +97,8 @@ mod tests {
         for (spread, width) in [(MINUTE, HOUR), (HOUR, DAY), (DAY, 14 * DAY)] {
             let expiries = of((0..800).map(|i| i * spread));
             assert_eq!(expiries.width_ms(), width, "{spread}");
-            assert!(expiries.stretches().count() <= MOST);
-            assert_eq!(expiries.stretches().map(|(_, n)| n).sum::<u64>(), 800);
+            assert!(expiries.buckets().count() <= MOST);
+            assert_eq!(expiries.buckets().map(|(_, n)| n).sum::<u64>(), 800);
         }
         // The far end of time is no reason to tell less of the near one.
         let far = of((0..40).map(|i| i * MINUTE).chain([u64::MAX]));

@@ -28,7 +28,7 @@ pub(crate) enum Purpose {
     /// Values are sealed: users who have no key get one.
     Seal,
     /// Values are sealed, and thrown away: no key is made that stays.
-    SealForShow,
+    DryRun,
 }
 
 /// What was found out about the users of one page.
@@ -211,8 +211,8 @@ async fn of_users(
     match purpose {
         Purpose::Open => {}
         Purpose::Seal => page.ask(users, &missing, Ask::Made).await?,
-        Purpose::SealForShow => {
-            let key = Answer::Key(stand_in()?);
+        Purpose::DryRun => {
+            let key = Answer::Key(placeholder_key()?);
             page.put(&missing, missing.iter().map(|_| key.clone()));
         }
     }
@@ -245,7 +245,7 @@ fn distinct<'a>(seen: &[Seen<'a>], which: impl Fn(&Seen<'a>) -> bool) -> Vec<&'a
 }
 
 /// A key that is never kept, for those that a real sweep would make.
-fn stand_in() -> Result<Arc<UserKey>, KeyError> {
+fn placeholder_key() -> Result<Arc<UserKey>, KeyError> {
     let key = SecretKey::generate()?;
     Ok(Arc::new(UserKey::live(KeyId::random(), &key)?))
 }

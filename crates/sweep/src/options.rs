@@ -20,7 +20,7 @@ pub struct SweepOptions {
     /// About how many records are read at a time. Memory grows with it.
     pub batch: usize,
     /// How long a store that went away, or fails at every try, is waited for.
-    pub patience: Duration,
+    pub reconnect_timeout: Duration,
 }
 
 /// About so many bytes of values are read at a time.
@@ -44,14 +44,14 @@ impl SweepOptions {
 }
 
 impl Default for SweepOptions {
-    /// No limit on the rate, 50 ms of latency, batches of 500, a minute of patience.
+    /// No limit on the rate, 50 ms of latency, batches of 500, a minute of reconnect_timeout.
     fn default() -> Self {
         Self {
             dry_run: false,
             max_rate: None,
             max_latency: Some(Duration::from_millis(50)),
             batch: 500,
-            patience: Duration::from_secs(60),
+            reconnect_timeout: Duration::from_secs(60),
         }
     }
 }

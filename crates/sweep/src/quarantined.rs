@@ -1,4 +1,4 @@
-//! Quarantined: counts the values that were moved to quarantine by the key that they are under, and changes nothing.
+//! AuditQuarantine: counts the values that were moved to quarantine by the key that they are under, and changes nothing.
 //! What is stored there is a line of JSON about the move, and then the bytes as they were (`docs/formats.md`).
 
 use waxseal_core::{Binding, SealError, Sealer, Shape};
@@ -7,11 +7,11 @@ use crate::tally::Class;
 use crate::task::{Task, Value, Verdict};
 
 /// Counts values in quarantine.
-pub struct Quarantined {
+pub struct AuditQuarantine {
     sealer: Sealer,
 }
 
-impl Quarantined {
+impl AuditQuarantine {
     /// A count that tries the keys of this sealer on values that name none.
     #[must_use]
     pub fn new(sealer: Sealer) -> Self {
@@ -48,7 +48,7 @@ impl Quarantined {
     }
 }
 
-impl Task for Quarantined {
+impl Task for AuditQuarantine {
     fn name(&self) -> &'static str {
         "audit"
     }

@@ -11,12 +11,12 @@ const REMEMBERED: usize = 4_096;
 
 /// The names of the last pages of a scan.
 #[derive(Default)]
-pub(crate) struct Seen {
+pub(crate) struct RecentNames {
     older: HashSet<RecordName>,
     newer: HashSet<RecordName>,
 }
 
-impl Seen {
+impl RecentNames {
     /// Leaves only the names that did not come shortly before.
     pub(crate) fn sift(&mut self, names: &mut Vec<RecordName>) {
         names.retain(|name| {
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn leaves_out_what_came_in_this_page_or_shortly_before() {
-        let mut seen = Seen::default();
+        let mut seen = RecentNames::default();
         let mut page = [names(0..500), names(400..600)].concat();
         seen.sift(&mut page);
         assert!(page == names(0..600));
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn remembers_a_bounded_number_of_names() {
-        let mut seen = Seen::default();
+        let mut seen = RecentNames::default();
         for first in (0..50_000).step_by(500) {
             let mut page = names(first..first + 500);
             seen.sift(&mut page);

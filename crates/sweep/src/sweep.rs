@@ -14,12 +14,12 @@ use waxseal_keys::{RingError, UserKeyError};
 use waxseal_metrics::{SweepMetrics, Verdicts};
 use waxseal_stores::{Cursor, Page, RecordPattern, RecordStore, StoreError};
 
-use crate::batch::{Workbench, Yield, count};
+use crate::batch::{BatchContext, BatchOutcome, count};
 use crate::keys::Keys;
 use crate::options::{Position, Stop, SweepOptions};
 use crate::pace::{Pace, pause};
 use crate::requests::Requests;
-use crate::seen::Seen;
+use crate::seen::RecentNames;
 use crate::tally::{Finding, Tally};
 use crate::task::Task;
 
@@ -60,7 +60,7 @@ pub enum Event<'a> {
         slowed: bool,
     },
     /// Something is wrong with a value or a record.
-    Found(&'a Finding),
+    Finding(&'a Finding),
     /// The store, or the place of a key, went away or is not ready, and is waited for.
     Waiting(&'a SweepError),
     /// The store came back as another one: the pass starts again from the beginning.
@@ -143,7 +143,7 @@ impl SweepError {
 
 /// A batch that came to its end, well or not, and up to where the scan was then.
 struct Ended {
-    result: Yield,
+    result: BatchOutcome,
     outcome: Result<(), SweepError>,
     names: u64,
     examined: u64,
@@ -183,7 +183,7 @@ impl Sweep {
         }
     }
 
-    /// Tries again after what may pass by itself, with patience for as long as nothing gets done.
+    /// Tries again after what may pass by itself, with reconnect_timeout for as long as nothing gets done.
     async fn run_to_end(
         &self,
         position: &mut Position,
@@ -208,7 +208,7 @@ impl Sweep {
                     watch(Event::Waiting(&error));
                     Outage::begin()
                 });
-            if now.since.elapsed() >= self.options.patience {
+            if now.since.elapsed() >= self.options.reconnect_timeout {
                 return Err(error);
             }
             pause(now.pause, stop).await;
@@ -272,7 +272,7 @@ impl Sweep {
         requests.begin(&position.generation);
         let mut batches = Batches::new();
         let mut scan = Some(Cursor::from_text(position.cursor.clone()));
-        let mut seen = Seen::default();
+        let mut seen = RecentNames::default();
         let mut trouble = None;
         let mut mean = 0;
         // A batch failed: what comes behind it cannot move the position.
@@ -325,7 +325,12 @@ impl Sweep {
     }
 
     /// The next page of names, without those that came shortly before.
-    async fn page(&self, at: &Cursor, mean: u64, seen: &mut Seen) -> Result<Page, StoreError> {
+    async fn page(
+        &self,
+        at: &Cursor,
+        mean: u64,
+        seen: &mut RecentNames,
+    ) -> Result<Page, StoreError> {
         let mut page = self
             .store
             .scan(&self.pattern, at, self.options.page(mean))
@@ -337,7 +342,7 @@ impl Sweep {
     }
 
     fn batch(&self, page: Page, requests: &Arc<Requests>) -> Running {
-        let workbench = Workbench {
+        let workbench = BatchContext {
             store: self.store.clone(),
             requests: requests.clone(),
             task: self.task.clone(),
@@ -348,7 +353,7 @@ impl Sweep {
         };
         Running(tokio::spawn(async move {
             let names = count(page.names.len());
-            let mut result = Yield::default();
+            let mut result = BatchOutcome::default();
             let outcome = workbench.batch(page.names, &mut result).await;
             Ended {
                 result,
@@ -410,7 +415,7 @@ fn settle(position: &mut Position, ended: Ended, watch: &mut (dyn FnMut(Event<'_
         .result
         .findings
         .iter()
-        .for_each(|finding| watch(Event::Found(finding)));
+        .for_each(|finding| watch(Event::Finding(finding)));
     position.count(ended.result.tally);
     position.examined += ended.examined;
     position.finished = ended.next.is_none();

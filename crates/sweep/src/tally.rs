@@ -61,7 +61,7 @@ impl From<Form> for Class {
 
 /// In which type of record a value was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Sight {
+pub enum ValueLocation {
     /// The whole of a string record.
     String,
     /// A field of a hash record.
@@ -70,7 +70,7 @@ pub enum Sight {
     ListElement,
 }
 
-impl Sight {
+impl ValueLocation {
     pub(crate) fn of(slot: &Slot) -> Self {
         match slot {
             Slot::Whole => Self::String,
@@ -196,7 +196,7 @@ pub struct Tally {
     pub excepted: ExceptCounts,
     /// Values by class and type of record.
     #[serde(skip)]
-    pub groups: BTreeMap<(Class, Sight), Group>,
+    pub groups: BTreeMap<(Class, ValueLocation), Group>,
     /// When the values under a key expire, as far as asked.
     #[serde(skip)]
     pub expiries: BTreeMap<KeyId, Expiries>,
@@ -232,13 +232,16 @@ impl Tally {
     }
 
     pub(crate) fn group(&mut self, class: Class, slot: &Slot, bytes: usize) -> &mut Group {
-        let group = self.groups.entry((class, Sight::of(slot))).or_default();
+        let group = self
+            .groups
+            .entry((class, ValueLocation::of(slot)))
+            .or_default();
         group.values += 1;
         group.bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
         group
     }
 
-    pub(crate) fn lives(&mut self, class: Class, sight: Sight, lifetime: Lifetime) {
+    pub(crate) fn lives(&mut self, class: Class, sight: ValueLocation, lifetime: Lifetime) {
         let group = self.groups.entry((class, sight)).or_default();
         match lifetime {
             Lifetime::Absent => {}

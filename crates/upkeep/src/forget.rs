@@ -117,7 +117,7 @@ pub async fn forget(
         ring_version: written.version(),
         user: hash,
         erasure: epoch,
-        erased: point_in_time(at),
+        erased: rfc3339(at),
         key_destroyed,
         records_deleted,
         store: stores.join(" "),
@@ -218,7 +218,7 @@ async fn scan(
 
 /// The time of an erasure as receipts have it (RFC 3339), of milliseconds since the Unix epoch.
 #[must_use]
-pub fn point_in_time(at_ms: u64) -> String {
+pub fn rfc3339(at_ms: u64) -> String {
     let nanos = i128::from(at_ms) * 1_000_000;
     let time = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok();
     time.and_then(|time| time.format(&Rfc3339).ok())

@@ -12,8 +12,8 @@ mod realm;
 mod upkeep;
 
 pub use error::UpkeepError;
-pub use forget::{Traces, forget, point_in_time, traces};
+pub use forget::{Traces, forget, rfc3339, traces};
 pub use leader::Leader;
 pub use places::{RecordPlace, RecordUserKeys};
 pub use realm::Realm;
-pub use upkeep::{Told, Upkeep, process_id, user_key_territory};
+pub use upkeep::{RotationEvent, Upkeep, process_id, user_key_territory};

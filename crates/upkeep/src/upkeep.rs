@@ -22,13 +22,13 @@ const USER_KEYS: &str = "waxseal:user:*";
 const QUARANTINE: &str = "waxseal:quarantine:*";
 /// Steps that one call carries out at most: a ring of a thousand old keys is put in order in one go,
 /// and an error in the decision does not run for ever.
-const MOST_STEPS: usize = 10_000;
+const MAX_STEPS: usize = 10_000;
 /// For so many looks a leader that failed stands aside for others.
-const ASIDE: u32 = 3;
+const BACKOFF_INTERVALS: u32 = 3;
 /// Findings of one pass that are told one by one: a pass is taken again and again.
-const MOST_TOLD: u64 = 20;
+const MAX_LOGGED_FINDINGS: u64 = 20;
 /// Between two times that trouble which lasts is told.
-const TOLD_EVERY: Duration = Duration::from_secs(300);
+const LOG_INTERVAL: Duration = Duration::from_secs(300);
 
 /// The id that a process gives itself: random.
 #[must_use]
@@ -54,7 +54,7 @@ pub struct Upkeep {
 
 /// What upkeep tells while it works.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum RotationEvent {
     /// A step begins.
     Begins(Step),
     /// It is done.
@@ -161,7 +161,7 @@ impl Upkeep {
         &self,
         begin: bool,
         stop: &Stop,
-        told: &mut (dyn FnMut(&Told) + Send),
+        told: &mut (dyn FnMut(&RotationEvent) + Send),
     ) -> Result<Outlook, UpkeepError> {
         self.ring.refresh().await?;
         self.ring.check_clock().await?;
@@ -189,14 +189,14 @@ impl Upkeep {
         token: u64,
         begin: bool,
         stop: &Stop,
-        told: &mut (dyn FnMut(&Told) + Send),
+        told: &mut (dyn FnMut(&RotationEvent) + Send),
     ) -> Result<Outlook, UpkeepError> {
         let mut seen = Seen::default();
         if begin {
             let step = Step::Add(self.ring.ring().sealing().id);
             self.step(step, token, &mut seen, stop, told).await?;
         }
-        for _ in 0..MOST_STEPS {
+        for _ in 0..MAX_STEPS {
             let outlook = self.outlook(&mut seen, false).await?;
             let Some(step) = outlook.due else {
                 return Ok(outlook);
@@ -238,7 +238,10 @@ impl Upkeep {
                 trouble.tell("the rotation of the keyring is held up", &error.into());
                 leader.release().await;
                 leads = false;
-                if wait(leader.interval() * ASIDE, stop).await.is_err() {
+                if wait(leader.interval() * BACKOFF_INTERVALS, stop)
+                    .await
+                    .is_err()
+                {
                     break;
                 }
                 continue;
@@ -263,7 +266,10 @@ impl Upkeep {
                             // Another one may have what this one lacks: a custodian, a newer version.
                             leader.release().await;
                             leads = false;
-                            if wait(leader.interval() * ASIDE, stop).await.is_err() {
+                            if wait(leader.interval() * BACKOFF_INTERVALS, stop)
+                                .await
+                                .is_err()
+                            {
                                 break;
                             }
                         }
@@ -316,9 +322,9 @@ impl Upkeep {
         token: u64,
         seen: &mut Seen,
         stop: &Stop,
-        told: &mut (dyn FnMut(&Told) + Send),
+        told: &mut (dyn FnMut(&RotationEvent) + Send),
     ) -> Result<(), UpkeepError> {
-        told(&Told::Begins(step));
+        told(&RotationEvent::Begins(step));
         let change = match step {
             Step::Add(instead_of) => Change::Add { instead_of },
             Step::Promote(id) => Change::Promote { id, at_once: false },
@@ -333,11 +339,11 @@ impl Upkeep {
                 );
                 self.ring.report_audit(&audit).await?;
                 seen.audit = Some(audit.clone());
-                told(&Told::Swept {
+                told(&RotationEvent::Swept {
                     resealed: Box::new(resealed),
                     audit,
                 });
-                told(&Told::Done(step));
+                told(&RotationEvent::Done(step));
                 return Ok(());
             }
         };
@@ -354,7 +360,7 @@ impl Upkeep {
             Step::Destroy(id) => info!("keyring version {version}: key {id} is destroyed"),
             Step::Sweep => {}
         }
-        told(&Told::Done(step));
+        told(&RotationEvent::Done(step));
         Ok(())
     }
 
@@ -475,16 +481,16 @@ impl Upkeep {
         };
         let mut found = 0u64;
         let mut watch = |event: Event<'_>| {
-            if let Event::Found(finding) = event {
+            if let Event::Finding(finding) = event {
                 found += 1;
-                if found <= MOST_TOLD {
+                if found <= MAX_LOGGED_FINDINGS {
                     warn!(record = %finding.record, cause = %finding.cause, "left as it is");
                 }
             }
         };
         let report = sweep.run(Position::default(), stop, &mut watch).await;
-        if found > MOST_TOLD {
-            let more = found - MOST_TOLD;
+        if found > MAX_LOGGED_FINDINGS {
+            let more = found - MAX_LOGGED_FINDINGS;
             warn!("{more} more records were left as they are: waxseal audit counts them");
         }
         let report = report.map_err(|interrupted| interrupted.error)?;
@@ -521,7 +527,7 @@ impl Trouble {
         }
         let text = error.to_string();
         let told = self.0.as_ref();
-        if told.is_none_or(|(last, at)| *last != text || at.elapsed() >= TOLD_EVERY) {
+        if told.is_none_or(|(last, at)| *last != text || at.elapsed() >= LOG_INTERVAL) {
             error!("{what}: {text}");
             self.0 = Some((text, Instant::now()));
         }

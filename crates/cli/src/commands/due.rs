@@ -3,7 +3,7 @@
 use waxseal_keys::rotation::Step;
 use waxseal_keys::{ChangeError, RingError};
 use waxseal_sweep::Stop;
-use waxseal_upkeep::{Told, UpkeepError};
+use waxseal_upkeep::{RotationEvent, UpkeepError};
 
 use crate::error::Failure;
 use crate::output::{self, thousands};
@@ -16,7 +16,7 @@ pub(crate) async fn carry_out(setup: &Setup, stop: &Stop) -> Result<(), Failure>
     // An embedded store is open once.
     drop(store);
     let upkeep = setup.upkeep("operator").await?;
-    let mut told = |told: &Told| {
+    let mut told = |told: &RotationEvent| {
         if let Some(text) = words(told) {
             setup.trail.count("steps", 1);
             output::say(&format!("waxseal: {text}"));
@@ -40,14 +40,16 @@ pub(crate) async fn carry_out(setup: &Setup, stop: &Stop) -> Result<(), Failure>
     }
 }
 
-fn words(told: &Told) -> Option<String> {
+fn words(told: &RotationEvent) -> Option<String> {
     Some(match told {
-        Told::Begins(_) | Told::Done(Step::Sweep) => return None,
-        Told::Done(Step::Add(_)) => "a new key is pending".to_owned(),
-        Told::Done(Step::Promote(id)) => format!("key {id} seals from now on"),
-        Told::Done(Step::Archive(id)) => format!("key {id} is archived: nothing is under it"),
-        Told::Done(Step::Destroy(id)) => format!("key {id} is destroyed"),
-        Told::Swept { resealed, .. } => format!(
+        RotationEvent::Begins(_) | RotationEvent::Done(Step::Sweep) => return None,
+        RotationEvent::Done(Step::Add(_)) => "a new key is pending".to_owned(),
+        RotationEvent::Done(Step::Promote(id)) => format!("key {id} seals from now on"),
+        RotationEvent::Done(Step::Archive(id)) => {
+            format!("key {id} is archived: nothing is under it")
+        }
+        RotationEvent::Done(Step::Destroy(id)) => format!("key {id} is destroyed"),
+        RotationEvent::Swept { resealed, .. } => format!(
             "{} values were brought under the sealing key",
             thousands(resealed.done)
         ),

@@ -140,7 +140,7 @@ impl Opened {
         if let Some(admin) = &mut admin {
             admin.follow(&setup, &args.admin);
         }
-        let upkeep = Upkept::begin(&setup).await?;
+        let upkeep = UpkeepTask::begin(&setup).await?;
         if !self.recorded.is_trial() {
             reports::tell_of_scripts(&setup);
             excepts::look_for_sealed(&setup);
@@ -332,9 +332,9 @@ fn workers(args: &ProxyArgs) -> usize {
 
 /// The upkeep of the keyring beside a running proxy.
 #[derive(Default)]
-struct Upkept(Option<(Stop, JoinHandle<()>)>);
+struct UpkeepTask(Option<(Stop, JoinHandle<()>)>);
 
-impl Upkept {
+impl UpkeepTask {
     async fn begin(setup: &Setup) -> Result<Self, Failure> {
         if !setup.follows_ring() {
             return Ok(Self::default());
@@ -359,7 +359,7 @@ impl Upkept {
     }
 }
 
-impl Drop for Upkept {
+impl Drop for UpkeepTask {
     fn drop(&mut self) {
         if let Some((_, task)) = &self.0 {
             task.abort();

@@ -493,7 +493,7 @@ fn options(args: &SweepArgs) -> SweepOptions {
         dry_run: args.dry_run,
         max_rate: args.max_rate,
         max_latency: latency(args.max_latency),
-        patience: Duration::from_secs(args.patience),
+        reconnect_timeout: Duration::from_secs(args.reconnect_timeout),
         ..SweepOptions::default()
     }
 }

@@ -27,7 +27,7 @@ async fn against(
     let mut causes = Vec::new();
     let sweep = sweep(gate, migrate(), batches_of(500));
     let report = run(&sweep, Position::default(), &mut |event| {
-        if let Event::Found(finding) = event {
+        if let Event::Finding(finding) = event {
             causes.push(finding.cause.clone());
         }
     })

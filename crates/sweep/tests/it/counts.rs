@@ -7,8 +7,8 @@ use std::sync::Arc;
 use waxseal_core::{Binding, Format};
 use waxseal_stores::{MemoryStore, RecordName, RecordStore, Slot};
 use waxseal_sweep::{
-    Audit, Class, Decrypt, Event, Finding, Group, Position, Rotate, Sight, SweepOptions, Tally,
-    Task,
+    Audit, Class, Decrypt, Event, Finding, Group, Position, Rotate, SweepOptions, Tally, Task,
+    ValueLocation,
 };
 
 use super::gate::{Call, Gate, Rule};
@@ -155,7 +155,11 @@ async fn an_audit_counts_by_class_type_and_key_and_tells_when_an_older_key_is_do
         .iter()
         .map(|(of, group)| (*of, group.values))
         .collect();
-    let (string, hash, list) = (Sight::String, Sight::HashField, Sight::ListElement);
+    let (string, hash, list) = (
+        ValueLocation::String,
+        ValueLocation::HashField,
+        ValueLocation::ListElement,
+    );
     let expected = [
         ((Class::Plain, string), 2 * TENTH),
         ((Class::Plain, hash), TENTH),
@@ -186,7 +190,7 @@ async fn an_audit_counts_by_class_type_and_key_and_tells_when_an_older_key_is_do
         forever: 0,
     };
     assert_eq!(tally.groups[&(Class::Classic(id(B)), string)], expiring);
-    let expiries: Vec<_> = tally.expiries[&id(B)].stretches().collect();
+    let expiries: Vec<_> = tally.expiries[&id(B)].buckets().collect();
     assert_eq!(expiries, [(FAR - FAR % 60_000, 1)]);
     assert_eq!(tally.expiries.len(), 1);
     // Of what is under the sealing key it is not asked.
@@ -207,7 +211,7 @@ async fn an_audit_asks_for_the_lifetimes_of_a_large_record_in_pages() {
     let gate = Gate::new(store, |_, _, _| Rule::Pass);
     let audit = Arc::new(Audit::new(sealer(Format::Sealed), false));
     let tally = whole(&sweep(gate.clone(), audit, SweepOptions::default())).await;
-    let group = tally.groups[&(Class::Sealed(id(B)), Sight::HashField)];
+    let group = tally.groups[&(Class::Sealed(id(B)), ValueLocation::HashField)];
     assert_eq!((group.values, group.forever), (2_000, 2_000));
     assert_eq!(gate.calls(Call::Lifetimes), gate.calls(Call::ReadSlots));
     assert!(gate.calls(Call::Lifetimes) >= 4);
@@ -216,7 +220,7 @@ async fn an_audit_asks_for_the_lifetimes_of_a_large_record_in_pages() {
 async fn findings(sweep: &waxseal_sweep::Sweep) -> (Tally, Vec<Finding>) {
     let mut found = Vec::new();
     let report = run(sweep, Position::default(), &mut |event| {
-        if let Event::Found(finding) = event {
+        if let Event::Finding(finding) = event {
             found.push(finding.clone());
         }
     })

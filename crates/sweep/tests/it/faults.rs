@@ -121,7 +121,7 @@ async fn a_replacement_whose_answer_was_lost_is_still_one_value() {
 #[tokio::test(start_paused = true)]
 async fn a_store_that_stays_away_interrupts_the_sweep_when_patience_ends() {
     let calls = [Call::Status, Call::Scan, Call::Read, Call::Replace];
-    for (fails, patience) in calls.into_iter().flat_map(|call| [(call, 0), (call, 30)]) {
+    for (fails, reconnect_timeout) in calls.into_iter().flat_map(|call| [(call, 0), (call, 30)]) {
         let store = plain_store(400).await;
         let started = Instant::now();
         let gate = Gate::new(store.clone(), move |call, before, _| match call {
@@ -134,12 +134,15 @@ async fn a_store_that_stays_away_interrupts_the_sweep_when_patience_ends() {
             _ => Rule::Pass,
         });
         let mut options = batches_of(20);
-        options.patience = Duration::from_secs(patience);
+        options.reconnect_timeout = Duration::from_secs(reconnect_timeout);
         let (end, took, waits) = interrupted(&sweep(gate, migrate(), options)).await;
         assert_eq!(end.error, SweepError::Store(unavailable()), "{fails:?}");
         assert!(waits > 0);
-        assert!(took >= Duration::from_secs(patience), "{took:?}");
-        assert!(took < Duration::from_secs(patience + 5), "{took:?}");
+        assert!(took >= Duration::from_secs(reconnect_timeout), "{took:?}");
+        assert!(
+            took < Duration::from_secs(reconnect_timeout + 5),
+            "{took:?}"
+        );
         let counts = end.position.counts();
         assert!(counts.done > 0 && counts.done < 400, "{fails:?} {counts:?}");
         assert_goes_on(store, *end.position, 400).await;
@@ -173,7 +176,7 @@ async fn a_store_that_was_never_there_is_waited_for_as_well() {
     let gate = Gate::new(plain_store(10).await, |_, _, _| Rule::Refuse(unavailable()));
     let (end, took, waits) = interrupted(&sweep(gate, migrate(), SweepOptions::default())).await;
     assert_eq!((end.error, waits), (SweepError::Store(unavailable()), 1));
-    assert!(took >= SweepOptions::default().patience);
+    assert!(took >= SweepOptions::default().reconnect_timeout);
     assert_eq!(*end.position, Position::default());
 }
 

@@ -92,7 +92,7 @@ async fn assert_under_users(process: &Process, store: &MemoryStore, count: u64) 
 async fn causes(sweep: &Sweep) -> (Tally, Vec<String>) {
     let mut causes = Vec::new();
     let mut watch = |event: Event<'_>| {
-        if let Event::Found(finding) = event {
+        if let Event::Finding(finding) = event {
             causes.push(finding.cause.clone());
         }
     };

@@ -8,7 +8,7 @@ use waxseal_core::{Binding, Format, KeyId, Mode, OpenError, Sealer};
 use waxseal_keys::{Change, KeyState, LiveRing, RingError, Settings};
 use waxseal_sessions::{OnRefused, Options, StateManager};
 
-use crate::gate::Way;
+use crate::gate::GateState;
 use crate::world::{Clock, World, calm, key_of, until};
 
 /// Settings under which no process looks at the document during a test, unless it has a reason to.
@@ -43,13 +43,13 @@ async fn a_process_that_was_suspended_asks_before_it_seals_and_seals_under_the_c
     let sleeper = world.process_with(world.start().clock(&clock)).await;
     let other = world.process(false).await;
     assert!(sleeper.ring.is_confirmed());
-    sleeper.gate.set(Way::Shut);
+    sleeper.gate.set(GateState::Shut);
     let new = exchange(&other.ring).await;
     clock.turn(milliseconds(settings.propagation_ms) + 1);
     // What it had begun before it was suspended does not count.
     assert!(!sleeper.ring.is_confirmed());
     assert_ne!(sleeper.ring.ring().sealing().id, new);
-    sleeper.gate.set(Way::Open);
+    sleeper.gate.set(GateState::Open);
     sleeper.ring.confirm().await.unwrap();
     assert!(sleeper.ring.is_confirmed());
     sleeper.write("somebody", "a state").await;
@@ -65,17 +65,17 @@ async fn a_look_that_a_suspension_interrupted_confirms_nothing() {
     let sleeper = world.process_with(world.start().clock(&clock)).await;
     let other = world.process(false).await;
     // The answer has left the server when the process is suspended; it wakes up and goes on with it.
-    sleeper.gate.set(Way::AnswersHeld);
+    sleeper.gate.set(GateState::AnswersHeld);
     sleeper.gate.holds_an_answer().await;
     let new = exchange(&other.ring).await;
     clock.turn(milliseconds(settings.propagation_ms) + 1);
-    sleeper.gate.set(Way::Shut);
+    sleeper.gate.set(GateState::Shut);
     tokio::task::yield_now().await;
     let asked = timeout(Duration::from_millis(100), sleeper.ring.refresh()).await;
     assert!(asked.is_err(), "the next look waits at the gate");
     assert_ne!(sleeper.ring.ring().sealing().id, new);
     assert!(!sleeper.ring.is_confirmed());
-    sleeper.gate.set(Way::Open);
+    sleeper.gate.set(GateState::Open);
     sleeper.ring.confirm().await.unwrap();
     assert_eq!(sleeper.ring.ring().sealing().id, new);
 }
@@ -86,7 +86,7 @@ async fn a_process_cut_off_from_the_ring_seals_until_its_key_may_be_gone_and_aga
     world.init(calm()).await;
     let (clock, settings) = (Clock::default(), calm());
     let process = world.process_with(world.start().clock(&clock)).await;
-    process.gate.set(Way::OutOfReach);
+    process.gate.set(GateState::OutOfReach);
     until("it has noticed", async || process.ring.trouble().is_some()).await;
     clock.turn(milliseconds(settings.propagation_ms) + 1);
     assert!(!process.ring.is_confirmed());
@@ -100,7 +100,7 @@ async fn a_process_cut_off_from_the_ring_seals_until_its_key_may_be_gone_and_aga
     );
     // What is there stays readable.
     assert_eq!(process.read("somebody").await, "a state");
-    process.gate.set(Way::Open);
+    process.gate.set(GateState::Open);
     process.ring.confirm().await.unwrap();
     assert!(process.ring.is_confirmed() && process.ring.trouble().is_none());
 }

@@ -7,7 +7,7 @@ use waxseal_keys::{Paper, Place, PlaceError};
 
 /// What becomes of calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum GateState {
     Open,
     /// Calls wait before they ask.
     Shut,
@@ -18,7 +18,7 @@ pub(crate) enum Way {
 
 pub(crate) struct Gate<P> {
     place: P,
-    way: watch::Sender<Way>,
+    way: watch::Sender<GateState>,
     /// How many answers are held at present.
     held: watch::Sender<usize>,
     /// Whether the server's clock can be asked: most tests have clocks of their own making.
@@ -29,7 +29,7 @@ impl<P: Place> Gate<P> {
     pub(crate) fn before(place: P) -> Self {
         Self {
             place,
-            way: watch::Sender::new(Way::Open),
+            way: watch::Sender::new(GateState::Open),
             held: watch::Sender::new(0),
             tells_time: false,
         }
@@ -40,7 +40,7 @@ impl<P: Place> Gate<P> {
         self
     }
 
-    pub(crate) fn set(&self, way: Way) {
+    pub(crate) fn set(&self, way: GateState) {
         self.way.send_replace(way);
     }
 
@@ -52,8 +52,8 @@ impl<P: Place> Gate<P> {
 
     async fn enter(&self) -> Result<(), PlaceError> {
         let mut way = self.way.subscribe();
-        let way = *way.wait_for(|way| *way != Way::Shut).await.unwrap();
-        if way == Way::OutOfReach {
+        let way = *way.wait_for(|way| *way != GateState::Shut).await.unwrap();
+        if way == GateState::OutOfReach {
             return Err(PlaceError::Unavailable {
                 location: self.location(),
                 cause: "the gate is shut".to_owned(),
@@ -64,9 +64,11 @@ impl<P: Place> Gate<P> {
 
     async fn leave(&self) {
         let mut way = self.way.subscribe();
-        if *way.borrow() == Way::AnswersHeld {
+        if *way.borrow() == GateState::AnswersHeld {
             self.held.send_modify(|held| *held += 1);
-            way.wait_for(|way| *way != Way::AnswersHeld).await.unwrap();
+            way.wait_for(|way| *way != GateState::AnswersHeld)
+                .await
+                .unwrap();
             self.held.send_modify(|held| *held -= 1);
         }
     }

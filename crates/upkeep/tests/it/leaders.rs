@@ -10,7 +10,7 @@ use waxseal_core::{KeyId, SecretKey};
 use waxseal_keys::rotation::Step;
 use waxseal_keys::{Custodian, KeyState, LiveRing, LocalCustodian, Ring};
 use waxseal_sweep::{Stop, SweepOptions};
-use waxseal_upkeep::{Told, Upkeep, UpkeepError};
+use waxseal_upkeep::{RotationEvent, Upkeep, UpkeepError};
 
 use crate::world::{Process, Start, World, compressed, compressed_once, now_ms, until};
 
@@ -34,12 +34,11 @@ const ARCHIVE: fn(Step) -> bool = |step| matches!(step, Step::Archive(_));
 const DESTROY: fn(Step) -> bool = |step| matches!(step, Step::Destroy(_));
 
 impl Moment {
-    fn is(self, told: &Told) -> bool {
+    fn is(self, told: &RotationEvent) -> bool {
         match (self, told) {
-            (Self::Begins(is), Told::Begins(step)) | (Self::Done(is), Told::Done(step)) => {
-                is(*step)
-            }
-            (Self::Swept, Told::Swept { .. }) => true,
+            (Self::Begins(is), RotationEvent::Begins(step))
+            | (Self::Done(is), RotationEvent::Done(step)) => is(*step),
+            (Self::Swept, RotationEvent::Swept { .. }) => true,
             _ => false,
         }
     }
@@ -49,7 +48,7 @@ impl Moment {
 fn lead(
     process: Process,
     begin: bool,
-    mut told: impl FnMut(&Told) + Send + 'static,
+    mut told: impl FnMut(&RotationEvent) + Send + 'static,
 ) -> JoinHandle<()> {
     tokio::spawn(async move {
         let stop = Stop::default();

@@ -279,8 +279,8 @@ async fn a_new_key_is_made_when_all_processes_together_have_sealed_enough() {
     );
     let mut steps = Vec::new();
     let stop = Stop::default();
-    let mut told = |told: &waxseal_upkeep::Told| {
-        if let waxseal_upkeep::Told::Done(step) = told {
+    let mut told = |told: &waxseal_upkeep::RotationEvent| {
+        if let waxseal_upkeep::RotationEvent::Done(step) = told {
             steps.push(*step);
         }
     };

@@ -8,7 +8,7 @@ use waxseal_page::report::{
     Counts, ExceptCounts, Expiries, Group, KIND, Key, Lifetime, Pattern, Report, RingVersion,
     Stretch, percent,
 };
-use waxseal_sweep::{Class, Group as Counted, Sight, Tally};
+use waxseal_sweep::{Class, Group as Counted, Tally, ValueLocation};
 
 use crate::commands::recorded;
 use crate::output::point_in_time;
@@ -86,7 +86,13 @@ fn pattern(setup: &Setup, protected: &Protected, tally: &Tally) -> Pattern {
     }
 }
 
-fn group(setup: &Setup, class: Class, sight: Sight, counted: &Counted, whole: u64) -> Group {
+fn group(
+    setup: &Setup,
+    class: Class,
+    sight: ValueLocation,
+    counted: &Counted,
+    whole: u64,
+) -> Group {
     let (format, key) = describe(class);
     let state = match class {
         Class::OfUser => Some("user key"),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use waxseal_keys::{Receipt, Signed};
-use waxseal_upkeep::{Traces, point_in_time};
+use waxseal_upkeep::{Traces, rfc3339};
 
 use super::{Eraser, Found, WHO, unwritten};
 use crate::args::ForgetArgs;
@@ -164,7 +164,7 @@ impl Run<'_> {
             return Ok(None);
         };
         let hash = self.eraser.setup.opened_ring()?.ring.ring().user(user);
-        let erased = point_in_time(found.erased_ms);
+        let erased = rfc3339(found.erased_ms);
         let is_of_it = |receipt: &Receipt| {
             receipt.erasure == found.erasures && receipt.erased == erased && receipt.user == hash
         };

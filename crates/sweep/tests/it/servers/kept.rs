@@ -151,7 +151,7 @@ async fn records_of_other_types_are_counted_and_left_as_they_are() {
         let mut findings = Vec::new();
         let sweep = sweep(connect(&server).await, migrate(), batches_of(3));
         let mut watch = |event: Event<'_>| {
-            if let Event::Found(finding) = event {
+            if let Event::Finding(finding) = event {
                 findings.push(finding.cause.clone());
             }
         };

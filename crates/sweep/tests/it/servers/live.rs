@@ -184,7 +184,7 @@ async fn a_server_that_is_killed_and_started_again_is_gone_through_again_and_not
             }
             Event::Waiting(_) => waits += 1,
             Event::Restarted => restarts += 1,
-            Event::Found(_) => {}
+            Event::Finding(_) => {}
         };
         let report = run(&sweep, Position::default(), &mut watch).await;
         assert!(report.complete && waits > 0);

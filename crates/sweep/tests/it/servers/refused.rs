@@ -19,7 +19,7 @@ async fn swept(server: &RedisServer, task: Arc<dyn Task>) -> (Tally, Vec<String>
     let sweep = sweep(connect(server).await, task, batches_of(100));
     let mut causes = Vec::new();
     let mut watch = |event: Event<'_>| match event {
-        Event::Found(finding) => causes.push((finding.record.clone(), finding.cause.clone())),
+        Event::Finding(finding) => causes.push((finding.record.clone(), finding.cause.clone())),
         Event::Waiting(error) => panic!("nothing is to be waited for: {error}"),
         _ => {}
     };
@@ -166,7 +166,7 @@ async fn a_server_that_takes_no_writes_for_a_while_is_waited_for_and_one_that_st
     let mut admin = server.client();
     admin.cmd(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
     let options = SweepOptions {
-        patience: Duration::from_millis(300),
+        reconnect_timeout: Duration::from_millis(300),
         ..batches_of(100)
     };
     let unfinished = sweep(connect(&server).await, migrate(), options);

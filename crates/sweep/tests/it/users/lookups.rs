@@ -122,6 +122,9 @@ async fn keys_that_are_out_of_reach_are_waited_for_as_the_store_is() {
     let report = sweep.run(*end.position, &stop, &mut watch).await;
     let tally = report.expect("they came back").position.counts();
     assert_eq!((tally.total, tally.done, waits), (60, 50, 1));
-    assert_eq!(sweep.options.patience, SweepOptions::default().patience);
+    assert_eq!(
+        sweep.options.reconnect_timeout,
+        SweepOptions::default().reconnect_timeout
+    );
     assert_under_users(&another, &store, 50).await;
 }
