@@ -13,8 +13,14 @@ mod applications;
 type Document = (&'static str, fn() -> String);
 
 const DOCUMENTS: [Document; 2] = [
-    ("docs/command-policy.md", waxseal_policy::document::markdown),
-    ("docs/metrics.md", waxseal_metrics::document::markdown),
+    (
+        "docs/reference/command-policy.md",
+        waxseal_policy::document::markdown,
+    ),
+    (
+        "docs/reference/metrics.md",
+        waxseal_metrics::document::markdown,
+    ),
 ];
 
 /// The chore itself.

@@ -2,6 +2,8 @@
 //! function from text to findings, so that each is tested on small made-up input; this module only
 //! collects the files and hands them round. The test at its end makes `cargo test` run all of it.
 
+mod circles;
+mod dialect;
 mod imports;
 mod links;
 mod manifest;
@@ -50,6 +52,7 @@ fn check(root: &Path) -> Result<Findings, String> {
     let mut findings = Findings::default();
     let root_manifest = fs::read_to_string(root.join("Cargo.toml"))
         .map_err(|error| format!("the root's Cargo.toml cannot be read: {error}"))?;
+    let mut modules = circles::ModuleGraph::default();
     for path in files(root) {
         let Ok(bytes) = fs::read(root.join(&path)) else {
             continue;
@@ -63,9 +66,11 @@ fn check(root: &Path) -> Result<Findings, String> {
         let name = path.to_string_lossy().replace('\\', "/");
         if name != "Cargo.lock" {
             errors.extend(words::forbidden(&name, &text));
+            findings.notes.extend(dialect::old_words(&name, &text));
         }
         if extension == "rs" {
             errors.extend(sources::broken_rules(&name, &text));
+            modules.add(&name, &text);
             findings.notes.extend(sources::long_file_note(&name, &text));
         }
         if extension == "md" {
@@ -79,6 +84,7 @@ fn check(root: &Path) -> Result<Findings, String> {
     findings
         .errors
         .extend(manifest::without_reason(&root_manifest));
+    findings.errors.extend(modules.circles());
     findings.errors.extend(docs::stale(root));
     Ok(findings)
 }

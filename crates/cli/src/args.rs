@@ -378,8 +378,8 @@ pub(crate) struct SweepArgs {
     /// Slow down while the server lets another client wait longer than this (0: never)
     #[arg(long, value_name = "MS", default_value_t = 50)]
     pub(crate) max_latency: u64,
-    /// How long a store that went away is waited for
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    /// Wait this long for a store that cannot be reached
+    #[arg(long, alias = "patience", value_name = "SECONDS", default_value_t = 60)]
     pub(crate) reconnect_timeout: u64,
     /// Keep in this file up to where everything is done
     #[arg(long, value_name = "PATH")]

@@ -35,7 +35,7 @@ use entry::{Draft, Outcome};
 
 /// Why nothing may be done: what is to be recorded must be.
 const REFUSED: &str = "nothing was done; make the audit log writable for this user, or set \
-    audit_log_required = false in waxseal.toml to go on with a warning. docs/audit-log.md";
+    audit_log_required = false in waxseal.toml to go on with a warning. docs/operate/audit-log.md";
 
 /// Where entries go.
 #[derive(Clone, Debug, PartialEq, Eq)]

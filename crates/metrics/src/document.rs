@@ -1,4 +1,4 @@
-//! The table in words: `docs/metrics.md`, written from it, so that what operators read is what is
+//! The table in words: `docs/reference/metrics.md`, written from it, so that what operators read is what is
 //! counted. Knows no file; the repository's own chores write and check it.
 
 use std::fmt::Write as _;

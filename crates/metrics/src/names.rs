@@ -1,5 +1,5 @@
 //! The table: every metric that Waxseal has, with its labels and what they can be. What is not in it is
-//! neither counted nor shown; `docs/metrics.md` is written from it.
+//! neither counted nor shown; `docs/reference/metrics.md` is written from it.
 
 #![expect(missing_docs, reason = "each metric says what it tells in its `help`")]
 
@@ -45,7 +45,7 @@ const TASK: Label = Label {
 const REFUSED_COMMAND: Label = Label {
     name: "command",
     values: Allowed::Bounded(
-        "a command of docs/command-policy.md, `xgroup|create` for a subcommand; else `other`",
+        "a command of docs/reference/command-policy.md, `xgroup|create` for a subcommand; else `other`",
     ),
 };
 

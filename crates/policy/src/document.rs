@@ -1,4 +1,4 @@
-//! The policy in words: `docs/command-policy.md`, written from the table, so that what operators read
+//! The policy in words: `docs/reference/command-policy.md`, written from the table, so that what operators read
 //! is what the proxy does. Knows no file; the repository's own chores write and check it.
 
 use std::fmt::Write as _;
@@ -116,7 +116,7 @@ const NOTES: [(Group, &str); 5] = [
         "Only the names that a call declares are seen. A script that makes up names by itself works on
 sealed bytes, and what it writes is not sealed: where that is possible, the server's ACL should keep the
 users of such scripts away from protected names. The published scripts that release and prolong locks are
-known, by their text or their digest: see [the proxy](proxy.md#scripts).",
+known, by their text or their digest: see [the proxy](../proxy/proxy.md#scripts).",
     ),
     (
         Group::PubSub,

@@ -158,7 +158,7 @@ impl Reason {
             Self::UnknownCommand => {
                 "use a command that is known, or keep the record under a name that matches no protected pattern"
             }
-            Self::UnforeseenForm => "see the command's forms in docs/command-policy.md",
+            Self::UnforeseenForm => "see the command's forms in docs/reference/command-policy.md",
             Self::Replication => "connect the replica to the server itself",
         }
     }

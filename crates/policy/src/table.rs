@@ -1,7 +1,7 @@
 //! The table: one row for each of Redis' and Valkey's commands and subcommands, of the versions up to
 //! Redis 8 and Valkey 9. A row says where record names stand, what happens when one of them is
 //! protected, and what the command does to its connection. This is the file to read before trusting
-//! the proxy; its text for operators is `docs/command-policy.md`, written from it.
+//! the proxy; its text for operators is `docs/reference/command-policy.md`, written from it.
 //!
 //! The rows stand in `table/`, by kind of data; this module defines what a row can say and finds it.
 

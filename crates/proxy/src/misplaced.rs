@@ -74,7 +74,7 @@ impl Misplaced {
         tracing::warn!(
             "a value that was written under {pattern} is encrypted already, under a key of ours, {effect}; \
              the application encrypts by itself: switch that off behind the proxy \
-             (ENABLE_REDIS_ENCRYPTION=false there), see docs/proxy.md"
+             (ENABLE_REDIS_ENCRYPTION=false there), see docs/proxy/proxy.md"
         );
     }
 

@@ -28,16 +28,18 @@ mod error;
 mod inline;
 mod items;
 mod number;
-mod tail;
+mod progress;
 mod reply;
 mod request;
+mod tail;
 mod write;
 
 pub use error::{ReplyError, RequestError};
 pub use items::{Item, Items, Kind};
-pub use tail::{RequestTail, Progress};
-pub use reply::{FirstWord, ReplyScanner, Progress, first_word};
+pub use progress::Progress;
+pub use reply::{FirstWord, ReplyScanner, first_word};
 pub use request::{Arguments, RequestLimits, RequestScanner, Scan};
+pub use tail::RequestTail;
 pub use write::{
     write_array_head, write_bulk, write_bulk_head, write_error, write_error_bytes, write_integer,
     write_request_head, write_simple,

@@ -5,6 +5,7 @@
 
 use crate::error::ReplyError;
 use crate::number::{Line, line};
+use crate::progress::Progress;
 use crate::tail::body_part;
 
 /// Arrays in arrays, at most: twice as many as a script of Redis can return (7,995).
@@ -27,16 +28,6 @@ pub struct ReplyScanner {
     in_line: Option<bool>,
     /// An attribute came: what it belongs to is still to come.
     started: bool,
-}
-
-/// How much of a chunk belongs to the reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// Bytes of the chunk. Fewer than there are when a line that announces a number is cut: those
-    /// bytes come again at the start of the next chunk.
-    pub used: usize,
-    /// Whether the reply ends there.
-    pub done: bool,
 }
 
 impl ReplyScanner {

@@ -240,12 +240,12 @@ fn denied(code: &str, right: Option<&str>) -> String {
         ("NOPASS", _) => "take the password out of the URL, or set requirepass at the server",
         ("NOPERM", Some(right)) => {
             return format!(
-                "give the user of the URL this right: ACL SETUSER USER {right}; docs/operations.md lists all that \
+                "give the user of the URL this right: ACL SETUSER USER {right}; docs/operate/operations.md lists all that \
                  it needs"
             );
         }
         ("NOPERM", None) => {
-            "docs/operations.md lists the rights that Waxseal's user needs; ACL LOG 1 at the server tells \
+            "docs/operate/operations.md lists the rights that Waxseal's user needs; ACL LOG 1 at the server tells \
              which is missing"
         }
         _ => "give this user the right to read and write the file and its directory",

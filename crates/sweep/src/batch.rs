@@ -131,7 +131,7 @@ impl BatchContext {
         }
         let pending = self.judge_page(whole, false, result).await?;
         self.replace(pending, result).await?;
-        self.lifetimes(result).await?;
+        self.fetch_expiries(result).await?;
         for name in parted {
             self.slots(&name, result).await?;
         }
@@ -187,7 +187,7 @@ impl BatchContext {
             let first = pending.first().map(|value| &value.old.slot);
             let is_list = matches!(first, Some(Slot::Element(_)));
             let moved = self.replace_slots(pending, result).await?;
-            self.lifetimes(result).await?;
+            self.fetch_expiries(result).await?;
             enough &= !is_list || (whole && !moved);
             match page.next {
                 Some(_) if reach.is_over(&*self.store, name).await? => {
@@ -434,7 +434,7 @@ impl BatchContext {
         Ok(stored)
     }
 
-    async fn lifetimes(&self, result: &mut BatchOutcome) -> Result<(), SweepError> {
+    async fn fetch_expiries(&self, result: &mut BatchOutcome) -> Result<(), SweepError> {
         let expiring = std::mem::take(&mut result.expiring);
         if expiring.is_empty() {
             return Ok(());
@@ -442,7 +442,7 @@ impl BatchContext {
         let names: Vec<_> = expiring.iter().map(|(name, ..)| name.clone()).collect();
         let lifetimes = self.store.lifetimes(&names).await?;
         for ((_, class, sight), lifetime) in expiring.into_iter().zip(lifetimes) {
-            result.tally.lives(class, sight, lifetime);
+            result.tally.count_expiry(class, sight, lifetime);
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 //! write, twice, or two at once. It prints nothing and knows no server: the store does.
 
 mod audit;
+mod audit_quarantine;
 mod batch;
 mod decrypt;
 mod expiries;
@@ -13,21 +14,21 @@ mod keys;
 mod migrate;
 mod options;
 mod pace;
-mod quarantined;
+
+mod recent_names;
 mod requests;
 mod rotate;
-mod seen;
 mod sweep;
 mod tally;
 mod task;
 
 pub use audit::Audit;
+pub use audit_quarantine::AuditQuarantine;
 pub use decrypt::Decrypt;
 pub use expiries::Expiries;
 pub use keys::Keys;
 pub use migrate::Migrate;
 pub use options::{Position, Stop, SweepOptions};
-pub use quarantined::AuditQuarantine;
 pub use rotate::Rotate;
 pub use sweep::{Event, Interrupted, Report, Sweep, SweepError};
 pub use tally::{Class, ExceptCounts, Finding, Group, Tally, ValueLocation};

@@ -18,8 +18,8 @@ use crate::batch::{BatchContext, BatchOutcome, count};
 use crate::keys::Keys;
 use crate::options::{Position, Stop, SweepOptions};
 use crate::pace::{Pace, pause};
+use crate::recent_names::RecentNames;
 use crate::requests::Requests;
-use crate::seen::RecentNames;
 use crate::tally::{Finding, Tally};
 use crate::task::Task;
 

@@ -241,7 +241,7 @@ impl Tally {
         group
     }
 
-    pub(crate) fn lives(&mut self, class: Class, sight: ValueLocation, lifetime: Lifetime) {
+    pub(crate) fn count_expiry(&mut self, class: Class, sight: ValueLocation, lifetime: Lifetime) {
         let group = self.groups.entry((class, sight)).or_default();
         match lifetime {
             Lifetime::Absent => {}

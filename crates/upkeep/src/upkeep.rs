@@ -56,9 +56,9 @@ pub struct Upkeep {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RotationEvent {
     /// A step begins.
-    Begins(Step),
+    StepStarted(Step),
     /// It is done.
-    Done(Step),
+    StepDone(Step),
     /// Records were gone through: what was brought under the sealing key, and what an audit found then.
     Swept {
         /// The counts of the pass that resealed.
@@ -166,7 +166,7 @@ impl Upkeep {
         self.ring.refresh().await?;
         self.ring.check_clock().await?;
         let mut leader = Leader::new(self.ring.clone(), &self.process);
-        let patience = Instant::now() + leader.interval() * 8;
+        let deadline = Instant::now() + leader.interval() * 8;
         loop {
             match leader.look().await? {
                 Ok(token) => {
@@ -178,7 +178,7 @@ impl Upkeep {
                     leader.release().await;
                     return done;
                 }
-                Err(other) if Instant::now() >= patience => return Err(UpkeepError::Led(other)),
+                Err(other) if Instant::now() >= deadline => return Err(UpkeepError::Led(other)),
                 Err(_) => wait(leader.interval(), stop).await?,
             }
         }
@@ -324,7 +324,7 @@ impl Upkeep {
         stop: &Stop,
         told: &mut (dyn FnMut(&RotationEvent) + Send),
     ) -> Result<(), UpkeepError> {
-        told(&RotationEvent::Begins(step));
+        told(&RotationEvent::StepStarted(step));
         let change = match step {
             Step::Add(instead_of) => Change::Add { instead_of },
             Step::Promote(id) => Change::Promote { id, at_once: false },
@@ -343,7 +343,7 @@ impl Upkeep {
                     resealed: Box::new(resealed),
                     audit,
                 });
-                told(&RotationEvent::Done(step));
+                told(&RotationEvent::StepDone(step));
                 return Ok(());
             }
         };
@@ -360,7 +360,7 @@ impl Upkeep {
             Step::Destroy(id) => info!("keyring version {version}: key {id} is destroyed"),
             Step::Sweep => {}
         }
-        told(&RotationEvent::Done(step));
+        told(&RotationEvent::StepDone(step));
         Ok(())
     }
 
@@ -430,7 +430,7 @@ impl Upkeep {
                 sealer: sealer.clone(),
                 users: None,
             };
-            let counting = Arc::new(waxseal_sweep::Quarantined::new(sealer));
+            let counting = Arc::new(waxseal_sweep::AuditQuarantine::new(sealer));
             let tally = self.pass(&quarantine, counting, true, stop).await?;
             // What could not be read may be under any key.
             audit.unseen += tally.unseen;

@@ -1,4 +1,4 @@
-//! The pages about frameworks in `docs/applications`, each written from what its tests run: the recipe
+//! The pages about frameworks in `docs/proxy/applications`, each written from what its tests run: the recipe
 //! itself, and the prose beside it (`page.md`: lines of `word: value`, an empty line, the text).
 
 use std::fs;
@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 /// The directory of all frameworks.
 const SOURCES: &str = "crates/testing/applications";
 /// The directory of the pages.
-const PAGES: &str = "docs/applications";
+const PAGES: &str = "docs/proxy/applications";
 /// The text before the table of all pages, and behind it.
 const INDEX: &str = "index.md";
 const RECIPE: &str = "waxseal.toml";
 const PAGE: &str = "page.md";
 /// How links to documents begin in a directory of [`SOURCES`] and directly below it, and in a page.
 const LINKS: [(&str, &str); 4] = [
-    ("](../../../../docs/", "](../"),
-    ("](../../../../", "](../../"),
-    ("](../../../docs/", "](../"),
-    ("](../../../", "](../../"),
+    ("](../../../../docs/", "](../../"),
+    ("](../../../../", "](../../../"),
+    ("](../../../docs/", "](../../"),
+    ("](../../../", "](../../../"),
 ];
 
 /// A page in parts.
@@ -149,7 +149,7 @@ impl Page {
         format!(
             "# {name}\n\n\
              Tested with {versions}, through the proxy with exactly this configuration; the program is in \
-             [{SOURCES}/{directory}](../../{SOURCES}/{directory}). [All frameworks](README.md).\n\n\
+             [{SOURCES}/{directory}](../../../{SOURCES}/{directory}). [All frameworks](README.md).\n\n\
              {}\n",
             text.trim_end()
         )
@@ -179,7 +179,7 @@ mod tests {
     }
 
     const GOOD: &str = "name: A b\nversions: a 1\nworks: all\nclear: nothing\n\n\
-                        See [x](../../../../docs/proxy.md).\n\n{{recipe}}\n";
+                        See [x](../../../../docs/proxy/proxy.md).\n\n{{recipe}}\n";
 
     #[test]
     fn a_page_holds_the_recipe_and_the_index_names_it() {
@@ -189,24 +189,24 @@ mod tests {
         let [(index_path, index), (path, page)] = documents.as_slice() else {
             panic!("{documents:?}")
         };
-        assert_eq!(index_path, "docs/applications/README.md");
+        assert_eq!(index_path, "docs/proxy/applications/README.md");
         assert!(
             index.contains("| [A b](ab.md) | a 1 | all | nothing |\n\nEnd"),
             "{index}"
         );
-        assert_eq!(path, "docs/applications/ab.md");
+        assert_eq!(path, "docs/proxy/applications/ab.md");
         assert!(page.starts_with("# A b\n"), "{page}");
         assert!(
             page.contains("```toml\n[[protect]]\nrecords = \"a:*\"\n```"),
             "{page}"
         );
-        assert!(page.contains("[x](../proxy.md)"), "{page}");
+        assert!(page.contains("[x](../../proxy/proxy.md)"), "{page}");
         let other = root.path().join(PAGES);
         fs::create_dir_all(&other).unwrap();
         fs::write(other.join("gone.md"), "").unwrap();
         assert_eq!(
             orphans(root.path(), &documents),
-            ["docs/applications/gone.md"]
+            ["docs/proxy/applications/gone.md"]
         );
     }
 

@@ -171,7 +171,7 @@ fn closed_doors(path: &str, code: &str) -> Vec<String> {
         &["std::env"]
     };
     let mut broken = Vec::new();
-    for (at, used) in std_paths(code) {
+    for (at, used) in paths_below("std", code) {
         let reached = closed.iter().find(|door| {
             let below = used.strip_prefix(*door);
             // A whole module brings in everything below it.
@@ -187,15 +187,16 @@ fn closed_doors(path: &str, code: &str) -> Vec<String> {
     broken
 }
 
-/// Every path into the standard library, `use std::{a, b::{c}}` taken apart.
-fn std_paths(code: &str) -> Vec<(usize, String)> {
+/// Every path below `root` with its position, `use std::{a, b::{c}}` taken apart.
+pub(super) fn paths_below(root: &str, code: &str) -> Vec<(usize, String)> {
     let mut paths = Vec::new();
+    let start = format!("{root}::");
     for (at, _) in code
-        .match_indices("std::")
-        .filter(|(at, _)| is_word_at(code, *at, "std"))
+        .match_indices(&start)
+        .filter(|(at, _)| is_word_at(code, *at, root))
     {
-        let mut rest = &code[at + "std::".len()..];
-        tree("std", &mut rest, &mut |path| paths.push((at, path)));
+        let mut rest = &code[at + start.len()..];
+        tree(root, &mut rest, &mut |path| paths.push((at, path)));
     }
     paths
 }

@@ -1,7 +1,7 @@
 //! What `waxseal proxy` costs beside no proxy at all and beside proxies that encrypt nothing: HAProxy,
 //! twemproxy and Envoy, all over one Redis, under the load of `redis-benchmark`, in turns in one run.
 //! Then what its connections need of memory. What the figures mean is written in
-//! `docs/benchmarks.md`.
+//! `docs/reference/benchmarks.md`.
 //!
 //! `cargo bench -p waxseal-cli --bench proxy [-- --only get-1k-p16-c50 --rounds 7]`
 #![expect(

@@ -99,7 +99,7 @@ fn recommend_sealed(report: &Report) {
     };
     output::advise(&format!(
         "{values} {are} in the classic format, that of the Node.js guide, which does not bind a value to \
-         its record; where nothing but Waxseal reads them, move to sealed: docs/operations.md, From \
+         its record; where nothing but Waxseal reads them, move to sealed: docs/operate/operations.md, From \
          classic to sealed"
     ));
 }

@@ -99,7 +99,7 @@ fn named(files: &[PathBuf], config: &Config) -> Result<Vec<PathBuf>, Failure> {
         Some(Target::Syslog { .. }) => Err(Failure::usage(
             "the entries are in the system's log: name a file that holds them",
         )
-        .hint("write them to one, and add --syslog: docs/audit-log.md")),
+        .hint("write them to one, and add --syslog: docs/operate/audit-log.md")),
         None => Err(Failure::usage("no audit log is named").hint(hint)),
     }
 }

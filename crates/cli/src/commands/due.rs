@@ -42,13 +42,13 @@ pub(crate) async fn carry_out(setup: &Setup, stop: &Stop) -> Result<(), Failure>
 
 fn words(told: &RotationEvent) -> Option<String> {
     Some(match told {
-        RotationEvent::Begins(_) | RotationEvent::Done(Step::Sweep) => return None,
-        RotationEvent::Done(Step::Add(_)) => "a new key is pending".to_owned(),
-        RotationEvent::Done(Step::Promote(id)) => format!("key {id} seals from now on"),
-        RotationEvent::Done(Step::Archive(id)) => {
+        RotationEvent::StepStarted(_) | RotationEvent::StepDone(Step::Sweep) => return None,
+        RotationEvent::StepDone(Step::Add(_)) => "a new key is pending".to_owned(),
+        RotationEvent::StepDone(Step::Promote(id)) => format!("key {id} seals from now on"),
+        RotationEvent::StepDone(Step::Archive(id)) => {
             format!("key {id} is archived: nothing is under it")
         }
-        RotationEvent::Done(Step::Destroy(id)) => format!("key {id} is destroyed"),
+        RotationEvent::StepDone(Step::Destroy(id)) => format!("key {id} is destroyed"),
         RotationEvent::Swept { resealed, .. } => format!(
             "{} values were brought under the sealing key",
             thousands(resealed.done)

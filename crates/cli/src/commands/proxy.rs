@@ -311,7 +311,7 @@ fn settings(
         }),
         upstream,
         sharing: match args.upstream {
-            SharingArg::Own => Sharing::Own,
+            SharingArg::Own => Sharing::Dedicated,
             SharingArg::Shared => Sharing::Shared,
             SharingArg::Auto => Sharing::Auto,
         },
@@ -452,13 +452,13 @@ pub(crate) fn upstream(url: &RedisUrl, clients_authenticate: bool) -> Result<Ups
         ca: parts.ca,
         identity: parts.identity,
     });
-    let entrance = Handshake::new(
+    let handshake = Handshake::new(
         parts.user.as_deref(),
         parts.password.as_deref(),
         parts.database,
     );
     let upstream =
-        Upstream::new(address, tls.as_ref(), entrance, parts.database).map_err(tls_failure)?;
+        Upstream::new(address, tls.as_ref(), handshake, parts.database).map_err(tls_failure)?;
     Ok(if clients_authenticate {
         upstream.without_credentials_for_clients()
     } else {

@@ -175,7 +175,7 @@ fn every_example_in_help_and_every_service_file_is_one_that_the_program_takes() 
     }
     let mut lines = Vec::new();
     examples(&Cli::command(), &mut lines);
-    let services = texts(&["docs/run"], &["service"]);
+    let services = texts(&["deploy"], &["service"]);
     for service in services {
         let text = service.text.replace("\\\n", " ");
         let started = text.lines().filter(|it| it.starts_with("Exec"));
@@ -245,7 +245,8 @@ fn every_flag_that_is_named_exists() {
 fn the_exit_statuses_of_help_are_those_of_the_documents() {
     let after = Cli::command().get_after_help().unwrap().to_string();
     let (_, statuses) = after.split_once("Exit status: ").unwrap();
-    let operations = std::fs::read_to_string(super::root().join("docs/operations.md")).unwrap();
+    let operations =
+        std::fs::read_to_string(super::root().join("docs/operate/operations.md")).unwrap();
     for (status, word) in [(0, "done"), (1, "findings"), (2, "failed"), (64, "usage")] {
         assert!(statuses.contains(&format!("{status} {word}")), "{statuses}");
         let row = format!("| {status} | ");

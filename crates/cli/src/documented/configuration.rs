@@ -27,7 +27,8 @@ fn every_configuration_that_a_document_shows_loads() {
 
 #[test]
 fn every_word_of_the_configuration_is_explained() {
-    let operations = std::fs::read_to_string(super::root().join("docs/operations.md")).unwrap();
+    let operations =
+        std::fs::read_to_string(super::root().join("docs/operate/operations.md")).unwrap();
     let rows: String = operations
         .lines()
         .filter(|line| line.starts_with("| `"))

@@ -1,4 +1,4 @@
-//! docs/errors.md: each heading is a text that the program can print.
+//! docs/reference/errors.md: each heading is a text that the program can print.
 
 use super::{root, sources};
 
@@ -26,7 +26,7 @@ const OF_MORE: [&str; 6] = [
 
 #[test]
 fn every_error_that_is_explained_is_one_that_can_be_printed() {
-    let errors = std::fs::read_to_string(root().join("docs/errors.md")).unwrap();
+    let errors = std::fs::read_to_string(root().join("docs/reference/errors.md")).unwrap();
     let all: String = sources().iter().map(|it| it.text.as_str()).collect();
     let all = all
         .replace("\\\"", "\"")
@@ -51,7 +51,7 @@ fn every_error_that_is_explained_is_one_that_can_be_printed() {
 
 #[test]
 fn no_error_is_explained_twice() {
-    let errors = std::fs::read_to_string(root().join("docs/errors.md")).unwrap();
+    let errors = std::fs::read_to_string(root().join("docs/reference/errors.md")).unwrap();
     let mut seen = std::collections::BTreeSet::new();
     let headings = errors.lines().filter_map(|line| line.strip_prefix("### "));
     let texts = headings.flat_map(|it| it.split('`').skip(1).step_by(2));

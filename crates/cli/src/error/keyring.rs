@@ -98,13 +98,13 @@ impl From<CustodianError> for Failure {
                 return Self::usage(&error).hint(hint);
             }
             CustodianError::Url { .. } => {
-                "docs/custodians tells what the URL of each kind of custodian looks like"
+                "docs/keys/custodians tells what the URL of each kind of custodian looks like"
             }
             CustodianError::Variable { .. } => {
-                "docs/custodians tells what it takes, docs/secrets.md where secrets may come from"
+                "docs/keys/custodians tells what it takes, docs/keys/secrets.md where secrets may come from"
             }
             CustodianError::NotSet { variable } if is_of_service(variable) => {
-                "docs/custodians tells which variables this kind of custodian needs"
+                "docs/keys/custodians tells which variables this kind of custodian needs"
             }
             CustodianError::NotSet { .. } => {
                 "set it to the secret that the keyring was made with; for a new keyring waxseal key \
@@ -127,7 +127,7 @@ impl From<CustodianError> for Failure {
             }
             CustodianError::NoKey { .. } => {
                 "nothing was changed; make the key (in a token: --create-key), or name the module and the \
-                 key that are there: docs/custodians tells how"
+                 key that are there: docs/keys/custodians tells how"
             }
             CustodianError::KeyExists { .. } => {
                 "it was not touched; to use it, leave --create-key out"
@@ -135,7 +135,7 @@ impl From<CustodianError> for Failure {
             CustodianError::Pin { .. } => PIN,
             CustodianError::Denied { .. } => {
                 return Self::failed(&error).hint(
-                    "nothing was changed; give this process the rights that docs/custodians lists, or \
+                    "nothing was changed; give this process the rights that docs/keys/custodians lists, or \
                      credentials that have not expired",
                 );
             }

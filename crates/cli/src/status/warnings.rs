@@ -1,4 +1,4 @@
-//! What is wrong with this process, in the words of the alert rules (`docs/run/alerts.yml`), with what to
+//! What is wrong with this process, in the words of the alert rules (`deploy/alerts.yml`), with what to
 //! do. The rules look at all processes over time; this looks at one, at once.
 
 use waxseal_metrics::Snapshot;

@@ -10,8 +10,8 @@ use serde_json::Value;
 use waxseal_testing::tools::on_path;
 
 fn document(name: &str) -> String {
-    let docs = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs");
-    fs::read_to_string(docs.join(name)).unwrap()
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+    fs::read_to_string(root.join(name)).unwrap()
 }
 
 /// Every word that begins as our metrics do.
@@ -26,7 +26,7 @@ fn metrics_in(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn each_alert_is_raised_by_what_it_is_about_and_by_nothing_before() {
-    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/run");
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../deploy");
     for words in [
         ["check", "rules", "alerts.yml"],
         ["test", "rules", "alerts.test.yml"],
@@ -46,8 +46,11 @@ fn each_alert_is_raised_by_what_it_is_about_and_by_nothing_before() {
 
 #[test]
 fn each_alert_has_a_test_and_an_entry_in_the_runbook() {
-    let (rules, tests) = (document("run/alerts.yml"), document("run/alerts.test.yml"));
-    let runbook = document("alerts.md");
+    let (rules, tests) = (
+        document("deploy/alerts.yml"),
+        document("deploy/alerts.test.yml"),
+    );
+    let runbook = document("docs/operate/alerts.md");
     let alerts: Vec<&str> = rules
         .lines()
         .filter_map(|line| line.trim().strip_prefix("- alert: "))
@@ -56,7 +59,7 @@ fn each_alert_has_a_test_and_an_entry_in_the_runbook() {
     for alert in &alerts {
         assert!(runbook.contains(&format!("\n### {alert}\n")), "{alert}");
         assert!(tests.contains(&format!("alertname: {alert}\n")), "{alert}");
-        let link = format!("runbook: docs/alerts.md#{}\n", alert.to_lowercase());
+        let link = format!("runbook: docs/operate/alerts.md#{}\n", alert.to_lowercase());
         assert!(rules.contains(&link), "{alert}");
     }
     let entries = runbook.lines().filter(|line| line.starts_with("### "));
@@ -65,11 +68,15 @@ fn each_alert_has_a_test_and_an_entry_in_the_runbook() {
 
 #[test]
 fn rules_dashboard_and_runbook_name_only_metrics_that_there_are() {
-    let known = metrics_in(&document("metrics.md"));
-    let dashboard = document("run/grafana-dashboard.json");
+    let known = metrics_in(&document("docs/reference/metrics.md"));
+    let dashboard = document("deploy/grafana-dashboard.json");
     let read: Value = serde_json::from_str(&dashboard).unwrap();
     assert!(read["panels"].as_array().unwrap().len() > 10);
-    for text in [document("run/alerts.yml"), dashboard, document("alerts.md")] {
+    for text in [
+        document("deploy/alerts.yml"),
+        dashboard,
+        document("docs/operate/alerts.md"),
+    ] {
         let named = metrics_in(&text);
         let unknown: Vec<_> = named.difference(&known).collect();
         assert!(unknown.is_empty(), "{unknown:?}");

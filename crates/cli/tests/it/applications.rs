@@ -1,4 +1,4 @@
-//! The proof that frameworks work behind the proxy with the recipes of `docs/applications`: a program of
+//! The proof that frameworks work behind the proxy with the recipes of `docs/proxy/applications`: a program of
 //! each runs once with Redis alone and then through `waxseal proxy` with its recipe as the configuration.
 //! It must print the same lines. What reaches the server is watched: no protected value in clear, not even
 //! in a record that is gone in the end, and in clear exactly what the recipe excepts.

@@ -54,7 +54,10 @@ fn completions_know_every_command() {
         for word in COMMANDS.concat() {
             assert!(script.contains(word), "{shell} does not know {word}");
         }
-        assert!(script.contains("patience"), "{shell} does not know a flag");
+        assert!(
+            script.contains("reconnect-timeout"),
+            "{shell} does not know a flag"
+        );
     }
     Program::new()
         .run(&["completions", "tcsh"])

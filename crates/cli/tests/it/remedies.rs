@@ -343,7 +343,10 @@ fn get_ends_otherwise_for_a_record_that_is_not_there_than_for_a_store_that_is_no
         help.contains("1 findings or no such record, 2 failed"),
         "{help}"
     );
-    let documented = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md");
+    let documented = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/operate/operations.md"
+    );
     let documented = fs::read_to_string(documented).unwrap();
     assert!(documented.contains("`get` or `inspect` found no such record"));
 }

@@ -1,7 +1,7 @@
 //! What sealing and opening cost beside the bare primitive: `Sealer` against the same cipher called
 //! by hand, a user's key against the ring's, plain AES-256-GCM as the limit, and Node's `crypto`
 //! doing the classic format. All sides take turns in one run, so that a busy machine slows them
-//! alike; only ratios count. What the figures mean is written in `docs/benchmarks.md`.
+//! alike; only ratios count. What the figures mean is written in `docs/reference/benchmarks.md`.
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
 mod by_hand;

@@ -2,7 +2,7 @@
 //! promises that hold for every input.
 
 use waxseal_resp::{
-    RequestTail, ReplyError, ReplyScanner, RequestError, RequestLimits, RequestScanner, Scan,
+    ReplyError, ReplyScanner, RequestError, RequestLimits, RequestScanner, RequestTail, Scan,
     write_bulk, write_request_head,
 };
 

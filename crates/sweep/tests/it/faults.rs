@@ -119,7 +119,7 @@ async fn a_replacement_whose_answer_was_lost_is_still_one_value() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_stays_away_interrupts_the_sweep_when_patience_ends() {
+async fn a_store_that_stays_away_interrupts_the_sweep_after_the_reconnect_timeout() {
     let calls = [Call::Status, Call::Scan, Call::Read, Call::Replace];
     for (fails, reconnect_timeout) in calls.into_iter().flat_map(|call| [(call, 0), (call, 30)]) {
         let store = plain_store(400).await;

@@ -36,8 +36,8 @@ const DESTROY: fn(Step) -> bool = |step| matches!(step, Step::Destroy(_));
 impl Moment {
     fn is(self, told: &RotationEvent) -> bool {
         match (self, told) {
-            (Self::Begins(is), RotationEvent::Begins(step))
-            | (Self::Done(is), RotationEvent::Done(step)) => is(*step),
+            (Self::Begins(is), RotationEvent::StepStarted(step))
+            | (Self::Done(is), RotationEvent::StepDone(step)) => is(*step),
             (Self::Swept, RotationEvent::Swept { .. }) => true,
             _ => false,
         }

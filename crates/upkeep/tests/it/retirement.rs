@@ -280,7 +280,7 @@ async fn a_new_key_is_made_when_all_processes_together_have_sealed_enough() {
     let mut steps = Vec::new();
     let stop = Stop::default();
     let mut told = |told: &waxseal_upkeep::RotationEvent| {
-        if let waxseal_upkeep::RotationEvent::Done(step) = told {
+        if let waxseal_upkeep::RotationEvent::StepDone(step) = told {
             steps.push(*step);
         }
     };

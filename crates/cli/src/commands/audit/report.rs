@@ -148,7 +148,7 @@ fn keys(setup: &Setup, tallies: &[Tally], whole: u64, now_ms: u64) -> Vec<Key> {
 }
 
 fn stretches(expiries: &waxseal_sweep::Expiries, now_ms: u64) -> Expiries {
-    let stretches = expiries.stretches();
+    let stretches = expiries.buckets();
     Expiries {
         counted_ms: now_ms,
         width_ms: expiries.width_ms(),

@@ -24,6 +24,6 @@ pub(super) fn check(setup: &Setup, findings: &mut Findings) {
             classic.join(", ")
         ),
         "where nothing but Waxseal reads these records: format = \"sealed\" in waxseal.toml, then \
-         waxseal migrate (docs/operations.md, From classic to sealed)",
+         waxseal migrate (docs/operate/operations.md, From classic to sealed)",
     );
 }

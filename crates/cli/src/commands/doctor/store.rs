@@ -133,7 +133,7 @@ async fn check_commands(store: &dyn RecordStore, findings: &mut Findings) {
             }
             (Effect::Fails(what), true) => {
                 let advice = format!(
-                    "ACL SETUSER USER +{}; docs/operations.md lists the rights that are needed",
+                    "ACL SETUSER USER +{}; docs/operate/operations.md lists the rights that are needed",
                     command.to_ascii_lowercase()
                 );
                 findings.warn("commands", format!("{lacks}: needed for {what}"), &advice);

@@ -86,7 +86,7 @@ pub(super) async fn create_keys(setup: &Setup, urls: &[String]) -> Result<(), Fa
         return Err(Failure::usage(
             "--create-key makes the key of a pkcs11: custodian, and none is named",
         )
-        .hint("docs/custodians tells how keys of the other kinds are made"));
+        .hint("docs/keys/custodians tells how keys of the other kinds are made"));
     }
     for url in tokens {
         let custodian = Pkcs11Custodian::open(url, &variables(&setup.environment))?;

@@ -73,7 +73,7 @@ fn what_somebody_did_to_the_lines_is_found_and_named() {
 
 #[test]
 fn the_example_of_the_documentation_is_whole() {
-    let page = include_str!("../../../../../docs/audit-log.md");
+    let page = include_str!("../../../../../docs/operate/audit-log.md");
     let lines = page.lines().filter(|line| line.starts_with("{\"seq\":"));
     let text: String = lines.map(|line| format!("{line}\n")).collect();
     let key = page

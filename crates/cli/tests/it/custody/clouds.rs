@@ -55,7 +55,7 @@ fn aws_kms_from_nothing_to_sealed_and_through_an_outage() {
     let output = program.run(&["get", "wa:1"]);
     let output = output.failed(2, "the credentials have expired");
     assert!(
-        output.stderr.contains("docs/custodians"),
+        output.stderr.contains("docs/keys/custodians"),
         "{}",
         output.stderr
     );
@@ -68,7 +68,7 @@ fn a_vault_from_nothing_to_sealed_and_through_an_outage() {
     let (bao, server) = (Bao::start(), RedisServer::start());
     bao.enable_transit();
     bao.create_transit_key("waxseal");
-    // No more than docs/custodians/vault.md gives a proxy, and rewrap for the operator.
+    // No more than docs/keys/custodians/vault.md gives a proxy, and rewrap for the operator.
     let rules = ["encrypt", "decrypt", "rewrap"].map(|operation| {
         format!("path \"transit/{operation}/waxseal\" {{ capabilities = [\"update\"] }}\n")
     });
@@ -101,7 +101,7 @@ fn a_vault_from_nothing_to_sealed_and_through_an_outage() {
     let output = program.run(&["get", "wa:1"]);
     let output = output.failed(2, "denies unwrap: permission denied");
     assert!(
-        output.stderr.contains("docs/custodians"),
+        output.stderr.contains("docs/keys/custodians"),
         "{}",
         output.stderr
     );

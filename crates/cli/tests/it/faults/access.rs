@@ -56,7 +56,7 @@ fn a_user_who_may_only_read_audits_and_gets_and_migrates_nothing() {
         let stderr = &output.stderr;
         assert!(
             stderr.contains("hint: give the user of the URL this right: ACL SETUSER USER +")
-                && stderr.contains("; docs/operations.md lists all that it needs"),
+                && stderr.contains("; docs/operate/operations.md lists all that it needs"),
             "{stderr}"
         );
         assert!(!output.stderr.contains("s3cret"));

@@ -57,7 +57,7 @@ fn a_sweep_gives_up_on_a_server_that_stays_away_and_is_resumed_later() {
         "--checkpoint",
         "at.json",
     ];
-    let mut run = program.start(&[&sweep[..], &["--patience", "1"]].concat());
+    let mut run = program.start(&[&sweep[..], &["--reconnect-timeout", "1"]].concat());
     wait_until_it_is_at_work(&mut run, &server, STATES);
     server.kill();
     let output = run.end().failed(2, "cannot be reached: ");
@@ -81,7 +81,13 @@ fn a_sweep_gives_up_on_a_server_that_stays_away_and_is_resumed_later() {
 fn waiting_for_a_server_can_be_stopped() {
     let mut server = lasting_server();
     let program = Program::at(&server);
-    let mut run = program.start(&["migrate", "--max-rate", RATE, "--patience", "100000"]);
+    let mut run = program.start(&[
+        "migrate",
+        "--max-rate",
+        RATE,
+        "--reconnect-timeout",
+        "100000",
+    ]);
     wait_until_it_is_at_work(&mut run, &server, STATES);
     server.kill();
     run.wait_until_it_says("; waiting for it to come back");

@@ -295,9 +295,9 @@ fn refusals(watch: &Watch, program: &Program, redis: &RedisServer) {
             &["audit", "--deep"],
             &["doctor"],
             &["quarantine", "list"],
-            &["migrate", "--dry-run", "--patience", "0"],
-            &["rotate", "--dry-run", "--patience", "0"],
-            &["decrypt", "--dry-run", "--patience", "0"],
+            &["migrate", "--dry-run", "--reconnect-timeout", "0"],
+            &["rotate", "--dry-run", "--reconnect-timeout", "0"],
+            &["decrypt", "--dry-run", "--reconnect-timeout", "0"],
         ] {
             watch.once(
                 program,
@@ -393,7 +393,7 @@ fn gone(watch: &Watch, redis: RedisServer) {
         &["get", &wa(NUMBER)][..],
         &["audit"],
         &["doctor"],
-        &["migrate", "--patience", "0"],
+        &["migrate", "--reconnect-timeout", "0"],
     ] {
         watch.run(&program, words).with_status_of(&[1, 2]);
     }

@@ -186,7 +186,7 @@ fn the_page_warns_of_whatever_an_alert_rule_is_about() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let read = |path: &str| std::fs::read_to_string(format!("{root}/{path}")).unwrap();
     let (rules, source) = (
-        read("docs/run/alerts.yml"),
+        read("deploy/alerts.yml"),
         read("crates/cli/src/status/warnings.rs")
             + &read("crates/cli/src/status/warnings/process.rs"),
     );

@@ -166,7 +166,7 @@ const LIFETIMES: &[&str] = &[
     "hpexpiretime",
 ];
 
-/// Commands that show stored bytes, as docs/proxy.md says.
+/// Commands that show stored bytes, as docs/proxy/proxy.md says.
 const SHOWS_STORED: &[&str] = &["dump", "slowlog|get", "commandlog|get"];
 
 /// Why a request is not sent to either server.
@@ -288,7 +288,7 @@ pub(super) fn shows_stored_bytes(request: &Request) -> bool {
 /// Commands in whose place the proxy sends another one, which errors name.
 const REPLACED: &[&str] = &["strlen", "hstrlen", "getrange", "substr", "hvals"];
 
-/// Whether two errors may differ behind their first word, by what docs/proxy.md says: they quote values
+/// Whether two errors may differ behind their first word, by what docs/proxy/proxy.md says: they quote values
 /// that are sealed, name a command that was sent instead, or tell why a transaction was refused.
 pub(super) fn may_say_otherwise(request: &Request, one: &Reply, other: &Reply) -> bool {
     let both = |start: &str| one.is_error_of(start) && other.is_error_of(start);
@@ -304,7 +304,7 @@ pub(super) fn is_answered_twice(request: &Request, replies: &[Reply]) -> bool {
         && matches!(replies, [first, _] if first.is_error_of("ERR Prefix"))
 }
 
-/// Whether the proxy may refuse this request, by what docs/proxy.md says.
+/// Whether the proxy may refuse this request, by what docs/proxy/proxy.md says.
 pub(super) fn may_be_refused(request: &Request) -> bool {
     let command = request.command();
     request.mentions_protected()

@@ -1,0 +1,60 @@
+//! `AuditQuarantine`: counts the values in quarantine by the key that they are under, and changes nothing. A record in
+//! quarantine holds a line of JSON about the move, then the stored bytes as they were (`docs/reference/formats.md`).
+
+use waxseal_core::{Binding, SealError, Sealer, Shape};
+
+use crate::tally::Class;
+use crate::task::{Task, Value, Verdict};
+
+/// Counts values in quarantine.
+pub struct AuditQuarantine {
+    sealer: Sealer,
+}
+
+impl AuditQuarantine {
+    /// A count that tries the keys of this sealer on values that name none.
+    #[must_use]
+    pub fn new(sealer: Sealer) -> Self {
+        Self { sealer }
+    }
+
+    fn class(&self, parcel: &[u8]) -> Class {
+        let line = parcel.iter().position(|byte| *byte == b'\n');
+        let Some(stored) = line.and_then(|end| parcel.get(end + 1..)) else {
+            return Class::Plain;
+        };
+        if let Some(header) = Shape::of_header(stored) {
+            return match Class::of_header(header) {
+                Class::Sealed(id)
+                    if self
+                        .sealer
+                        .keyring()
+                        .is_some_and(|it| it.role(id).is_none()) =>
+                {
+                    Class::UnknownKey(id)
+                }
+                class => class,
+            };
+        }
+        // The classic format is bound to no record, so that it opens under any name.
+        match self.sealer.open(stored, Binding::record(b"")) {
+            Ok(Some(opened)) => Class::from(opened.form),
+            Ok(None) => Class::Empty,
+            Err(_) => match Shape::of(stored) {
+                Shape::Plain | Shape::Empty => Class::Plain,
+                _ => Class::Unopenable,
+            },
+        }
+    }
+}
+
+impl Task for AuditQuarantine {
+    fn name(&self) -> &'static str {
+        "audit"
+    }
+
+    fn judge(&self, value: &Value<'_>) -> Result<Verdict, SealError> {
+        // That it does not open was told when it was moved.
+        Ok(Verdict::Keep(self.class(value.stored)))
+    }
+}
