@@ -95,7 +95,7 @@ impl Bao {
     /// If the server does not answer.
     #[must_use]
     pub fn call(&self, token: &str, method: &str, path: &str, body: &Value) -> (u16, Value) {
-        request(self.port, token, method, path, body).expect("bao answers")
+        call(self.port, token, method, path, body).expect("bao answers")
     }
 
     /// Mounts the transit engine at `transit/`.
@@ -246,7 +246,7 @@ impl Bao {
             // Another server that took the port would reject this token.
             let knows_its_token = |_: &str| {
                 let path = "auth/token/lookup-self";
-                let answer = request(port, &root_token, "GET", path, &Value::Null);
+                let answer = call(port, &root_token, "GET", path, &Value::Null);
                 answer.is_ok_and(|(status, _)| status == 200)
             };
             let process = Process::start(&mut server, &log, knows_its_token)?;
@@ -272,7 +272,7 @@ fn listener(port: u16, certificates: &Certificates) -> String {
     )
 }
 
-fn request(
+fn call(
     port: u16,
     token: &str,
     method: &str,

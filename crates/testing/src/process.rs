@@ -137,7 +137,7 @@ pub(crate) fn on_a_free_port<T>(
             Err(reason) => last = reason,
         }
     }
-    panic!("{service} did not start after {START_ATTEMPTS} attempts; the last one: {last}");
+    panic!("{service} did not start after {MAX_START_ATTEMPTS} attempts; the last one: {last}");
 }
 
 #[cfg(test)]

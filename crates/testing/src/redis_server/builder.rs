@@ -147,7 +147,7 @@ impl Builder {
                 Err(reason) => last = reason,
             }
         }
-        panic!("no server came up after {START_ATTEMPTS} attempts; the last one: {last}");
+        panic!("no server came up after {MAX_START_ATTEMPTS} attempts; the last one: {last}");
     }
 
     fn settings(
