@@ -96,7 +96,7 @@ mod tests {
     fn broken_in(path: &str, text: &str) -> Vec<String> {
         let files = [
             "README.md",
-            "docs/reference/errors.md",
+            "docs/errors.md",
             "docs/a b.md",
             "docs",
         ];
