@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 use waxseal_metrics::Snapshot;
 use waxseal_page::status::{Doctor, Phase, Process, Status};
-use waxseal_proxy::{CheckRequest, Source, Upstream};
+use waxseal_proxy::{CheckResponse, Source, Upstream};
 
 use crate::panics::spawn_restarting;
 use crate::setup::{Setup, now_ms};
@@ -186,7 +186,7 @@ impl Source for Shared {
         }
     }
 
-    fn check(&self) -> CheckRequest {
+    fn check(&self) -> CheckResponse {
         self.check_for_reader()
     }
 }

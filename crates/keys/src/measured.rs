@@ -97,12 +97,12 @@ pub fn opening(stored: &[u8], opened: &Result<Option<Opened<'_>>, OpenError>) ->
             Form::Sealed { key, .. } => Opening::Done(Format::Sealed, key.to_u32()),
         },
         Err(OpenError::Refused) => match header() {
-            Some(header) if header.flags.per_user_key() => Opening::RefusedOfUser,
+            Some(header) if header.flags.per_user_key() => Opening::RefusedUserKey,
             // The ring holds it: else it were unknown.
             Some(header) => Opening::Refused(header.key.to_u32()),
-            None => Opening::RefusedUnnamed,
+            None => Opening::RefusedNoKey,
         },
-        Err(OpenError::UnknownKey { .. }) if of_user() => Opening::UnknownKeyOfUser,
+        Err(OpenError::UnknownKey { .. }) if of_user() => Opening::UnknownUserKey,
         Err(OpenError::UnknownKey { .. }) => Opening::UnknownKey,
         Err(OpenError::Compromised { .. }) => Opening::Compromised,
         Err(OpenError::Plaintext) => Opening::Plaintext,
@@ -151,7 +151,7 @@ mod tests {
             assert_eq!(opened(&sealer, b"", b"wa:1"), None);
             let stranger = Sealer::new(keyring([&other]), Mode::Required, format);
             let (moved, unknown) = match word {
-                Format::Classic => (Opening::Done(word, id), Opening::RefusedUnnamed),
+                Format::Classic => (Opening::Done(word, id), Opening::RefusedNoKey),
                 Format::Sealed => (Opening::Refused(id), Opening::UnknownKey),
             };
             assert_eq!(opened(&sealer, &stored, b"wa:2"), Some(moved));

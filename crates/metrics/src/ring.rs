@@ -70,7 +70,7 @@ impl RingMetrics {
 
 /// Records a call of a custodian: the operation (`wrap`, `unwrap`, `rewrap`) and its outcome. Too rare to
 /// keep a handle.
-pub fn custodian_called(
+pub fn record_custodian_call(
     scheme: &'static str,
     operation: &'static str,
     outcome: &'static str,
@@ -81,7 +81,7 @@ pub fn custodian_called(
 }
 
 /// So many threads wait for modules that do not answer.
-pub fn custodian_threads_hung(threads: usize) {
+pub fn set_hung_custodian_threads(threads: usize) {
     let threads = u32::try_from(threads).unwrap_or(u32::MAX);
     gauge(&CUSTODIAN_THREADS_HUNG, &[]).set(f64::from(threads));
 }

@@ -49,7 +49,7 @@ impl SweepMetrics {
     }
 
     /// So many more values are done with, and the pass is at this part of the store.
-    pub fn went_on(&self, verdicts: Verdicts, progress: f64) {
+    pub fn advance(&self, verdicts: Verdicts, progress: f64) {
         let Verdicts {
             done,
             already,

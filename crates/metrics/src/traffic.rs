@@ -26,7 +26,7 @@ pub enum Side {
 
 /// Why the proxy ended a client's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
+pub enum DisconnectReason {
     /// Half a request that did not go on.
     HalfRequest,
     /// It did not read its replies, and they exceeded the bound of one client.
@@ -38,11 +38,11 @@ pub enum Cut {
 }
 
 /// In the order of the variants.
-const CUTS: [(Cut, &str); 4] = [
-    (Cut::HalfRequest, "half_request"),
-    (Cut::NotReading, "not_reading"),
-    (Cut::BuffersFull, "buffers_full"),
-    (Cut::Stopping, "stopping"),
+const CUTS: [(DisconnectReason, &str); 4] = [
+    (DisconnectReason::HalfRequest, "half_request"),
+    (DisconnectReason::NotReading, "not_reading"),
+    (DisconnectReason::BuffersFull, "buffers_full"),
+    (DisconnectReason::Stopping, "stopping"),
 ];
 
 /// Why a connection to the server did not come about, or ended.
@@ -57,7 +57,7 @@ pub enum UpstreamError {
     /// The system does not let us.
     Permission,
     /// It broke off before it was there.
-    BrokenOff,
+    Aborted,
     /// TLS failed.
     Tls,
     /// Something else.
@@ -79,7 +79,7 @@ const ERRORS: [(UpstreamError, &str); 11] = [
     (UpstreamError::Timeout, "timeout"),
     (UpstreamError::Missing, "missing"),
     (UpstreamError::Permission, "permission"),
-    (UpstreamError::BrokenOff, "broken_off"),
+    (UpstreamError::Aborted, "broken_off"),
     (UpstreamError::Tls, "tls"),
     (UpstreamError::Other, "other"),
     (UpstreamError::Closed, "closed"),
@@ -167,7 +167,7 @@ pub struct TrafficMetrics {
     /// Connections to the server.
     pub upstream: Arc<SideMetrics>,
     turned_away: Counter,
-    cuts: [(Cut, Counter); 4],
+    cuts: [(DisconnectReason, Counter); 4],
     buffered: Gauge,
     tls_failures: Counter,
     too_large: Counter,
@@ -215,12 +215,12 @@ impl TrafficMetrics {
     }
 
     /// The proxy ended a client's connection.
-    pub fn cut(&self, cut: Cut) {
-        self.cut_several(cut, 1);
+    pub fn cut(&self, cut: DisconnectReason) {
+        self.disconnected_many(cut, 1);
     }
 
     /// The proxy ended so many connections of clients.
-    pub fn cut_several(&self, cut: Cut, count: usize) {
+    pub fn disconnected_many(&self, cut: DisconnectReason, count: usize) {
         if let Some((_, counter)) = self.cuts.iter().find(|(it, _)| *it == cut) {
             counter.increment(count as u64);
         }

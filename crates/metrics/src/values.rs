@@ -66,13 +66,13 @@ pub enum Opening {
     /// In the sealed format, under a key of the ring, and not opened by it.
     Refused(u32),
     /// The same under a user's key.
-    RefusedOfUser,
+    RefusedUserKey,
     /// In another form, and not opened.
-    RefusedUnnamed,
+    RefusedNoKey,
     /// Under a key that the ring does not hold.
     UnknownKey,
     /// Under a key of its user that is not there.
-    UnknownKeyOfUser,
+    UnknownUserKey,
     /// Under a compromised key.
     Compromised,
     /// It was plain, and may not be.
@@ -98,10 +98,10 @@ const SEALINGS: [(Sealing, [&str; 3]); 7] = [
 const OPENINGS: [(Opening, [&str; 3]); 11] = [
     (Opening::OfUser, ["ok", "sealed", "user"]),
     (Opening::Plain, ["ok", "plain", "none"]),
-    (Opening::RefusedOfUser, ["refused", "sealed", "user"]),
-    (Opening::RefusedUnnamed, ["refused", "unknown", "none"]),
+    (Opening::RefusedUserKey, ["refused", "sealed", "user"]),
+    (Opening::RefusedNoKey, ["refused", "unknown", "none"]),
     (Opening::UnknownKey, ["unknown_key", "sealed", "unknown"]),
-    (Opening::UnknownKeyOfUser, ["unknown_key", "sealed", "user"]),
+    (Opening::UnknownUserKey, ["unknown_key", "sealed", "user"]),
     (Opening::Compromised, ["compromised", "unknown", "none"]),
     (Opening::Plaintext, ["plaintext", "plain", "none"]),
     (Opening::Malformed, ["malformed", "sealed", "none"]),
@@ -119,8 +119,8 @@ pub struct ValueMetrics {
     openings: Vec<(Opening, Counter)>,
     plain: Vec<Counter>,
     sealed_twice: Vec<Counter>,
-    sealing_took: Histogram,
-    opening_took: Histogram,
+    record_seal_duration: Histogram,
+    record_open_duration: Histogram,
 }
 
 impl ValueMetrics {
@@ -152,15 +152,15 @@ impl ValueMetrics {
                 .into(),
             plain: of_each(&PLAIN_VALUES),
             sealed_twice: of_each(&SEALED_TWICE),
-            sealing_took: histogram(&SEAL_DURATION, &[]),
-            opening_took: histogram(&OPEN_DURATION, &[]),
+            record_seal_duration: histogram(&SEAL_DURATION, &[]),
+            record_open_duration: histogram(&OPEN_DURATION, &[]),
         }
     }
 
     /// From here on, until the process ends, it is shown with the metrics when each key was last used.
     /// A value costs no clock for that: it is noted that a key was used, and looked at when metrics are
     /// shown.
-    pub fn tell_last_use(&self) {
+    pub fn publish_last_use(&self) {
         let [sealed, opened] = [&self.sealed, &self.opened];
         let uses: Vec<_> = sealed.iter().chain(opened).map(ByKey::uses).collect();
         let name = self.key_name;
@@ -226,30 +226,32 @@ impl ValueMetrics {
     /// When the sealing of a value begins: a moment, if this one is measured.
     #[inline]
     #[must_use]
-    pub fn sealing_begins(&self) -> Option<Instant> {
+    pub fn start_seal_timer(&self) -> Option<Instant> {
         is_sampled(&SEALED).then(Instant::now)
     }
 
     /// The sealing that began then has ended.
     #[inline]
-    pub fn sealing_took(&self, since: Option<Instant>) {
+    pub fn record_seal_duration(&self, since: Option<Instant>) {
         if let Some(since) = since {
-            self.sealing_took.record(since.elapsed().as_secs_f64());
+            self.record_seal_duration
+                .record(since.elapsed().as_secs_f64());
         }
     }
 
     /// When the opening of a value begins: a moment, if this one is measured.
     #[inline]
     #[must_use]
-    pub fn opening_begins(&self) -> Option<Instant> {
+    pub fn start_open_timer(&self) -> Option<Instant> {
         is_sampled(&OPENED).then(Instant::now)
     }
 
     /// The opening that began then has ended.
     #[inline]
-    pub fn opening_took(&self, since: Option<Instant>) {
+    pub fn record_open_duration(&self, since: Option<Instant>) {
         if let Some(since) = since {
-            self.opening_took.record(since.elapsed().as_secs_f64());
+            self.record_open_duration
+                .record(since.elapsed().as_secs_f64());
         }
     }
 }

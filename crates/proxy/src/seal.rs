@@ -224,7 +224,7 @@ impl Request<'_> {
         // Values of excepted names are none of those that are counted as sealed or not.
         let meters = protection.metered().filter(|_| !pattern.is_excepted());
         let meters = meters.map(|meters| &meters.values);
-        let since = meters.and_then(ValueMetrics::sealing_begins);
+        let since = meters.and_then(ValueMetrics::start_seal_timer);
         let of_user = sealer.mode().seals() && protection.user(pattern, name).is_some();
         protection.notice_envelope(value, pattern, || {
             let opens = |sealer: &Sealer| matches!(sealer.open(value, binding), Ok(Some(it)) if it.form != Form::Plain);
@@ -242,7 +242,7 @@ impl Request<'_> {
             sealer.seal(value, binding).map(Cow::Owned)
         };
         if let Some(meters) = meters {
-            meters.sealing_took(since);
+            meters.record_seal_duration(since);
             meters.sealed(measured::sealing(&stored, sealer));
         }
         let stored = stored?;

@@ -75,10 +75,10 @@ impl RecordSealer {
             }
             None => None,
         };
-        let since = self.counted.sealing_begins();
+        let since = self.counted.start_seal_timer();
         let sealer = of_user.as_ref().unwrap_or(&self.sealer);
         let sealed = sealer.seal(value, binding).map(Cow::Owned);
-        self.counted.sealing_took(since);
+        self.counted.record_seal_duration(since);
         self.counted.sealed(measured::sealing(&sealed, sealer));
         Ok(sealed?)
     }
@@ -133,9 +133,9 @@ impl RecordSealer {
     }
 
     fn once(&self, sealer: &Sealer, name: &RecordName, stored: &[u8]) -> Attempt {
-        let since = self.counted.opening_begins();
+        let since = self.counted.start_open_timer();
         let opened = sealer.open(stored, Binding::record(name.as_bytes()));
-        self.counted.opening_took(since);
+        self.counted.record_open_duration(since);
         Attempt {
             opening: measured::opening(stored, &opened),
             result: opened.map(|opened| opened.map(|it| it.value.into_owned())),

@@ -24,9 +24,9 @@ fn nothing_is_counted_before_a_recorder_is_there_and_everything_afterwards() {
     let traffic = TrafficMetrics::new();
     let values = ValueMetrics::new(["states", "others"], key_name);
     for _ in 0..32 {
-        let since = values.sealing_begins();
+        let since = values.start_seal_timer();
         values.sealed(Sealing::Done(Format::Sealed, 7));
-        values.sealing_took(since);
+        values.record_seal_duration(since);
     }
     values.opened(Opening::Plain, 1, 3);
     traffic.clients.opened();

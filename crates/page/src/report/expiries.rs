@@ -147,7 +147,7 @@ fn words(expiries: &Expiries, expiring: u64) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Stretch;
+    use super::super::ExpiryBucket;
     use super::*;
 
     const HOUR: u64 = 3_600_000;
@@ -158,7 +158,7 @@ mod tests {
             counted_ms: 10 * HOUR + 1,
             width_ms: HOUR,
             stretches: stretches
-                .map(|&(hour, values)| Stretch {
+                .map(|&(hour, values)| ExpiryBucket {
                     from_ms: hour * HOUR,
                     values,
                 })

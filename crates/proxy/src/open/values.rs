@@ -126,14 +126,14 @@ impl<'a> Values<'a> {
             return Err(answers::broken(command, &refused, KeySource::Environment));
         };
         let meters = self.protection.metered().map(|meters| &meters.values);
-        let since = meters.and_then(ValueMetrics::opening_begins);
+        let since = meters.and_then(ValueMetrics::start_open_timer);
         let opened = if self.protection.user(spot.pattern, spot.name).is_some() {
             self.of_user(sealer, spot).open(stored, binding)
         } else {
             sealer.open(stored, binding)
         };
         if let Some(meters) = meters {
-            meters.opening_took(since);
+            meters.record_open_duration(since);
             self.openings.note(stored, &opened, spot.pattern);
         }
         let error = match opened {
