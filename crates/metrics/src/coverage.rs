@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use metrics::Gauge;
 
-use crate::made::gauge;
+use crate::handles::gauge;
 use crate::names::{COVERAGE_COUNTED, COVERAGE_VALUES};
 
 /// How the values of one pattern lie.

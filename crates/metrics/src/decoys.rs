@@ -2,7 +2,7 @@
 
 use metrics::Counter;
 
-use crate::made::counter;
+use crate::handles::counter;
 use crate::names::DECOYS_OPENED;
 
 /// What opened the value of a decoy.

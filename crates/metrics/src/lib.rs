@@ -5,7 +5,7 @@
 mod coverage;
 mod decoys;
 pub mod document;
-mod made;
+mod handles;
 mod metric;
 #[cfg(feature = "prometheus")]
 mod movement;
@@ -37,9 +37,9 @@ pub use ring::{
 };
 #[cfg(feature = "prometheus")]
 pub use snapshot::{Series, Snapshot};
-pub use sweeps::{SweepMetrics, Verdicts, quarantined};
+pub use sweeps::{SweepMetrics, Verdicts, quarantined_counter};
 pub use traffic::{DisconnectReason, Side, SideMetrics, TrafficMetrics, UpstreamError};
-pub use values::{Format, KeyName, Opening, Sealing, ValueMetrics};
+pub use values::{Format, KeyName, OpenOutcome, SealOutcome, ValueMetrics};
 
 /// What is done before metrics are shown: bringing up to date what is looked at and not counted.
 type Hook = Box<dyn Fn() + Send + Sync>;

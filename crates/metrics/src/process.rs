@@ -3,7 +3,7 @@
 
 use metrics::Counter;
 
-use crate::made::{counter, gauge};
+use crate::handles::{counter, gauge};
 use crate::names::{CERTIFICATE_EXPIRY, LOG_LINES_LOST, MODE, MODES, PANICS};
 
 /// Handles for what the process counts without a recorder, from its first line on.

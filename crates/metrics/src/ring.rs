@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge};
 
-use crate::made::{counter, gauge, histogram};
+use crate::handles::{counter, gauge, histogram};
 use crate::names::{
     CUSTODIAN_CALL_DURATION, CUSTODIAN_CALLS, CUSTODIAN_THREADS_HUNG, KEYRING_CLOCK_OFFSET,
     KEYRING_KEYS, KEYRING_NEXT_STEP, KEYRING_SEALING_AGE, KEYRING_TROUBLE, KEYRING_VERSION,
@@ -106,13 +106,13 @@ impl CacheMetrics {
     }
 
     /// A user was looked up.
-    pub fn looked_up(&self, found: bool) {
+    pub fn record_lookup(&self, found: bool) {
         let counter = if found { &self.hits } else { &self.misses };
         counter.increment(1);
     }
 
     /// It holds so many users.
-    pub fn holds(&self, users: usize) {
+    pub fn set_entries(&self, users: usize) {
         self.entries
             .set(f64::from(u32::try_from(users).unwrap_or(u32::MAX)));
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::{Counter, Gauge};
 
-use crate::made::{counter, gauge};
+use crate::handles::{counter, gauge};
 use crate::names::{
     CLIENT_BUFFER_BYTES, CLIENT_CONNECTIONS, CLIENT_CONNECTIONS_CUT, CLIENT_CONNECTIONS_OPENED,
     CLIENT_CONNECTIONS_TURNED_AWAY, CLIENT_TLS_FAILURES, READY, RECEIVED_BYTES, REFUSED_COMMANDS,
@@ -65,7 +65,7 @@ pub enum UpstreamError {
     /// The server, or something between, closed it.
     Closed,
     /// The server refuses user, password or database.
-    Handshake,
+    Login,
     /// The server sent what no request explains.
     Unexplained,
     /// Its path was dead: a reply was late while the server answered on another connection, or what was sent was not
@@ -83,7 +83,7 @@ const ERRORS: [(UpstreamError, &str); 11] = [
     (UpstreamError::Tls, "tls"),
     (UpstreamError::Other, "other"),
     (UpstreamError::Closed, "closed"),
-    (UpstreamError::Handshake, "entrance"),
+    (UpstreamError::Login, "entrance"),
     (UpstreamError::Unexplained, "unexplained"),
     (UpstreamError::Stalled, "stalled"),
 ];
@@ -215,7 +215,7 @@ impl TrafficMetrics {
     }
 
     /// The proxy ended a client's connection.
-    pub fn cut(&self, cut: DisconnectReason) {
+    pub fn disconnected(&self, cut: DisconnectReason) {
         self.disconnected_many(cut, 1);
     }
 
@@ -227,7 +227,7 @@ impl TrafficMetrics {
     }
 
     /// So many bytes of replies wait for clients that have not read them, about.
-    pub fn buffered(&self, bytes: usize) {
+    pub fn set_buffered(&self, bytes: usize) {
         self.buffered.set(bytes as f64);
     }
 
@@ -249,7 +249,7 @@ impl TrafficMetrics {
     }
 
     /// A connection to the server did not come about, or ended.
-    pub fn failed(&self, error: UpstreamError) {
+    pub fn upstream_failed(&self, error: UpstreamError) {
         if let Some((_, counter)) = self.errors.iter().find(|(it, _)| *it == error) {
             counter.increment(1);
         }
@@ -285,17 +285,17 @@ impl TrafficMetrics {
     }
 
     /// A reply is late on so many of the shared connections to the server.
-    pub fn suspects(&self, count: usize) {
+    pub fn set_suspects(&self, count: usize) {
         self.suspects.set(count as f64);
     }
 
     /// Connections to the server are opened again.
-    pub fn switched(&self) {
+    pub fn upstream_switched(&self) {
         self.switches.increment(1);
     }
 
     /// Whether a client that came now would be served.
-    pub fn ready(&self, ready: bool) {
+    pub fn set_ready(&self, ready: bool) {
         self.ready.set(if ready { 1.0 } else { 0.0 });
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use metrics::{Counter, Histogram};
 
 use crate::before_render;
-use crate::made::{ByKey, Uses, counter, gauge, histogram};
+use crate::handles::{KeyCounters, KeyUses, counter, gauge, histogram};
 use crate::names::{
     KEY_LAST_USE, OPEN_DURATION, OPENS, PLAIN_VALUES, SEAL_DURATION, SEALED_TWICE, SEALS,
 };
@@ -35,13 +35,13 @@ pub type KeyName = fn(u32) -> String;
 
 /// What came of a value that was to be sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sealing {
+pub enum SealOutcome {
     /// Sealed, under this key of the ring.
     Done(Format, u32),
     /// Sealed, under a user's key.
-    OfUser,
+    UserKey,
     /// Left as it is: the mode does not seal.
-    Left,
+    NotSealed,
     /// There is no key.
     NoKey,
     /// The key has sealed as many values as its format allows.
@@ -56,11 +56,11 @@ pub enum Sealing {
 
 /// What came of a stored value that was to be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Opening {
+pub enum OpenOutcome {
     /// Opened, with this key of the ring.
     Done(Format, u32),
     /// Opened, with a user's key.
-    OfUser,
+    UserKey,
     /// It was plain, and may be.
     Plain,
     /// In the sealed format, under a key of the ring, and not opened by it.
@@ -85,38 +85,47 @@ pub enum Opening {
     Other,
 }
 
-const SEALINGS: [(Sealing, [&str; 3]); 7] = [
-    (Sealing::OfUser, ["ok", "sealed", "user"]),
-    (Sealing::Left, ["left", "plain", "none"]),
-    (Sealing::NoKey, ["no_key", "plain", "none"]),
-    (Sealing::KeyExhausted, ["key_exhausted", "classic", "none"]),
-    (Sealing::TooLong, ["too_long", "plain", "none"]),
-    (Sealing::Erased, ["erased", "sealed", "user"]),
-    (Sealing::Other, ["other", "plain", "none"]),
+const SEALINGS: [(SealOutcome, [&str; 3]); 7] = [
+    (SealOutcome::UserKey, ["ok", "sealed", "user"]),
+    (SealOutcome::NotSealed, ["left", "plain", "none"]),
+    (SealOutcome::NoKey, ["no_key", "plain", "none"]),
+    (
+        SealOutcome::KeyExhausted,
+        ["key_exhausted", "classic", "none"],
+    ),
+    (SealOutcome::TooLong, ["too_long", "plain", "none"]),
+    (SealOutcome::Erased, ["erased", "sealed", "user"]),
+    (SealOutcome::Other, ["other", "plain", "none"]),
 ];
 
-const OPENINGS: [(Opening, [&str; 3]); 11] = [
-    (Opening::OfUser, ["ok", "sealed", "user"]),
-    (Opening::Plain, ["ok", "plain", "none"]),
-    (Opening::RefusedUserKey, ["refused", "sealed", "user"]),
-    (Opening::RefusedNoKey, ["refused", "unknown", "none"]),
-    (Opening::UnknownKey, ["unknown_key", "sealed", "unknown"]),
-    (Opening::UnknownUserKey, ["unknown_key", "sealed", "user"]),
-    (Opening::Compromised, ["compromised", "unknown", "none"]),
-    (Opening::Plaintext, ["plaintext", "plain", "none"]),
-    (Opening::Malformed, ["malformed", "sealed", "none"]),
-    (Opening::Erased, ["erased", "sealed", "user"]),
-    (Opening::Other, ["other", "unknown", "none"]),
+const OPENINGS: [(OpenOutcome, [&str; 3]); 11] = [
+    (OpenOutcome::UserKey, ["ok", "sealed", "user"]),
+    (OpenOutcome::Plain, ["ok", "plain", "none"]),
+    (OpenOutcome::RefusedUserKey, ["refused", "sealed", "user"]),
+    (OpenOutcome::RefusedNoKey, ["refused", "unknown", "none"]),
+    (
+        OpenOutcome::UnknownKey,
+        ["unknown_key", "sealed", "unknown"],
+    ),
+    (
+        OpenOutcome::UnknownUserKey,
+        ["unknown_key", "sealed", "user"],
+    ),
+    (OpenOutcome::Compromised, ["compromised", "unknown", "none"]),
+    (OpenOutcome::Plaintext, ["plaintext", "plain", "none"]),
+    (OpenOutcome::Malformed, ["malformed", "sealed", "none"]),
+    (OpenOutcome::Erased, ["erased", "sealed", "user"]),
+    (OpenOutcome::Other, ["other", "unknown", "none"]),
 ];
 
 /// Handles for what becomes of values.
 pub struct ValueMetrics {
     key_name: KeyName,
-    sealed: [ByKey; 2],
-    sealings: Vec<(Sealing, Counter)>,
-    opened: [ByKey; 2],
-    refused: ByKey,
-    openings: Vec<(Opening, Counter)>,
+    sealed: [KeyCounters; 2],
+    sealings: Vec<(SealOutcome, Counter)>,
+    opened: [KeyCounters; 2],
+    refused: KeyCounters,
+    openings: Vec<(OpenOutcome, Counter)>,
     plain: Vec<Counter>,
     sealed_twice: Vec<Counter>,
     record_seal_duration: Histogram,
@@ -128,8 +137,8 @@ impl ValueMetrics {
     #[must_use]
     pub fn new<'p>(patterns: impl IntoIterator<Item = &'p str>, key_name: KeyName) -> Self {
         let [classic, sealed] = ["classic", "sealed"].map(|format| {
-            let seals = ByKey::new(move |key| counter(&SEALS, &["ok", format, key]));
-            let opens = ByKey::new(move |key| counter(&OPENS, &["ok", format, key]));
+            let seals = KeyCounters::new(move |key| counter(&SEALS, &["ok", format, key]));
+            let opens = KeyCounters::new(move |key| counter(&OPENS, &["ok", format, key]));
             (seals, opens)
         });
         let patterns: Vec<_> = patterns.into_iter().collect();
@@ -143,7 +152,7 @@ impl ValueMetrics {
             key_name,
             sealed: [classic.0, sealed.0],
             opened: [classic.1, sealed.1],
-            refused: ByKey::new(|key| counter(&OPENS, &["refused", "sealed", key])),
+            refused: KeyCounters::new(|key| counter(&OPENS, &["refused", "sealed", key])),
             sealings: SEALINGS
                 .map(|(it, words)| (it, counter(&SEALS, &words)))
                 .into(),
@@ -162,12 +171,12 @@ impl ValueMetrics {
     /// shown.
     pub fn publish_last_use(&self) {
         let [sealed, opened] = [&self.sealed, &self.opened];
-        let uses: Vec<_> = sealed.iter().chain(opened).map(ByKey::uses).collect();
+        let uses: Vec<_> = sealed.iter().chain(opened).map(KeyCounters::uses).collect();
         let name = self.key_name;
         before_render(move || {
             let now = SystemTime::now().duration_since(UNIX_EPOCH);
             let now = now.unwrap_or_default().as_secs_f64();
-            for key in uses.iter().flat_map(Uses::take) {
+            for key in uses.iter().flat_map(KeyUses::take) {
                 gauge(&KEY_LAST_USE, &[&name(key)]).set(now);
             }
         });
@@ -175,8 +184,8 @@ impl ValueMetrics {
 
     /// A value was to be sealed, and this came of it.
     #[inline]
-    pub fn sealed(&self, sealing: Sealing) {
-        if let Sealing::Done(format, key) = sealing {
+    pub fn sealed(&self, sealing: SealOutcome) {
+        if let SealOutcome::Done(format, key) = sealing {
             let [classic, sealed] = &self.sealed;
             let by_key = if format == Format::Classic {
                 classic
@@ -191,9 +200,9 @@ impl ValueMetrics {
 
     /// So many values were to be opened, of the pattern at this place, and this came of each.
     #[inline]
-    pub fn opened(&self, opening: Opening, pattern: usize, count: u64) {
+    pub fn opened(&self, opening: OpenOutcome, pattern: usize, count: u64) {
         match opening {
-            Opening::Done(format, key) => {
+            OpenOutcome::Done(format, key) => {
                 let [classic, sealed] = &self.opened;
                 let by_key = if format == Format::Classic {
                     classic
@@ -202,12 +211,12 @@ impl ValueMetrics {
                 };
                 by_key.of(key, self.key_name).increment(count);
             }
-            Opening::Refused(key) => self.refused.of(key, self.key_name).increment(count),
+            OpenOutcome::Refused(key) => self.refused.of(key, self.key_name).increment(count),
             _ => {
                 if let Some((_, counter)) = self.openings.iter().find(|(it, _)| *it == opening) {
                     counter.increment(count);
                 }
-                if matches!(opening, Opening::Plain | Opening::Plaintext)
+                if matches!(opening, OpenOutcome::Plain | OpenOutcome::Plaintext)
                     && let Some(plain) = self.plain.get(pattern)
                 {
                     plain.increment(count);

@@ -4,7 +4,7 @@
 use waxseal_core::{OpenError, Opened};
 use waxseal_keys::measured;
 use waxseal_metrics::{
-    Counter, DecoyOpener, Opening, TrafficMetrics, ValueMetrics, decoys_opened_counter,
+    Counter, DecoyOpener, OpenOutcome, TrafficMetrics, ValueMetrics, decoys_opened_counter,
 };
 use waxseal_policy::PatternId;
 
@@ -52,7 +52,7 @@ impl Meters {
 /// What came of the values of one reply. Not counted before it is given: one that waits for keys is
 /// opened again.
 #[derive(Default)]
-pub(crate) struct Openings(SmallVec<[(Opening, PatternId, u64); 1]>);
+pub(crate) struct Openings(SmallVec<[(OpenOutcome, PatternId, u64); 1]>);
 
 impl Openings {
     pub(crate) fn note(
@@ -65,7 +65,7 @@ impl Openings {
             return;
         };
         // A plain value is what is expected of an excepted name.
-        if pattern.is_excepted() && opening == Opening::Plain {
+        if pattern.is_excepted() && opening == OpenOutcome::Plain {
             return;
         }
         match self.0.last_mut() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use waxseal_core::{Binding, KeyId, OpenError, SealError, Sealer, Shape, UserKey};
 use waxseal_keys::{Cached, LiveRing, UserKeyError, UserKeys, measured};
-use waxseal_metrics::{Opening, Sealing, ValueMetrics};
+use waxseal_metrics::{OpenOutcome, SealOutcome, ValueMetrics};
 use waxseal_stores::{RecordName, RecordPattern};
 
 use crate::error::StateError;
@@ -27,7 +27,7 @@ pub(crate) struct RecordSealer {
 /// What came of opening a value, and how it is counted if it stays so.
 struct Attempt {
     result: Result<Option<Vec<u8>>, OpenError>,
-    opening: Option<Opening>,
+    opening: Option<OpenOutcome>,
 }
 
 impl RecordSealer {
@@ -58,7 +58,7 @@ impl RecordSealer {
             return Ok(Cow::Borrowed(value));
         }
         if !self.sealer.mode().seals() {
-            self.counted.sealed(Sealing::Left);
+            self.counted.sealed(SealOutcome::NotSealed);
             return Ok(Cow::Borrowed(value));
         }
         if let Some(ring) = &self.ring
@@ -91,7 +91,7 @@ impl RecordSealer {
     ) -> Result<Result<Option<Vec<u8>>, OpenError>, StateError> {
         let attempt = self.attempt(name, stored).await?;
         // A plain value is what is expected of an excepted name.
-        let is_expected = |it: &Opening| *it == Opening::Plain && self.is_excepted(name);
+        let is_expected = |it: &OpenOutcome| *it == OpenOutcome::Plain && self.is_excepted(name);
         if let Some(opening) = attempt.opening.filter(|it| !is_expected(it)) {
             self.counted.opened(opening, 0, 1);
         }

@@ -319,7 +319,7 @@ impl Sweep {
             }
         }
         if trouble.is_none() && position.finished {
-            counted.ended();
+            counted.finish();
         }
         trouble.map_or(Ok(position.finished), Err)
     }

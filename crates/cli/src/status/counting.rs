@@ -10,8 +10,8 @@ use tokio::time::sleep;
 use waxseal_core::KeyId;
 use waxseal_keys::KeyState;
 use waxseal_metrics::{CoverageCounts, CoverageMetrics};
+use waxseal_page::format::thousands;
 use waxseal_page::status::{Activity, Count, Coverage, KeyValues, PatternCoverage};
-use waxseal_page::words::thousands;
 use waxseal_sweep::{Class, Event, Position, Stop, SweepOptions, Tally};
 
 use super::Shared;

@@ -8,7 +8,7 @@ use super::model::{Activity, Coverage, Doctor, Figure, Finding, Phase, Status, S
 use super::verdict::{Verdict, issues, prose};
 use super::{line, title};
 use crate::chart::{Plot, plot};
-use crate::words::{bytes, percent, rate, short_time, span, thousands};
+use crate::format::{bytes, percent, rate, short_time, span, thousands};
 
 /// The banner. Its title is repeated where the script finds it.
 pub(super) fn state(status: &Status, clock: Clock) -> Markup {

@@ -449,7 +449,7 @@ impl Client {
     fn unexplained(&mut self, error: Unexplained) {
         tracing::warn!("closing a connection: {error}");
         self.worker.settings.failed(match error {
-            Unexplained::Handshake(_) => UpstreamError::Handshake,
+            Unexplained::Handshake(_) => UpstreamError::Login,
             Unexplained::NoReply(_) | Unexplained::Pairing => UpstreamError::Unexplained,
         });
         if matches!(error, Unexplained::Handshake(_)) && self.survives_failed_login() {

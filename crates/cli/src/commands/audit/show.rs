@@ -1,7 +1,7 @@
 //! A report as text.
 
+use waxseal_page::format::percent;
 use waxseal_page::report::{Counts, ExceptCounts, Group, Key, Report};
-use waxseal_page::words::percent;
 
 use crate::error::Failure;
 use crate::output::{self, thousands};

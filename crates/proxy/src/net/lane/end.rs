@@ -62,7 +62,7 @@ impl LaneEnd {
         Some(match self {
             Self::Retired => return None,
             Self::Connect(error) => kind(&error.into()),
-            Self::Refused(_) => UpstreamError::Handshake,
+            Self::Refused(_) => UpstreamError::Login,
             Self::Closed | Self::Aborted | Self::Unforeseen => UpstreamError::Closed,
             Self::Unexplained => UpstreamError::Unexplained,
             Self::TimedOut | Self::Stalled(_) => UpstreamError::Stalled,
