@@ -9,7 +9,7 @@ use crate::error::CustodianError;
 ///
 /// # Panics
 ///
-/// With the sentence of the contract that the custodian breaks.
+/// With the sentence of the contract that the custodian violates.
 pub async fn custodian(custodian: &dyn Custodian, secrets: &[&str]) {
     let key = SecretKey::generate().unwrap();
     let hex = key.expose_hex();
@@ -69,7 +69,7 @@ pub async fn custodian(custodian: &dyn Custodian, secrets: &[&str]) {
     );
     for text in shown {
         for secret in secrets.iter().copied().chain([hex.as_str()]) {
-            // A part of one would be too much already.
+            // Even a part of one would be too much.
             let part = secret.get(..16).unwrap_or(secret);
             assert!(!text.contains(part), "no error and no URL holds a secret");
         }

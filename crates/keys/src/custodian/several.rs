@@ -1,5 +1,5 @@
-//! The custodians of a process, and how a key comes out of what several of them wrapped: any one that
-//! answers is enough, and one that is down is waited for once and not for each key.
+//! The custodians of a process, and how several of them unwrap a key: any one that answers is
+//! enough, and one that is down is waited for once rather than for each key.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,15 +19,15 @@ use crate::error::CustodianError;
 use crate::live::lock;
 use crate::offline::Offline;
 
-/// How long one custodian is waited for before the next is asked as well.
+/// The time to wait for one custodian before the next is tried as well.
 const HEDGE_DELAY: Duration = Duration::from_secs(2);
 
-/// The custodians that this process was told to use, by their URLs. None is opened because a document
-/// names it.
+/// The custodians that this process is configured to use, by their URLs. None is opened because a
+/// document names it.
 #[derive(Clone, Default)]
 pub struct Custodians {
     open: HashMap<String, Arc<dyn Custodian>>,
-    /// Where keys are kept for a start without any of them.
+    /// The store of keys for a start without custodians.
     offline: Option<Arc<Offline>>,
 }
 
@@ -41,26 +41,26 @@ impl Custodians {
         self
     }
 
-    /// Keeps the keys that they unwrap under a key of this machine as well.
+    /// Also stores the keys that they unwrap, under a key of this machine.
     #[must_use]
     pub fn with_offline(mut self, offline: Arc<Offline>) -> Self {
         self.offline = Some(offline);
         self
     }
 
-    /// The custodian of a URL, if it is known.
+    /// The custodian of a URL, if it is configured.
     #[must_use]
     pub fn get(&self, url: &str) -> Option<&Arc<dyn Custodian>> {
         self.open.get(url)
     }
 
-    /// Whether there is none.
+    /// True if there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
 
-    /// The same, without the keys that this machine keeps.
+    /// The same custodians, without the keys stored on this machine.
     pub(crate) fn without_offline(mut self) -> Self {
         self.offline = None;
         self
@@ -70,7 +70,7 @@ impl Custodians {
         self.offline.as_ref()
     }
 
-    /// For unwrapping the keys of one document.
+    /// Unwraps the keys of one document.
     pub(crate) fn unwrapping(&self) -> Unwrapping<'_> {
         Unwrapping {
             custodians: self,
@@ -80,10 +80,10 @@ impl Custodians {
     }
 }
 
-/// Where the keys of a document come from.
+/// The source of a document's keys.
 #[async_trait]
 pub(crate) trait Source: Send + Sync {
-    /// The key in what was wrapped for this context.
+    /// The key that was wrapped for this context.
     async fn unwrap(
         &self,
         wraps: &[Wrap],
@@ -91,12 +91,12 @@ pub(crate) trait Source: Send + Sync {
     ) -> Result<SecretKey, CustodianError>;
 }
 
-/// The custodians, asked for several keys one after the other.
+/// The custodians, used to unwrap several keys in turn.
 pub(crate) struct Unwrapping<'a> {
     custodians: &'a Custodians,
-    /// Who did not answer: the next key does not wait for them again.
+    /// The custodians that did not answer: the next key does not wait for them again.
     down: Mutex<HashMap<String, CustodianError>>,
-    /// Whether it was said that another one had to be asked.
+    /// True once a warning about a failed custodian was logged.
     told: AtomicBool,
 }
 
@@ -120,8 +120,9 @@ impl Unwrapping<'_> {
         unwrapped
     }
 
-    /// Asks one custodian after the other until one unwraps the key. One that is slow is not waited for alone: the
-    /// next is asked meanwhile. Beside the key: what went wrong with others, in their order.
+    /// Tries one custodian after the other until one unwraps the key. A slow one is not waited for
+    /// alone: the next is tried meanwhile. Returns the key and the errors of the others, in their
+    /// order.
     async fn ask_each(
         &self,
         wraps: &[Wrap],
@@ -157,7 +158,7 @@ impl Unwrapping<'_> {
                 }
             }
         }
-        // Those that had as long as they have, and did not answer: the next key does not wait for them.
+        // Those that had the whole time and did not answer: the next key does not wait for them.
         for (index, since) in waits_for {
             if since.elapsed() < HEDGE_DELAY {
                 continue;
@@ -176,12 +177,14 @@ impl Unwrapping<'_> {
         (key, errors.into_values().collect())
     }
 
-    /// Says once that custodians failed where another one helped: the ring depends on fewer than it should.
+    /// Logs once that custodians failed where another one succeeded: the ring depends on fewer than
+    /// it should.
     fn tell_of_others(&self, errors: &[CustodianError], context: &Context<'_>) {
         for error in errors {
             match error {
                 CustodianError::NotConfigured { .. } => {}
-                // Damaged, or wrapped by a key that the custodian holds no more: told for each key.
+                // Damaged, or wrapped by a key that the custodian no longer has: reported for each
+                // key.
                 CustodianError::Refused { custodian } => error!(
                     "the custodian {custodian} does not unwrap key {} of the keyring, and another one does: its \
                      secret here is wrong, or what it wrapped is lost; waxseal doctor tells what to do",
@@ -198,8 +201,8 @@ impl Unwrapping<'_> {
 
 #[async_trait]
 impl Source for Unwrapping<'_> {
-    /// Any custodian that answers is enough. Where none can be reached, and only then, the keys that
-    /// this machine keeps, if it was told to start with them.
+    /// Any custodian that answers is enough. Only if none can be reached, the keys stored on this
+    /// machine are used, if this process may start with them.
     async fn unwrap(
         &self,
         wraps: &[Wrap],
@@ -235,7 +238,7 @@ impl Source for Unwrapping<'_> {
     }
 }
 
-/// A text of a document that nobody vouches for, as it may be shown.
+/// An untrusted text of a document, as it may be shown.
 pub(crate) fn harmless(text: &str) -> String {
     let shown = |letter: &char| !letter.is_control();
     text.chars().filter(shown).take(200).collect()

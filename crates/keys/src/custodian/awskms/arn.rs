@@ -1,11 +1,11 @@
-//! The ARN of a key or of an alias of AWS KMS ("Service Authorization Reference", AWS Key Management
-//! Service: `arn:PARTITION:kms:REGION:ACCOUNT:key/ID`, `…:alias/NAME`). What stands behind it is not
-//! known here.
+//! The ARN of a key or of an alias of AWS KMS ("Service Authorization Reference", AWS Key
+//! Management Service: `arn:PARTITION:kms:REGION:ACCOUNT:key/ID`, `…:alias/NAME`). Whether it
+//! exists is not known here.
 
 const ACCOUNT_LEN: usize = 12;
 const LONGEST: usize = 2048;
 
-/// The region of an ARN; else what is wrong with it.
+/// The region of an ARN, or the defect of the ARN.
 pub(super) fn region(arn: &str) -> Result<&str, &'static str> {
     let mut parts = arn.splitn(6, ':');
     let mut next = || parts.next().unwrap_or_default();

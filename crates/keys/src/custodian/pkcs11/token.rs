@@ -1,5 +1,5 @@
-//! A token and one session with it: found by its URI, logged in, and connected anew after it was pulled
-//! or restarted. A PIN is given once: a token that does not take it is not asked again.
+//! A token and one session with it: found by its URI, logged in, and reconnected after it was
+//! unplugged or restarted. A PIN is sent once: a token that rejects it is not tried again.
 
 use std::ffi::c_ulong;
 use std::path::{Path, PathBuf};
@@ -30,14 +30,14 @@ mod login;
 
 /// Length of the key in bytes: AES-256.
 const KEY_LEN: c_ulong = 32;
-/// Before a token that is gone is looked for again. Some are away for a moment while another process
+/// Delays before a missing token is searched again. Some disappear briefly while another process
 /// uses them.
 const PAUSES: [Duration; 3] = [
     Duration::ZERO,
     Duration::from_millis(50),
     Duration::from_millis(400),
 ];
-/// Where the URI names no module.
+/// Used if the URI names no module.
 const MODULE: &str = "PKCS11_MODULE_PATH";
 
 /// A token, as this process uses it.
@@ -46,16 +46,16 @@ pub(super) struct Token {
     url: String,
     module: Module,
     variables: Variables,
-    /// Whether it was logged already that logins here are not serialised.
+    /// True once it was logged that logins here are not serialised.
     has_warned: bool,
     connected: Option<Connected>,
-    /// Whether nobody waits for this token any more.
+    /// Set when no caller waits for this token any more.
     dropped: Arc<AtomicBool>,
 }
 
 /// A session, logged in, with the key.
 struct Connected {
-    /// The time of the module that all of it is from.
+    /// The initialisation of the module that all handles belong to.
     generation: u64,
     session: Session,
     slot: Slot,
@@ -64,17 +64,17 @@ struct Connected {
 }
 
 impl Connected {
-    /// Whether its handles are still those of this module.
+    /// True if its handles still belong to this initialisation of the module.
     fn is_of(&self, in_use: &InUse<'_>) -> bool {
         in_use.context().is_some() && in_use.generation() == self.generation
     }
 }
 
-/// Why something that was asked of a token did not work.
+/// Why an operation on a token failed.
 enum Trouble {
     Module(Error),
     Custodian(CustodianError),
-    /// At the login, which is not tried again.
+    /// During the login, which is not repeated.
     Login(CustodianError),
 }
 
@@ -149,16 +149,17 @@ impl Token {
         key.ok_or(refused)
     }
 
-    /// Makes the key that the URI names.
+    /// Creates the key that the URI names.
     pub(super) fn create_key(&mut self) -> Result<(), CustodianError> {
         let made = self.make_key();
         made.map_err(|trouble| self.told(trouble, "create a key"))
     }
 
     fn make_key(&mut self) -> Result<(), Trouble> {
-        // The session of this thread, if there is one, only reads; the login counts for both.
+        // The session of this thread, if there is one, is read-only; the login applies to both.
         let module = self.module.clone();
-        // Held until the key is made: of two processes that make it at once, the second finds it.
+        // Held until the key is created: of two processes that create it at once, the second finds
+        // it.
         let _lock = self.lock_logins();
         let in_use = module.in_use()?;
         let context = in_use.context().ok_or(Error::NotSupported)?;
@@ -191,7 +192,7 @@ impl Token {
         Ok(())
     }
 
-    /// Does something with the key; again where the token was pulled or restarted since the last time.
+    /// Works with the key; retries if the token was unplugged or restarted since the last time.
     fn with_key<T>(
         &mut self,
         operation: &'static str,
@@ -205,20 +206,20 @@ impl Token {
             };
             let found = match &trouble {
                 Trouble::Module(error) => meaning(error),
-                // Some modules see only tokens that were there when they began.
+                // Some modules see only tokens that were present when they were initialised.
                 Trouble::Custodian(CustodianError::Unavailable { .. }) => Meaning::Uninitialized,
                 Trouble::Custodian(_) | Trouble::Login(_) => Meaning::Denied,
             };
             let is_gone = match found {
                 Meaning::Lost | Meaning::Uninitialized => true,
-                // A module that says no more than "failed": does the token still answer?
+                // A module that reports only a general failure: does the token still answer?
                 Meaning::Bad | Meaning::Other => !self.is_well(),
                 Meaning::Denied => false,
             };
             let pause = pauses.next().filter(|_| is_gone && !self.is_dropped());
             if is_gone {
                 self.disconnect();
-                // What stays after a connection anew lies deeper.
+                // A failure that persists after reconnecting has a deeper cause.
                 if found == Meaning::Uninitialized || pause.is_none() {
                     self.module.end();
                 }
@@ -255,7 +256,7 @@ impl Token {
         work(self.connected.insert(connected))
     }
 
-    /// Gives the session back, if it is still ours.
+    /// Closes the session, if it is still valid.
     fn disconnect(&mut self) {
         let Some(connected) = self.connected.take() else {
             return;
@@ -268,7 +269,7 @@ impl Token {
         }
     }
 
-    /// Whether the token still answers, and is still the same.
+    /// True if the token still answers, and is still the same.
     fn is_well(&self) -> bool {
         let Some(connected) = &self.connected else {
             return false;
@@ -307,14 +308,14 @@ impl Token {
         })
     }
 
-    /// The slot with the token that is meant.
+    /// The slot with the token that the URI means.
     fn find_slot(&self, context: &Pkcs11) -> Result<(Slot, TokenInfo), Trouble> {
         let mut found = Vec::new();
         for slot in context.get_slots_with_token()? {
             if self.uri.slot().is_some_and(|asked| asked != slot.id()) {
                 continue;
             }
-            // One that was pulled a moment ago is none.
+            // A token that was unplugged a moment ago does not count.
             let Ok(info) = context.get_token_info(slot) else {
                 continue;
             };
@@ -358,7 +359,7 @@ impl Token {
         session.find_objects(&template)
     }
 
-    /// A key that others put there may not be what a custodian's should be.
+    /// A key that others created may lack the attributes it should have.
     fn warn_if_extractable(&self, session: &Session, key: ObjectHandle) {
         let asked = [AttributeType::Extractable, AttributeType::Sensitive];
         let Ok(found) = session.get_attributes(key, &asked) else {
@@ -383,7 +384,7 @@ impl Token {
         Trouble::Custodian(CustodianError::NoKey { custodian, cause })
     }
 
-    /// A trouble as it is told.
+    /// The error of a failure, for the caller.
     fn told(&self, trouble: Trouble, operation: &'static str) -> CustodianError {
         match trouble {
             Trouble::Custodian(error) | Trouble::Login(error) => error,
@@ -409,8 +410,8 @@ impl Drop for Token {
     }
 }
 
-/// Lets go of a session of an earlier time without closing it: its number may be that of another one by
-/// now.
+/// Drops a session of an earlier initialisation without closing it: its handle may be that of
+/// another one by now.
 fn forget(connected: Option<Connected>) {
     if let Some(connected) = connected {
         std::mem::forget(connected.session);

@@ -1,5 +1,5 @@
-//! The answers of Vault and OpenBao, as far as they are needed. They are read from a buffer that is
-//! wiped, and nothing is copied out of it here.
+//! The responses of Vault and OpenBao, as far as they are needed. They are read from a buffer that
+//! is wiped, and nothing is copied out of it here.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use zeroize::Zeroizing;
 
 use super::failure::Cause;
 
-/// A lease that is longer is renewed as if it were so long: no clock runs over.
+/// A longer lease is renewed as if it were this long: no clock overflows.
 const LONGEST: u64 = 365 * 24 * 60 * 60;
 
-/// The body of an answer.
+/// The body of a response.
 pub(super) struct Answer(pub(super) Zeroizing<Vec<u8>>);
 
 #[derive(Deserialize)]
@@ -22,7 +22,7 @@ struct Body<'a> {
     auth: Option<Auth<'a>>,
 }
 
-/// Of the transit engine, or about a token.
+/// Data of the transit engine, or about a token.
 #[derive(Deserialize)]
 struct Data<'a> {
     ciphertext: Option<&'a str>,
@@ -42,38 +42,38 @@ pub(super) struct Auth<'a> {
 }
 
 impl Auth<'_> {
-    /// For how long the token lives, if it can be renewed and has an end.
+    /// The time the token is valid, if it can be renewed and expires.
     pub(super) fn lease(&self) -> Option<Duration> {
         lease(self.lease_duration, self.renewable)
     }
 }
 
 impl Answer {
-    /// What transit encrypted.
+    /// The ciphertext that transit returned.
     pub(super) fn ciphertext(&self) -> Result<&str, Cause> {
         let data = self.body()?.data;
         data.and_then(|data| data.ciphertext)
             .ok_or(Cause::UNREADABLE)
     }
 
-    /// What transit decrypted, in Base64.
+    /// The plaintext that transit returned, in Base64.
     pub(super) fn plaintext(&self) -> Result<&str, Cause> {
         let data = self.body()?.data;
         data.and_then(|data| data.plaintext)
             .ok_or(Cause::UNREADABLE)
     }
 
-    /// What a login or a renewal gave.
+    /// The token that a login or a renewal returned.
     pub(super) fn auth(&self) -> Result<Auth<'_>, Cause> {
         let auth = self.body()?.auth.ok_or(Cause::UNREADABLE)?;
-        // A login that waits for a second factor has an empty one.
+        // A login that waits for a second factor has an empty token.
         if auth.client_token.is_empty() {
             return Err(Cause::UNREADABLE);
         }
         Ok(auth)
     }
 
-    /// How long a token that was looked up still lives, if it can be renewed and has an end.
+    /// The remaining time of a token that was looked up, if it can be renewed and expires.
     pub(super) fn looked_up(&self) -> Result<Option<Duration>, Cause> {
         let data = self.body()?.data.ok_or(Cause::UNREADABLE)?;
         Ok(lease(data.ttl.unwrap_or_default(), data.renewable))

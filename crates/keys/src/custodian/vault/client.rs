@@ -1,5 +1,5 @@
-//! One request to Vault or OpenBao, within bounds: of time, of attempts, of what is read. What is asked
-//! and what is answered is not known here.
+//! One request to Vault or OpenBao, within limits of time, attempts and size. Independent of the
+//! content.
 
 use std::time::Duration;
 
@@ -16,55 +16,55 @@ use super::trust;
 use crate::custodian::Variables;
 use crate::error::CustodianError;
 
-/// For a connection.
+/// The time limit of connecting.
 const CONNECT: Duration = Duration::from_secs(3);
-/// For one attempt.
+/// The time limit of one attempt.
 const ATTEMPT: Duration = Duration::from_secs(5);
-/// How often a request is tried in all.
+/// The total number of attempts.
 const ATTEMPTS: u32 = 3;
-/// After the first attempt; longer after each.
+/// The delay after the first attempt; it grows with each.
 const PAUSE: Duration = Duration::from_millis(100);
-/// What is read of an answer.
+/// The maximum size of a response.
 const MOST: usize = 64 * 1024;
 
 const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
 const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
-/// Proves that no browser was tricked into asking; some servers and agents insist on it.
+/// Proves that no browser was tricked into sending it; some servers and agents require it.
 const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
 
-/// A service, and how it is reached.
+/// A service, and the HTTP client for it.
 pub(super) struct Client {
     http: reqwest::Client,
     service: Service,
 }
 
-/// What is asked.
+/// A request.
 pub(super) struct Request<'a> {
-    /// Below `/v1/`.
+    /// The path below `/v1/`.
     pub(super) path: &'a str,
-    /// Who asks, but at a login.
+    /// The token, except at a login.
     pub(super) token: Option<&'a str>,
-    /// Posted; without one, something is only looked at.
+    /// The body of a POST; without one, the request is a GET.
     pub(super) body: Option<&'a [u8]>,
 }
 
 /// Why one attempt failed.
 struct Failed {
     cause: Cause,
-    /// Whether another attempt may help, and when the service wants it if it says so.
+    /// Whether and when another attempt may help.
     again: Option<Option<Duration>>,
 }
 
 impl Client {
-    /// For the service that variables name. Asks nobody.
+    /// The client for the service that variables name. Contacts nothing.
     pub(super) fn open(variables: &Variables) -> Result<Self, CustodianError> {
         let service = Service::read(variables)?;
         let http = reqwest::Client::builder()
-            // Also without TLS: by itself reqwest would panic here, as it finds no cryptography.
+            // Also without TLS: otherwise reqwest would panic here, as it finds no cryptography.
             .tls_backend_preconfigured(trust::settings(&service, variables)?)
             .redirect(Policy::none())
-            // Tokens go to the address that was given: proxies would come from the environment, which
-            // is not read here.
+            // Tokens are sent to the configured address: proxies would come from the environment,
+            // which is not read here.
             .no_proxy()
             .retry(retry::never())
             .connect_timeout(CONNECT)
@@ -73,7 +73,7 @@ impl Client {
         Ok(Self { http, service })
     }
 
-    /// The answer, after as many attempts as it takes and the deadline allows.
+    /// Returns the response, after as many attempts as needed and the deadline allows.
     pub(super) async fn send(
         &self,
         request: &Request<'_>,
@@ -88,7 +88,7 @@ impl Client {
             let pause = again.map(|asked| asked.unwrap_or(PAUSE * attempt));
             let left = deadline.saturating_duration_since(Instant::now());
             match pause {
-                // There would be no time for the answer: who asked hears of it now.
+                // There would be no time for the response: report the error now.
                 Some(pause) if attempt < ATTEMPTS && pause < left => sleep(pause).await,
                 _ => return Err(cause),
             }
@@ -112,8 +112,8 @@ impl Client {
             builder = builder.header(TOKEN, header(token)?);
         }
         if let Some(body) = request.body {
-            // This copy is not wiped, nor is that of the token above, nor what TLS reads and writes:
-            // the client has no way to.
+            // This copy is not wiped, nor is that of the token above, nor the buffers of TLS: the
+            // client offers no way to.
             builder = builder.body(body.to_vec());
         }
         let response = builder.send().await.map_err(broken)?;
@@ -133,7 +133,7 @@ impl Client {
     }
 }
 
-/// A token as a header that logs do not show.
+/// A token as a header that is not logged.
 fn header(token: &str) -> Result<HeaderValue, Failed> {
     let value = HeaderValue::from_str(token).map_err(|_| Failed {
         cause: Cause::Forbidden,
@@ -145,7 +145,7 @@ fn header(token: &str) -> Result<HeaderValue, Failed> {
     })
 }
 
-/// The body, into a buffer that is wiped and never moved.
+/// Reads the body into a buffer that is wiped and never moved.
 async fn read(mut response: Response) -> Result<Zeroizing<Vec<u8>>, Failed> {
     let mut body = Zeroizing::new(Vec::with_capacity(MOST));
     while let Some(part) = response.chunk().await.map_err(broken)? {
@@ -167,7 +167,7 @@ fn broken(error: reqwest::Error) -> Failed {
     }
 }
 
-/// When the service wants to be asked again, in whole seconds; dates are not read.
+/// The delay that the service asks for, in whole seconds; dates are not parsed.
 fn retry_after(response: &Response) -> Option<Duration> {
     let value = response.headers().get(RETRY_AFTER)?;
     let seconds = value.to_str().ok()?.parse().ok()?;

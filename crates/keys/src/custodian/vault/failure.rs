@@ -1,35 +1,35 @@
-//! What an answer of Vault or OpenBao means for us, told by its status ("HTTP status codes", Vault API)
-//! and, where that says too little, by fixed texts of transit; and what a request means that got no
-//! answer. No text of theirs is passed on: they name paths, and could name more.
+//! Maps responses of Vault or OpenBao, by their status ("HTTP status codes", Vault API) and, where
+//! that is ambiguous, by fixed texts of transit; and requests without a response. No text of theirs
+//! is passed on: they name paths, and could name more.
 
 use std::error::Error;
 use std::io;
 
 use crate::error::CustodianError;
 
-/// What was asked for when a login failed.
+/// The operation of a failed login.
 pub(super) const LOGIN: &str = "login";
 const WRAP: &str = "wrap";
-/// What transit says, with 400, of a key that is not there.
+/// The text of transit, with 400, for a missing key.
 const NO_KEY: &str = "encryption key not found";
-/// What transit says, with 500, of bytes that were changed, where the key is one of RSA.
+/// The text of transit, with 500, for changed bytes, if the key is an RSA key.
 const NOT_BY_RSA: &str = "failed to RSA decrypt";
 
-/// Why a request did not succeed.
+/// Why a request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// It does not take what it was given (400).
+    /// It rejects the input (400).
     NotTaken,
-    /// The token does not allow it, or is none (403).
+    /// The token does not permit it, or is invalid (403).
     Forbidden,
-    /// There is nothing of this name.
+    /// Nothing has this name.
     Missing,
-    /// It may pass by itself.
+    /// It may be temporary.
     Passing(&'static str),
 }
 
 impl Cause {
-    /// The cause of a status that is no success.
+    /// The cause of an error status.
     pub(super) fn of_status(status: u16, body: &[u8]) -> Self {
         let says = |text: &str| body.windows(text.len()).any(|part| part == text.as_bytes());
         match status {
@@ -38,7 +38,7 @@ impl Cause {
             400 => Self::NotTaken,
             403 => Self::Forbidden,
             404 => Self::Missing,
-            // Somebody in between, or a standby that does not pass requests on to the active one.
+            // Something in between, or a standby that does not forward requests to the active node.
             300..=399 => Self::Passing("it redirects, which is not followed"),
             412 => Self::Passing("it has not caught up with the others of its cluster"),
             429 => Self::Passing("rate-limited"),
@@ -49,12 +49,12 @@ impl Cause {
         }
     }
 
-    /// Something that answers, and not as Vault does.
+    /// The response is not one of Vault.
     pub(super) const UNREADABLE: Self = Self::Passing("answers something that cannot be read");
-    /// Nobody that answers in time.
+    /// No response in time.
     pub(super) const SILENT: Self = Self::Passing("no answer in time");
 
-    /// The cause of a request without an answer.
+    /// The cause of a request without a response.
     pub(super) fn of_request(error: &reqwest::Error) -> Self {
         if error.is_timeout() {
             return Self::SILENT;
@@ -69,7 +69,7 @@ impl Cause {
         }
     }
 
-    /// As an error of a custodian that was asked for an operation.
+    /// The error of a custodian for an operation.
     pub(super) fn error(self, custodian: &str, operation: &'static str) -> CustodianError {
         let custodian = custodian.to_owned();
         let denied = |cause: &str| CustodianError::Denied {
@@ -79,12 +79,12 @@ impl Cause {
         };
         match (self, operation) {
             (Self::NotTaken, LOGIN) => denied("it does not take the credentials"),
-            // Whoever has no token yet is not told which of the two it is.
+            // Without a token, the service does not reveal which of the two it is.
             (Self::Forbidden, LOGIN) => {
                 denied("it does not take the credentials, or nothing is mounted for them")
             }
             (Self::Missing, LOGIN) => denied("there is no such way to log in"),
-            // Nothing was given that could be damaged: it is the request that is not taken.
+            // There was no ciphertext that could be damaged: the request itself is rejected.
             (Self::NotTaken, WRAP) => denied("it does not take the request"),
             (Self::NotTaken, _) => CustodianError::Refused { custodian },
             (Self::Forbidden, _) => denied("permission denied"),
@@ -97,7 +97,7 @@ impl Cause {
     }
 }
 
-/// The error of TLS behind another one. An I/O error hides what it was made of from `source`.
+/// The TLS error behind another error. An I/O error hides its inner error from `source`.
 fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     let mut next = Some(error);
     while let Some(error) = next {

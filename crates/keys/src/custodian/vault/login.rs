@@ -1,6 +1,6 @@
-//! Who asks: a token that is given, or one for which this process logs in with an AppRole or with the
-//! token of its Kubernetes service account. What proves it is read anew at each login, since it may have
-//! been exchanged. When to log in is not known here.
+//! Authentication: a configured token, or a login with an AppRole or with the token of a Kubernetes
+//! service account. Credentials are read again at each login, since they may have been rotated.
+//! When to log in is decided elsewhere.
 
 use std::fs::File;
 use std::io::Read;
@@ -25,10 +25,10 @@ const SECRET_ID: &str = "VAULT_SECRET_ID";
 const ROLE: &str = "VAULT_K8S_ROLE";
 const ACCOUNT_FILE: &str = "VAULT_K8S_TOKEN_PATH";
 const DEFAULT_ACCOUNT_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
-/// No proof is longer; and a buffer of that size is not moved while it is filled.
+/// The maximum size of credentials; a buffer of that size does not move while it is filled.
 const MOST: usize = 32 * 1024;
 
-/// A way to get a token.
+/// A method to get a token.
 pub(super) struct Login {
     method: Method,
     variables: Variables,
@@ -41,22 +41,22 @@ enum Method {
     Kubernetes,
 }
 
-/// What the service knows this process by.
+/// A token, which identifies this process to the service.
 pub(super) struct Token {
     /// The token itself.
     pub(super) text: Zeroizing<String>,
-    /// How long it lives.
+    /// Its validity.
     pub(super) term: Term,
 }
 
-/// How long a token lives.
+/// The validity of a token.
 #[derive(Clone, Copy)]
 pub(super) enum Term {
-    /// The service has not been asked.
+    /// The service has not been asked yet.
     Unknown,
-    /// Nothing can be done about it, or need be.
+    /// It cannot be renewed, or need not be.
     Fixed,
-    /// For so long, unless it is renewed.
+    /// Valid for this long, unless it is renewed.
     Renewable(Duration),
 }
 
@@ -79,8 +79,8 @@ struct Kubernetes<'a> {
 }
 
 impl Login {
-    /// The way that variables name, or for which they are set. Looks whether the others that it needs
-    /// are there.
+    /// The method that variables name, or for which they are set. Checks that the other variables
+    /// it needs are set.
     pub(super) fn open(variables: &Variables) -> Result<Self, CustodianError> {
         let method = method(variables)?;
         match method {
@@ -98,7 +98,7 @@ impl Login {
         })
     }
 
-    /// A token. The one that is given is not tried here: what it is asked for shows whether it serves.
+    /// Returns a token. A configured one is not verified here: its use shows whether it is valid.
     pub(super) async fn enter(
         &self,
         custodian: &str,
@@ -162,7 +162,7 @@ fn method(variables: &Variables) -> Result<Method, CustodianError> {
     }
 }
 
-/// The token that is given.
+/// The configured token.
 fn given(variables: &Variables) -> Result<Token, CustodianError> {
     let (name, text) = first(&TOKEN, variables)?.ok_or_else(|| not_set("VAULT_TOKEN"))?;
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -174,7 +174,7 @@ fn given(variables: &Variables) -> Result<Token, CustodianError> {
     })
 }
 
-/// Where the way to log in is mounted.
+/// The mount path of the login method.
 fn mount(default: &str, variables: &Variables) -> Result<String, CustodianError> {
     match read(MOUNT, variables)? {
         None => Ok(default.to_owned()),
@@ -186,7 +186,7 @@ fn mount(default: &str, variables: &Variables) -> Result<String, CustodianError>
     }
 }
 
-/// The token of the service account, which Kubernetes exchanges every hour or so.
+/// The token of the service account, which Kubernetes rotates every hour or so.
 fn account(variables: &Variables) -> Result<Zeroizing<String>, CustodianError> {
     let path = read(ACCOUNT_FILE, variables)?;
     let path = path.as_deref().map_or(DEFAULT_ACCOUNT_FILE, String::as_str);
@@ -194,7 +194,7 @@ fn account(variables: &Variables) -> Result<Zeroizing<String>, CustodianError> {
         path: shown(path),
         error: Unusable::Unreadable(error.kind()),
     };
-    // Who else may read it is the decision of Kubernetes, which writes it.
+    // Kubernetes writes the file and decides who else may read it.
     let file = File::open(path).map_err(unreadable)?;
     let mut text = Zeroizing::new(String::with_capacity(MOST));
     file.take(MOST as u64)
@@ -203,7 +203,7 @@ fn account(variables: &Variables) -> Result<Zeroizing<String>, CustodianError> {
     Ok(text)
 }
 
-/// A proof as JSON, in a buffer that is wiped.
+/// Credentials as JSON, in a buffer that is wiped.
 fn json(variable: &str, proof: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, CustodianError> {
     let mut body = Zeroizing::new(Vec::with_capacity(2 * MOST));
     let written = serde_json::to_writer(&mut *body, proof);

@@ -1,5 +1,5 @@
-//! Keeps a token alive for as long as it is in use: renews it at half of its time, and logs in anew where
-//! that does not help. Nobody waits for this.
+//! Keeps a token alive while it is in use: renews it at half of its validity, and logs in again
+//! where that does not help. No caller waits for this.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -12,21 +12,21 @@ use super::failure::Cause;
 use super::login::{Term, Token};
 use super::session::{Session, soon};
 
-/// Between two renewals at least.
+/// The minimum interval between two renewals.
 const LEAST: Duration = Duration::from_millis(250);
-/// Until a token is looked up again that could not be.
+/// The delay before a failed look-up of a token is repeated.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
-/// Starts to, in a task that ends with the use of the token, or with its session.
+/// Starts a task that ends with the use of the token, or with its session.
 pub(super) fn start(session: &Arc<Session>, token: &Arc<Token>, ended: oneshot::Receiver<()>) {
     if !matches!(token.term, Term::Fixed) {
         tokio::spawn(keep(Arc::downgrade(session), token.clone(), ended));
     }
 }
 
-/// When a token ends, as far as it is known.
+/// The expiry of a token, as far as it is known.
 struct Lease {
-    /// The longest that it ever was.
+    /// Its longest validity so far.
     whole: Duration,
     until: Instant,
 }
@@ -43,7 +43,8 @@ impl Lease {
         self.until.saturating_duration_since(Instant::now())
     }
 
-    /// Takes what a renewal gave; false where it gave so little that the token nears its last end.
+    /// Applies a renewal. Returns false if it granted so little that the token is close to its
+    /// final expiry.
     fn extend(&mut self, lease: Duration) -> bool {
         let whole = self.whole.max(lease);
         *self = Self {
@@ -60,7 +61,7 @@ async fn keep(session: Weak<Session>, token: Arc<Token>, mut ended: oneshot::Rec
     };
     let mut told = false;
     loop {
-        // Half of it, and half of the rest for as long as the service cannot be reached.
+        // Half of the remaining time, and half of that again while the service cannot be reached.
         if !paused((lease.left() / 2).max(LEAST), &mut ended).await {
             return;
         }
@@ -72,7 +73,7 @@ async fn keep(session: Weak<Session>, token: Arc<Token>, mut ended: oneshot::Rec
             Err(Cause::Passing(_)) if !lease.left().is_zero() => continue,
             _ => {}
         }
-        // Where that fails as well, whoever asks next tries it again.
+        // If that fails as well, the next request tries again.
         match session.enter(Some(&token), soon()).await {
             Ok(None) if !lease.left().is_zero() => {
                 if !told {
@@ -92,7 +93,8 @@ async fn keep(session: Weak<Session>, token: Arc<Token>, mut ended: oneshot::Rec
     }
 }
 
-/// The lease of a token that has one. One that may not be looked up is used for as long as it is taken.
+/// The lease of a token that has one. A token that may not be looked up is used for as long as it
+/// is accepted.
 async fn first_lease(
     session: &Weak<Session>,
     token: &Arc<Token>,
@@ -114,7 +116,7 @@ async fn first_lease(
     }
 }
 
-/// Waits; false where meanwhile the token went out of use.
+/// Waits. Returns false if the token went out of use meanwhile.
 async fn paused(pause: Duration, ended: &mut oneshot::Receiver<()>) -> bool {
     tokio::select! {
         () = sleep(pause) => true,

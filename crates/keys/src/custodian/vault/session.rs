@@ -1,5 +1,5 @@
-//! The token that a custodian asks with: got when it is needed, shared by all who ask at a time, and
-//! exchanged when the service does not take it any more. What it is for is not known here.
+//! The token of a custodian: obtained when it is needed, shared by concurrent requests, and
+//! replaced when the service no longer accepts it. Independent of the requests.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,24 +15,25 @@ use super::renewal;
 use crate::error::CustodianError;
 use crate::live::lock;
 
-/// How long no other token is asked for after a new one did not help: each login leaves one behind.
+/// The time for which no other token is requested after a new one did not help: each login leaves
+/// one behind.
 const IN_VAIN: Duration = Duration::from_secs(60);
 
-/// A service, and who this process is there.
+/// A service, and this process's token for it.
 pub(super) struct Session {
     pub(super) client: Client,
     pub(super) custodian: String,
     login: Login,
     current: Mutex<Option<Current>>,
-    /// Held while somebody logs in: the others wait, and take what they got.
+    /// Held during a login: other callers wait, and use the new token.
     entrance: tokio::sync::Mutex<()>,
 }
 
 struct Current {
     token: Arc<Token>,
-    /// When a request was denied that had been denied to the token before this one.
+    /// The time a request was denied that had been denied with the previous token, too.
     in_vain: Option<Instant>,
-    /// Dropped with this, and then whoever renews the token ends.
+    /// Dropping it ends the task that renews the token.
     _in_use: oneshot::Sender<()>,
 }
 
@@ -47,7 +48,7 @@ impl Session {
         })
     }
 
-    /// The token; logs in where there is none.
+    /// The token; logs in if there is none.
     pub(super) async fn token(
         self: &Arc<Self>,
         deadline: Instant,
@@ -60,8 +61,8 @@ impl Session {
         token.ok_or_else(|| Cause::Forbidden.error(&self.custodian, LOGIN))
     }
 
-    /// Another token than this one, which is denied something; none if there is no other, or if it is
-    /// known that another one does not help.
+    /// A token other than this one, which was denied something; `None` if there is no other, or if
+    /// another one is known not to help.
     pub(super) async fn other(
         self: &Arc<Self>,
         denied: &Arc<Token>,
@@ -77,9 +78,10 @@ impl Session {
         self.enter(Some(denied), deadline).await
     }
 
-    /// This token, got because another one was denied something, is denied the same.
+    /// Records that this token, obtained because another one was denied something, is denied the
+    /// same.
     pub(super) fn was_in_vain(&self, token: &Arc<Token>) {
-        // To look into the variable again costs nothing.
+        // Reading the variable again costs nothing.
         if matches!(token.term, Term::Unknown) {
             return;
         }
@@ -90,7 +92,8 @@ impl Session {
         }
     }
 
-    /// Logs in, unless there is another token than the one that is spent; none if there is no other.
+    /// Logs in, unless the current token is another one than the spent one; `None` if there is no
+    /// other.
     pub(super) async fn enter(
         self: &Arc<Self>,
         spent: Option<&Arc<Token>>,
@@ -103,7 +106,7 @@ impl Session {
         }
         let entered = self.login.enter(&self.custodian, &self.client, deadline);
         let token = Arc::new(entered.await?);
-        // A token that is given, and still the same.
+        // The configured token, unchanged.
         if spent.is_some_and(|spent| spent.text == token.text) {
             return Ok(None);
         }
@@ -122,7 +125,7 @@ impl Session {
         current.as_ref().map(|current| current.token.clone())
     }
 
-    /// How long a token lives that was given.
+    /// The validity of a configured token.
     pub(super) async fn look_up(&self, token: &Token) -> Result<Term, Cause> {
         let request = Request {
             path: "auth/token/lookup-self",
@@ -133,7 +136,7 @@ impl Session {
         answer.looked_up().map(Term::of)
     }
 
-    /// How long a token lives from now on.
+    /// The validity of a token after renewal.
     pub(super) async fn renew(&self, token: &Token) -> Result<Term, Cause> {
         let request = Request {
             path: "auth/token/renew-self",
@@ -145,7 +148,7 @@ impl Session {
     }
 }
 
-/// The deadline of what nobody waits for.
+/// The deadline of background requests.
 pub(super) fn soon() -> Instant {
     Instant::now() + PATIENCE
 }

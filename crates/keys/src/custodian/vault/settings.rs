@@ -1,5 +1,5 @@
-//! What an operator says about a Vault or OpenBao: the key in the URL, and in variables where the
-//! service is and whom it trusts. Who asks is the business of `login`; nothing is asked here.
+//! An operator's settings of a Vault or OpenBao: the key in the URL, and the address and trust of
+//! the service in variables. Authentication is in `login`; nothing is contacted here.
 
 use reqwest::Url;
 use reqwest::header::HeaderValue;
@@ -12,7 +12,7 @@ use crate::error::CustodianError;
 const ADDRESS: [&str; 2] = ["VAULT_ADDR", "BAO_ADDR"];
 const NAMESPACE: [&str; 2] = ["VAULT_NAMESPACE", "BAO_NAMESPACE"];
 const ALLOW_HTTP: &str = "VAULT_ALLOW_HTTP";
-/// A URL is no longer.
+/// The longest URL.
 const LONGEST: usize = 512;
 
 /// A key of the transit engine.
@@ -23,7 +23,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The one of `MOUNT/KEY`; the mount may have several parts.
+    /// Parses `MOUNT/KEY`; the mount may have several parts.
     pub(super) fn parse(rest: &str) -> Result<Self, CustodianError> {
         let malformed = |cause: &str| CustodianError::Url {
             scheme: CustodianScheme::Vault,
@@ -56,26 +56,26 @@ impl Place {
     }
 }
 
-/// Whether these are names, divided by `/`, that stand in a path as they are.
+/// True if these are names, separated by `/`, that need no escape in a path.
 pub(super) fn is_path(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     text.split('/')
         .all(|part| !matches!(part, "" | "." | "..") && part.bytes().all(fits))
 }
 
-/// Where a service is.
+/// The address of a service.
 #[derive(Debug)]
 pub(super) struct Service {
-    /// Without a `/` at its end.
+    /// The address, without a trailing `/`.
     pub(super) address: String,
-    /// The part of the service that has the key and the logins.
+    /// The namespace with the key and the logins.
     pub(super) namespace: Option<HeaderValue>,
-    /// Whether it is asked without TLS.
+    /// True if it is reached without TLS.
     pub(super) is_plain: bool,
 }
 
 impl Service {
-    /// The one that variables name.
+    /// Reads the variables.
     pub(super) fn read(variables: &Variables) -> Result<Self, CustodianError> {
         let (name, address) = first(&ADDRESS, variables)?.ok_or_else(|| not_set("VAULT_ADDR"))?;
         let wrong = |cause: &str| Err(unfit(name, cause));
@@ -133,7 +133,7 @@ fn namespace(variables: &Variables) -> Result<Option<HeaderValue>, CustodianErro
     }
 }
 
-/// A variable that is set to something, without the space around it.
+/// A variable that is set and not blank, trimmed.
 pub(super) fn read(
     name: &str,
     variables: &Variables,
@@ -142,7 +142,7 @@ pub(super) fn read(
     Ok(value.map(|value| Zeroizing::new(value.trim().to_owned())))
 }
 
-/// A variable that has to be set.
+/// A required variable.
 pub(super) fn needed(
     name: &str,
     variables: &Variables,
@@ -169,7 +169,7 @@ pub(super) fn not_set(variable: &str) -> CustodianError {
     }
 }
 
-/// A variable that is set to something that does not serve.
+/// The error of a variable whose value cannot be used.
 pub(super) fn unfit(variable: &str, cause: &str) -> CustodianError {
     CustodianError::Variable {
         variable: variable.to_owned(),

@@ -1,5 +1,5 @@
-//! TLS to Vault or OpenBao: whom it trusts, and the certificate that it shows. Uses the cryptography of
-//! the core, given by name: nothing is installed for the whole process.
+//! TLS to Vault or OpenBao: the trusted authority, and the client certificate. Uses the core's
+//! cryptography provider explicitly: nothing is installed for the whole process.
 
 use std::fs;
 use std::sync::Arc;
@@ -20,12 +20,12 @@ const KEY: &str = "VAULT_CLIENT_KEY";
 
 type Certificates = Vec<CertificateDer<'static>>;
 
-/// What a service is reached with.
+/// The TLS configuration for a service.
 pub(super) fn settings(
     service: &Service,
     variables: &Variables,
 ) -> Result<ClientConfig, CustodianError> {
-    // Without TLS nobody is trusted, and nothing has to be read.
+    // Without TLS nothing is trusted, and no file has to be read.
     let roots = if service.is_plain {
         RootCertStore::empty()
     } else {
@@ -43,11 +43,11 @@ pub(super) fn settings(
     }
 }
 
-/// The authority that is named, and then no other; else those of the system.
+/// The configured authority alone; otherwise those of the system.
 fn roots(variables: &Variables) -> Result<RootCertStore, CustodianError> {
     let mut roots = RootCertStore::empty();
     let Some(path) = read(AUTHORITY, variables)? else {
-        // What the system has and cannot be read is left out: the rest may be enough.
+        // Unreadable certificates of the system are skipped: the rest may be enough.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         return Ok(roots);
     };
@@ -58,8 +58,8 @@ fn roots(variables: &Variables) -> Result<RootCertStore, CustodianError> {
     Ok(roots)
 }
 
-/// The certificate that this process shows, if it has one. The copy of the key that TLS works with is
-/// not wiped: the library has no way to.
+/// The certificate of this process, if it has one. The copy of the key that TLS uses is not wiped:
+/// the library offers no way to.
 fn identity(
     variables: &Variables,
 ) -> Result<Option<(Certificates, PrivateKeyDer<'static>)>, CustodianError> {

@@ -1,4 +1,5 @@
-//! The login to a token: in turn with other processes, and with a refused PIN that is never sent again.
+//! The login to a token: serialised with other processes, and with a refused PIN that is never sent
+//! again.
 
 use std::sync::Mutex;
 
@@ -19,10 +20,10 @@ use super::{Token, Trouble};
 use crate::error::CustodianError;
 use crate::live::lock;
 
-/// Where the URI names no source of the PIN.
+/// Used if the URI names no source of the PIN.
 const PIN: &str = "PKCS11_PIN";
 
-/// A PIN that a token did not take.
+/// A PIN that a token rejected.
 struct Refusal {
     /// The token's label and serial number.
     token: [String; 2],
@@ -30,7 +31,7 @@ struct Refusal {
     cause: &'static str,
 }
 
-/// The refusals that this process has met, whichever of its custodians sent the PIN.
+/// The refusals in this process, of all its custodians.
 static REFUSALS: Mutex<Vec<Refusal>> = Mutex::new(Vec::new());
 
 /// Why a token refused this PIN, if it did.
@@ -53,8 +54,8 @@ fn identity(info: &TokenInfo) -> [String; 2] {
 }
 
 impl Token {
-    /// Waits until no other process of this machine logs in. Where that cannot be told, or takes too
-    /// long, the login goes ahead with a warning.
+    /// Waits until no other process of this machine logs in. If that cannot be determined, or takes
+    /// too long, the login proceeds with a warning.
     pub(super) fn lock_logins(&mut self) -> Option<LoginLock> {
         match LoginLock::acquire(self.module.path(), &self.dropped) {
             Ok(lock) => Some(lock),
@@ -70,8 +71,8 @@ impl Token {
         }
     }
 
-    /// Logs in. A PIN that could bring the token nearer to its lock is not tried. The flags must have been
-    /// read under the same [`LoginLock`] as the login.
+    /// Logs in. A PIN that could bring the token closer to its lock is not tried. The flags must
+    /// have been read under the same [`LoginLock`] as the login.
     pub(super) fn login(&mut self, session: &Session, info: &TokenInfo) -> Result<(), Trouble> {
         if !info.login_required() {
             return Ok(());
