@@ -47,7 +47,7 @@ pub(super) async fn records_of_all_types_are_read_in_one_call(bench: &Bench<'_>)
         match suffix {
             "absent" | "absent too" => assert_eq!(kind, None, "an absent record is read as none"),
             "string" => assert!(
-                records == Some(Record::String(b"value\x00\xff".to_vec())),
+                record == Some(Record::String(b"value\x00\xff".to_vec())),
                 "a string record is read with its bytes"
             ),
             "set" => {

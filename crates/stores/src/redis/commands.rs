@@ -199,7 +199,7 @@ impl RedisStore {
         for name in TRANSACTIONS {
             let mut probe = cmd(name);
             if name == "WATCH" {
-                probe.arg(&name);
+                probe.arg(&record);
             }
             probes.push((name, probe));
         }

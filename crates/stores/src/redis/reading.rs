@@ -206,12 +206,12 @@ impl RedisStore {
         if !self.reports_count.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        for name in ["LLEN", "HLEN"] {
-            if self.lacks(name, are_all_text([name.as_bytes()])).await? {
+        for count in ["LLEN", "HLEN"] {
+            if self.lacks(count, are_all_text([name.as_bytes()])).await? {
                 return Ok(None);
             }
         }
-        let ask = ["LLEN", "HLEN"].map(|name| command(name, &[name.as_bytes()]));
+        let ask = ["LLEN", "HLEN"].map(|count| command(count, &[name.as_bytes()]));
         let answers = self.link.send_all(ask.into()).await?;
         let is_refused = |answer: &Result<Value, RedisError>| {
             let error = answer.as_ref().err().map(|error| self.link.explain(error));
