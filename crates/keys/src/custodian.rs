@@ -41,7 +41,7 @@ pub fn hung_custodians() -> Vec<(String, std::time::Duration)> {
     Vec::new()
 }
 
-pub(crate) use several::{Source, harmless};
+pub(crate) use several::{UnwrapSource, harmless};
 #[cfg(feature = "vault")]
 pub use vault::VaultCustodian;
 

@@ -10,9 +10,9 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 /// The longest path.
-const LONGEST: usize = 4096;
+const MAX_PATH_LEN: usize = 4096;
 /// Secrets are short; a wrong file that was named by mistake must not be read whole.
-const MOST: u64 = 64 * 1024;
+const MAX_SECRET_LEN: u64 = 64 * 1024;
 
 /// Why a file cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,11 +56,11 @@ pub fn read(path: &Path) -> Result<Zeroizing<String>, Unusable> {
     // Of the file that was opened, not of whatever has the name a moment later.
     check(&file.metadata().map_err(unreadable)?)?;
     // Never grown: that would leave an unwiped copy behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MOST as usize + 1));
-    file.take(MOST + 1)
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_SECRET_LEN as usize + 1));
+    file.take(MAX_SECRET_LEN + 1)
         .read_to_end(&mut bytes)
         .map_err(unreadable)?;
-    if bytes.len() as u64 > MOST {
+    if bytes.len() as u64 > MAX_SECRET_LEN {
         return Err(Unusable::TooLarge);
     }
     let text = std::str::from_utf8(&bytes).map_err(|_| Unusable::NotText)?;
@@ -78,9 +78,9 @@ pub fn read(path: &Path) -> Result<Zeroizing<String>, Unusable> {
 /// in a log.
 pub(crate) fn shown(path: &str) -> String {
     let is_path = (path.starts_with('/') || Path::new(path).exists())
-        && path.len() <= LONGEST
+        && path.len() <= MAX_PATH_LEN
         && !path.chars().any(char::is_control);
-    let hidden = "(not shown: it is no path)";
+    let hidden = "(not shown: it is not a path)";
     if is_path { path } else { hidden }.to_owned()
 }
 
@@ -129,7 +129,7 @@ impl fmt::Display for Unusable {
                 write!(f, "{by} (mode {mode:03o})")
             }
             Self::Empty => f.write_str("is empty"),
-            Self::TooLarge => write!(f, "has more than {} KiB", MOST / 1024),
+            Self::TooLarge => write!(f, "has more than {} KiB", MAX_SECRET_LEN / 1024),
             Self::NotText => f.write_str("is not valid UTF-8"),
         }
     }

@@ -10,7 +10,7 @@ use crate::error::{DocumentError, RingError};
 #[non_exhaustive]
 pub enum BackupError {
     /// It is not an age file.
-    #[error("it is no age file")]
+    #[error("it is not an age file")]
     NotAge,
     /// It is an age file that was changed or truncated.
     #[error("the backup is damaged: {0}")]
@@ -25,19 +25,19 @@ pub enum BackupError {
     #[error("there is no age identity in it (a line that starts with AGE-SECRET-KEY-1)")]
     NoIdentity,
     /// A text that is not a recipient.
-    #[error("{place} is no age recipient (age1…)")]
+    #[error("{place} is not an age recipient (age1…)")]
     Recipient {
         /// Its position, for the message.
         place: String,
     },
     /// An identity, which is a secret, in place of its recipient.
-    #[error("{place} is an age identity, which is a secret, and no recipient")]
+    #[error("{place} is an age identity, which is a secret, and not a recipient")]
     SecretRecipient {
         /// Which one, in words.
         place: String,
     },
     /// No recipient was named.
-    #[error("no recipient is named: nobody could open the backup")]
+    #[error("no recipient is named: no one could open the backup")]
     NoRecipient,
     /// This number of shares is not supported.
     #[error(
@@ -53,7 +53,7 @@ pub enum BackupError {
         most: u8,
     },
     /// A text that is not a share.
-    #[error("it is no share of a backup")]
+    #[error("it is not a share of a backup")]
     NoShare,
     /// A share of a newer program.
     #[error("the share has format {0}, which is unknown to this version of waxseal")]

@@ -65,7 +65,7 @@ impl<'de> Deserialize<'de> for ReadKeys {
                 let mut keys = BTreeMap::new();
                 while let Some((name, key)) = map.next_entry::<String, ReadKey>()? {
                     if keys.insert(name, key.0).is_some() {
-                        return Err(A::Error::custom("a key is there twice"));
+                        return Err(A::Error::custom("a key is repeated"));
                     }
                 }
                 Ok(ReadKeys(keys))

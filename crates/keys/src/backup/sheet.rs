@@ -15,12 +15,12 @@ const FORMAT: u32 = 1;
 const LINES: u8 = 4;
 const LINE_BYTES: usize = 8;
 /// 8 bytes and 2 of the check are 80 bits: exactly 16 characters of 5 bits.
-const LINE_LETTERS: usize = 16;
-const WHOLE_LETTERS: usize = 8;
+const LINE_CHARS: usize = 16;
+const WHOLE_CHARS: usize = 8;
 const LINE: &str = "waxseal share line v1";
 const WHOLE: &str = "waxseal share v1";
 /// Crockford's alphabet: no letter that can be mistaken for a digit.
-const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /// Information for people on a sheet. Not needed to open the backup.
 #[derive(Clone, Debug)]
@@ -112,7 +112,7 @@ impl Share {
         bytes.extend_from_slice(&*self.value);
         let hash = first_bytes(&fingerprint(WHOLE, &bytes));
         let letters = encode(&hash);
-        letters.get(..WHOLE_LETTERS).unwrap_or_default().to_owned()
+        letters.get(..WHOLE_CHARS).unwrap_or_default().to_owned()
     }
 }
 
@@ -161,7 +161,7 @@ impl<'a> Typed<'a> {
             return Err(mistyped());
         }
         let backup = hexadecimal(field("Backup")?).ok_or(BackupError::ShareField("Backup"))?;
-        let whole = letters(field("Whole")?, WHOLE_LETTERS);
+        let whole = letters(field("Whole")?, WHOLE_CHARS);
         Ok(Self {
             number: *number,
             split,
@@ -180,7 +180,7 @@ impl<'a> Typed<'a> {
             (None, _) => return Err(BackupError::ShareLineMissing(line)),
             _ => return Err(damaged),
         };
-        let letters = letters(text, LINE_LETTERS).ok_or(damaged.clone())?;
+        let letters = letters(text, LINE_CHARS).ok_or(damaged.clone())?;
         let bytes = decode(&letters).ok_or(damaged.clone())?;
         let Some(part) = bytes.first_chunk::<LINE_BYTES>() else {
             return Err(damaged);
@@ -196,19 +196,19 @@ impl<'a> Typed<'a> {
 fn numbered(line: &str) -> Option<(u8, &str)> {
     let line = line.trim();
     let digit = line.chars().next()?.to_digit(10)?;
-    let rest = line.get(1..)?;
-    let is_apart = rest.starts_with([':', '.', ')', ' ', '\t']);
-    let rest = rest.trim_start_matches([':', '.', ')', ' ', '\t']);
-    is_apart.then_some((u8::try_from(digit).ok()?, rest))
+    let tail = line.get(1..)?;
+    let is_apart = tail.starts_with([':', '.', ')', ' ', '\t']);
+    let tail = tail.trim_start_matches([':', '.', ')', ' ', '\t']);
+    is_apart.then_some((u8::try_from(digit).ok()?, tail))
 }
 
 /// 8 bytes and the first 2 of a hash over them and the line's number.
 fn checked(line: u8, part: &[u8; LINE_BYTES]) -> Zeroizing<[u8; LINE_BYTES + 2]> {
     let mut hashed = Zeroizing::new([0; LINE_BYTES + 1]);
     let mut bytes = Zeroizing::new([0; LINE_BYTES + 2]);
-    let [first, rest @ ..] = &mut *hashed;
+    let [first, tail @ ..] = &mut *hashed;
     *first = line;
-    rest.copy_from_slice(part);
+    tail.copy_from_slice(part);
     let hash = first_bytes(&fingerprint(LINE, &*hashed));
     let all = part.iter().chain(&hash);
     bytes.iter_mut().zip(all).for_each(|(to, from)| *to = *from);
@@ -229,10 +229,10 @@ fn encode(bytes: &[u8; LINE_BYTES + 2]) -> Zeroizing<String> {
     let number = bytes
         .iter()
         .fold(0, |all, byte| all << 8 | u128::from(*byte));
-    let mut text = Zeroizing::new(String::with_capacity(LINE_LETTERS));
-    for index in (0..LINE_LETTERS).rev() {
+    let mut text = Zeroizing::new(String::with_capacity(LINE_CHARS));
+    for index in (0..LINE_CHARS).rev() {
         let value = usize::try_from(number >> (5 * index) & 31).unwrap_or(0);
-        text.push(char::from(LETTERS.get(value).copied().unwrap_or(b'0')));
+        text.push(char::from(ALPHABET.get(value).copied().unwrap_or(b'0')));
     }
     text
 }
@@ -240,7 +240,7 @@ fn encode(bytes: &[u8; LINE_BYTES + 2]) -> Zeroizing<String> {
 fn decode(letters: &str) -> Option<Zeroizing<[u8; LINE_BYTES + 2]>> {
     let mut number = 0_u128;
     for letter in letters.bytes() {
-        let value = LETTERS.iter().position(|it| *it == letter)?;
+        let value = ALPHABET.iter().position(|it| *it == letter)?;
         number = number << 5 | u128::try_from(value).ok()?;
     }
     let bytes = number.to_be_bytes();
@@ -256,7 +256,7 @@ fn letters(typed: &str, len: usize) -> Option<Zeroizing<String>> {
             'I' | 'L' => '1',
             letter => letter,
         };
-        let is_one = u8::try_from(letter).is_ok_and(|it| LETTERS.contains(&it));
+        let is_one = u8::try_from(letter).is_ok_and(|it| ALPHABET.contains(&it));
         if !is_one || text.len() == len {
             return None;
         }

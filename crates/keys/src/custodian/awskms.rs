@@ -26,15 +26,15 @@ mod failure;
 use failure::{Cause, cause};
 
 /// The time limit of connecting.
-const CONNECT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The time limit of one attempt.
-const ATTEMPT: Duration = Duration::from_secs(5);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The time limit of an operation with all its attempts, and with obtaining credentials.
-const PATIENCE: Duration = Duration::from_secs(10);
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
 /// The total number of attempts.
-const ATTEMPTS: u32 = 3;
+const MAX_ATTEMPTS: u32 = 3;
 /// The limit of `Decrypt` ("CiphertextBlob", AWS KMS API Reference).
-const MOST: usize = 6144;
+const MAX_CIPHERTEXT_LEN: usize = 6144;
 /// The only algorithm for symmetric keys.
 const ALGORITHM: EncryptionAlgorithmSpec = EncryptionAlgorithmSpec::SymmetricDefault;
 
@@ -44,7 +44,7 @@ pub struct AwsKmsCustodian {
     arn: String,
     region: String,
     /// The endpoint and credentials, if given: the SDK finds both otherwise.
-    stand_in: Option<(String, Credentials)>,
+    endpoint_override: Option<(String, Credentials)>,
     /// Created by the first call.
     client: OnceCell<Client>,
 }
@@ -66,7 +66,7 @@ impl AwsKmsCustodian {
             url: CustodianScheme::AwsKms.url(arn),
             arn: arn.to_owned(),
             region: region.to_owned(),
-            stand_in: None,
+            endpoint_override: None,
             client: OnceCell::new(),
         })
     }
@@ -80,21 +80,21 @@ impl AwsKmsCustodian {
         secret_access_key: &str,
     ) -> Self {
         let credentials = Credentials::new(access_key_id, secret_access_key, None, None, "waxseal");
-        self.stand_in = Some((endpoint.to_owned(), credentials));
+        self.endpoint_override = Some((endpoint.to_owned(), credentials));
         self
     }
 
     async fn client(&self) -> Client {
         let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT)
-            .operation_attempt_timeout(ATTEMPT)
-            .operation_timeout(PATIENCE)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .operation_timeout(OPERATION_TIMEOUT)
             .build();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(self.region.clone()))
             .timeout_config(timeouts)
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
-        if let Some((endpoint, credentials)) = &self.stand_in {
+            .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS));
+        if let Some((endpoint, credentials)) = &self.endpoint_override {
             loader = loader
                 .endpoint_url(endpoint)
                 .credentials_provider(credentials.clone());
@@ -103,18 +103,18 @@ impl AwsKmsCustodian {
     }
 
     /// Runs an operation of the SDK within a time limit, and maps its error.
-    async fn ask<T>(
+    async fn run<T>(
         &self,
         operation: &'static str,
         request: impl AsyncFnOnce(&Client) -> Result<T, Cause>,
     ) -> Result<T, CustodianError> {
         let answered = async { request(self.client.get_or_init(|| self.client()).await).await };
         // The SDK's own limits exclude what it reads before the first request.
-        let answer = tokio::time::timeout(PATIENCE, answered).await;
+        let answer = tokio::time::timeout(OPERATION_TIMEOUT, answered).await;
         let cause = match answer {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(cause)) => cause,
-            Err(_) => Cause::Passing("no answer within 10 s".to_owned()),
+            Err(_) => Cause::Transient("no answer within 10 s".to_owned()),
         };
         let custodian = self.url.clone();
         Err(match cause {
@@ -122,7 +122,7 @@ impl AwsKmsCustodian {
             Cause::Refused if operation == "wrap" => CustodianError::Denied {
                 custodian,
                 operation,
-                cause: "it does not take the request".to_owned(),
+                cause: "it rejects the request".to_owned(),
             },
             Cause::Refused => CustodianError::Refused { custodian },
             Cause::Denied(cause) => CustodianError::Denied {
@@ -130,14 +130,14 @@ impl AwsKmsCustodian {
                 operation,
                 cause: cause.to_owned(),
             },
-            Cause::Passing(cause) => CustodianError::Unavailable { custodian, cause },
+            Cause::Transient(cause) => CustodianError::Unavailable { custodian, cause },
         })
     }
 
     /// The ciphertext, if the service could accept it: it would refuse any other, after a request.
     fn ciphertext(&self, wrapped: &Wrapped) -> Result<Blob, CustodianError> {
         let len = wrapped.bytes.len();
-        if wrapped.mechanism.is_some() || len == 0 || len > MOST {
+        if wrapped.mechanism.is_some() || len == 0 || len > MAX_CIPHERTEXT_LEN {
             return Err(CustodianError::Refused {
                 custodian: self.url.clone(),
             });
@@ -160,7 +160,7 @@ impl Custodian for AwsKmsCustodian {
         context: &Context<'_>,
     ) -> Result<Wrapped, CustodianError> {
         let answer = self
-            .ask("wrap", async |client| {
+            .run("wrap", async |client| {
                 let request = client
                     .encrypt()
                     .key_id(&self.arn)
@@ -168,7 +168,7 @@ impl Custodian for AwsKmsCustodian {
                     .set_encryption_context(Some(encryption_context(context)))
                     .plaintext(Blob::new(key.expose_bytes().as_slice()));
                 let answer = request.send().await.map_err(cause)?;
-                taken(answer.ciphertext_blob)
+                bounded_bytes(answer.ciphertext_blob)
             })
             .await?;
         Ok(Wrapped::bytes(answer))
@@ -183,7 +183,7 @@ impl Custodian for AwsKmsCustodian {
     ) -> Result<SecretKey, CustodianError> {
         let ciphertext = self.ciphertext(wrapped)?;
         let plaintext = self
-            .ask("unwrap", async |client| {
+            .run("unwrap", async |client| {
                 let request = client
                     .decrypt()
                     .key_id(&self.arn)
@@ -192,7 +192,7 @@ impl Custodian for AwsKmsCustodian {
                     .ciphertext_blob(ciphertext);
                 let answer = request.send().await.map_err(cause)?;
                 // Our copy is wiped. The SDK's buffers are not: it offers no way to.
-                taken(answer.plaintext).map(Zeroizing::new)
+                bounded_bytes(answer.plaintext).map(Zeroizing::new)
             })
             .await?;
         // This key wrapped it, but it is not a data key of ours.
@@ -212,7 +212,7 @@ impl Custodian for AwsKmsCustodian {
     ) -> Result<Wrapped, CustodianError> {
         let ciphertext = self.ciphertext(wrapped)?;
         let answer = self
-            .ask("rewrap", async |client| {
+            .run("rewrap", async |client| {
                 let request = client
                     .re_encrypt()
                     .source_key_id(&self.arn)
@@ -223,7 +223,7 @@ impl Custodian for AwsKmsCustodian {
                     .set_destination_encryption_context(Some(encryption_context(context)))
                     .ciphertext_blob(ciphertext);
                 let answer = request.send().await.map_err(cause)?;
-                taken(answer.ciphertext_blob)
+                bounded_bytes(answer.ciphertext_blob)
             })
             .await?;
         Ok(Wrapped::bytes(answer))
@@ -243,11 +243,11 @@ fn encryption_context(context: &Context<'_>) -> HashMap<String, String> {
 }
 
 /// The bytes of a response that has any, no more than could be sent back.
-fn taken(blob: Option<Blob>) -> Result<Vec<u8>, Cause> {
+fn bounded_bytes(blob: Option<Blob>) -> Result<Vec<u8>, Cause> {
     let bytes = blob.map(Blob::into_inner).unwrap_or_default();
     match bytes.len() {
-        1..=MOST => Ok(bytes),
-        _ => Err(Cause::Passing(
+        1..=MAX_CIPHERTEXT_LEN => Ok(bytes),
+        _ => Err(Cause::Transient(
             "answers without what was asked for".to_owned(),
         )),
     }

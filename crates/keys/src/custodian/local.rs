@@ -10,7 +10,7 @@ use crate::error::CustodianError;
 /// The variable that `env:` stands for.
 pub const DEFAULT_VARIABLE: &str = "REDIS_ENCRYPTION_KEY";
 /// The longest name of a variable, shorter than a key.
-const LONGEST_VARIABLE: usize = 40;
+const MAX_VARIABLE_LEN: usize = 40;
 
 /// A custodian whose key-encryption key is in this process.
 pub struct LocalCustodian {
@@ -39,7 +39,7 @@ impl LocalCustodian {
 #[must_use]
 pub fn is_variable(name: &str) -> bool {
     let fine = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-    name.len() <= LONGEST_VARIABLE
+    name.len() <= MAX_VARIABLE_LEN
         && name.bytes().all(fine)
         && name.starts_with(|first: char| !first.is_ascii_digit())
 }

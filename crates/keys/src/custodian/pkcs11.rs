@@ -36,9 +36,9 @@ use token::Token;
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The number of requests that may wait for the module.
-const WAITING: usize = 64;
+const MAX_QUEUED_JOBS: usize = 64;
 /// The time the thread may take to end. A process that exits in the middle of a call could crash.
-const FAREWELL: Duration = Duration::from_secs(1);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Work for the thread with its token.
 type Job = Box<dyn FnOnce(&mut Token) + Send>;
@@ -71,7 +71,7 @@ impl Pkcs11Custodian {
     pub fn open(url: &str, variables: &Variables) -> Result<Self, CustodianError> {
         let uri = Pkcs11Uri::parse(url)?;
         let url = uri.to_string();
-        let (jobs, waiting) = mpsc::sync_channel::<Job>(WAITING);
+        let (jobs, waiting) = mpsc::sync_channel::<Job>(MAX_QUEUED_JOBS);
         let (ends, ended) = mpsc::channel();
         let dropped = Arc::new(AtomicBool::new(false));
         let mut token = Token::new(uri, variables.clone(), dropped.clone())?;
@@ -85,7 +85,7 @@ impl Pkcs11Custodian {
             drop(ends);
         });
         if spawned.is_err() {
-            return Err(unavailable(&url, "the system gives no thread for it"));
+            return Err(unavailable(&url, "the system cannot start a thread for it"));
         }
         Ok(Self {
             url,
@@ -99,11 +99,11 @@ impl Pkcs11Custodian {
     /// Creates the key in the token: AES-256, not extractable. Refused if a key of this name
     /// exists.
     pub async fn create_key(&self) -> Result<(), CustodianError> {
-        self.ask(Token::create_key).await
+        self.run(Token::create_key).await
     }
 
     /// Runs work on the thread, and waits for its result.
-    async fn ask<T: Send + 'static>(
+    async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Token) -> Result<T, CustodianError> + Send + 'static,
     ) -> Result<T, CustodianError> {
@@ -130,7 +130,7 @@ impl Pkcs11Custodian {
             Err(mpsc::TrySendError::Full(_)) => {
                 return Err(unavailable(
                     &self.url,
-                    "it has not answered earlier questions",
+                    "it has not answered earlier requests",
                 ));
             }
             Err(mpsc::TrySendError::Disconnected(_)) => {
@@ -158,7 +158,7 @@ impl Drop for Pkcs11Custodian {
         if self.calls.is_hung() {
             return;
         }
-        let _ = lock(&self.ended).recv_timeout(FAREWELL);
+        let _ = lock(&self.ended).recv_timeout(EXIT_TIMEOUT);
     }
 }
 
@@ -174,8 +174,8 @@ impl Custodian for Pkcs11Custodian {
         context: &Context<'_>,
     ) -> Result<Wrapped, CustodianError> {
         let key = SecretKey::from_bytes(key.expose_bytes())?;
-        let context = Owned::of(context);
-        self.ask(move |token| token.wrap(&key, &context.borrow()))
+        let context = OwnedContext::of(context);
+        self.run(move |token| token.wrap(&key, &context.borrow()))
             .await
     }
 
@@ -185,20 +185,20 @@ impl Custodian for Pkcs11Custodian {
         context: &Context<'_>,
     ) -> Result<SecretKey, CustodianError> {
         let wrapped = wrapped.clone();
-        let context = Owned::of(context);
-        self.ask(move |token| token.unwrap(&wrapped, &context.borrow()))
+        let context = OwnedContext::of(context);
+        self.run(move |token| token.unwrap(&wrapped, &context.borrow()))
             .await
     }
 }
 
 /// An owned context, to be sent to another thread.
-struct Owned {
+struct OwnedContext {
     environment: String,
     ring: String,
     key: String,
 }
 
-impl Owned {
+impl OwnedContext {
     fn of(context: &Context<'_>) -> Self {
         Self {
             environment: context.environment.to_owned(),

@@ -75,14 +75,14 @@ impl Custodians {
         Unwrapping {
             custodians: self,
             down: Mutex::default(),
-            told: AtomicBool::new(false),
+            has_warned: AtomicBool::new(false),
         }
     }
 }
 
 /// The source of a document's keys.
 #[async_trait]
-pub(crate) trait Source: Send + Sync {
+pub(crate) trait UnwrapSource: Send + Sync {
     /// The key that was wrapped for this context.
     async fn unwrap(
         &self,
@@ -97,11 +97,15 @@ pub(crate) struct Unwrapping<'a> {
     /// The custodians that did not answer: the next key does not wait for them again.
     down: Mutex<HashMap<String, CustodianError>>,
     /// True once a warning about a failed custodian was logged.
-    told: AtomicBool,
+    has_warned: AtomicBool,
 }
 
 impl Unwrapping<'_> {
-    async fn ask(&self, wrap: &Wrap, context: &Context<'_>) -> Result<SecretKey, CustodianError> {
+    async fn unwrap_with(
+        &self,
+        wrap: &Wrap,
+        context: &Context<'_>,
+    ) -> Result<SecretKey, CustodianError> {
         let url = &wrap.custodian;
         if let Some(error) = lock(&self.down).get(url) {
             return Err(error.clone());
@@ -123,43 +127,43 @@ impl Unwrapping<'_> {
     /// Tries one custodian after the other until one unwraps the key. A slow one is not waited for
     /// alone: the next is tried meanwhile. Returns the key and the errors of the others, in their
     /// order.
-    async fn ask_each(
+    async fn unwrap_with_any(
         &self,
         wraps: &[Wrap],
         context: &Context<'_>,
     ) -> (Option<SecretKey>, Vec<CustodianError>) {
         let mut errors: BTreeMap<usize, CustodianError> = BTreeMap::new();
-        let mut not_asked = wraps.iter().enumerate();
-        let mut asked = FuturesUnordered::new();
+        let mut untried = wraps.iter().enumerate();
+        let mut pending = FuturesUnordered::new();
         let mut key = None;
-        let mut waits_for: BTreeMap<usize, Instant> = BTreeMap::new();
+        let mut waiting_since: BTreeMap<usize, Instant> = BTreeMap::new();
         while key.is_none() {
-            let answer = match (asked.is_empty(), not_asked.len()) {
+            let answer = match (pending.is_empty(), untried.len()) {
                 (true, 0) => break,
                 (true, _) => None,
-                (false, 0) => asked.next().await,
-                (false, _) => timeout(HEDGE_DELAY, asked.next()).await.ok().flatten(),
+                (false, 0) => pending.next().await,
+                (false, _) => timeout(HEDGE_DELAY, pending.next()).await.ok().flatten(),
             };
             match answer {
                 None => {
-                    let next = not_asked.next();
-                    waits_for.extend(next.iter().map(|(index, _)| (*index, Instant::now())));
-                    asked.extend(next.map(|(index, wrap)| async move {
-                        (index, self.ask(wrap, context).await)
+                    let next = untried.next();
+                    waiting_since.extend(next.iter().map(|(index, _)| (*index, Instant::now())));
+                    pending.extend(next.map(|(index, wrap)| async move {
+                        (index, self.unwrap_with(wrap, context).await)
                     }));
                 }
                 Some((index, Ok(unwrapped))) => {
-                    waits_for.remove(&index);
+                    waiting_since.remove(&index);
                     key = Some(unwrapped);
                 }
                 Some((index, Err(error))) => {
-                    waits_for.remove(&index);
+                    waiting_since.remove(&index);
                     errors.insert(index, error);
                 }
             }
         }
         // Those that had the whole time and did not answer: the next key does not wait for them.
-        for (index, since) in waits_for {
+        for (index, since) in waiting_since {
             if since.elapsed() < HEDGE_DELAY {
                 continue;
             }
@@ -179,7 +183,7 @@ impl Unwrapping<'_> {
 
     /// Logs once that custodians failed where another one succeeded: the ring depends on fewer than
     /// it should.
-    fn tell_of_others(&self, errors: &[CustodianError], context: &Context<'_>) {
+    fn report_failures(&self, errors: &[CustodianError], context: &Context<'_>) {
         for error in errors {
             match error {
                 CustodianError::NotConfigured { .. } => {}
@@ -190,7 +194,7 @@ impl Unwrapping<'_> {
                      secret here is wrong, or what it wrapped is lost; waxseal doctor tells what to do",
                     harmless(context.key)
                 ),
-                error if !self.told.swap(true, Ordering::Relaxed) => {
+                error if !self.has_warned.swap(true, Ordering::Relaxed) => {
                     warn!("{error}; another custodian opens the keyring");
                 }
                 _ => {}
@@ -200,7 +204,7 @@ impl Unwrapping<'_> {
 }
 
 #[async_trait]
-impl Source for Unwrapping<'_> {
+impl UnwrapSource for Unwrapping<'_> {
     /// Any custodian that answers is enough. Only if none can be reached, the keys stored on this
     /// machine are used, if this process may start with them.
     async fn unwrap(
@@ -209,15 +213,15 @@ impl Source for Unwrapping<'_> {
         context: &Context<'_>,
     ) -> Result<SecretKey, CustodianError> {
         let offline = self.custodians.offline();
-        let (key, mut errors) = self.ask_each(wraps, context).await;
+        let (key, mut errors) = self.unwrap_with_any(wraps, context).await;
         if let Some(key) = key {
             if let Some(offline) = offline {
                 offline.remember(&key, context);
             }
-            self.tell_of_others(&errors, context);
+            self.report_failures(&errors, context);
             return Ok(key);
         }
-        let away = |error: &CustodianError| {
+        let is_unreachable = |error: &CustodianError| {
             matches!(
                 error,
                 CustodianError::Unavailable { .. } | CustodianError::NotConfigured { .. }
@@ -225,7 +229,7 @@ impl Source for Unwrapping<'_> {
         };
         let is_outage = errors.iter().any(CustodianError::is_passing);
         if is_outage
-            && errors.iter().all(away)
+            && errors.iter().all(is_unreachable)
             && let Some(key) = offline.and_then(|offline| offline.recall(context))
         {
             return Ok(key);

@@ -14,30 +14,30 @@ use zeroize::Zeroizing;
 use super::{Context, Custodian, Variables, Wrapped, bound};
 use crate::error::CustodianError;
 
-mod answer;
 mod ciphertext;
 mod client;
 mod failure;
 mod login;
 mod renewal;
+mod reply;
 mod session;
 mod settings;
 mod trust;
 
-use answer::Answer;
 use client::{Client, Request};
 use failure::Cause;
 use login::{Login, Token};
+use reply::Reply;
 use session::Session;
-use settings::Place;
+use settings::TransitKey;
 
 /// The time limit of an operation with all its attempts, and with a login where needed.
-const PATIENCE: Duration = Duration::from_secs(10);
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A key of the transit engine.
 pub struct VaultCustodian {
     url: String,
-    place: Place,
+    key_path: TransitKey,
     session: Arc<Session>,
 }
 
@@ -74,35 +74,35 @@ impl VaultCustodian {
     ///   `VAULT_SECRET_ID`) or `kubernetes` (`VAULT_K8S_ROLE`, and `VAULT_K8S_TOKEN_PATH` for the
     ///   file of the service account's token); by default the first of them that is set.
     ///   `VAULT_AUTH_MOUNT` is the path where the latter two are mounted.
-    pub fn open(rest: &str, variables: &Variables) -> Result<Self, CustodianError> {
-        let place = Place::parse(rest)?;
-        let url = place.url();
+    pub fn open(path: &str, variables: &Variables) -> Result<Self, CustodianError> {
+        let key_path = TransitKey::parse(path)?;
+        let url = key_path.url();
         let client = Client::open(variables)?;
         let session = Session::new(&url, client, Login::open(variables)?);
         Ok(Self {
             url,
-            place,
+            key_path,
             session,
         })
     }
 
     /// Sends a request to transit within the time limit, and maps its error.
-    async fn ask(&self, operation: Operation, body: &[u8]) -> Result<Answer, CustodianError> {
-        let deadline = Instant::now() + PATIENCE;
-        let answered = self.ask_until(deadline, operation, body);
+    async fn send(&self, operation: Operation, body: &[u8]) -> Result<Reply, CustodianError> {
+        let deadline = Instant::now() + OPERATION_TIMEOUT;
+        let answered = self.send_until(deadline, operation, body);
         let answer = timeout_at(deadline, answered).await;
         answer.unwrap_or_else(|_| Err(Cause::SILENT.error(&self.url, operation.name)))
     }
 
     /// Uses the current token. If that is rejected, retries once with another one: it may have
     /// expired or been revoked.
-    async fn ask_until(
+    async fn send_until(
         &self,
         deadline: Instant,
         operation: Operation,
         body: &[u8],
-    ) -> Result<Answer, CustodianError> {
-        let path = self.place.path(operation.path);
+    ) -> Result<Reply, CustodianError> {
+        let path = self.key_path.path(operation.path);
         let send = async |token: &Token| {
             let request = Request {
                 path: &path,
@@ -118,7 +118,7 @@ impl VaultCustodian {
         {
             answer = send(&token).await;
             if matches!(answer, Err(Cause::Forbidden)) {
-                self.session.was_in_vain(&token);
+                self.session.mark_rejected(&token);
             }
         }
         answer.map_err(|cause| cause.error(&self.url, operation.name))
@@ -134,7 +134,7 @@ impl VaultCustodian {
             .ok_or_else(|| self.refused())
     }
 
-    fn wrapped(&self, answer: &Answer, operation: Operation) -> Result<Wrapped, CustodianError> {
+    fn wrapped(&self, answer: &Reply, operation: Operation) -> Result<Wrapped, CustodianError> {
         let bytes = answer
             .ciphertext()
             .and_then(|text| ciphertext::bytes(text).ok_or(Cause::UNREADABLE));
@@ -171,7 +171,7 @@ impl Custodian for VaultCustodian {
         body.extend_from_slice(start);
         STANDARD.encode_append(&*plaintext, &mut *body);
         body.extend_from_slice(end);
-        let answer = self.ask(WRAP, &body).await?;
+        let answer = self.send(WRAP, &body).await?;
         self.wrapped(&answer, WRAP)
     }
 
@@ -182,7 +182,7 @@ impl Custodian for VaultCustodian {
         context: &Context<'_>,
     ) -> Result<SecretKey, CustodianError> {
         let body = self.ciphertext(wrapped)?;
-        let answer = self.ask(UNWRAP, body.as_bytes()).await?;
+        let answer = self.send(UNWRAP, body.as_bytes()).await?;
         let plaintext = answer.plaintext().and_then(|text| {
             let bytes = STANDARD.decode_to_vec(text);
             bytes.map(Zeroizing::new).map_err(|_| Cause::UNREADABLE)
@@ -197,7 +197,7 @@ impl Custodian for VaultCustodian {
     /// context cannot be verified here; the next unwrap does.
     async fn rewrap(&self, wrapped: &Wrapped, _: &Context<'_>) -> Result<Wrapped, CustodianError> {
         let body = self.ciphertext(wrapped)?;
-        let answer = self.ask(REWRAP, body.as_bytes()).await?;
+        let answer = self.send(REWRAP, body.as_bytes()).await?;
         self.wrapped(&answer, REWRAP)
     }
 }

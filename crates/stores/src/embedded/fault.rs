@@ -147,7 +147,7 @@ fn explain_io(error: &io::Error, location: &str) -> StoreError {
         },
         ErrorKind::UnexpectedEof => StoreError::Damaged {
             location,
-            cause: cause("its end is gone"),
+            cause: cause("it is truncated"),
         },
         ErrorKind::IsADirectory => StoreError::Damaged {
             location,

@@ -14,7 +14,7 @@ pub(super) enum Cause {
     /// A permanent refusal.
     Denied(&'static str),
     /// It may be temporary.
-    Passing(String),
+    Transient(String),
 }
 
 /// Codes about the input.
@@ -73,7 +73,7 @@ const DENIED: &[(&str, &str)] = &[
 ];
 
 /// Codes of a service that is unhealthy or busy.
-const PASSING: &[(&str, &str)] = &[
+const TRANSIENT: &[(&str, &str)] = &[
     ("ThrottlingException", "rate-limited"),
     ("Throttling", "rate-limited"),
     ("ThrottledException", "rate-limited"),
@@ -96,43 +96,45 @@ where
     E: ProvideErrorMetadata + Error + 'static,
 {
     match &error {
-        SdkError::TimeoutError(_) => passing("no answer in time"),
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => passing("no answer in time"),
-        SdkError::DispatchFailure(failure) if failure.is_io() => passing("no connection"),
-        SdkError::ServiceError(answer) => {
-            of_answer(answer.err().code(), answer.raw().status().as_u16())
+        SdkError::TimeoutError(_) => transient("no answer in time"),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+            transient("no answer in time")
         }
-        SdkError::ResponseError(_) => passing("answers something that cannot be read"),
-        _ => of_credentials(&error),
+        SdkError::DispatchFailure(failure) if failure.is_io() => transient("no connection"),
+        SdkError::ServiceError(answer) => {
+            from_code(answer.err().code(), answer.raw().status().as_u16())
+        }
+        SdkError::ResponseError(_) => transient("the answer cannot be read"),
+        _ => from_credentials(&error),
     }
 }
 
-fn of_answer(code: Option<&str>, status: u16) -> Cause {
+fn from_code(code: Option<&str>, status: u16) -> Cause {
     let code = code.unwrap_or_default();
-    let in_words = |table: &'static [(&str, &'static str)]| {
+    let lookup = |table: &'static [(&str, &'static str)]| {
         let row = table.iter().find(|(name, _)| *name == code);
         row.map(|(_, words)| *words)
     };
     if REFUSED.contains(&code) {
         return Cause::Refused;
     }
-    if let Some(words) = in_words(DENIED) {
+    if let Some(words) = lookup(DENIED) {
         return Cause::Denied(words);
     }
-    if let Some(words) = in_words(PASSING) {
-        return passing(words);
+    if let Some(words) = lookup(TRANSIENT) {
+        return transient(words);
     }
     // Not a response of KMS, or one unknown to this program: something in between, or an unhealthy
     // service. It may be temporary.
     match status {
-        429 => passing("rate-limited"),
-        _ => Cause::Passing(format!("answers something that cannot be read ({status})")),
+        429 => transient("rate-limited"),
+        _ => Cause::Transient(format!("the answer cannot be read ({status})")),
     }
 }
 
 /// Nothing was sent. Without credentials, waiting does not help; if the service that provides them
 /// did not answer, it may.
-fn of_credentials(error: &(dyn Error + 'static)) -> Cause {
+fn from_credentials(error: &(dyn Error + 'static)) -> Cause {
     let mut next = Some(error);
     while let Some(error) = next {
         // The SDK's type for it is in a separate crate, of which nothing else is needed; its text
@@ -140,17 +142,17 @@ fn of_credentials(error: &(dyn Error + 'static)) -> Cause {
         match error.to_string().as_str() {
             NOT_LOADED => return Cause::Denied("there are no credentials"),
             NOT_VALID => return Cause::Denied("the configuration of the credentials is not valid"),
-            FAILED => return passing("the credentials cannot be had"),
+            FAILED => return transient("the credentials cannot be obtained"),
             _ => next = error.source(),
         }
     }
-    passing("the request cannot be sent")
+    transient("the request cannot be sent")
 }
 
 const NOT_LOADED: &str = "the credential provider was not enabled";
 const NOT_VALID: &str = "the credentials provider was not properly configured";
 const FAILED: &str = "an error occurred while loading credentials";
 
-fn passing(words: &str) -> Cause {
-    Cause::Passing(words.to_owned())
+fn transient(words: &str) -> Cause {
+    Cause::Transient(words.to_owned())
 }

@@ -68,7 +68,7 @@ pub(super) enum AtLogin {
     /// The session or the token was lost: the PIN was not checked.
     Lost,
     /// The device failed.
-    Unwell,
+    DeviceError,
     /// The PIN, or something indistinguishable from it.
     Refused,
 }
@@ -84,7 +84,7 @@ pub(super) fn at_login(error: &Error) -> AtLogin {
         | RvError::TokenNotPresent
         | RvError::SlotIdInvalid
         | RvError::CryptokiNotInitialized => AtLogin::Lost,
-        RvError::DeviceError | RvError::DeviceMemory | RvError::HostMemory => AtLogin::Unwell,
+        RvError::DeviceError | RvError::DeviceMemory | RvError::HostMemory => AtLogin::DeviceError,
         _ => AtLogin::Refused,
     }
 }
@@ -105,6 +105,6 @@ pub(super) fn words(error: &Error) -> String {
         }
         Error::Pkcs11(code, function) => format!("{function}: {code:?}"),
         Error::NotSupported => "the module lacks a function that is needed".to_owned(),
-        _ => "the module answers something that makes no sense".to_owned(),
+        _ => "the module returned an invalid answer".to_owned(),
     }
 }

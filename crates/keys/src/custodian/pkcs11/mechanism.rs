@@ -27,12 +27,12 @@ const PADDED_LEN: usize = BOUND_LEN + 8;
 
 /// The mechanism with which a token wraps data keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum WrapMechanism {
     Gcm,
     KeyWrapPad,
 }
 
-impl Way {
+impl WrapMechanism {
     /// The best mechanism that a token offers.
     pub(super) fn of_token(module: &Pkcs11, slot: Slot) -> Result<Option<Self>, Error> {
         let offered = module.get_mechanism_list(slot)?;
@@ -62,7 +62,7 @@ impl Way {
     pub(super) fn parse(text: &str) -> Option<Self> {
         [Self::Gcm, Self::KeyWrapPad]
             .into_iter()
-            .find(|way| way.as_str() == text)
+            .find(|mechanism| mechanism.as_str() == text)
     }
 
     /// The rights that a key of this mechanism needs, and no more.
@@ -159,7 +159,7 @@ fn padded_wrap(
     context: &Context<'_>,
 ) -> Result<Vec<u8>, Error> {
     let bytes = bind(key, context);
-    let mut template = passing().to_vec();
+    let mut template = transient_attributes().to_vec();
     template.push(Attribute::Value(bytes.to_vec()));
     let object = session.create_object(&template);
     wipe(&mut template);
@@ -175,7 +175,12 @@ fn padded_unwrap(
     wrapped: &[u8],
     context: &Context<'_>,
 ) -> Result<Option<SecretKey>, Error> {
-    let object = session.unwrap_key(&Mechanism::AesKeyWrapPad, wrapping, wrapped, &passing())?;
+    let object = session.unwrap_key(
+        &Mechanism::AesKeyWrapPad,
+        wrapping,
+        wrapped,
+        &transient_attributes(),
+    )?;
     let value = session.get_attributes(object, &[AttributeType::Value]);
     session.destroy_object(object)?;
     let mut values = value?;
@@ -192,7 +197,7 @@ fn padded_unwrap(
 }
 
 /// The attributes of a transient object: it lives as long as the session at most and may be read.
-fn passing() -> [Attribute; 5] {
+fn transient_attributes() -> [Attribute; 5] {
     [
         Attribute::Class(ObjectClass::SECRET_KEY),
         Attribute::KeyType(KeyType::GENERIC_SECRET),

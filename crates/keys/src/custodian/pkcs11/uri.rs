@@ -69,7 +69,7 @@ impl Pkcs11Uri {
             return Err(malformed("type can only be secret-key"));
         }
         if this.value("slot-id").is_some() && this.slot().is_none() {
-            return Err(malformed("slot-id is no number"));
+            return Err(malformed("slot-id is not a number"));
         }
         Ok(this)
     }
@@ -85,7 +85,7 @@ impl Pkcs11Uri {
             return Err(malformed(&format!("unknown attribute {}", shown(name))));
         };
         if place.is_some() {
-            return Err(malformed(&format!("{name} is there twice")));
+            return Err(malformed(&format!("{name} is repeated")));
         }
         *place = Some(unescape(value).ok_or_else(|| malformed("a % escape is broken"))?);
         Ok(())
@@ -104,7 +104,7 @@ impl Pkcs11Uri {
             "module-path" if self.module.is_none() => self.module = Some(text()?),
             "pin-source" if self.pin.is_none() => self.pin = Some(PinSource::parse(&text()?)?),
             "module-path" | "pin-source" => {
-                return Err(malformed(&format!("{name} is there twice")));
+                return Err(malformed(&format!("{name} is repeated")));
             }
             "pin-value" => {
                 return Err(malformed(
@@ -261,7 +261,7 @@ mod tests {
         assert!(cause("pkcs11:token=t").contains("names no key"));
         assert!(cause("pkcs11:objekt=k").contains("unknown attribute objekt"));
         assert!(cause("pkcs11:object=k?x-y=1").contains("unknown attribute x-y"));
-        assert!(cause("pkcs11:object=k;object=l").contains("twice"));
+        assert!(cause("pkcs11:object=k;object=l").contains("repeated"));
         assert!(cause("pkcs11:object=%4").contains("escape"));
         assert!(cause("pkcs11:object=%zz").contains("escape"));
         assert!(cause("pkcs11:object=k;type=private").contains("secret-key"));

@@ -6,13 +6,13 @@ use base64_simd::STANDARD;
 
 const VERSION_LEN: usize = 4;
 /// More than any kind of key produces from 64 bytes.
-const MOST: usize = 4096;
+const MAX_LEN: usize = 4096;
 
 /// The text of stored bytes; `None` if this custodian did not produce them.
 pub(super) fn text(bytes: &[u8]) -> Option<String> {
     let (version, sealed) = bytes.split_first_chunk::<VERSION_LEN>()?;
     let version = u32::from_be_bytes(*version);
-    if version == 0 || sealed.is_empty() || bytes.len() > MOST {
+    if version == 0 || sealed.is_empty() || bytes.len() > MAX_LEN {
         return None;
     }
     Some(format!(
@@ -82,6 +82,6 @@ mod tests {
         for kept in [&[][..], &[0, 0, 1], &[0, 0, 0, 1], &[0, 0, 0, 0, 1]] {
             assert_eq!(text(kept), None, "{kept:?}");
         }
-        assert_eq!(text(&[1; MOST + 1]), None);
+        assert_eq!(text(&[1; MAX_LEN + 1]), None);
     }
 }

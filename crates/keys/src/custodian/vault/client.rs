@@ -9,23 +9,23 @@ use reqwest::{Method, Response, retry};
 use tokio::time::{Instant, sleep};
 use zeroize::Zeroizing;
 
-use super::answer::Answer;
 use super::failure::Cause;
-use super::settings::{Service, unfit};
+use super::reply::Reply;
+use super::settings::{Service, invalid_variable};
 use super::trust;
 use crate::custodian::Variables;
 use crate::error::CustodianError;
 
 /// The time limit of connecting.
-const CONNECT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The time limit of one attempt.
-const ATTEMPT: Duration = Duration::from_secs(5);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The total number of attempts.
-const ATTEMPTS: u32 = 3;
+const MAX_ATTEMPTS: u32 = 3;
 /// The delay after the first attempt; it grows with each.
-const PAUSE: Duration = Duration::from_millis(100);
+const RETRY_DELAY: Duration = Duration::from_millis(100);
 /// The maximum size of a response.
-const MOST: usize = 64 * 1024;
+const MAX_RESPONSE_LEN: usize = 64 * 1024;
 
 const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
 const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
@@ -49,16 +49,37 @@ pub(super) struct Request<'a> {
 }
 
 /// Why one attempt failed.
-struct Failed {
+struct AttemptError {
     cause: Cause,
-    /// Whether and when another attempt may help.
-    again: Option<Option<Duration>>,
+    retry: Retry,
+}
+
+/// Whether and when another attempt may help.
+#[derive(Clone, Copy)]
+enum Retry {
+    /// It would fail in the same way.
+    No,
+    /// After a delay that grows with each attempt.
+    AfterBackoff,
+    /// After the delay that the service asks for.
+    After(Duration),
+}
+
+impl Retry {
+    /// The delay before the next attempt, after this many; `None` if there should be no other.
+    fn delay(self, attempts: u32) -> Option<Duration> {
+        match self {
+            Self::No => None,
+            Self::AfterBackoff => Some(RETRY_DELAY * attempts),
+            Self::After(delay) => Some(delay),
+        }
+    }
 }
 
 impl Client {
     /// The client for the service that variables name. Contacts nothing.
     pub(super) fn open(variables: &Variables) -> Result<Self, CustodianError> {
-        let service = Service::read(variables)?;
+        let service = Service::from_variables(variables)?;
         let http = reqwest::Client::builder()
             // Also without TLS: otherwise reqwest would panic here, as it finds no cryptography.
             .tls_backend_preconfigured(trust::settings(&service, variables)?)
@@ -67,9 +88,10 @@ impl Client {
             // which is not read here.
             .no_proxy()
             .retry(retry::never())
-            .connect_timeout(CONNECT)
+            .connect_timeout(CONNECT_TIMEOUT)
             .build();
-        let http = http.map_err(|_| unfit("VAULT_ADDR", "this build has no HTTP client for it"))?;
+        let http = http
+            .map_err(|_| invalid_variable("VAULT_ADDR", "this build has no HTTP client for it"))?;
         Ok(Self { http, service })
     }
 
@@ -78,33 +100,36 @@ impl Client {
         &self,
         request: &Request<'_>,
         deadline: Instant,
-    ) -> Result<Answer, Cause> {
+    ) -> Result<Reply, Cause> {
         let mut attempt = 1;
         loop {
-            let Failed { cause, again } = match self.attempt(request, deadline).await {
+            let AttemptError { cause, retry } = match self.attempt(request, deadline).await {
                 Ok(answer) => return Ok(answer),
-                Err(failed) => failed,
+                Err(error) => error,
             };
-            let pause = again.map(|asked| asked.unwrap_or(PAUSE * attempt));
-            let left = deadline.saturating_duration_since(Instant::now());
-            match pause {
+            let remaining = deadline.saturating_duration_since(Instant::now());
+            match retry.delay(attempt) {
                 // There would be no time for the response: report the error now.
-                Some(pause) if attempt < ATTEMPTS && pause < left => sleep(pause).await,
+                Some(delay) if attempt < MAX_ATTEMPTS && delay < remaining => sleep(delay).await,
                 _ => return Err(cause),
             }
             attempt += 1;
         }
     }
 
-    async fn attempt(&self, request: &Request<'_>, deadline: Instant) -> Result<Answer, Failed> {
-        let left = deadline.saturating_duration_since(Instant::now());
+    async fn attempt(
+        &self,
+        request: &Request<'_>,
+        deadline: Instant,
+    ) -> Result<Reply, AttemptError> {
+        let remaining = deadline.saturating_duration_since(Instant::now());
         let method = request.body.map_or(Method::GET, |_| Method::POST);
         let url = format!("{}/v1/{}", self.service.address, request.path);
         let mut builder = self
             .http
             .request(method, url)
             .header(REQUEST, "true")
-            .timeout(left.min(ATTEMPT));
+            .timeout(remaining.min(ATTEMPT_TIMEOUT));
         if let Some(namespace) = &self.service.namespace {
             builder = builder.header(NAMESPACE, namespace);
         }
@@ -116,28 +141,30 @@ impl Client {
             // client offers no way to.
             builder = builder.body(body.to_vec());
         }
-        let response = builder.send().await.map_err(broken)?;
+        let response = builder.send().await.map_err(from_reqwest)?;
         let status = response.status();
-        let asked = retry_after(&response);
-        let body = read(response).await?;
+        let retry_after = retry_after(&response);
+        let body = read_body(response).await?;
         if status.is_success() {
-            return Ok(Answer(body));
+            return Ok(Reply(body));
         }
         let cause = Cause::of_status(status.as_u16(), &body);
         let may_pass = status.as_u16() == 429 || status.is_server_error();
-        let again = may_pass && matches!(cause, Cause::Passing(_));
-        Err(Failed {
-            cause,
-            again: again.then_some(asked),
-        })
+        let retry = match cause {
+            Cause::Transient(_) if may_pass => {
+                retry_after.map_or(Retry::AfterBackoff, Retry::After)
+            }
+            _ => Retry::No,
+        };
+        Err(AttemptError { cause, retry })
     }
 }
 
 /// A token as a header that is not logged.
-fn header(token: &str) -> Result<HeaderValue, Failed> {
-    let value = HeaderValue::from_str(token).map_err(|_| Failed {
+fn header(token: &str) -> Result<HeaderValue, AttemptError> {
+    let value = HeaderValue::from_str(token).map_err(|_| AttemptError {
         cause: Cause::Forbidden,
-        again: None,
+        retry: Retry::No,
     });
     value.map(|mut value| {
         value.set_sensitive(true);
@@ -146,13 +173,13 @@ fn header(token: &str) -> Result<HeaderValue, Failed> {
 }
 
 /// Reads the body into a buffer that is wiped and never moved.
-async fn read(mut response: Response) -> Result<Zeroizing<Vec<u8>>, Failed> {
-    let mut body = Zeroizing::new(Vec::with_capacity(MOST));
-    while let Some(part) = response.chunk().await.map_err(broken)? {
-        if part.len() > MOST - body.len() {
-            return Err(Failed {
+async fn read_body(mut response: Response) -> Result<Zeroizing<Vec<u8>>, AttemptError> {
+    let mut body = Zeroizing::new(Vec::with_capacity(MAX_RESPONSE_LEN));
+    while let Some(part) = response.chunk().await.map_err(from_reqwest)? {
+        if part.len() > MAX_RESPONSE_LEN - body.len() {
+            return Err(AttemptError {
                 cause: Cause::UNREADABLE,
-                again: None,
+                retry: Retry::No,
             });
         }
         body.extend_from_slice(&part);
@@ -160,10 +187,10 @@ async fn read(mut response: Response) -> Result<Zeroizing<Vec<u8>>, Failed> {
     Ok(body)
 }
 
-fn broken(error: reqwest::Error) -> Failed {
-    Failed {
+fn from_reqwest(error: reqwest::Error) -> AttemptError {
+    AttemptError {
         cause: Cause::of_request(&error),
-        again: Some(None),
+        retry: Retry::AfterBackoff,
     }
 }
 

@@ -19,13 +19,13 @@ const NOT_BY_RSA: &str = "failed to RSA decrypt";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     /// It rejects the input (400).
-    NotTaken,
+    BadRequest,
     /// The token does not permit it, or is invalid (403).
     Forbidden,
     /// Nothing has this name.
     Missing,
     /// It may be temporary.
-    Passing(&'static str),
+    Transient(&'static str),
 }
 
 impl Cause {
@@ -34,25 +34,25 @@ impl Cause {
         let says = |text: &str| body.windows(text.len()).any(|part| part == text.as_bytes());
         match status {
             400 if says(NO_KEY) => Self::Missing,
-            500 if says(NOT_BY_RSA) => Self::NotTaken,
-            400 => Self::NotTaken,
+            500 if says(NOT_BY_RSA) => Self::BadRequest,
+            400 => Self::BadRequest,
             403 => Self::Forbidden,
             404 => Self::Missing,
             // Something in between, or a standby that does not forward requests to the active node.
-            300..=399 => Self::Passing("it redirects, which is not followed"),
-            412 => Self::Passing("it has not caught up with the others of its cluster"),
-            429 => Self::Passing("rate-limited"),
-            472 | 473 => Self::Passing("it is a standby"),
-            503 => Self::Passing("it is sealed, or starts"),
-            500..=599 => Self::Passing("an internal error of the service"),
+            300..=399 => Self::Transient("it redirects, which is not followed"),
+            412 => Self::Transient("it has not caught up with the others of its cluster"),
+            429 => Self::Transient("rate-limited"),
+            472 | 473 => Self::Transient("it is a standby"),
+            503 => Self::Transient("it is sealed, or starts"),
+            500..=599 => Self::Transient("an internal error of the service"),
             _ => Self::UNREADABLE,
         }
     }
 
     /// The response is not one of Vault.
-    pub(super) const UNREADABLE: Self = Self::Passing("answers something that cannot be read");
+    pub(super) const UNREADABLE: Self = Self::Transient("the answer cannot be read");
     /// No response in time.
-    pub(super) const SILENT: Self = Self::Passing("no answer in time");
+    pub(super) const SILENT: Self = Self::Transient("no answer in time");
 
     /// The cause of a request without a response.
     pub(super) fn of_request(error: &reqwest::Error) -> Self {
@@ -61,11 +61,11 @@ impl Cause {
         }
         match tls_error(error) {
             Some(rustls::Error::InvalidCertificate(_)) => {
-                Self::Passing("its certificate is not trusted")
+                Self::Transient("its certificate is not trusted")
             }
-            Some(_) => Self::Passing("TLS does not come about"),
-            None if error.is_connect() => Self::Passing("no connection"),
-            None => Self::Passing("the connection broke, or what answers is not HTTP"),
+            Some(_) => Self::Transient("the TLS handshake failed"),
+            None if error.is_connect() => Self::Transient("no connection"),
+            None => Self::Transient("the connection broke, or what answers is not HTTP"),
         }
     }
 
@@ -78,18 +78,18 @@ impl Cause {
             cause: cause.to_owned(),
         };
         match (self, operation) {
-            (Self::NotTaken, LOGIN) => denied("it does not take the credentials"),
+            (Self::BadRequest, LOGIN) => denied("it rejects the credentials"),
             // Without a token, the service does not reveal which of the two it is.
             (Self::Forbidden, LOGIN) => {
-                denied("it does not take the credentials, or nothing is mounted for them")
+                denied("it rejects the credentials, or nothing is mounted for them")
             }
-            (Self::Missing, LOGIN) => denied("there is no such way to log in"),
+            (Self::Missing, LOGIN) => denied("there is no such login method"),
             // There was no ciphertext that could be damaged: the request itself is rejected.
-            (Self::NotTaken, WRAP) => denied("it does not take the request"),
-            (Self::NotTaken, _) => CustodianError::Refused { custodian },
+            (Self::BadRequest, WRAP) => denied("it rejects the request"),
+            (Self::BadRequest, _) => CustodianError::Refused { custodian },
             (Self::Forbidden, _) => denied("permission denied"),
             (Self::Missing, _) => denied("there is no such key or mount"),
-            (Self::Passing(cause), _) => CustodianError::Unavailable {
+            (Self::Transient(cause), _) => CustodianError::Unavailable {
                 custodian,
                 cause: cause.to_owned(),
             },
@@ -119,7 +119,7 @@ fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> 
 mod tests {
     use super::*;
 
-    fn told(status: u16, body: &str, operation: &'static str) -> CustodianError {
+    fn error_for(status: u16, body: &str, operation: &'static str) -> CustodianError {
         Cause::of_status(status, body.as_bytes()).error("vault:transit/wax", operation)
     }
 
@@ -127,7 +127,7 @@ mod tests {
     fn only_a_damaged_key_is_refused() {
         for operation in ["unwrap", "rewrap"] {
             for (status, body) in [(400, "cipher: message"), (500, "failed to RSA decrypt it")] {
-                let error = told(status, body, operation);
+                let error = error_for(status, body, operation);
                 assert!(matches!(error, CustodianError::Refused { .. }), "{error}");
             }
         }
@@ -140,7 +140,7 @@ mod tests {
             (404, "", "unwrap"),
             (404, "", LOGIN),
         ] {
-            let error = told(status, body, operation);
+            let error = error_for(status, body, operation);
             assert!(matches!(error, CustodianError::Denied { .. }), "{error}");
             assert!(!error.to_string().contains("encryption key"), "{error}");
         }
@@ -152,7 +152,7 @@ mod tests {
             100, 301, 307, 401, 405, 412, 418, 429, 472, 473, 500, 502, 503, 504,
         ] {
             for operation in ["wrap", "unwrap", "rewrap", LOGIN] {
-                let error = told(status, "a text of theirs", operation);
+                let error = error_for(status, "a text of theirs", operation);
                 assert!(error.is_passing(), "{status} {operation}: {error}");
                 assert!(!error.to_string().contains("theirs"), "{error}");
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::PATIENCE;
+use super::OPERATION_TIMEOUT;
 use super::client::{Client, Request};
 use super::failure::{Cause, LOGIN};
 use super::login::{Login, Term, Token};
@@ -17,7 +17,7 @@ use crate::live::lock;
 
 /// The time for which no other token is requested after a new one did not help: each login leaves
 /// one behind.
-const IN_VAIN: Duration = Duration::from_secs(60);
+const REJECTION_TTL: Duration = Duration::from_secs(60);
 
 /// A service, and this process's token for it.
 pub(super) struct Session {
@@ -26,13 +26,13 @@ pub(super) struct Session {
     login: Login,
     current: Mutex<Option<Current>>,
     /// Held during a login: other callers wait, and use the new token.
-    entrance: tokio::sync::Mutex<()>,
+    login_lock: tokio::sync::Mutex<()>,
 }
 
 struct Current {
     token: Arc<Token>,
     /// The time a request was denied that had been denied with the previous token, too.
-    in_vain: Option<Instant>,
+    rejected_at: Option<Instant>,
     /// Dropping it ends the task that renews the token.
     _in_use: oneshot::Sender<()>,
 }
@@ -44,7 +44,7 @@ impl Session {
             custodian: custodian.to_owned(),
             login,
             current: Mutex::default(),
-            entrance: tokio::sync::Mutex::default(),
+            login_lock: tokio::sync::Mutex::default(),
         })
     }
 
@@ -56,7 +56,7 @@ impl Session {
         if let Some(token) = self.current() {
             return Ok(token);
         }
-        let token = self.enter(None, deadline).await?;
+        let token = self.log_in(None, deadline).await?;
         // Without an old one, there is always a new one.
         token.ok_or_else(|| Cause::Forbidden.error(&self.custodian, LOGIN))
     }
@@ -68,19 +68,21 @@ impl Session {
         denied: &Arc<Token>,
         deadline: Instant,
     ) -> Result<Option<Arc<Token>>, CustodianError> {
-        let was_in_vain = lock(&self.current).as_ref().is_some_and(|current| {
-            let recent = current.in_vain.is_some_and(|at| at.elapsed() < IN_VAIN);
+        let mark_rejected = lock(&self.current).as_ref().is_some_and(|current| {
+            let recent = current
+                .rejected_at
+                .is_some_and(|at| at.elapsed() < REJECTION_TTL);
             recent && Arc::ptr_eq(&current.token, denied)
         });
-        if was_in_vain {
+        if mark_rejected {
             return Ok(None);
         }
-        self.enter(Some(denied), deadline).await
+        self.log_in(Some(denied), deadline).await
     }
 
     /// Records that this token, obtained because another one was denied something, is denied the
     /// same.
-    pub(super) fn was_in_vain(&self, token: &Arc<Token>) {
+    pub(super) fn mark_rejected(&self, token: &Arc<Token>) {
         // Reading the variable again costs nothing.
         if matches!(token.term, Term::Unknown) {
             return;
@@ -88,24 +90,24 @@ impl Session {
         if let Some(current) = &mut *lock(&self.current)
             && Arc::ptr_eq(&current.token, token)
         {
-            current.in_vain = Some(Instant::now());
+            current.rejected_at = Some(Instant::now());
         }
     }
 
     /// Logs in, unless the current token is another one than the spent one; `None` if there is no
     /// other.
-    pub(super) async fn enter(
+    pub(super) async fn log_in(
         self: &Arc<Self>,
         spent: Option<&Arc<Token>>,
         deadline: Instant,
     ) -> Result<Option<Arc<Token>>, CustodianError> {
-        let _entrance = self.entrance.lock().await;
+        let _login_lock = self.login_lock.lock().await;
         let is_spent = |token: &Arc<Token>| spent.is_some_and(|spent| Arc::ptr_eq(spent, token));
         if let Some(token) = self.current().filter(|token| !is_spent(token)) {
             return Ok(Some(token));
         }
-        let entered = self.login.enter(&self.custodian, &self.client, deadline);
-        let token = Arc::new(entered.await?);
+        let logged_in = self.login.log_in(&self.custodian, &self.client, deadline);
+        let token = Arc::new(logged_in.await?);
         // The configured token, unchanged.
         if spent.is_some_and(|spent| spent.text == token.text) {
             return Ok(None);
@@ -113,7 +115,7 @@ impl Session {
         let (in_use, ended) = oneshot::channel();
         *lock(&self.current) = Some(Current {
             token: token.clone(),
-            in_vain: None,
+            rejected_at: None,
             _in_use: in_use,
         });
         renewal::start(self, &token, ended);
@@ -132,8 +134,8 @@ impl Session {
             token: Some(&token.text),
             body: None,
         };
-        let answer = self.client.send(&request, soon()).await?;
-        answer.looked_up().map(Term::of)
+        let answer = self.client.send(&request, background_deadline()).await?;
+        answer.looked_up_lease().map(Term::of)
     }
 
     /// The validity of a token after renewal.
@@ -143,12 +145,12 @@ impl Session {
             token: Some(&token.text),
             body: Some(b"{}"),
         };
-        let answer = self.client.send(&request, soon()).await?;
+        let answer = self.client.send(&request, background_deadline()).await?;
         answer.auth().map(|auth| Term::of(auth.lease()))
     }
 }
 
 /// The deadline of background requests.
-pub(super) fn soon() -> Instant {
-    Instant::now() + PATIENCE
+pub(super) fn background_deadline() -> Instant {
+    Instant::now() + OPERATION_TIMEOUT
 }

@@ -13,28 +13,28 @@ const ADDRESS: [&str; 2] = ["VAULT_ADDR", "BAO_ADDR"];
 const NAMESPACE: [&str; 2] = ["VAULT_NAMESPACE", "BAO_NAMESPACE"];
 const ALLOW_HTTP: &str = "VAULT_ALLOW_HTTP";
 /// The longest URL.
-const LONGEST: usize = 512;
+const MAX_URL_LEN: usize = 512;
 
 /// A key of the transit engine.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct TransitKey {
     mount: String,
     key: String,
 }
 
-impl Place {
+impl TransitKey {
     /// Parses `MOUNT/KEY`; the mount may have several parts.
-    pub(super) fn parse(rest: &str) -> Result<Self, CustodianError> {
+    pub(super) fn parse(path: &str) -> Result<Self, CustodianError> {
         let malformed = |cause: &str| CustodianError::Url {
             scheme: CustodianScheme::Vault,
             cause: cause.to_owned(),
         };
-        let Some((mount, key)) = rest.rsplit_once('/') else {
+        let Some((mount, key)) = path.rsplit_once('/') else {
             return Err(malformed(
                 "vault: is followed by MOUNT/KEY, such as transit/waxseal",
             ));
         };
-        if !is_path(mount) || !is_path(key) || rest.len() > LONGEST {
+        if !is_path(mount) || !is_path(key) || path.len() > MAX_URL_LEN {
             return Err(malformed(
                 "the parts of MOUNT/KEY consist of letters, digits, dots, - and _",
             ));
@@ -76,15 +76,16 @@ pub(super) struct Service {
 
 impl Service {
     /// Reads the variables.
-    pub(super) fn read(variables: &Variables) -> Result<Self, CustodianError> {
-        let (name, address) = first(&ADDRESS, variables)?.ok_or_else(|| not_set("VAULT_ADDR"))?;
-        let wrong = |cause: &str| Err(unfit(name, cause));
+    pub(super) fn from_variables(variables: &Variables) -> Result<Self, CustodianError> {
+        let (name, address) =
+            first_set(&ADDRESS, variables)?.ok_or_else(|| not_set("VAULT_ADDR"))?;
+        let wrong = |cause: &str| Err(invalid_variable(name, cause));
         let Ok(url) = Url::parse(&address) else {
-            return wrong("it is no URL such as https://vault.example:8200");
+            return wrong("it is not a URL such as https://vault.example:8200");
         };
         let has_more = url.query().is_some() || url.fragment().is_some();
         if has_more || !url.username().is_empty() || url.password().is_some() {
-            return wrong("a URL with more than a host, a port and a path is not taken");
+            return wrong("a URL with more than a host, a port and a path is refused");
         }
         let is_plain = match url.scheme() {
             "https" => false,
@@ -112,29 +113,32 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 fn allows_http(variables: &Variables) -> Result<bool, CustodianError> {
-    match read(ALLOW_HTTP, variables)?.as_deref().map(String::as_str) {
+    match read_variable(ALLOW_HTTP, variables)?
+        .as_deref()
+        .map(String::as_str)
+    {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),
-        Some(_) => Err(unfit(ALLOW_HTTP, "it is true or false")),
+        Some(_) => Err(invalid_variable(ALLOW_HTTP, "it is true or false")),
     }
 }
 
 fn namespace(variables: &Variables) -> Result<Option<HeaderValue>, CustodianError> {
-    let Some((name, namespace)) = first(&NAMESPACE, variables)? else {
+    let Some((name, namespace)) = first_set(&NAMESPACE, variables)? else {
         return Ok(None);
     };
     let is_name = is_path(namespace.trim_matches('/'));
     match HeaderValue::from_str(&namespace) {
         Ok(value) if is_name => Ok(Some(value)),
-        _ => Err(unfit(
+        _ => Err(invalid_variable(
             name,
-            "it is no path of letters, digits, dots, - and _",
+            "it is not a path of letters, digits, dots, - and _",
         )),
     }
 }
 
 /// A variable that is set and not blank, trimmed.
-pub(super) fn read(
+pub(super) fn read_variable(
     name: &str,
     variables: &Variables,
 ) -> Result<Option<Zeroizing<String>>, CustodianError> {
@@ -143,20 +147,20 @@ pub(super) fn read(
 }
 
 /// A required variable.
-pub(super) fn needed(
+pub(super) fn required(
     name: &str,
     variables: &Variables,
 ) -> Result<Zeroizing<String>, CustodianError> {
-    read(name, variables)?.ok_or_else(|| not_set(name))
+    read_variable(name, variables)?.ok_or_else(|| not_set(name))
 }
 
 /// The first of these variables that is set, and its name.
-pub(super) fn first(
+pub(super) fn first_set(
     names: &[&'static str],
     variables: &Variables,
 ) -> Result<Option<(&'static str, Zeroizing<String>)>, CustodianError> {
     for name in names {
-        if let Some(value) = read(name, variables)? {
+        if let Some(value) = read_variable(name, variables)? {
             return Ok(Some((name, value)));
         }
     }
@@ -170,7 +174,7 @@ pub(super) fn not_set(variable: &str) -> CustodianError {
 }
 
 /// The error of a variable whose value cannot be used.
-pub(super) fn unfit(variable: &str, cause: &str) -> CustodianError {
+pub(super) fn invalid_variable(variable: &str, cause: &str) -> CustodianError {
     CustodianError::Variable {
         variable: variable.to_owned(),
         cause: cause.to_owned(),
@@ -187,30 +191,30 @@ mod tests {
     fn service(set: &[(&str, &str)]) -> Result<Service, CustodianError> {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let set: BTreeMap<_, _> = set.iter().map(owned).collect();
-        Service::read(&variables(move |name| set.get(name).cloned()))
+        Service::from_variables(&variables(move |name| set.get(name).cloned()))
     }
 
     #[test]
     fn a_key_is_named_by_its_mount_and_its_name() {
-        for (rest, path) in [
+        for (text, path) in [
             ("transit/wax", "transit/decrypt/wax"),
             (
                 "team/a/transit/wax-1_b.c",
                 "team/a/transit/decrypt/wax-1_b.c",
             ),
         ] {
-            let place = Place::parse(rest).unwrap();
-            assert_eq!(place.path("decrypt"), path);
-            assert_eq!(place.url(), format!("vault:{rest}"));
+            let key = TransitKey::parse(text).unwrap();
+            assert_eq!(key.path("decrypt"), path);
+            assert_eq!(key.url(), format!("vault:{text}"));
         }
-        for rest in [
+        for path in [
             "", "wax", "/wax", "transit/", "a//b", "./b", "a/..", "../a/b", "a b/c", "a/b?c",
             "a/b#c", "a/%2e", "ä/b", "a/b\n", "/a/b", "a/b/",
         ] {
-            let error = Place::parse(rest).unwrap_err();
-            assert!(matches!(error, CustodianError::Url { .. }), "{rest}");
+            let error = TransitKey::parse(path).unwrap_err();
+            assert!(matches!(error, CustodianError::Url { .. }), "{path}");
         }
-        assert!(Place::parse(&format!("a/{}", "b".repeat(LONGEST))).is_err());
+        assert!(TransitKey::parse(&format!("a/{}", "b".repeat(MAX_URL_LEN))).is_err());
     }
 
     #[test]

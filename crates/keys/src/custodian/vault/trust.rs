@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
-use super::settings::{Service, not_set, read, unfit};
+use super::settings::{Service, invalid_variable, not_set, read};
 use crate::custodian::{Variables, file};
 use crate::error::CustodianError;
 use crate::secret_file::{Unusable, shown};
@@ -33,13 +33,13 @@ pub(super) fn settings(
     };
     let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|_| unfit("VAULT_ADDR", "this build has no TLS for it"))?
+        .map_err(|_| invalid_variable("VAULT_ADDR", "this build has no TLS for it"))?
         .with_root_certificates(roots);
     match identity(variables)? {
         None => Ok(builder.with_no_client_auth()),
         Some((chain, key)) => builder
             .with_client_auth_cert(chain, key)
-            .map_err(|_| unfit(KEY, "its key is not the one of the certificate")),
+            .map_err(|_| invalid_variable(KEY, "its key is not the one of the certificate")),
     }
 }
 
@@ -53,7 +53,12 @@ fn roots(variables: &Variables) -> Result<RootCertStore, CustodianError> {
     };
     for certificate in certificates(AUTHORITY, &path)? {
         let added = roots.add(certificate);
-        added.map_err(|_| unfit(AUTHORITY, "its file holds a certificate of no authority"))?;
+        added.map_err(|_| {
+            invalid_variable(
+                AUTHORITY,
+                "its file holds a certificate that is not one of an authority",
+            )
+        })?;
     }
     Ok(roots)
 }
@@ -72,7 +77,7 @@ fn identity(
     let chain = certificates(CERTIFICATE, &chain)?;
     let text = file::read_text(&key)?;
     let key = PrivateKeyDer::from_pem_slice(text.as_bytes());
-    let key = key.map_err(|_| unfit(KEY, "its file holds no private key in PEM"))?;
+    let key = key.map_err(|_| invalid_variable(KEY, "its file holds no private key in PEM"))?;
     Ok(Some((chain, key)))
 }
 
@@ -84,6 +89,9 @@ fn certificates(variable: &str, path: &str) -> Result<Certificates, CustodianErr
     let found: Result<Certificates, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match found {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(unfit(variable, "its file holds no certificate in PEM")),
+        _ => Err(invalid_variable(
+            variable,
+            "its file holds no certificate in PEM",
+        )),
     }
 }

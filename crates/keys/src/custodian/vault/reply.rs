@@ -9,10 +9,10 @@ use zeroize::Zeroizing;
 use super::failure::Cause;
 
 /// A longer lease is renewed as if it were this long: no clock overflows.
-const LONGEST: u64 = 365 * 24 * 60 * 60;
+const MAX_LEASE_SECS: u64 = 365 * 24 * 60 * 60;
 
-/// The body of a response.
-pub(super) struct Answer(pub(super) Zeroizing<Vec<u8>>);
+/// The body of a reply.
+pub(super) struct Reply(pub(super) Zeroizing<Vec<u8>>);
 
 #[derive(Deserialize)]
 struct Body<'a> {
@@ -48,7 +48,7 @@ impl Auth<'_> {
     }
 }
 
-impl Answer {
+impl Reply {
     /// The ciphertext that transit returned.
     pub(super) fn ciphertext(&self) -> Result<&str, Cause> {
         let data = self.body()?.data;
@@ -74,7 +74,7 @@ impl Answer {
     }
 
     /// The remaining time of a token that was looked up, if it can be renewed and expires.
-    pub(super) fn looked_up(&self) -> Result<Option<Duration>, Cause> {
+    pub(super) fn looked_up_lease(&self) -> Result<Option<Duration>, Cause> {
         let data = self.body()?.data.ok_or(Cause::UNREADABLE)?;
         Ok(lease(data.ttl.unwrap_or_default(), data.renewable))
     }
@@ -85,32 +85,32 @@ impl Answer {
 }
 
 fn lease(seconds: u64, renewable: bool) -> Option<Duration> {
-    (renewable && seconds > 0).then(|| Duration::from_secs(seconds.min(LONGEST)))
+    (renewable && seconds > 0).then(|| Duration::from_secs(seconds.min(MAX_LEASE_SECS)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn answer(text: &str) -> Answer {
-        Answer(Zeroizing::new(text.as_bytes().to_vec()))
+    fn reply(text: &str) -> Reply {
+        Reply(Zeroizing::new(text.as_bytes().to_vec()))
     }
 
     #[test]
     fn a_lease_counts_where_it_ends_and_can_be_renewed() {
         for (seconds, renewable, expected) in [
             (60, true, Some(60)),
-            (u64::MAX, true, Some(LONGEST)),
+            (u64::MAX, true, Some(MAX_LEASE_SECS)),
             (0, true, None),
             (60, false, None),
         ] {
-            let auth = answer(&format!(
+            let auth = reply(&format!(
                 r#"{{"auth":{{"client_token":"t","lease_duration":{seconds},"renewable":{renewable}}}}}"#
             ));
             let expected = expected.map(Duration::from_secs);
             assert_eq!(auth.auth().ok().unwrap().lease(), expected);
             let data = format!(r#"{{"data":{{"ttl":{seconds},"renewable":{renewable}}}}}"#);
-            assert_eq!(answer(&data).looked_up(), Ok(expected));
+            assert_eq!(reply(&data).looked_up_lease(), Ok(expected));
         }
     }
 
@@ -127,10 +127,10 @@ mod tests {
             r#"{"auth":{"client_token":"","lease_duration":1,"renewable":true}}"#,
             "\u{feff}{}",
         ] {
-            let answer = answer(text);
-            assert_eq!(answer.ciphertext(), Err(Cause::UNREADABLE), "{text}");
-            assert_eq!(answer.plaintext(), Err(Cause::UNREADABLE), "{text}");
-            assert_eq!(answer.auth().err(), Some(Cause::UNREADABLE), "{text}");
+            let reply = reply(text);
+            assert_eq!(reply.ciphertext(), Err(Cause::UNREADABLE), "{text}");
+            assert_eq!(reply.plaintext(), Err(Cause::UNREADABLE), "{text}");
+            assert_eq!(reply.auth().err(), Some(Cause::UNREADABLE), "{text}");
         }
     }
 }
