@@ -36,7 +36,7 @@ usage: cargo xtask <chore>
   tidy                                check the house rules
   help                                this text";
 
-/// The exit status for a command line that makes no sense, as in `sysexits.h`.
+/// The exit status of a usage error, as in `sysexits.h`.
 const EX_USAGE: u8 = 64;
 
 fn main() -> ExitCode {
@@ -72,12 +72,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// Why a chore did not succeed.
+/// Why a chore failed.
 #[derive(Debug)]
 enum Failure {
-    /// The command line makes no sense.
+    /// A usage error.
     Usage(String),
-    /// The chore was understood and failed.
+    /// The chore ran and failed.
     Chore(String),
 }
 
