@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use waxseal_core::fingerprint;
-use waxseal_keys::secret_file::Unusable;
+use waxseal_keys::secret_file::SecretFileError;
 use waxseal_keys::{
     CacheBounds, Custodian, CustodianError, Custodians, DEFAULT_VARIABLE, FilePlace, LiveOptions,
     LiveRing, Place, UserKeys, Variables,
@@ -373,7 +373,7 @@ pub(crate) fn is_absent(error: &CustodianError) -> bool {
     match error {
         CustodianError::NotSet { .. } => true,
         CustodianError::File { error, .. } => {
-            *error == Unusable::Unreadable(std::io::ErrorKind::NotFound)
+            *error == SecretFileError::Unreadable(std::io::ErrorKind::NotFound)
         }
         _ => false,
     }

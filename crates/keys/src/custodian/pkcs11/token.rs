@@ -235,7 +235,7 @@ impl Token {
                 });
             };
             thread::sleep(delay);
-            debug!("the token of {} is connected anew", self.url);
+            debug!("the token of {} is reconnected", self.url);
         }
     }
 

@@ -15,7 +15,7 @@ use super::failure::{Cause, LOGIN};
 use super::settings::{first_set, invalid_variable, is_path, not_set, read_variable, required};
 use crate::custodian::Variables;
 use crate::error::CustodianError;
-use crate::secret_file::{Unusable, shown};
+use crate::secret_file::{SecretFileError, shown};
 
 const TOKEN: [&str; 2] = ["VAULT_TOKEN", "BAO_TOKEN"];
 const METHOD: &str = "VAULT_AUTH";
@@ -200,7 +200,7 @@ fn account_token(variables: &Variables) -> Result<Zeroizing<String>, CustodianEr
     let path = path.as_deref().map_or(DEFAULT_ACCOUNT_FILE, String::as_str);
     let unreadable = |error: std::io::Error| CustodianError::File {
         path: shown(path),
-        error: Unusable::Unreadable(error.kind()),
+        error: SecretFileError::Unreadable(error.kind()),
     };
     // Kubernetes writes the file and decides who else may read it.
     let file = File::open(path).map_err(unreadable)?;
