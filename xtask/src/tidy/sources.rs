@@ -30,7 +30,7 @@ const IO_PATHS: [&str; 5] = [
 ];
 
 /// The crates that may read the environment, besides `xtask`.
-const ENVIRONMENT_READERS: [&str; 2] = ["cli", "testing"];
+const ENVIRONMENT_READERS: [&str; 3] = ["cli", "service", "testing"];
 
 /// Every rule except the note about long files.
 pub(super) fn broken_rules(path: &str, source: &str) -> Vec<String> {

@@ -379,7 +379,7 @@ async fn wait_for_store(
             Ok(()) => return Ok(()),
             Err(failure) => failure,
         };
-        if !error.is_passing() {
+        if !error.is_transient() {
             return Err(error);
         }
         if let Some(admin) = admin {

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use waxseal_core::fingerprint;
 use waxseal_keys::secret_file::SecretFileError;
 use waxseal_keys::{
-    CacheBounds, Custodian, CustodianError, Custodians, DEFAULT_VARIABLE, FilePlace, LiveOptions,
+    CacheBounds, Custodian, CustodianError, CustodianScheme, Custodians, FilePlace, LiveOptions,
     LiveRing, Place, UserKeys, Variables,
 };
 use waxseal_stores::{RecordStore, RedisOptions, RedisStore, StoreUrl, UrlError};
@@ -133,7 +133,7 @@ impl RingSetup {
         Ok(Some(Self {
             offline: OfflineSetup::read(common, config, copy.as_deref())?,
             custodians: match &config.custodian[..] {
-                [] => vec![format!("env:{DEFAULT_VARIABLE}")],
+                [] => vec![CustodianScheme::default_url()],
                 configured => configured.to_vec(),
             },
             open: Arc::default(),

@@ -14,7 +14,7 @@ use waxseal_page::status::{Key, KeyEvent, KeyValues, Keys, NextStep, OtherKeys, 
 use super::counting::Counted;
 use super::figures;
 use crate::commands::{block_words, step_words};
-use crate::output::harmless;
+use crate::output::sanitize_for_terminal;
 use crate::setup::Setup;
 
 /// Past events on the line of time.
@@ -179,7 +179,7 @@ async fn of_ring(live: &LiveRing) -> KeysView {
     KeysView {
         source: format!(
             "From the keyring of the environment {}",
-            harmless(ring.environment())
+            sanitize_for_terminal(ring.environment())
         ),
         details: vec![
             format!("keyring {} at {}", ring.id(), live.location()),

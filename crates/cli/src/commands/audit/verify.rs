@@ -10,7 +10,7 @@ use super::show;
 use crate::args::{AuditCommand, Common};
 use crate::commands::signed::{self, Expected};
 use crate::error::{Ended, Failure};
-use crate::output::{self, harmless, thousands};
+use crate::output::{self, sanitize_for_terminal, thousands};
 
 /// No report is longer.
 const LIMIT: u64 = 16 * 1024 * 1024;
@@ -89,7 +89,7 @@ pub(super) async fn run(common: &Common, command: &AuditCommand) -> Result<Ended
         output::complain("warning", "the page was made by another version of waxseal");
         output::advise(&format!(
             "what was signed is what this command prints; waxseal {} also says whether the page shows it",
-            harmless(&paper.audit.waxseal)
+            sanitize_for_terminal(&paper.audit.waxseal)
         ));
         return Ok(Ended::Findings);
     }
@@ -173,7 +173,7 @@ fn print(paper: &Paper, expected: &Expected, shown: Shown) -> Result<(), Failure
         ("clean", clean.to_owned()),
         ("values", thousands(report.total.total)),
     ] {
-        output::line(format!("{word:<12} {}", harmless(&text)))?;
+        output::line(format!("{word:<12} {}", sanitize_for_terminal(&text)))?;
     }
     for pattern in &report.patterns {
         let counts = &pattern.counts;
@@ -186,10 +186,14 @@ fn print(paper: &Paper, expected: &Expected, shown: Shown) -> Result<(), Failure
             show::shares(counts),
             thousands(types)
         );
-        output::line(format!("{:<12} {}", "pattern", harmless(&text)))?;
+        output::line(format!(
+            "{:<12} {}",
+            "pattern",
+            sanitize_for_terminal(&text)
+        ))?;
     }
     for unmatched in &report.unmatched {
-        let text = harmless(&unmatched.describe());
+        let text = sanitize_for_terminal(&unmatched.describe());
         output::line(format!("{:<12} {text}", "unmatched"))?;
     }
     for key in &report.keys {
@@ -199,7 +203,7 @@ fn print(paper: &Paper, expected: &Expected, shown: Shown) -> Result<(), Failure
         };
         let values = thousands(key.values);
         let text = format!("{} ({}): {values} values{end}", key.id, key.state);
-        output::line(format!("{:<12} {}", "key", harmless(&text)))?;
+        output::line(format!("{:<12} {}", "key", sanitize_for_terminal(&text)))?;
     }
     expected.warn();
     Ok(())

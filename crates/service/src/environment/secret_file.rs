@@ -6,7 +6,7 @@ use std::path::Path;
 
 pub(super) use waxseal_keys::secret_file::{SecretFileError, check_exposure, read};
 
-use crate::error::Failure;
+use crate::Failure;
 
 /// What an operator is told, who named the file by this variable.
 pub(super) fn failure(unusable: SecretFileError, variable: &str, path: &Path) -> Failure {
@@ -58,7 +58,7 @@ pub(crate) fn hint(unusable: SecretFileError, path: &str) -> String {
 /// shall not read it in a log.
 fn shown(path: &Path) -> Option<String> {
     let is_path = path.is_absolute() || path.exists();
-    is_path.then(|| crate::output::harmless(&path.display().to_string()))
+    is_path.then(|| waxseal_core::sanitize_for_terminal(&path.display().to_string()))
 }
 
 #[cfg(test)]
