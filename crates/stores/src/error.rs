@@ -43,7 +43,7 @@ pub enum StoreError {
         right: Option<String>,
     },
     /// It accepts no writes: a replica, or a server that cannot persist.
-    #[error("the store takes no writes ({code}): {why}")]
+    #[error("the store accepts no writes ({code}): {why}")]
     ReadOnly {
         /// The server's code word.
         code: String,
@@ -57,7 +57,7 @@ pub enum StoreError {
         what: &'static str,
     },
     /// A request or value larger than the store accepts. Nothing was changed.
-    #[error("the store takes no value so large{}", size(bytes.as_ref(), limit.as_ref()))]
+    #[error("the value is too large for the store{}", size(bytes.as_ref(), limit.as_ref()))]
     TooLarge {
         /// Its size, where that is known.
         bytes: Option<u64>,
@@ -71,7 +71,7 @@ pub enum StoreError {
         command: &'static str,
     },
     /// The record is of another type than the slot asked for.
-    #[error("the record is of another type than was asked for")]
+    #[error("the record is of another type than requested")]
     WrongType,
     /// The server is part of a cluster, which this store does not speak to.
     #[error(

@@ -177,7 +177,7 @@ fn tcp(text: &str, tls: bool) -> Result<RedisUrl, UrlError> {
             "ca" | "cert" | "key" => return Err(UrlError::NoTls),
             _ => {
                 return Err(UrlError::Invalid(
-                    "its query has other words than ca, cert and key",
+                    "its query has parameters other than ca, cert and key",
                 ));
             }
         };
@@ -185,7 +185,7 @@ fn tcp(text: &str, tls: bool) -> Result<RedisUrl, UrlError> {
     }
     // The client library has one that disables certificate checks.
     if url.fragment().is_some() {
-        return Err(UrlError::Invalid("it has a # and something behind it"));
+        return Err(UrlError::Invalid("it has a fragment (#)"));
     }
     if files.cert.is_some() != files.key.is_some() {
         return Err(UrlError::Invalid("cert and key go together"));
@@ -217,7 +217,7 @@ fn unix(rest: &str) -> Result<RedisUrl, UrlError> {
             "pass" => has_password = true,
             _ => {
                 return Err(UrlError::Invalid(
-                    "its query has other words than db, user and pass",
+                    "its query has parameters other than db, user and pass",
                 ));
             }
         }
