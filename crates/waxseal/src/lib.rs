@@ -111,7 +111,7 @@
 //! let states = StateManager::start(store, sealer, Options::default()).await?;
 //!
 //! for _ in 0..3 {
-//!     // Concurrent updates never lose one: the write happens only if nobody else wrote meanwhile.
+//!     // No concurrent update is lost: the write happens only if the record is unchanged.
 //!     states.update("5215512345678", |count: Option<u32>| Some(count.unwrap_or(0) + 1)).await?;
 //! }
 //! assert_eq!(states.get::<u32>("5215512345678").await?, Some(3));
