@@ -41,18 +41,18 @@ const EX_USAGE: u8 = 64;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let Some((chore, rest)) = arguments.split_first() else {
+    let Some((chore, options)) = arguments.split_first() else {
         eprintln!("{USAGE}");
         return ExitCode::from(EX_USAGE);
     };
     let outcome = match chore.as_str() {
-        "test" => test::test(rest),
-        "bench" => bench::bench(rest),
-        "torture" => torture::torture(rest),
-        "applications" => applications::applications(rest),
-        "tools" => install::tools(rest),
-        "docs" => docs::write(rest),
-        "tidy" => tidy::report(rest),
+        "test" => test::test(options),
+        "bench" => bench::bench(options),
+        "torture" => torture::torture(options),
+        "applications" => applications::applications(options),
+        "tools" => install::tools(options),
+        "docs" => docs::write(options),
+        "tidy" => tidy::report(options),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

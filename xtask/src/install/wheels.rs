@@ -136,8 +136,8 @@ impl Wheel {
 
 /// True if a server program starts and prints this version.
 fn starts_as(program: &Path, version: &str) -> bool {
-    let says = output(command(&program.to_string_lossy(), &["--version"]));
-    says.is_some_and(|says| says.contains(version))
+    let printed = output(command(&program.to_string_lossy(), &["--version"]));
+    printed.is_some_and(|printed| printed.contains(version))
 }
 
 fn find_wheel(directory: &Path) -> Option<PathBuf> {

@@ -291,7 +291,7 @@ mod tests {
             "struct A { f: fn(u8), g: u8 }",
             "type A = fn();",
         ] {
-            let found = long_functions("a.rs", &format!("{declaration}\n{rest}"));
+            let found = long_functions("a.rs", &format!("{declaration}\n{tail}"));
             assert_eq!(found.len(), 1, "{declaration}: {found:?}");
         }
     }
