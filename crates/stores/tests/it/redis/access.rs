@@ -234,11 +234,11 @@ async fn a_status_reports_what_the_user_may_read() {
         };
         assert!(known.server.starts_with(program), "{}", known.server);
         assert_eq!(status().await.generation, known.generation);
-        let setting = |code| {
+        let setting = |key| {
             known
                 .settings
                 .iter()
-                .find(|(name, _)| name == code)
+                .find(|(name, _)| name == key)
                 .cloned()
         };
         let policy = ("maxmemory_policy".to_owned(), "noeviction".to_owned());
@@ -321,8 +321,8 @@ async fn a_record_outside_the_users_names_is_denied_and_untouched() {
 
 #[tokio::test]
 async fn reports_that_a_password_is_missing_or_wrong() {
-    let denied = |error: &StoreError, code: &str| match error {
-        StoreError::Denied { code, .. } => assert_eq!(code, code),
+    let denied = |error: &StoreError, expected: &str| match error {
+        StoreError::Denied { code, .. } => assert_eq!(code, expected),
         other => panic!("{other:?}"),
     };
     for flavor in Flavor::ALL {
