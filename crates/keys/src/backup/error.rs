@@ -33,7 +33,7 @@ pub enum BackupError {
     /// An identity, which is a secret, in place of its recipient.
     #[error("{place} is an age identity, which is a secret, and not a recipient")]
     SecretRecipient {
-        /// Which one, in words.
+        /// Its position, for the message.
         place: String,
     },
     /// No recipient was named.
