@@ -74,8 +74,8 @@ pub type Report = Arc<dyn Fn(&BrokenValue<'_>) + Send + Sync>;
 /// One client's conversation.
 pub struct Connection {
     scanner: RequestScanner,
-    going_by: Option<GoingBy>,
-    talk: Talk,
+    streamed: Option<StreamedRequest>,
+    talk: ConnectionState,
     reply: ReplyScanner,
     current: Option<pairing::Current>,
     held: Vec<u8>,
@@ -84,7 +84,7 @@ pub struct Connection {
 }
 
 /// Everything but the two scanners.
-struct Talk {
+struct ConnectionState {
     protection: Arc<Protection>,
     limits: Limits,
     report: Report,
@@ -179,7 +179,7 @@ struct TriedTransaction {
 }
 
 /// The rest of a request that is too large to hold.
-struct GoingBy {
+struct StreamedRequest {
     tail: RequestTail,
     /// What is answered at its end where it does not go to the server.
     refusal: Option<Vec<u8>>,
@@ -199,8 +199,8 @@ impl Connection {
     pub fn new(protection: Arc<Protection>, limits: Limits, report: Report) -> Self {
         Self {
             scanner: RequestScanner::new(limits.of_requests()),
-            going_by: None,
-            talk: Talk {
+            streamed: None,
+            talk: ConnectionState {
                 protection,
                 limits,
                 report,
@@ -259,7 +259,7 @@ impl Connection {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.has_all_replies()
-            && self.going_by.is_none()
+            && self.streamed.is_none()
             && self.scanner.is_at_start()
             && self.talk.transaction.is_none()
             && self.talk.script.is_none()
@@ -281,13 +281,13 @@ impl Connection {
     /// Whether a request is half sent.
     #[must_use]
     pub fn is_in_a_request(&self) -> bool {
-        self.going_by.is_some() || !self.scanner.is_at_start()
+        self.streamed.is_some() || !self.scanner.is_at_start()
     }
 
     /// Whether part of a request is with the server, which waits for the rest.
     #[must_use]
     pub fn is_streaming(&self) -> bool {
-        self.going_by
+        self.streamed
             .as_ref()
             .is_some_and(|it| it.refusal.is_none())
     }
@@ -304,7 +304,7 @@ impl Connection {
     pub fn is_movable(&self) -> bool {
         let talk = &self.talk;
         self.has_all_replies()
-            && self.going_by.is_none()
+            && self.streamed.is_none()
             && talk.transaction.is_none()
             && talk.delayed.is_none()
             && !talk.confirmed.in_transaction

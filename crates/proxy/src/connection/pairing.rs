@@ -6,7 +6,7 @@ use waxseal_resp::{FirstWord, first_word};
 use super::errors::{error_word, role_error};
 use super::replies::Unexplained;
 use super::reply_mode::Answering;
-use super::{Talk, monitor};
+use super::{ConnectionState, monitor};
 use crate::pending::{Pending, Protocol, Shape};
 use crate::subscriptions::{is_acknowledgement, is_message, leads_elsewhere};
 
@@ -38,7 +38,7 @@ pub(super) enum Way {
     TooLarge,
 }
 
-impl Talk {
+impl ConnectionState {
     /// Says what the reply that begins here is. `None` when more of it must be seen.
     pub(super) fn begin(&mut self, rest: &[u8]) -> Result<Option<Current>, Unexplained> {
         let first = rest.first().copied().unwrap_or_default();
@@ -106,7 +106,7 @@ impl Talk {
             // No `+QUEUED`: the server did not open the transaction.
             Pending::Queued { shape, .. } if first != b'+' && shape.passes(first) => Way::Forward,
             Pending::Reply { .. } | Pending::Queued { .. } => Way::Hold,
-            Pending::Exec if self.queued.iter().all(|(_, shape)| shape.is_as_it_is()) => {
+            Pending::Exec if self.queued.iter().all(|(_, shape)| shape.is_verbatim()) => {
                 Way::Forward
             }
             Pending::Exec => Way::Hold,
@@ -214,7 +214,7 @@ impl Shape {
     /// Whether a reply that begins with this byte goes to the client as it comes.
     fn passes(&self, first: u8) -> bool {
         match self {
-            Self::AsItIs => true,
+            Self::Verbatim => true,
             // Anything else is or holds a value, or is one that the server made up.
             _ => first == b'-',
         }

@@ -3,7 +3,7 @@
 
 use waxseal_policy::{Decision, Effect, ProtectedNames, decide, decide_early};
 
-use super::{Connection, GoingBy, Link, Next};
+use super::{Connection, Link, Next, StreamedRequest};
 use crate::answers;
 use crate::pending::Shape;
 use crate::refusals::OwnReason;
@@ -136,8 +136,8 @@ impl Connection {
         if effect == Effect::Script {
             talk.protection.script_forwarded(command);
         }
-        talk.sent(command, Shape::AsItIs);
-        Ok(self.begin_going_by(None))
+        talk.sent(command, Shape::Verbatim);
+        Ok(self.begin_streaming(None))
     }
 
     /// Sends nothing of a request, and answers with an error once all of it has come.
@@ -150,13 +150,13 @@ impl Connection {
             .record_own_refusal(command, reason, &arguments, false);
         let answer = answer(command.unwrap_or("this command"));
         drop(arguments);
-        self.begin_going_by(Some(answer))
+        self.begin_streaming(Some(answer))
     }
 
     /// Lets the rest of a request go by; gives how much of it has.
-    fn begin_going_by(&mut self, refusal: Option<Vec<u8>>) -> usize {
+    fn begin_streaming(&mut self, refusal: Option<Vec<u8>>) -> usize {
         let position = self.scanner.position();
-        self.going_by = Some(GoingBy {
+        self.streamed = Some(StreamedRequest {
             tail: self.scanner.tail(),
             refusal,
         });
@@ -164,35 +164,35 @@ impl Connection {
         position
     }
 
-    pub(super) fn let_by(
+    pub(super) fn stream_through(
         &mut self,
         rest: &[u8],
         upstream: &mut Vec<u8>,
         client: &mut Vec<u8>,
     ) -> (usize, bool) {
-        let Some(going_by) = &mut self.going_by else {
+        let Some(streamed) = &mut self.streamed else {
             return (0, true);
         };
-        match going_by.tail.pass(rest) {
+        match streamed.tail.pass(rest) {
             Ok(passed) => {
-                if going_by.refusal.is_none() {
+                if streamed.refusal.is_none() {
                     upstream.extend_from_slice(rest.get(..passed.used).unwrap_or_default());
                 }
                 if passed.done {
-                    if let Some(refusal) = going_by.refusal.take() {
+                    if let Some(refusal) = streamed.refusal.take() {
                         self.talk.refuse(&refusal, client);
                     }
-                    self.going_by = None;
+                    self.streamed = None;
                 }
                 (passed.used, passed.done)
             }
             Err(error) => {
                 // Part of it is with the server, which answers nothing before it has the rest: the
                 // answer is ours, and closing keeps the request from being completed.
-                if going_by.refusal.is_none() {
+                if streamed.refusal.is_none() {
                     self.talk.pending.pop_back();
                 }
-                self.going_by = None;
+                self.streamed = None;
                 self.talk.answer(&answers::no_request(error), client);
                 self.talk.closing = true;
                 (rest.len(), true)

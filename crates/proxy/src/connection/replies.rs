@@ -9,7 +9,7 @@ use super::pairing::{Current, Way};
 use super::reply_mode::{Answering, ReplyPermission};
 use super::transaction::Reply;
 use super::values::is_queued;
-use super::{Connection, Talk};
+use super::{Connection, ConnectionState};
 use crate::keys::Wanted;
 use crate::login::LoginError;
 use crate::pending::{LabelKind, Left, Pending, Protocol, Shape};
@@ -199,7 +199,7 @@ fn is_plain_value(start: &[u8]) -> bool {
     start.starts_with(b"$") && waxseal_core::Shape::of(value) == waxseal_core::Shape::Plain
 }
 
-impl Talk {
+impl ConnectionState {
     /// Answers of our own whose turn it is.
     fn answer_local(&mut self, client: &mut Vec<u8>) {
         while let Some(Pending::Local(answer)) = self.pending.front() {

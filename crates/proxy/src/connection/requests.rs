@@ -6,7 +6,7 @@ use waxseal_resp::Scan;
 
 use super::keys::Ready;
 use super::transaction::{cuts_a_transaction, depends_on_transaction};
-use super::{Connection, Link, Protocol, Talk};
+use super::{Connection, ConnectionState, Link, Protocol};
 use crate::answers;
 use crate::pending::{Pending, Shape};
 use crate::refusals::OwnReason;
@@ -76,8 +76,8 @@ impl Connection {
                 break Next::Delay;
             }
             let rest = chunk.get(used..).unwrap_or_default();
-            if self.going_by.is_some() {
-                let (taken, done) = self.let_by(rest, upstream, client);
+            if self.streamed.is_some() {
+                let (taken, done) = self.stream_through(rest, upstream, client);
                 used = used.saturating_add(taken);
                 if !done {
                     break Next::More;
@@ -155,7 +155,7 @@ impl Connection {
     }
 }
 
-impl Talk {
+impl ConnectionState {
     fn one(
         &mut self,
         request: &Request<'_>,
@@ -175,7 +175,7 @@ impl Talk {
             return one;
         }
         if let Link::Lane(identity) = link
-            && let Some(next) = self.off_the_lane(request, effect, identity)
+            && let Some(next) = self.needs_other_connection(request, effect, identity)
         {
             return One::Again(next);
         }
@@ -285,7 +285,7 @@ impl Talk {
         match action {
             Action::Forward if effect == Effect::None => {
                 upstream.extend_from_slice(request.raw);
-                self.sent(name, Shape::AsItIs);
+                self.sent(name, Shape::Verbatim);
             }
             Action::Forward => self.forward_with_effect(request, name, effect, upstream, client),
             Action::Refuse(refusal) => self.refuse_by_policy(&refusal, request, effect, client),

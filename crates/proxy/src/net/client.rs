@@ -144,7 +144,7 @@ impl Shared {
             state.outgoing.clear();
             if std::mem::take(&mut answered.stalled) {
                 // Nobody gets keys for it any more.
-                answered.replies += state.connection.give_up_stalled()?;
+                answered.replies += state.connection.abandon_stalled_reply()?;
             }
         }
         state.heavy |= state.outgoing.len() > HEAVY;
@@ -173,7 +173,7 @@ struct Client {
     /// The client sends nothing more.
     finished: bool,
     /// The server sends nothing more.
-    bereft: bool,
+    upstream_closed: bool,
     half_request: Option<HalfRequest>,
     fetches: Fetches,
     /// Until a refusal that is held back is given.
@@ -224,7 +224,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, incoming: Incoming) {
         way: Way::None,
         next: Next::More,
         finished: false,
-        bereft: false,
+        upstream_closed: false,
         half_request: None,
         fetches: Vec::new(),
         delay: None,
@@ -377,7 +377,7 @@ impl Client {
         let Way::Dedicated(own) = &mut self.way else {
             return false;
         };
-        if self.bereft {
+        if self.upstream_closed {
             return false;
         }
         let Ok(wrote) = socket::write(&mut own.socket, &mut own.outgoing, cx) else {
@@ -408,13 +408,13 @@ impl Client {
             Poll::Ready(len) => scratch.get(..len).unwrap_or_default(),
         };
         own.received = true;
-        self.hear(came);
+        self.on_upstream_data(came);
         true
     }
 
     /// Takes what came from the server, behind what waits, where the client has a connection of its
     /// own.
-    fn hear(&mut self, came: &[u8]) {
+    fn on_upstream_data(&mut self, came: &[u8]) {
         let Way::Dedicated(own) = &mut self.way else {
             return;
         };
@@ -462,12 +462,12 @@ impl Client {
             let answer = answers::refused_login(error);
             outgoing.end().extend_from_slice(&answer);
         }
-        self.bereft = true;
+        self.upstream_closed = true;
     }
 
     /// Takes requests, as far as they can go somewhere.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.bereft {
+        if self.upstream_closed {
             return false;
         }
         if self.next == Next::End {
@@ -568,6 +568,6 @@ impl Client {
             }
         }
         self.way = Way::None;
-        self.bereft = true;
+        self.upstream_closed = true;
     }
 }

@@ -212,7 +212,7 @@ impl Process {
 }
 
 /// Both queues of one conversation, and whoever gets its keys.
-pub(crate) struct Talk {
+pub(crate) struct ConnectionState {
     pub(crate) connection: Connection,
     protection: Arc<Protection>,
     from_client: Vec<u8>,
@@ -227,7 +227,7 @@ pub(crate) struct Talk {
     broken: Arc<AtomicUsize>,
 }
 
-impl Talk {
+impl ConnectionState {
     pub(crate) fn of(process: &Process) -> Self {
         Self::under(Arc::new(process.protection()))
     }

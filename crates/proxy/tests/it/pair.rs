@@ -254,7 +254,7 @@ impl Pair {
     }
 
     /// The connection is as good as new: one more exchange of a value works.
-    pub(crate) fn goes_on(&mut self) {
+    pub(crate) fn assert_usable(&mut self) {
         self.exchange("GET wa:next", "@wa:next=after", "@wa:next=after");
         assert!(self.connection.has_all_replies());
     }

@@ -47,7 +47,7 @@ impl Client {
             own.outgoing.rest();
         }
         let unsent = matches!(&self.way, Way::Dedicated(own) if !own.outgoing.is_empty());
-        let over = if self.bereft {
+        let over = if self.upstream_closed {
             !unread && !stalled
         } else if self.finished {
             // Whoever waits for something to happen must not be given it any more, and a server that
@@ -66,7 +66,7 @@ impl Client {
             self.half_request = None;
         }
         let half_sent = in_a_request && self.next == Next::More;
-        if half_sent && !self.finished && !self.bereft && self.is_too_slow(cx) {
+        if half_sent && !self.finished && !self.upstream_closed && self.is_too_slow(cx) {
             self.worker.settings.cut(Cut::HalfRequest);
             return Poll::Ready(());
         }

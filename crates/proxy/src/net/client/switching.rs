@@ -96,7 +96,7 @@ impl Client {
     pub(super) fn end_own(&mut self) {
         self.count_end();
         let is_new = matches!(&self.way, Way::Dedicated(own) if own.is_new);
-        self.bereft = !(is_new && self.survives_failed_login());
+        self.upstream_closed = !(is_new && self.survives_failed_login());
     }
 
     /// The client's next request opens a connection, and gets the error where that still fails.
@@ -124,7 +124,7 @@ impl Client {
         let Way::Dedicated(own) = &mut self.way else {
             return;
         };
-        if self.bereft {
+        if self.upstream_closed {
             return;
         }
         let due = !self.shared.state.borrow().connection.has_all_replies();

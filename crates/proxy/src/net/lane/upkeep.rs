@@ -30,7 +30,7 @@ impl Traffic {
             let state = self.lane.state.borrow();
             Signs {
                 due: own_due || !state.turns.is_empty(),
-                paused: state.held_up_by.is_some() || state.is_paused,
+                paused: state.blocked_by.is_some() || state.is_paused,
                 received: std::mem::take(&mut self.received),
             }
         };
