@@ -28,7 +28,7 @@ const KEY: Label = Label {
 const SCHEME: Label = Label {
     name: "scheme",
     values: Allowed::Bounded(
-        "the scheme of the custodian's URL, see docs/custodians; `other` for a custodian that a program brings along",
+        "the scheme of the custodian's URL (docs/keys/custodians); `other` for a custodian that an application provides",
     ),
 };
 
