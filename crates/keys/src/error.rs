@@ -5,7 +5,7 @@ use waxseal_core::{KeyError, KeyId, KeyringError};
 
 use crate::clock::ClockOffset;
 use crate::custodian::CustodianScheme;
-use crate::secret_file::Unusable;
+use crate::secret_file::SecretFileError;
 use crate::state::KeyState;
 
 /// Why a custodian did not wrap or unwrap.
@@ -58,7 +58,7 @@ pub enum CustodianError {
         /// The file.
         path: String,
         /// What is the matter with it.
-        error: Unusable,
+        error: SecretFileError,
     },
     /// It cannot be reached, or does not answer in time.
     #[error("the custodian {custodian} cannot be reached: {cause}")]

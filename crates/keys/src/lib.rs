@@ -31,7 +31,7 @@ mod users;
 
 #[cfg(feature = "backup")]
 pub use backup::{
-    About, Backup, BackupError, Identities, MOST_BYTES, MOST_SHARES, Recipients, Share, Split,
+    About, Backup, BackupError, Identities, MAX_BACKUP_BYTES, MAX_SHARES, Recipients, Share, Split,
 };
 pub use clock::{ClockOffset, MAX_OFFSET, MAX_UNNOTICED_OFFSET};
 #[cfg(feature = "awskms")]

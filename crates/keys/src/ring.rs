@@ -10,7 +10,7 @@ use waxseal_core::{
 };
 use zeroize::Zeroizing;
 
-use crate::custodian::{Context, Custodian, Custodians, Source, harmless};
+use crate::custodian::{Context, Custodian, Custodians, UnwrapSource, harmless};
 use crate::document::{Bytes, Document, Entry, Erasure, FORMAT, Territory};
 use crate::error::{DocumentError, RingError};
 use crate::settings::Settings;
@@ -148,7 +148,7 @@ impl Ring {
         bytes: &[u8],
         location: &str,
         environment: &str,
-        source: &dyn Source,
+        source: &dyn UnwrapSource,
         known: Option<&Self>,
     ) -> Result<Self, RingError> {
         let refused = |error| RingError::Document {
@@ -467,7 +467,7 @@ impl Prepared {
     async fn unwrapped(
         entry: &Entry,
         document: &Document,
-        source: &dyn Source,
+        source: &dyn UnwrapSource,
     ) -> Result<(KeyId, Arc<Self>), RingError> {
         let id = entry.id.to_string();
         let key = source.unwrap(&entry.wraps, &document.context(&id)).await?;

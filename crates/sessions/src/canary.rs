@@ -76,10 +76,10 @@ pub enum CanaryState {
     /// open, so it was sealed again.
     Repaired(Option<KeyId>),
     /// There is one of another key (`None`: it names none) or a damaged one, and the values of the store
-    /// open all the same. It was not sealed again: not asked for, or the store takes no writes, or most
+    /// open all the same. It was not sealed again: not asked for, or the store accepts no writes, or most
     /// values are under other keys.
     Differs(Option<KeyId>),
-    /// There is none, and none was written (not asked for, or the store takes no writes).
+    /// There is none, and none was written (not asked for, or the store accepts no writes).
     Absent,
 }
 

@@ -1,5 +1,5 @@
 //! The changes of the contract, for stores that keep their records themselves: each is one function
-//! over a map of records. Atomicity is the responsibility of whoever implements the map.
+//! over a map of records. Atomicity is the responsibility of the implementation of the map.
 
 use crate::contents::Contents;
 use crate::error::StoreError;

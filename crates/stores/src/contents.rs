@@ -8,7 +8,7 @@ use crate::error::StoreError;
 use crate::record::{Cursor, Record, Slot, SlotPage};
 
 /// The largest encoded record: the limit of a Redis string.
-pub(crate) const MAX_ENCODED: usize = 512 * 1024 * 1024;
+pub(crate) const MAX_ENCODED_LEN: usize = 512 * 1024 * 1024;
 /// The first byte of every encoded record.
 const VERSION: u8 = 1;
 
@@ -95,9 +95,9 @@ impl Contents {
             Self::Hash(fields) => {
                 let after = from_hex(cursor)?;
                 let from = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-                let mut rest = fields.range::<[u8], _>((from, Bound::Unbounded));
-                let page: Vec<_> = rest.by_ref().take(count).collect();
-                let more = rest.next().is_some();
+                let mut input = fields.range::<[u8], _>((from, Bound::Unbounded));
+                let page: Vec<_> = input.by_ref().take(count).collect();
+                let more = input.next().is_some();
                 let next = page.last().filter(|_| more).map(|(field, _)| to_hex(field));
                 let slot = |(f, v): (&Vec<u8>, &Vec<u8>)| (Slot::Field(f.clone()), v.clone());
                 Ok(SlotPage {
@@ -110,12 +110,12 @@ impl Contents {
                     "" => 0,
                     text => text.parse().map_err(|_| bad_cursor())?,
                 };
-                let rest = elements.get(from..).unwrap_or_default();
+                let input = elements.get(from..).unwrap_or_default();
                 let slots: Vec<_> = (from as u64..)
-                    .zip(rest.iter().take(count))
+                    .zip(input.iter().take(count))
                     .map(|(index, element)| (Slot::Element(index), element.clone()))
                     .collect();
-                let next = (rest.len() > count)
+                let next = (input.len() > count)
                     .then(|| Cursor::from_text(from.saturating_add(count).to_string()));
                 Ok(SlotPage { slots, next })
             }
@@ -130,7 +130,7 @@ impl Contents {
             Self::Hash(fields) => parts_len(fields.iter().flat_map(|(f, v)| [f, v])),
             Self::List(elements) => parts_len(elements.iter()),
         };
-        if len.saturating_add(2) > MAX_ENCODED {
+        if len.saturating_add(2) > MAX_ENCODED_LEN {
             return Err(TooLarge);
         }
         let mut out = Vec::with_capacity(len.saturating_add(2));
@@ -160,16 +160,16 @@ impl Contents {
 
     /// Decodes what [`Contents::encode`] wrote, and nothing else.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Damaged> {
-        let (&[version, kind], mut rest) = bytes.split_first_chunk::<2>().ok_or(Damaged)?;
-        if version != VERSION || bytes.len() > MAX_ENCODED {
+        let (&[version, kind], mut input) = bytes.split_first_chunk::<2>().ok_or(Damaged)?;
+        if version != VERSION || bytes.len() > MAX_ENCODED_LEN {
             return Err(Damaged);
         }
         let contents = match kind {
-            STRING => return Ok(Self::String(rest.to_vec())),
+            STRING => return Ok(Self::String(input.to_vec())),
             HASH => {
                 let mut fields = BTreeMap::new();
-                for _ in 0..take_len(&mut rest)? {
-                    let (field, value) = (take_part(&mut rest)?, take_part(&mut rest)?);
+                for _ in 0..take_len(&mut input)? {
+                    let (field, value) = (take_part(&mut input)?, take_part(&mut input)?);
                     if fields
                         .last_key_value()
                         .is_some_and(|(last, _)| *last >= field)
@@ -181,18 +181,18 @@ impl Contents {
                 Self::Hash(fields)
             }
             LIST => {
-                let len = take_len(&mut rest)?;
+                let len = take_len(&mut input)?;
                 // Each element takes at least four bytes: never allocates more than the input can
                 // hold.
-                let mut elements = Vec::with_capacity(len.min(rest.len() / 4));
+                let mut elements = Vec::with_capacity(len.min(input.len() / 4));
                 for _ in 0..len {
-                    elements.push(take_part(&mut rest)?);
+                    elements.push(take_part(&mut input)?);
                 }
                 Self::List(elements)
             }
             _ => return Err(Damaged),
         };
-        if rest.is_empty() {
+        if input.is_empty() {
             Ok(contents)
         } else {
             Err(Damaged)
@@ -259,16 +259,16 @@ fn put_part(out: &mut Vec<u8>, part: &[u8]) -> Result<(), TooLarge> {
     Ok(())
 }
 
-fn take_len(rest: &mut &[u8]) -> Result<usize, Damaged> {
-    let (len, after) = rest.split_first_chunk::<4>().ok_or(Damaged)?;
-    *rest = after;
+fn take_len(input: &mut &[u8]) -> Result<usize, Damaged> {
+    let (len, after) = input.split_first_chunk::<4>().ok_or(Damaged)?;
+    *input = after;
     usize::try_from(u32::from_le_bytes(*len)).map_err(|_| Damaged)
 }
 
-fn take_part(rest: &mut &[u8]) -> Result<Vec<u8>, Damaged> {
-    let len = take_len(rest)?;
-    let (part, after) = rest.split_at_checked(len).ok_or(Damaged)?;
-    *rest = after;
+fn take_part(input: &mut &[u8]) -> Result<Vec<u8>, Damaged> {
+    let len = take_len(input)?;
+    let (part, after) = input.split_at_checked(len).ok_or(Damaged)?;
+    *input = after;
     Ok(part.to_vec())
 }
 

@@ -10,20 +10,20 @@ pub enum StoreError {
     /// It cannot be reached, disconnected, or did not answer in time.
     #[error("the store at {location} cannot be reached: {cause}")]
     Unavailable {
-        /// Where it should be.
+        /// The configured address.
         location: String,
-        /// What happened, in a few words.
+        /// The cause, in a few words.
         cause: String,
-        /// Whether there was a connection that ended or was silent during the request: it may have
+        /// True if there was a connection that ended or was silent during the request: it may have
         /// been carried out, and it may be too much for the server.
         interrupted: bool,
     },
     /// There is no connection, and the cause is known.
     #[error("the store at {location} cannot be reached: {fault}")]
     Connection {
-        /// Where it should be.
+        /// The configured address.
         location: String,
-        /// Why.
+        /// The cause.
         fault: ConnectionFault,
     },
     /// It is reachable but not ready: loading its data, or busy with a script.
@@ -37,27 +37,27 @@ pub enum StoreError {
     Denied {
         /// The server's code word.
         code: String,
-        /// What is needed.
+        /// The requirement.
         needs: &'static str,
         /// The missing right, as the server's ACL writes it, where it is known.
         right: Option<String>,
     },
     /// It accepts no writes: a replica, or a server that cannot persist.
-    #[error("the store takes no writes ({code}): {why}")]
+    #[error("the store accepts no writes ({code}): {why}")]
     ReadOnly {
         /// The server's code word.
         code: String,
-        /// What that means.
+        /// The meaning.
         why: &'static str,
     },
     /// No memory or no disk is left.
     #[error("the store is full: {what}")]
     Full {
-        /// What ran out.
+        /// The exhausted resource.
         what: &'static str,
     },
     /// A request or value larger than the store accepts. Nothing was changed.
-    #[error("the store takes no value so large{}", size(bytes.as_ref(), limit.as_ref()))]
+    #[error("the value is too large for the store{}", size(bytes.as_ref(), limit.as_ref()))]
     TooLarge {
         /// Its size, where that is known.
         bytes: Option<u64>,
@@ -71,7 +71,7 @@ pub enum StoreError {
         command: &'static str,
     },
     /// The record is of another type than the slot asked for.
-    #[error("the record is of another type than was asked for")]
+    #[error("the record is of another type than requested")]
     WrongType,
     /// The server is part of a cluster, which this store does not speak to.
     #[error(
@@ -92,7 +92,7 @@ pub enum StoreError {
     Damaged {
         /// The file.
         location: String,
-        /// What is wrong with it.
+        /// The defect.
         cause: String,
     },
     /// Any other error the store returned.

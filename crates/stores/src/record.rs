@@ -147,7 +147,7 @@ pub struct Page {
     pub names: Vec<RecordName>,
     /// Roughly how many records were examined, whether they match or not.
     pub examined: u64,
-    /// Where to resume; `None` at the end.
+    /// The position to resume at; `None` at the end.
     pub next: Option<Cursor>,
 }
 

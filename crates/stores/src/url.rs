@@ -78,16 +78,16 @@ pub enum UrlError {
 impl StoreUrl {
     /// Parses a store URL.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
-        let (scheme, rest) = text.split_once(':').ok_or(UrlError::Scheme)?;
+        let (scheme, tail) = text.split_once(':').ok_or(UrlError::Scheme)?;
         match scheme {
             "file" => {
-                let path = rest.strip_prefix("//").unwrap_or(rest);
+                let path = tail.strip_prefix("//").unwrap_or(tail);
                 if path.is_empty() {
                     return Err(UrlError::Invalid("it names no file"));
                 }
                 Ok(Self::File(PathBuf::from(path)))
             }
-            "unix" | "redis+unix" => unix(rest).map(Self::Redis),
+            "unix" | "redis+unix" => unix(tail).map(Self::Redis),
             "redis" | "rediss" => tcp(text, scheme == "rediss").map(Self::Redis),
             "redis+sentinel" => Err(UrlError::Unsupported("redis+sentinel")),
             "redis+cluster" => Err(UrlError::Unsupported("redis+cluster")),
@@ -169,23 +169,23 @@ fn tcp(text: &str, tls: bool) -> Result<RedisUrl, UrlError> {
     }
     let mut files = TlsFiles::default();
     let query: Vec<_> = url.query_pairs().into_owned().collect();
-    for (word, value) in query {
-        let place = match word.as_str() {
+    for (parameter, value) in query {
+        let path = match parameter.as_str() {
             "ca" if tls => &mut files.ca,
             "cert" if tls => &mut files.cert,
             "key" if tls => &mut files.key,
             "ca" | "cert" | "key" => return Err(UrlError::NoTls),
             _ => {
                 return Err(UrlError::Invalid(
-                    "its query has other words than ca, cert and key",
+                    "its query has parameters other than ca, cert and key",
                 ));
             }
         };
-        *place = Some(PathBuf::from(value));
+        *path = Some(PathBuf::from(value));
     }
     // The client library has one that disables certificate checks.
     if url.fragment().is_some() {
-        return Err(UrlError::Invalid("it has a # and something behind it"));
+        return Err(UrlError::Invalid("it has a fragment (#)"));
     }
     if files.cert.is_some() != files.key.is_some() {
         return Err(UrlError::Invalid("cert and key go together"));
@@ -202,22 +202,22 @@ fn tcp(text: &str, tls: bool) -> Result<RedisUrl, UrlError> {
     })
 }
 
-fn unix(rest: &str) -> Result<RedisUrl, UrlError> {
-    let rest = rest.strip_prefix("//").unwrap_or(rest);
-    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+fn unix(tail: &str) -> Result<RedisUrl, UrlError> {
+    let tail = tail.strip_prefix("//").unwrap_or(tail);
+    let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
     if !path.starts_with('/') {
         return Err(UrlError::Invalid("a unix socket needs an absolute path"));
     }
     let mut has_password = false;
-    for (word, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        match &*word {
+    for (parameter, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        match &*parameter {
             "db" if value.parse::<u32>().is_ok() => {}
             "db" => return Err(UrlError::Invalid("its db is not a number")),
             "user" => {}
             "pass" => has_password = true,
             _ => {
                 return Err(UrlError::Invalid(
-                    "its query has other words than db, user and pass",
+                    "its query has parameters other than db, user and pass",
                 ));
             }
         }
@@ -226,7 +226,7 @@ fn unix(rest: &str) -> Result<RedisUrl, UrlError> {
         location: format!("unix:{path}"),
         has_password,
         tls: None,
-        address: format!("redis+unix://{rest}"),
+        address: format!("redis+unix://{tail}"),
     })
 }
 

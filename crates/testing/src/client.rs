@@ -138,7 +138,7 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// When the connection breaks.
+    /// If the connection breaks.
     pub fn cmd<A: AsRef<[u8]>>(&mut self, arguments: &[A]) -> Reply {
         self.try_cmd(arguments).expect("the server answers")
     }
@@ -147,7 +147,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// When the connection breaks or stays silent for too long.
+    /// If the connection breaks or stays silent for too long.
     pub fn try_cmd<A: AsRef<[u8]>>(&mut self, arguments: &[A]) -> io::Result<Reply> {
         let mut request = Vec::new();
         encode(&mut request, arguments);
@@ -159,7 +159,7 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// When the connection breaks.
+    /// If the connection breaks.
     pub fn pipeline<C, A>(&mut self, commands: &[C]) -> Vec<Reply>
     where
         C: AsRef<[A]>,

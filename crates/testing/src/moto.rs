@@ -108,7 +108,7 @@ impl Moto {
     ///
     /// # Panics
     ///
-    /// When there is no such key.
+    /// If there is no such key.
     pub fn disable_key(&self, arn: &str) {
         self.about("DisableKey", arn);
     }
@@ -117,7 +117,7 @@ impl Moto {
     ///
     /// # Panics
     ///
-    /// When there is no such key.
+    /// If there is no such key.
     pub fn enable_key(&self, arn: &str) {
         self.about("EnableKey", arn);
     }
@@ -136,7 +136,7 @@ impl Moto {
     ///
     /// # Panics
     ///
-    /// When the server refuses.
+    /// If the server refuses.
     pub fn create_alias(&self, alias: &str, arn: &str) {
         let (region, id) = parts(arn);
         let body = json!({"AliasName": alias, "TargetKeyId": id});

@@ -1,6 +1,7 @@
 //! What the audit log says about each command that changes keys or records: its word, and what it is
 //! about. Users, values and whole record names stay out.
 
+use waxseal_keys::CustodianScheme;
 use waxseal_stores::RecordPattern;
 
 use crate::args::{
@@ -138,16 +139,19 @@ fn custodians(urls: &[String]) -> String {
         let url = url.split(['?', '#']).next().unwrap_or_default();
         let has_pin = url.to_ascii_lowercase().contains("pin");
         // What is none of these, or none of a variable or a key, may be a secret in the wrong place.
-        let is_fine = match url.split_once(':') {
-            Some(("env", name)) => name.is_empty() || waxseal_keys::is_variable(name),
-            Some(("awskms", key)) => key.starts_with("arn:"),
-            Some(("file" | "pkcs11" | "vault", _)) => !url.contains('@') && !has_pin,
-            _ => return "…".to_owned(),
+        let Some((scheme, tail)) = CustodianScheme::split(url) else {
+            return "…".to_owned();
         };
-        let scheme = url.split(':').next().unwrap_or_default();
-        match is_fine {
+        let is_safe = match scheme {
+            CustodianScheme::Env => tail.is_empty() || waxseal_keys::is_variable(tail),
+            CustodianScheme::AwsKms => tail.starts_with("arn:"),
+            CustodianScheme::File | CustodianScheme::Pkcs11 | CustodianScheme::Vault => {
+                !url.contains('@') && !has_pin
+            }
+        };
+        match is_safe {
             true => url.to_owned(),
-            false => format!("{scheme}:…"),
+            false => scheme.url('…'),
         }
     };
     urls.iter().map(shown).collect::<Vec<_>>().join(", ")

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use waxseal_core::fingerprint;
-use waxseal_keys::secret_file::Unusable;
+use waxseal_keys::secret_file::SecretFileError;
 use waxseal_keys::{
-    CacheBounds, Custodian, CustodianError, Custodians, DEFAULT_VARIABLE, FilePlace, LiveOptions,
+    CacheBounds, Custodian, CustodianError, CustodianScheme, Custodians, FilePlace, LiveOptions,
     LiveRing, Place, UserKeys, Variables,
 };
 use waxseal_stores::{RecordStore, RedisOptions, RedisStore, StoreUrl, UrlError};
@@ -133,7 +133,7 @@ impl RingSetup {
         Ok(Some(Self {
             offline: OfflineSetup::read(common, config, copy.as_deref())?,
             custodians: match &config.custodian[..] {
-                [] => vec![format!("env:{DEFAULT_VARIABLE}")],
+                [] => vec![CustodianScheme::default_url()],
                 configured => configured.to_vec(),
             },
             open: Arc::default(),
@@ -373,7 +373,7 @@ pub(crate) fn is_absent(error: &CustodianError) -> bool {
     match error {
         CustodianError::NotSet { .. } => true,
         CustodianError::File { error, .. } => {
-            *error == Unusable::Unreadable(std::io::ErrorKind::NotFound)
+            *error == SecretFileError::Unreadable(std::io::ErrorKind::NotFound)
         }
         _ => false,
     }

@@ -1,4 +1,4 @@
-//! Files with what custodians need: a key, a PIN, a certificate's key.
+//! Secret files that custodians need: a key, a PIN, a certificate's key.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ pub(super) fn read(path: &str) -> Result<SecretKey, CustodianError> {
     })
 }
 
-/// A secret text in a file, without one line end behind it.
+/// A secret text in a file, without one trailing line end.
 pub(super) fn read_text(path: &str) -> Result<Zeroizing<String>, CustodianError> {
     secret_file::read(Path::new(path)).map_err(|error| CustodianError::File {
         path: secret_file::shown(path),

@@ -7,10 +7,10 @@ use waxseal_core::{KeyError, SecretKey, WrappingKey};
 use super::{Context, Custodian, CustodianScheme, Variables, Wrapped, file};
 use crate::error::CustodianError;
 
-/// The variable that `env:` means.
+/// The variable that `env:` stands for.
 pub const DEFAULT_VARIABLE: &str = "REDIS_ENCRYPTION_KEY";
-/// No variable's name is as long as a key.
-const LONGEST_VARIABLE: usize = 40;
+/// The longest name of a variable, shorter than a key.
+const MAX_VARIABLE_LEN: usize = 40;
 
 /// A custodian whose key-encryption key is in this process.
 pub struct LocalCustodian {
@@ -27,24 +27,24 @@ impl LocalCustodian {
         })
     }
 
-    /// The one of a URL, `env:NAME` or `file:PATH`.
+    /// Opens the custodian of a URL, `env:NAME` or `file:PATH`.
     pub(super) fn open(url: &str, variables: &Variables) -> Result<Self, CustodianError> {
         let (url, secret) = secret(url, variables)?;
         Ok(Self::new(url, &secret)?)
     }
 }
 
-/// Whether this can be the name of a variable. A key that was put in its place is none, so that no
+/// True if this can be the name of a variable. A key that was put in its place cannot, so that no
 /// text repeats it.
 #[must_use]
 pub fn is_variable(name: &str) -> bool {
     let fine = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-    name.len() <= LONGEST_VARIABLE
+    name.len() <= MAX_VARIABLE_LEN
         && name.bytes().all(fine)
         && name.starts_with(|first: char| !first.is_ascii_digit())
 }
 
-/// The secret that a URL, `env:NAME` or `file:PATH`, stands for, and the URL written out.
+/// The secret of a URL, `env:NAME` or `file:PATH`, and the canonical URL.
 pub(crate) fn secret(
     url: &str,
     variables: &Variables,
@@ -80,7 +80,7 @@ pub(crate) fn secret(
     }
 }
 
-/// A variable that is set to something.
+/// A variable that is set and not blank.
 pub(super) fn variable(
     name: &str,
     variables: &Variables,

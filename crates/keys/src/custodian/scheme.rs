@@ -136,6 +136,20 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_lists_every_scheme() {
+        let path = "/../../docs/keys/custodians/README.md";
+        let page = std::fs::read_to_string(env!("CARGO_MANIFEST_DIR").to_owned() + path).unwrap();
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+        let documented: Vec<_> = rows.filter_map(|row| row.split_once("` | in ")).collect();
+        let known = CustodianScheme::ALL.map(CustodianScheme::syntax);
+        assert!(documented.iter().map(|(syntax, _)| *syntax).eq(known));
+        for (scheme, (_, row)) in CustodianScheme::ALL.into_iter().zip(documented) {
+            let never_leaves = row.contains("| yes |");
+            assert_eq!(never_leaves, !scheme.is_local(), "{scheme}");
+        }
+    }
+
+    #[test]
     fn a_redacted_url_shows_no_secret() {
         for (url, shown) in [
             ("env:KEK", Some("env:KEK")),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tracing::{error, info, warn};
 
 use super::{Inner, Known, Moment, keyring, lock, open};
-use crate::custodian::{Source, harmless};
+use crate::custodian::{UnwrapSource, harmless};
 use crate::error::RingError;
 use crate::place::Paper;
 use crate::ring::Ring;

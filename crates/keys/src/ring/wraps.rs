@@ -11,7 +11,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use waxseal_core::SecretKey;
 
 use super::{AT_ONCE, NAMES, Ring};
-use crate::custodian::{Context, Custodian, CustodianScheme, Custodians, Source, Wrapped};
+use crate::custodian::{Context, Custodian, CustodianScheme, Custodians, UnwrapSource, Wrapped};
 #[cfg(feature = "backup")]
 use crate::document::Document;
 use crate::document::Wrap;
@@ -23,7 +23,7 @@ pub(crate) struct Secrets(pub(crate) BTreeMap<String, SecretKey>);
 
 #[cfg(feature = "backup")]
 #[async_trait]
-impl Source for Secrets {
+impl UnwrapSource for Secrets {
     async fn unwrap(
         &self,
         _wraps: &[Wrap],
@@ -169,7 +169,7 @@ impl Ring {
     async fn secret(
         &self,
         (key, wraps): (String, &[Wrap]),
-        source: &dyn Source,
+        source: &dyn UnwrapSource,
     ) -> Result<(String, SecretKey), CustodianError> {
         let secret = source.unwrap(wraps, &self.context(&key)).await?;
         Ok((key, secret))
@@ -239,7 +239,7 @@ impl Ring {
         &self,
         key: String,
         plan: Plan<'_>,
-        (custodians, source): (&Custodians, &dyn Source),
+        (custodians, source): (&Custodians, &dyn UnwrapSource),
     ) -> Result<(String, Vec<Wrap>), CustodianError> {
         let context = self.context(&key);
         let mut next: Vec<Wrap> = Vec::new();

@@ -13,7 +13,7 @@ const TASKS: u64 = 50;
 const TURNS: u64 = 20;
 const FIELD_TURNS: u64 = 4;
 
-/// Adds one to the number in the slot, as often as it takes until nobody else was faster.
+/// Increments the number in the slot, retrying until no other task was faster.
 async fn increment(store: &dyn RecordStore, name: &RecordName, slot: &Slot) {
     loop {
         let before = store.get(name, slot).await.expect("a slot can be read");

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 
 use waxseal_files::Refusal;
 
-use crate::contents::{Damaged, MAX_ENCODED, TooLarge};
+use crate::contents::{Damaged, MAX_ENCODED_LEN, TooLarge};
 use crate::error::StoreError;
 
 /// Why an operation on the file failed.
@@ -85,7 +85,7 @@ impl From<TooLarge> for Fault {
     fn from(_: TooLarge) -> Self {
         Self::Refused(StoreError::TooLarge {
             bytes: None,
-            limit: Some(("largest record", MAX_ENCODED as u64)),
+            limit: Some(("largest record", MAX_ENCODED_LEN as u64)),
         })
     }
 }
@@ -147,7 +147,7 @@ fn explain_io(error: &io::Error, location: &str) -> StoreError {
         },
         ErrorKind::UnexpectedEof => StoreError::Damaged {
             location,
-            cause: cause("its end is gone"),
+            cause: cause("it is truncated"),
         },
         ErrorKind::IsADirectory => StoreError::Damaged {
             location,

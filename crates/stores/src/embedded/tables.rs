@@ -166,18 +166,18 @@ impl<'t> WriteView<'t> {
 
     /// Removes at most `limit` expired records, the earliest first.
     pub(super) fn remove_expired(&mut self, limit: usize) -> Result<usize, Fault> {
-        let mut ends = Vec::new();
+        let mut expired = Vec::new();
         for entry in self.expiries.range(expired_range(self.now_ms))?.take(limit) {
             let (key, ()) = entry.map(|(key, _)| (key, ()))?;
             let (end, name) = key.value();
-            ends.push((end, name.to_vec()));
+            expired.push((end, name.to_vec()));
         }
-        for (end, name) in &ends {
+        for (end, name) in &expired {
             self.changed = true;
             self.expiries.remove((*end, name.as_slice()))?;
             self.records.remove(name.as_slice())?;
         }
-        Ok(ends.len())
+        Ok(expired.len())
     }
 }
 

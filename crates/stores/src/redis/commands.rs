@@ -85,14 +85,14 @@ const REQUIRED: [(&str, &[&str], &str); 6] = [
     (
         "TYPE",
         &[],
-        "telling hashes and lists apart from records that are gone",
+        "telling hashes and lists apart from absent records",
     ),
     ("DEL", &[], "deleting records, and quarantine"),
-    ("EXISTS", &[], "writing a record only where there is none"),
+    ("EXISTS", &[], "writing a record only if it is absent"),
     (
         "SCAN",
         &["COUNT", "1"],
-        "whatever looks for records: sweeps, audit, quarantine",
+        "everything that searches for records: sweeps, audit, quarantine",
     ),
 ];
 
@@ -103,12 +103,12 @@ const OPTIONAL: [(&str, &[&str], &str); 4] = [
     (
         "DBSIZE",
         &[],
-        "the progress of a sweep is told without an estimate",
+        "the progress of a sweep is reported without an estimate",
     ),
     (
         "INFO",
         &[],
-        "less is known of the server, and a sweep starts its scan again after a lost connection",
+        "less is known of the server, and a sweep restarts its scan after a lost connection",
     ),
 ];
 
@@ -289,7 +289,7 @@ fn report(trial: &dyn Fn(&str) -> Trial) -> Vec<MissingCommand> {
     if !by_clock {
         add(
             "PEXPIRETIME",
-            Effect::Fails("telling until when records live (PTTL and TIME would do as well)"),
+            Effect::Fails("reading the expiry of records (PTTL and TIME would do as well)"),
         );
     }
     missing

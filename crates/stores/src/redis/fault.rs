@@ -57,14 +57,14 @@ impl ConnectionFault {
             _ => {}
         }
         if let Some(cause) = text.strip_prefix("invalid peer certificate: ") {
-            let says = |word| cause.contains(word);
-            return Some(if says("CaUsedAsEndEntity") {
+            let mentions = |word| cause.contains(word);
+            return Some(if mentions("CaUsedAsEndEntity") {
                 Self::AuthorityCertificate(text)
-            } else if says("UnknownIssuer") || says("BadSignature") {
+            } else if mentions("UnknownIssuer") || mentions("BadSignature") {
                 Self::UntrustedCertificate(text)
-            } else if says("not valid for name") || says("NotValidForName") {
+            } else if mentions("not valid for name") || mentions("NotValidForName") {
                 Self::OtherName(text)
-            } else if says("xpired") || says("not valid yet") || says("NotValidYet") {
+            } else if mentions("xpired") || mentions("not valid yet") || mentions("NotValidYet") {
                 Self::CertificateTime(text)
             } else {
                 Self::Certificate(text)
@@ -86,12 +86,12 @@ impl ConnectionFault {
         match self {
             Self::UntrustedCertificate(_) => {
                 "name the authority that signed the server's certificate: rediss://HOST:PORT?ca=/PATH/ca.pem; \
-                 of a certificate that signed itself, that certificate"
+                 for a self-signed certificate, that certificate itself"
             }
             Self::AuthorityCertificate(_) => {
                 "the server shows the certificate of an authority (CA:TRUE, as openssl req -x509 makes it): \
                  give it a certificate of its own, signed by that authority, and name the authority as ?ca=; \
-                 or make one that signs itself with -addext basicConstraints=critical,CA:FALSE, and name \
+                 or create a self-signed one with -addext basicConstraints=critical,CA:FALSE, and name \
                  that as ?ca="
             }
             Self::OtherName(_) => {
@@ -103,11 +103,11 @@ impl ConnectionFault {
             }
             Self::Certificate(_) => "give the server a certificate that is valid for its host",
             Self::ClientCertificate(_) => {
-                "the server asks for a certificate of the client that it trusts: \
+                "the server requires a client certificate that it trusts: \
                  rediss://HOST:PORT?cert=/PATH/client.pem&key=/PATH/client.key"
             }
             Self::Handshake(_) => {
-                "the server may ask for a certificate of the client, \
+                "the server may require a client certificate, \
                  rediss://HOST:PORT?cert=/PATH/client.pem&key=/PATH/client.key, or speak no TLS version or \
                  cipher that this program does: 1.2 or 1.3"
             }
@@ -157,7 +157,7 @@ impl fmt::Display for ConnectionFault {
             | Self::File(text) => f.write_str(text),
             Self::NotTls => f.write_str("the server does not speak TLS there"),
             Self::OnlyTls => f.write_str("the server speaks TLS there"),
-            Self::NotRedis => f.write_str("what answers there is not a Redis server"),
+            Self::NotRedis => f.write_str("something other than a Redis server answers there"),
             Self::NoSocket => f.write_str("there is no such socket"),
             Self::SocketDenied => f.write_str("this user may not use the socket"),
         }

@@ -241,7 +241,7 @@ mod tests {
         let refused = limits.refusal(2_000_001).expect("it is larger");
         assert_eq!(
             refused.to_string(),
-            "the store takes no value so large (2000001 bytes): its proto-max-bulk-len is 2000000 bytes"
+            "the value is too large for the store (2000001 bytes): its proto-max-bulk-len is 2000000 bytes"
         );
     }
 }

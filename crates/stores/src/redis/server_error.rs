@@ -35,7 +35,7 @@ pub(super) fn explain(location: &str, error: &RedisError) -> StoreError {
             unavailable("the connection was lost".to_owned())
         }
         // A truncated reply cannot be parsed.
-        redis::ErrorKind::Parse => unavailable("the answer broke off".to_owned()),
+        redis::ErrorKind::Parse => unavailable("the reply was truncated".to_owned()),
         // Texts of the operating system and of TLS contain no arguments.
         redis::ErrorKind::Io => unavailable(error.to_string()),
         _ => StoreError::Other {
@@ -151,7 +151,7 @@ fn behind_general_error(detail: &str) -> Option<&'static str> {
 
 fn denied(code: &str, right: Option<String>) -> StoreError {
     let needs = match code {
-        "NOAUTH" => "it wants a password",
+        "NOAUTH" => "it requires a password",
         "WRONGPASS" => "user or password is wrong, or the user is disabled",
         NO_PASSWORD_SET => "it has no password, and the URL has one",
         _ => "the user's ACL does not allow this command or this record name",

@@ -275,8 +275,8 @@ impl Wire {
                 }
                 Ok::<(), SendError>(())
             });
-        let opening = client.get_multiplexed_async_connection_with_config(&config);
-        let connection = opening.await?;
+        let connect = client.get_multiplexed_async_connection_with_config(&config);
+        let connection = connect.await?;
         Ok(Live {
             connection,
             lost,

@@ -36,7 +36,7 @@ async fn expired_records_are_removed_from_the_file() {
         .into_iter()
         .for_each(|put| put.unwrap());
     // One that would have expired is rewritten, and stays.
-    put(&store, &names[0], b"for ever").await;
+    put(&store, &names[0], b"kept").await;
     assert_eq!(store.remove_expired().await, Ok(0));
     time.store(10_000, Ordering::Relaxed);
     assert_eq!(store.status().await.unwrap().records, 101);

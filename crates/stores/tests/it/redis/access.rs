@@ -234,13 +234,7 @@ async fn a_status_reports_what_the_user_may_read() {
         };
         assert!(known.server.starts_with(program), "{}", known.server);
         assert_eq!(status().await.generation, known.generation);
-        let setting = |word| {
-            known
-                .settings
-                .iter()
-                .find(|(name, _)| name == word)
-                .cloned()
-        };
+        let setting = |key| known.settings.iter().find(|(name, _)| name == key).cloned();
         let policy = ("maxmemory_policy".to_owned(), "noeviction".to_owned());
         assert_eq!(setting("maxmemory_policy"), Some(policy));
 
@@ -321,8 +315,8 @@ async fn a_record_outside_the_users_names_is_denied_and_untouched() {
 
 #[tokio::test]
 async fn reports_that_a_password_is_missing_or_wrong() {
-    let denied = |error: &StoreError, word: &str| match error {
-        StoreError::Denied { code, .. } => assert_eq!(code, word),
+    let denied = |error: &StoreError, expected: &str| match error {
+        StoreError::Denied { code, .. } => assert_eq!(code, expected),
         other => panic!("{other:?}"),
     };
     for flavor in Flavor::ALL {

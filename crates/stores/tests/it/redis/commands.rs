@@ -343,10 +343,10 @@ async fn denied_commands_are_replaced_like_missing_ones() {
     let names = ["wa:1", "wa:2"].map(RecordName::from);
     let read = store.read(&names).await.unwrap();
     assert!(read.iter().all(Option::is_some));
-    let ends = store.lifetimes(&names).await.unwrap();
+    let expiries = store.lifetimes(&names).await.unwrap();
     assert!(
-        matches!(ends[..], [Lifetime::Until(_), Lifetime::Persistent]),
-        "{ends:?}"
+        matches!(expiries[..], [Lifetime::Until(_), Lifetime::Persistent]),
+        "{expiries:?}"
     );
 }
 

@@ -137,8 +137,8 @@ async fn a_swap_keeps_the_expiry_of_a_field() {
             assert_eq!(outcomes, Ok(vec![Outcome::Done]));
             assert_eq!(store.get(&name, &slot).await, Ok(Some(b"new".to_vec())));
         }
-        let ends = client.cmd(&["HPEXPIRETIME", "wa:1", "FIELDS", "2", "ending", "lasting"]);
-        assert_eq!(ends.to_text(), format!("{end}\n-1"));
+        let expiries = client.cmd(&["HPEXPIRETIME", "wa:1", "FIELDS", "2", "ending", "lasting"]);
+        assert_eq!(expiries.to_text(), format!("{end}\n-1"));
         let lifetimes = store.lifetimes(&[name]).await;
         assert_eq!(lifetimes, Ok(vec![Lifetime::Until(FAR + 456)]));
     }
@@ -172,8 +172,8 @@ async fn the_expiry_of_a_field_is_not_lost_when_rights_are_missing() {
         }
         let outcomes = store.replace_if_unchanged(&[change]).await;
         assert_eq!(outcomes, Ok(vec![Outcome::Done]));
-        let ends = client.cmd(&["HPEXPIRETIME", "wa:1", "FIELDS", "1", "ending"]);
-        assert_eq!(ends.to_text(), end);
+        let expiries = client.cmd(&["HPEXPIRETIME", "wa:1", "FIELDS", "1", "ending"]);
+        assert_eq!(expiries.to_text(), end);
     }
 }
 
