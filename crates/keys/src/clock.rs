@@ -82,11 +82,11 @@ mod tests {
 
     #[test]
     fn what_a_round_trip_may_explain_is_no_offset() {
-        assert_eq!(ClockOffset::measured(1_000, 1_500, 2_000).0, 0);
-        assert_eq!(ClockOffset::measured(1_000, 900, 2_000).0, 100);
-        assert_eq!(ClockOffset::measured(1_000, 2_300, 2_000).0, -300);
+        assert_eq!(ClockOffset::from_round_trip(1_000, 1_500, 2_000).0, 0);
+        assert_eq!(ClockOffset::from_round_trip(1_000, 900, 2_000).0, 100);
+        assert_eq!(ClockOffset::from_round_trip(1_000, 2_300, 2_000).0, -300);
         // The clock was set while the question was under way.
-        assert_eq!(ClockOffset::measured(9_000, 5_000, 1_000).0, 0);
+        assert_eq!(ClockOffset::from_round_trip(9_000, 5_000, 1_000).0, 0);
         assert_eq!(ClockOffset(300).server_ms(1_000), 700);
         assert_eq!(ClockOffset(-300).server_ms(1_000), 1_300);
     }

@@ -4,11 +4,11 @@
 //! A check panics with the sentence that was violated.
 
 mod custodian;
-mod place;
+mod store;
 mod users;
 
 pub use custodian::custodian;
-pub use place::place;
+pub use store::store;
 pub use users::user_keys;
 
 /// The number of contenders.

@@ -41,7 +41,7 @@ pub fn hung_custodians() -> Vec<(String, std::time::Duration)> {
     Vec::new()
 }
 
-pub(crate) use several::{UnwrapSource, harmless};
+pub(crate) use several::{UnwrapSource, sanitize_for_terminal};
 #[cfg(feature = "vault")]
 pub use vault::VaultCustodian;
 

@@ -20,7 +20,7 @@ pub(crate) const FORMAT: u32 = 1;
 /// A keyring document.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Document {
+pub(crate) struct KeyringDocument {
     pub(crate) format: u32,
     /// The ring: 16 random hexadecimal characters. Stays for the ring's whole life.
     pub(crate) ring: String,
@@ -37,7 +37,7 @@ pub(crate) struct Document {
     /// signatures.
     pub(crate) names: Vec<Wrap>,
     pub(crate) keys: Vec<Entry>,
-    pub(crate) protects: Vec<Territory>,
+    pub(crate) protects: Vec<ProtectedScope>,
     pub(crate) erased: Vec<Erasure>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) mac: Option<Bytes>,
@@ -49,7 +49,7 @@ pub(crate) struct Document {
 pub(crate) struct Longer {
     pub(crate) propagation_ms: u64,
     pub(crate) refresh_ms: u64,
-    pub(crate) rest_ms: u64,
+    pub(crate) retention_ms: u64,
     /// Until when they hold (milliseconds since the Unix epoch).
     pub(crate) until: u64,
 }
@@ -117,7 +117,7 @@ fn are_of_few(wraps: &[Wrap]) -> bool {
 /// Records that a process protects under the ring: no key is given up before these were looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Territory {
+pub struct ProtectedScope {
     /// Where the store is, without credentials.
     pub store: String,
     /// The pattern of the record names.
@@ -175,7 +175,7 @@ mod key_id {
     }
 }
 
-impl Document {
+impl KeyringDocument {
     /// Reads a document and checks what can be checked without keys.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
         #[derive(Deserialize)]

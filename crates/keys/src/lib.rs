@@ -3,7 +3,7 @@
 //! stand beside them.
 //!
 //! Values are not seen here, and no database: a document and the keys of users lie in places that
-//! others implement ([`Place`], [`UserKeyPlace`]). What rotation decides is carried out above.
+//! others implement ([`DocumentStore`], [`UserKeyStore`]). What rotation decides is carried out above.
 
 #[cfg(feature = "backup")]
 mod backup;
@@ -44,19 +44,19 @@ pub use custodian::{
 };
 #[cfg(feature = "pkcs11")]
 pub use custodian::{Pkcs11Custodian, Pkcs11Uri};
-pub use document::{Bytes, Entry, Erasure, Territory, Wrap};
-pub use error::{ChangeError, CustodianError, DocumentError, PlaceError, RingError};
-pub use lease::{Candidate, Look};
-pub use live::{Change, LiveOptions, LiveRing, Trouble};
+pub use document::{Bytes, Entry, Erasure, ProtectedScope, Wrap};
+pub use error::{ChangeError, CustodianError, DocumentError, DocumentStoreError, RingError};
+pub use lease::{Candidate, LeaseAction};
+pub use live::{Change, LiveOptions, LiveRing, Degraded};
 pub use offline::Offline;
-pub use place::{FilePlace, MemoryPlace, Paper, Place};
+pub use place::{FileDocumentStore, MemoryDocumentStore, Document, DocumentStore};
 pub use receipt::Receipt;
 pub use reports::{Report, Reports};
-pub use ring::{Rewrap, Ring, WrongTime, try_out};
+pub use ring::{Rewrap, Ring, WrongTime, test_custodian};
 pub use settings::Settings;
 pub use signed::{Signed, SignedError};
 pub use state::KeyState;
 pub use users::{
-    CacheBounds, Cached, KeyTrace, MemoryUserKeys, UserChange, UserKeyError, UserKeyPlace,
+    CacheBounds, CacheLookup, StoredUserKey, MemoryUserKeys, UserChange, UserKeyError, UserKeyStore,
     UserKeys, UserStoreMark,
 };

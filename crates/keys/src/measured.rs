@@ -35,19 +35,19 @@ pub fn state(live: &LiveRing) -> RingState {
         pending_watched: live.pending_watched(),
         ..Facts::default()
     };
-    let outlook = rotation::outlook(&ring, &facts);
+    let plan = rotation::plan(&ring, &facts);
     // What retires keys hangs on audits, which this process may not have made.
     let is_exchange = |step: &Step| matches!(step, Step::Add(_) | Step::Promote(_));
-    let due = outlook.due.iter().any(is_exchange).then_some(now_ms);
-    let mut coming = outlook.coming.iter();
-    let at = due.or_else(|| Some(coming.find(|(step, _)| is_exchange(step))?.1));
+    let due = plan.due.iter().any(is_exchange).then_some(now_ms);
+    let mut upcoming = plan.upcoming.iter();
+    let at = due.or_else(|| Some(upcoming.find(|(step, _)| is_exchange(step))?.1));
     let states = KeyState::ALL.map(|state| (word(state), ring.in_state(state).count()));
     RingState {
         version: ring.version(),
         sealing_age: Duration::from_millis(now_ms.saturating_sub(ring.sealing().changed)),
         next_step: at.map(|at| Duration::from_millis(at.saturating_sub(now_ms))),
         keys: states.into(),
-        trouble: live.trouble().is_some(),
+        degraded: live.degraded().is_some(),
         clock_offset_ms: live.clock_offset().map(|offset| offset.0),
     }
 }
@@ -56,7 +56,7 @@ fn word(state: KeyState) -> &'static str {
     match state {
         KeyState::Pending => "pending",
         KeyState::Sealing => "sealing",
-        KeyState::Opening => "opening",
+        KeyState::DecryptOnly => "opening",
         KeyState::Archived => "archived",
         KeyState::Destroyed => "destroyed",
         KeyState::Compromised => "compromised",

@@ -51,7 +51,7 @@ impl Receipt {
 
 impl Signed for Receipt {
     const LABEL: &'static str = "waxseal receipt v1\n";
-    const CALLED: &'static str = "receipt";
+    const DISPLAY_NAME: &'static str = "receipt";
 
     fn is_known(&self) -> bool {
         self.receipt == KIND

@@ -10,8 +10,8 @@ use waxseal_core::{
 };
 use zeroize::Zeroizing;
 
-use crate::custodian::{Context, Custodian, Custodians, UnwrapSource, harmless};
-use crate::document::{Bytes, Document, Entry, Erasure, FORMAT, Territory};
+use crate::custodian::{Context, Custodian, Custodians, UnwrapSource, sanitize_for_terminal};
+use crate::document::{Bytes, KeyringDocument, Entry, Erasure, FORMAT, ProtectedScope};
 use crate::error::{DocumentError, RingError};
 use crate::settings::Settings;
 use crate::state::KeyState;
@@ -25,7 +25,7 @@ pub use times::WrongTime;
 #[cfg(feature = "backup")]
 pub(crate) use wraps::Secrets;
 use wraps::wrap;
-pub use wraps::{Rewrap, try_out};
+pub use wraps::{Rewrap, test_custodian};
 
 /// What the ring's own secret is wrapped as.
 pub(crate) const NAMES: &str = "names";
@@ -40,7 +40,7 @@ const AT_ONCE: usize = 8;
 /// A keyring document, opened.
 #[derive(Clone)]
 pub struct Ring {
-    document: Document,
+    document: KeyringDocument,
     names: Arc<Names>,
     keys: HashMap<KeyId, Arc<Prepared>>,
     /// Whether wraps of the document that it was opened from were damaged, and taken from one that is known.
@@ -90,7 +90,7 @@ impl Ring {
         for custodian in custodians {
             names.push(wrap(&**custodian, &secret, &context(NAMES)).await?);
         }
-        let document = Document {
+        let document = KeyringDocument {
             format: FORMAT,
             ring: ring.clone(),
             environment: environment.to_owned(),
@@ -118,7 +118,7 @@ impl Ring {
             let state = if index == 0 {
                 KeyState::Sealing
             } else {
-                KeyState::Opening
+                KeyState::DecryptOnly
             };
             let id = if is_adopted { key.id() } else { this.free_id() };
             if this.entry(id).is_some() {
@@ -155,7 +155,7 @@ impl Ring {
             location: location.to_owned(),
             error,
         };
-        let document = Document::parse(bytes).map_err(refused)?;
+        let document = KeyringDocument::parse(bytes).map_err(refused)?;
         // With the code of what is known, and something else in it: changed, whichever part it is.
         let same_code = known.filter(|known| known.document.mac == document.mac);
         if same_code.is_some_and(|known| known.document != document) {
@@ -163,7 +163,7 @@ impl Ring {
         }
         if document.environment != environment {
             return Err(RingError::Environment {
-                found: harmless(&document.environment),
+                found: sanitize_for_terminal(&document.environment),
                 expected: environment.to_owned(),
             });
         }
@@ -250,7 +250,7 @@ impl Ring {
             Some(before) if now_ms < before.until => Settings {
                 propagation_ms: settings.propagation_ms.max(before.propagation_ms),
                 refresh_ms: settings.refresh_ms.max(before.refresh_ms),
-                rest_ms: settings.rest_ms.max(before.rest_ms),
+                retention_ms: settings.retention_ms.max(before.retention_ms),
                 ..settings
             },
             _ => settings,
@@ -295,7 +295,7 @@ impl Ring {
 
     /// The records that processes protect under this ring.
     #[must_use]
-    pub fn territories(&self) -> &[Territory] {
+    pub fn protected_scopes(&self) -> &[ProtectedScope] {
         &self.document.protects
     }
 
@@ -466,7 +466,7 @@ impl Names {
 impl Prepared {
     async fn unwrapped(
         entry: &Entry,
-        document: &Document,
+        document: &KeyringDocument,
         source: &dyn UnwrapSource,
     ) -> Result<(KeyId, Arc<Self>), RingError> {
         let id = entry.id.to_string();

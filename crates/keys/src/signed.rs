@@ -17,7 +17,7 @@ pub trait Signed: Clone + Serialize + DeserializeOwned {
     /// What tells this kind of paper from everything else that the key may sign. Ends with a line feed.
     const LABEL: &'static str;
     /// What it is called.
-    const CALLED: &'static str;
+    const DISPLAY_NAME: &'static str;
 
     /// Whether the paper is of a kind that this version knows.
     fn is_known(&self) -> bool;
@@ -42,7 +42,7 @@ pub trait Signed: Clone + Serialize + DeserializeOwned {
     /// `keyring status` tells it) made it.
     fn verify(bytes: &[u8], expected: Option<&str>) -> Result<Self, SignedError> {
         let form = |error: serde_json::Error| SignedError::Form {
-            called: Self::CALLED,
+            called: Self::DISPLAY_NAME,
             line: error.line(),
             column: error.column(),
         };

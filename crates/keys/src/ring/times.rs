@@ -4,7 +4,7 @@ use waxseal_core::KeyId;
 
 use super::Ring;
 use crate::clock::{MAX_OFFSET, millis};
-use crate::document::Document;
+use crate::document::KeyringDocument;
 use crate::state::KeyState;
 
 /// A time in a ring's document that no right clock can have written.
@@ -42,7 +42,7 @@ impl Ring {
 }
 
 /// Sets every wrong time right, and returns what was wrong.
-fn repair(document: &mut Document, now_ms: u64) -> Vec<WrongTime> {
+fn repair(document: &mut KeyringDocument, now_ms: u64) -> Vec<WrongTime> {
     let latest = now_ms.saturating_add(millis(MAX_OFFSET));
     let longer = document.before.as_ref();
     let held = longer.map_or(0, |it| it.propagation_ms);
@@ -71,8 +71,8 @@ fn repair(document: &mut Document, now_ms: u64) -> Vec<WrongTime> {
         set(id, what, &mut entry.activates, most, instead);
     }
     if let Some(longer) = &mut document.before {
-        let most = latest.saturating_add(longer.rest_ms);
-        let instead = now_ms.saturating_add(longer.rest_ms);
+        let most = latest.saturating_add(longer.retention_ms);
+        let instead = now_ms.saturating_add(longer.retention_ms);
         let what = "longer times hold until";
         set(None, what, &mut longer.until, most, instead);
     }

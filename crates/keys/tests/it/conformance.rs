@@ -6,7 +6,8 @@ use std::sync::Arc;
 use waxseal_core::SecretKey;
 use waxseal_keys::secret_file::{Exposure, SecretFileError};
 use waxseal_keys::{
-    CustodianError, Custodians, FilePlace, MemoryPlace, MemoryUserKeys, Variables, conformance,
+    CustodianError, Custodians, FileDocumentStore, MemoryDocumentStore, MemoryUserKeys, Variables,
+    conformance,
 };
 use zeroize::Zeroizing;
 
@@ -14,7 +15,7 @@ use crate::rings::SECRET;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_place_in_memory_keeps_the_contract() {
-    let place = Arc::new(MemoryPlace::default());
+    let place = Arc::new(MemoryDocumentStore::default());
     conformance::place(place.clone(), place).await;
 }
 
@@ -22,7 +23,7 @@ async fn the_place_in_memory_keeps_the_contract() {
 async fn the_place_in_a_file_keeps_the_contract_and_lets_nobody_else_read() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("keyring.json");
-    let place = || Arc::new(FilePlace::new(&path));
+    let place = || Arc::new(FileDocumentStore::new(&path));
     conformance::place(place(), place()).await;
     let mut files = 0;
     for file in std::fs::read_dir(directory.path()).unwrap() {

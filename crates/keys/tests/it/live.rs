@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use waxseal_core::SecretKey;
 use waxseal_keys::{
-    CacheBounds, Cached, Change, Custodian, Custodians, KeyState, LiveOptions, LiveRing,
-    LocalCustodian, MemoryPlace, MemoryUserKeys, Ring, Settings, UserKeyError, UserKeys,
+    CacheBounds, CacheLookup, Change, Custodian, Custodians, KeyState, LiveOptions, LiveRing,
+    LocalCustodian, MemoryDocumentStore, MemoryUserKeys, Ring, Settings, UserKeyError, UserKeys,
 };
 
 fn custodian() -> Arc<dyn Custodian> {
@@ -35,7 +35,7 @@ async fn live_ring() -> LiveRing {
         .await
         .unwrap();
     LiveRing::create(
-        Arc::new(MemoryPlace::default()),
+        Arc::new(MemoryDocumentStore::default()),
         &ring,
         custodians,
         options(),
@@ -51,7 +51,7 @@ async fn a_key_goes_through_its_life_and_others_follow() {
     let ring = Ring::create("test", Settings::default(), &[custodian], &[], 1_000_000)
         .await
         .unwrap();
-    let place = Arc::new(MemoryPlace::default());
+    let place = Arc::new(MemoryDocumentStore::default());
     let one = LiveRing::create(place.clone(), &ring, custodians.clone(), options())
         .await
         .unwrap();
@@ -99,7 +99,7 @@ async fn an_erased_user_gets_a_new_key_and_the_ledger_wins() {
     assert_eq!(read.id(), None);
     let new = users.read_or_create(&[b"u"]).await.unwrap().remove(0);
     assert_ne!(new.id(), key.id());
-    assert!(matches!(users.cached(b"u"), Cached::Key(_)));
+    assert!(matches!(users.cached(b"u"), CacheLookup::Key(_)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -112,7 +112,7 @@ async fn a_record_of_a_users_key_that_its_place_lost_is_put_back_unless_the_user
     let key = users.read_or_create(&[b"u"]).await.unwrap().remove(0);
     place.restore(Default::default());
     tokio::time::advance(bounds.age).await;
-    assert!(matches!(users.cached(b"u"), Cached::Unknown));
+    assert!(matches!(users.cached(b"u"), CacheLookup::Unknown));
     let again = users.read_or_create(&[b"u"]).await.unwrap().remove(0);
     assert_eq!(again.id(), key.id());
     assert_eq!(place.backup().len(), 1);

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use waxseal_keys::{MemoryPlace, Paper, Place, PlaceError};
+use waxseal_keys::{Document, DocumentStore, DocumentStoreError, MemoryDocumentStore};
 
 /// A place in memory that counts how often the document is read, and can be slow to answer.
 #[derive(Default)]
 pub(crate) struct Watched {
-    pub(crate) place: MemoryPlace,
+    pub(crate) place: MemoryDocumentStore,
     reads: AtomicUsize,
     late: Mutex<Duration>,
     panics: AtomicBool,
@@ -33,12 +33,12 @@ impl Watched {
 }
 
 #[async_trait]
-impl Place for Watched {
+impl DocumentStore for Watched {
     fn location(&self) -> String {
         self.place.location()
     }
 
-    async fn read(&self, paper: &Paper) -> Result<Option<Vec<u8>>, PlaceError> {
+    async fn read(&self, paper: &Document) -> Result<Option<Vec<u8>>, DocumentStoreError> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         assert!(
             !self.panics.load(Ordering::SeqCst),
@@ -53,10 +53,10 @@ impl Place for Watched {
 
     async fn replace(
         &self,
-        paper: &Paper,
+        paper: &Document,
         expected: Option<&[u8]>,
         new: &[u8],
-    ) -> Result<bool, PlaceError> {
+    ) -> Result<bool, DocumentStoreError> {
         tokio::task::yield_now().await;
         self.place.replace(paper, expected, new).await
     }

@@ -45,7 +45,7 @@ fn run(seed: u64, rules: Rules, custodian: &Arc<dyn Custodian>) -> Result<u64, B
     let bound = 2 * settings.every_ms.unwrap()
         + 3 * settings.propagation_ms
         + settings.settling_ms()
-        + settings.rest_ms
+        + settings.retention_ms
         + 30 * settings.refresh_ms
         + 4 * HOUR;
     let until = world.now + bound;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use waxseal_core::KeyId;
-use waxseal_keys::{Change, KeyState, LiveRing, Paper, Place, RingError, Settings};
+use waxseal_keys::{Change, Document, DocumentStore, KeyState, LiveRing, RingError, Settings};
 
 use crate::places::Watched;
 use crate::rings::{Clock, NOW, custodian, new_ring, options, with};
@@ -90,17 +90,17 @@ async fn a_place_out_of_reach_leaves_the_last_good_ring_in_use_and_is_told_of() 
     place.place.set_out_of_reach(true);
     assert!(matches!(
         live.refresh().await.err(),
-        Some(RingError::Place(_))
+        Some(RingError::DocumentStore(_))
     ));
     tokio::time::advance(5 * SECOND).await;
-    let trouble = live.trouble().unwrap();
-    assert!(matches!(trouble.error, RingError::Place(_)));
-    assert!(trouble.since >= 5 * SECOND);
+    let degraded = live.degraded().unwrap();
+    assert!(matches!(degraded.error, RingError::DocumentStore(_)));
+    assert!(degraded.since >= 5 * SECOND);
     assert_eq!(live.ring().to_bytes(), ring.to_bytes());
     assert_eq!(live.keyring().current().sealing_id(), ring.sealing().id);
     place.place.set_out_of_reach(false);
     live.refresh().await.unwrap();
-    assert!(live.trouble().is_none());
+    assert!(live.degraded().is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -138,7 +138,7 @@ async fn a_ring_out_of_reach_seals_until_its_key_may_be_gone() {
     clock.advance(settings.propagation_ms + 1);
     assert!(!live.is_confirmed());
     live.confirm().await.unwrap();
-    clock.advance(settings.rest_ms - settings.propagation_ms - MINUTE);
+    clock.advance(settings.retention_ms - settings.propagation_ms - MINUTE);
     live.confirm().await.unwrap();
     clock.advance(MINUTE);
     assert!(
@@ -220,7 +220,7 @@ async fn a_clock_that_is_ten_minutes_off_stops_nothing() {
 async fn a_pending_key_is_watched_anew_once_the_place_had_lost_it_or_was_out_of_sight() {
     let (place, live, clock) = live().await;
     assert_eq!(live.pending_watched(), None);
-    let before = place.place.read(&Paper::Ring).await.unwrap();
+    let before = place.place.read(&Document::Ring).await.unwrap();
     live.change(&Change::Add {
         instead_of: live.ring().sealing().id,
     })
@@ -229,7 +229,7 @@ async fn a_pending_key_is_watched_anew_once_the_place_had_lost_it_or_was_out_of_
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert!(live.pending_watched().unwrap() >= Duration::from_secs(600));
     // Went back to the ring without it, and is put back.
-    place.place.set(Paper::Ring, before);
+    place.place.set(Document::Ring, before);
     live.refresh().await.unwrap();
     assert!(live.pending_watched().unwrap() < SECOND);
     tokio::time::sleep(Duration::from_secs(300)).await;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use waxseal_core::SecretKey;
 use waxseal_keys::{
-    Change, Custodian, LiveOptions, LiveRing, LocalCustodian, MemoryPlace, Paper, Place, RingError,
-    Settings, Territory,
+    Change, Custodian, Document, DocumentStore, LiveOptions, LiveRing, LocalCustodian,
+    MemoryDocumentStore, ProtectedScope, RingError, Settings,
 };
 
 use crate::rings::{Clock, NOW, custodian, new_ring, options, with};
@@ -19,14 +19,21 @@ fn copied(path: &Path) -> LiveOptions {
 }
 
 /// A ring of version 2 with a last good copy of it, and the document of version 1.
-async fn kept(path: &Path) -> (Arc<MemoryPlace>, Arc<dyn Custodian>, Vec<u8>, Vec<u8>) {
-    let (custodian, place) = (custodian(), Arc::new(MemoryPlace::default()));
+async fn kept(
+    path: &Path,
+) -> (
+    Arc<MemoryDocumentStore>,
+    Arc<dyn Custodian>,
+    Vec<u8>,
+    Vec<u8>,
+) {
+    let (custodian, place) = (custodian(), Arc::new(MemoryDocumentStore::default()));
     let ring = new_ring(&custodian).await;
     let live = LiveRing::create(place.clone(), &ring, with(&custodian), copied(path))
         .await
         .unwrap();
     let (store, records) = ("redis://a".to_owned(), "wa:*".to_owned());
-    live.change(&Change::Enrol(vec![Territory { store, records }]))
+    live.change(&Change::Register(vec![ProtectedScope { store, records }]))
         .await
         .unwrap();
     let newest = live.ring().to_bytes();
@@ -40,13 +47,13 @@ async fn a_start_notices_a_rollback_or_a_loss_by_the_copy_and_puts_the_ring_back
     let path = directory.path().join("copy.json");
     let (place, custodian, older, newest) = kept(&path).await;
     for found in [Some(older), None, Some(Vec::new())] {
-        place.set(Paper::Ring, found);
+        place.set(Document::Ring, found);
         let live = LiveRing::open(place.clone(), with(&custodian), copied(&path))
             .await
             .unwrap();
         assert_eq!(live.ring().version(), 2);
         assert_eq!(
-            place.read(&Paper::Ring).await.unwrap().as_ref(),
+            place.read(&Document::Ring).await.unwrap().as_ref(),
             Some(&newest)
         );
         assert!(live.is_confirmed());
@@ -55,7 +62,7 @@ async fn a_start_notices_a_rollback_or_a_loss_by_the_copy_and_puts_the_ring_back
 
 #[tokio::test]
 async fn a_start_without_a_copy_and_without_a_ring_is_refused() {
-    let (custodian, place) = (custodian(), Arc::new(MemoryPlace::default()));
+    let (custodian, place) = (custodian(), Arc::new(MemoryDocumentStore::default()));
     let options = || options(&Clock::at(NOW));
     let error = LiveRing::open(place.clone(), with(&custodian), options())
         .await
@@ -65,7 +72,7 @@ async fn a_start_without_a_copy_and_without_a_ring_is_refused() {
     let error = LiveRing::open(place, with(&custodian), options())
         .await
         .err();
-    assert!(matches!(error, Some(RingError::Place(_))));
+    assert!(matches!(error, Some(RingError::DocumentStore(_))));
 }
 
 /// The same so long after the copy was confirmed.
@@ -81,7 +88,7 @@ async fn a_start_from_the_copy_alone_opens_values_and_seals_only_while_the_copy_
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("copy.json");
     let (place, custodian, _, newest) = kept(&path).await;
-    let rest = Settings::default().rest_ms;
+    let rest = Settings::default().retention_ms;
     place.set_out_of_reach(true);
     for (age, seals) in [(rest - 1, true), (rest, false)] {
         let live = LiveRing::open(place.clone(), with(&custodian), copied_after(&path, age))
@@ -105,9 +112,9 @@ async fn a_copy_that_is_too_old_is_not_put_back_by_itself() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("copy.json");
     let (place, custodian, older, newest) = kept(&path).await;
-    let rest = Settings::default().rest_ms;
+    let rest = Settings::default().retention_ms;
     for found in [None, Some(older)] {
-        place.set(Paper::Ring, found.clone());
+        place.set(Document::Ring, found.clone());
         let options = copied_after(&path, rest);
         let error = LiveRing::open(place.clone(), with(&custodian), options)
             .await
@@ -116,7 +123,7 @@ async fn a_copy_that_is_too_old_is_not_put_back_by_itself() {
             matches!(error, Some(RingError::Outdated { version: 2, .. })),
             "{error:?}"
         );
-        assert_eq!(place.read(&Paper::Ring).await.unwrap(), found);
+        assert_eq!(place.read(&Document::Ring).await.unwrap(), found);
         assert_eq!(std::fs::read(&path).unwrap(), newest);
     }
 }
@@ -131,10 +138,10 @@ async fn a_process_that_is_behind_puts_back_what_another_one_of_its_machine_has_
     let user = ahead.ring().user(b"somebody");
     ahead.change(&Change::Erase(user.clone())).await.unwrap();
     drop(ahead);
-    place.set(Paper::Ring, None);
+    place.set(Document::Ring, None);
     let ring = behind.refresh().await.unwrap();
     assert_eq!(ring.erasure(&user).unwrap().epoch, 1);
-    let lies = place.read(&Paper::Ring).await.unwrap().unwrap();
+    let lies = place.read(&Document::Ring).await.unwrap().unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), lies);
     assert_eq!(ring.to_bytes(), lies);
 }
@@ -154,15 +161,15 @@ async fn a_wrong_secret_is_an_error_and_leaves_copy_and_place_alone() {
     assert!(matches!(error, RingError::Custodian(_)), "{error}");
     assert!(!format!("{error} {error:?}").contains(&secret.expose_hex()[..8]));
     assert_eq!(
-        place.read(&Paper::Ring).await.unwrap().as_ref(),
+        place.read(&Document::Ring).await.unwrap().as_ref(),
         Some(&newest)
     );
     // Nor does it make the place forget what it cannot open.
-    place.set(Paper::Ring, None);
+    place.set(Document::Ring, None);
     let error = LiveRing::open(place.clone(), with(&wrong), copied(&path))
         .await
         .err();
     assert!(matches!(error, Some(RingError::Missing { .. })));
-    assert_eq!(place.read(&Paper::Ring).await.unwrap(), None);
+    assert_eq!(place.read(&Document::Ring).await.unwrap(), None);
     assert_eq!(std::fs::read(&path).unwrap(), newest);
 }

@@ -58,7 +58,7 @@ impl Rules {
             seals: 1 << 32,
             propagation_ms,
             refresh_ms,
-            rest_ms: propagation_ms + random.between(0, 90) * MINUTE,
+            retention_ms: propagation_ms + random.between(0, 90) * MINUTE,
         };
         if self.propagation {
             return settings.checked().unwrap();

@@ -103,7 +103,7 @@ impl World {
         let custodians = Custodians::default().with(custodian[0].clone());
         let bytes = Rc::new(made.to_bytes());
         let newest = Rc::new(open(&bytes, &custodians).map_err(|error| error.to_string())?);
-        let cycle = settings.every_ms.unwrap() + settings.settling_ms() + settings.rest_ms;
+        let cycle = settings.every_ms.unwrap() + settings.settling_ms() + settings.retention_ms;
         let mut this = Self {
             rules,
             random,
@@ -305,7 +305,7 @@ impl World {
         let rest = opened
             .ring
             .settings()
-            .rest_ms
+            .retention_ms
             .saturating_sub(2 * self.rules.skew);
         for entry in opened.ring.keys() {
             let archived = match entry.state {
