@@ -28,7 +28,7 @@ pub enum KeyRole {
     /// Seals new values and opens.
     Sealing,
     /// Only opens.
-    Opening,
+    DecryptOnly,
     /// Will seal; opens already, for a process that is behind others.
     Pending,
     /// Opens what may have been overlooked; nothing should be under it any more.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use waxseal_core::SecretKey;
 
 use crate::custodian::{Custodian, Custodians, sanitize_for_terminal};
-use crate::document::KeyringDocument;
 use crate::error::{DocumentError, RingError};
+use crate::keyring_document::KeyringDocument;
 use crate::ring::{Ring, Secrets};
 
 mod age_file;

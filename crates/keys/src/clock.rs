@@ -25,7 +25,7 @@ impl ClockOffset {
     /// The offset, where the server answered `server_ms` to a question that was asked at `asked_ms` and answered at
     /// `answered_ms` by this process's clock. What the round trip may explain does not count.
     #[must_use]
-    pub fn measured(asked_ms: u64, server_ms: u64, answered_ms: u64) -> Self {
+    pub fn from_round_trip(asked_ms: u64, server_ms: u64, answered_ms: u64) -> Self {
         let behind = server_ms.saturating_sub(answered_ms.max(asked_ms));
         let ahead = asked_ms.min(answered_ms).saturating_sub(server_ms);
         let signed = |ms| i64::try_from(ms).unwrap_or(i64::MAX);

@@ -4,11 +4,11 @@
 //! A check panics with the sentence that was violated.
 
 mod custodian;
-mod store;
+mod document_store;
 mod users;
 
 pub use custodian::custodian;
-pub use store::store;
+pub use document_store::document_store;
 pub use users::user_keys;
 
 /// The number of contenders.

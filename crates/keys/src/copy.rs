@@ -11,9 +11,9 @@ use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use waxseal_files::{Access, Location};
 
-use crate::document::KeyringDocument;
+use crate::document_store::{Document, DocumentStore, FileDocumentStore};
 use crate::error::DocumentStoreError;
-use crate::store::{FileDocumentStore, Document, DocumentStore};
+use crate::keyring_document::KeyringDocument;
 
 /// How often a copy is written while others write it.
 const ATTEMPTS: usize = 20;
@@ -53,7 +53,9 @@ impl LastGood {
                 return Ok(());
             }
             let expected = there.as_deref();
-            if expected == Some(bytes) || self.store.replace(&Document::Ring, expected, bytes).await? {
+            if expected == Some(bytes)
+                || self.store.replace(&Document::Ring, expected, bytes).await?
+            {
                 return Ok(());
             }
         }
@@ -90,7 +92,8 @@ impl LastGood {
 
 /// Whether the first of two documents is a later one of the same ring.
 fn is_newer(there: &[u8], bytes: &[u8]) -> bool {
-    let (Ok(there), Ok(new)) = (KeyringDocument::parse(there), KeyringDocument::parse(bytes)) else {
+    let (Ok(there), Ok(new)) = (KeyringDocument::parse(there), KeyringDocument::parse(bytes))
+    else {
         return false;
     };
     there.ring == new.ring && there.version > new.version

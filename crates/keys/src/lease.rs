@@ -193,7 +193,10 @@ mod tests {
         let paper = written(a.poll(None, SECOND));
         a.wrote(&paper);
         assert_eq!(a.token(), Some(1));
-        assert!(matches!(b.poll(Some(&paper), SECOND), LeaseAction::Wait { .. }));
+        assert!(matches!(
+            b.poll(Some(&paper), SECOND),
+            LeaseAction::Wait { .. }
+        ));
         let second = written(a.poll(Some(&paper), 3 * SECOND));
         a.wrote(&second);
         // It changed: the patience begins anew.
@@ -243,7 +246,10 @@ mod tests {
         let next = written(a.poll(Some(&unheard), 3 * SECOND));
         a.wrote(&next);
         assert_eq!(a.token(), Some(1));
-        assert!(matches!(b.poll(Some(&next), 3 * SECOND), LeaseAction::Wait { .. }));
+        assert!(matches!(
+            b.poll(Some(&next), 3 * SECOND),
+            LeaseAction::Wait { .. }
+        ));
         assert_eq!(a.release().map(|(held, _)| held), Some(next));
     }
 

@@ -12,13 +12,13 @@ mod clock;
 pub mod conformance;
 mod copy;
 mod custodian;
-mod document;
+mod document_store;
 mod error;
+pub mod instrumented;
+mod keyring_document;
 mod lease;
 mod live;
-pub mod measured;
 mod offline;
-mod place;
 mod receipt;
 mod reports;
 mod ring;
@@ -44,12 +44,12 @@ pub use custodian::{
 };
 #[cfg(feature = "pkcs11")]
 pub use custodian::{Pkcs11Custodian, Pkcs11Uri};
-pub use document::{Bytes, Entry, Erasure, ProtectedScope, Wrap};
+pub use document_store::{Document, DocumentStore, FileDocumentStore, MemoryDocumentStore};
 pub use error::{ChangeError, CustodianError, DocumentError, DocumentStoreError, RingError};
+pub use keyring_document::{Bytes, Entry, Erasure, ProtectedScope, Wrap};
 pub use lease::{Candidate, LeaseAction};
-pub use live::{Change, LiveOptions, LiveRing, Degraded};
+pub use live::{Change, Degraded, LiveOptions, LiveRing};
 pub use offline::Offline;
-pub use place::{FileDocumentStore, MemoryDocumentStore, Document, DocumentStore};
 pub use receipt::Receipt;
 pub use reports::{Report, Reports};
 pub use ring::{Rewrap, Ring, WrongTime, test_custodian};
@@ -57,6 +57,6 @@ pub use settings::Settings;
 pub use signed::{Signed, SignedError};
 pub use state::KeyState;
 pub use users::{
-    CacheBounds, CacheLookup, StoredUserKey, MemoryUserKeys, UserChange, UserKeyError, UserKeyStore,
-    UserKeys, UserStoreMark,
+    CacheBounds, CacheLookup, MemoryUserKeys, StoredUserKey, UserChange, UserKeyError,
+    UserKeyStore, UserKeys, UserStoreMark,
 };

@@ -18,8 +18,8 @@ use waxseal_core::{KeyId, SharedKeyring};
 use crate::clock::ClockOffset;
 use crate::copy::LastGood;
 use crate::custodian::Custodians;
+use crate::document_store::{Document, DocumentStore};
 use crate::error::{ChangeError, CustodianError, RingError};
-use crate::store::{Document, DocumentStore};
 use crate::ring::Ring;
 use crate::rotation;
 
@@ -190,7 +190,10 @@ impl LiveRing {
         options: LiveOptions,
     ) -> Result<Self, RingError> {
         check_clock_of_new(&*store, &options).await?;
-        if !store.replace(&Document::Ring, None, &ring.to_bytes()).await? {
+        if !store
+            .replace(&Document::Ring, None, &ring.to_bytes())
+            .await?
+        {
             let location = store.location();
             let found = Self::open(store, custodians, options).await?;
             let version = found.ring().version();
@@ -207,7 +210,7 @@ impl LiveRing {
 
     /// The store where the document lies.
     #[must_use]
-    pub fn store(&self) -> &Arc<dyn DocumentStore> {
+    pub fn document_store(&self) -> &Arc<dyn DocumentStore> {
         &self.0.store
     }
 
@@ -498,7 +501,10 @@ fn keyring(ring: &Ring, options: &LiveOptions) -> Result<waxseal_core::Keyring, 
 }
 
 /// A new ring holds the time of its first key: by a clock that the server's does not contradict.
-async fn check_clock_of_new(store: &dyn DocumentStore, options: &LiveOptions) -> Result<(), RingError> {
+async fn check_clock_of_new(
+    store: &dyn DocumentStore,
+    options: &LiveOptions,
+) -> Result<(), RingError> {
     let asked = (options.now_ms)();
     let Some(server) = store.time_ms().await? else {
         return Ok(());

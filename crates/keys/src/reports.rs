@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use waxseal_core::KeyId;
 
+use crate::document_store::Document;
 use crate::error::RingError;
 use crate::live::LiveRing;
-use crate::store::Document;
 use crate::rotation::Audit;
 
 /// How often a change of the paper is tried.

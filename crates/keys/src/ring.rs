@@ -11,8 +11,8 @@ use waxseal_core::{
 use zeroize::Zeroizing;
 
 use crate::custodian::{Context, Custodian, Custodians, UnwrapSource, sanitize_for_terminal};
-use crate::document::{Bytes, KeyringDocument, Entry, Erasure, FORMAT, ProtectedScope};
 use crate::error::{DocumentError, RingError};
+use crate::keyring_document::{Bytes, Entry, Erasure, FORMAT, KeyringDocument, ProtectedScope};
 use crate::settings::Settings;
 use crate::state::KeyState;
 
@@ -97,7 +97,7 @@ impl Ring {
             version: 1,
             fence: 0,
             rotation: settings,
-            before: None,
+            previous: None,
             names,
             keys: Vec::new(),
             protects: Vec::new(),
@@ -246,7 +246,7 @@ impl Ring {
     #[must_use]
     pub fn effective_settings(&self, now_ms: u64) -> Settings {
         let settings = self.settings().clone();
-        match &self.document.before {
+        match &self.document.previous {
             Some(before) if now_ms < before.until => Settings {
                 propagation_ms: settings.propagation_ms.max(before.propagation_ms),
                 refresh_ms: settings.refresh_ms.max(before.refresh_ms),
@@ -260,7 +260,7 @@ impl Ring {
     /// Until when longer times hold than those of the settings, if times were lowered.
     #[must_use]
     pub fn longer_times_until(&self) -> Option<u64> {
-        self.document.before.as_ref().map(|before| before.until)
+        self.document.previous.as_ref().map(|before| before.until)
     }
 
     /// All keys, oldest first.
@@ -315,8 +315,8 @@ impl Ring {
     #[must_use]
     pub fn erasure(&self, user: &str) -> Option<&Erasure> {
         let erased = &self.document.erased;
-        let place = erased.binary_search_by(|erasure| erasure.user.as_str().cmp(user));
-        place.ok().and_then(|place| erased.get(place))
+        let index = erased.binary_search_by(|erasure| erasure.user.as_str().cmp(user));
+        index.ok().and_then(|index| erased.get(index))
     }
 
     /// The keyed hash that stands for a user: 64 hexadecimal characters. Stays the same for the ring's

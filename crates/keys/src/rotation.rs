@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use waxseal_core::KeyId;
 
-use crate::document::{Entry, ProtectedScope};
+use crate::keyring_document::{Entry, ProtectedScope};
 use crate::ring::Ring;
 use crate::state::KeyState;
 
@@ -242,7 +242,9 @@ impl Audit {
             blocks.push(Block::Unreadable { id, values });
         }
         let known = self.uncovered.iter();
-        for protected_scope in known.filter(|protected_scope| ring.protected_scopes().contains(protected_scope)) {
+        for protected_scope in
+            known.filter(|protected_scope| ring.protected_scopes().contains(protected_scope))
+        {
             blocks.push(Block::Uncovered {
                 id,
                 protected_scope: protected_scope.clone(),

@@ -24,6 +24,7 @@ pub struct Settings {
     /// How often a process looks for a newer document.
     pub refresh_ms: u64,
     /// How long a key under which nothing is found any more is kept.
+    #[serde(rename = "rest_ms")]
     pub retention_ms: u64,
 }
 
@@ -82,7 +83,7 @@ impl Settings {
 
     /// How long an unused key is kept.
     #[must_use]
-    pub fn rest(&self) -> Duration {
+    pub fn retention(&self) -> Duration {
         Duration::from_millis(self.retention_ms)
     }
 

@@ -15,7 +15,8 @@ pub enum KeyState {
     /// Seals. Exactly one key of a ring does.
     Sealing,
     /// Opens what was sealed under it.
-    Opening,
+    #[serde(rename = "opening")]
+    DecryptOnly,
     /// Nothing was found under it; still opens what was overlooked.
     Archived,
     /// Gone: only its id and its dates are kept.

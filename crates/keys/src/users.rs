@@ -17,8 +17,8 @@ use crate::ring::Ring;
 mod cache;
 mod mark;
 mod memory;
-mod store;
 mod record;
+mod store;
 
 pub use cache::CacheBounds;
 pub use mark::UserStoreMark;
@@ -172,7 +172,7 @@ impl UserKeys {
     }
 
     /// Reads the state of a user's key past the cache. Makes nothing.
-    pub async fn trace(&self, user: &[u8]) -> Result<StoredUserKey, UserKeyError> {
+    pub async fn stored_key(&self, user: &[u8]) -> Result<StoredUserKey, UserKeyError> {
         let ring = self.0.ring.ring();
         let hash = ring.user(user);
         let name = name(&hash);
@@ -272,8 +272,8 @@ impl UserKeys {
             self.0
                 .cache
                 .keep(of(index), kept(key.as_ref(), read.stored), began);
-            if let Some(store) = found.get_mut(*index) {
-                *store = key;
+            if let Some(slot) = found.get_mut(*index) {
+                *slot = key;
             }
         }
         Ok(())

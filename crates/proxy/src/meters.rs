@@ -61,7 +61,7 @@ impl Openings {
         opened: &Result<Option<Opened<'_>>, OpenError>,
         pattern: PatternId,
     ) {
-        let Some(opening) = instrumented::opening(stored, opened) else {
+        let Some(opening) = instrumented::open_outcome(stored, opened) else {
             return;
         };
         // A plain value is what is expected of an excepted name.

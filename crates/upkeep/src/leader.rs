@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use waxseal_keys::{Candidate, LiveRing, LeaseAction, Document, DocumentStoreError};
+use waxseal_keys::{Candidate, Document, DocumentStoreError, LeaseAction, LiveRing};
 
 /// Looks at the lease go by at most this time.
 const SLOWEST_LOOK: Duration = Duration::from_secs(5);
@@ -91,7 +91,9 @@ impl Leader {
         if let Some((held, released)) = self.candidate.release() {
             // Whoever waits takes over anyway, a little later.
             let place = self.ring.document_store();
-            let _ = place.replace(&Document::Leader, Some(&held), &released).await;
+            let _ = place
+                .replace(&Document::Leader, Some(&held), &released)
+                .await;
         }
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 use waxseal_core::{Format, KeyId, Mode, Sealer};
 use waxseal_keys::rotation::{self, Audit, Facts, RotationPlan, Step};
-use waxseal_keys::{Change, ChangeError, LiveRing, RingError, ProtectedScope, UserKeys};
+use waxseal_keys::{Change, ChangeError, LiveRing, ProtectedScope, RingError, UserKeys};
 use waxseal_stores::{RecordPattern, RecordStore};
 use waxseal_sweep::{Class, Event, Keys, Position, Rotate, Stop, Sweep, SweepOptions, Tally, Task};
 
@@ -133,15 +133,24 @@ impl Upkeep {
     /// Makes known which records this process protects, so that no leader retires a key without
     /// having looked at them.
     pub async fn register(&self) -> Result<(), UpkeepError> {
-        let mut protected_scopes: Vec<_> = self.scopes.iter().map(ScopeHandle::protected_scope).collect();
+        let mut protected_scopes: Vec<_> = self
+            .scopes
+            .iter()
+            .map(ScopeHandle::protected_scope)
+            .collect();
         if self.scopes.iter().any(|scope| scope.users.is_some()) {
             protected_scopes.extend(self.user_keys.as_ref().map(user_key_scope));
         }
         let ring = self.ring.ring();
-        if protected_scopes.iter().all(|it| ring.protected_scopes().contains(it)) {
+        if protected_scopes
+            .iter()
+            .all(|it| ring.protected_scopes().contains(it))
+        {
             return Ok(());
         }
-        self.ring.change(&Change::Register(protected_scopes)).await?;
+        self.ring
+            .change(&Change::Register(protected_scopes))
+            .await?;
         Ok(())
     }
 
@@ -406,10 +415,17 @@ impl Upkeep {
         }
         // Last: what was moved there meanwhile is counted twice rather than not at all.
         self.count_quarantined(&mut audit, stop).await?;
-        let mut ours: Vec<_> = self.scopes.iter().map(ScopeHandle::protected_scope).collect();
+        let mut ours: Vec<_> = self
+            .scopes
+            .iter()
+            .map(ScopeHandle::protected_scope)
+            .collect();
         ours.extend(self.user_keys.as_ref().map(user_key_scope));
         let ring = self.ring.ring();
-        let others = ring.protected_scopes().iter().filter(|it| !ours.contains(it));
+        let others = ring
+            .protected_scopes()
+            .iter()
+            .filter(|it| !ours.contains(it));
         audit.uncovered = others.cloned().collect();
         Ok(audit)
     }

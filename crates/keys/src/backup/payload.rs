@@ -11,7 +11,7 @@ use waxseal_core::SecretKey;
 use zeroize::Zeroizing;
 
 use super::BackupError;
-use crate::document::KeyringDocument;
+use crate::keyring_document::KeyringDocument;
 use crate::ring::Secrets;
 
 const FORMAT: u32 = 1;

@@ -14,8 +14,8 @@ use waxseal_core::SecretKey;
 
 use super::instrumented::Instrumented;
 use super::{Context, Custodian};
-use crate::document::Wrap;
 use crate::error::CustodianError;
+use crate::keyring_document::Wrap;
 use crate::live::lock;
 use crate::offline::Offline;
 

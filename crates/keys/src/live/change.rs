@@ -7,9 +7,9 @@ use waxseal_core::KeyId;
 
 use super::{LiveRing, Moment};
 use crate::custodian::Custodian;
-use crate::document::ProtectedScope;
+use crate::document_store::Document;
 use crate::error::{ChangeError, CustodianError, RingError};
-use crate::store::Document;
+use crate::keyring_document::ProtectedScope;
 use crate::reports::pause;
 use crate::ring::{Rewrap, Ring};
 use crate::settings::Settings;
@@ -44,7 +44,7 @@ pub enum Change {
     /// Records that this process protects.
     Register(Vec<ProtectedScope>),
     /// Records that are protected no more.
-    Release(ProtectedScope),
+    Unregister(ProtectedScope),
     /// Other custodians wrap the keys. Those that are added must be among this process's.
     Rewrap(Rewrap),
     /// Times that no right clock can have written are set right.
@@ -72,7 +72,7 @@ impl Change {
             Self::Compromise(_)
             | Self::Erase(_)
             | Self::Register(_)
-            | Self::Release(_)
+            | Self::Unregister(_)
             | Self::Rewrap(_) => false,
         }
     }
@@ -154,8 +154,12 @@ impl LiveRing {
                 false => return Ok(None),
             },
             Change::Erase(user) => ring.with_erasure(user, now),
-            Change::Register(protected_scopes) => return Ok(ring.with_protected_scopes(protected_scopes)),
-            Change::Unregister(protected_scope) => return Ok(ring.without_protected_scope(protected_scope)),
+            Change::Register(protected_scopes) => {
+                return Ok(ring.with_protected_scopes(protected_scopes));
+            }
+            Change::Unregister(protected_scope) => {
+                return Ok(ring.without_protected_scope(protected_scope));
+            }
             Change::Rewrap(rewrap) => {
                 return ring.with_rewrap(rewrap, &self.0.custodians).await;
             }

@@ -59,7 +59,8 @@ impl Inner {
     async fn compare_clocks(&self) -> Result<(), DocumentStoreError> {
         let asked = self.now_ms();
         let server = self.store.time_ms().await?;
-        let offset = server.map(|server| ClockOffset::from_round_trip(asked, server, self.now_ms()));
+        let offset =
+            server.map(|server| ClockOffset::from_round_trip(asked, server, self.now_ms()));
         {
             let mut clock = lock(&self.clock);
             clock.offset = offset;

@@ -7,8 +7,8 @@ use tracing::{error, info, warn};
 
 use super::{Inner, Known, Moment, keyring, lock, open};
 use crate::custodian::{UnwrapSource, sanitize_for_terminal};
+use crate::document_store::Document;
 use crate::error::RingError;
-use crate::store::Document;
 use crate::ring::Ring;
 
 /// How often a look is taken anew where somebody else put the ring back, or changed it, in between.

@@ -7,8 +7,8 @@ use waxseal_core::{KeyId, SecretKey};
 
 use super::Ring;
 use crate::custodian::Custodian;
-use crate::document::{Entry, Erasure, Longer, ProtectedScope};
 use crate::error::{ChangeError, RingError};
+use crate::keyring_document::{Entry, Erasure, PreviousTimes, ProtectedScope};
 use crate::settings::Settings;
 use crate::state::KeyState;
 
@@ -72,14 +72,14 @@ impl Ring {
         let mut next = self.next();
         let erased = &mut next.document.erased;
         match erased.binary_search_by(|erasure| erasure.user.as_str().cmp(user)) {
-            Ok(place) => {
-                if let Some(erasure) = erased.get_mut(place) {
+            Ok(index) => {
+                if let Some(erasure) = erased.get_mut(index) {
                     erasure.at = now_ms;
                     erasure.epoch = erasure.epoch.saturating_add(1);
                 }
             }
-            Err(place) => erased.insert(
-                place,
+            Err(index) => erased.insert(
+                index,
                 Erasure {
                     user: user.to_owned(),
                     at: now_ms,
@@ -94,7 +94,8 @@ impl Ring {
     /// The ring that knows of these protected records; `None` where it knows them all.
     #[must_use]
     pub fn with_protected_scopes(&self, protected_scopes: &[ProtectedScope]) -> Option<Self> {
-        let known = |protected_scope: &&ProtectedScope| !self.protected_scopes().contains(protected_scope);
+        let known =
+            |protected_scope: &&ProtectedScope| !self.protected_scopes().contains(protected_scope);
         let missing: Vec<_> = protected_scopes.iter().filter(known).cloned().collect();
         if missing.is_empty() {
             return None;
@@ -114,7 +115,9 @@ impl Ring {
             return None;
         }
         let mut next = self.next();
-        next.document.protects.retain(|other| other != protected_scope);
+        next.document
+            .protects
+            .retain(|other| other != protected_scope);
         next.authenticate();
         Some(next)
     }
@@ -134,7 +137,7 @@ impl Ring {
             || settings.retention_ms < held.retention_ms;
         let mut next = self.next();
         next.document.rotation = settings;
-        next.document.before = (lowered && !at_once).then(|| Longer {
+        next.document.previous = (lowered && !at_once).then(|| PreviousTimes {
             propagation_ms: held.propagation_ms,
             refresh_ms: held.refresh_ms,
             retention_ms: held.retention_ms,

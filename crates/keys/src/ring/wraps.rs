@@ -12,10 +12,10 @@ use waxseal_core::SecretKey;
 
 use super::{AT_ONCE, NAMES, Ring};
 use crate::custodian::{Context, Custodian, CustodianScheme, Custodians, UnwrapSource, Wrapped};
-#[cfg(feature = "backup")]
-use crate::document::KeyringDocument;
-use crate::document::Wrap;
 use crate::error::{ChangeError, CustodianError, RingError};
+#[cfg(feature = "backup")]
+use crate::keyring_document::KeyringDocument;
+use crate::keyring_document::Wrap;
 
 /// The secrets of a ring as they are: by what each is wrapped as, `names` or the key's id.
 #[cfg(feature = "backup")]
@@ -359,7 +359,10 @@ pub(super) async fn wrap(
 }
 
 /// Whether a custodian wraps and unwraps: for one that no ring has used yet. What it made is forgotten.
-pub async fn test_custodian(custodian: &dyn Custodian, environment: &str) -> Result<(), CustodianError> {
+pub async fn test_custodian(
+    custodian: &dyn Custodian,
+    environment: &str,
+) -> Result<(), CustodianError> {
     let context = Context {
         environment,
         ring: "trial",
@@ -386,7 +389,7 @@ async fn prove(
     }
 }
 
-/// A custodian that was named and is not one of the ring's, for an error: it may hold a PIN, or be a secret.
+/// A custodian that was named and is none of the ring's, for an error: it may hold a PIN, or be a secret.
 fn shown(url: &str) -> String {
     CustodianScheme::redacted(url).unwrap_or_else(|| "of such a URL".to_owned())
 }

@@ -180,7 +180,10 @@ mod tests {
         for user in 0..1_000u32 {
             cache.keep(&user.to_be_bytes(), Kept::Absent, Instant::now());
             // One that is asked for all the time stays.
-            assert!(!matches!(cache.get(&0u32.to_be_bytes()), CacheLookup::Unknown));
+            assert!(!matches!(
+                cache.get(&0u32.to_be_bytes()),
+                CacheLookup::Unknown
+            ));
         }
         let generations = cache.generations.lock().unwrap();
         assert!(generations.young.len() + generations.old.len() <= 100);

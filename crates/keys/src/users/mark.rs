@@ -8,7 +8,7 @@
 use std::sync::atomic::Ordering;
 
 use super::{Inner, UserChange, UserKeyError, UserKeys};
-use crate::document::ProtectedScope;
+use crate::keyring_document::ProtectedScope;
 use crate::ring::Ring;
 
 /// What the records of marks begin with; no pattern of users' keys matches them.

@@ -1,4 +1,4 @@
-//! A place that lost a write, as a server does that fails over, and was written to since.
+//! A store that lost a write, as a server does that fails over, and was written to since.
 
 use std::sync::Arc;
 
@@ -16,17 +16,17 @@ async fn keys_and_erasures_that_a_place_lost_come_back_though_it_was_written_to_
     let ring = Ring::create("test", Settings::default(), &[custodian], &[], 1_000)
         .await
         .unwrap();
-    let place = Arc::new(MemoryDocumentStore::default());
+    let store = Arc::new(MemoryDocumentStore::default());
     let options = LiveOptions {
         environment: "test".to_owned(),
         copy: None,
         opens_compromised: false,
         now_ms: Arc::new(|| 1_000),
     };
-    let one = LiveRing::create(place.clone(), &ring, custodians.clone(), options.clone())
+    let one = LiveRing::create(store.clone(), &ring, custodians.clone(), options.clone())
         .await
         .unwrap();
-    let before = place.read(&Document::Ring).await.unwrap();
+    let before = store.read(&Document::Ring).await.unwrap();
     let first = one.ring().sealing().id;
     one.change(&Change::Add { instead_of: first })
         .await
@@ -43,8 +43,8 @@ async fn keys_and_erasures_that_a_place_lost_come_back_though_it_was_written_to_
     one.change(&Change::Erase(user.clone())).await.unwrap();
 
     // The three writes are lost, and another process that never saw them writes four times.
-    place.set(Document::Ring, before);
-    let two = LiveRing::open(place.clone(), custodians, options)
+    store.set(Document::Ring, before);
+    let two = LiveRing::open(store.clone(), custodians, options)
         .await
         .unwrap();
     let other = two.ring().user(b"somebody else");

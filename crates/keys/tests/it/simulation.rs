@@ -156,7 +156,7 @@ fn a_watch_that_goes_on_over_a_loss_is_noticed() {
 #[test]
 fn leaders_that_begin_below_the_fence_after_a_loss_are_noticed() {
     let rules = Rules {
-        heed_fence: false,
+        observes_fence: false,
         ..Rules::ALL
     };
     breaks(rules, "after all faults were over");

@@ -15,7 +15,7 @@ use waxseal_resp::{Arguments, Scan};
 
 use super::{Connection, ConnectionState, Unexplained};
 use crate::answers;
-use crate::keys::{Freshness, Confirmation, Fetched, Lookup, Side, KeyRequest};
+use crate::keys::{Confirmation, Fetched, Freshness, KeyRequest, Lookup, Side};
 use crate::pending::names_of;
 use crate::protection::Protection;
 use crate::seal::SealingKeys;

@@ -31,7 +31,7 @@ use super::reply_mode::Answering;
 use super::requests::{Next, One};
 use super::{ConnectionState, Unexplained};
 use crate::answers;
-use crate::keys::{Lookup, KeyRequest};
+use crate::keys::{KeyRequest, Lookup};
 use crate::open::Values;
 use crate::pending::{Pending, Place, ScriptRead, ScriptReply, Shape};
 use crate::refusals::OwnReason;

@@ -7,7 +7,7 @@ use super::pairing::{Current, Way};
 use super::{BrokenValue, ConnectionState, Unexplained};
 use crate::answers;
 use crate::decoys::OpenedDecoy;
-use crate::keys::{Lookup, KeyRequest};
+use crate::keys::{KeyRequest, Lookup};
 use crate::open::{Noted, Opener, Values};
 use crate::pending::{Pending, Shape};
 

@@ -12,7 +12,7 @@ use waxseal_policy::PatternId;
 
 use crate::answers::{self, KeySource};
 use crate::decoys::DecoyReads;
-use crate::keys::{Lookup, Side, KeyRequest};
+use crate::keys::{KeyRequest, Lookup, Side};
 use crate::meters::Openings;
 use crate::pending::{Name, Place};
 use crate::protection::Protection;

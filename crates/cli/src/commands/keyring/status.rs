@@ -43,6 +43,7 @@ struct Settings {
     rotate_every_ms: Option<u64>,
     propagation_ms: u64,
     refresh_ms: u64,
+    #[serde(rename = "rest_ms")]
     retention_ms: u64,
     max_seals: u64,
 }
@@ -51,6 +52,7 @@ struct Settings {
 struct LongerTimes {
     propagation_ms: u64,
     refresh_ms: u64,
+    #[serde(rename = "rest_ms")]
     retention_ms: u64,
     until: String,
 }

@@ -68,13 +68,13 @@ impl Session {
         denied: &Arc<Token>,
         deadline: Instant,
     ) -> Result<Option<Arc<Token>>, CustodianError> {
-        let mark_rejected = lock(&self.current).as_ref().is_some_and(|current| {
+        let was_rejected = lock(&self.current).as_ref().is_some_and(|current| {
             let recent = current
                 .rejected_at
                 .is_some_and(|at| at.elapsed() < REJECTION_TTL);
             recent && Arc::ptr_eq(&current.token, denied)
         });
-        if mark_rejected {
+        if was_rejected {
             return Ok(None);
         }
         self.log_in(Some(denied), deadline).await

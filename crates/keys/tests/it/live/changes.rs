@@ -9,7 +9,7 @@ use waxseal_keys::{
     ProtectedScope, Ring, RingError, Settings,
 };
 
-use crate::places::Watched;
+use crate::document_stores::Watched;
 use crate::rings::{Clock, NOW, custodian, new_ring, options, with};
 
 #[tokio::test]
@@ -19,12 +19,12 @@ async fn of_several_that_create_a_ring_at_once_one_does_and_all_have_the_same() 
         let file = FileDocumentStore::new(directory.path().join("keyring.json"));
         let places: [Arc<dyn DocumentStore>; 2] =
             [Arc::new(MemoryDocumentStore::default()), Arc::new(file)];
-        for place in places {
+        for store in places {
             let custodian = custodian();
             let create = async || {
                 let ring = new_ring(&custodian).await;
-                let (place, options) = (place.clone(), options(&Clock::at(NOW)));
-                LiveRing::create(place, &ring, with(&custodian), options).await
+                let (store, options) = (store.clone(), options(&Clock::at(NOW)));
+                LiveRing::create(store, &ring, with(&custodian), options).await
             };
             let made = join_all((0..processes).map(|_| create())).await;
             let (mut created, mut ids) = (0, Vec::new());
@@ -36,7 +36,7 @@ async fn of_several_that_create_a_ring_at_once_one_does_and_all_have_the_same() 
                     }
                     Err(RingError::Exists { version: 1, .. }) => {
                         let options = options(&Clock::at(NOW));
-                        let live = LiveRing::open(place.clone(), with(&custodian), options).await;
+                        let live = LiveRing::open(store.clone(), with(&custodian), options).await;
                         ids.push(live.unwrap().ring().id().to_owned());
                     }
                     Err(error) => panic!("{error}"),
@@ -52,13 +52,13 @@ async fn of_several_that_create_a_ring_at_once_one_does_and_all_have_the_same() 
 /// Several processes with the same ring.
 async fn several(count: usize) -> Vec<LiveRing> {
     let custodian = custodian();
-    let place = Arc::new(Watched::default());
+    let store = Arc::new(Watched::default());
     let ring = new_ring(&custodian).await;
     let clock = Clock::at(NOW);
-    let first = LiveRing::create(place.clone(), &ring, with(&custodian), options(&clock)).await;
+    let first = LiveRing::create(store.clone(), &ring, with(&custodian), options(&clock)).await;
     let mut rings = vec![first.unwrap()];
     while rings.len() < count {
-        let next = LiveRing::open(place.clone(), with(&custodian), options(&clock)).await;
+        let next = LiveRing::open(store.clone(), with(&custodian), options(&clock)).await;
         rings.push(next.unwrap());
     }
     rings
@@ -147,8 +147,8 @@ async fn a_ring_of_a_thousand_old_keys_opens_with_each_of_them() {
     for key in &keys[901..] {
         ring = ring.with_archived(key.id(), NOW).unwrap();
     }
-    let place = Arc::new(MemoryDocumentStore::default());
-    let live = LiveRing::create(place, &ring, with(&custodian), options(&Clock::at(NOW))).await;
+    let store = Arc::new(MemoryDocumentStore::default());
+    let live = LiveRing::create(store, &ring, with(&custodian), options(&Clock::at(NOW))).await;
     let live = live.unwrap();
     assert_eq!(live.ring().in_state(KeyState::Archived).count(), 100);
     assert_eq!(live.ring().in_state(KeyState::DecryptOnly).count(), 900);

@@ -25,11 +25,11 @@ async fn look(live: &LiveRing) -> Result<Arc<Ring>, RingError> {
 }
 
 /// A live ring of version 2, and the document of version 1.
-async fn live(place: Arc<dyn DocumentStore>) -> (LiveRing, Vec<u8>) {
+async fn live(store: Arc<dyn DocumentStore>) -> (LiveRing, Vec<u8>) {
     let custodian = custodian();
     let ring = new_ring(&custodian).await;
     let clock = Clock::at(NOW);
-    let live = LiveRing::create(place, &ring, with(&custodian), options(&clock))
+    let live = LiveRing::create(store, &ring, with(&custodian), options(&clock))
         .await
         .unwrap();
     live.change(&protected_scope("redis://a")).await.unwrap();
@@ -38,8 +38,8 @@ async fn live(place: Arc<dyn DocumentStore>) -> (LiveRing, Vec<u8>) {
 
 fn losses(newest: &[u8], older: Vec<u8>) -> Vec<(&'static str, Option<Vec<u8>>)> {
     let mut damaged = newest.to_vec();
-    let place = damaged.len() / 2;
-    damaged.truncate(place);
+    let store = damaged.len() / 2;
+    damaged.truncate(store);
     let text = String::from_utf8(newest.to_vec()).unwrap();
     let changed = text
         .replace("\"version\": 2", "\"version\": 9")
@@ -56,26 +56,26 @@ fn losses(newest: &[u8], older: Vec<u8>) -> Vec<(&'static str, Option<Vec<u8>>)>
 
 #[tokio::test(start_paused = true)]
 async fn a_wrap_that_was_damaged_is_repaired_and_what_else_is_new_stays() {
-    let place = Arc::new(MemoryDocumentStore::default());
+    let store = Arc::new(MemoryDocumentStore::default());
     let custodian = custodian();
     let (ring, options) = (new_ring(&custodian).await, options(&Clock::at(NOW)));
-    let behind = LiveRing::create(place.clone(), &ring, with(&custodian), options.clone());
+    let behind = LiveRing::create(store.clone(), &ring, with(&custodian), options.clone());
     let behind = behind.await.unwrap();
     behind.change(&protected_scope("redis://a")).await.unwrap();
     // Another process changes the ring, and then a wrap in it is damaged.
-    let other = LiveRing::open(place.clone(), with(&custodian), options);
+    let other = LiveRing::open(store.clone(), with(&custodian), options);
     let other = other.await.unwrap();
     other.change(&protected_scope("redis://b")).await.unwrap();
-    let newest = place.read(&Document::Ring).await.unwrap().unwrap();
+    let newest = store.read(&Document::Ring).await.unwrap().unwrap();
     let text = String::from_utf8(newest.clone()).unwrap();
     let at = text.rfind("\"wrapped\": \"").unwrap() + "\"wrapped\": \"".len();
     let mut damaged = newest.clone();
     damaged[at] = if damaged[at] == b'A' { b'B' } else { b'A' };
-    place.set(Document::Ring, Some(damaged));
+    store.set(Document::Ring, Some(damaged));
     let (log, captured) = Lines::capture(tracing::Level::INFO);
     look(&behind).await.unwrap();
     drop(captured);
-    let written = place.read(&Document::Ring).await.unwrap().unwrap();
+    let written = store.read(&Document::Ring).await.unwrap().unwrap();
     assert_eq!(
         written, newest,
         "with the change that the process had not seen"
@@ -88,16 +88,16 @@ async fn a_wrap_that_was_damaged_is_repaired_and_what_else_is_new_stays() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_place_lost_is_put_back_and_said_loudly() {
-    let place = Arc::new(MemoryDocumentStore::default());
-    let (live, older) = live(place.clone()).await;
-    let newest = place.read(&Document::Ring).await.unwrap().unwrap();
+    let store = Arc::new(MemoryDocumentStore::default());
+    let (live, older) = live(store.clone()).await;
+    let newest = store.read(&Document::Ring).await.unwrap().unwrap();
     for (what, bytes) in losses(&newest, older) {
         let (log, captured) = Lines::capture(tracing::Level::INFO);
-        place.set(Document::Ring, bytes);
+        store.set(Document::Ring, bytes);
         look(&live).await.unwrap();
         drop(captured);
         assert_eq!(
-            place.read(&Document::Ring).await.unwrap().as_ref(),
+            store.read(&Document::Ring).await.unwrap().as_ref(),
             Some(&newest),
             "{what}"
         );
@@ -132,8 +132,8 @@ async fn what_a_file_lost_is_put_back_too() {
 
 #[tokio::test(start_paused = true)]
 async fn a_ring_of_somebody_else_or_of_a_newer_format_is_never_replaced() {
-    let place = Arc::new(MemoryDocumentStore::default());
-    let (live, _) = live(place.clone()).await;
+    let store = Arc::new(MemoryDocumentStore::default());
+    let (live, _) = live(store.clone()).await;
     let bytes = live.ring().to_bytes();
     let custodian = custodian();
     let settings = Settings::default;
@@ -150,7 +150,7 @@ async fn a_ring_of_somebody_else_or_of_a_newer_format_is_never_replaced() {
         ("other ring", other.to_bytes()),
         ("newer format", newer),
     ] {
-        place.set(Document::Ring, Some(found.clone()));
+        store.set(Document::Ring, Some(found.clone()));
         let error = look(&live).await.err().unwrap();
         let as_expected = match &error {
             RingError::Environment { found, .. } => found == "production",
@@ -160,7 +160,7 @@ async fn a_ring_of_somebody_else_or_of_a_newer_format_is_never_replaced() {
         };
         assert!(as_expected, "{what}: {error}");
         assert_eq!(
-            place.read(&Document::Ring).await.unwrap(),
+            store.read(&Document::Ring).await.unwrap(),
             Some(found),
             "{what}"
         );
@@ -171,31 +171,31 @@ async fn a_ring_of_somebody_else_or_of_a_newer_format_is_never_replaced() {
 
 #[tokio::test(start_paused = true)]
 async fn another_ring_under_the_same_custodian_is_not_taken_over() {
-    let place = Arc::new(MemoryDocumentStore::default());
+    let store = Arc::new(MemoryDocumentStore::default());
     let custodian = custodian();
     let ring = new_ring(&custodian).await;
     let clock = Clock::at(NOW);
-    let live = LiveRing::create(place.clone(), &ring, with(&custodian), options(&clock)).await;
+    let live = LiveRing::create(store.clone(), &ring, with(&custodian), options(&clock)).await;
     let live = live.unwrap();
     let other = new_ring(&custodian).await.to_bytes();
-    place.set(Document::Ring, Some(other.clone()));
+    store.set(Document::Ring, Some(other.clone()));
     let error = look(&live).await.err();
     assert!(
         matches!(error, Some(RingError::OtherRing { .. })),
         "{error:?}"
     );
-    assert_eq!(place.read(&Document::Ring).await.unwrap(), Some(other));
+    assert_eq!(store.read(&Document::Ring).await.unwrap(), Some(other));
 }
 
 #[tokio::test(start_paused = true)]
 async fn keys_of_two_histories_are_brought_together() {
-    let place = Arc::new(MemoryDocumentStore::default());
+    let store = Arc::new(MemoryDocumentStore::default());
     let custodian = custodian();
     let ring = new_ring(&custodian).await;
     let clock = Clock::at(NOW);
-    let one = LiveRing::create(place.clone(), &ring, with(&custodian), options(&clock)).await;
+    let one = LiveRing::create(store.clone(), &ring, with(&custodian), options(&clock)).await;
     let one = one.unwrap();
-    let two = LiveRing::open(place.clone(), with(&custodian), options(&clock))
+    let two = LiveRing::open(store.clone(), with(&custodian), options(&clock))
         .await
         .unwrap();
     let add = |live: &LiveRing| Change::Add {
@@ -205,7 +205,7 @@ async fn keys_of_two_histories_are_brought_together() {
     one.change(&add(&one)).await.unwrap();
     look(&one).await.unwrap();
     one.change(&protected_scope("redis://a")).await.unwrap();
-    place.set(Document::Ring, Some(ring.to_bytes()));
+    store.set(Document::Ring, Some(ring.to_bytes()));
     look(&two).await.unwrap();
     two.change(&add(&two)).await.unwrap();
     let id = |live: &LiveRing| live.ring().in_state(KeyState::Pending).next().unwrap().id;

@@ -66,13 +66,13 @@ impl World {
     }
 
     fn crash(&mut self, process: usize) {
-        let (patience, keeps) = (self.patience(), self.random.percent(60));
+        let (reconnect_timeout, keeps) = (self.reconnect_timeout(), self.random.percent(60));
         let it = &mut self.processes[process];
         if !keeps && self.place.as_ref() == Some(&self.newest.bytes) {
             it.copy = None;
         }
         let released = it.candidate.release();
-        it.restart(process, patience);
+        it.restart(process, reconnect_timeout);
         if let Some((held, released)) = released
             && self.random.percent(30)
             && self.lease.as_ref() == Some(&held)

@@ -11,7 +11,7 @@ use super::process::Bytes;
 use super::world::{Act, BEGIN, Broken, World};
 
 impl World {
-    /// A look at the lease, and as the leader one step.
+    /// A poll at the lease, and as the leader one step.
     pub(crate) fn lead(&mut self, process: usize) -> Result<(), Broken> {
         let wait = self.newest.ring.settings().refresh_ms;
         self.after(wait, process, Act::Lead);
@@ -42,15 +42,15 @@ impl World {
 
     fn take_lease(&mut self, process: usize) -> bool {
         let now = Duration::from_millis(self.now - BEGIN);
-        let observe_fence = self.rules.heed_fence;
+        let observes = self.rules.observes_fence;
         let it = &mut self.processes[process];
         let Some(known) = it.known.clone() else {
             return false;
         };
-        if observe_fence {
+        if observes {
             it.candidate.observe_fence(known.ring.fence());
         }
-        let LeaseAction::Write(paper) = it.candidate.look(self.lease.as_deref(), now) else {
+        let LeaseAction::Write(paper) = it.candidate.poll(self.lease.as_deref(), now) else {
             return false;
         };
         it.candidate.wrote(&paper);

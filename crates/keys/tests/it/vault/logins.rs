@@ -39,7 +39,7 @@ async fn an_approle_logs_in_by_itself() {
     // Where it is mounted elsewhere.
     set.put("VAULT_AUTH_MOUNT", "team/roles");
     let error = wrap_error(&*set.open()).await;
-    let words = "it rejects the credentials, or nothing is mounted for them";
+    let words = "it does not take the credentials, or nothing is mounted for them";
     assert!(is_denied(&error, "login", words), "{error}");
     bao.api("POST", "sys/auth/team/roles", &json!({"type": "approle"}));
     let role = json!({"token_policies": ["wax"], "role_id": "wax-role"});
@@ -63,7 +63,7 @@ async fn a_wrong_secret_is_denied_and_the_right_one_taken_when_it_comes() {
     let error = wrap_error(&*custodian).await;
     set.harmless(&error);
     assert!(
-        is_denied(&error, "login", "it rejects the credentials"),
+        is_denied(&error, "login", "it does not take the credentials"),
         "{error}"
     );
     set.put("VAULT_SECRET_ID", &format!(" {secret}\n"));

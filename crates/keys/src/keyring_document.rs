@@ -13,7 +13,7 @@ use crate::settings::Settings;
 use crate::state::KeyState;
 
 /// The most custodians of one key.
-const MOST_WRAPS: usize = 16;
+const MAX_WRAPS: usize = 16;
 /// The only format that this version knows.
 pub(crate) const FORMAT: u32 = 1;
 
@@ -31,8 +31,8 @@ pub(crate) struct KeyringDocument {
     pub(crate) fence: u64,
     pub(crate) rotation: Settings,
     /// Longer times than those of `rotation`, which hold until every process has seen the shorter ones.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) before: Option<Longer>,
+    #[serde(rename = "before", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) previous: Option<PreviousTimes>,
     /// A secret of the ring that is no data key: for the names of users, the authentication code and
     /// signatures.
     pub(crate) names: Vec<Wrap>,
@@ -46,9 +46,10 @@ pub(crate) struct KeyringDocument {
 /// Times that were lowered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Longer {
+pub(crate) struct PreviousTimes {
     pub(crate) propagation_ms: u64,
     pub(crate) refresh_ms: u64,
+    #[serde(rename = "rest_ms")]
     pub(crate) retention_ms: u64,
     /// Until when they hold (milliseconds since the Unix epoch).
     pub(crate) until: u64,
@@ -111,7 +112,7 @@ impl Wrap {
 /// Whether these are by different custodians, and not many.
 fn are_of_few(wraps: &[Wrap]) -> bool {
     let mut seen = HashSet::new();
-    wraps.len() <= MOST_WRAPS && wraps.iter().all(|wrap| seen.insert(&wrap.custodian))
+    wraps.len() <= MAX_WRAPS && wraps.iter().all(|wrap| seen.insert(&wrap.custodian))
 }
 
 /// Records that a process protects under the ring: no key is given up before these were looked at.

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use waxseal_core::KeyId;
 
 use super::MANY;
-use crate::store::{Document, DocumentStore};
+use crate::document_store::{Document, DocumentStore};
 
 const PAPERS: [Document; 3] = [Document::Ring, Document::Leader, Document::Reports];
 /// As large as a ring of some thousand keys.
@@ -18,7 +18,7 @@ const BIG: usize = 1 << 20;
 /// # Panics
 ///
 /// With the sentence of the contract that the store breaks.
-pub async fn store(store: Arc<dyn DocumentStore>, again: Arc<dyn DocumentStore>) {
+pub async fn document_store(store: Arc<dyn DocumentStore>, again: Arc<dyn DocumentStore>) {
     assert!(!store.location().is_empty(), "a place says where it is");
     for paper in &PAPERS {
         absent_until_it_is_written(&*store, &*again, paper).await;
@@ -30,7 +30,11 @@ pub async fn store(store: Arc<dyn DocumentStore>, again: Arc<dyn DocumentStore>)
     }
 }
 
-async fn absent_until_it_is_written(store: &dyn DocumentStore, again: &dyn DocumentStore, paper: &Document) {
+async fn absent_until_it_is_written(
+    store: &dyn DocumentStore,
+    again: &dyn DocumentStore,
+    paper: &Document,
+) {
     let read = store.read(paper).await.unwrap();
     assert_eq!(read, None, "{paper:?} is absent before it is written");
     let replaced = store
@@ -119,7 +123,11 @@ async fn exact_bytes(store: &dyn DocumentStore, again: &dyn DocumentStore, paper
     }
 }
 
-async fn one_of_many_wins(store: &Arc<dyn DocumentStore>, again: &Arc<dyn DocumentStore>, paper: &Document) {
+async fn one_of_many_wins(
+    store: &Arc<dyn DocumentStore>,
+    again: &Arc<dyn DocumentStore>,
+    paper: &Document,
+) {
     for _ in 0..3 {
         let old = store.read(paper).await.unwrap();
         let contenders = (0..MANY).map(|number| {
