@@ -6,7 +6,7 @@ use waxseal_core::SecretKey;
 use zeroize::Zeroizing;
 
 use super::CustodianScheme;
-use crate::error::CustodianError;
+use crate::custodian::CustodianError;
 use crate::secret_file;
 
 /// A key in a file: 64 hexadecimal characters.

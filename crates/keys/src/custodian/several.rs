@@ -14,10 +14,10 @@ use waxseal_core::SecretKey;
 
 use super::instrumented::Instrumented;
 use super::{Context, Custodian};
-use crate::error::CustodianError;
-use crate::keyring_document::Wrap;
-use crate::live::lock;
-use crate::offline::Offline;
+use crate::custodian::CustodianError;
+use crate::custodian::Offline;
+use crate::custodian::Wrap;
+use crate::sync::lock;
 
 /// The time to wait for one custodian before the next is tried as well.
 const HEDGE_DELAY: Duration = Duration::from_secs(2);
@@ -216,7 +216,7 @@ impl UnwrapSource for Unwrapping<'_> {
         let (key, mut errors) = self.unwrap_with_any(wraps, context).await;
         if let Some(key) = key {
             if let Some(offline) = offline {
-                offline.remember(&key, context);
+                offline.add(&key, context);
             }
             self.report_failures(&errors, context);
             return Ok(key);
@@ -230,7 +230,7 @@ impl UnwrapSource for Unwrapping<'_> {
         let is_outage = errors.iter().any(CustodianError::is_transient);
         if is_outage
             && errors.iter().all(is_unreachable)
-            && let Some(key) = offline.and_then(|offline| offline.recall(context))
+            && let Some(key) = offline.and_then(|offline| offline.load(context))
         {
             return Ok(key);
         }

@@ -4,8 +4,8 @@
 
 use std::fmt;
 
+use crate::custodian::CustodianError;
 use crate::custodian::CustodianScheme;
-use crate::error::CustodianError;
 
 /// Attributes that identify a token, a slot or a key, in the order in which they are written.
 const NAMES: [&str; 9] = [

@@ -13,8 +13,8 @@ use super::failure::Cause;
 use super::reply::Reply;
 use super::settings::{Service, invalid_variable};
 use super::trust;
+use crate::custodian::CustodianError;
 use crate::custodian::Variables;
-use crate::error::CustodianError;
 
 /// The time limit of connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::io;
 
-use crate::error::CustodianError;
+use crate::custodian::CustodianError;
 
 /// The operation of a failed login.
 pub(super) const LOGIN: &str = "login";

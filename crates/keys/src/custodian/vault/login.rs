@@ -13,8 +13,8 @@ use zeroize::Zeroizing;
 use super::client::{Client, Request};
 use super::failure::{Cause, LOGIN};
 use super::settings::{first_set, invalid_variable, is_path, not_set, read_variable, required};
+use crate::custodian::CustodianError;
 use crate::custodian::Variables;
-use crate::error::CustodianError;
 use crate::secret_file::{SecretFileError, shown};
 
 const TOKEN: [&str; 2] = ["VAULT_TOKEN", "BAO_TOKEN"];

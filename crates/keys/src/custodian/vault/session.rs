@@ -12,8 +12,8 @@ use super::client::{Client, Request};
 use super::failure::{Cause, LOGIN};
 use super::login::{Login, Term, Token};
 use super::renewal;
-use crate::error::CustodianError;
-use crate::live::lock;
+use crate::custodian::CustodianError;
+use crate::sync::lock;
 
 /// The time for which no other token is requested after a new one did not help: each login leaves
 /// one behind.

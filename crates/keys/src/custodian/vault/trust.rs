@@ -10,8 +10,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::settings::{Service, invalid_variable, not_set, read_variable};
+use crate::custodian::CustodianError;
 use crate::custodian::{Variables, file};
-use crate::error::CustodianError;
 use crate::secret_file::{SecretFileError, shown};
 
 const AUTHORITY: &str = "VAULT_CACERT";

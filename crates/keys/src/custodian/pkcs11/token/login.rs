@@ -17,8 +17,8 @@ use super::super::login_lock::LoginLock;
 use super::super::unavailable;
 use super::super::uri::PinSource;
 use super::{Token, TokenError};
-use crate::error::CustodianError;
-use crate::live::lock;
+use crate::custodian::CustodianError;
+use crate::sync::lock;
 
 /// Used if the URI names no source of the PIN.
 const PIN: &str = "PKCS11_PIN";
