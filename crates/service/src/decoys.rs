@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use waxseal_core::{Binding, Mode, Sealer, Shape};
-use waxseal_stores::{Cursor, Held, RecordStore, Slot};
+use waxseal_stores::{Cursor, Record, RecordStore, Slot};
 
 use crate::Failure;
 use crate::configuration::decoys::Decoy;

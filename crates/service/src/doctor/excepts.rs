@@ -2,7 +2,7 @@
 
 use waxseal_core::Mode;
 use waxseal_page::format::thousands;
-use waxseal_stores::{Held, RecordName, RecordPattern, RecordStore, Slot};
+use waxseal_stores::{Record, RecordName, RecordPattern, RecordStore, Slot};
 
 use super::{Findings, reach};
 use crate::Failure;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use waxseal_core::{Mode, OpenError};
 use waxseal_page::format::thousands;
-use waxseal_stores::{Effect, Held, RecordName, RecordStore, Slot, Status, StoreUrl};
+use waxseal_stores::{Effect, Record, RecordName, RecordStore, Slot, Status, StoreUrl};
 
 use super::{Findings, excepts, reach};
 use crate::Failure;
