@@ -1,8 +1,9 @@
-//! What keys decide, carried out over stores: the steps of a rotation by whichever process leads, and
-//! the erasure of a user. And the two places that are records of a store: that of a keyring document,
-//! and that of the keys of users.
+//! The decisions of `waxseal-keys`, carried out over stores: the steps of a rotation, by the process that leads, and
+//! the erasure of a user. Also the stores of a keyring and of users' keys that are records of a [`RecordStore`].
 //!
-//! When a step is due is decided in `waxseal-keys`; how records are gone through, in `waxseal-sweep`.
+//! `waxseal-keys` decides when a step is due; `waxseal-sweep` goes through the records.
+//!
+//! [`RecordStore`]: waxseal_stores::RecordStore
 
 mod error;
 mod forget;
@@ -13,7 +14,7 @@ mod upkeep;
 
 pub use error::UpkeepError;
 pub use forget::{Traces, forget, rfc3339, traces};
-pub use leader::Leader;
+pub use leader::{Leader, Leadership};
 pub use places::{RecordPlace, RecordUserKeys};
 pub use realm::Realm;
 pub use upkeep::{RotationEvent, Upkeep, process_id, user_key_territory};

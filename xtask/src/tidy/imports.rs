@@ -67,6 +67,7 @@ const ROWS: &[Row] = &[
         short: "sweep",
         ours: &[
             "waxseal-core",
+            "waxseal-files",
             "waxseal-keys",
             "waxseal-metrics",
             "waxseal-stores",
@@ -77,6 +78,7 @@ const ROWS: &[Row] = &[
         short: "upkeep",
         ours: &[
             "waxseal-core",
+            "waxseal-files",
             "waxseal-keys",
             "waxseal-stores",
             "waxseal-sweep",

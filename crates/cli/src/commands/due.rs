@@ -1,4 +1,4 @@
-//! What is due about the keyring, carried out once.
+//! Carries out the steps of a rotation that are due, once.
 
 use waxseal_keys::rotation::Step;
 use waxseal_keys::{ChangeError, RingError};
@@ -9,22 +9,22 @@ use crate::error::Failure;
 use crate::output::{self, thousands};
 use crate::setup::Setup;
 
-/// Carries out what is due, unless another process does.
+/// Carries out the steps that are due, unless another process leads.
 pub(crate) async fn carry_out(setup: &Setup, stop: &Stop) -> Result<(), Failure> {
     let store = setup.open_store().await?;
     setup.check_key_and_mark(&store).await?;
-    // An embedded store is open once.
+    // An embedded store can be open only once.
     drop(store);
     let upkeep = setup.upkeep("operator").await?;
-    let mut told = |told: &RotationEvent| {
-        if let Some(text) = words(told) {
+    let mut watch = |event: &RotationEvent| {
+        if let Some(text) = describe(event) {
             setup.trail.count("steps", 1);
             output::say(&format!("waxseal: {text}"));
         }
     };
-    match upkeep.once(false, stop, &mut told).await {
+    match upkeep.once(false, stop, &mut watch).await {
         Ok(_) => Ok(()),
-        // What is under older keys can be brought under the present one by any clock.
+        // Resealing needs no correct clock.
         Err(error @ UpkeepError::Ring(RingError::Change(ChangeError::Clock { .. }))) => {
             output::complain("warning", &error.to_string());
             if let Some(advice) = Failure::from(error).advice() {
@@ -40,8 +40,8 @@ pub(crate) async fn carry_out(setup: &Setup, stop: &Stop) -> Result<(), Failure>
     }
 }
 
-fn words(told: &RotationEvent) -> Option<String> {
-    Some(match told {
+fn describe(event: &RotationEvent) -> Option<String> {
+    Some(match event {
         RotationEvent::StepStarted(_) | RotationEvent::StepDone(Step::Sweep) => return None,
         RotationEvent::StepDone(Step::Add(_)) => "a new key is pending".to_owned(),
         RotationEvent::StepDone(Step::Promote(id)) => format!("key {id} seals from now on"),
@@ -49,9 +49,12 @@ fn words(told: &RotationEvent) -> Option<String> {
             format!("key {id} is archived: nothing is under it")
         }
         RotationEvent::StepDone(Step::Destroy(id)) => format!("key {id} is destroyed"),
-        RotationEvent::Swept { resealed, .. } => format!(
-            "{} values were brought under the sealing key",
-            thousands(resealed.done)
-        ),
+        RotationEvent::Swept { resealed, .. } => match resealed.done {
+            1 => "1 value was resealed under the sealing key".to_owned(),
+            values => format!(
+                "{} values were resealed under the sealing key",
+                thousands(values)
+            ),
+        },
     })
 }

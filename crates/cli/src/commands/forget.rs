@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use waxseal_keys::Receipt;
 use waxseal_stores::RecordStore;
-use waxseal_upkeep::{Realm, Traces, forget, traces};
+use waxseal_upkeep::{Realm, Traces, find_traces, forget};
 
 use crate::args::ForgetArgs;
 use crate::error::{Ended, Failure};
@@ -187,7 +187,7 @@ impl<'a> Eraser<'a> {
 
     async fn traces(&self, user: &[u8]) -> Result<Traces, Failure> {
         let ring = &self.setup.opened_ring()?.ring;
-        Ok(traces(user, ring, Some(&self.users.keys), &self.realms).await?)
+        Ok(find_traces(user, ring, Some(&self.users.keys), &self.realms).await?)
     }
 
     async fn erase(&self, user: &[u8]) -> Result<Receipt, Failure> {

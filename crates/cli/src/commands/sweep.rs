@@ -284,7 +284,7 @@ impl<'a> Run<'a> {
             return Survey::default();
         }
         let each = self.setup.protected.iter().zip(passed);
-        let unmatched = each.filter(|(_, pass)| pass.complete && !pass.counts.has_seen_any());
+        let unmatched = each.filter(|(_, pass)| pass.complete && !pass.counts.has_found_any());
         let unmatched: Vec<_> = unmatched.map(|(protected, _)| protected).collect();
         Survey::of(&self.store, &unmatched).await
     }
@@ -464,7 +464,7 @@ impl<'a> Run<'a> {
             ("empty", counts.empty),
             ("erased", counts.erased),
             ("skippedTypes", counts.skipped()),
-            ("excepted", counts.excepted.left()),
+            ("excepted", counts.excepted.unsealed()),
         ];
         for (name, count) in more {
             if count > 0 {

@@ -173,7 +173,7 @@ fn lying(tally: &Tally) -> Lying {
         empty: tally.empty,
         erased: tally.erased,
         other_type: tally.skipped(),
-        excepted: tally.excepted.left(),
+        excepted: tally.excepted.unsealed(),
     }
 }
 

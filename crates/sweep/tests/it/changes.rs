@@ -121,7 +121,7 @@ async fn a_value_that_changes_at_every_look_is_told_and_left_as_its_writer_left_
     assert_eq!((tally.total, tally.done, tally.failed), (100, 99, 1));
     assert_eq!(
         causes,
-        ["changed by other writers again and again: left as it is"]
+        ["changed by other writers again and again: skipped"]
     );
     assert!(held(&store, 3).starts_with(b"{\"version\":"));
 }

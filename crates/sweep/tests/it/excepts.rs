@@ -126,7 +126,7 @@ async fn audit_counts_plain_ones_apart_and_sealed_ones_under_their_keys() {
         Audit::new(sealer(Format::Sealed), true),
     ))
     .await;
-    assert!(tally.total == 0 && tally.has_seen_any());
+    assert!(tally.total == 0 && tally.has_found_any());
 }
 
 #[tokio::test]

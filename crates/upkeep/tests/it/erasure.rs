@@ -8,7 +8,7 @@ use waxseal_keys::{Cached, Receipt, Signed, UserKeyError};
 use waxseal_sessions::{OnRefused, Options, StateError, StateManager};
 use waxseal_stores::RecordPattern;
 use waxseal_testing::RedisServer;
-use waxseal_upkeep::{Realm, UpkeepError, forget, traces};
+use waxseal_upkeep::{Realm, UpkeepError, find_traces, forget};
 
 use crate::world::{Process, Start, World, calm, key_of, name, until};
 
@@ -303,7 +303,7 @@ async fn all_records_of_a_user_are_erased_where_a_pattern_has_other_wildcards() 
         ..process.realm()
     };
     let realms = [realm];
-    let found = traces(b"1", &process.ring, process.users.as_ref(), &realms)
+    let found = find_traces(b"1", &process.ring, process.users.as_ref(), &realms)
         .await
         .unwrap();
     assert_eq!((found.records, found.quarantined), (4, 1));

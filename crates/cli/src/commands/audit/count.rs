@@ -58,7 +58,7 @@ pub(super) async fn count(setup: &Setup, args: &AuditArgs) -> Result<Counted, Fa
 /// The patterns under which nothing was seen, not even a record of another type.
 fn unmatched<'a>(setup: &'a Setup, tallies: &[Tally]) -> Vec<&'a Protected> {
     let each = setup.protected.iter().zip(tallies);
-    let nothing = each.filter(|(_, tally)| !tally.has_seen_any());
+    let nothing = each.filter(|(_, tally)| !tally.has_found_any());
     nothing.map(|(protected, _)| protected).collect()
 }
 

@@ -162,9 +162,9 @@ fn lifetime(counted: &Counted) -> Lifetime {
     let last = counted.last_expiry.map(point_in_time);
     Lifetime {
         first_expiry: counted.first_expiry.map(point_in_time),
-        unused_from: last.clone().filter(|_| counted.forever == 0),
+        unused_from: last.clone().filter(|_| counted.without_expiry == 0),
         last_expiry: last,
-        without_expiry: counted.forever,
+        without_expiry: counted.without_expiry,
     }
 }
 
