@@ -328,7 +328,7 @@ impl Sweep {
     async fn page(
         &self,
         at: &Cursor,
-        mean: u64,
+        mean_size: u64,
         recent: &mut RecentNames,
     ) -> Result<Page, StoreError> {
         let mut page = self
