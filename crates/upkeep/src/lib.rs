@@ -13,7 +13,10 @@ mod realm;
 mod upkeep;
 
 pub use error::UpkeepError;
-pub use forget::{Traces, forget, rfc3339, traces};
+pub use forget::{
+    ListedUser, ReceiptDirectory, ReceiptError, Traces, UserListError, find_traces, forget,
+    parse_user_list, read_user_list, rfc3339,
+};
 pub use leader::{Leader, Leadership};
 pub use places::{RecordPlace, RecordUserKeys};
 pub use realm::Realm;
