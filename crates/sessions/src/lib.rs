@@ -1,5 +1,5 @@
-//! `StateManager`: a session store that seals what it writes and opens what it reads, over any
-//! store of records. Adapters for web frameworks stand beside it, on the same ground.
+//! `StateManager`: a session store that seals what it writes and opens what it reads, over any store of records. The
+//! adapters for web frameworks are built on the same sealed records.
 //!
 //! ```
 //! use std::sync::Arc;
