@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use waxseal_core::{Binding, KeyId, OpenError, SealError, Sealer, Shape, UserKey};
 use waxseal_keys::{Cached, LiveRing, UserKeyError, UserKeys, measured};
-use waxseal_metrics::{Opening, Sealing, ValueMetrics};
+use waxseal_metrics::{OpenOutcome, SealOutcome, ValueMetrics};
 use waxseal_stores::{RecordName, RecordPattern};
 
 use crate::error::StateError;
@@ -27,7 +27,7 @@ pub(crate) struct RecordSealer {
 /// What came of opening a value, and how it is counted if it stays so.
 struct Attempt {
     result: Result<Option<Vec<u8>>, OpenError>,
-    opening: Option<Opening>,
+    opening: Option<OpenOutcome>,
 }
 
 impl RecordSealer {
@@ -58,7 +58,7 @@ impl RecordSealer {
             return Ok(Cow::Borrowed(value));
         }
         if !self.sealer.mode().seals() {
-            self.counted.sealed(Sealing::Left);
+            self.counted.sealed(SealOutcome::NotSealed);
             return Ok(Cow::Borrowed(value));
         }
         if let Some(ring) = &self.ring
@@ -75,10 +75,10 @@ impl RecordSealer {
             }
             None => None,
         };
-        let since = self.counted.sealing_begins();
+        let since = self.counted.start_seal_timer();
         let sealer = of_user.as_ref().unwrap_or(&self.sealer);
         let sealed = sealer.seal(value, binding).map(Cow::Owned);
-        self.counted.sealing_took(since);
+        self.counted.record_seal_duration(since);
         self.counted.sealed(measured::sealing(&sealed, sealer));
         Ok(sealed?)
     }
@@ -91,7 +91,7 @@ impl RecordSealer {
     ) -> Result<Result<Option<Vec<u8>>, OpenError>, StateError> {
         let attempt = self.attempt(name, stored).await?;
         // A plain value is what is expected of an excepted name.
-        let is_expected = |it: &Opening| *it == Opening::Plain && self.is_excepted(name);
+        let is_expected = |it: &OpenOutcome| *it == OpenOutcome::Plain && self.is_excepted(name);
         if let Some(opening) = attempt.opening.filter(|it| !is_expected(it)) {
             self.counted.opened(opening, 0, 1);
         }
@@ -133,9 +133,9 @@ impl RecordSealer {
     }
 
     fn once(&self, sealer: &Sealer, name: &RecordName, stored: &[u8]) -> Attempt {
-        let since = self.counted.opening_begins();
+        let since = self.counted.start_open_timer();
         let opened = sealer.open(stored, Binding::record(name.as_bytes()));
-        self.counted.opening_took(since);
+        self.counted.record_open_duration(since);
         Attempt {
             opening: measured::opening(stored, &opened),
             result: opened.map(|opened| opened.map(|it| it.value.into_owned())),
