@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use libfuzzer_sys::fuzz_target;
 use waxseal_core::{Binding, Format, Keyring, Mode, NameMask, PlainValues, Sealer, SecretKey};
 use waxseal_policy::RecordPattern;
-use waxseal_proxy::{Connection, Identity, Limits, Next, Protection, Route};
+use waxseal_proxy::{Connection, Identity, Limits, Next, Protection, Link};
 use waxseal_resp::ReplyScanner;
 
 /// A protected value. It comes from [`REQUESTS`] alone.
@@ -124,7 +124,7 @@ fuzz_target!(|input: &[u8]| {
 
 struct Pair {
     connection: Connection,
-    route: Route,
+    link: Link,
     /// All bytes that are not out of [`REQUESTS`].
     strange: Vec<u8>,
     from_client: Vec<u8>,
@@ -148,10 +148,10 @@ impl Pair {
         let protection = Arc::clone(&PROTECTIONS[usize::from(setup & 1)]);
         Self {
             connection: Connection::new(protection, limits, Arc::new(|_| {})),
-            route: if setup & 2 == 0 {
-                Route::Own
+            link: if setup & 2 == 0 {
+                Link::Dedicated
             } else {
-                Route::Lane(Identity::default())
+                Link::Lane(Identity::default())
             },
             strange: Vec::new(),
             from_client: Vec::new(),
@@ -189,7 +189,7 @@ impl Pair {
             let before = upstream.len().saturating_sub(MARKER.len());
             let taken = self
                 .connection
-                .requests(&self.from_client, self.route, upstream, client);
+                .requests(&self.from_client, self.link, upstream, client);
             assert!(taken.used <= self.from_client.len());
             self.from_client.drain(..taken.used);
             assert!(
@@ -198,9 +198,9 @@ impl Pair {
             );
             self.check_client();
             match taken.next {
-                Next::Own if self.connection.has_all_replies() => self.route = Route::Own,
+                Next::Dedicated if self.connection.has_all_replies() => self.link = Link::Dedicated,
                 Next::Lane(protocol) if self.connection.has_all_replies() => {
-                    self.route = Route::Lane(Identity {
+                    self.link = Link::Lane(Identity {
                         protocol,
                         database: 0,
                     });

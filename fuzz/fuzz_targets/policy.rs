@@ -66,7 +66,7 @@ fn check(arguments: &[&[u8]], transform: &Transform) {
         } => assert!(range.start > 0 && range.end <= arguments.len()),
     }
     match &transform.reply {
-        ReplyShape::AsItIs | ReplyShape::Popped | ReplyShape::EachName => {}
+        ReplyShape::Verbatim | ReplyShape::Popped | ReplyShape::EachName => {}
         ReplyShape::Value(place)
         | ReplyShape::Elements(place)
         | ReplyShape::Length(place)

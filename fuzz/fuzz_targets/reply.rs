@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use waxseal_resp::{First, Items, ReplyError, ReplyScanner, first_word};
+use waxseal_resp::{FirstWord, Items, ReplyError, ReplyScanner, first_word};
 
 // The first byte says how long the pieces are.
 fuzz_target!(|input: &[u8]| {
@@ -16,7 +16,7 @@ fuzz_target!(|input: &[u8]| {
 
     let word = first_word(bytes);
     let early = first_word(&bytes[..bytes.len() / 2]);
-    assert!(early == First::Open || early == word);
+    assert!(early == FirstWord::Open || early == word);
 
     walk(bytes);
     if let Ok((len, true)) = whole {

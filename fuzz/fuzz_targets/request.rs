@@ -77,11 +77,11 @@ fn assert_same_end(
     if !matches!(scanner.scan(bytes), Ok(Scan::Large { .. })) {
         return;
     }
-    let mut passage = scanner.passage();
+    let mut tail = scanner.tail();
     let (mut start, mut end) = (scanner.position(), scanner.position());
     loop {
         end = bytes.len().min(end + piece);
-        let passed = match passage.pass(&bytes[start..end]) {
+        let passed = match tail.pass(&bytes[start..end]) {
             Ok(passed) => passed,
             Err(error) => {
                 // What goes by is refused at the first byte that is wrong, what is held at the second.

@@ -6,19 +6,13 @@ mod args;
 mod audit_log;
 mod checkpoint;
 mod commands;
-mod config;
-mod descriptors;
 #[cfg(test)]
 mod documented;
-mod environment;
 mod error;
-mod hardening;
 mod line_queue;
 mod logging;
-mod memory;
 mod metering;
 mod output;
-mod panics;
 mod progress;
 mod setup;
 mod signals;
@@ -31,8 +25,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use waxseal_service::configuration::file as config;
+use waxseal_service::{descriptors, environment, hardening, memory, notice, panics};
 
-use crate::args::Cli;
+use crate::args::{Cli, Command};
 
 /// The status of a process that a bug of ours ended.
 const BUG: u8 = 70;
@@ -41,6 +37,7 @@ const BLOCKED_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     panics::install_hook();
+    notice::set_printer(output::warning);
     let status = catch_unwind(run).unwrap_or_else(|_| ExitCode::from(BUG));
     logging::flush();
     status
@@ -58,7 +55,7 @@ fn run() -> ExitCode {
         .build()
     {
         Ok(runtime) => runtime,
-        Err(error) => return error::Failure::from(error).report(),
+        Err(error) => return error::report(&error::Failure::from(error)),
     };
     {
         // Before the first line is written.
@@ -66,15 +63,16 @@ fn run() -> ExitCode {
         signals::outlive_file_limits();
     }
     if let Err(failure) = logging::start(&cli.common) {
-        return failure.report();
+        return error::report(&failure);
     }
-    hardening::begin(&core_dumps, &cli.command);
+    let runs_for_long = matches!(cli.command, Command::Proxy(_) | Command::Keeper(_));
+    hardening::begin(&core_dumps, runs_for_long);
     let code = match runtime.block_on(commands::run(cli)) {
         Ok(ended) => match output::unwritten() {
-            Some(failure) => failure.report(),
-            None => ended.into(),
+            Some(failure) => error::report(&failure),
+            None => error::exit_code(ended),
         },
-        Err(failure) => failure.report(),
+        Err(failure) => error::report(&failure),
     };
     // What blocks in a system call, such as looking up a name or a file system that hangs, cannot be ended.
     runtime.shutdown_timeout(BLOCKED_TIMEOUT);

@@ -5,8 +5,10 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::OnceLock;
 
 use serde::Serialize;
+use waxseal_core::escape_for_terminal;
 
-pub(crate) use waxseal_page::words::{point_in_time, span, thousands};
+pub(crate) use waxseal_core::sanitize_for_terminal;
+pub(crate) use waxseal_page::format::{point_in_time, span, thousands};
 
 use crate::error::Failure;
 use crate::stderr;
@@ -24,7 +26,7 @@ pub(crate) fn line(text: impl AsRef<str>) -> Result<(), Failure> {
 /// not left without a verdict, because of a closed pipe. [`unwritten`] tells of the disk.
 pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
     match is_for_a_person() {
-        true => own_bytes(sanitize_for_terminal(bytes).as_bytes()),
+        true => own_bytes(escape_for_terminal(bytes).as_bytes()),
         false => own_bytes(bytes),
     }
     Ok(())
@@ -63,42 +65,27 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     line(serde_json::to_string_pretty(value).map_err(Failure::failed)?)
 }
 
-/// What somebody else wrote, without what would move a terminal's cursor or change its colours.
-pub(crate) fn harmless(text: &str) -> String {
-    let shown = |c: char| if controls_terminal(c) { '?' } else { c };
-    text.chars().map(shown).collect()
-}
-
-/// A text in which everything but lines and tabs that would control a terminal is written out, as JSON
-/// writes it, and bytes that are not UTF-8 as `\x9b`. A value could otherwise set the window's title, type
-/// into the shell or hide what is printed.
-fn sanitize_for_terminal(bytes: &[u8]) -> String {
-    let mut shown = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            match c {
-                '\n' | '\t' => shown.push(c),
-                c if controls_terminal(c) => shown.push_str(&format!("\\u{:04x}", u32::from(c))),
-                c => shown.push(c),
-            }
-        }
-        for byte in chunk.invalid() {
-            shown.push_str(&format!("\\x{byte:02x}"));
-        }
-    }
-    shown
-}
-
-/// Control characters, and those that change the direction of a text or end its line (Unicode TR 36).
-fn controls_terminal(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 /// Says something beside the result, for example `waxseal: warning: …`.
 pub(crate) fn complain(word: &str, text: &str) {
     say(&format!("waxseal: {word}: {text}"));
+}
+
+/// Prints a warning of the service, and what to do about it.
+pub(crate) fn warning(text: &str, remedy: Option<&str>) {
+    complain("warning", text);
+    if let Some(remedy) = remedy {
+        hint(remedy);
+    }
+}
+
+/// Prints an error.
+pub(crate) fn error(text: &str) {
+    complain("error", text);
+}
+
+/// Prints what to do about an error or a warning.
+pub(crate) fn hint(text: &str) {
+    advise(text);
 }
 
 /// Says what to do about it.
@@ -109,7 +96,7 @@ pub(crate) fn advise(hint: &str) {
 /// Says something beside the result.
 pub(crate) fn say(text: &str) {
     // Texts may name files and words of others.
-    stderr::write_line(sanitize_for_terminal(text.as_bytes()));
+    stderr::write_line(escape_for_terminal(text.as_bytes()));
 }
 
 /// Whether results are read by a person.
@@ -128,12 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bars_and_texts_of_others_are_readable() {
+    fn a_bar_is_as_long_as_its_share() {
         assert_eq!(bar(0.5, 4), "██░░");
-        assert_eq!(harmless("a\u{1b}[31mb\n"), "a?[31mb?");
-        let text = "ñ\t\u{1b}]0;x\u{7}\r\u{9b}1m\u{202e}\n".as_bytes();
-        let shown = "ñ\t\\u001b]0;x\\u0007\\u000d\\u009b1m\\u202e\n";
-        assert_eq!(sanitize_for_terminal(text), shown);
-        assert_eq!(sanitize_for_terminal(b"\x9b1m\xff"), "\\x9b1m\\xff");
     }
 }

@@ -33,7 +33,7 @@ pub(crate) use decoys::Decoy;
 pub(crate) use protected::DEFAULT_RECORDS;
 pub(crate) use protected::{DEFAULT_FORMAT, Protected};
 pub(crate) use ring::{OpenRing, RingSetup, Users, is_absent, now_ms, variables};
-pub(crate) use sealed_already::{advise, sealed_already};
+pub(crate) use sealed_already::advise;
 
 use protected::{choose, resolve};
 

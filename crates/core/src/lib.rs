@@ -49,6 +49,7 @@ mod script_digest;
 mod sealed;
 mod sealer;
 mod signature;
+mod terminal;
 mod wrapping;
 mod xaes;
 
@@ -65,4 +66,5 @@ pub use mask::NameMask;
 pub use script_digest::script_digest;
 pub use sealer::{Form, Opened, Resealed, Sealer, UserKey};
 pub use signature::{SigningKey, verify_signature};
+pub use terminal::{escape_for_terminal, sanitize_for_terminal};
 pub use wrapping::WrappingKey;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge};
 
-use crate::made::{counter, gauge, histogram};
+use crate::handles::{counter, gauge, histogram};
 use crate::names::{
     CUSTODIAN_CALL_DURATION, CUSTODIAN_CALLS, CUSTODIAN_THREADS_HUNG, KEYRING_CLOCK_OFFSET,
     KEYRING_KEYS, KEYRING_NEXT_STEP, KEYRING_SEALING_AGE, KEYRING_TROUBLE, KEYRING_VERSION,
@@ -73,7 +73,12 @@ const SCHEMES: [&str; 5] = ["env", "file", "pkcs11", "awskms", "vault"];
 
 /// A custodian was asked for an operation (`wrap`, `unwrap`, `rewrap`), and this came of it. Asked for so
 /// rarely that no handle is kept.
-pub fn custodian_called(url: &str, operation: &'static str, outcome: &'static str, took: Duration) {
+pub fn record_custodian_call(
+    url: &str,
+    operation: &'static str,
+    outcome: &'static str,
+    took: Duration,
+) {
     let scheme = url.split(':').next().unwrap_or_default();
     let known = SCHEMES.iter().find(|known| **known == scheme);
     let scheme = known.copied().unwrap_or("other");
@@ -82,7 +87,7 @@ pub fn custodian_called(url: &str, operation: &'static str, outcome: &'static st
 }
 
 /// So many threads wait for modules that do not answer.
-pub fn custodian_threads_hung(threads: usize) {
+pub fn set_hung_custodian_threads(threads: usize) {
     let threads = u32::try_from(threads).unwrap_or(u32::MAX);
     gauge(&CUSTODIAN_THREADS_HUNG, &[]).set(f64::from(threads));
 }
@@ -107,13 +112,13 @@ impl CacheMetrics {
     }
 
     /// A user was looked up.
-    pub fn looked_up(&self, found: bool) {
+    pub fn record_lookup(&self, found: bool) {
         let counter = if found { &self.hits } else { &self.misses };
         counter.increment(1);
     }
 
     /// It holds so many users.
-    pub fn holds(&self, users: usize) {
+    pub fn set_entries(&self, users: usize) {
         self.entries
             .set(f64::from(u32::try_from(users).unwrap_or(u32::MAX)));
     }

@@ -116,7 +116,7 @@ pub struct Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReplyShape {
     /// Nothing of ours.
-    AsItIs,
+    Verbatim,
     /// One value, or null. (`SET … GET` of a record that did not exist answers null.)
     Value(Place),
     /// An array (or null) whose elements are all values of this record.

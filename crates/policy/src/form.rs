@@ -249,7 +249,7 @@ fn seal_one(argument: usize, place: Place) -> Action {
 fn seal(slots: SmallVec<[ValueSlot; 2]>) -> Action {
     Action::Transform(Transform {
         request: RequestChange::Seal(slots),
-        reply: ReplyShape::AsItIs,
+        reply: ReplyShape::Verbatim,
     })
 }
 

@@ -128,7 +128,7 @@ pub(crate) fn reply_too_large(command: &str, most: usize) -> Vec<u8> {
 
 /// Where the key of a value that was not opened should have come from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Culprit {
+pub(crate) enum KeySource {
     /// The variables that hold keys.
     Environment,
     /// The keyring.
@@ -140,16 +140,16 @@ pub(crate) enum Culprit {
 }
 
 /// A value was not opened.
-pub(crate) fn broken(command: &str, cause: &OpenError, culprit: Culprit) -> Vec<u8> {
+pub(crate) fn broken(command: &str, cause: &OpenError, key_source: KeySource) -> Vec<u8> {
     let command = written(command);
     let text = match cause {
-        _ if culprit == Culprit::UserOutOfReach => {
+        _ if key_source == KeySource::UserOutOfReach => {
             format!("SEALNOKEY {command}: the key of this user cannot be reached: try again")
         }
-        OpenError::UnknownKey { .. } if culprit == Culprit::User => format!(
+        OpenError::UnknownKey { .. } if key_source == KeySource::User => format!(
             "SEALNOKEY {command}: the value is sealed under a key of a user that this proxy cannot find"
         ),
-        OpenError::UnknownKey { id } if culprit == Culprit::Ring => format!(
+        OpenError::UnknownKey { id } if key_source == KeySource::Ring => format!(
             "SEALNOKEY {command}: the value is sealed under key {id}, which is not in the keyring"
         ),
         OpenError::UnknownKey { id } => format!(

@@ -167,7 +167,7 @@ mod tests {
     use waxseal_testing::Certificates as Files;
 
     use super::*;
-    use crate::connection::Entrance;
+    use crate::connection::Handshake;
     use crate::net::listener::ListenTls;
     use crate::net::upstream::{Address, UpstreamTls};
 
@@ -192,7 +192,7 @@ mod tests {
             ca: Some(made.ca()),
             identity: Some((made.client_certificate(), made.client_key())),
         };
-        let upstream = Upstream::new(address, Some(&tls), Entrance::default(), 0).unwrap();
+        let upstream = Upstream::new(address, Some(&tls), Handshake::default(), 0).unwrap();
         let certificates = Certificates::new(Some(&acceptor), &Arc::new(upstream));
         let end = |of| {
             let mut expiries = certificates.expiries().into_iter();

@@ -62,7 +62,7 @@ pub(crate) enum Connection {
     /// A lane, and its local address once it is connected.
     Lane(Arc<OnceLock<SocketAddr>>),
     /// One of its own, and its local address where it has one.
-    Own(Option<SocketAddr>),
+    Dedicated(Option<SocketAddr>),
 }
 
 /// A client that is registered for as long as this is held.
@@ -150,13 +150,13 @@ impl Client {
         match &locked(&self.state).connection {
             Connection::None => None,
             Connection::Lane(lane) => lane.get().copied(),
-            Connection::Own(own) => *own,
+            Connection::Dedicated(own) => *own,
         }
         .map(canonical)
     }
 
     pub(crate) fn has_own_connection(&self) -> bool {
-        matches!(locked(&self.state).connection, Connection::Own(_))
+        matches!(locked(&self.state).connection, Connection::Dedicated(_))
     }
 
     /// The server has accepted what the client calls itself or its library; an empty word is none.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use waxseal_core::OpenError;
-use waxseal_resp::{Passage, ReplyScanner, RequestScanner};
+use waxseal_resp::{ReplyScanner, RequestScanner, RequestTail};
 
 use self::reply_mode::{Answering, ReplyPermission};
 use self::scripts::ScriptRun;
@@ -40,11 +40,11 @@ pub use requests::{Next, Taken};
 
 /// Which upstream connection the requests go out on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Route {
+pub enum Link {
     /// A lane that is shared with others.
     Lane(Identity),
     /// One of the client's own.
-    Own,
+    Dedicated,
 }
 
 /// What all clients of one lane have in common.
@@ -74,8 +74,8 @@ pub type Report = Arc<dyn Fn(&BrokenValue<'_>) + Send + Sync>;
 /// One client's conversation.
 pub struct Connection {
     scanner: RequestScanner,
-    going_by: Option<GoingBy>,
-    talk: Talk,
+    streamed: Option<StreamedRequest>,
+    talk: ConnectionState,
     reply: ReplyScanner,
     current: Option<pairing::Current>,
     held: Vec<u8>,
@@ -84,7 +84,7 @@ pub struct Connection {
 }
 
 /// Everything but the two scanners.
-struct Talk {
+struct ConnectionState {
     protection: Arc<Protection>,
     limits: Limits,
     report: Report,
@@ -131,7 +131,7 @@ struct Talk {
     /// Requests that went out since the last count.
     expected: usize,
     /// A `RESET` undid what opened the upstream connection.
-    entrance_lost: bool,
+    login_reset: bool,
     protocol: Protocol,
     labels: Labels,
     keys: keys::Keys,
@@ -179,8 +179,8 @@ struct TriedTransaction {
 }
 
 /// The rest of a request that is too large to hold.
-struct GoingBy {
-    passage: Passage,
+struct StreamedRequest {
+    tail: RequestTail,
     /// What is answered at its end where it does not go to the server.
     refusal: Option<Vec<u8>>,
 }
@@ -199,8 +199,8 @@ impl Connection {
     pub fn new(protection: Arc<Protection>, limits: Limits, report: Report) -> Self {
         Self {
             scanner: RequestScanner::new(limits.of_requests()),
-            going_by: None,
-            talk: Talk {
+            streamed: None,
+            talk: ConnectionState {
                 protection,
                 limits,
                 report,
@@ -226,7 +226,7 @@ impl Connection {
                 blocking: false,
                 window: Window::new(limits.unread),
                 expected: 0,
-                entrance_lost: false,
+                login_reset: false,
                 protocol: Protocol::default(),
                 labels: Labels::default(),
                 keys: keys::Keys::default(),
@@ -259,7 +259,7 @@ impl Connection {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.has_all_replies()
-            && self.going_by.is_none()
+            && self.streamed.is_none()
             && self.scanner.is_at_start()
             && self.talk.transaction.is_none()
             && self.talk.script.is_none()
@@ -281,13 +281,13 @@ impl Connection {
     /// Whether a request is half sent.
     #[must_use]
     pub fn is_in_a_request(&self) -> bool {
-        self.going_by.is_some() || !self.scanner.is_at_start()
+        self.streamed.is_some() || !self.scanner.is_at_start()
     }
 
     /// Whether part of a request is with the server, which waits for the rest.
     #[must_use]
     pub fn is_streaming(&self) -> bool {
-        self.going_by
+        self.streamed
             .as_ref()
             .is_some_and(|it| it.refusal.is_none())
     }
@@ -304,7 +304,7 @@ impl Connection {
     pub fn is_movable(&self) -> bool {
         let talk = &self.talk;
         self.has_all_replies()
-            && self.going_by.is_none()
+            && self.streamed.is_none()
             && talk.transaction.is_none()
             && talk.delayed.is_none()
             && !talk.confirmed.in_transaction
@@ -351,8 +351,8 @@ impl Connection {
     }
 
     /// Whether what opened the upstream connection was undone since the last call of this.
-    pub fn take_entrance_lost(&mut self) -> bool {
-        std::mem::take(&mut self.talk.entrance_lost)
+    pub fn take_login_reset(&mut self) -> bool {
+        std::mem::take(&mut self.talk.login_reset)
     }
 
     /// The word of an error by which the server has said that it is not one to write to, or not yet to read
@@ -393,9 +393,9 @@ impl Connection {
     /// Requests of our own that come before the next one of the client: to get in, and to make a
     /// new upstream connection, which speaks `spoken`, what the old one was. Their replies are not the
     /// client's business.
-    pub fn handshake(&mut self, entrance: &Entrance, spoken: Protocol, upstream: &mut Vec<u8>) {
-        upstream.extend_from_slice(&entrance.requests);
-        let fatal = std::iter::repeat_n(true, entrance.count);
+    pub fn handshake(&mut self, handshake: &Handshake, spoken: Protocol, upstream: &mut Vec<u8>) {
+        upstream.extend_from_slice(&handshake.requests);
+        let fatal = std::iter::repeat_n(true, handshake.count);
         let mut swallow: Vec<bool> = fatal.collect();
         if self.talk.protocol != spoken {
             upstream.extend_from_slice(HELLO_3);
@@ -429,29 +429,29 @@ const OWN_SELECT: &str = "sELECT";
 
 /// The requests that open an upstream connection: `AUTH` and `SELECT`, as the upstream's URL says.
 #[derive(Clone, Default)]
-pub struct Entrance {
+pub struct Handshake {
     pub(crate) requests: Vec<u8>,
     pub(crate) count: usize,
     /// Who comes in, where that is not the server's default user.
     pub(crate) user: Option<String>,
 }
 
-impl Entrance {
+impl Handshake {
     /// For this user and password, if any, and this database.
     #[must_use]
     pub fn new(user: Option<&str>, password: Option<&str>, database: u32) -> Self {
-        let mut entrance = Self {
+        let mut handshake = Self {
             user: user.map(str::to_owned),
             ..Self::default()
         };
         if let Some(password) = password {
             let words = ["AUTH"].into_iter().chain(user).chain([password]);
-            entrance.add(&words.collect::<Vec<_>>());
+            handshake.add(&words.collect::<Vec<_>>());
         }
         if database != 0 {
-            entrance.add(&[OWN_SELECT, &database.to_string()]);
+            handshake.add(&[OWN_SELECT, &database.to_string()]);
         }
-        entrance
+        handshake
     }
 
     fn add(&mut self, words: &[&str]) {

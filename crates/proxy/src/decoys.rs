@@ -57,9 +57,9 @@ pub(crate) struct Met {
 /// The decoys that were met in one reply. Not told before it is given: one that waits for keys is opened
 /// again.
 #[derive(Default)]
-pub(crate) struct MetDecoys(Vec<Met>);
+pub(crate) struct DecoyReads(Vec<Met>);
 
-impl MetDecoys {
+impl DecoyReads {
     #[cold]
     pub(crate) fn note(&mut self, command: &'static str, pattern: PatternId, name: &[u8]) {
         match self.0.last_mut() {

@@ -30,12 +30,14 @@ mod server_limits;
 mod subscriptions;
 mod throttle;
 
-pub use admin::{Admin, CheckRequest, Readiness, Source, Stage, StageSetter, Token, TokenTooShort};
+pub use admin::{
+    Admin, CheckResponse, Readiness, Source, Stage, StageSetter, Token, TokenTooShort,
+};
 pub use certificates::{
     CertificateExpiry, CertificateUse, Certificates, Reload, certificate_expiry,
 };
 pub use connection::{
-    Answered, BrokenValue, Connection, Entrance, Identity, Next, Report, Route, Taken, Unexplained,
+    Answered, BrokenValue, Connection, Handshake, Identity, Link, Next, Report, Taken, Unexplained,
 };
 pub use decoys::{Alarm, OpenedDecoy};
 pub use keys::{Fetched, Wanted};

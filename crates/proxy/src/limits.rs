@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use waxseal_resp::{LONGEST_BULK, RequestLimits};
+use waxseal_resp::{MAX_BULK_LEN, RequestLimits};
 
 /// Longest argument that is held while it is not known whether it must be: longer ones of records
 /// that are not protected are streamed.
@@ -54,7 +54,7 @@ impl Default for Limits {
 impl Limits {
     pub(crate) fn of_requests(&self) -> RequestLimits {
         RequestLimits {
-            argument: LONGEST_BULK,
+            argument: MAX_BULK_LEN,
             held: HELD.min(u64::try_from(self.value).unwrap_or(u64::MAX)),
             ..RequestLimits::default()
         }

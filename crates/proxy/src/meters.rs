@@ -3,7 +3,9 @@
 
 use waxseal_core::{OpenError, Opened};
 use waxseal_keys::measured;
-use waxseal_metrics::{Counter, DecoyOpener, Opening, TrafficMetrics, ValueMetrics, decoys_opened};
+use waxseal_metrics::{
+    Counter, DecoyOpener, OpenOutcome, TrafficMetrics, ValueMetrics, decoys_opened_counter,
+};
 use waxseal_policy::PatternId;
 
 use smallvec::SmallVec;
@@ -24,11 +26,11 @@ impl Meters {
     pub fn new<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
         let patterns: Vec<String> = names.into_iter().map(str::to_owned).collect();
         let values = ValueMetrics::new(patterns.iter().map(String::as_str), measured::key_name);
-        values.tell_last_use();
+        values.publish_last_use();
         Self {
             values,
             traffic: TrafficMetrics::new(),
-            decoys: decoys_opened(DecoyOpener::Proxy),
+            decoys: decoys_opened_counter(DecoyOpener::Proxy),
             patterns,
         }
     }
@@ -50,7 +52,7 @@ impl Meters {
 /// What came of the values of one reply. Not counted before it is given: one that waits for keys is
 /// opened again.
 #[derive(Default)]
-pub(crate) struct Openings(SmallVec<[(Opening, PatternId, u64); 1]>);
+pub(crate) struct Openings(SmallVec<[(OpenOutcome, PatternId, u64); 1]>);
 
 impl Openings {
     pub(crate) fn note(
@@ -63,7 +65,7 @@ impl Openings {
             return;
         };
         // A plain value is what is expected of an excepted name.
-        if pattern.is_excepted() && opening == Opening::Plain {
+        if pattern.is_excepted() && opening == OpenOutcome::Plain {
             return;
         }
         match self.0.last_mut() {

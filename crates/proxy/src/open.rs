@@ -119,7 +119,7 @@ impl Opener<'_> {
             return Ok(());
         }
         match shape {
-            Shape::AsItIs => out.extend_from_slice(start.skip()?),
+            Shape::Verbatim => out.extend_from_slice(start.skip()?),
             Shape::Value(place) => self.value(first, place.into(), out)?,
             Shape::Elements(place) => match first.kind {
                 Kind::Array(count) => self.elements(items, first, count, place.into(), out)?,
@@ -150,9 +150,9 @@ impl Opener<'_> {
             }
             Shape::OnlyValues(place) => self.only_values(items, first, place, out)?,
             Shape::Popped(names) => self.popped(items, first, names, out)?,
-            Shape::ScriptsExist(told_apart) => match first.kind {
-                Kind::Array(count) if count == told_apart.len() => {
-                    scripts_exist(items, first, told_apart, out)?;
+            Shape::ScriptsExist(identifiable_digests) => match first.kind {
+                Kind::Array(count) if count == identifiable_digests.len() => {
+                    scripts_exist(items, first, identifiable_digests, out)?;
                 }
                 _ => out.extend_from_slice(start.skip()?),
             },
@@ -388,12 +388,12 @@ impl Opener<'_> {
 fn scripts_exist(
     items: &mut Items<'_>,
     head: Item<'_>,
-    told_apart: &[bool],
+    identifiable_digests: &[bool],
     out: &mut Vec<u8>,
 ) -> Result<(), Failed> {
     out.extend_from_slice(head.raw);
-    for is_told_apart in told_apart {
-        match (items.skip()?, is_told_apart) {
+    for is_identifiable in identifiable_digests {
+        match (items.skip()?, is_identifiable) {
             (item, true) => out.extend_from_slice(item),
             (_, false) => write_integer(out, 0),
         }

@@ -127,7 +127,7 @@ pub enum Protocol {
 /// Where in a reply values are. The owned counterpart of the policy's `ReplyShape`: it outlives
 /// the request.
 pub(crate) enum Shape {
-    AsItIs,
+    Verbatim,
     Value(Place),
     Elements(Place),
     /// Of the records of these names, element by element.
@@ -193,7 +193,7 @@ impl Shape {
         use policy::ReplyShape as Asked;
         let record = |pattern, name: usize| Place::record(pattern, argument(arguments, name));
         match shape {
-            Asked::AsItIs => Self::AsItIs,
+            Asked::Verbatim => Self::Verbatim,
             Asked::Value(place) => Self::Value(Place::of(place, arguments)),
             Asked::Elements(place) => Self::Elements(Place::of(place, arguments)),
             Asked::EachName => Self::EachName(Box::new(ProtectedNamesOf::new(names, arguments))),
@@ -221,7 +221,7 @@ impl Shape {
     /// be long.
     pub(crate) fn weight(&self) -> usize {
         match self {
-            Self::AsItIs => 0,
+            Self::Verbatim => 0,
             Self::Value(place)
             | Self::Elements(place)
             | Self::Fields(place)
@@ -237,12 +237,12 @@ impl Shape {
                     .saturating_add(fields.retained_bytes())
             }
             Self::Popped(names) => names.retained_bytes(),
-            Self::ScriptsExist(told_apart) => told_apart.len(),
+            Self::ScriptsExist(identifiable_digests) => identifiable_digests.len(),
         }
     }
 
-    pub(crate) fn is_as_it_is(&self) -> bool {
-        matches!(self, Self::AsItIs)
+    pub(crate) fn is_verbatim(&self) -> bool {
+        matches!(self, Self::Verbatim)
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
-use waxseal_metrics::{Cut, UpstreamError};
+use waxseal_metrics::{DisconnectReason, UpstreamError};
 
 use crate::answers;
 use crate::certificates::Certificates;
@@ -49,7 +49,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sharing {
     /// Each client has an upstream connection of its own.
-    Own,
+    Dedicated,
     /// Clients share lanes, and take a connection of their own only as long as they need one.
     Shared,
     /// Clients begin on a lane, and take a connection of their own, for good, when they first need
@@ -178,7 +178,7 @@ impl Shares {
 
     /// Whether clients may share connections to the server.
     pub(crate) fn shares_connections(&self) -> bool {
-        self.sharing != Sharing::Own
+        self.sharing != Sharing::Dedicated
             && !self.upstream.clients_authenticate
             && !self.protection.server_limits().limits_connections()
     }
@@ -186,7 +186,7 @@ impl Shares {
     /// A connection to the server did not come about, or ended.
     pub(crate) fn failed(&self, error: UpstreamError) {
         if let Some(meters) = self.protection.metered() {
-            meters.traffic.failed(error);
+            meters.traffic.upstream_failed(error);
         }
     }
 
@@ -206,20 +206,20 @@ impl Shares {
         if let Some(meters) = self.protection.metered() {
             let showing = self.showing_suspects.lock();
             let _showing = showing.unwrap_or_else(PoisonError::into_inner);
-            meters.traffic.suspects(self.upstream.health.suspects());
+            meters.traffic.set_suspects(self.upstream.health.suspects());
         }
     }
 
     /// The server said that it is not one to write to on a connection of this epoch; whether connections are
     /// switched therefore.
     pub(crate) fn switch(&self, epoch: u64, word: &'static str) -> bool {
-        if self.sharing == Sharing::Own {
+        if self.sharing == Sharing::Dedicated {
             return false;
         }
         let meters = self.protection.metered().cloned();
         Health::switch(&self.upstream, epoch, word, move || {
             if let Some(meters) = meters {
-                meters.traffic.switched();
+                meters.traffic.upstream_switched();
             }
         })
     }
@@ -230,9 +230,9 @@ impl Shares {
     }
 
     /// A client's connection is ended.
-    pub(crate) fn cut(&self, cut: Cut) {
+    pub(crate) fn cut(&self, cut: DisconnectReason) {
         if let Some(meters) = self.protection.metered() {
-            meters.traffic.cut(cut);
+            meters.traffic.disconnected(cut);
         }
     }
 }
@@ -340,7 +340,9 @@ impl Proxy {
         }
         let cut = self.crew.load();
         if let Some(meters) = meters {
-            meters.traffic.cut_several(Cut::Stopping, cut);
+            meters
+                .traffic
+                .disconnected_many(DisconnectReason::Stopping, cut);
         }
         self.crew.stop();
         let lines = protection

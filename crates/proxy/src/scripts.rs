@@ -73,7 +73,7 @@ impl ScriptCache {
     }
 
     /// Returns whether the proxy can tell which script has this digest.
-    pub(crate) fn is_told_apart(&self, digest: &[u8]) -> bool {
+    pub(crate) fn is_identifiable(&self, digest: &[u8]) -> bool {
         KnownScript::of_digest(digest).is_some() || self.find(digest).is_some()
     }
 
@@ -237,9 +237,9 @@ mod tests {
     fn digests_are_told_apart_that_are_published_or_whose_texts_have_passed() {
         let cache = ScriptCache::default();
         let published = b"b70c2384248f88e6b75b9f89241a180f856ad852";
-        assert!(cache.is_told_apart(published));
-        assert!(!cache.is_told_apart(DIGEST));
+        assert!(cache.is_identifiable(published));
+        assert!(!cache.is_identifiable(DIGEST));
         cache.note(b"return 1");
-        assert!(cache.is_told_apart(DIGEST));
+        assert!(cache.is_identifiable(DIGEST));
     }
 }

@@ -16,7 +16,7 @@ use crate::server_limits::MaxValue;
 
 /// The longest name of a record whose values are sealed. Each value authenticates it, so a hash with
 /// a million fields reads it a million times.
-const LONGEST_NAME: usize = 64 * 1024;
+const MAX_NAME_LEN: usize = 64 * 1024;
 
 /// The users' keys that the values of one request are sealed under, by argument.
 #[derive(Default)]
@@ -109,7 +109,7 @@ impl Request<'_> {
                 slots.sort_unstable_by_key(|slot| slot.argument);
                 let before = out.len();
                 let sent = if self.spans.is_empty() {
-                    self.send_anew(slots, protection, keys, out)
+                    self.send_rebuilt(slots, protection, keys, out)
                 } else {
                     self.send_spliced(slots, protection, keys, out)
                 };
@@ -176,7 +176,7 @@ impl Request<'_> {
     }
 
     /// A line of words cannot hold an envelope: it is written as an array. The slots are in order.
-    fn send_anew(
+    fn send_rebuilt(
         &self,
         slots: SmallVec<[ValueSlot; 2]>,
         protection: &Protection,
@@ -212,7 +212,7 @@ impl Request<'_> {
             field,
         } = slot.place;
         let name = argument(name);
-        if name.len() > LONGEST_NAME {
+        if name.len() > MAX_NAME_LEN {
             return Err(SealError::TooLong.into());
         }
         let binding = match field {
@@ -224,7 +224,7 @@ impl Request<'_> {
         // Values of excepted names are none of those that are counted as sealed or not.
         let meters = protection.metered().filter(|_| !pattern.is_excepted());
         let meters = meters.map(|meters| &meters.values);
-        let since = meters.and_then(ValueMetrics::sealing_begins);
+        let since = meters.and_then(ValueMetrics::start_seal_timer);
         let of_user = sealer.mode().seals() && protection.user(pattern, name).is_some();
         protection.notice_envelope(value, pattern, || {
             let opens = |sealer: &Sealer| matches!(sealer.open(value, binding), Ok(Some(it)) if it.form != Form::Plain);
@@ -242,7 +242,7 @@ impl Request<'_> {
             sealer.seal(value, binding).map(Cow::Owned)
         };
         if let Some(meters) = meters {
-            meters.sealing_took(since);
+            meters.record_seal_duration(since);
             meters.sealed(measured::sealing(&stored, sealer));
         }
         let stored = stored?;

@@ -28,20 +28,22 @@ mod error;
 mod inline;
 mod items;
 mod number;
-mod passage;
+mod progress;
 mod reply;
 mod request;
+mod tail;
 mod write;
 
 pub use error::{ReplyError, RequestError};
 pub use items::{Item, Items, Kind};
-pub use passage::{Passage, Passed};
-pub use reply::{First, ReplyScanner, Scanned, first_word};
+pub use progress::Progress;
+pub use reply::{FirstWord, ReplyScanner, first_word};
 pub use request::{Arguments, RequestLimits, RequestScanner, Scan};
+pub use tail::RequestTail;
 pub use write::{
     write_array_head, write_bulk, write_bulk_head, write_error, write_error_bytes, write_integer,
     write_request_head, write_simple,
 };
 
 /// The longest argument or bulk reply that Redis' default configuration allows, in bytes.
-pub const LONGEST_BULK: u64 = 512 * 1024 * 1024;
+pub const MAX_BULK_LEN: u64 = 512 * 1024 * 1024;

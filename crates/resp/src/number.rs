@@ -2,7 +2,7 @@
 //! readers that disagree about a length are two readers that disagree about where a request ends.
 
 /// The longest line that announces a number: 20 characters of an `i64`, with room.
-pub(crate) const LONGEST_LINE: usize = 32;
+pub(crate) const MAX_NUMBER_LINE: usize = 32;
 
 /// Reads a number: no sign but a minus, no leading zero, no minus zero, nothing else.
 #[inline]
@@ -48,9 +48,9 @@ pub(crate) enum Line {
 /// Reads a line that announces a number.
 #[inline]
 pub(crate) fn line(bytes: &[u8]) -> Line {
-    let window = bytes.get(..LONGEST_LINE).unwrap_or(bytes);
+    let window = bytes.get(..MAX_NUMBER_LINE).unwrap_or(bytes);
     let Some(end) = window.iter().position(|byte| *byte == b'\r') else {
-        return if bytes.len() < LONGEST_LINE {
+        return if bytes.len() < MAX_NUMBER_LINE {
             Line::Open
         } else {
             Line::Endless
@@ -100,7 +100,7 @@ mod tests {
         assert!(matches!(line(b"12\r"), Line::Open));
         assert!(matches!(line(b"12\r\nx"), Line::Number(12, 4)));
         assert!(matches!(line(b"12\rx"), Line::Endless));
-        assert!(matches!(line(&[b'1'; LONGEST_LINE]), Line::Endless));
+        assert!(matches!(line(&[b'1'; MAX_NUMBER_LINE]), Line::Endless));
         assert!(matches!(line(b"x\r\n"), Line::Invalid));
     }
 }

@@ -5,7 +5,8 @@
 
 use crate::error::ReplyError;
 use crate::number::{Line, line};
-use crate::passage::body_part;
+use crate::progress::Progress;
+use crate::tail::body_part;
 
 /// Arrays in arrays, at most: twice as many as a script of Redis can return (7,995).
 const MAX_DEPTH: usize = 16 * 1024;
@@ -29,16 +30,6 @@ pub struct ReplyScanner {
     started: bool,
 }
 
-/// How much of a chunk belongs to the reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scanned {
-    /// Bytes of the chunk. Fewer than there are when a line that announces a number is cut: those
-    /// bytes come again at the start of the next chunk.
-    pub used: usize,
-    /// Whether the reply ends there.
-    pub done: bool,
-}
-
 impl ReplyScanner {
     /// A scanner at the start of a reply.
     #[must_use]
@@ -52,10 +43,10 @@ impl ReplyScanner {
         !self.started
     }
 
-    /// Takes the next chunk. After [`done`](Scanned::done) the scanner is at the start of the next
+    /// Takes the next chunk. After [`done`](Progress::done) the scanner is at the start of the next
     /// reply.
     #[inline]
-    pub fn scan(&mut self, chunk: &[u8]) -> Result<Scanned, ReplyError> {
+    pub fn scan(&mut self, chunk: &[u8]) -> Result<Progress, ReplyError> {
         let mut used: usize = 0;
         loop {
             let rest = chunk.get(used..).unwrap_or_default();
@@ -63,22 +54,22 @@ impl ReplyScanner {
                 let taken = body_part(&mut self.body, rest).ok_or(ReplyError::BulkEnd)?;
                 used = used.saturating_add(taken);
                 if self.body > 0 {
-                    return Ok(Scanned { used, done: false });
+                    return Ok(Progress { used, done: false });
                 }
                 true
             } else if let Some(carriage) = self.in_line {
                 let (taken, ended) = self.rest_of_line(carriage, rest)?;
                 used = used.saturating_add(taken);
                 if !ended {
-                    return Ok(Scanned { used, done: false });
+                    return Ok(Progress { used, done: false });
                 }
                 true
             } else {
                 let Some((first, after)) = rest.split_first() else {
-                    return Ok(Scanned { used, done: false });
+                    return Ok(Progress { used, done: false });
                 };
                 match self.begin(*first, after)? {
-                    None => return Ok(Scanned { used, done: false }),
+                    None => return Ok(Progress { used, done: false }),
                     Some((taken, ended)) => {
                         used = used.saturating_add(taken);
                         ended
@@ -90,7 +81,7 @@ impl ReplyScanner {
                 if self.open.capacity() > KEPT_LEVELS {
                     self.open = Vec::new();
                 }
-                return Ok(Scanned { used, done: true });
+                return Ok(Progress { used, done: true });
             }
         }
     }
@@ -198,7 +189,7 @@ impl ReplyScanner {
 
 /// The first element of the array or push message at the start of the buffer, when it is a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum First<'a> {
+pub enum FirstWord<'a> {
     /// It is not there yet.
     Open,
     /// This one.
@@ -213,43 +204,43 @@ const MAX_WORD: usize = 64;
 /// Looks at the first element of an array or push message: what tells the messages of a subscription
 /// from replies.
 #[must_use]
-pub fn first_word(buffer: &[u8]) -> First<'_> {
+pub fn first_word(buffer: &[u8]) -> FirstWord<'_> {
     let after = match buffer {
-        [] => return First::Open,
+        [] => return FirstWord::Open,
         [b'*' | b'>', after @ ..] => after,
-        _ => return First::Other,
+        _ => return FirstWord::Other,
     };
     let head = match line(after) {
-        Line::Open => return First::Open,
+        Line::Open => return FirstWord::Open,
         Line::Number(1.., len) => len,
-        _ => return First::Other,
+        _ => return FirstWord::Other,
     };
     let element = after.get(head..).unwrap_or_default();
     let text = match element {
-        [] => return First::Open,
+        [] => return FirstWord::Open,
         [b'$', text @ ..] => text,
         // Of a push message, also written as a line.
         [b'+', text @ ..] if buffer.first() == Some(&b'>') => {
             let end = text.iter().position(|byte| *byte == b'\r');
             return match end.and_then(|end| text.get(..end)) {
-                Some(word) if word.len() <= MAX_WORD => First::Word(word),
-                None if text.len() <= MAX_WORD => First::Open,
-                _ => First::Other,
+                Some(word) if word.len() <= MAX_WORD => FirstWord::Word(word),
+                None if text.len() <= MAX_WORD => FirstWord::Open,
+                _ => FirstWord::Other,
             };
         }
-        _ => return First::Other,
+        _ => return FirstWord::Other,
     };
     match line(text) {
-        Line::Open => First::Open,
+        Line::Open => FirstWord::Open,
         Line::Number(length @ 0.., len) => {
             let length = usize::try_from(length).unwrap_or(usize::MAX);
             if length > MAX_WORD {
-                return First::Other;
+                return FirstWord::Other;
             }
             text.get(len..len.saturating_add(length))
-                .map_or(First::Open, First::Word)
+                .map_or(FirstWord::Open, FirstWord::Word)
         }
-        _ => First::Other,
+        _ => FirstWord::Other,
     }
 }
 
@@ -284,7 +275,7 @@ mod tests {
             let mut bytes = reply.to_vec();
             bytes.extend_from_slice(b"+NEXT\r\n");
             let scanned = ReplyScanner::new().scan(&bytes).unwrap();
-            let expected = Scanned {
+            let expected = Progress {
                 used: reply.len(),
                 done: true,
             };
@@ -350,19 +341,19 @@ mod tests {
     fn the_first_word_tells_a_message_from_a_reply() {
         assert_eq!(
             first_word(b"*3\r\n$7\r\nmessage\r\n"),
-            First::Word(b"message")
+            FirstWord::Word(b"message")
         );
-        assert_eq!(first_word(b">2\r\n$4\r\npong"), First::Word(b"pong"));
-        assert_eq!(first_word(b"*3\r\n$7\r\nmess"), First::Open);
+        assert_eq!(first_word(b">2\r\n$4\r\npong"), FirstWord::Word(b"pong"));
+        assert_eq!(first_word(b"*3\r\n$7\r\nmess"), FirstWord::Open);
         assert_eq!(
             first_word(b">2\r\n+MOVING\r\n:1\r\n"),
-            First::Word(b"MOVING")
+            FirstWord::Word(b"MOVING")
         );
-        assert_eq!(first_word(b">2\r\n+MOV"), First::Open);
-        assert_eq!(first_word(b"*2\r\n+MOVING\r\n:1\r\n"), First::Other);
-        assert_eq!(first_word(b"*3\r"), First::Open);
-        assert_eq!(first_word(b"*-1\r\n"), First::Other);
-        assert_eq!(first_word(b"*1\r\n:1\r\n"), First::Other);
-        assert_eq!(first_word(b"$1\r\na\r\n"), First::Other);
+        assert_eq!(first_word(b">2\r\n+MOV"), FirstWord::Open);
+        assert_eq!(first_word(b"*2\r\n+MOVING\r\n:1\r\n"), FirstWord::Other);
+        assert_eq!(first_word(b"*3\r"), FirstWord::Open);
+        assert_eq!(first_word(b"*-1\r\n"), FirstWord::Other);
+        assert_eq!(first_word(b"*1\r\n:1\r\n"), FirstWord::Other);
+        assert_eq!(first_word(b"$1\r\na\r\n"), FirstWord::Other);
     }
 }

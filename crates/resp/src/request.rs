@@ -3,11 +3,11 @@
 
 use smallvec::SmallVec;
 
-use crate::LONGEST_BULK;
+use crate::MAX_BULK_LEN;
 use crate::error::RequestError;
 use crate::inline;
 use crate::number::{Line, line};
-use crate::passage::{Passage, argument_head};
+use crate::tail::{RequestTail, argument_head};
 
 /// The arguments of one request, the command word first.
 pub type Arguments<'a> = SmallVec<[&'a [u8]; 8]>;
@@ -35,7 +35,7 @@ impl Default for RequestLimits {
     fn default() -> Self {
         Self {
             arguments: MAX_ARGUMENTS,
-            argument: LONGEST_BULK,
+            argument: MAX_BULK_LEN,
             inline: 64 * 1024,
             held: 64 * 1024 * 1024,
         }
@@ -61,7 +61,7 @@ pub enum Scan {
         len: usize,
     },
     /// The next argument is longer than what the caller is ready to hold. The arguments before it
-    /// are ready; [`RequestScanner::passage`] lets the rest go by, [`RequestScanner::hold`] goes on
+    /// are ready; [`RequestScanner::tail`] lets the rest go by, [`RequestScanner::hold`] goes on
     /// all the same.
     Large {
         /// Bytes that the argument will have.
@@ -208,7 +208,7 @@ impl RequestScanner {
     /// What lets the rest of the request go by, from [`position`](Self::position) on: after
     /// [`Large`](Scan::Large), or in the middle of an array that has become too long to hold.
     #[must_use]
-    pub fn passage(&self) -> Passage {
+    pub fn tail(&self) -> RequestTail {
         let left = self.announced.saturating_sub(self.spans.len());
         let (arguments, body) = match self.state {
             State::Body { end } => (
@@ -219,7 +219,7 @@ impl RequestScanner {
             ),
             State::Start | State::Head | State::Inline | State::Words => (left, 0),
         };
-        Passage {
+        RequestTail {
             limits: self.limits,
             arguments,
             body,
@@ -365,8 +365,8 @@ mod tests {
         assert_eq!(scanner.scan(bytes), Ok(Scan::Large { length: 5 }));
         assert_eq!(scanner.arguments(bytes).as_slice(), [&b"SET"[..], b"a"]);
         let rest = &bytes[scanner.position()..];
-        let mut passage = scanner.passage();
-        let passed = passage.pass(rest).unwrap();
+        let mut tail = scanner.tail();
+        let passed = tail.pass(rest).unwrap();
         assert_eq!((passed.used, passed.done), (rest.len(), true));
     }
 }

@@ -114,10 +114,10 @@ fn what_goes_by_is_not_held() {
     let bytes = request(10_000, b"longer than one byte");
     let mut scanner = RequestScanner::new(limits);
     assert_eq!(scanner.scan(&bytes), Ok(Scan::Large { length: 20 }));
-    let mut passage = scanner.passage();
+    let mut tail = scanner.tail();
     let mut done = false;
     let used = measure(|| {
-        let passed = passage.pass(&bytes[scanner.position()..]).unwrap();
+        let passed = tail.pass(&bytes[scanner.position()..]).unwrap();
         done = passed.done;
     });
     assert!(done);

@@ -117,7 +117,7 @@ impl SealedRecords {
             mask,
             window: Window::default(),
             is_key_checked,
-            quarantined: waxseal_metrics::quarantined(),
+            quarantined: waxseal_metrics::quarantined_counter(),
             decoys,
         })
     }

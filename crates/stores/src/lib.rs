@@ -31,4 +31,4 @@ pub use pattern::{PatternError, RecordPattern};
 pub use record::{Cursor, Expiry, Held, Lifetime, Page, RecordName, Slot, SlotPage};
 pub use redis::{ConnectionFault, RedisOptions, RedisStore};
 pub use store::{Change, Move, Moved, Outcome, RecordStore, Status};
-pub use url::{RedisEntrance, RedisUrl, StoreUrl, UrlError};
+pub use url::{RedisUrl, RedisUrlParts, StoreUrl, UrlError};

@@ -31,7 +31,7 @@ pub struct RedisUrl {
 /// A Redis URL taken apart, for whoever connects by other means than a store. Holds a password: it
 /// has no `Debug`.
 #[derive(Clone, PartialEq, Eq)]
-pub struct RedisEntrance {
+pub struct RedisUrlParts {
     /// Host and port; `None` for a unix socket.
     pub host: Option<(String, u16)>,
     /// The unix socket, if it is one.
@@ -119,7 +119,7 @@ impl StoreUrl {
 
 impl RedisUrl {
     /// The URL's parts.
-    pub fn entrance(&self) -> Result<RedisEntrance, UrlError> {
+    pub fn parts(&self) -> Result<RedisUrlParts, UrlError> {
         let unreadable = |_| UrlError::Invalid("it is not a valid URL");
         let info = self
             .address
@@ -135,7 +135,7 @@ impl RedisUrl {
         };
         let settings = info.redis_settings();
         let files = self.tls.clone().unwrap_or_default();
-        Ok(RedisEntrance {
+        Ok(RedisUrlParts {
             host,
             socket,
             tls: self.tls.is_some(),
@@ -260,7 +260,7 @@ mod tests {
         else {
             panic!("a Redis URL");
         };
-        let parts = url.entrance().unwrap();
+        let parts = url.parts().unwrap();
         assert_eq!(parts.host, Some(("h".to_owned(), 1)));
         assert_eq!(parts.user.as_deref(), Some("u"));
         assert_eq!(parts.password.as_deref(), Some("p@ss"));
@@ -269,7 +269,7 @@ mod tests {
         let StoreUrl::Redis(url) = StoreUrl::parse("unix:/run/r.sock?db=1&pass=x").unwrap() else {
             panic!("a Redis URL");
         };
-        let parts = url.entrance().unwrap();
+        let parts = url.parts().unwrap();
         assert_eq!(parts.socket, Some(PathBuf::from("/run/r.sock")));
         assert_eq!((parts.database, parts.host), (1, None));
     }

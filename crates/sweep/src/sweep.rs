@@ -307,7 +307,7 @@ impl Sweep {
             if !has_gap {
                 let examined = position.examined.saturating_add(finished.examined);
                 let part = examined as f64 / records.max(1) as f64;
-                metrics.went_on(verdicts(&finished.outcome.tally), part);
+                metrics.advance(verdicts(&finished.outcome.tally), part);
                 settle(position, finished, watch);
                 watch(Event::Progress {
                     position,
@@ -319,7 +319,7 @@ impl Sweep {
             }
         }
         if failure.is_none() && position.finished {
-            metrics.ended();
+            metrics.finish();
         }
         failure.map_or(Ok(position.finished), Err)
     }

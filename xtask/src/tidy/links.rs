@@ -94,12 +94,7 @@ mod tests {
     use super::*;
 
     fn broken_in(path: &str, text: &str) -> Vec<String> {
-        let files = [
-            "README.md",
-            "docs/reference/errors.md",
-            "docs/a b.md",
-            "docs",
-        ];
+        let files = ["README.md", "docs/errors.md", "docs/a b.md", "docs"];
         broken(path, text, |target| files.contains(&target))
     }
 

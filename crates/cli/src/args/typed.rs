@@ -25,7 +25,7 @@ pub(crate) fn report(error: clap::Error) -> ExitCode {
         // Of our own: it may control a terminal.
         output::own_bytes(text.as_bytes());
         return match output::unwritten() {
-            Some(failure) => failure.report(),
+            Some(failure) => crate::error::report(&failure),
             None => ExitCode::SUCCESS,
         };
     }

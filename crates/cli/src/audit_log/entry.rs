@@ -205,11 +205,14 @@ pub(super) fn started() -> Result<Act, Failure> {
 
 /// A text that moves no cursor, and is not too long.
 pub(super) fn short(text: &str) -> String {
-    let harmless = output::harmless(text);
-    if harmless.len() <= LONGEST_TEXT {
-        return harmless;
+    let sanitize_for_terminal = output::sanitize_for_terminal(text);
+    if sanitize_for_terminal.len() <= LONGEST_TEXT {
+        return sanitize_for_terminal;
     }
-    let cut: String = harmless.chars().take(LONGEST_TEXT / 4).collect();
+    let cut: String = sanitize_for_terminal
+        .chars()
+        .take(LONGEST_TEXT / 4)
+        .collect();
     cut + "…"
 }
 

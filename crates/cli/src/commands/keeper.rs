@@ -68,7 +68,7 @@ async fn begin(
     while !stop.is_stopped() {
         let failure = match once(setup).await {
             Ok(upkeep) => return Ok(Some(upkeep)),
-            Err(failure) if failure.is_passing() => failure,
+            Err(failure) if failure.is_transient() => failure,
             Err(failure) => return Err(failure),
         };
         if let Some(admin) = admin {

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use waxseal_core::{Mode, Sealer};
 use waxseal_keys::measured;
 use waxseal_proxy::{
-    Address, Entrance, Limits, Listen, ListenError, ListenTls, Meters, Protection, Proxy,
+    Address, Handshake, Limits, Listen, ListenError, ListenTls, Meters, Protection, Proxy,
     Readiness, Settings, Sharing, Stage, TlsError, Upstream, UpstreamTls,
 };
 use waxseal_stores::{RedisUrl, StoreUrl};
@@ -311,7 +311,7 @@ fn settings(
         }),
         upstream,
         sharing: match args.upstream {
-            SharingArg::Own => Sharing::Own,
+            SharingArg::Own => Sharing::Dedicated,
             SharingArg::Shared => Sharing::Shared,
             SharingArg::Auto => Sharing::Auto,
         },
@@ -379,7 +379,7 @@ async fn wait_for_store(
             Ok(()) => return Ok(()),
             Err(failure) => failure,
         };
-        if !error.is_passing() {
+        if !error.is_transient() {
             return Err(error);
         }
         if let Some(admin) = admin {
@@ -442,7 +442,7 @@ fn kept_alive(url: &RedisUrl, args: &ProxyArgs) -> Result<Upstream, Failure> {
 
 /// The way to the server of this URL.
 pub(crate) fn upstream(url: &RedisUrl, clients_authenticate: bool) -> Result<Upstream, Failure> {
-    let parts = url.entrance()?;
+    let parts = url.parts()?;
     let address = match (parts.host, parts.socket) {
         (Some((host, port)), _) => Address::Tcp { host, port },
         (None, Some(path)) => Address::Unix(path),
@@ -452,13 +452,13 @@ pub(crate) fn upstream(url: &RedisUrl, clients_authenticate: bool) -> Result<Ups
         ca: parts.ca,
         identity: parts.identity,
     });
-    let entrance = Entrance::new(
+    let handshake = Handshake::new(
         parts.user.as_deref(),
         parts.password.as_deref(),
         parts.database,
     );
     let upstream =
-        Upstream::new(address, tls.as_ref(), entrance, parts.database).map_err(tls_failure)?;
+        Upstream::new(address, tls.as_ref(), handshake, parts.database).map_err(tls_failure)?;
     Ok(if clients_authenticate {
         upstream.without_credentials_for_clients()
     } else {

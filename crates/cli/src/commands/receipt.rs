@@ -160,7 +160,10 @@ fn print(receipt: &Receipt, expected: &Expected, is_of_user: bool) -> Result<(),
         ("records", format!("{} deleted", receipt.records_deleted)),
         ("store", receipt.store.clone()),
     ] {
-        output::line(format!("{word:<12} {}", output::harmless(&text)))?;
+        output::line(format!(
+            "{word:<12} {}",
+            output::sanitize_for_terminal(&text)
+        ))?;
     }
     expected.warn();
     Ok(())

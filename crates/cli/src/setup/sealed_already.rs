@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use waxseal_core::Mode;
+use waxseal_service::failure::sealed_already;
 use waxseal_sessions::{Canary, GuardedRecords, SealedUnder};
 use waxseal_stores::{RecordStore, RedisOptions, RedisStore, StoreUrl};
 
@@ -41,7 +42,7 @@ enum Answer {
 /// The failure of a command, with advice that fits the store where there is no usable key, and the configured
 /// patterns where a right to records is missing.
 pub(crate) async fn advise(common: &Common, failure: Failure) -> Failure {
-    if failure.about_key().is_none() {
+    if failure.key_hint().is_none() {
         return with_patterns(common, failure);
     }
     let answer = match configured(common) {
@@ -54,7 +55,7 @@ pub(crate) async fn advise(common: &Common, failure: Failure) -> Failure {
 impl Setup {
     /// The same, for what is configured.
     pub(crate) async fn advise(&self, failure: Failure) -> Failure {
-        if failure.about_key().is_none() {
+        if failure.key_hint().is_none() {
             return failure;
         }
         let answer = match self.guarded() {
@@ -65,16 +66,8 @@ impl Setup {
     }
 }
 
-/// What to do about the key of a store that is sealed already.
-pub(crate) fn sealed_already(under: &SealedUnder) -> String {
-    format!(
-        "this store is sealed already, under {under}: find that key, and set REDIS_ENCRYPTION_KEY to it or \
-         name the keyring that holds it; a new key would open nothing here"
-    )
-}
-
 fn advice(failure: Failure, answer: &Answer) -> Failure {
-    let Some(what) = failure.about_key() else {
+    let Some(what) = failure.key_hint() else {
         return failure;
     };
     match answer {

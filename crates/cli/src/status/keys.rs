@@ -14,13 +14,13 @@ use waxseal_page::status::{Key, KeyEvent, KeyValues, Keys, NextStep, OtherKeys, 
 use super::counting::Counted;
 use super::figures;
 use crate::commands::{block_words, step_words};
-use crate::output::harmless;
+use crate::output::sanitize_for_terminal;
 use crate::setup::Setup;
 
 /// Past events on the line of time.
 const PAST: usize = 6;
 /// Keys that are shown, the newest first: a ring can hold a thousand.
-const MOST_KEYS: usize = 40;
+const MAX_KEYS: usize = 40;
 
 /// The keys as they were read last.
 #[derive(Clone, Debug, Default)]
@@ -39,11 +39,11 @@ pub(super) struct KeysView {
     /// What retiring an old key waits for.
     pub(super) blocked: Vec<String>,
     /// How long a step may be due until somebody should look.
-    pub(super) patience: Duration,
+    pub(super) overdue_after: Duration,
 }
 
 impl KeysView {
-    pub(super) async fn look(setup: &Setup) -> Self {
+    pub(super) async fn read(setup: &Setup) -> Self {
         let view = match setup.opened_ring() {
             Ok(opened) => of_ring(&opened.ring).await,
             Err(_) => of_environment(setup),
@@ -166,7 +166,7 @@ async fn of_ring(live: &LiveRing) -> KeysView {
     let outlook = rotation::outlook(&ring, &facts);
     let mut keys: Vec<_> = ring.keys().iter().collect();
     keys.sort_by_key(|entry| (entry.state != KeyState::Sealing, u64::MAX - entry.created));
-    let keys = keys.into_iter().take(MOST_KEYS);
+    let keys = keys.into_iter().take(MAX_KEYS);
     let trouble = live.trouble().map(|trouble| trouble.error.to_string());
     let refresh = ring.settings().refresh();
     let own = live.keyring().current();
@@ -179,7 +179,7 @@ async fn of_ring(live: &LiveRing) -> KeysView {
     KeysView {
         source: format!(
             "From the keyring of the environment {}",
-            harmless(ring.environment())
+            sanitize_for_terminal(ring.environment())
         ),
         details: vec![
             format!("keyring {} at {}", ring.id(), live.location()),
@@ -201,7 +201,7 @@ async fn of_ring(live: &LiveRing) -> KeysView {
         events: events(&ring, &outlook, now_ms),
         trouble: trouble.or(unread),
         blocked: outlook.blocked.iter().map(block_words).collect(),
-        patience: refresh * 3,
+        overdue_after: refresh * 3,
     }
 }
 

@@ -67,7 +67,8 @@ impl Cache {
 
     pub(super) fn get(&self, user: &[u8]) -> Cached {
         let cached = self.find(user);
-        self.counted.looked_up(!matches!(cached, Cached::Unknown));
+        self.counted
+            .record_lookup(!matches!(cached, Cached::Unknown));
         cached
     }
 
@@ -102,7 +103,7 @@ impl Cache {
         self.with(|generations| {
             generations.old.remove(user);
             self.insert(generations, user.to_vec(), kept, asked);
-            self.counted.holds(generations.users());
+            self.counted.set_entries(generations.users());
         });
     }
 
@@ -110,7 +111,7 @@ impl Cache {
         self.with(|generations| {
             generations.young.remove(user);
             generations.old.remove(user);
-            self.counted.holds(generations.users());
+            self.counted.set_entries(generations.users());
         });
     }
 

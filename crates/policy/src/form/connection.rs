@@ -21,6 +21,6 @@ pub(crate) fn without_redirect(arguments: &[&[u8]]) -> Action {
             arguments: redirect,
             word: NO_CAPABILITY,
         },
-        reply: ReplyShape::AsItIs,
+        reply: ReplyShape::Verbatim,
     })
 }

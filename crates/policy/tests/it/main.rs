@@ -71,7 +71,7 @@ fn shown(action: &Action) -> String {
 
 fn reply(shape: &ReplyShape) -> String {
     match shape {
-        ReplyShape::AsItIs => "as it is".to_owned(),
+        ReplyShape::Verbatim => "as it is".to_owned(),
         ReplyShape::Value(place) => format!("value {}", at(*place)),
         ReplyShape::Elements(place) => format!("elements {}", at(*place)),
         ReplyShape::EachName => "each name".to_owned(),

@@ -26,7 +26,7 @@ use super::origin::is_from_elsewhere;
 /// How often an open page is told what has changed.
 const EVERY: Duration = Duration::from_secs(2);
 /// Pages that are kept up to date at one time; more are served and told no changes.
-const MOST_OPEN: usize = 32;
+const MAX_STREAMS: usize = 32;
 
 /// Gathers what a status page shows.
 pub trait Source: Send + Sync {
@@ -34,12 +34,12 @@ pub trait Source: Send + Sync {
     fn status(&self) -> Status;
 
     /// A reader wants everything checked and counted again now.
-    fn check(&self) -> CheckRequest;
+    fn check(&self) -> CheckResponse;
 }
 
 /// The answer to a reader who wants everything checked again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CheckRequest {
+pub enum CheckResponse {
     /// It begins.
     Accepted,
     /// Checks are running, or began a moment ago: another one may begin after so many seconds.
@@ -60,7 +60,7 @@ impl Page {
         Arc::new(Self {
             source,
             guard,
-            open: Arc::new(Semaphore::new(MOST_OPEN)),
+            open: Arc::new(Semaphore::new(MAX_STREAMS)),
         })
     }
 }
@@ -99,13 +99,13 @@ pub(super) async fn check(State(this): State<Arc<Page>>, headers: HeaderMap) -> 
         return (StatusCode::FORBIDDEN, text).into_response();
     }
     match this.source.check() {
-        CheckRequest::Accepted => (StatusCode::SEE_OTHER, [(LOCATION, "./")]).into_response(),
-        CheckRequest::TooSoon(seconds) => {
+        CheckResponse::Accepted => (StatusCode::SEE_OTHER, [(LOCATION, "./")]).into_response(),
+        CheckResponse::TooSoon(seconds) => {
             let retry = [(RETRY_AFTER, seconds.to_string())];
             let text = format!("a check is running or began just now: try again in {seconds} s\n");
             (StatusCode::TOO_MANY_REQUESTS, retry, text).into_response()
         }
-        CheckRequest::NotReady => {
+        CheckResponse::NotReady => {
             let text = "nothing can be checked yet: the store or the keys are not open\n";
             (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
         }
@@ -153,14 +153,14 @@ impl Changes {
         unfold(self, async |mut this| {
             while this.waiting.is_empty() {
                 this.tick.tick().await;
-                this.look();
+                this.queue_changes();
             }
             let event = this.waiting.pop()?;
             Some((Ok(event), this))
         })
     }
 
-    fn look(&mut self) {
+    fn queue_changes(&mut self) {
         let status = self.page.source.status();
         let time = serde_json::json!({
             "now_ms": status.now_ms,

@@ -315,7 +315,9 @@ mod tests {
         let client = clients.register("10.0.0.9:1".to_owned());
         let id = client.client.id.to_string();
         let own = "10.0.0.1:7".parse().ok();
-        client.client.moved_to(super::super::Connection::Own(own));
+        client
+            .client
+            .moved_to(super::super::Connection::Dedicated(own));
         let what = |words: &str| {
             let words: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
             match clients.kill(&words) {

@@ -164,7 +164,7 @@ mod tests {
         let third = clients.register("10.0.0.9:3".to_owned());
         first.client.moved_to(Connection::Lane(connected.clone()));
         second.client.moved_to(Connection::Lane(connected));
-        third.client.moved_to(Connection::Own(Some(own)));
+        third.client.moved_to(Connection::Dedicated(Some(own)));
         second.client.set_label(LabelKind::Name, b"worker");
         let text = "id=3 addr=10.0.0.1:5000 laddr=10.0.0.2:6379 name= age=900 db=0 cmd=get\n\
                     id=4 addr=10.0.0.1:5001 laddr=10.0.0.2:6379 name=mine age=9 db=2 cmd=client|list\n\

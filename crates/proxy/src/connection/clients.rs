@@ -4,7 +4,7 @@
 use waxseal_policy::{Effect, is};
 use waxseal_resp::{write_bulk, write_request_head};
 
-use super::Talk;
+use super::ConnectionState;
 use super::transaction::Reply;
 use crate::answers;
 use crate::clients::kill::{Kill, KillHere};
@@ -16,7 +16,7 @@ use crate::seal::Request;
 /// The longest label that is remembered.
 pub(super) const MAX_LABEL: usize = 1024;
 
-impl Talk {
+impl ConnectionState {
     /// Whether a request is one of those that are sent alone: it can take long to answer, and what it means is
     /// decided when it is its turn.
     pub(super) fn is_sent_alone(&self, effect: Effect) -> bool {
@@ -59,12 +59,12 @@ impl Talk {
             Kill::Forward => {
                 self.use_own_connection();
                 upstream.extend_from_slice(request.raw);
-                self.sent(command, Shape::AsItIs);
+                self.sent(command, Shape::Verbatim);
             }
             Kill::Readdressed(request) => {
                 self.use_own_connection();
                 write_request(&request, upstream);
-                self.sent(command, Shape::AsItIs);
+                self.sent(command, Shape::Verbatim);
             }
             Kill::Here { request, kill } => {
                 self.use_own_connection();

@@ -7,7 +7,7 @@ use waxseal_policy::Effect;
 use super::clients::MAX_LABEL;
 use super::reply_mode::ReplyPermission;
 use super::requests::Next;
-use super::{Identity, Labels, Talk, Transaction};
+use super::{ConnectionState, Identity, Labels, Transaction};
 use crate::answers;
 use crate::pending::{Label, LabelKind, Left, Pending, Protocol, Shape};
 use crate::seal::Request;
@@ -17,9 +17,9 @@ use crate::subscriptions::{word_of_subscribe, word_of_unsubscribe};
 /// configured to close a connection over an argument of a megabyte.
 const MAX_ON_LANE: usize = 512 * 1024;
 
-impl Talk {
+impl ConnectionState {
     /// Whether this request cannot go out on a lane, and what it needs.
-    pub(super) fn off_the_lane(
+    pub(super) fn needs_other_connection(
         &self,
         request: &Request<'_>,
         effect: Effect,
@@ -28,7 +28,7 @@ impl Talk {
         // Servers close connections that speak HTTP at them; a lane is not for that.
         let inline = request.spans.is_empty();
         match effect {
-            _ if inline || request.raw.len() > MAX_ON_LANE => Some(Next::Own),
+            _ if inline || request.raw.len() > MAX_ON_LANE => Some(Next::Dedicated),
             Effect::None | Effect::Script | Effect::LoadScript | Effect::QueryScripts
                 if self.protocol != lane.protocol =>
             {
@@ -42,15 +42,15 @@ impl Talk {
             Effect::Label if request.raw.len() <= MAX_LABEL => None,
             Effect::Select if request.arguments.len() == 2 => {
                 let asked = request.arguments.get(1).copied().unwrap_or_default();
-                (asked != lane.database.to_string().as_bytes()).then_some(Next::Own)
+                (asked != lane.database.to_string().as_bytes()).then_some(Next::Dedicated)
             }
             // With AUTH it would be another user's.
-            Effect::Hello if request.arguments.len() > 2 => Some(Next::Own),
+            Effect::Hello if request.arguments.len() > 2 => Some(Next::Dedicated),
             Effect::Hello => {
                 let protocol = asked_protocol(request).unwrap_or(self.protocol);
                 (protocol != lane.protocol).then_some(Next::Lane(protocol))
             }
-            _ => Some(Next::Own),
+            _ => Some(Next::Dedicated),
         }
     }
 
@@ -104,22 +104,22 @@ impl Talk {
             // A label takes effect at the end of the transaction, if at all.
             Effect::Label | Effect::ListClients | Effect::KillClients => {
                 self.pinned = true;
-                self.sent(command, Shape::AsItIs);
+                self.sent(command, Shape::Verbatim);
             }
             Effect::Blocking => {
                 self.may_block(effect);
-                self.sent(command, Shape::AsItIs);
+                self.sent(command, Shape::Verbatim);
             }
             Effect::Auth | Effect::Select | Effect::Connection => {
                 // On a lane it is the SELECT of the lane's own database.
                 self.pinned |= !self.shared;
-                self.sent(command, Shape::AsItIs);
+                self.sent(command, Shape::Verbatim);
                 self.asking = command == "asking";
             }
             Effect::Script | Effect::LoadScript | Effect::QueryScripts => {
                 self.sent_about_scripts(request, command, effect);
             }
-            Effect::None => self.sent(command, Shape::AsItIs),
+            Effect::None => self.sent(command, Shape::Verbatim),
             Effect::Quit | Effect::ReplyOff | Effect::ReplySkip => {}
             Effect::Hello
             | Effect::Subscribe(_)
@@ -135,7 +135,7 @@ impl Talk {
         match effect {
             Effect::Hello => match asked_protocol(request) {
                 Some(protocol) => self.expect_after(Pending::Hello(protocol), request),
-                None => self.sent(command, Shape::AsItIs),
+                None => self.sent(command, Shape::Verbatim),
             },
             Effect::Subscribe(channels) => {
                 let left = Left::Number(request.arguments.len().saturating_sub(1));
@@ -160,7 +160,7 @@ impl Talk {
                 self.expect(Pending::Unsettled { command });
             }
             Effect::Reset => self.expect_reset(),
-            _ => self.sent(command, Shape::AsItIs),
+            _ => self.sent(command, Shape::Verbatim),
         }
     }
 
@@ -182,7 +182,7 @@ impl Talk {
         if left == Left::Number(0) {
             return self.expect(Pending::Reply {
                 command: word,
-                shape: Shape::AsItIs,
+                shape: Shape::Verbatim,
             });
         }
         self.expect(Pending::Acknowledged { word, left });

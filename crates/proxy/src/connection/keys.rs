@@ -13,7 +13,7 @@ use waxseal_policy::{
 };
 use waxseal_resp::{Arguments, Scan};
 
-use super::{Connection, Talk, Unexplained};
+use super::{Connection, ConnectionState, Unexplained};
 use crate::answers;
 use crate::keys::{Ask, Confirmation, Fetched, Found, Side, Wanted};
 use crate::pending::names_of;
@@ -102,7 +102,7 @@ impl Connection {
     }
 
     /// Nobody reads the reply that waits for keys: how many requests are done with.
-    pub fn give_up_stalled(&mut self) -> Result<usize, Unexplained> {
+    pub fn abandon_stalled_reply(&mut self) -> Result<usize, Unexplained> {
         match self.stalled.take() {
             None => Ok(0),
             Some(stalled) => self.end_reply(stalled.current, &stalled.whole, &mut Vec::new()),
@@ -133,7 +133,7 @@ impl Connection {
     }
 }
 
-impl Talk {
+impl ConnectionState {
     /// Whether the keys of a request are at hand; those that are not are wanted from here on.
     pub(super) fn ready(
         &mut self,
@@ -269,7 +269,7 @@ impl<'a> Search<'_, 'a> {
             return;
         }
         match reply {
-            ReplyShape::AsItIs => {}
+            ReplyShape::Verbatim => {}
             ReplyShape::Value(place)
             | ReplyShape::Elements(place)
             | ReplyShape::Length(place)

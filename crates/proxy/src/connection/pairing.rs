@@ -1,16 +1,16 @@
 //! Which request a reply belongs to, and where it goes: told from its first bytes and from the order of the
 //! requests. What its end does to the connection is in `replies`.
 
-use waxseal_resp::{First, first_word};
+use waxseal_resp::{FirstWord, first_word};
 
 use super::errors::{error_word, role_error};
 use super::replies::Unexplained;
 use super::reply_mode::Answering;
-use super::{Talk, monitor};
+use super::{ConnectionState, monitor};
 use crate::pending::{Pending, Protocol, Shape};
 use crate::subscriptions::{is_acknowledgement, is_message, leads_elsewhere};
 
-/// First words of the errors of an EXEC that executed nothing and ended the transaction.
+/// FirstWord words of the errors of an EXEC that executed nothing and ended the transaction.
 const EXEC_ABORTS: [&[u8]; 4] = [b"EXECABORT", b"MOVED", b"CROSSSLOT", b"REDIRECT"];
 
 /// The reply under way.
@@ -38,7 +38,7 @@ pub(super) enum Way {
     TooLarge,
 }
 
-impl Talk {
+impl ConnectionState {
     /// Says what the reply that begins here is. `None` when more of it must be seen.
     pub(super) fn begin(&mut self, rest: &[u8]) -> Result<Option<Current>, Unexplained> {
         let first = rest.first().copied().unwrap_or_default();
@@ -49,9 +49,9 @@ impl Talk {
         }
         if first == b'>' || (first == b'*' && self.listens()) {
             let word = match first_word(rest) {
-                First::Open => return Ok(None),
-                First::Word(word) => word,
-                First::Other => b"",
+                FirstWord::Open => return Ok(None),
+                FirstWord::Word(word) => word,
+                FirstWord::Other => b"",
             };
             if let Some(current) = self.message(first, word) {
                 return Ok(Some(current));
@@ -106,7 +106,7 @@ impl Talk {
             // No `+QUEUED`: the server did not open the transaction.
             Pending::Queued { shape, .. } if first != b'+' && shape.passes(first) => Way::Forward,
             Pending::Reply { .. } | Pending::Queued { .. } => Way::Hold,
-            Pending::Exec if self.queued.iter().all(|(_, shape)| shape.is_as_it_is()) => {
+            Pending::Exec if self.queued.iter().all(|(_, shape)| shape.is_verbatim()) => {
                 Way::Forward
             }
             Pending::Exec => Way::Hold,
@@ -214,7 +214,7 @@ impl Shape {
     /// Whether a reply that begins with this byte goes to the client as it comes.
     fn passes(&self, first: u8) -> bool {
         match self {
-            Self::AsItIs => true,
+            Self::Verbatim => true,
             // Anything else is or holds a value, or is one that the server made up.
             _ => first == b'-',
         }

@@ -3,7 +3,7 @@
 
 use waxseal_policy::{Decision, Effect, ProtectedNames, decide, decide_early};
 
-use super::{Connection, GoingBy, Next, Route};
+use super::{Connection, Link, Next, StreamedRequest};
 use crate::answers;
 use crate::pending::Shape;
 use crate::refusals::OwnReason;
@@ -21,7 +21,7 @@ impl Connection {
         &mut self,
         length: u64,
         rest: &[u8],
-        route: Route,
+        link: Link,
         upstream: &mut Vec<u8>,
     ) -> Result<usize, Next> {
         let most = self.talk.limits.value;
@@ -32,12 +32,12 @@ impl Connection {
                 self.scanner.hold();
                 Ok(0)
             }
-            Some(decided) => self.stream(rest, decided, route, upstream),
+            Some(decided) => self.stream(rest, decided, link, upstream),
             None if fits => {
                 self.scanner.hold();
                 Ok(0)
             }
-            None => match self.try_large(rest, route, upstream) {
+            None => match self.try_large(rest, link, upstream) {
                 Some(streamed) => streamed,
                 None => Ok(self.skip(rest, |command| answers::too_large(command, most))),
             },
@@ -48,13 +48,13 @@ impl Connection {
     pub(super) fn too_long(
         &mut self,
         rest: &[u8],
-        route: Route,
+        link: Link,
         upstream: &mut Vec<u8>,
     ) -> Result<usize, Next> {
         let most = self.talk.limits.request;
         match self.streamable(rest) {
-            Some(decided) => self.stream(rest, decided, route, upstream),
-            None => match self.try_large(rest, route, upstream) {
+            Some(decided) => self.stream(rest, decided, link, upstream),
+            None => match self.try_large(rest, link, upstream) {
                 Some(streamed) => streamed,
                 None => Ok(self.skip(rest, |command| answers::request_too_large(command, most))),
             },
@@ -73,21 +73,21 @@ impl Connection {
     fn try_large(
         &mut self,
         rest: &[u8],
-        route: Route,
+        link: Link,
         upstream: &mut Vec<u8>,
     ) -> Option<Result<usize, Next>> {
         if !self.talk.protection.is_trial() {
             return None;
         }
         let decided = self.streamable_under(&ProtectedNames::default(), rest)?;
-        if route == Route::Own {
+        if link == Link::Dedicated {
             let (arguments, reason) = (self.scanner.arguments(rest), OwnReason::TooLarge);
             let command = (!decided.0.is_empty()).then_some(decided.0);
             self.talk
                 .record_own_refusal(command, reason, &arguments, true);
             self.talk.note_tried_refusal();
         }
-        Some(self.stream(rest, decided, route, upstream))
+        Some(self.stream(rest, decided, link, upstream))
     }
 
     fn streamable_under(
@@ -120,12 +120,12 @@ impl Connection {
         &mut self,
         rest: &[u8],
         (command, effect): (&'static str, Effect),
-        route: Route,
+        link: Link,
         upstream: &mut Vec<u8>,
     ) -> Result<usize, Next> {
-        if route != Route::Own {
+        if link != Link::Dedicated {
             self.scanner.reset();
-            return Err(Next::Own);
+            return Err(Next::Dedicated);
         }
         let position = self.scanner.position();
         let talk = &mut self.talk;
@@ -136,8 +136,8 @@ impl Connection {
         if effect == Effect::Script {
             talk.protection.script_forwarded(command);
         }
-        talk.sent(command, Shape::AsItIs);
-        Ok(self.begin_going_by(None))
+        talk.sent(command, Shape::Verbatim);
+        Ok(self.begin_streaming(None))
     }
 
     /// Sends nothing of a request, and answers with an error once all of it has come.
@@ -150,49 +150,49 @@ impl Connection {
             .record_own_refusal(command, reason, &arguments, false);
         let answer = answer(command.unwrap_or("this command"));
         drop(arguments);
-        self.begin_going_by(Some(answer))
+        self.begin_streaming(Some(answer))
     }
 
     /// Lets the rest of a request go by; gives how much of it has.
-    fn begin_going_by(&mut self, refusal: Option<Vec<u8>>) -> usize {
+    fn begin_streaming(&mut self, refusal: Option<Vec<u8>>) -> usize {
         let position = self.scanner.position();
-        self.going_by = Some(GoingBy {
-            passage: self.scanner.passage(),
+        self.streamed = Some(StreamedRequest {
+            tail: self.scanner.tail(),
             refusal,
         });
         self.scanner.reset();
         position
     }
 
-    pub(super) fn let_by(
+    pub(super) fn stream_through(
         &mut self,
         rest: &[u8],
         upstream: &mut Vec<u8>,
         client: &mut Vec<u8>,
     ) -> (usize, bool) {
-        let Some(going_by) = &mut self.going_by else {
+        let Some(streamed) = &mut self.streamed else {
             return (0, true);
         };
-        match going_by.passage.pass(rest) {
+        match streamed.tail.pass(rest) {
             Ok(passed) => {
-                if going_by.refusal.is_none() {
+                if streamed.refusal.is_none() {
                     upstream.extend_from_slice(rest.get(..passed.used).unwrap_or_default());
                 }
                 if passed.done {
-                    if let Some(refusal) = going_by.refusal.take() {
+                    if let Some(refusal) = streamed.refusal.take() {
                         self.talk.refuse(&refusal, client);
                     }
-                    self.going_by = None;
+                    self.streamed = None;
                 }
                 (passed.used, passed.done)
             }
             Err(error) => {
                 // Part of it is with the server, which answers nothing before it has the rest: the
                 // answer is ours, and closing keeps the request from being completed.
-                if going_by.refusal.is_none() {
+                if streamed.refusal.is_none() {
                     self.talk.pending.pop_back();
                 }
-                self.going_by = None;
+                self.streamed = None;
                 self.talk.answer(&answers::no_request(error), client);
                 self.talk.closing = true;
                 (rest.len(), true)

@@ -7,7 +7,7 @@ use waxseal_policy::{
     Action, Effect, PatternId, Reason, Refusal, RequestChange, Transform, longest_wait,
 };
 
-use super::{HeldRefusal, Talk, Transaction};
+use super::{ConnectionState, HeldRefusal, Transaction};
 use crate::answers;
 use crate::pending::names_of;
 use crate::refusals::{ClientLabel, OwnReason, RefusedRequest};
@@ -21,7 +21,7 @@ const MAX_DELAY: Duration = Duration::from_secs(1);
 /// A client's name is shown up to here.
 const MAX_CLIENT_NAME: usize = 64;
 
-impl Talk {
+impl ConnectionState {
     /// Answers a request that the policy refuses.
     #[cold]
     pub(super) fn refuse_by_policy(

@@ -9,7 +9,7 @@ use super::pairing::{Current, Way};
 use super::reply_mode::{Answering, ReplyPermission};
 use super::transaction::Reply;
 use super::values::is_queued;
-use super::{Connection, Talk};
+use super::{Connection, ConnectionState};
 use crate::keys::Wanted;
 use crate::login::LoginError;
 use crate::pending::{LabelKind, Left, Pending, Protocol, Shape};
@@ -42,7 +42,7 @@ pub enum Unexplained {
     Pairing,
     /// The server does not let the proxy in.
     #[error("the store cannot be used: {}", .0.description())]
-    Entrance(LoginError),
+    Handshake(LoginError),
 }
 
 /// A whole reply that waits for keys.
@@ -199,7 +199,7 @@ fn is_plain_value(start: &[u8]) -> bool {
     start.starts_with(b"$") && waxseal_core::Shape::of(value) == waxseal_core::Shape::Plain
 }
 
-impl Talk {
+impl ConnectionState {
     /// Answers of our own whose turn it is.
     fn answer_local(&mut self, client: &mut Vec<u8>) {
         while let Some(Pending::Local(answer)) = self.pending.front() {
@@ -245,7 +245,7 @@ impl Talk {
             Pending::ScriptRead(_) => self.barrier = false,
             Pending::Script(reply) => self.end_script(&reply, whole),
             Pending::Swallow { fatal: true } if !fine => {
-                return Err(Unexplained::Entrance(LoginError::of(whole)));
+                return Err(Unexplained::Handshake(LoginError::of(whole)));
             }
             Pending::Swallow { .. } => return Ok(false),
             Pending::Acknowledged { word, left } => {
@@ -355,6 +355,6 @@ impl Talk {
         }
         // Whoever the connection was, it is nobody now, until it has come in again.
         self.pinned = true;
-        self.entrance_lost = true;
+        self.login_reset = true;
     }
 }

@@ -15,7 +15,7 @@
 
 use waxseal_policy::Effect;
 
-use super::Talk;
+use super::ConnectionState;
 use super::requests::{Next, One};
 use crate::pending::{Pending, Protocol, Shape};
 
@@ -42,7 +42,7 @@ pub(super) enum ReplyPermission {
     Denied(Vec<u8>),
 }
 
-impl Talk {
+impl ConnectionState {
     /// Gives an answer of our own, in its turn; unless the client asked for none.
     pub(super) fn answer(&mut self, answer: &[u8], client: &mut Vec<u8>) {
         match self.answering {
@@ -128,7 +128,7 @@ impl Talk {
     /// not from a subscriber.
     pub(super) fn unmute(&mut self, command: &'static str) {
         if self.answering == Answering::On {
-            return self.sent(command, Shape::AsItIs);
+            return self.sent(command, Shape::Verbatim);
         }
         self.await_reply();
         self.expect_in_any_mode(Pending::RepliesOn);

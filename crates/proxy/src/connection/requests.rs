@@ -6,7 +6,7 @@ use waxseal_resp::Scan;
 
 use super::keys::Ready;
 use super::transaction::{cuts_a_transaction, depends_on_transaction};
-use super::{Connection, Protocol, Route, Talk};
+use super::{Connection, ConnectionState, Link, Protocol};
 use crate::answers;
 use crate::pending::{Pending, Shape};
 use crate::refusals::OwnReason;
@@ -38,7 +38,7 @@ pub enum Next {
     /// Time must pass: [so much](Connection::delay).
     Delay,
     /// The next request needs an upstream connection of its own, once all replies have come.
-    Own,
+    Dedicated,
     /// The next request needs another lane, once all replies have come.
     Lane(Protocol),
     /// Nothing more is taken: the connection ends when the client has what is there for it.
@@ -57,7 +57,7 @@ impl Connection {
     pub fn requests(
         &mut self,
         chunk: &[u8],
-        route: Route,
+        link: Link,
         upstream: &mut Vec<u8>,
         client: &mut Vec<u8>,
     ) -> Taken {
@@ -76,15 +76,15 @@ impl Connection {
                 break Next::Delay;
             }
             let rest = chunk.get(used..).unwrap_or_default();
-            if self.going_by.is_some() {
-                let (taken, done) = self.let_by(rest, upstream, client);
+            if self.streamed.is_some() {
+                let (taken, done) = self.stream_through(rest, upstream, client);
                 used = used.saturating_add(taken);
                 if !done {
                     break Next::More;
                 }
                 continue;
             }
-            if self.talk.barrier || self.talk.holds_enough(route) {
+            if self.talk.barrier || self.talk.holds_enough(link) {
                 break Next::Replies;
             }
             if rest.is_empty() {
@@ -92,7 +92,7 @@ impl Connection {
             }
             match self.scanner.scan(rest) {
                 Ok(Scan::Complete { len }) => {
-                    match self.complete(rest, len, route, upstream, client) {
+                    match self.complete(rest, len, link, upstream, client) {
                         One::Done => used = used.saturating_add(len),
                         One::Again(next) => break next,
                     }
@@ -102,13 +102,13 @@ impl Connection {
                     used = used.saturating_add(len);
                 }
                 Ok(Scan::Incomplete { .. }) if self.is_too_long(rest.len()) => {
-                    match self.too_long(rest, route, upstream) {
+                    match self.too_long(rest, link, upstream) {
                         Ok(taken) => used = used.saturating_add(taken),
                         Err(next) => break next,
                     }
                 }
                 Ok(Scan::Incomplete { .. }) => break Next::More,
-                Ok(Scan::Large { length }) => match self.large(length, rest, route, upstream) {
+                Ok(Scan::Large { length }) => match self.large(length, rest, link, upstream) {
                     Ok(taken) => used = used.saturating_add(taken),
                     Err(next) => break next,
                 },
@@ -133,7 +133,7 @@ impl Connection {
         &mut self,
         rest: &[u8],
         len: usize,
-        route: Route,
+        link: Link,
         upstream: &mut Vec<u8>,
         client: &mut Vec<u8>,
     ) -> One {
@@ -143,7 +143,7 @@ impl Connection {
                 arguments: &self.scanner.arguments(rest),
                 spans: self.scanner.spans(),
             },
-            route,
+            link,
             upstream,
             client,
         );
@@ -155,11 +155,11 @@ impl Connection {
     }
 }
 
-impl Talk {
+impl ConnectionState {
     fn one(
         &mut self,
         request: &Request<'_>,
-        route: Route,
+        link: Link,
         upstream: &mut Vec<u8>,
         client: &mut Vec<u8>,
     ) -> One {
@@ -174,8 +174,8 @@ impl Talk {
         {
             return one;
         }
-        if let Route::Lane(identity) = route
-            && let Some(next) = self.off_the_lane(request, effect, identity)
+        if let Link::Lane(identity) = link
+            && let Some(next) = self.needs_other_connection(request, effect, identity)
         {
             return One::Again(next);
         }
@@ -285,7 +285,7 @@ impl Talk {
         match action {
             Action::Forward if effect == Effect::None => {
                 upstream.extend_from_slice(request.raw);
-                self.sent(name, Shape::AsItIs);
+                self.sent(name, Shape::Verbatim);
             }
             Action::Forward => self.forward_with_effect(request, name, effect, upstream, client),
             Action::Refuse(refusal) => self.refuse_by_policy(&refusal, request, effect, client),
@@ -347,14 +347,14 @@ impl Talk {
 
     /// Whether so much is remembered of requests without a reply, or so many are on a lane, that no
     /// more may be.
-    fn holds_enough(&self, route: Route) -> bool {
+    fn holds_enough(&self, link: Link) -> bool {
         let most_bytes = self.limits.request;
         let too_heavy = !self.pending.is_empty()
             && (self.heavy > most_bytes
                 || self.retained_bytes() > most_bytes.max(MIN_PENDING_BYTES));
-        let most = match route {
-            Route::Lane(_) => self.window.requests().min(self.limits.pending),
-            Route::Own => self.limits.pending,
+        let most = match link {
+            Link::Lane(_) => self.window.requests().min(self.limits.pending),
+            Link::Dedicated => self.limits.pending,
         };
         too_heavy || self.pending.len() >= most
     }

@@ -29,7 +29,7 @@ use waxseal_resp::{Items, Kind, ReplyError, write_bulk, write_request_head};
 use super::pairing::Way;
 use super::reply_mode::Answering;
 use super::requests::{Next, One};
-use super::{Talk, Unexplained};
+use super::{ConnectionState, Unexplained};
 use crate::answers;
 use crate::keys::{Found, Wanted};
 use crate::open::Values;
@@ -106,7 +106,7 @@ impl ScriptRun {
     }
 }
 
-impl Talk {
+impl ConnectionState {
     /// Answers a request that is not sent, or not again: whether it is a script under way or not, it is done with.
     pub(super) fn give_up_script(&mut self, answer: &[u8], client: &mut Vec<u8>) {
         match self.script.take() {
@@ -201,12 +201,12 @@ impl Talk {
             Effect::LoadScript => {
                 let text = request.arguments.get(2).copied().unwrap_or_default();
                 self.protection.scripts().note(text);
-                Shape::AsItIs
+                Shape::Verbatim
             }
             Effect::QueryScripts => self.shape_of_query(request),
             _ => {
                 self.protection.script_forwarded(command);
-                Shape::AsItIs
+                Shape::Verbatim
             }
         };
         self.sent(command, shape);
@@ -217,15 +217,15 @@ impl Talk {
     fn shape_of_query(&self, request: &Request<'_>) -> Shape {
         let protection = &self.protection;
         if protection.is_trial() || protection.names().iter().next().is_none() {
-            return Shape::AsItIs;
+            return Shape::Verbatim;
         }
         let digests = request.arguments.iter().skip(2);
-        let told_apart: Box<[bool]> = digests
-            .map(|digest| protection.scripts().is_told_apart(digest))
+        let identifiable_digests: Box<[bool]> = digests
+            .map(|digest| protection.scripts().is_identifiable(digest))
             .collect();
-        match told_apart.iter().all(|it| *it) {
-            true => Shape::AsItIs,
-            false => Shape::ScriptsExist(told_apart),
+        match identifiable_digests.iter().all(|it| *it) {
+            true => Shape::Verbatim,
+            false => Shape::ScriptsExist(identifiable_digests),
         }
     }
 

@@ -8,7 +8,7 @@
 
 use waxseal_policy::Effect;
 
-use super::{ConfirmedState, Talk, Transaction, Unexplained};
+use super::{ConfirmedState, ConnectionState, Transaction, Unexplained};
 use crate::answers;
 use crate::pending::{Pending, Shape};
 
@@ -28,7 +28,7 @@ pub(super) struct Reply<'a> {
     pub(super) muted: bool,
 }
 
-impl Talk {
+impl ConnectionState {
     /// A step of a transaction, in a form that servers accept: what it asks for is taken for granted by
     /// the requests behind it, what became of it is told by its reply.
     ///
@@ -59,7 +59,7 @@ impl Talk {
             }
             Effect::Watch => self.expect(Pending::Watch),
             Effect::Unwatch if !in_transaction => self.expect(Pending::Unwatch),
-            Effect::Unwatch => self.sent(command, Shape::AsItIs),
+            Effect::Unwatch => self.sent(command, Shape::Verbatim),
             // Outside one an error, unless the server thinks otherwise.
             Effect::Exec => self.expect(Pending::Exec),
             _ => self.expect(Pending::Discard { refusal: None }),
@@ -107,7 +107,7 @@ impl Talk {
                 self.barrier = false;
                 if reply.is_queued {
                     self.confirmed.in_transaction = true;
-                    self.queued.push((command, Shape::AsItIs));
+                    self.queued.push((command, Shape::Verbatim));
                 }
                 if reply.aborts {
                     self.transaction = None;

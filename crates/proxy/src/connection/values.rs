@@ -4,14 +4,14 @@
 use std::collections::HashMap;
 
 use super::pairing::{Current, Way};
-use super::{BrokenValue, Talk, Unexplained};
+use super::{BrokenValue, ConnectionState, Unexplained};
 use crate::answers;
 use crate::decoys::OpenedDecoy;
 use crate::keys::{Found, Wanted};
 use crate::open::{Noted, Opener, Values};
 use crate::pending::{Pending, Shape};
 
-impl Talk {
+impl ConnectionState {
     /// The answer to a request whose reply is too large to hold, which is counted.
     pub(super) fn too_large_reply(&self, command: &str) -> Vec<u8> {
         if let Some(meters) = self.protection.metered() {
@@ -64,7 +64,7 @@ impl Talk {
             Way::Forward | Way::Drop => return Ok(None),
         }
         let queued = matches!(current.answers, Some(Pending::Queued { .. })) && is_queued(whole);
-        if queued || shape.is_some_and(Shape::is_as_it_is) {
+        if queued || shape.is_some_and(Shape::is_verbatim) {
             client.extend_from_slice(whole);
             return Ok(None);
         }

@@ -24,7 +24,7 @@ use super::socket::{self, Closed, Socket};
 use super::worker::Worker;
 use crate::answers;
 use crate::clients::{self, Registration};
-use crate::connection::{Answered, Connection, Next, Report, Route, Unexplained};
+use crate::connection::{Answered, Connection, Link, Next, Report, Unexplained};
 use crate::limits::Limits;
 use crate::login::{LoginError, is_turned_away};
 use crate::pending::Protocol;
@@ -144,7 +144,7 @@ impl Shared {
             state.outgoing.clear();
             if std::mem::take(&mut answered.stalled) {
                 // Nobody gets keys for it any more.
-                answered.replies += state.connection.give_up_stalled()?;
+                answered.replies += state.connection.abandon_stalled_reply()?;
             }
         }
         state.heavy |= state.outgoing.len() > HEAVY;
@@ -173,7 +173,7 @@ struct Client {
     /// The client sends nothing more.
     finished: bool,
     /// The server sends nothing more.
-    bereft: bool,
+    upstream_closed: bool,
     half_request: Option<HalfRequest>,
     fetches: Fetches,
     /// Until a refusal that is held back is given.
@@ -224,7 +224,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, incoming: Incoming) {
         way: Way::None,
         next: Next::More,
         finished: false,
-        bereft: false,
+        upstream_closed: false,
         half_request: None,
         fetches: Vec::new(),
         delay: None,
@@ -362,7 +362,7 @@ impl Client {
                     true
                 }
             },
-            Way::Own(_) => self.own(cx),
+            Way::Dedicated(_) => self.own(cx),
         }
     }
 
@@ -374,10 +374,10 @@ impl Client {
     }
 
     fn move_own(&mut self, cx: &mut Context<'_>) -> bool {
-        let Way::Own(own) = &mut self.way else {
+        let Way::Dedicated(own) = &mut self.way else {
             return false;
         };
-        if self.bereft {
+        if self.upstream_closed {
             return false;
         }
         let Ok(wrote) = socket::write(&mut own.socket, &mut own.outgoing, cx) else {
@@ -408,18 +408,18 @@ impl Client {
             Poll::Ready(len) => scratch.get(..len).unwrap_or_default(),
         };
         own.received = true;
-        self.hear(came);
+        self.on_upstream_data(came);
         true
     }
 
     /// Takes what came from the server, behind what waits, where the client has a connection of its
     /// own.
-    fn hear(&mut self, came: &[u8]) {
-        let Way::Own(own) = &mut self.way else {
+    fn on_upstream_data(&mut self, came: &[u8]) {
+        let Way::Dedicated(own) = &mut self.way else {
             return;
         };
         if std::mem::take(&mut own.is_new) && is_turned_away(came) {
-            return self.unexplained(Unexplained::Entrance(LoginError::TooManyClients));
+            return self.unexplained(Unexplained::Handshake(LoginError::TooManyClients));
         }
         let answered = {
             let state = &mut *self.shared.state.borrow_mut();
@@ -430,9 +430,9 @@ impl Client {
                     Err(error) => (bytes.len(), Err(error)),
                 }
             });
-            if answered.is_ok() && connection.take_entrance_lost() {
-                let entrance = &self.worker.settings.upstream.entrance;
-                connection.handshake(entrance, Protocol::Resp2, own.outgoing.end());
+            if answered.is_ok() && connection.take_login_reset() {
+                let handshake = &self.worker.settings.upstream.handshake;
+                connection.handshake(handshake, Protocol::Resp2, own.outgoing.end());
             }
             if connection.has_all_replies() {
                 own.socket.all_answered();
@@ -449,32 +449,32 @@ impl Client {
     fn unexplained(&mut self, error: Unexplained) {
         tracing::warn!("closing a connection: {error}");
         self.worker.settings.failed(match error {
-            Unexplained::Entrance(_) => UpstreamError::Entrance,
+            Unexplained::Handshake(_) => UpstreamError::Login,
             Unexplained::NoReply(_) | Unexplained::Pairing => UpstreamError::Unexplained,
         });
-        if matches!(error, Unexplained::Entrance(_)) && self.survives_failed_login() {
+        if matches!(error, Unexplained::Handshake(_)) && self.survives_failed_login() {
             return;
         }
         let outgoing = &mut self.shared.state.borrow_mut().outgoing;
-        if let Unexplained::Entrance(error) = error
+        if let Unexplained::Handshake(error) = error
             && outgoing.is_empty()
         {
             let answer = answers::refused_login(error);
             outgoing.end().extend_from_slice(&answer);
         }
-        self.bereft = true;
+        self.upstream_closed = true;
     }
 
     /// Takes requests, as far as they can go somewhere.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.bereft {
+        if self.upstream_closed {
             return false;
         }
         if self.next == Next::End {
             return self.discard(cx);
         }
         if self.is_too_heavy_for_a_lane() {
-            self.next = Next::Own;
+            self.next = Next::Dedicated;
         }
         if self.wants_other_way() {
             return true;
@@ -526,7 +526,7 @@ impl Client {
         match &self.way {
             Way::None | Way::Connecting(_) => true,
             Way::Lane(lane) => lane.has_room(&self.shared),
-            Way::Own(own) => own.outgoing.len() <= self.worker.settings.limits.unread,
+            Way::Dedicated(own) => own.outgoing.len() <= self.worker.settings.limits.unread,
         }
     }
 
@@ -539,12 +539,14 @@ impl Client {
         let (used, sent, next) = self.waiting.with(came, |bytes| {
             let taken = match way {
                 Way::Lane(lane) => lane.send(shared, |upstream| {
-                    let route = Route::Lane(lane.identity);
-                    let taken = connection.requests(bytes, route, upstream, client);
+                    let link = Link::Lane(lane.identity);
+                    let taken = connection.requests(bytes, link, upstream, client);
                     (taken.sent, taken)
                 }),
-                Way::Own(own) => connection.requests(bytes, Route::Own, own.outgoing.end(), client),
-                Way::None | Way::Connecting(_) => return (0, (0, 0, Next::Own)),
+                Way::Dedicated(own) => {
+                    connection.requests(bytes, Link::Dedicated, own.outgoing.end(), client)
+                }
+                Way::None | Way::Connecting(_) => return (0, (0, 0, Next::Dedicated)),
             };
             (taken.used, (taken.used, taken.sent, taken.next))
         });
@@ -566,6 +568,6 @@ impl Client {
             }
         }
         self.way = Way::None;
-        self.bereft = true;
+        self.upstream_closed = true;
     }
 }

@@ -85,7 +85,7 @@ mod tests {
 
     use super::*;
     use crate::clients::Clients;
-    use crate::connection::Entrance;
+    use crate::connection::Handshake;
     use crate::limits::Limits;
     use crate::net::reply_buffers::ReplyBuffers;
     use crate::net::upstream::{Address, Upstream};
@@ -95,7 +95,7 @@ mod tests {
     fn shares() -> Arc<Shares> {
         let key = SecretKey::from_bytes(&std::array::from_fn::<u8, 32, _>(|at| at as u8)).unwrap();
         let address = Address::Unix("/nowhere".into());
-        let upstream = Upstream::new(address, None, Entrance::default(), 0).unwrap();
+        let upstream = Upstream::new(address, None, Handshake::default(), 0).unwrap();
         let clients = Arc::new(Clients::new(None));
         let limits = Limits::default();
         let bounds = (limits.client_buffer, limits.total_buffer);
@@ -104,7 +104,7 @@ mod tests {
             lane_ended: Notify::new(),
             showing_suspects: Mutex::default(),
             upstream: Arc::new(upstream),
-            sharing: Sharing::Own,
+            sharing: Sharing::Dedicated,
             lanes: 1,
             limits,
             protection: Arc::new(Protection::new(Vec::new(), NameMask::of_key(&key))),

@@ -25,7 +25,7 @@ use super::client::Shared;
 use super::socket::{self, Socket};
 use super::worker::Worker;
 use crate::clients::Connection;
-use crate::connection::{Entrance, HELLO_3, Identity, Unexplained};
+use crate::connection::{HELLO_3, Handshake, Identity, Unexplained};
 use crate::login::{LoginError, is_turned_away};
 use crate::pending::Protocol;
 
@@ -60,7 +60,7 @@ struct State {
     /// Clients that wait for room.
     waiting_for_room: HashMap<u64, Rc<Shared>>,
     /// Nothing is read while a reply to this client waits for keys.
-    held_up_by: Option<Rc<Shared>>,
+    blocked_by: Option<Rc<Shared>>,
     failed: Option<LaneEnd>,
     /// A client found that its replies are not its own.
     desynchronised: bool,
@@ -98,9 +98,9 @@ impl Lane {
             // It may have been waiting for that.
             state.wake();
         }
-        let held_up_by = state.held_up_by.as_ref();
-        if held_up_by.is_some_and(|held_up_by| Rc::ptr_eq(held_up_by, client)) {
-            state.held_up_by = None;
+        let blocked_by = state.blocked_by.as_ref();
+        if blocked_by.is_some_and(|blocked_by| Rc::ptr_eq(blocked_by, client)) {
+            state.blocked_by = None;
             state.wake();
         }
     }
@@ -152,7 +152,7 @@ impl Lane {
 
     /// The reply of a client that it waited for keys with is given: what follows can be. Says how many
     /// of the client's requests have their reply now.
-    pub(crate) fn goes_on(&self, client: &Rc<Shared>, replied: Result<usize, Unexplained>) {
+    pub(crate) fn resume(&self, client: &Rc<Shared>, replied: Result<usize, Unexplained>) {
         let state = &mut *self.state.borrow_mut();
         match (replied, state.turns.front_mut()) {
             (Ok(replies), Some((first, left))) if Rc::ptr_eq(first, client) => {
@@ -165,14 +165,14 @@ impl Lane {
             (Ok(_), None) => {}
             (Ok(_), Some(_)) | (Err(_), _) => state.desynchronised = true,
         }
-        state.held_up_by = None;
+        state.blocked_by = None;
         state.wake();
     }
 
     /// Puts the lane's own first requests before what clients have written meanwhile; how many.
-    fn greet(&self, entrance: &Entrance) -> usize {
-        let mut first = entrance.requests.clone();
-        let mut count = entrance.count;
+    fn greet(&self, handshake: &Handshake) -> usize {
+        let mut first = handshake.requests.clone();
+        let mut count = handshake.count;
         if self.identity.protocol == Protocol::Resp3 {
             first.extend_from_slice(HELLO_3);
             count += 1;
@@ -237,7 +237,7 @@ async fn drive(lane: Rc<Lane>, worker: Rc<Worker>) {
                 // It connects once.
                 let _ = lane.local.set(local);
             }
-            let greeting = lane.greet(&settings.upstream.entrance);
+            let greeting = lane.greet(&settings.upstream.handshake);
             let traffic = Traffic {
                 lane: lane.clone(),
                 worker: worker.clone(),
@@ -322,11 +322,11 @@ impl Traffic {
                 state.waker = Some(cx.waker().clone());
             }
             socket::write(&mut self.socket, &mut state.outgoing, cx)
-                .map_err(|_| LaneEnd::of(&self.socket, LaneEnd::BrokenOff))?;
+                .map_err(|_| LaneEnd::of(&self.socket, LaneEnd::Aborted))?;
             state.make_room_known();
         }
         for _ in 0..ROUNDS {
-            if lane.state.borrow().held_up_by.is_some() {
+            if lane.state.borrow().blocked_by.is_some() {
                 // The client takes its keys, or gives up, within a bound of its own.
                 return Ok(());
             }
@@ -367,7 +367,7 @@ impl Traffic {
             behind,
             ..
         } = self;
-        let mut own = Own {
+        let mut own = Dedicated {
             greeting,
             ping,
             push,
@@ -376,14 +376,14 @@ impl Traffic {
         waiting.with(came, |bytes| {
             let mut used = 0;
             let result = deal(bytes, &mut used, lane, worker, &mut own);
-            *behind = lane.state.borrow().held_up_by.is_some();
+            *behind = lane.state.borrow().blocked_by.is_some();
             (used, result)
         })
     }
 }
 
 /// Replies to the lane's own requests.
-struct Own<'t> {
+struct Dedicated<'t> {
     greeting: &'t mut usize,
     ping: &'t mut Ping,
     push: &'t mut bool,
@@ -396,7 +396,7 @@ fn deal(
     used: &mut usize,
     lane: &Lane,
     worker: &Worker,
-    own: &mut Own<'_>,
+    own: &mut Dedicated<'_>,
 ) -> Result<(), LaneEnd> {
     let state = &mut *lane.state.borrow_mut();
     loop {
@@ -427,12 +427,12 @@ fn deal(
         if switched {
             state.attached.values().for_each(|client| client.wake());
         }
-        let held_up_by = answered.stalled.then(|| client.clone());
+        let blocked_by = answered.stalled.then(|| client.clone());
         if done {
             state.turns.pop_front();
         }
-        if held_up_by.is_some() {
-            state.held_up_by = held_up_by;
+        if blocked_by.is_some() {
+            state.blocked_by = blocked_by;
             return Ok(());
         }
         if !done && answered.used == 0 && answered.replies == 0 {
@@ -461,9 +461,9 @@ mod tests {
             state: RefCell::new(State::default()),
         };
         lane.attach(&client);
-        lane.state.borrow_mut().held_up_by = Some(client.clone());
+        lane.state.borrow_mut().blocked_by = Some(client.clone());
         lane.detach(&client);
-        assert!(lane.state.borrow().held_up_by.is_none());
+        assert!(lane.state.borrow().blocked_by.is_none());
         assert_eq!(lane.load(), 0);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use waxseal_metrics::Cut;
+use waxseal_metrics::DisconnectReason;
 
 use crate::clients::{Client, Clients};
 use crate::meters::Meters;
@@ -101,7 +101,9 @@ impl ReplyBuffers {
     fn show(&self) {
         if let Some(meters) = &self.meters {
             let _showing = self.showing.lock().unwrap_or_else(PoisonError::into_inner);
-            meters.traffic.buffered(self.total.load(Ordering::Relaxed));
+            meters
+                .traffic
+                .set_buffered(self.total.load(Ordering::Relaxed));
         }
     }
 
@@ -124,9 +126,9 @@ impl ReplyBuffers {
         self.total.fetch_sub(bytes, Ordering::Relaxed);
         self.show();
         if let Some(meters) = &self.meters {
-            meters.traffic.cut(match bound {
-                Bound::Client => Cut::NotReading,
-                Bound::Total => Cut::BuffersFull,
+            meters.traffic.disconnected(match bound {
+                Bound::Client => DisconnectReason::NotReading,
+                Bound::Total => DisconnectReason::BuffersFull,
             });
         }
         self.log(client, bytes, bound);

@@ -20,7 +20,7 @@ use super::expiry::not_after;
 use super::health::Health;
 use super::socket::{Stream, set_up_upstream};
 use crate::certificates::{CertificateExpiry, CertificateFiles, CertificateUse};
-use crate::connection::{Entrance, OWN_PING};
+use crate::connection::{Handshake, OWN_PING};
 use crate::login::LoginError;
 
 pub(crate) mod exchange;
@@ -105,9 +105,9 @@ pub struct Upstream {
     address: Address,
     tls: Option<Tls>,
     /// How a client's connection is entered.
-    pub(crate) entrance: Entrance,
+    pub(crate) handshake: Handshake,
     /// How the proxy's own is.
-    own_entrance: Entrance,
+    proxy_handshake: Handshake,
     /// Clients come in as nobody.
     pub(crate) clients_authenticate: bool,
     /// The database that every connection begins with.
@@ -118,11 +118,11 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// The server at this address, over TLS if it is given, entered as `entrance` says.
+    /// The server at this address, over TLS if it is given, entered as `handshake` says.
     pub fn new(
         address: Address,
         tls: Option<&UpstreamTls>,
-        entrance: Entrance,
+        handshake: Handshake,
         database: u32,
     ) -> Result<Self, TlsError> {
         let tls = match (tls, &address) {
@@ -140,8 +140,8 @@ impl Upstream {
         Ok(Self {
             address,
             tls,
-            own_entrance: entrance.clone(),
-            entrance,
+            proxy_handshake: handshake.clone(),
+            handshake,
             clients_authenticate: false,
             database,
             keepalive: KEEPALIVE,
@@ -157,15 +157,15 @@ impl Upstream {
     }
 
     /// The requests that open a connection of the proxy's own.
-    pub(crate) fn own_preamble(&self) -> &Entrance {
-        &self.own_entrance
+    pub(crate) fn own_preamble(&self) -> &Handshake {
+        &self.proxy_handshake
     }
 
     /// The same, but clients come in as nobody, and must log in themselves. They begin in the
     /// server's first database.
     #[must_use]
     pub fn without_credentials_for_clients(mut self) -> Self {
-        self.entrance = Entrance::default();
+        self.handshake = Handshake::default();
         self.clients_authenticate = true;
         self.database = 0;
         self
@@ -173,7 +173,7 @@ impl Upstream {
 
     /// Who the proxy is at the server, where that is not its default user.
     pub(crate) fn user(&self) -> Option<&str> {
-        self.entrance.user.as_deref()
+        self.handshake.user.as_deref()
     }
 
     /// Whether connections to the server use TLS.
@@ -227,17 +227,17 @@ impl Upstream {
     }
 
     async fn ping(&self) -> Result<(), &'static str> {
-        let mut requests = self.own_entrance.requests.clone();
+        let mut requests = self.proxy_handshake.requests.clone();
         requests.extend_from_slice(OWN_PING);
-        let replies = self.own_entrance.count.saturating_add(1);
+        let replies = self.proxy_handshake.count.saturating_add(1);
         self.converse(&requests, replies).await.map(drop)
     }
 
     /// Connects as clients' connections do and logs in, and waits until the server has agreed.
     pub(crate) async fn log_in(&self, limit: Duration) -> Result<Connected, &'static str> {
-        let Entrance {
+        let Handshake {
             requests, count, ..
-        } = &self.entrance;
+        } = &self.handshake;
         match timeout(limit, self.converse(requests, *count)).await {
             Ok(stream) => stream,
             Err(_) => Err("it does not answer in time"),
@@ -288,7 +288,7 @@ pub(crate) fn kind(error: &io::Error) -> UpstreamError {
         io::ErrorKind::TimedOut => UpstreamError::Timeout,
         io::ErrorKind::NotFound => UpstreamError::Missing,
         io::ErrorKind::PermissionDenied => UpstreamError::Permission,
-        io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => UpstreamError::BrokenOff,
+        io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => UpstreamError::Aborted,
         io::ErrorKind::InvalidData => UpstreamError::Tls,
         _ => UpstreamError::Other,
     }

@@ -10,8 +10,8 @@ use waxseal_keys::Cached;
 use waxseal_metrics::ValueMetrics;
 use waxseal_policy::PatternId;
 
-use crate::answers::{self, Culprit};
-use crate::decoys::MetDecoys;
+use crate::answers::{self, KeySource};
+use crate::decoys::DecoyReads;
 use crate::keys::{Found, Side, Wanted};
 use crate::meters::Openings;
 use crate::pending::{Name, Place};
@@ -50,7 +50,7 @@ pub(crate) type Broken = (OpenError, PatternId, Name);
 /// What somebody is told of the values of a reply.
 pub(crate) struct Noted {
     pub(crate) broken: Vec<Broken>,
-    pub(crate) decoys: MetDecoys,
+    pub(crate) decoys: DecoyReads,
 }
 
 /// Opens values.
@@ -80,7 +80,7 @@ impl<'a> Values<'a> {
             wanted: None,
             noted: Noted {
                 broken: Vec::new(),
-                decoys: MetDecoys::default(),
+                decoys: DecoyReads::default(),
             },
             openings: Openings::default(),
             used: Vec::new(),
@@ -123,17 +123,17 @@ impl<'a> Values<'a> {
         };
         let Some(sealer) = self.protection.sealer(spot.pattern) else {
             let refused = OpenError::Refused;
-            return Err(answers::broken(command, &refused, Culprit::Environment));
+            return Err(answers::broken(command, &refused, KeySource::Environment));
         };
         let meters = self.protection.metered().map(|meters| &meters.values);
-        let since = meters.and_then(ValueMetrics::opening_begins);
+        let since = meters.and_then(ValueMetrics::start_open_timer);
         let opened = if self.protection.user(spot.pattern, spot.name).is_some() {
             self.of_user(sealer, spot).open(stored, binding)
         } else {
             sealer.open(stored, binding)
         };
         if let Some(meters) = meters {
-            meters.opening_took(since);
+            meters.record_open_duration(since);
             self.openings.note(stored, &opened, spot.pattern);
         }
         let error = match opened {
@@ -155,10 +155,10 @@ impl<'a> Values<'a> {
         if self.is_worth_asking(error, stored, spot) {
             return Ok(Cow::Borrowed(stored));
         }
-        let culprit = self.culprit(stored, spot);
+        let key_source = self.key_source(stored, spot);
         let name = Name::from_slice(spot.name);
         self.noted.broken.push((error, spot.pattern, name));
-        Err(answers::broken(command, &error, culprit))
+        Err(answers::broken(command, &error, key_source))
     }
 
     /// The sealer of a record whose user may have a key.
@@ -234,15 +234,15 @@ impl<'a> Values<'a> {
     }
 
     /// Whose key a value is under.
-    fn culprit(&self, stored: &[u8], spot: Spot<'_>) -> Culprit {
+    fn key_source(&self, stored: &[u8], spot: Spot<'_>) -> KeySource {
         let of_user = Shape::of_header(stored).is_some_and(|header| header.flags.per_user_key());
         let user = self.protection.user(spot.pattern, spot.name);
         let found = user.and_then(|user| self.fetched?.get(user));
         match (of_user, found) {
-            (true, Some(Found::OutOfReach)) => Culprit::UserOutOfReach,
-            (true, _) => Culprit::User,
-            (false, _) if self.protection.live_ring().is_some() => Culprit::Ring,
-            (false, _) => Culprit::Environment,
+            (true, Some(Found::OutOfReach)) => KeySource::UserOutOfReach,
+            (true, _) => KeySource::User,
+            (false, _) if self.protection.live_ring().is_some() => KeySource::Ring,
+            (false, _) => KeySource::Environment,
         }
     }
 }

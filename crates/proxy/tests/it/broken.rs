@@ -50,7 +50,7 @@ fn one_broken_value_makes_the_whole_reply_an_error() {
                     pair.answer_bytes(chunk).unwrap();
                 }
                 assert_error(&pair.got(), word, line);
-                pair.goes_on();
+                pair.assert_usable();
             }
         }
     }
@@ -75,7 +75,7 @@ fn what_left_the_store_is_not_lost_for_one_broken_value() {
             let rest = got.strip_prefix(&before).unwrap();
             let error = rest.strip_suffix(&to_client(good)).unwrap();
             assert_error(error, word, line);
-            pair.goes_on();
+            pair.assert_usable();
         }
     }
 }
@@ -97,7 +97,7 @@ fn a_value_with_any_byte_changed_does_not_open() {
         .concat();
         pair.answer_bytes(&reply).unwrap();
         assert_error(&pair.got(), "-SEAL", &at.to_string());
-        pair.goes_on();
+        pair.assert_usable();
     }
 }
 
@@ -126,7 +126,7 @@ fn plaintext_is_refused_where_the_mode_is_required_however_it_is_written() {
         let error = got.rsplit_once("-SEALPLAIN ").map(|(_, text)| text);
         assert!(error.is_some(), "{line} {reply}: {got}");
         assert!(!got.contains("stolen") && !got.contains("17"), "{got}");
-        pair.goes_on();
+        pair.assert_usable();
     }
 }
 

@@ -48,7 +48,7 @@ fn a_refusal_that_is_held_back_keeps_its_turn() {
         "{got}"
     );
     pair.sent();
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn what_does_not_wait_is_refused_at_once() {
         let mut pair = Pair::new();
         pair.send(&[line]);
         assert!(pair.got().starts_with("-SEALREFUSED "), "{line}");
-        pair.goes_on();
+        pair.assert_usable();
     }
     // Within a transaction nothing waits at the server; who tries again at once is held back all the same.
     for line in ["BZPOPMIN wa:1 0", "XREAD BLOCK 5000 STREAMS wa:1 $"] {

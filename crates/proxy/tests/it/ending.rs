@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use waxseal_core::Mode;
 use waxseal_metrics::prometheus;
 use waxseal_proxy::{
-    Address, Entrance, Limits, Listen, Meters, Proxy, Settings, Sharing, Upstream,
+    Address, Handshake, Limits, Listen, Meters, Proxy, Settings, Sharing, Upstream,
 };
 use waxseal_testing::RedisServer;
 
@@ -25,12 +25,12 @@ fn what_is_cut_at_the_end_of_the_grace_period_is_counted() {
         host: "127.0.0.1".to_owned(),
         port: redis.port(),
     };
-    let upstream = Upstream::new(address, None, Entrance::default(), 0).unwrap();
+    let upstream = Upstream::new(address, None, Handshake::default(), 0).unwrap();
     let settings = Settings {
         listen: vec![Listen::Tcp("127.0.0.1:0".to_owned())],
         listen_tls: None,
         upstream: Arc::new(upstream),
-        sharing: Sharing::Own,
+        sharing: Sharing::Dedicated,
         lanes: 1,
         workers: 1,
         limits: Limits::default(),

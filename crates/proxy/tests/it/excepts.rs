@@ -38,7 +38,7 @@ fn new_values_go_out_plain_and_what_comes_back_opens_in_every_mode() {
         ] {
             pair.exchange(line, reply, reply);
         }
-        pair.goes_on();
+        pair.assert_usable();
     }
 }
 
@@ -80,7 +80,7 @@ fn plain_values_larger_than_those_that_are_sealed_pass_in_both_directions() {
         assert!(pair.sent() == bytes, "{}", pair.got());
         pair.answer("+OK");
         assert_eq!(pair.got(), to_client("+OK"));
-        pair.goes_on();
+        pair.assert_usable();
     }
     let sealed = from_server(&format!("@wa:1_LOCK={long}"));
     let base64 = from_server(&format!("'{}", "vV".repeat(40_000)));
@@ -104,7 +104,7 @@ fn plain_values_larger_than_those_that_are_sealed_pass_in_both_directions() {
                 true => assert!(got.as_bytes() == *reply, "{size}"),
                 false => assert!(got.starts_with("-SEALREFUSED GET: the reply "), "{record}"),
             }
-            pair.goes_on();
+            pair.assert_usable();
         }
     }
 }
@@ -136,7 +136,7 @@ fn the_script_of_a_lock_that_was_sealed_before_releases_it() {
             assert_sent(&pair.sent(), &[&sent]);
             pair.answer(":1");
             assert_eq!(pair.got(), ":1\r\n", "{stored}");
-            pair.goes_on();
+            pair.assert_usable();
         }
     }
     // Another's, sealed: neither the token nor what is stored is compared with it.
@@ -148,7 +148,7 @@ fn the_script_of_a_lock_that_was_sealed_before_releases_it() {
     assert!(!sent.windows(5).any(|it| it == b"token") && !sent.is_empty());
     pair.answer(":0");
     assert_eq!(pair.got(), ":0\r\n");
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn a_script_over_an_excepted_name_inside_a_transaction_is_forwarded() {
     assert_sent(&pair.sent(), &["MULTI", &release, "EXEC"]);
     pair.answer("+OK +QUEUED *1 :1");
     pair.got();
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]

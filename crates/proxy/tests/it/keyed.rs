@@ -13,7 +13,7 @@ use waxseal_keys::{
     MemoryPlace, MemoryUserKeys, Ring, Settings, UserKeyPlace, UserKeys,
 };
 use waxseal_policy::RecordPattern;
-use waxseal_proxy::{Connection, Limits, Next, Protection, Route, Unexplained, Wanted};
+use waxseal_proxy::{Connection, Limits, Link, Next, Protection, Unexplained, Wanted};
 use waxseal_resp::write_bulk;
 
 use crate::pair::{KEY, arguments, text, to_client};
@@ -212,7 +212,7 @@ impl Process {
 }
 
 /// Both queues of one conversation, and whoever gets its keys.
-pub(crate) struct Talk {
+pub(crate) struct ConnectionState {
     pub(crate) connection: Connection,
     protection: Arc<Protection>,
     from_client: Vec<u8>,
@@ -227,7 +227,7 @@ pub(crate) struct Talk {
     broken: Arc<AtomicUsize>,
 }
 
-impl Talk {
+impl ConnectionState {
     pub(crate) fn of(process: &Process) -> Self {
         Self::under(Arc::new(process.protection()))
     }
@@ -262,7 +262,7 @@ impl Talk {
             let bytes = &self.from_client;
             let taken = self
                 .connection
-                .requests(bytes, Route::Own, upstream, client);
+                .requests(bytes, Link::Dedicated, upstream, client);
             self.from_client.drain(..taken.used);
             if !self.fetching {
                 return Ok(());

@@ -9,7 +9,7 @@ use waxseal_core::{Binding, Format, Keyring, Mode, Sealer, SecretKey};
 use waxseal_keys::{CacheBounds, Change};
 use waxseal_resp::write_bulk;
 
-use crate::keyed::{Talk, World};
+use crate::keyed::{ConnectionState, World};
 use crate::pair::{arguments, requests, to_client};
 
 #[test]
@@ -19,7 +19,7 @@ fn a_pipeline_of_cold_reads_costs_one_round_trip() {
     let replies: Vec<Vec<u8>> = names.iter().map(|name| world.reply(name)).collect();
     let lines: Vec<String> = (0..100).map(|user| format!("GET wa:{user}")).collect();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    let mut talk = Talk::of(&world.process());
+    let mut talk = ConnectionState::of(&world.process());
     let before = world.user_place.calls();
     talk.send(&lines);
     world.assert_sent(&talk.sent(), &lines);
@@ -34,7 +34,7 @@ fn a_pipeline_of_cold_reads_costs_one_round_trip() {
 fn a_new_user_gets_a_key_on_the_first_write() {
     let world = World::new();
     let process = world.process();
-    let mut talk = Talk::of(&process);
+    let mut talk = ConnectionState::of(&process);
     let lines = ["SET wa:1 @wa:1=v", "GET wa:1", "HSET wa:2 f @wa:2/f=w"];
     talk.send(&lines);
     // One to look, one to make, for both.
@@ -52,7 +52,7 @@ fn a_new_user_gets_a_key_on_the_first_write() {
 #[test]
 fn reading_makes_no_key() {
     let world = World::new();
-    let mut talk = Talk::of(&world.process());
+    let mut talk = ConnectionState::of(&world.process());
     talk.send(&["GET wa:1", "HGETALL wa:2", "BLPOP wa:3 wa:4 0"]);
     talk.answer(b"$-1\r\n*0\r\n*-1\r\n");
     assert_eq!(talk.got(), "$-1\r\n*0\r\n*-1\r\n");
@@ -63,7 +63,7 @@ fn reading_makes_no_key() {
 #[test]
 fn one_request_can_concern_several_users_and_the_ring() {
     let world = World::new();
-    let mut talk = Talk::of(&world.process());
+    let mut talk = ConnectionState::of(&world.process());
     let set = "MSET wa:2 @wa:2=b rg:1 @rg:1=r other clear wa:1 @wa:1=a wa:2 @wa:2=c";
     talk.exchange(&world, set, "+OK");
     let reply = "*5 @wa:1=a $-1 @rg:1=r 'clear @wa:3=z";
@@ -90,9 +90,9 @@ fn every_command_with_values_works_under_users_keys() {
         ("LRANGE wa:l 0 -1", "*2 @wa:l=v @wa:l=w"),
         ("LMPOP 2 wa:l other LEFT", "*2 'wa:l *1 @wa:l=v"),
     ] {
-        Talk::of(&world.process()).exchange(&world, line, reply);
+        ConnectionState::of(&world.process()).exchange(&world, line, reply);
     }
-    let mut talk = Talk::of(&world.process());
+    let mut talk = ConnectionState::of(&world.process());
     talk.send(&["STRLEN wa:1", "GETRANGE wa:1 1 2", "HVALS wa:h"]);
     let reply = world.reply("@wa:1=value @wa:1=value *2 'f @wa:h/f=v");
     talk.answer(&reply);
@@ -102,7 +102,7 @@ fn every_command_with_values_works_under_users_keys() {
 #[test]
 fn values_under_the_ring_stay_readable_where_users_have_keys() {
     let world = World::new();
-    let mut talk = Talk::of(&world.process());
+    let mut talk = ConnectionState::of(&world.process());
     talk.exchange(&world, "GET wa:1", "^wa:1=v");
     talk.exchange(&world, "GET wa:1", "'{\"plain\":1}");
     let classic = Sealer::new(world.ring.keyring(), Mode::On, Format::Classic);
@@ -121,7 +121,7 @@ fn values_under_the_ring_stay_readable_where_users_have_keys() {
 #[test]
 fn a_transaction_has_its_keys_before_and_its_values_after() {
     let world = World::new();
-    let mut talk = Talk::of(&world.process());
+    let mut talk = ConnectionState::of(&world.process());
     let lines = [
         "MULTI",
         "SET wa:1 @wa:1=v",
@@ -143,7 +143,7 @@ fn a_transaction_has_its_keys_before_and_its_values_after() {
 #[test]
 fn a_reply_waits_for_a_key_of_the_ring_and_so_do_those_behind_it() {
     let world = World::new();
-    let mut talk = Talk::of(&world.process());
+    let mut talk = ConnectionState::of(&world.process());
     talk.send(&["GET rg:1", "GET other", "INCR rg:1", "GET rg:1"]);
     talk.sent();
     world.rotate();
@@ -166,7 +166,7 @@ fn a_reply_waits_for_a_key_of_the_ring_and_so_do_those_behind_it() {
 #[test]
 fn what_is_answered_here_comes_behind_a_reply_that_waits() {
     let world = World::new();
-    let mut talk = Talk::of(&world.process());
+    let mut talk = ConnectionState::of(&world.process());
     talk.send(&["GET rg:1"]);
     world.rotate();
     talk.fetching = false;
@@ -183,7 +183,7 @@ fn what_is_answered_here_comes_behind_a_reply_that_waits() {
 #[test]
 fn a_key_that_nobody_has_is_looked_for_once_and_is_an_error() {
     let world = World::new();
-    let mut talk = Talk::of(&world.process());
+    let mut talk = ConnectionState::of(&world.process());
     talk.send(&["GET rg:1", "LRANGE wa:1 0 -1", "LPOP wa:1 2", "GET other"]);
     talk.sent();
     let fetches = talk.fetches;
@@ -217,7 +217,7 @@ fn a_blocking_pop_gives_what_a_user_pushed_who_had_no_key_before() {
         ),
     ] {
         let world = World::new();
-        let mut talk = Talk::of(&world.process());
+        let mut talk = ConnectionState::of(&world.process());
         talk.send(&[line]);
         world.assert_sent(&talk.sent(), &[line]);
         assert!(talk.connection.may_be_blocked());
@@ -230,7 +230,7 @@ fn a_blocking_pop_gives_what_a_user_pushed_who_had_no_key_before() {
 #[test]
 fn what_needs_a_key_out_of_reach_is_refused_and_everything_else_passes() {
     let world = World::new();
-    let mut talk = Talk::of(&world.process());
+    let mut talk = ConnectionState::of(&world.process());
     world.user_place.set_out_of_reach(true);
     let lines = [
         "GET wa:1",
@@ -261,7 +261,7 @@ fn what_needs_a_key_out_of_reach_is_refused_and_everything_else_passes() {
 #[test]
 fn a_reply_whose_users_key_is_out_of_reach_is_an_error_and_not_a_missing_value() {
     let world = World::new();
-    let mut talk = Talk::of(&world.process());
+    let mut talk = ConnectionState::of(&world.process());
     talk.send(&["GET wa:1", "GET other"]);
     talk.sent();
     let reply = world.reply("@wa:1=v 'x");
@@ -289,7 +289,7 @@ fn the_damaged_key_of_one_user_is_in_nobody_elses_way() {
     let record = records.get_mut(&process.users.record_name(b"5")).unwrap();
     *record.last_mut().unwrap() ^= 1;
     world.user_place.restore(records);
-    let mut talk = Talk::of(&process);
+    let mut talk = ConnectionState::of(&process);
     let lines = users.map(|user| format!("GET wa:{user}"));
     talk.send(&lines.each_ref().map(String::as_str));
     assert_eq!(arguments(&talk.sent()).len(), users.len() - 1);
@@ -304,8 +304,8 @@ fn the_values_of_an_erased_user_are_gone_and_new_ones_are_not() {
     let world = World::new();
     let old = world.reply("@wa:1=v");
     world.erase("1");
-    let mut talk = Talk::of(&world.process());
-    let ask = |talk: &mut Talk| {
+    let mut talk = ConnectionState::of(&world.process());
+    let ask = |talk: &mut ConnectionState| {
         talk.send(&["GET wa:1"]);
         talk.sent();
         talk.answer(&old);
@@ -324,7 +324,7 @@ fn an_erased_user_who_comes_back_elsewhere_is_readable_at_once() {
     let world = World::new();
     world.envelope("wa:1=v");
     world.erase("1");
-    let mut talk = Talk::of(&world.process());
+    let mut talk = ConnectionState::of(&world.process());
     talk.exchange(&world, "GET wa:1", "$-1");
     // The new key is made by the other process now.
     talk.exchange(&world, "GET wa:1", "@wa:1=w");
@@ -336,13 +336,13 @@ fn a_users_key_that_is_gone_is_not_looked_for_again_and_again() {
     let old = world.reply("@wa:1=v");
     world.erase("1");
     let protection = Arc::new(world.process().protection());
-    let mut talk = Talk::under(protection.clone());
+    let mut talk = ConnectionState::under(protection.clone());
     talk.send(&["GET wa:1"]);
     let calls = world.user_place.calls();
     talk.answer(&old);
     assert_eq!(world.user_place.calls() - calls, 1);
     // Nor for another client.
-    for mut talk in [talk, Talk::under(protection.clone())] {
+    for mut talk in [talk, ConnectionState::under(protection.clone())] {
         talk.send(&["GET wa:1"]);
         talk.answer(&old);
         let got = talk.got();
@@ -350,7 +350,7 @@ fn a_users_key_that_is_gone_is_not_looked_for_again_and_again() {
     }
     assert_eq!(world.user_place.calls() - calls, 1);
     // A key that is new is found all the same.
-    Talk::under(protection).exchange(&world, "GET wa:1", "@wa:1=w");
+    ConnectionState::under(protection).exchange(&world, "GET wa:1", "@wa:1=w");
 }
 
 #[test]
@@ -360,7 +360,7 @@ fn a_value_under_a_compromised_key_is_not_opened() {
     let stored = world.reply("@rg:1=v");
     world.rotate();
     world.change(&Change::Compromise(old));
-    let mut talk = Talk::of(&world.process());
+    let mut talk = ConnectionState::of(&world.process());
     talk.send(&["GET rg:1"]);
     talk.answer(&stored);
     let got = talk.got();
@@ -372,7 +372,7 @@ fn a_value_under_a_compromised_key_is_not_opened() {
 fn nothing_is_sealed_when_the_ring_was_out_of_reach_for_too_long() {
     let world = World::new();
     let process = world.process();
-    let mut talk = Talk::of(&process);
+    let mut talk = ConnectionState::of(&process);
     talk.exchange(&world, "SET wa:1 @wa:1=v", "+OK");
     let stored = world.reply("@rg:1=v");
     world.ring_place.set_out_of_reach(true);
@@ -401,7 +401,7 @@ fn nothing_is_sealed_when_the_ring_was_out_of_reach_for_too_long() {
 #[test]
 fn while_keys_are_awaited_nothing_is_sent_and_nothing_more_is_asked() {
     let world = World::new();
-    let mut talk = Talk::of(&world.process());
+    let mut talk = ConnectionState::of(&world.process());
     talk.fetching = false;
     talk.send(&["GET other", "GET wa:1"]);
     world.assert_sent(&talk.sent(), &["GET other"]);
@@ -422,7 +422,7 @@ fn a_cache_that_is_too_small_makes_nobody_wait_for_ever() {
         let age = Duration::from_secs(60);
         let bounds = CacheBounds { users, age };
         let process = world.process_with(world.user_place.clone(), bounds);
-        let mut talk = Talk::of(&process);
+        let mut talk = ConnectionState::of(&process);
         let names: Vec<String> = (0..50).map(|user| format!("wa:{user}")).collect();
         let sets = names.iter().map(|name| format!("SET {name} @{name}=v"));
         let all: Vec<String> = names.iter().map(|name| format!("@{name}=v")).collect();
@@ -465,7 +465,7 @@ fn pieces_of_every_size_come_to_the_same() {
     let mut first: Option<String> = None;
     for size in (1..120).chain([outward.len() / 2, 10_000]) {
         let world = World::new();
-        let mut talk = Talk::of(&world.process());
+        let mut talk = ConnectionState::of(&world.process());
         outward
             .chunks(size)
             .for_each(|chunk| talk.send_bytes(chunk));
@@ -495,7 +495,7 @@ const SAVE: &str = "if\tredis.call('get',KEYS[1])==ARGV[1]\tthen\treturn\tredis.
 fn a_known_script_waits_for_the_keys_of_its_record() {
     let world = World::new();
     let stored = world.reply("@wa:1=v");
-    let mut talk = Talk::of(&world.process());
+    let mut talk = ConnectionState::of(&world.process());
     let release = |name: &str, token: &str| format!("EVAL {RELEASE} 1 {name} {token}");
     // The user's key is not at hand.
     talk.send(&[&release("wa:1", "v"), "GET other"]);
@@ -526,7 +526,7 @@ fn a_known_script_waits_for_the_keys_of_its_record() {
 #[test]
 fn a_known_script_whose_keys_are_out_of_reach_is_done_with() {
     let world = World::new();
-    let mut talk = Talk::of(&world.process());
+    let mut talk = ConnectionState::of(&world.process());
     let save = |token: &str| format!("EVAL {SAVE} 1 wa:new {token} 9");
     // A new user gets a key.
     talk.send(&[&save("v")]);
@@ -536,7 +536,7 @@ fn a_known_script_whose_keys_are_out_of_reach_is_done_with() {
     talk.answer(b"+OK\r\n");
     assert_eq!(talk.got(), "+OK\r\n");
     // Nothing may be sealed once the value has been read.
-    let mut talk = Talk::of(&world.process());
+    let mut talk = ConnectionState::of(&world.process());
     world.user_place.set_out_of_reach(true);
     talk.send(&[&save("v"), "GET other"]);
     world.assert_sent(&talk.sent(), &["GET other"]);
@@ -545,7 +545,7 @@ fn a_known_script_whose_keys_are_out_of_reach_is_done_with() {
     assert!(got.starts_with("-SEALNOKEY EVAL: "), "{got}");
     assert!(got.ends_with("$1\r\nx\r\n"), "{got}");
     world.user_place.set_out_of_reach(false);
-    let mut talk = Talk::of(&world.process());
+    let mut talk = ConnectionState::of(&world.process());
     talk.send(&["GET rg:1"]);
     talk.answer(b"$-1\r\n");
     talk.send(&[&format!("EVAL {SAVE} 1 rg:1 v 9"), "GET other"]);

@@ -11,7 +11,9 @@ use tokio::sync::Semaphore;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use waxseal_keys::{CacheBounds, MemoryUserKeys, UserChange, UserKeyError, UserKeyPlace};
-use waxseal_proxy::{Address, Ended, Entrance, Limits, Listen, Proxy, Settings, Sharing, Upstream};
+use waxseal_proxy::{
+    Address, Ended, Handshake, Limits, Listen, Proxy, Settings, Sharing, Upstream,
+};
 use waxseal_testing::{Client, RedisServer};
 
 use crate::keyed::{RUNTIME, World};
@@ -86,7 +88,7 @@ impl House {
             host: "127.0.0.1".to_owned(),
             port: redis.port(),
         };
-        let upstream = Upstream::new(address, None, Entrance::default(), 0).unwrap();
+        let upstream = Upstream::new(address, None, Handshake::default(), 0).unwrap();
         let settings = Settings {
             listen: vec![Listen::Tcp("127.0.0.1:0".to_owned())],
             listen_tls: None,
@@ -242,7 +244,7 @@ fn a_client_that_waits_for_a_key_holds_up_its_lane_and_nothing_is_out_of_turn() 
 
 #[test]
 fn a_request_that_waits_for_a_key_holds_up_nobody_else() {
-    for sharing in [Sharing::Shared, Sharing::Own, Sharing::Auto] {
+    for sharing in [Sharing::Shared, Sharing::Dedicated, Sharing::Auto] {
         let house = House::new(sharing, patient());
         let (mut waiting, mut other) = (house.wire(), house.wire());
         house.gate.close();
@@ -259,7 +261,7 @@ fn a_request_that_waits_for_a_key_holds_up_nobody_else() {
 
 #[test]
 fn on_a_connection_of_its_own_a_client_waits_alone_and_in_order() {
-    let house = House::new(Sharing::Own, Limits::default());
+    let house = House::new(Sharing::Dedicated, Limits::default());
     let mut other = house.wire();
     assert_eq!(other.ask("SET other x"), "+OK");
     let mut stalled = house.stalling("1", &["GET other"]);
@@ -274,7 +276,7 @@ fn on_a_connection_of_its_own_a_client_waits_alone_and_in_order() {
 
 #[test]
 fn a_blocked_client_gets_what_is_pushed_under_a_key_that_is_new() {
-    for sharing in [Sharing::Shared, Sharing::Own, Sharing::Auto] {
+    for sharing in [Sharing::Shared, Sharing::Dedicated, Sharing::Auto] {
         let house = House::new(sharing, patient());
         let mut blocked = house.wire();
         blocked.send("BLPOP wa:1 0");
@@ -311,7 +313,7 @@ fn a_key_that_does_not_come_in_time_is_an_error_and_the_lane_goes_on() {
 
 #[test]
 fn a_client_that_leaves_while_it_waits_takes_nobody_with_it() {
-    for sharing in [Sharing::Shared, Sharing::Own] {
+    for sharing in [Sharing::Shared, Sharing::Dedicated] {
         let house = House::new(sharing, patient());
         let mut other = house.wire();
         assert_eq!(other.ask("SET other x"), "+OK");
@@ -360,7 +362,7 @@ fn a_client_that_is_cut_off_while_it_waits_holds_up_nobody() {
 
 #[test]
 fn a_reply_that_came_is_given_though_the_server_has_gone() {
-    for sharing in [Sharing::Shared, Sharing::Own] {
+    for sharing in [Sharing::Shared, Sharing::Dedicated] {
         let house = House::new(sharing, patient());
         let mut stalled = house.stalling("1", &[]);
         assert!(!stalled.has_reply());

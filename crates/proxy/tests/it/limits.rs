@@ -34,7 +34,7 @@ fn a_value_that_is_too_large_is_refused_and_none_of_it_goes_out() {
             "{got}"
         );
         assert!(!got.contains("vvv"));
-        pair.goes_on();
+        pair.assert_usable();
     }
 }
 
@@ -74,7 +74,7 @@ fn a_request_that_is_too_large_to_judge_is_refused_and_none_of_it_goes_out() {
             pair.answer("+OK");
             pair.got();
         }
-        pair.goes_on();
+        pair.assert_usable();
     }
 }
 
@@ -129,7 +129,7 @@ fn large_arguments_of_what_is_not_protected_are_streamed_unchanged() {
         assert_eq!(pair.sent(), bytes);
         pair.answer("+OK :1 :2 :0");
         assert_eq!(pair.got(), "+OK\r\n:1\r\n:2\r\n:0\r\n");
-        pair.goes_on();
+        pair.assert_usable();
     }
 }
 
@@ -261,7 +261,7 @@ fn a_hundred_thousand_requests_may_wait_for_their_replies() {
     pair.answer_bytes(&b"$-1\r\n".repeat(100_000)).unwrap();
     assert_eq!(pair.got().len(), 500_000);
     assert_eq!(pair.connection.retained_bytes(), 0);
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
@@ -304,7 +304,7 @@ fn a_value_that_the_server_would_not_take_is_refused_and_nothing_is_sent() {
                 got.starts_with("-SEALREFUSED ") && got.contains(&accepts),
                 "{got}"
             );
-            pair.goes_on();
+            pair.assert_usable();
         }
         pair.send(&["MULTI", &format!("SET wa:1 {long}"), "EXEC"]);
         assert_eq!(pair.sent(), requests(&["MULTI", "DISCARD"]));

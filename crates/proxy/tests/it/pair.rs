@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use waxseal_core::{Binding, Format, Keyring, Mode, NameMask, PlainValues, Sealer, SecretKey};
 use waxseal_policy::RecordPattern;
-use waxseal_proxy::{Connection, Limits, Next, Protection, Route, Taken, Unexplained};
+use waxseal_proxy::{Connection, Limits, Link, Next, Protection, Taken, Unexplained};
 use waxseal_resp::{RequestLimits, RequestScanner, Scan, write_bulk, write_request_head};
 
 pub(crate) const KEY: [u8; 32] = *b"0123456789abcdefghijklmnopqrstuv";
@@ -192,7 +192,7 @@ impl Pair {
         let (upstream, client) = (&mut self.upstream, &mut self.client);
         let taken = self
             .connection
-            .requests(&self.from_client, Route::Own, upstream, client);
+            .requests(&self.from_client, Link::Dedicated, upstream, client);
         assert!(taken.used <= self.from_client.len());
         self.from_client.drain(..taken.used);
         self.ended |= taken.next == Next::End;
@@ -254,7 +254,7 @@ impl Pair {
     }
 
     /// The connection is as good as new: one more exchange of a value works.
-    pub(crate) fn goes_on(&mut self) {
+    pub(crate) fn assert_usable(&mut self) {
         self.exchange("GET wa:next", "@wa:next=after", "@wa:next=after");
         assert!(self.connection.has_all_replies());
     }

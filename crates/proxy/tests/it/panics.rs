@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use waxseal_core::Mode;
-use waxseal_proxy::{Address, Entrance, Limits, Listen, Proxy, Settings, Sharing, Upstream};
+use waxseal_proxy::{Address, Handshake, Limits, Listen, Proxy, Settings, Sharing, Upstream};
 use waxseal_testing::{Client, RedisServer};
 
 use crate::keyed::RUNTIME;
@@ -22,7 +22,7 @@ fn a_bug_that_one_client_meets_ends_that_client_and_no_proxy() {
     server.cmd(&[&b"SET"[..], b"wa:1", &damaged]);
     server.cmd(&[&b"SET"[..], b"wa:2", &envelope("wa:2=b", KEY)]);
 
-    for sharing in [Sharing::Own, Sharing::Shared, Sharing::Auto] {
+    for sharing in [Sharing::Dedicated, Sharing::Shared, Sharing::Auto] {
         let (port, stop, running) = start(&redis, sharing);
         let mut bystander = Client::connect(port).unwrap();
         assert_eq!(bystander.cmd(&["GET", "wa:2"]).to_text(), "b");
@@ -38,7 +38,7 @@ fn a_bug_that_one_client_meets_ends_that_client_and_no_proxy() {
         }
         let mut next = Client::connect(port).unwrap();
         assert_eq!(next.cmd(&["GET", "wa:2"]).to_text(), "b", "{sharing:?}");
-        if sharing == Sharing::Own {
+        if sharing == Sharing::Dedicated {
             assert_eq!(bystander.cmd(&["GET", "wa:2"]).to_text(), "b");
         }
         // Nobody is left that a drain would wait for.
@@ -56,7 +56,7 @@ fn start(redis: &RedisServer, sharing: Sharing) -> (u16, oneshot::Sender<()>, Ru
         host: "127.0.0.1".to_owned(),
         port: redis.port(),
     };
-    let upstream = Upstream::new(address, None, Entrance::default(), 0).unwrap();
+    let upstream = Upstream::new(address, None, Handshake::default(), 0).unwrap();
     let settings = Settings {
         listen: vec![Listen::Tcp("127.0.0.1:0".to_owned())],
         listen_tls: None,

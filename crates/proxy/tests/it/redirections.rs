@@ -85,7 +85,7 @@ fn what_would_lead_a_client_elsewhere_is_dropped() {
             let mut pair = Pair::resp3();
             pair.answer(&push);
             assert_eq!(pair.got(), "");
-            pair.goes_on();
+            pair.assert_usable();
         }
     }
     // Others are not.

@@ -52,7 +52,7 @@ fn the_token_is_replaced_by_what_is_stored() {
         assert_sent(&pair.sent(), &[&command.replace(" token", " @wa:1=token")]);
         pair.answer(":1");
         assert_eq!(pair.got(), ":1\r\n");
-        pair.goes_on();
+        pair.assert_usable();
     }
 }
 
@@ -69,7 +69,7 @@ fn another_token_or_none_is_replaced_by_bytes_that_match_nothing() {
         assert!(sent[4].len() >= 16 && !stored.contains(&text(&sent[4])));
         pair.answer(":0");
         assert_eq!(pair.got(), ":0\r\n", "{stored}");
-        pair.goes_on();
+        pair.assert_usable();
     }
 }
 
@@ -84,7 +84,7 @@ fn an_argument_that_the_script_stores_is_sealed() {
         assert_sent(&pair.sent(), &[&save.replace(" token", " @wa:1=token")]);
         pair.answer("+OK");
         assert_eq!(pair.got(), "+OK\r\n");
-        pair.goes_on();
+        pair.assert_usable();
     }
     // Nothing is compared: nothing is read.
     let mut pair = Pair::new();
@@ -93,7 +93,7 @@ fn an_argument_that_the_script_stores_is_sealed() {
     assert_sent(&pair.sent(), &[&take.replace(" token", " @wa:1=token")]);
     pair.answer("$-1");
     assert_eq!(pair.got(), "$-1\r\n");
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_value_that_was_sealed_again_in_between_is_read_again() {
     assert_eq!(pair.got(), "");
     pair.answer(":0");
     assert_eq!(pair.got(), ":0\r\n");
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn a_mismatch_over_a_value_that_has_not_changed_is_the_scripts_own_answer() {
     assert_sent(&pair.sent(), &["PING"]);
     pair.answer("+PONG");
     pair.got();
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn a_value_that_changes_each_time_is_given_up_with_an_error() {
     assert!(answer.starts_with("-SEALREFUSED EVAL"), "{answer}");
     assert!(answer.contains("try again"), "{answer}");
     pair.sent();
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn what_the_read_is_answered_with_decides() {
         let got = pair.got();
         assert!(got.starts_with(answer), "{stored}: {got}");
         assert!(pair.sent().is_empty(), "{stored}");
-        pair.goes_on();
+        pair.assert_usable();
     }
     // The script says that itself.
     let mut pair = Pair::new();
@@ -196,7 +196,7 @@ fn what_the_read_is_answered_with_decides() {
     assert_eq!(only(&mut pair).len(), 5);
     pair.answer("-WRONGTYPE~in~the~script");
     assert_eq!(pair.got(), "-WRONGTYPE in the script\r\n");
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
@@ -227,14 +227,14 @@ fn replies_that_are_skipped_are_those_of_the_script() {
     pair.answer("+OK");
     assert_eq!(pair.got(), "+OK\r\n");
     pair.sent();
-    pair.goes_on();
+    pair.assert_usable();
     // An error of our own is skipped as well.
     pair.send(&["CLIENT REPLY SKIP", &release("token"), "PING"]);
     pair.answer("-LOADING~wait");
     pair.answer("+PONG");
     assert_eq!(pair.got(), "+PONG\r\n");
     pair.sent();
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
@@ -252,7 +252,7 @@ fn what_was_said_of_one_request_is_said_again_for_the_next() {
     assert_sent(&pair.sent(), &["aSKING", &release("@wa:1=token")]);
     pair.answer("+OK :1");
     assert_eq!(pair.got(), "+OK\r\n:1\r\n");
-    pair.goes_on();
+    pair.assert_usable();
     pair.send(&["ASKING", "PING", &release("token")]);
     pair.answer("+OK +PONG");
     pair.answer("@wa:1=token");
@@ -262,7 +262,7 @@ fn what_was_said_of_one_request_is_said_again_for_the_next() {
     );
     pair.answer(":1");
     pair.got();
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
@@ -285,7 +285,7 @@ fn a_known_script_waits_for_the_replies_before_it_and_is_refused_in_a_transactio
         "{got}"
     );
     assert!(got.contains("-EXECABORT"), "{got}");
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn a_digest_whose_text_has_not_passed_is_asked_for_and_then_known() {
     let got = pair.got();
     assert_eq!(got.matches("-SEALREFUSED EVAL").count(), 2, "{got}");
     assert!(pair.sent().is_empty());
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
@@ -341,7 +341,7 @@ fn forwarded_scripts_are_unknown_ones() {
     pair.answer(":1");
     assert_eq!(pair.got(), ":1\r\n");
     pair.sent();
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
@@ -378,7 +378,7 @@ fn a_script_in_resp3_and_in_pieces_is_the_same() {
     }
     assert_eq!(pair.got(), ":0\r\n");
     pair.sent();
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
@@ -415,7 +415,7 @@ fn where_unknown_scripts_are_forwarded_a_digest_could_still_be_that_of_a_lock() 
     );
     pair.answer(":1");
     assert_eq!(pair.got(), ":1\r\n");
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
@@ -435,7 +435,7 @@ fn a_script_does_not_exist_whose_text_would_be_asked_for() {
     }
     pair.exchange(&format!("SCRIPT LOAD {RELEASE}"), "'digest", "'digest");
     pair.exchange(&ask, answer, answer);
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
@@ -445,7 +445,7 @@ fn the_text_of_a_long_script_is_noted_too() {
     pair.exchange(&format!("SCRIPT LOAD {text}"), "'digest", "'digest");
     pair.send(&[&format!("EVALSHA {} 1 wa:1", digest(&text))]);
     assert!(pair.got().starts_with("-SEALREFUSED EVALSHA "));
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]

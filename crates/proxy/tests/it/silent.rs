@@ -34,7 +34,7 @@ fn replies_are_dropped_while_they_are_off() {
     assert_sent(&pair.sent(), &["GET wa:2"]);
     pair.answer("@wa:2=b");
     assert_eq!(pair.got(), to_client("+OK @wa:2=b"));
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn one_reply_is_skipped() {
     assert_sent(&pair.sent(), &["GET wa:1", "GET wa:2", "GET wa:3"]);
     pair.answer("@wa:1=a @wa:2=b @wa:3=c");
     assert_eq!(pair.got(), to_client("@wa:1=a @wa:3=c"));
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn a_refused_request_uses_up_the_skip() {
     assert_sent(&pair.sent(), &["GET wa:2"]);
     pair.answer("@wa:2=b");
     assert_eq!(pair.got(), to_client("@wa:2=b"));
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn refusals_are_silent_too_while_replies_are_off() {
     assert_eq!(pair.got(), "");
     pair.answer("+OK");
     assert_eq!(pair.got(), "+OK\r\n");
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn what_changes_the_meaning_of_replies_does_so_while_they_are_off() {
     pair.answer("+RESET");
     assert_eq!(pair.got(), "+RESET\r\n");
     pair.sent();
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn a_refused_subscription_is_silent_while_replies_are_off() {
     pair.answer("-NOPERM~x @wa:1=v");
     assert_eq!(pair.got(), to_client("@wa:1=v"));
     pair.sent();
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn replies_are_not_switched_off_before_the_server_has_said_that_they_may_be() {
         pair.sent();
         pair.answer("+OK");
         assert_eq!(pair.got(), "+OK\r\n");
-        pair.goes_on();
+        pair.assert_usable();
     }
 }
 

@@ -67,7 +67,7 @@ fn a_refused_subscription_is_one_error() {
     at_every_chunking(Pair::resp3, &lines, &lines, reply, reply);
     for mut pair in [Pair::new(), Pair::resp3()] {
         pair.exchange("SUBSCRIBE", "-ERR~arity", "-ERR~arity");
-        pair.goes_on();
+        pair.assert_usable();
     }
 }
 
@@ -95,14 +95,14 @@ fn monitor_lines_come_unasked_until_reset() {
     pair.answer("+1700000000.3~x +RESET");
     assert_eq!(pair.got(), "+1700000000.3 x\r\n+RESET\r\n");
     pair.sent();
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
 fn a_refused_monitor_changes_nothing() {
     let mut pair = Pair::new();
     pair.exchange("MONITOR", "-NOPERM~x", "-NOPERM~x");
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
@@ -122,8 +122,8 @@ fn the_version_of_the_protocol_is_known_only_after_its_reply() {
     assert_eq!(pair.connection.protocol(), Protocol::Resp3);
     pair.exchange("RESET", "+RESET", "+RESET");
     assert_eq!(pair.connection.protocol(), Protocol::Resp2);
-    assert!(pair.connection.take_entrance_lost());
-    pair.goes_on();
+    assert!(pair.connection.take_login_reset());
+    pair.assert_usable();
 }
 
 #[test]

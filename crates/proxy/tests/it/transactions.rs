@@ -119,7 +119,7 @@ fn a_multi_that_failed_is_no_transaction_for_what_comes_after_its_reply() {
     pair.exchange("MULTI", "-NOAUTH~x", "-NOAUTH~x");
     pair.exchange("HELLO 3 AUTH u p", "%1 'proto :3", "%1 'proto :3");
     assert!(pair.connection.has_all_replies());
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn a_second_multi_begins_the_transaction_that_the_first_did_not() {
     pair.answer("*1 @wa:1=v");
     assert_eq!(pair.got(), to_client("*1 @wa:1=v"));
     pair.sent();
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn one_broken_value_stands_for_itself_in_the_reply_of_exec() {
     assert!(parts[8].starts_with("-SEALNOKEY "), "{got}");
     assert_eq!(parts.len(), 10);
     pair.sent();
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn what_changes_the_connection_is_refused_inside_and_aborts() {
         let got = pair.got();
         assert!(got.starts_with("+OK\r\n-SEALREFUSED "), "{got}");
         assert!(got.contains("\r\n-EXECABORT "), "{got}");
-        pair.goes_on();
+        pair.assert_usable();
     }
 }
 
@@ -299,7 +299,7 @@ fn what_a_transaction_must_remember_is_bounded() {
         assert_sent(&pair.sent(), &["DISCARD"]);
         pair.answer("+OK");
         pair.got();
-        pair.goes_on();
+        pair.assert_usable();
     }
 }
 
@@ -317,7 +317,7 @@ fn only_a_reply_that_says_so_ends_a_transaction() {
         got.contains("-EXECABORT Transaction discarded because of: SEALREFUSED INCR "),
         "{got}"
     );
-    pair.goes_on();
+    pair.assert_usable();
 
     // A server may refuse the right form as well.
     let mut pair = Pair::new();
@@ -365,7 +365,7 @@ fn an_exec_with_arguments_ends_the_transaction_where_the_server_says_so() {
         to_client("+OK +QUEUED -ERR~arity +QUEUED -EXECABORT~x")
     );
     pair.sent();
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
@@ -438,7 +438,7 @@ fn what_is_queued_counts_also_where_its_reply_was_waited_for() {
     assert_eq!(pair.got(), to_client("+OK +QUEUED +QUEUED *2 +OK @wa:1=v"));
     pair.sent();
     pair.exchange("CLIENT TRACKING ON", "+OK", "+OK");
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]
@@ -458,7 +458,7 @@ fn a_refused_transaction_without_replies_is_over() {
     assert_eq!(pair.got(), "+OK\r\n");
     // Not one command of it is left to be executed.
     pair.exchange("HELLO 2", "*0", "*0");
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]

@@ -127,7 +127,7 @@ fn errors_in_bulk_pass_as_they_come() {
     pair.sent();
     pair.answer_bytes(b"!5\r\nERR x\r\n").unwrap();
     assert_eq!(pair.got(), "!5\r\nERR x\r\n");
-    pair.goes_on();
+    pair.assert_usable();
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Every bound: what stands at it passes, what stands beyond it is refused, before anything of that
 //! size has come.
 
-use waxseal_resp::{LONGEST_BULK, ReplyError, ReplyScanner, RequestError, RequestLimits, Scan};
+use waxseal_resp::{MAX_BULK_LEN, ReplyError, ReplyScanner, RequestError, RequestLimits, Scan};
 
 use crate::drive::{Seen, reply, request};
 
@@ -44,11 +44,11 @@ fn the_count_of_arguments() {
 #[test]
 fn the_length_of_an_argument() {
     let default = RequestLimits::default();
-    assert_eq!(default.argument, LONGEST_BULK);
+    assert_eq!(default.argument, MAX_BULK_LEN);
     assert_eq!(
         scan(b"*1\r\n$536870912\r\n", default),
         Ok(Scan::Large {
-            length: LONGEST_BULK
+            length: MAX_BULK_LEN
         })
     );
     assert_eq!(

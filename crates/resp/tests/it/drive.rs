@@ -2,7 +2,7 @@
 //! promises that hold for every input.
 
 use waxseal_resp::{
-    Passage, ReplyError, ReplyScanner, RequestError, RequestLimits, RequestScanner, Scan,
+    ReplyError, ReplyScanner, RequestError, RequestLimits, RequestScanner, RequestTail, Scan,
     write_bulk, write_request_head,
 };
 
@@ -75,13 +75,13 @@ pub(crate) fn reply(bytes: &[u8], cuts: &[usize]) -> Result<Seen, ReplyError> {
 }
 
 /// The like for the rest of a large request.
-pub(crate) fn passage(
-    mut passage: Passage,
+pub(crate) fn tail(
+    mut tail: RequestTail,
     bytes: &[u8],
     cuts: &[usize],
 ) -> Result<Seen, RequestError> {
     in_pieces(bytes, cuts, |piece| {
-        let passed = passage.pass(piece)?;
+        let passed = tail.pass(piece)?;
         Ok((passed.used, passed.done))
     })
 }

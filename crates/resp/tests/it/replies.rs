@@ -2,7 +2,7 @@
 //! walk over it finds.
 
 use proptest::prelude::*;
-use waxseal_resp::{First, Items, ReplyScanner, first_word};
+use waxseal_resp::{FirstWord, Items, ReplyScanner, first_word};
 
 use crate::drive::{Seen, reply};
 use crate::samples::{Expected, Node, cuts, replies};
@@ -115,10 +115,10 @@ fn the_first_word_is_open_until_it_is_there() {
     for bytes in [&b">3\r\n$7\r\nmessage\r\n"[..], b"*3\r\n$7\r\nmessage\r\n"] {
         let whole = bytes.len() - 2;
         for end in 0..whole {
-            assert_eq!(first_word(&bytes[..end]), First::Open, "{end}");
+            assert_eq!(first_word(&bytes[..end]), FirstWord::Open, "{end}");
         }
         for end in whole..=bytes.len() {
-            assert_eq!(first_word(&bytes[..end]), First::Word(b"message"));
+            assert_eq!(first_word(&bytes[..end]), FirstWord::Word(b"message"));
         }
     }
     for other in [
@@ -130,7 +130,7 @@ fn the_first_word_is_open_until_it_is_there() {
         b"*1\rx",
         b"%1\r\n$1\r\na\r\n",
     ] {
-        assert_eq!(first_word(other), First::Other, "{other:?}");
+        assert_eq!(first_word(other), FirstWord::Other, "{other:?}");
     }
 }
 
@@ -151,7 +151,7 @@ proptest! {
         let whole = first_word(&bytes);
         for end in 0..bytes.len() {
             let early = first_word(&bytes[..end]);
-            prop_assert!(early == First::Open || early == whole, "{:?} {:?}", early, whole);
+            prop_assert!(early == FirstWord::Open || early == whole, "{:?} {:?}", early, whole);
         }
     }
 }

@@ -27,7 +27,7 @@ pub(super) async fn explained(
     url: &RedisUrl,
     answer: impl Future<Output = Result<(), StoreError>>,
 ) -> Result<(), StoreError> {
-    let Some((host, port)) = url.entrance().ok().and_then(|entrance| entrance.host) else {
+    let Some((host, port)) = url.parts().ok().and_then(|parts| parts.host) else {
         return answer.await;
     };
     let fault = |fault| StoreError::Connection {

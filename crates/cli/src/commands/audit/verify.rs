@@ -3,14 +3,14 @@
 
 use serde::Serialize;
 use waxseal_keys::{Signed, SignedError};
-use waxseal_page::report::{Report, Signature, carried, page};
+use waxseal_page::report::{Report, Signature, embedded_json, page};
 
 use super::paper::Paper;
 use super::show;
 use crate::args::{AuditCommand, Common};
 use crate::commands::signed::{self, Expected};
 use crate::error::{Ended, Failure};
-use crate::output::{self, harmless, thousands};
+use crate::output::{self, sanitize_for_terminal, thousands};
 
 /// No report is longer.
 const LIMIT: u64 = 16 * 1024 * 1024;
@@ -48,7 +48,7 @@ pub(super) async fn run(common: &Common, command: &AuditCommand) -> Result<Ended
     let text = String::from_utf8_lossy(&bytes);
     let is_page = text.trim_start().starts_with("<!DOCTYPE html>");
     let json = match is_page {
-        true => match carried(&text) {
+        true => match embedded_json(&text) {
             Some(json) => json.as_bytes(),
             None => return unsigned(common, &name),
         },
@@ -89,7 +89,7 @@ pub(super) async fn run(common: &Common, command: &AuditCommand) -> Result<Ended
         output::complain("warning", "the page was made by another version of waxseal");
         output::advise(&format!(
             "what was signed is what this command prints; waxseal {} also says whether the page shows it",
-            harmless(&paper.audit.waxseal)
+            sanitize_for_terminal(&paper.audit.waxseal)
         ));
         return Ok(Ended::Findings);
     }
@@ -173,11 +173,11 @@ fn print(paper: &Paper, expected: &Expected, shown: Shown) -> Result<(), Failure
         ("clean", clean.to_owned()),
         ("values", thousands(report.total.total)),
     ] {
-        output::line(format!("{word:<12} {}", harmless(&text)))?;
+        output::line(format!("{word:<12} {}", sanitize_for_terminal(&text)))?;
     }
     for pattern in &report.patterns {
         let counts = &pattern.counts;
-        let types = counts.of_other_types();
+        let types = counts.other_type_records();
         let text = format!(
             "{} ({}): {} ({}), {} records of other types",
             pattern.name,
@@ -186,10 +186,14 @@ fn print(paper: &Paper, expected: &Expected, shown: Shown) -> Result<(), Failure
             show::shares(counts),
             thousands(types)
         );
-        output::line(format!("{:<12} {}", "pattern", harmless(&text)))?;
+        output::line(format!(
+            "{:<12} {}",
+            "pattern",
+            sanitize_for_terminal(&text)
+        ))?;
     }
     for unmatched in &report.unmatched {
-        let text = harmless(&unmatched.describe());
+        let text = sanitize_for_terminal(&unmatched.describe());
         output::line(format!("{:<12} {text}", "unmatched"))?;
     }
     for key in &report.keys {
@@ -199,7 +203,7 @@ fn print(paper: &Paper, expected: &Expected, shown: Shown) -> Result<(), Failure
         };
         let values = thousands(key.values);
         let text = format!("{} ({}): {values} values{end}", key.id, key.state);
-        output::line(format!("{:<12} {}", "key", harmless(&text)))?;
+        output::line(format!("{:<12} {}", "key", sanitize_for_terminal(&text)))?;
     }
     expected.warn();
     Ok(())

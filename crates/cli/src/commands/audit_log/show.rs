@@ -78,7 +78,7 @@ impl Wanted<'_> {
 
 fn line(entry: &Value) -> String {
     let field = |value: &Value, name: &str| match value.get(name) {
-        Some(Value::String(text)) => output::harmless(text),
+        Some(Value::String(text)) => output::sanitize_for_terminal(text),
         Some(Value::Null) | None => String::new(),
         Some(other) => other.to_string(),
     };

@@ -15,7 +15,7 @@ pub(super) fn check(setup: &Setup, findings: &mut Findings) {
         return;
     };
     // One that cannot be taken apart is a problem of the store.
-    let Ok(parts) = url.entrance() else {
+    let Ok(parts) = url.parts() else {
         return;
     };
     let authority = parts.ca.map(|path| (CertificateUse::ServerAuthority, path));

@@ -10,7 +10,7 @@ use waxseal_stores::{RecordStore, StoreUrl};
 use super::Findings;
 use crate::commands::{block_advice, block_words, wrong_time_words};
 use crate::error::Failure;
-use crate::output::{harmless, point_in_time, span};
+use crate::output::{point_in_time, sanitize_for_terminal, span};
 use crate::setup::{RingSetup, Setup, is_absent, open_store};
 
 /// A process that has not reported for so many looks is not counted.
@@ -93,7 +93,7 @@ async fn check_ring(live: &LiveRing, findings: &mut Findings) {
     for (url, since) in hung_custodians() {
         let found = format!(
             "the module of {} has not answered for {} s: its thread is left behind",
-            harmless(&url),
+            sanitize_for_terminal(&url),
             since.as_secs()
         );
         let advice = "what runs goes on without it; look at the device, and restart this process once it is well";
@@ -185,7 +185,7 @@ async fn check_custodians(
     }
     for (url, answer) in live.ask_custodians().await {
         here.remove(&url);
-        let url = harmless(&url);
+        let url = sanitize_for_terminal(&url);
         match answer {
             Ok(()) => findings.ok("custodian", format!("{url} opens the keyring")),
             // Which of them it is was told above, if it is one of those.
@@ -197,7 +197,7 @@ async fn check_custodians(
         }
     }
     for custodian in here.values() {
-        let url = harmless(custodian.url());
+        let url = sanitize_for_terminal(custodian.url());
         match waxseal_keys::try_out(&**custodian, &configured.environment).await {
             Ok(()) => {
                 let found = format!("{url} can be used, and wraps nothing of the keyring yet");
@@ -209,13 +209,16 @@ async fn check_custodians(
     for (key, url) in live.refused_wraps().await {
         findings.problem(
             "custodian",
-            format!("{} does not unwrap key {key} of the keyring", harmless(&url)),
+            format!("{} does not unwrap key {key} of the keyring", sanitize_for_terminal(&url)),
             "where its secret here is the right one, and another custodian unwraps the key: waxseal keyring rewrap \
              --remove, then --add with its URL, wraps it again; then make a backup",
         );
     }
     for (key, lacking) in live.ring().unevenly_wrapped() {
-        let lacking: Vec<_> = lacking.iter().map(|url| harmless(url)).collect();
+        let lacking: Vec<_> = lacking
+            .iter()
+            .map(|url| sanitize_for_terminal(url))
+            .collect();
         findings.problem(
             "custodian",
             format!("key {key} is not wrapped by {}", lacking.join(", ")),

@@ -36,7 +36,10 @@ pub(super) async fn run(setup: &mut Setup, args: &RewrapArgs) -> Result<Ended, F
     let live = configured.open_with(custodians, false).await?;
     let before = live.ring();
     let ring = live.change(&Change::Rewrap(rewrap)).await?;
-    let now: Vec<_> = ring.custodians().map(output::harmless).collect();
+    let now: Vec<_> = ring
+        .custodians()
+        .map(output::sanitize_for_terminal)
+        .collect();
     if ring.version() == before.version() {
         let done = format!("the keyring is wrapped by {} already", now.join(", "));
         return tell(setup, &ring, &done, "");
@@ -49,7 +52,7 @@ pub(super) async fn run(setup: &mut Setup, args: &RewrapArgs) -> Result<Ended, F
     let gone: Vec<_> = before
         .custodians()
         .filter(|url| ring.custodians().all(|other| other != *url))
-        .map(output::harmless)
+        .map(output::sanitize_for_terminal)
         .collect();
     let named = "name what wraps it now as custodian in waxseal.toml on every machine";
     let next = if added.is_empty() && gone.is_empty() {

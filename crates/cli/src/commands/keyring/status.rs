@@ -332,8 +332,8 @@ fn print_users_of_it(status: &Status<'_>) -> Result<(), Failure> {
     for process in &status.processes {
         output::line(format!(
             "{:<18} {:<12} {:<8} {} ago",
-            output::harmless(&process.id),
-            output::harmless(&process.what),
+            output::sanitize_for_terminal(&process.id),
+            output::sanitize_for_terminal(&process.what),
             process.version,
             span(process.silent_ms)
         ))?;

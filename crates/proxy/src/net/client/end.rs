@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep, sleep};
 
-use waxseal_metrics::Cut;
+use waxseal_metrics::DisconnectReason;
 
 use super::Client;
 use super::way::Way;
@@ -43,11 +43,11 @@ impl Client {
                 connection.is_stalled(),
             )
         };
-        if let Way::Own(own) = &mut self.way {
+        if let Way::Dedicated(own) = &mut self.way {
             own.outgoing.rest();
         }
-        let unsent = matches!(&self.way, Way::Own(own) if !own.outgoing.is_empty());
-        let over = if self.bereft {
+        let unsent = matches!(&self.way, Way::Dedicated(own) if !own.outgoing.is_empty());
+        let over = if self.upstream_closed {
             !unread && !stalled
         } else if self.finished {
             // Whoever waits for something to happen must not be given it any more, and a server that
@@ -66,8 +66,8 @@ impl Client {
             self.half_request = None;
         }
         let half_sent = in_a_request && self.next == Next::More;
-        if half_sent && !self.finished && !self.bereft && self.is_too_slow(cx) {
-            self.worker.settings.cut(Cut::HalfRequest);
+        if half_sent && !self.finished && !self.upstream_closed && self.is_too_slow(cx) {
+            self.worker.settings.cut(DisconnectReason::HalfRequest);
             return Poll::Ready(());
         }
         Poll::Pending

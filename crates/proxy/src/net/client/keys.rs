@@ -57,9 +57,9 @@ impl Client {
             self.next = Next::Replies;
         }
         match (stalled, &self.way) {
-            (Some(provided), Way::Lane(lane)) => lane.goes_on(&self.shared, provided),
+            (Some(provided), Way::Lane(lane)) => lane.resume(&self.shared, provided),
             (Some(Err(error)), _) => self.unexplained(error),
-            (Some(Ok(_)), Way::Own(_)) => self.hear(&[]),
+            (Some(Ok(_)), Way::Dedicated(_)) => self.on_upstream_data(&[]),
             (Some(Ok(_)), _) | (None, _) => {}
         }
     }

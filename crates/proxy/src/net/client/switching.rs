@@ -24,8 +24,8 @@ impl Client {
         let settings = &self.worker.settings;
         match &self.way {
             Way::Lane(lane) => lane.is_outdated(&self.worker),
-            Way::Own(own) => {
-                settings.sharing != Sharing::Own
+            Way::Dedicated(own) => {
+                settings.sharing != Sharing::Dedicated
                     && settings.is_outdated(own.socket.epoch)
                     && own.outgoing.is_empty()
                     && own.waiting.is_empty()
@@ -62,7 +62,7 @@ impl Client {
 
     /// Whether the client has asked for nothing that is not answered: it needs no connection before its next request.
     fn can_wait_without_connection(&self) -> bool {
-        matches!(self.next, Next::More | Next::Replies | Next::Own)
+        matches!(self.next, Next::More | Next::Replies | Next::Dedicated)
             && self.waiting.is_empty()
             && self.shared.state.borrow().connection.has_all_replies()
     }
@@ -78,7 +78,7 @@ impl Client {
 
     /// A new connection of the client's own has ended before it was one. Whether that does not concern the client.
     pub(super) fn survives_failed_login(&mut self) -> bool {
-        let survives = matches!(self.next, Next::More | Next::Replies | Next::Own)
+        let survives = matches!(self.next, Next::More | Next::Replies | Next::Dedicated)
             && self.waiting.is_empty()
             && self
                 .shared
@@ -95,8 +95,8 @@ impl Client {
     /// The client's own connection has ended.
     pub(super) fn end_own(&mut self) {
         self.count_end();
-        let is_new = matches!(&self.way, Way::Own(own) if own.is_new);
-        self.bereft = !(is_new && self.survives_failed_login());
+        let is_new = matches!(&self.way, Way::Dedicated(own) if own.is_new);
+        self.upstream_closed = !(is_new && self.survives_failed_login());
     }
 
     /// The client's next request opens a connection, and gets the error where that still fails.
@@ -121,10 +121,10 @@ impl Client {
 
     /// Watches over the client's own connection, when its bytes have been moved.
     pub(super) fn watch_own(&mut self, cx: &mut Context<'_>) {
-        let Way::Own(own) = &mut self.way else {
+        let Way::Dedicated(own) = &mut self.way else {
             return;
         };
-        if self.bereft {
+        if self.upstream_closed {
             return;
         }
         let due = !self.shared.state.borrow().connection.has_all_replies();
@@ -136,7 +136,7 @@ impl Client {
 
     /// The client's own connection has ended, other than by the client.
     fn count_end(&self) {
-        let is_dead_path = matches!(&self.way, Way::Own(own) if own.socket.is_timed_out());
+        let is_dead_path = matches!(&self.way, Way::Dedicated(own) if own.socket.is_timed_out());
         self.worker.settings.failed(match is_dead_path {
             true => UpstreamError::Stalled,
             false => UpstreamError::Closed,
@@ -145,7 +145,7 @@ impl Client {
 
     /// Looks whether the server has said, on the client's own connection, that its role is another now.
     pub(super) fn observe_role(&mut self) {
-        if let Way::Own(own) = &self.way
+        if let Way::Dedicated(own) = &self.way
             && let Some(word) = self.shared.take_role_error()
         {
             self.worker.settings.switch(own.socket.epoch, word);

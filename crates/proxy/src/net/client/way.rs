@@ -10,7 +10,7 @@ use std::task::Poll;
 use super::Client;
 use super::silence::Silence;
 use crate::clients::{Connection, Registration};
-use crate::connection::{Entrance, Identity, Next};
+use crate::connection::{Handshake, Identity, Next};
 use crate::net::buffer::{Outgoing, Waiting};
 use crate::net::lane::Lane;
 use crate::net::socket::{self, Socket};
@@ -24,7 +24,7 @@ pub(super) enum Way {
     None,
     Lane(Rc<Lane>),
     Connecting(Pin<Box<Connecting>>),
-    Own(Box<Own>),
+    Dedicated(Box<Dedicated>),
 }
 
 /// Comes to a connection.
@@ -39,7 +39,7 @@ pub(super) enum Upstream {
 }
 
 /// An upstream connection of the client's own.
-pub(super) struct Own {
+pub(super) struct Dedicated {
     pub(super) socket: Socket,
     pub(super) outgoing: Outgoing,
     pub(super) waiting: Waiting,
@@ -58,7 +58,7 @@ impl Client {
             database: self.worker.settings.upstream.database,
         };
         match self.worker.settings.sharing {
-            Sharing::Own => self.connect(),
+            Sharing::Dedicated => self.connect(),
             Sharing::Shared | Sharing::Auto => self.go_to_lane(identity),
         }
     }
@@ -100,21 +100,21 @@ impl Client {
         let mut outgoing = Outgoing::default();
         let connection = &mut self.shared.state.borrow_mut().connection;
         connection.begin_on_another_connection();
-        let none = Entrance::default();
+        let none = Handshake::default();
         let is_new = matches!(upstream, Upstream::New(_));
-        let (socket, entrance, spoken) = match upstream {
+        let (socket, handshake, spoken) = match upstream {
             Upstream::New(socket) => (
                 socket,
-                &self.worker.settings.upstream.entrance,
+                &self.worker.settings.upstream.handshake,
                 Protocol::Resp2,
             ),
             Upstream::Spare(spare) => (spare.socket, &none, spare.protocol),
         };
-        connection.handshake(entrance, spoken, outgoing.end());
+        connection.handshake(handshake, spoken, outgoing.end());
         if let Some(Registration { client, .. }) = connection.registered() {
-            client.moved_to(Connection::Own(socket.local));
+            client.moved_to(Connection::Dedicated(socket.local));
         }
-        self.way = Way::Own(Box::new(Own {
+        self.way = Way::Dedicated(Box::new(Dedicated {
             socket,
             outgoing,
             waiting: Waiting::default(),
@@ -144,7 +144,7 @@ impl Client {
             return true;
         }
         match (self.next, &mut self.way) {
-            (Next::Own, Way::Lane(_)) => {
+            (Next::Dedicated, Way::Lane(_)) => {
                 self.connect();
                 true
             }
@@ -157,7 +157,7 @@ impl Client {
                 self.next = Next::Replies;
                 true
             }
-            (Next::More | Next::Replies, Way::Own(own))
+            (Next::More | Next::Replies, Way::Dedicated(own))
                 if self.worker.settings.sharing == Sharing::Shared
                     && own.outgoing.is_empty()
                     && own.waiting.is_empty()
@@ -189,7 +189,7 @@ impl Client {
         lane.attach(&self.shared);
         self.shared.state.borrow_mut().connection.begin_on_lane();
         // Any other connection is closed: its state must not reach another client.
-        if let Way::Own(own) = std::mem::replace(&mut self.way, Way::Lane(lane))
+        if let Way::Dedicated(own) = std::mem::replace(&mut self.way, Way::Lane(lane))
             && traceless
         {
             let spare = Spare::new(own.socket, protocol, &self.worker);

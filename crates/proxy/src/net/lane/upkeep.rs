@@ -4,7 +4,7 @@
 use std::task::Context;
 
 use super::end::LaneEnd;
-use super::{Action, Lane, MAX_LOGIN_ERROR, Own, Ping, Signs, Traffic};
+use super::{Action, Dedicated, Lane, MAX_LOGIN_ERROR, Ping, Signs, Traffic};
 use crate::connection::OWN_PING;
 use crate::login::LoginError;
 use crate::net::worker::Worker;
@@ -30,7 +30,7 @@ impl Traffic {
             let state = self.lane.state.borrow();
             Signs {
                 due: own_due || !state.turns.is_empty(),
-                paused: state.held_up_by.is_some() || state.is_paused,
+                paused: state.blocked_by.is_some() || state.is_paused,
                 received: std::mem::take(&mut self.received),
             }
         };
@@ -66,7 +66,7 @@ impl Traffic {
     }
 }
 
-impl Own<'_> {
+impl Dedicated<'_> {
     /// Whether the next reply, or what is left of one, is the lane's own.
     pub(super) fn is_next(&self) -> bool {
         *self.greeting > 0 || *self.ping == Ping::Due || !self.scanner.is_at_start()

@@ -30,7 +30,7 @@ impl Upstream {
     }
 
     async fn ask_for_settings(&self) -> Result<ServerSettings, &'static str> {
-        let mut requests = self.own_entrance.requests.clone();
+        let mut requests = self.proxy_handshake.requests.clone();
         for name in SETTINGS {
             write_request_head(&mut requests, 3);
             for word in ["cONFIG", "GET", name] {
@@ -43,7 +43,7 @@ impl Upstream {
         let mut exchange = Exchange::begin(&mut connected, &requests)
             .await
             .map_err(broken)?;
-        for _ in 0..self.own_entrance.count {
+        for _ in 0..self.proxy_handshake.count {
             let reply = exchange.reply().await.map_err(broken)?;
             if reply.first() == Some(&b'-') {
                 return Err(LoginError::of(&reply).description());

@@ -75,7 +75,7 @@ pub(in super::super) async fn run(setup: &Setup, args: &ExportArgs) -> Result<En
         "backup {id} of the keyring {}, version {}, environment \"{}\"",
         ring.id(),
         ring.version(),
-        output::harmless(ring.environment())
+        output::sanitize_for_terminal(ring.environment())
     ))?;
     output::line(format!("check value {}", ring.check_value()))?;
     for file in &files {

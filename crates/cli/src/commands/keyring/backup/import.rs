@@ -40,7 +40,10 @@ pub(in super::super) async fn run(setup: &Setup, args: &ImportArgs) -> Result<En
         .fold(Custodians::default(), Custodians::with);
     let live = LiveRing::create(place, &ring, known, configured.options(false)).await?;
     let ring = live.ring();
-    let wrapped: Vec<_> = ring.custodians().map(output::harmless).collect();
+    let wrapped: Vec<_> = ring
+        .custodians()
+        .map(output::sanitize_for_terminal)
+        .collect();
     let done = format!(
         "the keyring is at {}: version {}, key {} seals, wrapped by {}",
         live.location(),

@@ -143,7 +143,10 @@ fn print(rehearsed: &Rehearsed<'_>) -> Result<(), Failure> {
     for (word, text) in [
         ("backup", format!("{} opens", rehearsed.backup)),
         ("ring", rehearsed.ring.to_owned()),
-        ("environment", output::harmless(rehearsed.environment)),
+        (
+            "environment",
+            output::sanitize_for_terminal(rehearsed.environment),
+        ),
         ("version", rehearsed.version.to_string()),
         ("keys", format!("{keys}; key {sealing} seals")),
         ("check value", rehearsed.check_value.clone()),

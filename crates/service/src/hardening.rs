@@ -6,14 +6,12 @@ use std::io;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::args::Command;
-
 /// What came of switching core dumps off.
-pub(crate) struct CoreDumps(io::Result<()>);
+pub struct CoreDumps(io::Result<()>);
 
 /// Whether this process may lock its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lockable {
+pub enum Lockable {
     /// All of it.
     All,
     /// So many bytes. All of it is more, sooner or later, and an allocation beyond would fail.
@@ -22,7 +20,7 @@ pub(crate) enum Lockable {
 
 /// Switches core dumps off. Comes before anything secret is read, and so before there is a log:
 /// [`begin`] tells what came of it.
-pub(crate) fn forbid_core_dumps() -> CoreDumps {
+pub fn forbid_core_dumps() -> CoreDumps {
     let nothing = Rlimit {
         current: Some(0),
         maximum: Some(0),
@@ -34,23 +32,23 @@ pub(crate) fn forbid_core_dumps() -> CoreDumps {
 }
 
 /// Tells what came of it, and locks the memory of a command that runs for long.
-pub(crate) fn begin(core_dumps: &CoreDumps, command: &Command) {
+pub fn begin(core_dumps: &CoreDumps, runs_for_long: bool) {
     match &core_dumps.0 {
         Ok(()) => tracing::debug!("core dumps are off"),
         Err(error) => tracing::warn!("core dumps cannot be switched off: {error}"),
     }
-    if matches!(command, Command::Proxy(_) | Command::Keeper(_)) {
+    if runs_for_long {
         lock_memory();
     }
 }
 
 /// Whether nothing of this process can be dumped.
-pub(crate) fn is_without_core_dumps() -> bool {
+pub fn is_without_core_dumps() -> bool {
     getrlimit(Resource::Core).maximum == Some(0) && system::forbids_dumps()
 }
 
 /// Whether this process, or one that is started like it, may lock its memory.
-pub(crate) fn lockable() -> Lockable {
+pub fn lockable() -> Lockable {
     match getrlimit(Resource::Memlock).current {
         None => Lockable::All,
         Some(limit) => Lockable::Bytes(limit),

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use waxseal_resp::{RequestError, RequestLimits, RequestScanner, Scan};
 
-use crate::drive::{Seen, encode, hold_everything, passage, request};
+use crate::drive::{Seen, encode, hold_everything, request, tail};
 use crate::samples::{arguments, cuts, damaged, damages};
 
 fn holding(held: u64) -> RequestLimits {
@@ -20,7 +20,7 @@ fn end(bytes: &[u8], cuts: &[usize], held: u64) -> Result<Option<usize>, Request
         Scan::Complete { len } => Ok(Some(len)),
         Scan::Large { .. } => {
             let start = scanner.position();
-            let seen = passage(scanner.passage(), &bytes[start..], cuts)?;
+            let seen = tail(scanner.tail(), &bytes[start..], cuts)?;
             Ok(seen.done.then_some(start + seen.used))
         }
         Scan::Incomplete { .. } | Scan::Nothing { .. } => Ok(None),
@@ -43,7 +43,7 @@ fn the_rest_goes_by_at_every_pair_of_cuts_and_not_a_byte_more() {
     let whole = rest.len() - 4;
     for first in 0..=rest.len() {
         for second in first..=rest.len() {
-            let seen = passage(scanner.passage(), rest, &[first, second]);
+            let seen = tail(scanner.tail(), rest, &[first, second]);
             assert_eq!(
                 seen,
                 Ok(Seen {
@@ -54,7 +54,7 @@ fn the_rest_goes_by_at_every_pair_of_cuts_and_not_a_byte_more() {
         }
     }
     for end in 0..whole {
-        assert!(!passage(scanner.passage(), &rest[..end], &[]).unwrap().done);
+        assert!(!tail(scanner.tail(), &rest[..end], &[]).unwrap().done);
     }
 }
 
@@ -90,7 +90,7 @@ fn what_has_become_too_long_goes_by_from_wherever_it_is() {
             done: true,
         });
         for cut in 0..rest.len() {
-            assert_eq!(passage(scanner.passage(), &rest, &[cut]), whole, "{seen}");
+            assert_eq!(tail(scanner.tail(), &rest, &[cut]), whole, "{seen}");
         }
     }
 }

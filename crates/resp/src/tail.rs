@@ -3,11 +3,12 @@
 
 use crate::error::RequestError;
 use crate::number::{Line, line};
+use crate::progress::Progress;
 use crate::request::RequestLimits;
 
 /// Lets the rest of a large request go by without holding it: counts, and checks the form.
 #[derive(Debug)]
-pub struct Passage {
+pub struct RequestTail {
     pub(crate) limits: RequestLimits,
     /// Arguments of which the head has not been seen.
     pub(crate) arguments: usize,
@@ -15,19 +16,9 @@ pub struct Passage {
     pub(crate) body: u64,
 }
 
-/// How much of a chunk belongs to the request that goes by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Passed {
-    /// Bytes of the chunk. Fewer than there are when the line of a number is cut: those bytes come
-    /// again at the start of the next chunk.
-    pub used: usize,
-    /// Whether the request ends there.
-    pub done: bool,
-}
-
-impl Passage {
+impl RequestTail {
     /// Takes the next chunk.
-    pub fn pass(&mut self, chunk: &[u8]) -> Result<Passed, RequestError> {
+    pub fn pass(&mut self, chunk: &[u8]) -> Result<Progress, RequestError> {
         let mut used: usize = 0;
         loop {
             let rest = chunk.get(used..).unwrap_or_default();
@@ -35,13 +26,13 @@ impl Passage {
                 let taken = body_part(&mut self.body, rest).ok_or(RequestError::ArgumentEnd)?;
                 used = used.saturating_add(taken);
                 if self.body > 0 {
-                    return Ok(Passed { used, done: false });
+                    return Ok(Progress { used, done: false });
                 }
             } else if self.arguments == 0 {
-                return Ok(Passed { used, done: true });
+                return Ok(Progress { used, done: true });
             } else {
                 let Some((length, len)) = argument_head(rest, &self.limits)? else {
-                    return Ok(Passed { used, done: false });
+                    return Ok(Progress { used, done: false });
                 };
                 used = used.saturating_add(len);
                 self.arguments = self.arguments.saturating_sub(1);

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 
+use waxseal_core::sanitize_for_terminal;
 use waxseal_keys::secret_file::Unusable;
 use waxseal_keys::{
     ChangeError, CustodianError, DocumentError, PlaceError, RingError, UserKeyError,
@@ -10,7 +11,6 @@ use waxseal_upkeep::UpkeepError;
 
 use super::Failure;
 use crate::environment::secret_file_hint;
-use crate::output;
 
 impl From<RingError> for Failure {
     fn from(error: RingError) -> Self {
@@ -66,12 +66,12 @@ fn of_custodian(error: &RingError, cause: &CustodianError) -> Failure {
              with (by default REDIS_ENCRYPTION_KEY), or the keyring is of another environment",
         ),
         CustodianError::NotConfigured { .. } => Failure::failed(error).hint(ELSEWHERE),
-        CustodianError::Unavailable { .. } => Failure::failed(error).passing().hint(AWAY),
+        CustodianError::Unavailable { .. } => Failure::failed(error).transient().hint(AWAY),
         CustodianError::Several(_) if cause.is_about_pin() => Failure::usage(error).hint(PIN),
         CustodianError::Several(_) => {
             let failure = Failure::failed(error).hint(AWAY);
             match cause.is_passing() {
-                true => failure.passing(),
+                true => failure.transient(),
                 false => failure,
             }
         }
@@ -122,7 +122,7 @@ impl From<CustodianError> for Failure {
                  a new keyring waxseal key generate --file makes one"
             }
             CustodianError::File { path, error: cause } => {
-                let hint = secret_file_hint(*cause, &output::harmless(path));
+                let hint = secret_file_hint(*cause, &sanitize_for_terminal(path));
                 return Self::usage(&error).hint(hint);
             }
             CustodianError::NoKey { .. } => {
@@ -140,7 +140,7 @@ impl From<CustodianError> for Failure {
                 );
             }
             CustodianError::Unavailable { .. } => {
-                return Self::failed(&error).passing().hint(
+                return Self::failed(&error).transient().hint(
                     "nothing was changed; bring it back, or run this where it can be reached",
                 );
             }
@@ -165,7 +165,7 @@ impl From<PlaceError> for Failure {
         match &error {
             PlaceError::Unavailable { .. } => Self::failed(&error)
                 .hint("check the keyring's URL, and that its store is there")
-                .passing(),
+                .transient(),
             _ => Self::failed(&error).hint(
                 "check the URL, and that this user may read and write there (for a file, in its \
                  directory as well, and the files beside it: whoever is given the keyring needs its .lock, \
@@ -233,7 +233,7 @@ impl From<UserKeyError> for Failure {
         };
         let failure = Self::failed(&error).hint(hint);
         if error.is_transient() {
-            failure.passing()
+            failure.transient()
         } else {
             failure
         }

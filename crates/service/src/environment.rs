@@ -1,9 +1,9 @@
-//! The environment variables that Waxseal reads: from the process, and from `.env` in the working
-//! directory or the file that `--env-file` names (neither overrides the process). A secret may lie in a file instead: in the one
-//! that `NAME_FILE` names, or among the credentials that the service manager gives. Which variables
-//! there are is decided here; what they mean is not.
+//! The environment variables that Waxseal reads: from the process, and from `.env` in the working directory
+//! or the file that `--env-file` names (neither overrides the process). A secret may be in a file instead: the
+//! one that `NAME_FILE` names, or a credential of the service manager. This module decides where a variable
+//! is read from; what it means is decided by its reader.
 
-pub(crate) mod dotenv;
+pub mod dotenv;
 mod secret_file;
 
 use std::collections::HashMap;
@@ -16,8 +16,8 @@ use waxseal_core::Mode;
 use waxseal_stores::StoreUrl;
 use zeroize::Zeroizing;
 
-use crate::error::Failure;
-use crate::output;
+use crate::Failure;
+use crate::notice;
 
 use dotenv::DotEnv;
 pub(crate) use secret_file::hint as secret_file_hint;
@@ -32,15 +32,15 @@ const ENABLE: &str = "ENABLE_REDIS_ENCRYPTION";
 const URL: &str = "REDIS_URL";
 /// Secrets that every command knows, in the order in which they are shown.
 const SECRETS: [&str; 3] = [KEY, PREVIOUS_KEYS, URL];
-/// Where the service manager puts the credentials of a service.
+/// The directory in which the service manager puts the credentials of a service.
 const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
-/// Where this machine keeps the last good copy of a keyring: the first that is set.
+/// The directory of the last good copy of a keyring is below the first of these that is set.
 const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
 const XDG_STATE_HOME: &str = "XDG_STATE_HOME";
 const HOME: &str = "HOME";
 
-/// Variables that decide which code runs, or where a secret is sent. A `.env` that happens to be in the
-/// working directory does not set them.
+/// Variables that decide which code runs, or where a secret is sent. A `.env` that merely is in the working
+/// directory cannot set them.
 const NAMED_ONLY: [&str; 6] = [
     "PKCS11_MODULE_PATH",
     "VAULT_ADDR",
@@ -49,8 +49,8 @@ const NAMED_ONLY: [&str; 6] = [
     "VAULT_CACERT",
     "VAULT_K8S_TOKEN_PATH",
 ];
-/// The same of collectors of metrics. Such lines are usual in the file of an application, so they set nothing
-/// instead of stopping the command.
+/// The prefix of variables about collectors of metrics. Applications usually have such lines in their `.env`, so
+/// they are ignored there instead of stopping the command.
 const COLLECTOR: &str = "OTEL_";
 /// Variables beside those of [`NAMED_ONLY`] that hold no secret.
 const PUBLIC: [&str; 11] = [
@@ -66,41 +66,41 @@ const PUBLIC: [&str; 11] = [
     "VAULT_NAMESPACE",
     "VAULT_ROLE_ID",
 ];
-/// Behind the name of a variable: the file that its value is in.
+/// The suffix of a variable that names the file with the value.
 const IN_FILE: &str = "_FILE";
 
-/// Where a value was found.
+/// The place where a value was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
+pub enum Source {
     /// The variable, in the process's environment.
     Process,
     /// The variable, in `.env` or the file of `--env-file`.
     DotEnv,
     /// The file that the variable with `_FILE` behind its name names.
     File,
-    /// A credential of the service manager's.
+    /// A credential of the service manager.
     Credential,
 }
 
-/// A value, and where it was found.
+/// A value, and the place where it was found.
 struct Found {
     value: Zeroizing<String>,
     source: Source,
 }
 
-/// What the environment says. Holds keys: it has no `Debug`.
-pub(crate) struct Environment {
+/// The values of the variables. Holds keys, so it has no `Debug`.
+pub struct Environment {
     file: dotenv::Source,
     /// The file's text, where it can be read only once: a pipe.
     piped: Option<DotEnv>,
     values: HashMap<&'static str, Found>,
-    /// The variable of the key is there, and holds nothing.
+    /// The variable of the key is set to nothing.
     is_key_blank: bool,
 }
 
 impl Environment {
     /// Reads the process's environment, and the file that was named, else `.env`.
-    pub(crate) fn read(named: Option<&Path>) -> Result<Self, Failure> {
+    pub fn read(named: Option<&Path>) -> Result<Self, Failure> {
         let file = DotEnv::read(&dotenv::Source::of(named))?;
         let mut this = Self {
             file: file.source().clone(),
@@ -108,7 +108,7 @@ impl Environment {
             values: HashMap::new(),
             is_key_blank: is_blank(KEY, &file)?,
         };
-        if let Some(mode) = look_up(ENABLE, &file)? {
+        if let Some(mode) = find_variable(ENABLE, &file)? {
             this.values.insert(ENABLE, mode);
         }
         for name in SECRETS {
@@ -120,20 +120,26 @@ impl Environment {
         Ok(this)
     }
 
-    pub(crate) fn key(&self) -> Option<&str> {
+    /// The sealing key, in hexadecimal digits.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
         self.get(KEY)
     }
 
-    /// Whether the variable of the key is there, and holds nothing: it counts as unset, and hides a line of `.env`.
-    pub(crate) fn is_key_blank(&self) -> bool {
+    /// True if the variable of the key is set to nothing: it counts as unset, and hides a line of `.env`.
+    #[must_use]
+    pub fn is_key_blank(&self) -> bool {
         self.is_key_blank
     }
 
-    pub(crate) fn previous_keys(&self) -> &str {
+    /// The keys that only open, as a comma-separated list.
+    #[must_use]
+    pub fn previous_keys(&self) -> &str {
         self.get(PREVIOUS_KEYS).unwrap_or_default()
     }
 
-    pub(crate) fn mode(&self) -> Result<Option<Mode>, Failure> {
+    /// The mode, if it is set.
+    pub fn mode(&self) -> Result<Option<Mode>, Failure> {
         match self.get(ENABLE).map(str::parse) {
             None => Ok(None),
             Some(Ok(mode)) => Ok(Some(mode)),
@@ -141,14 +147,16 @@ impl Environment {
         }
     }
 
-    pub(crate) fn url(&self) -> Option<&str> {
+    /// The URL of the store, if it is set.
+    #[must_use]
+    pub fn url(&self) -> Option<&str> {
         self.get(URL)
     }
 
-    /// The secret of this name, for a custodian that asks for it: from the variable, from the file
-    /// that `NAME_FILE` names, or from the service manager's credentials. One that is in none of
-    /// them is `None`; one that is there and cannot be used is a failure.
-    pub(crate) fn secret(&self, name: &str) -> Result<Option<Zeroizing<String>>, Failure> {
+    /// Returns the secret of this name, for a custodian: from the variable, from the file that `NAME_FILE` names,
+    /// or from the service manager's credentials. A secret that is set nowhere is `None`; one that is set and
+    /// cannot be used is a failure.
+    pub fn secret(&self, name: &str) -> Result<Option<Zeroizing<String>>, Failure> {
         if name == ENABLE || SECRETS.contains(&name) {
             let value = self.get(name);
             return Ok(value.map(|value| Zeroizing::new(value.to_owned())));
@@ -156,39 +164,41 @@ impl Environment {
         self.with_file(|file| Ok(find_secret(name, file)?.map(|found| found.value)))
     }
 
-    /// Another program's variable, for who knows what it means.
-    pub(crate) fn variable(&self, name: &str) -> Result<Option<String>, Failure> {
-        let found = self.with_file(|file| look_up(name, file))?;
+    /// Returns a variable of another program's convention, such as `OTEL_…`.
+    pub fn variable(&self, name: &str) -> Result<Option<String>, Failure> {
+        let found = self.with_file(|file| find_variable(name, file))?;
         Ok(found.map(|found| found.value.trim().to_owned()))
     }
 
-    /// Reads the file again each time: other secrets of the application's are not kept in memory.
-    fn with_file<T>(&self, look: impl FnOnce(&DotEnv) -> Result<T, Failure>) -> Result<T, Failure> {
+    /// Reads the file again each time, so that other secrets of the application are not kept in memory.
+    fn with_file<T>(&self, read: impl FnOnce(&DotEnv) -> Result<T, Failure>) -> Result<T, Failure> {
         match &self.piped {
-            Some(file) => look(file),
-            None => look(&DotEnv::read(&self.file)?),
+            Some(file) => read(file),
+            None => read(&DotEnv::read(&self.file)?),
         }
     }
 
-    /// Where each of the secrets was found that every command knows.
-    pub(crate) fn sources(&self) -> impl Iterator<Item = (&'static str, Source)> {
+    /// The place of each secret that every command knows, if it was found.
+    pub fn sources(&self) -> impl Iterator<Item = (&'static str, Source)> {
         SECRETS
             .into_iter()
             .filter_map(|name| Some((name, self.values.get(name)?.source)))
     }
 
-    /// The file beside the process's environment, if anything was found in it.
-    pub(crate) fn used_file(&self) -> Option<&Path> {
+    /// The file of variables, if anything was found in it.
+    #[must_use]
+    pub fn used_file(&self) -> Option<&Path> {
         let mut found = self.values.values();
         let is_used = found.any(|found| found.source == Source::DotEnv);
         is_used.then_some(&self.file.path)
     }
 
-    /// The directory for what this machine keeps for itself: the service manager's, else the user's.
-    pub(crate) fn state_directory() -> Option<PathBuf> {
+    /// The directory of this machine's own state: the service manager's, else the user's.
+    #[must_use]
+    pub fn state_directory() -> Option<PathBuf> {
         let directory = |name: &str| {
             let value = env::var_os(name).filter(|value| !value.is_empty())?;
-            // The service manager gives several, separated by colons.
+            // The service manager may set several, separated by colons.
             let first = env::split_paths(&value).next()?;
             Some(first).filter(|directory| directory.is_absolute())
         };
@@ -202,15 +212,14 @@ impl Environment {
     }
 }
 
-/// The text of a file that holds a secret, and that somebody named with this flag. One that others can
-/// read is refused.
-pub(crate) fn read_secret(flag: &str, path: &Path) -> Result<Zeroizing<String>, Failure> {
+/// Reads a file that holds a secret and was named with this flag. A file that others can read is refused.
+pub fn read_secret(flag: &str, path: &Path) -> Result<Zeroizing<String>, Failure> {
     secret_file::read(path).map_err(|unusable| secret_file::failure(unusable, flag, path))
 }
 
-/// A variable, from the process, else from the file. One that is set to nothing is not set, and hides
-/// what the file says.
-fn look_up(name: &str, file: &DotEnv) -> Result<Option<Found>, Failure> {
+/// Returns a variable, from the process, else from the file. A variable that is set to nothing counts as unset,
+/// and hides the line of the file.
+fn find_variable(name: &str, file: &DotEnv) -> Result<Option<Found>, Failure> {
     let found = match env::var(name) {
         Ok(value) => Some((Zeroizing::new(value), Source::Process)),
         Err(env::VarError::NotPresent) => {
@@ -233,7 +242,7 @@ fn look_up(name: &str, file: &DotEnv) -> Result<Option<Found>, Failure> {
         .map(|(value, source)| Found { value, source }))
 }
 
-/// Whether a variable is there, in the process or else in the file, and holds nothing.
+/// True if a variable is set to nothing, in the process or else in the file.
 fn is_blank(name: &str, file: &DotEnv) -> Result<bool, Failure> {
     Ok(match env::var(name) {
         Ok(value) => Zeroizing::new(value).trim().is_empty(),
@@ -242,7 +251,7 @@ fn is_blank(name: &str, file: &DotEnv) -> Result<bool, Failure> {
     })
 }
 
-/// Refuses a variable that decides which code runs, or where a secret is sent, in a file that nobody named.
+/// Refuses a variable that decides which code runs, or where a secret is sent, in a file that was not named.
 fn check_named(name: &str, file: &dotenv::Source) -> Result<(), Failure> {
     let bare = name.strip_suffix(IN_FILE).unwrap_or(name);
     if file.is_named || !NAMED_ONLY.contains(&bare) {
@@ -255,27 +264,24 @@ fn check_named(name: &str, file: &dotenv::Source) -> Result<(), Failure> {
     )))
 }
 
-/// Whether a variable sets nothing because the file was not named. That is told once.
+/// True if a variable is ignored because the file was not named. Warns once.
 fn is_ignored(name: &str, file: &dotenv::Source) -> bool {
-    static TOLD: Once = Once::new();
+    static WARNED: Once = Once::new();
     let bare = name.strip_suffix(IN_FILE).unwrap_or(name);
     if file.is_named || !bare.starts_with(COLLECTOR) {
         return false;
     }
-    TOLD.call_once(|| {
+    WARNED.call_once(|| {
         let shown = file.shown();
-        output::complain(
-            "warning",
+        notice::warning_with_hint(
             &format!("{name} in {shown} sets nothing: the file was not named"),
+            &format!("name it with --env-file {shown}, or set the variable in the environment"),
         );
-        output::advise(&format!(
-            "name it with --env-file {shown}, or set the variable in the environment"
-        ));
     });
     true
 }
 
-/// Whether a value must stay unknown to other users.
+/// True if a value must stay unknown to other users.
 fn is_secret(name: &str, value: &str) -> bool {
     match name {
         URL => StoreUrl::parse(value.trim()).map_or(true, |url| url.has_password()),
@@ -283,10 +289,10 @@ fn is_secret(name: &str, value: &str) -> bool {
     }
 }
 
-/// A secret, from the first place that has it.
+/// Returns a secret, from the first place that has it.
 fn find_secret(name: &str, file: &DotEnv) -> Result<Option<Found>, Failure> {
     let naming = format!("{name}{IN_FILE}");
-    match (look_up(name, file)?, look_up(&naming, file)?) {
+    match (find_variable(name, file)?, find_variable(&naming, file)?) {
         (Some(_), Some(_)) => Err(Failure::usage(format!("{name} and {naming} are both set"))
             .hint("remove one of them: only one can be meant")),
         (Some(found), None) => {
@@ -308,7 +314,7 @@ fn find_secret(name: &str, file: &DotEnv) -> Result<Option<Found>, Failure> {
     }
 }
 
-/// A credential that the service manager gives under the name of the variable, if there is one.
+/// Returns the service manager's credential with the name of the variable, if there is one.
 fn credential(name: &str) -> Result<Option<Found>, Failure> {
     let Some(directory) =
         env::var_os(CREDENTIALS_DIRECTORY).filter(|directory| !directory.is_empty())
@@ -316,7 +322,7 @@ fn credential(name: &str) -> Result<Option<Found>, Failure> {
         return Ok(None);
     };
     if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-        // It is no name of a variable, and shall not lead out of the directory.
+        // Not the name of a variable; it must not lead out of the directory.
         return Ok(None);
     }
     let path = Path::new(&directory).join(name);

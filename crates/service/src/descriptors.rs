@@ -1,33 +1,37 @@
-//! File descriptors of a process that serves: how many there may be, and who may use them. Clients, the
-//! admin address and the process itself each have a share, so that none can take those of the others.
+//! File descriptors of a process that serves clients. Clients, the admin address and the process itself each
+//! have a share, so that none can exhaust those of the others.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use waxseal_proxy::Admin;
 
-use crate::output::{self, thousands};
+use waxseal_page::format::thousands;
 
-/// What the process opens beside its workers: standard streams, listeners, connections to store and
+use crate::notice;
+
+/// Descriptors of the process beside its workers: standard streams, listeners, connections to store and
 /// keyring, files, and clients that are being turned away.
 const OF_PROCESS: usize = 64;
-/// What a worker opens beside its clients: its event loop, and spare connections to the server.
+/// Descriptors of a worker beside its clients: its event loop, and spare connections to the server.
 const OF_WORKER: usize = 28;
-/// A client, and its connection to the server.
+/// Descriptors of a client: its connection, and the one to the server.
 const OF_CLIENT: usize = 2;
-/// Clients where nothing else is said.
-pub(crate) const MAX_CLIENTS: usize = 10_000;
+/// The default of `--max-connections`.
+pub const MAX_CLIENTS: usize = 10_000;
 /// More than any process opens.
 const UNLIMITED: usize = 1 << 30;
 
-/// How many connections there may be.
+/// The numbers of connections that the limit allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Shares {
-    /// Descriptors of the process.
+pub struct Shares {
+    /// The limit of this process.
     limit: usize,
-    pub(crate) clients: usize,
-    pub(crate) admin: usize,
+    /// Clients that can be served.
+    pub clients: usize,
+    /// Connections to the admin address.
+    pub admin: usize,
 }
 
-/// Raises the limit of this process as far as it may, and gives it.
+/// Raises the limit of this process as far as it may, and returns it.
 fn raise_limit() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -44,8 +48,9 @@ fn raise_limit() -> usize {
 
 impl Shares {
     /// Raises the limit of this process as far as it may, and shares it between a proxy's clients, its admin
-    /// address, and so many workers with so many shared connections to the server each.
-    pub(crate) fn reserve(workers: usize, lanes: usize) -> Self {
+    /// address, and `workers` with `lanes` shared connections to the server each.
+    #[must_use]
+    pub fn reserve(workers: usize, lanes: usize) -> Self {
         Self::of_proxy(raise_limit(), workers, lanes)
     }
 
@@ -60,8 +65,10 @@ impl Shares {
         }
     }
 
-    /// How many clients are served: as many as were asked for, or fewer where the limit does not allow that.
-    pub(crate) fn allow_clients(self, asked: Option<usize>) -> usize {
+    /// The number of clients that are served: as many as were asked for, or fewer where the limit does not allow
+    /// that.
+    #[must_use]
+    pub fn allow_clients(self, asked: Option<usize>) -> usize {
         let wanted = asked.unwrap_or(MAX_CLIENTS);
         if self.clients >= wanted {
             return wanted;
@@ -72,11 +79,8 @@ impl Shares {
         match asked {
             Some(asked) => {
                 let asked = thousands(asked as u64);
-                output::complain(
-                    "warning",
+                notice::warning_with_hint(
                     &format!("{text}, too low for --max-connections {asked}"),
-                );
-                output::advise(
                     "raise it with ulimit -n, LimitNOFILE= (systemd) or --ulimit nofile= (Docker), or \
                      lower --max-connections",
                 );

@@ -14,10 +14,10 @@ use waxseal_files::{Untrusted, read_implicit, read_untrusted};
 use zeroize::Zeroizing;
 
 use super::secret_file::{self, check_exposure};
-use crate::error::Failure;
+use crate::Failure;
 
 /// The file that is read where none is named.
-pub(crate) const FILE: &str = ".env";
+pub const FILE: &str = ".env";
 /// The first bytes of text in UTF-16, and what it is called.
 const UTF_16: [(&[u8], &str); 2] = [(b"\xff\xfe", "UTF-16LE"), (b"\xfe\xff", "UTF-16BE")];
 /// What stands in the place of a byte that is none of UTF-8.
@@ -42,7 +42,7 @@ impl Source {
     }
 
     pub(super) fn shown(&self) -> String {
-        crate::output::harmless(&self.path.display().to_string())
+        waxseal_core::sanitize_for_terminal(&self.path.display().to_string())
     }
 }
 
@@ -211,7 +211,7 @@ impl DotEnv {
 
 /// A file that does not count, because others can have written it.
 fn refused(shown: &str, refusal: &Untrusted) -> Failure {
-    let remedy = crate::config::remedy(refusal, "--env-file", shown);
+    let remedy = crate::configuration::file::remedy(refusal, "--env-file", shown);
     Failure::usage(format!("{shown} {refusal}")).hint(remedy)
 }
 

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 const UNKNOWN: u64 = 4 * 1024 * 1024 * 1024;
 
 /// The part that [`part`] gives is one of so many.
-pub(crate) const PARTS: u64 = 4;
+pub const PARTS: u64 = 4;
 
 /// A part of the memory that this process may use, in bytes.
-pub(crate) fn part() -> usize {
+pub fn part() -> usize {
     let memory = [of_machine(), of_groups()].into_iter().flatten().min();
     let part = memory.unwrap_or(UNKNOWN) / PARTS;
     usize::try_from(part).unwrap_or(usize::MAX)

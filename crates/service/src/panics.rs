@@ -20,7 +20,7 @@ const RESTART_DELAY: Duration = Duration::from_secs(1);
 const MAX_RESTART_DELAY: Duration = Duration::from_secs(60);
 
 /// From here on, each panic is counted and logged.
-pub(crate) fn install_hook() {
+pub fn install_hook() {
     panic::set_hook(Box::new(|info| {
         COUNT.fetch_add(1, Ordering::Relaxed);
         log(info);
@@ -28,7 +28,7 @@ pub(crate) fn install_hook() {
 }
 
 /// How many there were so far.
-pub(crate) fn count() -> u64 {
+pub fn count() -> u64 {
     COUNT.load(Ordering::Relaxed)
 }
 
@@ -47,7 +47,7 @@ fn log(info: &PanicHookInfo<'_>) {
 
 /// Runs what `make` makes in a task of its own. Where that panics, it is made again after a pause: what looks
 /// after the process must not end unnoticed.
-pub(crate) fn spawn_restarting<F>(
+pub fn spawn_restarting<F>(
     name: &'static str,
     make: impl Fn() -> F + Send + 'static,
 ) -> JoinHandle<()>

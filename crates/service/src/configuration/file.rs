@@ -8,10 +8,10 @@ use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
 use waxseal_files::{Untrusted, read_implicit};
 
-use crate::error::Failure;
+use crate::Failure;
 
 /// The file that is read from the working directory when there is one.
-pub(crate) const DEFAULT: &str = "waxseal.toml";
+pub const DEFAULT: &str = "waxseal.toml";
 /// No word of the configuration is much longer.
 const LONG: usize = 12;
 const KEYS: [&str; 13] = [
@@ -42,57 +42,68 @@ const PROTECT_KEYS: [&str; 8] = [
 
 /// The file, read.
 #[derive(Debug, Default, Deserialize)]
-pub(crate) struct Config {
+pub struct Config {
     /// Names the environment that this is for: a keyring of another one is refused.
-    pub(crate) environment: Option<String>,
-    pub(crate) mode: Option<String>,
-    pub(crate) store: Option<String>,
+    pub environment: Option<String>,
+    /// Whether new values are sealed.
+    pub mode: Option<String>,
+    /// The store of the records.
+    pub store: Option<String>,
     /// Where the keyring lies.
-    pub(crate) keyring: Option<String>,
+    pub keyring: Option<String>,
     /// Who unwraps its keys.
     #[serde(default, deserialize_with = "one_or_more")]
-    pub(crate) custodian: Vec<String>,
+    pub custodian: Vec<String>,
     /// Where this machine keeps its last good copy.
-    pub(crate) keyring_copy: Option<PathBuf>,
+    pub keyring_copy: Option<PathBuf>,
     /// The key of this machine under which it keeps the keyring's keys for a start without custodians.
-    pub(crate) offline_key: Option<String>,
+    pub offline_key: Option<String>,
     /// The store of users' keys.
-    pub(crate) user_keys: Option<String>,
+    pub user_keys: Option<String>,
     /// Where it is recorded who did what: `file:PATH` or `syslog:`.
-    pub(crate) audit_log: Option<String>,
+    pub audit_log: Option<String>,
     /// The key that chains its entries: `env:NAME` or `file:PATH`.
-    pub(crate) audit_log_key: Option<String>,
+    pub audit_log_key: Option<String>,
     /// Whether what cannot be recorded is refused.
-    pub(crate) audit_log_required: Option<bool>,
+    pub audit_log_required: Option<bool>,
     /// Whole names of records that no application reads.
     #[serde(default)]
-    pub(crate) decoys: Vec<String>,
+    pub decoys: Vec<String>,
+    /// The protected records.
     #[serde(default)]
-    pub(crate) protect: Vec<Protect>,
+    pub protect: Vec<Protect>,
+    /// The file that all this was read from.
     #[serde(skip)]
-    pub(crate) path: Option<PathBuf>,
+    pub path: Option<PathBuf>,
 }
 
 /// One `[[protect]]`.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Protect {
-    pub(crate) name: Option<String>,
-    pub(crate) records: String,
-    /// Names of the pattern's whose values are left plain.
+pub struct Protect {
+    /// A name for reports.
+    pub name: Option<String>,
+    /// The pattern of the records' names.
+    pub records: String,
+    /// Patterns of names whose values stay plain.
     #[serde(default)]
-    pub(crate) except: Vec<String>,
-    pub(crate) format: Option<String>,
+    pub except: Vec<String>,
+    /// The format of new values.
+    pub format: Option<String>,
+    /// Whether the values of each user are under a key of their own.
     #[serde(default)]
-    pub(crate) per_user_keys: bool,
-    pub(crate) refused: Option<String>,
-    pub(crate) plain_values: Option<String>,
-    pub(crate) scripts: Option<String>,
+    pub per_user_keys: bool,
+    /// What the library returns for a value that does not open.
+    pub refused: Option<String>,
+    /// What plain values look like.
+    pub plain_values: Option<String>,
+    /// Whether the proxy forwards unknown scripts.
+    pub scripts: Option<String>,
 }
 
 impl Config {
     /// Reads the file that was named, or the one in the working directory if there is one. That one counts
     /// only if nobody but this user and root can have written it.
-    pub(crate) fn read(named: Option<&Path>) -> Result<Self, Failure> {
+    pub fn read(named: Option<&Path>) -> Result<Self, Failure> {
         let path = named.unwrap_or(Path::new(DEFAULT));
         let shown = path.display();
         let text = match named {
@@ -136,7 +147,8 @@ impl Config {
         .hint(format!("if the file is yours, name it: --config {DEFAULT}")))
     }
 
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    /// Reads the text of a file. The error names the line, and quotes nothing of it.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let table: Table = toml::from_str(text).map_err(|error| place(text, &error))?;
         check(&table, &TOP, &PROTECT)?;
         let protected = match table.get("protect") {
@@ -153,8 +165,7 @@ impl Config {
 }
 
 /// Every word that the file may have, as documents write it.
-#[cfg(test)]
-pub(crate) fn words() -> impl Iterator<Item = String> {
+pub fn words() -> impl Iterator<Item = String> {
     let protect = PROTECT_KEYS.iter().map(|word| format!("protect.{word}"));
     let bare = KEYS.iter().filter(|word| **word != "protect");
     bare.map(|word| (*word).to_owned()).chain(protect)
@@ -176,7 +187,7 @@ fn implicit(path: &Path) -> Result<Option<String>, Failure> {
 }
 
 /// What helps where a file that nobody named does not count.
-pub(crate) fn remedy(untrusted: &Untrusted, flag: &str, file: &str) -> String {
+pub fn remedy(untrusted: &Untrusted, flag: &str, file: &str) -> String {
     let user = rustix::process::geteuid().as_raw();
     let named = format!("if you trust what is in it, name it: {flag} {file}");
     match untrusted {
@@ -241,7 +252,7 @@ fn place(text: &str, error: &toml::de::Error) -> String {
 
 /// The word that was written, where it is one that is misspelt: anything else may be a secret, or a
 /// user, in the wrong place.
-pub(crate) fn misspelt<'w>(word: &'w str, nearest: &str) -> &'w str {
+pub fn misspelt<'w>(word: &'w str, nearest: &str) -> &'w str {
     let letters = word.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_');
     let is_near = word.len() <= 2 * nearest.len().max(LONG);
     if letters && is_near { word } else { "…" }

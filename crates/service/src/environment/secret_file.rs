@@ -6,7 +6,7 @@ use std::path::Path;
 
 pub(super) use waxseal_keys::secret_file::{Unusable, check_exposure, read};
 
-use crate::error::Failure;
+use crate::Failure;
 
 /// What an operator is told, who named the file by this variable.
 pub(super) fn failure(unusable: Unusable, variable: &str, path: &Path) -> Failure {
@@ -56,7 +56,7 @@ pub(crate) fn hint(unusable: Unusable, path: &str) -> String {
 /// shall not read it in a log.
 fn shown(path: &Path) -> Option<String> {
     let is_path = path.is_absolute() || path.exists();
-    is_path.then(|| crate::output::harmless(&path.display().to_string()))
+    is_path.then(|| waxseal_core::sanitize_for_terminal(&path.display().to_string()))
 }
 
 #[cfg(test)]
