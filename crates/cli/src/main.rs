@@ -4,7 +4,6 @@
 mod admin;
 mod args;
 mod audit_log;
-mod checkpoint;
 mod commands;
 #[cfg(test)]
 mod documented;

@@ -2,12 +2,12 @@
 //! counted is shown, and where that is asked for written as a signed report and as a page.
 
 mod count;
-pub(crate) mod file;
 mod paper;
 mod report;
 mod show;
 mod verify;
 
+use waxseal_files::OutputFile;
 use waxseal_keys::{Ring, Signed};
 use waxseal_page::report::{Report, Signature, page};
 
@@ -18,7 +18,6 @@ use crate::setup::{Setup, now_ms};
 
 use count::Counted;
 pub(crate) use count::audit_of;
-use file::NewFile;
 use paper::Paper;
 use report::Pass;
 
@@ -47,7 +46,7 @@ pub(crate) fn check(setup: &Setup, args: &AuditArgs) -> Result<(), Failure> {
         ));
     }
     if let (Some(report), Some(html)) = (&args.report, &args.html)
-        && file::is_same(report, html)
+        && waxseal_files::is_same_path(report, html)
     {
         return Err(Failure::usage("--report and --html name the same file")
             .hint("the page holds the signed report as well: --html alone is enough"));
@@ -55,7 +54,8 @@ pub(crate) fn check(setup: &Setup, args: &AuditArgs) -> Result<(), Failure> {
     [&args.report, &args.html]
         .into_iter()
         .flatten()
-        .try_for_each(|path| file::check(path, args.force))
+        .try_for_each(|path| OutputFile::check(path, args.force))
+        .map_err(Failure::from)
 }
 
 pub(crate) async fn run(setup: &Setup, args: &AuditArgs) -> Result<Ended, Failure> {
@@ -199,18 +199,23 @@ fn write(
     let json = signed.as_ref().map(Paper::to_json);
     let mut files = Vec::new();
     if let (Some(path), Some(signed)) = (&args.report, &signed) {
-        files.push(NewFile::write(path, &signed.to_file(), args.force)?);
+        files.push(OutputFile::write(path, &signed.to_file(), args.force)?);
     }
     if let Some(path) = &args.html {
         let signature = signer.as_deref().zip(json.as_deref());
         let signature = signature.map(|(signer, json)| Signature { signer, json });
-        files.push(NewFile::write(path, &page(report, signature), args.force)?);
+        files.push(OutputFile::write(
+            path,
+            &page(report, signature),
+            args.force,
+        )?);
     }
     setup.trail.note("clean", report.clean);
     setup.trail.note("values", report.total.total);
     setup.trail.note("signed_by", signer.clone());
     for file in files {
-        let shown = file.keep()?;
+        let path = file.keep()?;
+        let shown = path.display();
         output::say(&match &signer {
             Some(signer) => format!("waxseal: wrote {shown}, signed by {signer}"),
             None => format!("waxseal: wrote {shown}, not signed: no keyring is configured"),

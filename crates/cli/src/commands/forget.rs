@@ -1,5 +1,5 @@
-//! `forget`: erases a user, and prints the signed receipt; or several users from a file. An unknown user
-//! is told and not signed for: a receipt for a misspelled user would pass for the erasure of the right one.
+//! `forget`: erases a user and prints the signed receipt, or erases several users from a list. An unknown user is reported
+//! and nothing is signed: a receipt for a misspelled user would pass for the erasure of the right one.
 
 mod many;
 
@@ -15,7 +15,7 @@ use crate::error::{Ended, Failure};
 use crate::output::{self, thousands};
 use crate::setup::{Setup, Users};
 
-const WHO: &str =
+const USER_HINT: &str =
     "the user is what {user} of the patterns stands for, without the rest of the record name";
 const UNKNOWN: &str =
     "the user is unknown: there is no key, no record, nothing in quarantine and no earlier erasure";
@@ -34,12 +34,12 @@ pub(crate) async fn run(setup: &Setup, args: &ForgetArgs) -> Result<Ended, Failu
         Some(user) if user.is_empty() => return Err(Failure::usage("the user is empty")),
         Some(_) if !is_confirmed => {
             return Err(unconfirmed(
-                "the user's key and records would be destroyed for good",
+                "the user's key and records would be permanently destroyed",
             ));
         }
         None if !is_confirmed => {
             return Err(unconfirmed(
-                "the keys and records of these users would be destroyed for good",
+                "the keys and records of these users would be permanently destroyed",
             ));
         }
         _ => {}
@@ -49,37 +49,37 @@ pub(crate) async fn run(setup: &Setup, args: &ForgetArgs) -> Result<Ended, Failu
     };
     let user = user.as_encoded_bytes();
     let eraser = Eraser::open(setup).await?;
-    let found = eraser.traces(user).await?;
-    if found.is_unknown() && !args.even_if_unknown {
+    let traces = eraser.traces(user).await?;
+    if traces.is_unknown() && !args.even_if_unknown {
         setup.trail.note("unknown", true);
         output::complain("error", UNKNOWN);
         output::advise(&format!(
-            "nothing was changed and nothing was signed; {WHO}. --even-if-unknown signs a receipt all the \
+            "nothing was changed and nothing was signed; {USER_HINT}. --even-if-unknown signs a receipt all the \
              same"
         ));
         return Ok(Ended::Findings);
     }
     if args.dry_run {
-        tell(setup, &found)?;
+        print_dry_run(setup, &traces)?;
         return Ok(Ended::Done);
     }
-    one(&eraser, user).await
+    erase_one(&eraser, user).await
 }
 
 fn unconfirmed(what: &str) -> Failure {
     Failure::usage(what).hint("confirm with --yes, or see what would be erased with --dry-run")
 }
 
-async fn one(eraser: &Eraser<'_>, user: &[u8]) -> Result<Ended, Failure> {
+async fn erase_one(eraser: &Eraser<'_>, user: &[u8]) -> Result<Ended, Failure> {
     let receipt = eraser.erase(user).await?;
-    // A program and an auditor take the same.
+    // Programs and auditors use the same receipt.
     output::json(&receipt)?;
     if let Some(failure) = output::unwritten() {
         return Err(unwritten(&failure));
     }
     output::say(&format!(
         "waxseal: the user is erased: {}, records deleted: {}; keep the receipt",
-        key_word(&receipt),
+        describe_key(&receipt),
         receipt.records_deleted
     ));
     if !receipt.key_destroyed && receipt.records_deleted == 0 && receipt.erasure == 1 {
@@ -87,19 +87,19 @@ async fn one(eraser: &Eraser<'_>, user: &[u8]) -> Result<Ended, Failure> {
             "warning",
             "nothing was found of this user: neither a key nor records",
         );
-        output::advise(WHO);
+        output::advise(USER_HINT);
     }
     Ok(Ended::Done)
 }
 
-fn key_word(receipt: &Receipt) -> &'static str {
+fn describe_key(receipt: &Receipt) -> &'static str {
     match receipt.key_destroyed {
         true => "key destroyed",
         false => "there was no key",
     }
 }
 
-/// The user is erased, and nobody has the receipt.
+/// The failure if the user is erased, and the receipt could not be written.
 fn unwritten(failure: &Failure) -> Failure {
     let text = failure.text();
     Failure::failed(format!(
@@ -131,7 +131,7 @@ impl From<&Traces> for Found {
 }
 
 impl Found {
-    /// The traces of the user, in words.
+    /// Describes the traces of the user.
     fn describe(&self) -> String {
         let key = match self.key {
             true => "the key",
@@ -154,7 +154,7 @@ impl Found {
     }
 }
 
-fn tell(setup: &Setup, traces: &Traces) -> Result<(), Failure> {
+fn print_dry_run(setup: &Setup, traces: &Traces) -> Result<(), Failure> {
     let found = Found::from(traces);
     if setup.json {
         return output::json(&found);
@@ -164,7 +164,7 @@ fn tell(setup: &Setup, traces: &Traces) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Everything that erasing users needs, open.
+/// The opened store, keyring and users' keys for erasing users.
 struct Eraser<'a> {
     setup: &'a Setup,
     users: Users,

@@ -270,7 +270,8 @@ impl Sampler<'_> {
             let page = self.store.scan(&of.pattern, &cursor, PAGE).await?;
             let mut names = page.names;
             // A value under an excepted name may look like anything.
-            let is_counted = |name: &[u8]| of.pattern.matches(name) && !of.pattern.is_excepted(name);
+            let is_counted =
+                |name: &[u8]| of.pattern.matches(name) && !of.pattern.is_excepted(name);
             names.retain(|name| is_counted(name.as_bytes()));
             let mut names = names.as_slice();
             while !names.is_empty() {
