@@ -187,7 +187,7 @@ async fn an_audit_counts_by_class_type_and_key_and_tells_when_an_older_key_is_do
         bytes: old.len() as u64,
         first_expiry: Some(FAR),
         last_expiry: Some(FAR),
-        forever: 0,
+        without_expiry: 0,
     };
     assert_eq!(tally.groups[&(Class::Classic(id(B)), string)], expiring);
     let expiries: Vec<_> = tally.expiries[&id(B)].buckets().collect();
