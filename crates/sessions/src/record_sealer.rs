@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use waxseal_core::{Binding, KeyId, OpenError, SealError, Sealer, Shape, UserKey};
-use waxseal_keys::{Cached, LiveRing, UserKeyError, UserKeys, measured};
+use waxseal_keys::{CacheLookup, LiveRing, UserKeyError, UserKeys, measured};
 use waxseal_metrics::{OpenOutcome, SealOutcome, ValueMetrics};
 use waxseal_stores::{RecordName, RecordPattern};
 
@@ -46,7 +46,7 @@ impl RecordSealer {
         users: Option<UserKeys>,
         pattern: RecordPattern,
     ) -> Self {
-        let counted = ValueMetrics::new([pattern.as_str()], measured::key_name);
+        let counted = ValueMetrics::new([pattern.as_str()], instrumented::key_name);
         Self {
             plain: sealer.clone().writing_plain(),
             sealer,
@@ -88,7 +88,7 @@ impl RecordSealer {
         let sealer = of_user.as_ref().unwrap_or(&self.sealer);
         let sealed = sealer.seal(value, binding).map(Cow::Owned);
         self.counted.record_seal_duration(since);
-        self.counted.sealed(measured::sealing(&sealed, sealer));
+        self.counted.sealed(instrumented::sealing(&sealed, sealer));
         Ok(sealed?)
     }
 
@@ -146,7 +146,7 @@ impl RecordSealer {
         let opened = sealer.open(stored, Binding::record(name.as_bytes()));
         self.counted.record_open_duration(since);
         Attempt {
-            outcome: measured::opening(stored, &opened),
+            outcome: instrumented::opening(stored, &opened),
             result: match opened {
                 Ok(Some(opened)) => Opened::Value(opened.value.into_owned()),
                 Ok(None) => Opened::Empty,
@@ -172,9 +172,9 @@ async fn find_key(
     id: KeyId,
 ) -> Result<Option<Arc<UserKey>>, UserKeyError> {
     let mut keys = match users.cached(user) {
-        Cached::Key(key) if key.id() == Some(id) => return Ok(Some(key)),
-        Cached::Key(_) | Cached::Absent => users.reread(&[user]).await?,
-        Cached::Unknown => users.read(&[user]).await?,
+        CacheLookup::Key(key) if key.id() == Some(id) => return Ok(Some(key)),
+        CacheLookup::Key(_) | CacheLookup::Absent => users.reread(&[user]).await?,
+        CacheLookup::Unknown => users.read(&[user]).await?,
     };
     Ok(keys.pop().flatten())
 }

@@ -8,8 +8,8 @@
 mod error;
 mod forget;
 mod leader;
-mod places;
-mod realm;
+mod keyring_records;
+mod scope;
 mod upkeep;
 
 pub use error::UpkeepError;
@@ -18,6 +18,6 @@ pub use forget::{
     parse_user_list, read_user_list, rfc3339,
 };
 pub use leader::{Leader, Leadership};
-pub use places::{RecordPlace, RecordUserKeys};
-pub use realm::Realm;
-pub use upkeep::{RotationEvent, Upkeep, process_id, user_key_territory};
+pub use keyring_records::{RecordDocumentStore, RecordUserKeys};
+pub use scope::ScopeHandle;
+pub use upkeep::{RotationEvent, Upkeep, process_id, user_key_scope};

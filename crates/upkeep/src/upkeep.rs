@@ -10,14 +10,14 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tracing::{error, info};
 use waxseal_core::KeyId;
-use waxseal_keys::{Change, ChangeError, LiveRing, RingError, Territory, UserKeys};
+use waxseal_keys::{Change, ChangeError, LiveRing, RingError, ProtectedScope, UserKeys};
 use waxseal_stores::{RecordPattern, RecordStore};
 use waxseal_sweep::{Stop, SweepOptions};
 
 pub use rotation::RotationEvent;
 
 use crate::error::UpkeepError;
-use crate::realm::Realm;
+use crate::scope::ScopeHandle;
 
 /// The records that hold the keys of users.
 const USER_KEYS: &str = "waxseal:user:*";
@@ -41,7 +41,7 @@ pub struct Upkeep {
     process: String,
     /// The kind of process: `proxy`, `keeper`, `library`.
     kind: &'static str,
-    realms: Vec<Realm>,
+    scopes: Vec<ScopeHandle>,
     /// Waxseal's own records that are sealed under the ring.
     internal: Vec<(Arc<dyn RecordStore>, RecordPattern)>,
     /// The store of the keys of users.
@@ -55,16 +55,16 @@ impl Upkeep {
     pub fn new(
         ring: LiveRing,
         kind: &'static str,
-        realms: Vec<Realm>,
+        scopes: Vec<ScopeHandle>,
         user_keys: Option<(UserKeys, Arc<dyn RecordStore>)>,
     ) -> Result<Self, UpkeepError> {
-        let realms = Realm::resolve(realms);
+        let scopes = ScopeHandle::resolve(scopes);
         let mut internal = Vec::new();
-        for realm in &realms {
-            let location = realm.store.location();
+        for scope in &scopes {
+            let location = scope.store.location();
             let is_new = |(store, _): &(Arc<dyn RecordStore>, _)| store.location() != location;
             if internal.iter().all(is_new) {
-                internal.push((realm.store.clone(), RecordPattern::of_own(CANARY)?));
+                internal.push((scope.store.clone(), RecordPattern::of_own(CANARY)?));
             }
         }
         let user_keys = user_keys.map(|(_, store)| store);
@@ -75,7 +75,7 @@ impl Upkeep {
             ring,
             process: process_id(),
             kind,
-            realms,
+            scopes,
             internal,
             user_keys,
             options: SweepOptions::default(),
@@ -103,16 +103,16 @@ impl Upkeep {
 
     /// Registers the records that this process protects with the keyring, so that no leader retires a key before it
     /// has counted them.
-    pub async fn enrol(&self) -> Result<(), UpkeepError> {
-        let mut territories: Vec<_> = self.realms.iter().map(Realm::territory).collect();
-        if self.realms.iter().any(|realm| realm.users.is_some()) {
-            territories.extend(self.user_keys.as_ref().map(user_key_territory));
+    pub async fn register(&self) -> Result<(), UpkeepError> {
+        let mut protected_scopes: Vec<_> = self.scopes.iter().map(ScopeHandle::protected_scope).collect();
+        if self.scopes.iter().any(|scope| scope.users.is_some()) {
+            protected_scopes.extend(self.user_keys.as_ref().map(user_key_scope));
         }
         let ring = self.ring.ring();
-        if territories.iter().all(|it| ring.territories().contains(it)) {
+        if protected_scopes.iter().all(|it| ring.protected_scopes().contains(it)) {
             return Ok(());
         }
-        self.ring.change(&Change::Enrol(territories)).await?;
+        self.ring.change(&Change::Register(protected_scopes)).await?;
         Ok(())
     }
 
@@ -134,7 +134,7 @@ impl Upkeep {
             let mut outcome = reported.map_err(UpkeepError::from);
             if outcome.is_ok() {
                 // Each time: a store that loses a write may lose this one.
-                outcome = self.enrol().await;
+                outcome = self.register().await;
             }
             if let Err(error) = outcome {
                 last_error.log("the keyring cannot be reported to", &error);
@@ -149,8 +149,8 @@ impl Upkeep {
 
 /// The entry in the ring for a store of users' keys: these are sealed under it, wherever the records are.
 #[must_use]
-pub fn user_key_territory(store: &Arc<dyn RecordStore>) -> Territory {
-    Territory {
+pub fn user_key_scope(store: &Arc<dyn RecordStore>) -> ProtectedScope {
+    ProtectedScope {
         store: store.location(),
         records: USER_KEYS.to_owned(),
     }

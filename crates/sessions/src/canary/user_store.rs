@@ -100,7 +100,7 @@ impl Canary {
             return Err(GuardError::UsersLost { location, count });
         }
         // If there are values that could be of users, the entry in the ring counts more than a sample.
-        if keys == 0 && users.is_enrolled() && (sample.values() > 0 || !is_complete) {
+        if keys == 0 && users.is_registered() && (sample.values() > 0 || !is_complete) {
             return Err(GuardError::UsersGone { location });
         }
         Ok(UserStore::Unmarked { keys })

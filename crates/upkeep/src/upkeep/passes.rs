@@ -12,9 +12,9 @@ use waxseal_sweep::{
     AuditQuarantine, Class, Event, Keys, Position, Rotate, Stop, Sweep, SweepOptions, Tally, Task,
 };
 
-use super::{Upkeep, user_key_territory};
+use super::{Upkeep, user_key_scope};
 use crate::error::UpkeepError;
-use crate::realm::Realm;
+use crate::scope::ScopeHandle;
 
 /// The records that hold values in quarantine.
 const QUARANTINE: &str = "waxseal:quarantine:*";
@@ -56,10 +56,10 @@ impl Upkeep {
         }
         // Last: a value that is moved to quarantine meanwhile is counted twice rather than not at all.
         self.audit_quarantine(&mut audit, stop).await?;
-        let mut audited: Vec<_> = self.realms.iter().map(Realm::territory).collect();
-        audited.extend(self.user_keys.as_ref().map(user_key_territory));
+        let mut audited: Vec<_> = self.scopes.iter().map(ScopeHandle::protected_scope).collect();
+        audited.extend(self.user_keys.as_ref().map(user_key_scope));
         let ring = self.ring.ring();
-        let uncovered = ring.territories().iter().filter(|it| !audited.contains(it));
+        let uncovered = ring.protected_scopes().iter().filter(|it| !audited.contains(it));
         audit.uncovered = uncovered.cloned().collect();
         Ok(audit)
     }
@@ -67,14 +67,14 @@ impl Upkeep {
     /// Counts the values in quarantine, once in each store of protected records.
     async fn audit_quarantine(&self, audit: &mut Audit, stop: &Stop) -> Result<(), UpkeepError> {
         let mut counted = Vec::new();
-        for scope in &self.realms {
+        for scope in &self.scopes {
             let location = scope.store.location();
             if counted.contains(&location) {
                 continue;
             }
             counted.push(location);
             let sealer = Sealer::new(self.ring.keyring(), Mode::On, Format::Sealed);
-            let quarantine = Realm {
+            let quarantine = ScopeHandle {
                 store: scope.store.clone(),
                 pattern: RecordPattern::of_own(QUARANTINE)?,
                 sealer: sealer.clone(),
@@ -90,20 +90,20 @@ impl Upkeep {
     }
 
     /// The protected records, then Waxseal's own: the canary is resealed last.
-    fn all_scopes(&self) -> Vec<Realm> {
-        let internal = self.internal.iter().map(|(store, pattern)| Realm {
+    fn all_scopes(&self) -> Vec<ScopeHandle> {
+        let internal = self.internal.iter().map(|(store, pattern)| ScopeHandle {
             store: store.clone(),
             pattern: pattern.clone(),
             sealer: Sealer::new(self.ring.keyring(), Mode::On, Format::Sealed),
             users: None,
         });
-        self.realms.iter().cloned().chain(internal).collect()
+        self.scopes.iter().cloned().chain(internal).collect()
     }
 
     /// Runs a task over the records of one scope.
     async fn pass(
         &self,
-        scope: &Realm,
+        scope: &ScopeHandle,
         task: Arc<dyn Task>,
         dry_run: bool,
         stop: &Stop,

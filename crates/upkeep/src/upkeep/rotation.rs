@@ -3,7 +3,7 @@
 
 use tokio::time::Instant;
 use tracing::info;
-use waxseal_keys::rotation::{self, Audit, Facts, Outlook, Step};
+use waxseal_keys::rotation::{self, Audit, Facts, RotationPlan, Step};
 use waxseal_keys::{Change, ChangeError, Ring, RingError};
 use waxseal_sweep::{Stop, Tally};
 
@@ -58,7 +58,7 @@ impl Upkeep {
         begin: bool,
         stop: &Stop,
         watch: &mut (dyn FnMut(&RotationEvent) + Send),
-    ) -> Result<Outlook, UpkeepError> {
+    ) -> Result<RotationPlan, UpkeepError> {
         self.ring.refresh().await?;
         self.ring.check_clock().await?;
         let mut leader = Leader::new(self.ring.clone(), &self.process);
@@ -88,20 +88,20 @@ impl Upkeep {
         begin: bool,
         stop: &Stop,
         watch: &mut (dyn FnMut(&RotationEvent) + Send),
-    ) -> Result<Outlook, UpkeepError> {
+    ) -> Result<RotationPlan, UpkeepError> {
         let mut evidence = Evidence::default();
         if begin {
             let step = Step::Add(self.ring.ring().sealing().id);
             self.step(step, token, &mut evidence, stop, watch).await?;
         }
         for _ in 0..MAX_STEPS {
-            let outlook = self.outlook(&evidence, false).await?;
-            let Some(step) = outlook.due else {
-                return Ok(outlook);
+            let plan = self.plan(&evidence, false).await?;
+            let Some(step) = plan.due else {
+                return Ok(plan);
             };
             self.step(step, token, &mut evidence, stop, watch).await?;
         }
-        self.outlook(&evidence, false).await
+        self.plan(&evidence, false).await
     }
 
     /// Leads whenever no other process does, until told to stop.
@@ -172,7 +172,7 @@ impl Upkeep {
         evidence: &mut Evidence,
         stop: &Stop,
     ) -> Result<Checked, UpkeepError> {
-        let Some(step) = self.outlook(evidence, true).await?.due else {
+        let Some(step) = self.plan(evidence, true).await?.due else {
             return Ok(Checked::NothingDue);
         };
         self.step(step, token, evidence, stop, &mut |_| {}).await?;
@@ -181,11 +181,11 @@ impl Upkeep {
 
     /// The next step for the ring as it is now. `watched`: this process has followed the ring for some time, and
     /// knows by its own clock how long a pending key has been published.
-    async fn outlook(&self, evidence: &Evidence, watched: bool) -> Result<Outlook, UpkeepError> {
+    async fn plan(&self, evidence: &Evidence, watched: bool) -> Result<RotationPlan, UpkeepError> {
         let ring = self.ring.refresh().await?;
         let reports = self.ring.reports().await?;
         let pending_watched = self.ring.pending_watched().unwrap_or_default();
-        Ok(rotation::outlook(
+        Ok(rotation::plan(
             &ring,
             &Facts {
                 now_ms: self.ring.now_ms(),

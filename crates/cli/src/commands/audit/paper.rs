@@ -42,7 +42,7 @@ impl Paper {
 
 impl Signed for Paper {
     const LABEL: &'static str = "waxseal audit report v1\n";
-    const CALLED: &'static str = "audit report";
+    const DISPLAY_NAME: &'static str = "audit report";
 
     fn is_known(&self) -> bool {
         self.audit.report == KIND
