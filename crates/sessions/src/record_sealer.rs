@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use waxseal_core::{Binding, KeyId, OpenError, SealError, Sealer, Shape, UserKey};
-use waxseal_keys::{CacheLookup, LiveRing, UserKeyError, UserKeys, measured};
+use waxseal_keys::{CacheLookup, LiveRing, UserKeyError, UserKeys, instrumented};
 use waxseal_metrics::{OpenOutcome, SealOutcome, ValueMetrics};
 use waxseal_stores::{RecordName, RecordPattern};
 
@@ -88,7 +88,8 @@ impl RecordSealer {
         let sealer = of_user.as_ref().unwrap_or(&self.sealer);
         let sealed = sealer.seal(value, binding).map(Cow::Owned);
         self.counted.record_seal_duration(since);
-        self.counted.sealed(instrumented::sealing(&sealed, sealer));
+        self.counted
+            .sealed(instrumented::seal_outcome(&sealed, sealer));
         Ok(sealed?)
     }
 
@@ -146,7 +147,7 @@ impl RecordSealer {
         let opened = sealer.open(stored, Binding::record(name.as_bytes()));
         self.counted.record_open_duration(since);
         Attempt {
-            outcome: instrumented::opening(stored, &opened),
+            outcome: instrumented::open_outcome(stored, &opened),
             result: match opened {
                 Ok(Some(opened)) => Opened::Value(opened.value.into_owned()),
                 Ok(None) => Opened::Empty,

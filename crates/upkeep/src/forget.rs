@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use waxseal_keys::{Bytes, Change, StoredUserKey, LiveRing, Receipt, Signed, UserKeys};
+use waxseal_keys::{Bytes, Change, LiveRing, Receipt, Signed, StoredUserKey, UserKeys};
 use waxseal_stores::{Cursor, Lifetime, RecordName, RecordPattern, RecordStore};
 
 pub use list::{ListedUser, UserListError, parse_user_list, read_user_list};
@@ -63,7 +63,7 @@ pub async fn find_traces(
     let ledger = ring.ring();
     let erasure = ledger.erasure(&ledger.user(user));
     let key = match users {
-        Some(users) => users.trace(user).await?,
+        Some(users) => users.stored_key(user).await?,
         None => StoredUserKey::Absent,
     };
     let (erasures, erased_ms) = erasure.map_or((0, 0), |erasure| (erasure.epoch, erasure.at));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use waxseal_keys::{Candidate, LiveRing, LeaseAction, Document, DocumentStoreError};
+use waxseal_keys::{Candidate, Document, DocumentStoreError, LeaseAction, LiveRing};
 
 /// The longest time between two polls of the lease.
 const MAX_INTERVAL: Duration = Duration::from_secs(5);
@@ -61,9 +61,9 @@ impl Leader {
 
     /// Takes or renews the lease, unless another process holds it.
     pub async fn poll(&mut self) -> Result<Leadership, DocumentStoreError> {
-        let place = self.ring.document_store().clone();
+        let documents = self.ring.document_store().clone();
         for _ in 0..MAX_ATTEMPTS {
-            let lease = place.read(&Document::Leader).await?;
+            let lease = documents.read(&Document::Leader).await?;
             self.candidate.observe_fence(self.ring.ring().fence());
             let now = self.began.elapsed();
             let new = match self.candidate.poll(lease.as_deref(), now) {
@@ -71,7 +71,7 @@ impl Leader {
                 LeaseAction::Write(new) => new,
             };
             let expected = lease.as_deref();
-            if place.replace(&Document::Leader, expected, &new).await? {
+            if documents.replace(&Document::Leader, expected, &new).await? {
                 self.candidate.wrote(&new);
                 self.renewed = Instant::now();
                 let token = self.candidate.token().unwrap_or_default();
@@ -112,8 +112,10 @@ impl Leader {
         }
         if let Some((held, released)) = self.candidate.release() {
             // On failure the lease expires, and the next leader starts a little later.
-            let place = self.ring.document_store();
-            let _ = place.replace(&Document::Leader, Some(&held), &released).await;
+            let documents = self.ring.document_store();
+            let _ = documents
+                .replace(&Document::Leader, Some(&held), &released)
+                .await;
         }
     }
 }

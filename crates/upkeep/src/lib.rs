@@ -7,8 +7,8 @@
 
 mod error;
 mod forget;
-mod leader;
 mod keyring_records;
+mod leader;
 mod scope;
 mod upkeep;
 
@@ -17,7 +17,7 @@ pub use forget::{
     ListedUser, ReceiptDirectory, ReceiptError, Traces, UserListError, find_traces, forget,
     parse_user_list, read_user_list, rfc3339,
 };
-pub use leader::{Leader, Leadership};
 pub use keyring_records::{RecordDocumentStore, RecordUserKeys};
+pub use leader::{Leader, Leadership};
 pub use scope::ScopeHandle;
 pub use upkeep::{RotationEvent, Upkeep, process_id, user_key_scope};

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tracing::{error, info};
 use waxseal_core::KeyId;
-use waxseal_keys::{Change, ChangeError, LiveRing, RingError, ProtectedScope, UserKeys};
+use waxseal_keys::{Change, ChangeError, LiveRing, ProtectedScope, RingError, UserKeys};
 use waxseal_stores::{RecordPattern, RecordStore};
 use waxseal_sweep::{Stop, SweepOptions};
 
@@ -104,15 +104,24 @@ impl Upkeep {
     /// Registers the records that this process protects with the keyring, so that no leader retires a key before it
     /// has counted them.
     pub async fn register(&self) -> Result<(), UpkeepError> {
-        let mut protected_scopes: Vec<_> = self.scopes.iter().map(ScopeHandle::protected_scope).collect();
+        let mut protected_scopes: Vec<_> = self
+            .scopes
+            .iter()
+            .map(ScopeHandle::protected_scope)
+            .collect();
         if self.scopes.iter().any(|scope| scope.users.is_some()) {
             protected_scopes.extend(self.user_keys.as_ref().map(user_key_scope));
         }
         let ring = self.ring.ring();
-        if protected_scopes.iter().all(|it| ring.protected_scopes().contains(it)) {
+        if protected_scopes
+            .iter()
+            .all(|it| ring.protected_scopes().contains(it))
+        {
             return Ok(());
         }
-        self.ring.change(&Change::Register(protected_scopes)).await?;
+        self.ring
+            .change(&Change::Register(protected_scopes))
+            .await?;
         Ok(())
     }
 

@@ -56,10 +56,17 @@ impl Upkeep {
         }
         // Last: a value that is moved to quarantine meanwhile is counted twice rather than not at all.
         self.audit_quarantine(&mut audit, stop).await?;
-        let mut audited: Vec<_> = self.scopes.iter().map(ScopeHandle::protected_scope).collect();
+        let mut audited: Vec<_> = self
+            .scopes
+            .iter()
+            .map(ScopeHandle::protected_scope)
+            .collect();
         audited.extend(self.user_keys.as_ref().map(user_key_scope));
         let ring = self.ring.ring();
-        let uncovered = ring.protected_scopes().iter().filter(|it| !audited.contains(it));
+        let uncovered = ring
+            .protected_scopes()
+            .iter()
+            .filter(|it| !audited.contains(it));
         audit.uncovered = uncovered.cloned().collect();
         Ok(audit)
     }

@@ -52,7 +52,7 @@ impl Signed for Paper {
         &self.public_key
     }
 
-    fn seal(&mut self) -> (&mut Bytes, &mut Option<Bytes>) {
+    fn signature_fields(&mut self) -> (&mut Bytes, &mut Option<Bytes>) {
         (&mut self.public_key, &mut self.signature)
     }
 }

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use waxseal_keys::{Document, DocumentStore, DocumentStoreError, UserChange, UserKeyError, UserKeyStore};
+use waxseal_keys::{
+    Document, DocumentStore, DocumentStoreError, UserChange, UserKeyError, UserKeyStore,
+};
 use waxseal_stores::{
     Change, Cursor, Expiry, Held, Outcome, RecordName, RecordPattern, RecordStore, Slot, StoreError,
 };
