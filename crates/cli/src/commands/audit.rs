@@ -1,15 +1,16 @@
-//! `audit`: counts what lies under each protected pattern, and writes nothing into the store. What it
-//! counted is shown, and where that is asked for written as a signed report and as a page.
+//! `audit`: counts the values under each protected pattern, and writes nothing to the store. The report is printed, and on
+//! request written as signed JSON and as a page.
 
 mod count;
-mod paper;
-mod report;
 mod show;
 mod verify;
 
 use waxseal_files::OutputFile;
 use waxseal_keys::{Ring, Signed};
 use waxseal_page::report::{Report, Signature, page};
+use waxseal_service::audit::{
+    self, AuditedPattern, Keys, ReportContext, Requirements, SignedReport, text,
+};
 
 use crate::args::{AuditArgs, AuditCommand, Common};
 use crate::error::{Ended, Failure};
@@ -18,8 +19,6 @@ use crate::setup::{Setup, now_ms};
 
 use count::Counted;
 pub(crate) use count::audit_of;
-use paper::Paper;
-use report::Pass;
 
 /// `audit verify`.
 pub(crate) async fn verify(
@@ -34,7 +33,7 @@ pub(crate) async fn verify(
     verify::run(common, command).await
 }
 
-/// Refuses what could not be written in the end, before anything is opened or counted.
+/// Refuses reports that could not be written at the end, before anything is opened or counted.
 pub(crate) fn check(setup: &Setup, args: &AuditArgs) -> Result<(), Failure> {
     if args.report.is_some() && !setup.follows_ring() {
         return Err(Failure::usage(
@@ -61,20 +60,34 @@ pub(crate) fn check(setup: &Setup, args: &AuditArgs) -> Result<(), Failure> {
 pub(crate) async fn run(setup: &Setup, args: &AuditArgs) -> Result<Ended, Failure> {
     let began_ms = now_ms();
     let Counted { tallies, survey } = count::count(setup, args).await?;
-    let pass = Pass {
-        began_ms,
-        ended_ms: now_ms(),
-        deep: args.deep,
-    };
-    // The same for what is told about keys and for the signature, whatever becomes of it meanwhile.
+    let ended_ms = now_ms();
+    // One version of the ring for the keys of the report and for its signature.
     let ring = match setup.follows_ring() {
         true => Some(setup.opened_ring()?.ring.ring()),
         false => None,
     };
-    let mut report = report::report(setup, ring.as_deref(), &pass, &tallies);
-    report.unmatched.clone_from(&survey.unmatched);
-    let is_inconclusive = report.is_inconclusive() || report.excepts_everything();
-    report.clean = report.total.is_clean() && !is_inconclusive;
+    let audited = setup.protected.iter().zip(&tallies);
+    let audited: Vec<_> = audited
+        .map(|(protected, tally)| AuditedPattern {
+            name: &protected.name,
+            pattern: &protected.pattern,
+            tally,
+        })
+        .collect();
+    let context = ReportContext {
+        began_ms,
+        ended_ms,
+        deep: args.deep,
+        environment: setup.environment_name(),
+        store: &setup.url.location(),
+        mode: setup.mode,
+        ring: ring.as_deref(),
+        keys: Keys {
+            configured: &setup.key_ids(),
+            state: &|id| setup.key_state(id),
+        },
+    };
+    let report = audit::report(&context, &audited, &survey.unmatched);
     if setup.json {
         output::json(&report)?;
     } else {
@@ -90,7 +103,7 @@ pub(crate) async fn run(setup: &Setup, args: &AuditArgs) -> Result<Ended, Failur
     Ok(verdict(args, &report))
 }
 
-/// Says that there is a better format than the one of the Node.js guide.
+/// Recommends the sealed format for values in the format of the Node.js guide.
 fn recommend_sealed(report: &Report) {
     let (values, are) = match report.total.classic {
         0 => return,
@@ -104,7 +117,7 @@ fn recommend_sealed(report: &Report) {
     ));
 }
 
-/// Says what an attacker can do whom no count shows, as long as plain values are accepted.
+/// Warns of an attack that no count shows, possible as long as plain values are accepted.
 fn warn_of_downgrade(report: &Report) {
     if !report.allows_downgrade() {
         return;
@@ -120,71 +133,33 @@ fn warn_of_downgrade(report: &Report) {
     ));
 }
 
-/// Says what fails the audit, if anything does.
+/// Prints the findings that fail the audit.
 fn verdict(args: &AuditArgs, report: &Report) -> Ended {
     let total = &report.total;
     if args.require_clean && total.excepted.left() > 0 {
         output::advise(&format!(
             "{}: excepted records are plaintext by configuration and are not counted as plain",
-            show::excepted(&total.excepted)
+            text::excepted(&total.excepted)
         ));
     }
-    // Which pattern matches nothing was told.
+    // The survey has reported the patterns that match nothing.
     let mut ended = match args.require_clean && report.is_inconclusive() {
         true => Ended::Findings,
         false => Ended::Done,
     };
-    let mut fail = |text: &str, advice: &str| {
-        output::complain("error", text);
-        output::advise(advice);
-        ended = Ended::Findings;
+    let requirements = Requirements {
+        clean: args.require_clean,
+        deep: args.deep,
     };
-    if args.require_clean && report.excepts_everything() {
-        fail(
-            "every record is excepted from its pattern: no new value is sealed",
-            "narrow the excepts, or correct the pattern; waxseal doctor checks each except",
-        );
-    }
-    if args.require_clean && total.plain > 0 {
-        fail(
-            "there is plaintext under a protected pattern",
-            "waxseal migrate seals it",
-        );
-    }
-    if args.require_clean && !total.other_types.is_empty() {
-        fail(
-            &format!("{} cannot be sealed", show::other_types(total)),
-            "their values are stored as they are: keep such data in strings, hashes or lists, or under \
-             names that no pattern protects",
-        );
-    }
-    if args.require_clean && total.unseen > 0 {
-        let text = match total.unseen {
-            1 => "1 record could not be read, or not to its end".to_owned(),
-            records => format!(
-                "{} records could not be read, or not to their end",
-                thousands(records)
-            ),
-        };
-        fail(
-            &text,
-            "its values may be plain: the warnings above tell which it is, and why",
-        );
-    }
-    if args.deep && total.unopenable > 0 {
-        let text = match total.unopenable {
-            1 => "1 value does not open".to_owned(),
-            values => format!("{} values do not open", thousands(values)),
-        };
-        fail(
-            &text,
-            "waxseal inspect NAME tells why; damaged, moved, or under a key that is not configured",
-        );
+    for finding in audit::findings(report, requirements) {
+        output::complain("error", &finding.text);
+        output::advise(finding.hint);
+        ended = Ended::Findings;
     }
     ended
 }
 
-/// Writes the files that were asked for: all of them, or none.
+/// Writes the requested files: all of them, or none.
 fn write(
     setup: &Setup,
     args: &AuditArgs,
@@ -194,9 +169,9 @@ fn write(
     if args.report.is_none() && args.html.is_none() {
         return Ok(());
     }
-    let signed = ring.map(|ring| Paper::of(report.clone()).signed(ring));
-    let signer = signed.as_ref().map(Paper::signer);
-    let json = signed.as_ref().map(Paper::to_json);
+    let signed = ring.map(|ring| SignedReport::new(report.clone()).signed(ring));
+    let signer = signed.as_ref().map(SignedReport::signer);
+    let json = signed.as_ref().map(SignedReport::to_json);
     let mut files = Vec::new();
     if let (Some(path), Some(signed)) = (&args.report, &signed) {
         files.push(OutputFile::write(path, &signed.to_file(), args.force)?);
