@@ -36,7 +36,7 @@ async fn work(lines: &Lines) {
 }
 
 #[test]
-fn a_decoy_that_is_read_is_told_and_counted_and_answered_as_ever() {
+fn reading_a_decoy_is_logged_and_counted_and_returns_its_value() {
     let (lines, _guard) = Lines::capture(tracing::Level::TRACE);
     let recorder = PrometheusBuilder::new().build_recorder();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -58,7 +58,7 @@ fn a_decoy_that_is_read_is_told_and_counted_and_answered_as_ever() {
 }
 
 #[tokio::test]
-async fn a_decoy_that_could_never_be_read_is_refused_without_its_name() {
+async fn a_decoy_that_can_never_be_read_is_refused_without_its_name() {
     for name in ["bot:4915550001234", "wa:"] {
         let store = Arc::new(MemoryStore::default());
         let options = Options::default().decoys([name]);

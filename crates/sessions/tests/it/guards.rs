@@ -56,7 +56,7 @@ async fn assert_refused(server: &RedisServer) {
                 text.ends_with(&format!("configured is key {}", key_id(&KEY))),
                 "{text}"
             );
-            assert_tells_nothing(&texts_of(&error));
+            assert_reveals_nothing(&texts_of(&error));
         }
     }
     assert_eq!(server.snapshot(), before);
@@ -77,7 +77,7 @@ async fn a_wrong_key_does_not_start_where_there_is_a_canary() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_does_not_start_where_states_of_another_key_lie_without_a_canary() {
+async fn a_wrong_key_does_not_start_with_states_of_another_key_and_no_canary() {
     let server = RedisServer::start();
     let value = state_json("confirming");
     let requests = vec![
@@ -107,7 +107,7 @@ async fn a_wrong_key_does_not_start_where_states_of_another_key_lie_without_a_ca
 }
 
 #[tokio::test]
-async fn a_wrong_key_is_noticed_by_one_state_among_many_records_of_others() {
+async fn a_wrong_key_is_found_by_one_state_among_many_other_records() {
     let server = RedisServer::start();
     let others: Vec<_> = (0..6000)
         .map(|index| {
@@ -126,7 +126,7 @@ async fn a_wrong_key_is_noticed_by_one_state_among_many_records_of_others() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_is_noticed_among_plain_states() {
+async fn a_wrong_key_is_found_among_plain_states() {
     let server = RedisServer::start();
     states_of(&mut server.client(), 12, |index, name| match index {
         0..6 => state_json("showing_menu"),
@@ -249,7 +249,7 @@ async fn of_two_keys_at_once_only_one_starts() {
 }
 
 #[tokio::test]
-async fn one_value_that_looks_like_base64_among_plain_states_is_no_wrong_key() {
+async fn one_value_that_looks_like_base64_among_plain_states_does_not_refute_the_key() {
     for odd in [0, 7, 39] {
         let server = RedisServer::start();
         states_of(&mut server.client(), 40, |index, _| match index {
@@ -284,7 +284,7 @@ async fn states_of_the_right_key_start_without_a_canary_even_beside_damaged_ones
 }
 
 #[tokio::test]
-async fn waxseals_own_records_are_no_states_of_an_empty_prefix() {
+async fn waxseals_own_records_are_not_states_of_an_empty_prefix() {
     let server = RedisServer::start();
     put(
         &mut server.client(),
@@ -301,7 +301,7 @@ async fn waxseals_own_records_are_no_states_of_an_empty_prefix() {
 }
 
 #[tokio::test]
-async fn a_prefix_that_cannot_be_looked_through_does_not_start() {
+async fn a_prefix_that_cannot_be_scanned_does_not_start() {
     for prefix in ["wa*:", "wa?", " wa:"] {
         let store = Arc::new(MemoryStore::default());
         let options = Options::default().prefix(prefix);
@@ -330,7 +330,7 @@ async fn a_prefix_may_hold_braces_and_brackets() {
 }
 
 #[tokio::test]
-async fn excepted_states_are_written_plain_and_opened_where_they_are_sealed() {
+async fn excepted_states_are_written_plain_and_opened_if_they_are_sealed() {
     let server = RedisServer::start();
     let mut client = server.client();
     put(
@@ -389,7 +389,7 @@ async fn excepted_values_say_nothing_about_the_key() {
 }
 
 #[tokio::test]
-async fn without_a_key_nothing_starts_where_states_are_sealed() {
+async fn without_a_key_nothing_starts_if_states_are_sealed() {
     let server = RedisServer::start();
     let mut client = server.client();
     start(&server, Sealer::without_keys()).await.unwrap();
@@ -437,11 +437,11 @@ async fn assert_reads_only(server: &RedisServer, store: Arc<dyn RecordStore>, wr
         ),
         "{error:?}"
     );
-    assert_tells_nothing(&texts_of(&error));
+    assert_reveals_nothing(&texts_of(&error));
 
     let error = states.set(USER, &state("x")).await.unwrap_err();
     assert!(error.to_string().starts_with(writes), "{error}");
-    assert_tells_nothing(&texts_of(&error));
+    assert_reveals_nothing(&texts_of(&error));
     let error = states
         .update(USER, |old: Option<State>| old)
         .await
@@ -513,17 +513,17 @@ async fn a_full_server_can_be_read() {
         matches!(error, StateError::Store(StoreError::Full { .. })),
         "{error:?}"
     );
-    assert_refused_and_unmoved(&server, &states).await;
+    assert_refused_and_not_moved(&server, &states).await;
 
     // Memory is back, and the key is as unchecked as before: until the next start.
     server.cli(&["CONFIG", "SET", "maxmemory", "0"]);
-    assert_refused_and_unmoved(&server, &states).await;
+    assert_refused_and_not_moved(&server, &states).await;
     let states = start(&server, usual_sealer()).await.unwrap();
     assert_eq!(states.get::<State>("damaged").await.unwrap(), None);
     assert_eq!(server.cli(&["EXISTS", "wa:damaged"]), "0");
 }
 
-async fn assert_refused_and_unmoved(server: &RedisServer, states: &StateManager) {
+async fn assert_refused_and_not_moved(server: &RedisServer, states: &StateManager) {
     let before = server.snapshot();
     let error = states.get::<State>("damaged").await.unwrap_err();
     assert!(
@@ -540,7 +540,7 @@ async fn assert_refused_and_unmoved(server: &RedisServer, states: &StateManager)
 }
 
 #[tokio::test]
-async fn of_many_damaged_records_five_are_moved_aside_and_the_rest_are_errors_for_good() {
+async fn of_many_damaged_records_five_are_quarantined_and_the_others_stay_errors() {
     let server = RedisServer::start();
     let store = connect(&server).await;
     let states = start(&server, usual_sealer()).await.unwrap();

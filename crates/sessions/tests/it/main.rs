@@ -118,7 +118,7 @@ fn contains(haystack: &[u8], needle: &str) -> bool {
 
 /// Whether a text stands anywhere in a server: in a name or in what `DUMP` says of a record. The
 /// server must not compress its dumps.
-fn lies_in(server: &RedisServer, text: &str) -> bool {
+fn is_stored_in(server: &RedisServer, text: &str) -> bool {
     let compression = server.cli(&["CONFIG", "GET", "rdbcompression"]);
     assert_eq!(compression, "rdbcompression\nno");
     let snapshot = server.snapshot();
@@ -143,7 +143,7 @@ fn texts_of<E: Error + Debug>(error: &E) -> String {
 
 /// Fails where a text gives away a value, a record name or the key.
 #[track_caller]
-fn assert_tells_nothing(text: &str) {
+fn assert_reveals_nothing(text: &str) {
     let hex: String = KEY.iter().map(|byte| format!("{byte:02x}")).collect();
     for secret in [MARK, USER, NAME, &hex, &format!("{KEY:?}")] {
         assert!(
@@ -154,7 +154,7 @@ fn assert_tells_nothing(text: &str) {
 }
 
 /// Nothing here takes a minute: what does hangs.
-async fn in_time<T>(work: impl Future<Output = T>) -> T {
+async fn within_a_minute<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), work)
         .await
         .expect("it hangs")

@@ -78,7 +78,7 @@ async fn the_right_key_starts_beside_a_canary_of_another_and_seals_it_again() {
 }
 
 #[tokio::test]
-async fn a_canary_of_its_own_does_not_save_a_key_that_opens_no_value() {
+async fn a_key_that_opens_no_value_is_refused_even_with_its_own_canary() {
     let server = RedisServer::start();
     let other = || sealer(&OTHER_KEY, Mode::On, Format::Sealed);
     start(&server, other()).await.unwrap();
@@ -104,7 +104,7 @@ async fn a_canary_of_its_own_does_not_save_a_key_that_opens_no_value() {
 }
 
 #[tokio::test]
-async fn envelopes_that_were_planted_stop_no_start() {
+async fn planted_envelopes_do_not_prevent_a_start() {
     for canary in [true, false] {
         let server = RedisServer::start();
         let states = start(&server, usual_sealer()).await.unwrap();
@@ -169,7 +169,7 @@ async fn sealed_values_behind_many_plain_ones_are_found() {
 }
 
 #[tokio::test]
-async fn who_may_not_scan_relies_on_the_canary() {
+async fn a_user_without_the_right_to_scan_relies_on_the_canary() {
     let server = RedisServer::builder()
         .user_acl("user support on >pw ~* +get +ping")
         .start();
@@ -193,7 +193,7 @@ async fn who_may_not_scan_relies_on_the_canary() {
 }
 
 #[tokio::test]
-async fn a_canary_of_another_key_is_left_where_most_values_are_under_that_key() {
+async fn a_canary_of_another_key_is_kept_if_most_values_are_under_that_key() {
     let server = RedisServer::start();
     let mut client = server.client();
     states_under(&mut client, &OTHER_KEY, 0..15);
@@ -205,10 +205,10 @@ async fn a_canary_of_another_key_is_left_where_most_values_are_under_that_key() 
     // And a key that is not certain moves nothing aside.
     put(&mut client, "wa:damaged", b"\xf5\x57\x02");
     let states = start(&server, usual_sealer()).await.unwrap();
-    assert_unmoved(&server, &states).await;
+    assert_not_moved(&server, &states).await;
 }
 
-async fn assert_unmoved(server: &RedisServer, states: &StateManager) {
+async fn assert_not_moved(server: &RedisServer, states: &StateManager) {
     let before = server.snapshot();
     let error = states.get::<State>("damaged").await.unwrap_err();
     assert!(matches!(error, StateError::Open { .. }), "{error:?}");
@@ -216,7 +216,7 @@ async fn assert_unmoved(server: &RedisServer, states: &StateManager) {
 }
 
 #[tokio::test]
-async fn planted_key_ids_by_the_hundred_make_a_ring_read_again_once() {
+async fn hundreds_of_planted_key_ids_cause_one_read_of_the_ring() {
     let shared = rings::Shared::default();
     let process = shared.first().await;
     let server = RedisServer::start();

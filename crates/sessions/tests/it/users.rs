@@ -76,7 +76,7 @@ async fn a_state_is_sealed_under_the_key_of_its_user() {
 }
 
 #[tokio::test]
-async fn what_lies_there_under_the_ring_or_plain_is_read_and_comes_under_the_user_when_written() {
+async fn values_under_the_ring_and_plain_ones_are_read_and_resealed_for_the_user_when_written() {
     let process = Shared::default().first().await;
     let store = Arc::new(MemoryStore::default());
     let states = process.start(store.clone(), process.of_users());
@@ -101,7 +101,7 @@ async fn what_lies_there_under_the_ring_or_plain_is_read_and_comes_under_the_use
 }
 
 #[tokio::test]
-async fn the_state_of_an_erased_user_is_gone_for_good_and_nothing_else() {
+async fn only_the_state_of_an_erased_user_is_permanently_erased() {
     for on_refused in REFUSALS {
         let (server, process) = (RedisServer::start(), Shared::default().first().await);
         let store = connect(&server).await;
@@ -130,7 +130,7 @@ async fn the_state_of_an_erased_user_is_gone_for_good_and_nothing_else() {
         let text = lines.text();
         assert!(text.contains(" INFO ") && text.contains("of a user who was erased"));
         assert!(!text.contains(" WARN "), "{text}");
-        assert_tells_nothing(&text);
+        assert_reveals_nothing(&text);
 
         if on_refused == OnRefused::Quarantine {
             put(&mut server.client(), "wa:5215500000000", &before);
@@ -145,7 +145,7 @@ async fn the_state_of_an_erased_user_is_gone_for_good_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn an_erased_user_who_comes_back_begins_afresh_under_a_new_key() {
+async fn an_erased_user_who_returns_gets_a_new_key() {
     for (on_refused, updates) in REFUSALS.into_iter().flat_map(|r| [(r, false), (r, true)]) {
         let process = Shared::default().first().await;
         let store = Arc::new(MemoryStore::default());
@@ -210,7 +210,7 @@ async fn a_process_with_an_older_ring_reads_what_is_under_the_newer_key() {
 }
 
 #[tokio::test]
-async fn a_classic_value_under_a_newer_key_is_never_taken_for_a_damaged_one() {
+async fn a_classic_value_under_a_newer_key_never_counts_as_damaged() {
     let shared = Shared::default();
     let (first, another) = (shared.first().await, shared.another().await);
     let store = Arc::new(MemoryStore::default());
@@ -237,7 +237,7 @@ async fn a_classic_value_under_a_newer_key_is_never_taken_for_a_damaged_one() {
 }
 
 #[tokio::test]
-async fn a_user_whose_key_is_at_hand_costs_no_call_and_another_costs_one() {
+async fn a_user_with_a_cached_key_costs_no_call_and_another_costs_one() {
     let shared = Shared::default();
     let (first, another) = (shared.first().await, shared.another().await);
     let store = Arc::new(MemoryStore::default());
@@ -274,7 +274,7 @@ async fn a_user_whose_key_is_at_hand_costs_no_call_and_another_costs_one() {
 }
 
 #[tokio::test]
-async fn nothing_is_sealed_under_a_ring_that_was_out_of_reach_for_too_long() {
+async fn nothing_is_sealed_under_a_ring_that_was_unreachable_for_too_long() {
     let (shared, settings) = (Shared::default(), Settings::default());
     let process = shared.first().await;
     let store = Arc::new(MemoryStore::default());
@@ -289,7 +289,7 @@ async fn nothing_is_sealed_under_a_ring_that_was_out_of_reach_for_too_long() {
     let error = states.set(USER, &state("confirming")).await.unwrap_err();
     let is_lapsed = matches!(&error, StateError::Ring(RingError::Lapsed { .. }));
     assert!(is_lapsed, "{error:?}");
-    assert_tells_nothing(&texts_of(&error));
+    assert_reveals_nothing(&texts_of(&error));
     let update = states.update(USER, |old: Option<State>| old).await;
     assert!(matches!(update, Err(StateError::Ring(_))), "{update:?}");
     assert_eq!(stored(&*store, USER).await, before);
@@ -313,7 +313,7 @@ async fn without_the_store_of_their_keys_states_of_users_are_errors_and_never_no
     for _ in 0..10 {
         let error = others.get::<State>(USER).await.unwrap_err();
         assert!(matches!(&error, StateError::Users(it) if it.is_transient()));
-        assert_tells_nothing(&texts_of(&error));
+        assert_reveals_nothing(&texts_of(&error));
         let error = others.set(USER, &state("confirming")).await.unwrap_err();
         assert!(matches!(&error, StateError::Users(it) if it.is_transient()));
     }
@@ -328,7 +328,7 @@ async fn without_the_store_of_their_keys_states_of_users_are_errors_and_never_no
 }
 
 #[tokio::test]
-async fn where_only_users_keys_are_used_a_wrong_ring_does_not_start_without_a_canary_either() {
+async fn with_users_keys_only_a_wrong_ring_does_not_start_even_without_a_canary() {
     let shared = Shared::default();
     let process = shared.first().await;
     let store = Arc::new(MemoryStore::default());
@@ -354,7 +354,7 @@ async fn where_only_users_keys_are_used_a_wrong_ring_does_not_start_without_a_ca
 }
 
 #[tokio::test]
-async fn says_at_the_start_which_ring_and_which_key_it_seals_under() {
+async fn logs_the_ring_and_its_sealing_key_at_the_start() {
     let process = Shared::default().first().await;
     let newer = process.rotate().await;
     let version = process.ring.ring().version();
@@ -366,7 +366,7 @@ async fn says_at_the_start_which_ring_and_which_key_it_seals_under() {
     let mut said = text.lines().filter(|said| said.contains("keyring version"));
     let said = said.next().unwrap_or_else(|| panic!("{text}"));
     assert!(said.contains(" INFO ") && said.ends_with(&line), "{said}");
-    assert_tells_nothing(&text);
+    assert_reveals_nothing(&text);
 }
 
 #[cfg(all(feature = "tower-sessions", feature = "actix-session"))]
@@ -394,7 +394,7 @@ async fn web_sessions_do_not_start_with_keys_of_users() {
 }
 
 #[tokio::test]
-async fn a_ring_starts_without_a_canary_where_the_keys_of_its_users_were_evicted() {
+async fn a_ring_starts_without_a_canary_after_the_keys_of_its_users_were_evicted() {
     let shared = Shared::default();
     let process = shared.first().await;
     let store = Arc::new(MemoryStore::default());
@@ -414,7 +414,7 @@ async fn a_ring_starts_without_a_canary_where_the_keys_of_its_users_were_evicted
     assert!(store.delete(&canary).await.is_ok_and(|there| there));
     // However many of them there are: the mark shows that the ring is right.
     for user in 0..10 {
-        let value = sealed_for_nobody(&process, user).await;
+        let value = sealed_for_unknown_user(&process, user).await;
         put_stored(&store, &user.to_string(), &value).await;
     }
     let another = shared.another().await;
@@ -424,7 +424,7 @@ async fn a_ring_starts_without_a_canary_where_the_keys_of_its_users_were_evicted
 }
 
 /// A value under the key of a user that is in no store.
-async fn sealed_for_nobody(process: &Process, user: usize) -> Vec<u8> {
+async fn sealed_for_unknown_user(process: &Process, user: usize) -> Vec<u8> {
     let elsewhere = Arc::new(MemoryUserKeys::default());
     let keys = UserKeys::new(elsewhere, process.ring.clone(), CacheBounds::default());
     keys.accept_store();
@@ -497,7 +497,7 @@ async fn values_under_the_ring_say_nothing_about_a_store_of_users_keys() {
         put_stored(&store, &user, &sealed.unwrap()).await;
     }
     for user in 1_000..1_010 {
-        let value = sealed_for_nobody(&process, user).await;
+        let value = sealed_for_unknown_user(&process, user).await;
         put_stored(&store, &user.to_string(), &value).await;
     }
     let another = shared.another().await;

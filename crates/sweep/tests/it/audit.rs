@@ -60,7 +60,7 @@ fn only_a_deep_audit_finds_that_a_sealed_value_does_not_open() {
 }
 
 #[test]
-fn asks_for_lifetimes_of_what_is_under_an_older_key_and_of_nothing_else() {
+fn needs_expiries_of_values_under_an_older_key_only() {
     for audit in audits() {
         for (class, wanted) in [
             (Class::Classic(id(B)), true),

@@ -59,7 +59,7 @@ fn open(stored: &[u8], i: u64) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_value_that_was_sealed_meanwhile_is_counted_as_raced_and_left() {
+async fn a_value_that_was_sealed_meanwhile_is_counted_as_raced_and_kept() {
     let store = plain_store(100).await;
     let newer = envelope(
         A,
@@ -112,7 +112,7 @@ async fn a_value_that_is_deleted_emptied_or_damaged_meanwhile_is_left_so() {
 }
 
 #[tokio::test]
-async fn a_value_that_changes_at_every_look_is_told_and_left_as_its_writer_left_it() {
+async fn a_value_that_changes_at_every_attempt_is_reported_and_not_changed() {
     let store = plain_store(100).await;
     let other = |before, store: &MemoryStore| {
         write(store, 3, format!("{{\"version\":{before}}}").as_bytes());
@@ -127,7 +127,7 @@ async fn a_value_that_changes_at_every_look_is_told_and_left_as_its_writer_left_
 }
 
 #[tokio::test]
-async fn elements_that_are_pushed_along_while_they_are_replaced_are_sealed_once_each() {
+async fn elements_that_are_moved_by_pushes_while_they_are_replaced_are_sealed_once_each() {
     let store = Arc::new(MemoryStore::default());
     let element = |n: usize| format!("{{\"element\":{n}}}").into_bytes();
     let elements: Vec<_> = (0..1_200).map(element).collect();
@@ -171,7 +171,7 @@ fn rewrite(store: &MemoryStore, change: impl Fn(&mut Vec<Vec<u8>>)) {
 }
 
 #[tokio::test]
-async fn elements_that_move_to_where_the_sweep_was_already_are_found_and_counted_once() {
+async fn elements_that_move_to_pages_that_were_read_before_are_found_and_counted_once() {
     let element = |n: usize| format!("{{\"element\":{n}}}").into_bytes();
     // Before a page is read: a queue is worked off. Before a page is replaced: a new head.
     for (at, pages) in [(Call::ReadSlots, 4), (Call::Replace, 1)] {

@@ -148,7 +148,7 @@ async fn decrypt_opens_all_or_only_them() {
 }
 
 #[tokio::test]
-async fn no_task_is_held_up_by_what_an_excepted_value_looks_like() {
+async fn no_task_fails_because_of_the_form_of_an_excepted_value() {
     let store = store().await;
     let classic = |sealer: waxseal_core::Sealer| {
         sealer.judging_as(waxseal_core::Mode::Required, Format::Classic)

@@ -53,7 +53,7 @@ fn done_and_already(tally: &Tally) -> (u64, u64, u64) {
 }
 
 #[tokio::test]
-async fn a_sweep_that_is_stopped_tells_up_to_where_it_came_and_another_goes_on_from_there() {
+async fn a_sweep_that_is_stopped_returns_its_position_and_another_continues_from_there() {
     let store = mixed_store(1_000).await;
     let expected = whole(&sweep(mixed_store(1_000).await, migrate(), batches_of(20))).await;
     let sweep = sweep(store, migrate(), batches_of(20));
@@ -81,7 +81,7 @@ async fn a_sweep_that_is_stopped_tells_up_to_where_it_came_and_another_goes_on_f
 }
 
 #[tokio::test]
-async fn stopping_again_and_again_loses_nothing_and_counts_nothing_twice() {
+async fn stopping_repeatedly_loses_nothing_and_counts_nothing_twice() {
     let store = plain_store(500).await;
     let sweep = sweep(store.clone(), migrate(), batches_of(10));
     let (mut position, mut runs) = (Position::default(), 0);
@@ -183,7 +183,7 @@ async fn a_position_in_another_generation_of_the_store_starts_again_and_counts_n
 }
 
 #[tokio::test]
-async fn a_finished_position_in_another_generation_goes_through_everything_once_more() {
+async fn a_finished_position_in_another_generation_starts_again() {
     let first = sweep(plain_store(50).await, migrate(), batches_of(20));
     let finished = run(&first, Position::default(), &mut |_| {}).await.position;
     assert!(finished.finished);
@@ -196,7 +196,7 @@ async fn a_finished_position_in_another_generation_goes_through_everything_once_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_replaced_under_a_running_sweep_is_gone_through_from_the_beginning() {
+async fn a_store_that_is_replaced_under_a_running_sweep_is_swept_from_the_beginning() {
     for fails in [Call::Scan, Call::Read, Call::Replace] {
         let first = plain_store(400).await;
         let gate = Gate::new(first.clone(), move |call, before, _| {
@@ -212,7 +212,7 @@ async fn a_store_that_is_replaced_under_a_running_sweep_is_gone_through_from_the
                 // What was written until now has reached the store that comes after.
                 let copied = copy(&first, 400).now_or_never();
                 let copied = copied.expect("the reference store does not wait");
-                gate.exchange(copied.clone());
+                gate.replace_sealing_key(copied.clone());
                 second = Some(copied);
             }
             Event::Restarted => restarts += 1,
@@ -226,7 +226,7 @@ async fn a_store_that_is_replaced_under_a_running_sweep_is_gone_through_from_the
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_replaced_between_two_calls_is_noticed_at_the_end() {
+async fn a_store_that_is_replaced_between_two_calls_is_detected_at_the_end() {
     let first = plain_store(400).await;
     let gate = Gate::new(first.clone(), |_, _, _| Rule::Pass);
     let sweep = sweep(gate.clone(), migrate(), batches_of(20));
@@ -236,7 +236,7 @@ async fn a_store_that_is_replaced_between_two_calls_is_noticed_at_the_end() {
             // As from a backup of before the sweep: nothing in it is sealed, and no call fails.
             let restored = plain_store(400).now_or_never();
             let restored = restored.expect("the reference store does not wait");
-            gate.exchange(restored.clone());
+            gate.replace_sealing_key(restored.clone());
             second = Some(restored);
         }
         Event::Restarted => restarts += 1,

@@ -62,7 +62,7 @@ fn replaced(verdict: Verdict) -> (Class, Vec<u8>) {
 
 /// What is wrong, whatever the task is.
 #[track_caller]
-fn assert_leaves_alone_what_does_not_open(task: &impl Task) {
+fn assert_keeps_values_that_do_not_open(task: &impl Task) {
     for slot in slots() {
         assert_eq!(judge(task, &slot, b""), Verdict::Keep(Class::Empty));
         let refused = Verdict::Fault(Class::Unopenable, OpenError::Refused);
@@ -101,11 +101,11 @@ fn opens(envelope: &[u8], place: Binding<'_>) -> bool {
 }
 
 #[test]
-fn every_task_leaves_alone_what_is_empty_or_does_not_open() {
+fn every_task_keeps_values_that_are_empty_or_do_not_open() {
     for format in FORMATS {
-        assert_leaves_alone_what_does_not_open(&Migrate::new(sealer(format)));
-        assert_leaves_alone_what_does_not_open(&Rotate::new(sealer(format)));
-        assert_leaves_alone_what_does_not_open(&Decrypt::new(sealer(format)));
+        assert_keeps_values_that_do_not_open(&Migrate::new(sealer(format)));
+        assert_keeps_values_that_do_not_open(&Rotate::new(sealer(format)));
+        assert_keeps_values_that_do_not_open(&Decrypt::new(sealer(format)));
     }
 }
 
@@ -145,7 +145,7 @@ fn migrate_writes_the_format_and_the_armor_that_its_sealer_writes() {
 }
 
 #[test]
-fn migrate_lifts_classic_values_only_where_the_sealed_format_is_written() {
+fn migrate_converts_classic_values_only_if_the_sealed_format_is_written() {
     for (slot, key) in slots().iter().flat_map(|slot| [(slot, A), (slot, B)]) {
         let old = under(key, Format::Classic, slot);
         let classic = Class::Classic(id(key));
@@ -208,7 +208,7 @@ fn rotate_keeps_the_sealed_format_and_the_armor_whatever_its_sealer_writes() {
 }
 
 #[test]
-fn rotate_brings_classic_and_plain_values_under_the_sealing_key() {
+fn rotate_reseals_classic_and_plain_values_under_the_sealing_key() {
     for (slot, format) in slots().iter().flat_map(|slot| FORMATS.map(|f| (slot, f))) {
         let task = Rotate::new(sealer(format));
         let old = under(B, Format::Classic, slot);
@@ -226,7 +226,7 @@ fn rotate_brings_classic_and_plain_values_under_the_sealing_key() {
 }
 
 #[test]
-fn rotate_keeps_what_is_under_the_sealing_key_already() {
+fn rotate_keeps_values_under_the_sealing_key() {
     for slot in slots() {
         let task = Rotate::new(sealer(Format::Classic));
         let classic = under(A, Format::Classic, &slot);
@@ -244,7 +244,7 @@ fn rotate_keeps_what_is_under_the_sealing_key_already() {
 }
 
 #[test]
-fn decrypt_gives_back_what_was_sealed_and_keeps_what_is_plain() {
+fn decrypt_restores_sealed_values_and_keeps_plain_ones() {
     let task = Decrypt::new(sealer(Format::Sealed));
     for (slot, key) in slots().iter().flat_map(|slot| [(slot, A), (slot, B)]) {
         let plain = |class| Verdict::Replace(class, PLAIN.to_vec());

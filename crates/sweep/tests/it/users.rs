@@ -103,7 +103,7 @@ async fn causes(sweep: &Sweep) -> (Tally, Vec<String>) {
 }
 
 #[tokio::test]
-async fn migrate_and_rotate_bring_everything_of_a_user_under_the_key_of_the_user() {
+async fn migrate_and_rotate_reseal_everything_of_a_user_under_the_key_of_the_user() {
     for format in [Format::Classic, Format::Sealed] {
         for rotates in [false, true] {
             let process = Shared::default().first().await;
@@ -128,7 +128,7 @@ async fn migrate_and_rotate_bring_everything_of_a_user_under_the_key_of_the_user
 }
 
 #[tokio::test]
-async fn after_a_rotation_of_the_ring_only_the_records_of_the_keys_are_sealed_anew() {
+async fn after_a_rotation_of_the_ring_only_the_records_of_the_keys_are_resealed() {
     let shared = Shared::default();
     let process = shared.first().await;
     let store = mixed(&process, 50).await;
@@ -184,7 +184,7 @@ async fn after_a_rotation_of_the_ring_only_the_records_of_the_keys_are_sealed_an
 }
 
 #[tokio::test]
-async fn the_keys_of_a_page_are_asked_for_at_once_and_made_at_once() {
+async fn the_keys_of_a_page_are_read_together_and_created_together() {
     let shared = Shared::default();
     let process = shared.first().await;
     let store = Arc::new(MemoryStore::default());
@@ -214,7 +214,7 @@ async fn the_keys_of_a_page_are_asked_for_at_once_and_made_at_once() {
 }
 
 #[tokio::test]
-async fn a_dry_run_counts_what_would_be_done_and_makes_no_key() {
+async fn a_dry_run_counts_what_would_be_done_and_creates_no_key() {
     let shared = Shared::default();
     let process = shared.first().await;
     let store = mixed(&process, 50).await;
@@ -283,7 +283,7 @@ async fn an_audit_counts_values_of_users_and_of_erased_ones_apart() {
 }
 
 #[tokio::test]
-async fn nobody_is_brought_back_by_a_sweep() {
+async fn a_sweep_does_not_restore_an_erased_user() {
     let shared = Shared::default();
     let process = shared.first().await;
     let store = mixed(&process, 5).await;

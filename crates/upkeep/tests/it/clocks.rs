@@ -139,7 +139,7 @@ async fn leaders_whose_clocks_differ_by_twenty_minutes_complete_a_rotation_that_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_ahead_who_has_just_seen_a_new_key_does_not_let_it_seal_before_others_know_it() {
+async fn a_leader_that_is_ahead_does_not_promote_a_new_key_before_others_know_it() {
     let world = World::new();
     let settings = Settings {
         propagation_ms: 2_000,
@@ -245,7 +245,7 @@ async fn a_process_whose_clock_is_hundreds_of_days_off_changes_no_key_and_lets_o
 }
 
 #[tokio::test]
-async fn times_that_a_wrong_clock_wrote_are_found_and_set_right() {
+async fn times_that_a_wrong_clock_wrote_are_found_and_corrected() {
     let world = World::new();
     // A key that is let seal before its time is none of a wrong clock.
     let calm = world.made(calm(), &[], now_ms()).await;

@@ -37,7 +37,7 @@ async fn manager(process: &Process, on_refused: OnRefused) -> StateManager {
 }
 
 #[tokio::test]
-async fn a_value_whose_user_key_was_lost_is_told_of_and_kept_and_a_new_session_gets_a_new_key() {
+async fn a_value_whose_user_key_was_lost_is_reported_and_kept_and_a_new_session_gets_a_new_key() {
     let world = World::new();
     world.init(calm()).await;
     let writer = world.process(true).await;
@@ -112,11 +112,11 @@ async fn a_write_under_a_cached_key_after_the_erasure_lands_and_is_unreadable_on
 }
 
 #[tokio::test]
-async fn a_process_that_has_not_heard_of_an_erasure_makes_a_key_that_is_not_void() {
+async fn a_process_that_does_not_know_of_an_erasure_creates_a_valid_key() {
     let world = World::new();
-    let mut seldom = calm();
-    seldom.refresh_ms = 60 * 60_000;
-    world.init(seldom).await;
+    let mut rare_polls = calm();
+    rare_polls.refresh_ms = 60 * 60_000;
+    world.init(rare_polls).await;
     let (eraser, stale) = (world.process(true).await, world.process(true).await);
     eraser.write_as_user("somebody", "before").await;
     for _ in 0..3 {
@@ -190,7 +190,7 @@ fn forgeries(receipt: &Map<String, Value>) -> Vec<(String, Map<String, Value>)> 
 }
 
 #[tokio::test]
-async fn a_receipt_verifies_and_none_does_with_any_part_changed() {
+async fn a_receipt_verifies_and_does_not_with_any_part_changed() {
     let world = World::new();
     world.init(calm()).await;
     let process = world.process(true).await;
@@ -247,7 +247,7 @@ async fn an_erasure_during_which_the_server_dies_is_finished_by_running_it_again
 }
 
 #[tokio::test]
-async fn something_else_in_the_place_of_a_user_key_is_told_of_and_goes_only_with_its_user() {
+async fn a_record_that_is_not_a_user_key_is_reported_and_deleted_only_with_its_user() {
     let world = World::new();
     world.init(calm()).await;
     let process = world.process(true).await;

@@ -136,7 +136,7 @@ async fn a_rotation_whose_leaders_all_die_at_their_step_is_finished_by_the_next_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sweep_whose_leaders_die_in_its_middle_comes_to_its_end() {
+async fn a_sweep_whose_leaders_die_is_completed() {
     let world = World::new();
     let first = world.init(compressed_once()).await.sealing().id;
     let reader = world.process(false).await;
@@ -181,7 +181,7 @@ async fn under_others(process: &Process, id: KeyId) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_that_cannot_do_what_is_due_stands_aside_for_one_that_can() {
+async fn a_leader_that_cannot_carry_out_the_step_yields_to_one_that_can() {
     let world = World::new();
     let secret = SecretKey::generate().unwrap();
     let second: Arc<dyn Custodian> = Arc::new(LocalCustodian::new("env:SECOND", &secret).unwrap());
@@ -220,7 +220,7 @@ async fn a_leader_that_cannot_do_what_is_due_stands_aside_for_one_that_can() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rotations_go_on_though_processes_die_at_any_moment_and_no_value_is_lost() {
+async fn rotations_continue_although_processes_die_at_any_moment_and_no_value_is_lost() {
     let world = World::new();
     let first = world.init(compressed()).await.sealing().id;
     let client = world.process(false).await;

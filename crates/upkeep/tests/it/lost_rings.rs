@@ -23,7 +23,7 @@ fn lies(server: &RedisServer) -> Option<Vec<u8>> {
     server.client().cmd(&["GET", RING]).bytes()
 }
 
-fn lay(server: &RedisServer, bytes: &[u8]) {
+fn put_stored(server: &RedisServer, bytes: &[u8]) {
     let reply = server
         .client()
         .cmd(&[b"SET".as_slice(), RING.as_bytes(), bytes]);
@@ -107,7 +107,7 @@ async fn of_others(world: &World) -> Vec<(&'static str, Vec<u8>)> {
 
 fn damage(server: &RedisServer, bytes: Option<&[u8]>) {
     match bytes {
-        Some(bytes) => lay(server, bytes),
+        Some(bytes) => put_stored(server, bytes),
         None => assert_eq!(server.cli(&["DEL", RING]), "1"),
     }
 }
@@ -141,7 +141,7 @@ async fn use_values(processes: &[Process], round: &str) {
 }
 
 #[tokio::test]
-async fn a_ring_that_is_lost_under_running_processes_is_put_back_and_told_of_loudly() {
+async fn a_ring_that_is_lost_under_running_processes_is_restored_and_reported() {
     let world = World::new();
     world.init(calm()).await;
     let processes = [world.process(false).await, world.process(false).await];
@@ -174,7 +174,7 @@ async fn a_ring_that_is_lost_under_running_processes_is_put_back_and_told_of_lou
 }
 
 #[tokio::test]
-async fn a_document_of_others_in_the_place_of_a_ring_is_left_there_and_told_of_loudly() {
+async fn a_foreign_document_in_place_of_a_ring_is_kept_and_reported() {
     let world = World::new();
     world.init(calm()).await;
     let processes = [world.process(false).await, world.process(false).await];
@@ -183,7 +183,7 @@ async fn a_document_of_others_in_the_place_of_a_ring_is_left_there_and_told_of_l
     processes[1].ring.refresh().await.unwrap();
     let (lines, _guard) = Lines::capture(tracing::Level::INFO);
     for (what, bytes) in of_others(&world).await {
-        lay(&world.server, &bytes);
+        put_stored(&world.server, &bytes);
         until(what, async || {
             processes.iter().all(|it| it.ring.degraded().is_some())
         })
@@ -196,7 +196,7 @@ async fn a_document_of_others_in_the_place_of_a_ring_is_left_there_and_told_of_l
             assert_eq!(process.ring.ring().to_bytes(), good, "{what}");
         }
         assert_eq!(lies(&world.server), Some(bytes), "{what}");
-        lay(&world.server, &good);
+        put_stored(&world.server, &good);
         until("it is in order again", async || {
             processes.iter().all(|it| it.ring.degraded().is_none())
         })
@@ -221,7 +221,7 @@ async fn with_copy(world: &World) -> (TempDir, PathBuf, Vec<u8>, Vec<u8>) {
 }
 
 #[tokio::test]
-async fn a_ring_that_was_lost_before_a_start_is_put_back_from_the_last_good_copy() {
+async fn a_ring_that_was_lost_before_a_start_is_restored_from_the_cached_copy() {
     let world = World::new();
     world.init(calm()).await;
     let (_directory, path, old, good) = with_copy(&world).await;
@@ -237,12 +237,12 @@ async fn a_ring_that_was_lost_before_a_start_is_put_back_from_the_last_good_copy
 }
 
 #[tokio::test]
-async fn a_process_does_not_start_over_a_document_of_others_and_leaves_it_and_its_copy_alone() {
+async fn a_process_does_not_start_over_a_foreign_document_and_keeps_it_and_its_copy() {
     let world = World::new();
     world.init(calm()).await;
     let (_directory, path, _, good) = with_copy(&world).await;
     for (what, bytes) in of_others(&world).await {
-        lay(&world.server, &bytes);
+        put_stored(&world.server, &bytes);
         let started = world.try_process(world.start().copy(&path)).await;
         assert!(started.is_err(), "{what}");
         assert_eq!(lies(&world.server), Some(bytes), "{what}");
@@ -251,7 +251,7 @@ async fn a_process_does_not_start_over_a_document_of_others_and_leaves_it_and_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_processes_that_start_with_copies_at_once_one_puts_the_ring_back_and_all_start() {
+async fn of_many_processes_that_start_with_copies_at_once_one_restores_the_ring_and_all_start() {
     const MANY: usize = 12;
     let world = Arc::new(World::new());
     world.init(calm()).await;
@@ -275,7 +275,7 @@ async fn of_many_processes_that_start_with_copies_at_once_one_puts_the_ring_back
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn changes_by_many_processes_at_once_succeed_though_the_ring_was_just_lost() {
+async fn changes_by_many_processes_at_once_succeed_although_the_ring_was_just_lost() {
     const MANY: usize = 12;
     let world = World::new();
     world.init(calm()).await;
@@ -302,7 +302,7 @@ async fn changes_by_many_processes_at_once_succeed_though_the_ring_was_just_lost
 }
 
 #[tokio::test]
-async fn a_server_that_comes_back_empty_gets_its_ring_back_from_a_running_process() {
+async fn a_server_that_restarts_empty_gets_its_ring_from_a_running_process() {
     let mut world = World::new();
     world.init(calm()).await;
     let process = world.process(false).await;
@@ -323,7 +323,7 @@ async fn a_server_that_comes_back_empty_gets_its_ring_back_from_a_running_proces
 }
 
 #[tokio::test]
-async fn a_server_that_comes_back_empty_gets_its_ring_back_from_a_process_that_starts_with_a_copy()
+async fn a_server_that_restarts_empty_gets_its_ring_from_a_process_that_starts_with_a_copy()
 {
     let mut world = World::new();
     world.init(calm()).await;
@@ -342,7 +342,7 @@ async fn a_server_that_comes_back_empty_gets_its_ring_back_from_a_process_that_s
 }
 
 #[tokio::test]
-async fn a_rotation_goes_on_after_the_server_lost_the_ring_and_the_lease_with_it() {
+async fn a_rotation_continues_after_the_server_lost_the_ring_and_the_lease() {
     let mut world = World::new();
     world.init(compressed_once()).await;
     let stop = Stop::default();
@@ -382,7 +382,7 @@ async fn a_rotation_goes_on_after_the_server_lost_the_ring_and_the_lease_with_it
 }
 
 #[tokio::test]
-async fn a_ring_that_a_full_server_evicts_is_put_back_and_what_is_left_opens() {
+async fn a_ring_that_a_full_server_evicts_is_restored_and_remaining_values_open() {
     let server = RedisServer::builder()
         .arg("--maxmemory", "4mb")
         .arg("--maxmemory-policy", "allkeys-lru")

@@ -62,7 +62,7 @@ async fn write_both(process: &Process) {
 }
 
 #[tokio::test]
-async fn a_value_that_is_restored_after_the_erasure_of_its_user_opens_nowhere() {
+async fn a_value_that_is_restored_after_the_erasure_of_its_user_does_not_open() {
     let world = World::new();
     world.init(calm()).await;
     let (one, two) = (world.process(true).await, world.process(true).await);
@@ -106,7 +106,7 @@ async fn a_value_that_is_restored_after_the_erasure_of_its_user_opens_nowhere() 
 }
 
 #[tokio::test]
-async fn a_backup_of_values_and_user_keys_brings_no_erased_user_back_while_the_ring_lies_elsewhere()
+async fn a_backup_of_values_and_user_keys_restores_no_erased_user_if_the_ring_is_elsewhere()
 {
     let mut world = World::new().with_ring_apart();
     world.init(calm()).await;
@@ -123,7 +123,7 @@ async fn a_backup_of_values_and_user_keys_brings_no_erased_user_back_while_the_r
 }
 
 #[tokio::test]
-async fn a_backup_of_everything_with_the_ring_brings_no_erased_user_back_under_running_processes() {
+async fn a_backup_with_the_ring_restores_no_erased_user_under_running_processes() {
     let mut world = World::new();
     world.init(calm()).await;
     let (one, two) = (world.process(true).await, world.process(true).await);
@@ -158,7 +158,7 @@ async fn a_backup_of_everything_with_the_ring_brings_no_erased_user_back_under_r
 }
 
 #[tokio::test]
-async fn a_backup_of_everything_with_the_ring_brings_no_erased_user_back_where_a_last_good_copy_is()
+async fn a_backup_with_the_ring_restores_no_erased_user_if_there_is_a_cached_copy()
 {
     let mut world = World::new();
     world.init(calm()).await;

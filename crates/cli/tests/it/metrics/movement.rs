@@ -125,7 +125,7 @@ impl Movement {
             };
             (metric.name, movement)
         };
-        Self(TABLE.iter().map(begin).collect())
+        Self(TABLE.iter().copied().map(begin).collect())
     }
 
     fn record(&mut self, now: &Exposition) {

@@ -40,7 +40,7 @@ async fn a_key_that_others_added_to_the_ring_is_learned() {
 }
 
 #[tokio::test]
-async fn a_user_key_that_others_made_meanwhile_is_looked_for_past_the_cache() {
+async fn a_user_key_that_others_created_meanwhile_is_read_again() {
     let shared = Shared::default();
     let (first, another) = (shared.first().await, shared.another().await);
     let name = record(0);
@@ -58,7 +58,7 @@ async fn a_user_key_that_others_made_meanwhile_is_looked_for_past_the_cache() {
 }
 
 #[tokio::test]
-async fn a_value_that_others_sealed_for_its_user_meanwhile_is_left() {
+async fn a_value_that_others_sealed_for_its_user_meanwhile_is_kept() {
     let shared = Shared::default();
     let (first, another) = (shared.first().await, shared.another().await);
     let (name, store) = (record(0), Arc::new(MemoryStore::default()));
@@ -82,7 +82,7 @@ async fn a_value_that_others_sealed_for_its_user_meanwhile_is_left() {
 }
 
 #[tokio::test]
-async fn a_broken_key_of_one_user_stops_nobody_else() {
+async fn a_damaged_key_of_one_user_does_not_stop_the_others() {
     let shared = Shared::default();
     let process = shared.first().await;
     let store = mixed(&process, 50).await;
@@ -98,7 +98,7 @@ async fn a_broken_key_of_one_user_stops_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_that_are_out_of_reach_are_waited_for_as_the_store_is() {
+async fn waits_for_keys_that_are_unreachable_as_for_the_store() {
     let shared = Shared::default();
     let process = shared.first().await;
     let store = mixed(&process, 50).await;
