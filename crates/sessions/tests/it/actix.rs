@@ -299,12 +299,16 @@ async fn a_store_that_is_down_is_an_error_of_the_other_kind_for_every_operation(
     let session = store.save(data("maria"), &TTL).await.unwrap();
     server.kill();
     let load = within_a_minute(store.load(&session)).await.unwrap_err();
-    let save = within_a_minute(store.save(data("maria"), &TTL)).await.unwrap_err();
+    let save = within_a_minute(store.save(data("maria"), &TTL))
+        .await
+        .unwrap_err();
     let again = session_key(session.as_ref());
     let update = within_a_minute(store.update(again, data("maria"), &TTL))
         .await
         .unwrap_err();
-    let update_ttl = within_a_minute(store.update_ttl(&session, &TTL)).await.unwrap_err();
+    let update_ttl = within_a_minute(store.update_ttl(&session, &TTL))
+        .await
+        .unwrap_err();
     let delete = within_a_minute(store.delete(&session)).await.unwrap_err();
     assert!(matches!(load, LoadError::Other(_)));
     assert!(matches!(save, SaveError::Other(_)));

@@ -87,7 +87,11 @@ async fn everything(server: &mut RedisServer) -> String {
     }
     let states = start(server, usual_sealer()).await.unwrap();
     server.kill();
-    texts += &texts_of(&within_a_minute(states.get::<State>(USER)).await.unwrap_err());
+    texts += &texts_of(
+        &within_a_minute(states.get::<State>(USER))
+            .await
+            .unwrap_err(),
+    );
     texts
 }
 

@@ -290,7 +290,9 @@ async fn an_update_that_never_succeeds_is_abandoned_and_changes_nothing() {
         put(&mut client, NAME, round.to_string().as_bytes());
         Some(0)
     };
-    let error = within_a_minute(states.update(USER, change)).await.unwrap_err();
+    let error = within_a_minute(states.update(USER, change))
+        .await
+        .unwrap_err();
     let StateError::Contended { attempts, .. } = &error else {
         panic!("{error:?}")
     };

@@ -34,14 +34,22 @@ fn assert_unavailable(error: &StateError) {
 }
 
 async fn assert_everything_is_unavailable(states: &StateManager) {
-    assert_unavailable(&within_a_minute(states.get::<State>(USER)).await.unwrap_err());
+    assert_unavailable(
+        &within_a_minute(states.get::<State>(USER))
+            .await
+            .unwrap_err(),
+    );
     assert_unavailable(
         &within_a_minute(states.set(USER, &state("confirming")))
             .await
             .unwrap_err(),
     );
     let change = |old: Option<State>| old;
-    assert_unavailable(&within_a_minute(states.update(USER, change)).await.unwrap_err());
+    assert_unavailable(
+        &within_a_minute(states.update(USER, change))
+            .await
+            .unwrap_err(),
+    );
     assert_unavailable(&within_a_minute(states.exists(USER)).await.unwrap_err());
     assert_unavailable(&within_a_minute(states.clear(USER)).await.unwrap_err());
 }
@@ -81,9 +89,17 @@ async fn a_server_that_stops_answering_is_unavailable_and_works_again_when_it_re
     let states = start_with_short_timeouts(&server).await;
     states.set(USER, &state("showing_menu")).await.unwrap();
     server.stop_process();
-    assert_unavailable(&within_a_minute(states.get::<State>(USER)).await.unwrap_err());
+    assert_unavailable(
+        &within_a_minute(states.get::<State>(USER))
+            .await
+            .unwrap_err(),
+    );
     let change = |old: Option<State>| old;
-    assert_unavailable(&within_a_minute(states.update(USER, change)).await.unwrap_err());
+    assert_unavailable(
+        &within_a_minute(states.update(USER, change))
+            .await
+            .unwrap_err(),
+    );
     server.continue_process();
     assert_recovers(&states).await;
 }

@@ -312,10 +312,14 @@ async fn a_store_that_is_down_is_a_backend_error_for_every_operation() {
     store.create(&mut session).await.unwrap();
     server.kill();
     let errors = [
-        within_a_minute(store.create(&mut session)).await.unwrap_err(),
+        within_a_minute(store.create(&mut session))
+            .await
+            .unwrap_err(),
         within_a_minute(store.save(&session)).await.unwrap_err(),
         within_a_minute(store.load(&session.id)).await.unwrap_err(),
-        within_a_minute(store.delete(&session.id)).await.unwrap_err(),
+        within_a_minute(store.delete(&session.id))
+            .await
+            .unwrap_err(),
     ];
     for error in errors {
         assert!(matches!(error, Error::Backend(_)), "{error:?}");

@@ -323,8 +323,7 @@ async fn a_server_that_restarts_empty_gets_its_ring_from_a_running_process() {
 }
 
 #[tokio::test]
-async fn a_server_that_restarts_empty_gets_its_ring_from_a_process_that_starts_with_a_copy()
-{
+async fn a_server_that_restarts_empty_gets_its_ring_from_a_process_that_starts_with_a_copy() {
     let mut world = World::new();
     world.init(calm()).await;
     let (_directory, path, _, good) = with_copy(&world).await;

@@ -106,8 +106,7 @@ async fn a_value_that_is_restored_after_the_erasure_of_its_user_does_not_open() 
 }
 
 #[tokio::test]
-async fn a_backup_of_values_and_user_keys_restores_no_erased_user_if_the_ring_is_elsewhere()
-{
+async fn a_backup_of_values_and_user_keys_restores_no_erased_user_if_the_ring_is_elsewhere() {
     let mut world = World::new().with_ring_apart();
     world.init(calm()).await;
     let (one, two) = (world.process(true).await, world.process(true).await);
@@ -158,8 +157,7 @@ async fn a_backup_with_the_ring_restores_no_erased_user_under_running_processes(
 }
 
 #[tokio::test]
-async fn a_backup_with_the_ring_restores_no_erased_user_if_there_is_a_cached_copy()
-{
+async fn a_backup_with_the_ring_restores_no_erased_user_if_there_is_a_cached_copy() {
     let mut world = World::new();
     world.init(calm()).await;
     let directory = TempDir::new().unwrap();
