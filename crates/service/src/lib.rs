@@ -5,6 +5,7 @@
 //! warning that does not end anything leaves through [`notice`]. Nothing here parses arguments or prints.
 
 pub mod audit;
+pub mod audit_log;
 pub mod configuration;
 pub mod descriptors;
 pub mod environment;

@@ -185,9 +185,9 @@ fn write(
             args.force,
         )?);
     }
-    setup.trail.note("clean", report.clean);
-    setup.trail.note("values", report.total.total);
-    setup.trail.note("signed_by", signer.clone());
+    setup.trail.add_detail("clean", report.clean);
+    setup.trail.add_detail("values", report.total.total);
+    setup.trail.add_detail("signed_by", signer.clone());
     for file in files {
         let path = file.keep()?;
         let shown = path.display();

@@ -51,7 +51,7 @@ pub(crate) async fn run(setup: &Setup, args: &ForgetArgs) -> Result<Ended, Failu
     let eraser = Eraser::open(setup).await?;
     let traces = eraser.traces(user).await?;
     if traces.is_unknown() && !args.even_if_unknown {
-        setup.trail.note("unknown", true);
+        setup.trail.add_detail("unknown", true);
         output::complain("error", UNKNOWN);
         output::advise(&format!(
             "nothing was changed and nothing was signed; {USER_HINT}. --even-if-unknown signs a receipt all the \
@@ -194,9 +194,9 @@ impl<'a> Eraser<'a> {
         let ring = &self.setup.opened_ring()?.ring;
         let receipt = forget(user, ring, Some(&self.users.keys), &self.scopes).await?;
         let trail = &self.setup.trail;
-        trail.note("user_hash", receipt.user.clone());
-        trail.note("erasure", receipt.erasure);
-        trail.note("records_deleted", receipt.records_deleted);
+        trail.add_detail("user_hash", receipt.user.clone());
+        trail.add_detail("erasure", receipt.erasure);
+        trail.add_detail("records_deleted", receipt.records_deleted);
         Ok(receipt)
     }
 }

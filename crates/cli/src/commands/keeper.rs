@@ -12,7 +12,7 @@ use waxseal_upkeep::Upkeep;
 
 use crate::admin::RunningAdmin;
 use crate::args::KeeperArgs;
-use crate::audit_log::Service;
+use crate::audit_log::ServiceStart;
 use crate::descriptors::Shares;
 use crate::error::{Ended, Failure};
 use crate::metering::Metering;
@@ -25,8 +25,8 @@ const RETRY: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(mut setup: Setup, args: &KeeperArgs) -> Result<Ended, Failure> {
     setup.ring_setup()?;
-    setup.trail.tell_mode(&Service {
-        what: "keeper",
+    setup.trail.record_mode(&ServiceStart {
+        service: "keeper",
         store: &setup.url.location(),
         mode: &setup.mode.to_string(),
     })?;

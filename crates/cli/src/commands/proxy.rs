@@ -19,7 +19,7 @@ use waxseal_sweep::Stop;
 
 use crate::admin::RunningAdmin;
 use crate::args::{Common, ProxyArgs, ScriptsArg, SharingArg, check_host_port};
-use crate::audit_log::Service;
+use crate::audit_log::ServiceStart;
 use crate::descriptors::Shares;
 use crate::error::{Ended, Failure, neither_key_nor_mode, no_key};
 use crate::metering::Metering;
@@ -171,8 +171,8 @@ impl Opened {
 }
 
 fn tell_trail(setup: &Setup) -> Result<(), Failure> {
-    setup.trail.tell_mode(&Service {
-        what: "proxy",
+    setup.trail.record_mode(&ServiceStart {
+        service: "proxy",
         store: &setup.url.location(),
         mode: &setup.mode.to_string(),
     })

@@ -304,8 +304,8 @@ impl<'a> SweepCommand<'a> {
     fn finish(self, survey: &Survey) -> Result<Ended, Failure> {
         let totals = self.run.totals();
         let (done, failed) = (totals.done, totals.failed);
-        self.setup.trail.count("changed", done);
-        self.setup.trail.count("failed", failed);
+        self.setup.trail.add_count("changed", done);
+        self.setup.trail.add_count("failed", failed);
         let success = self.run.is_success();
         if self.setup.json {
             self.print_json(success, &survey.unmatched)?;

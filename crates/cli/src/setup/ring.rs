@@ -310,7 +310,7 @@ impl Setup {
         self.opened = None;
         if let Some(setup) = &self.ring_setup {
             if setup.offline.as_ref().is_some_and(OfflineSetup::starts) {
-                self.trail.tell_offline(&setup.url.location())?;
+                self.trail.record_offline_start(&setup.url.location())?;
             }
             let ring = setup.open(&self.environment, opens_compromised).await?;
             self.opened = Some(OpenRing { ring, users: None });

@@ -136,8 +136,8 @@ impl Run<'_> {
             written = Some((path, receipt.records_deleted));
             Ok(Ended::Done)
         };
-        let act = recorded::forget(setup).with("line", listed.line as u64);
-        setup.trail.recorded(Some(act), erase).await?;
+        let operation = recorded::forget(setup).with("line", listed.line as u64);
+        setup.trail.record_operation(Some(operation), erase).await?;
         let (path, records) = written.unzip();
         Ok(report(Outcome::Erased, path, records))
     }

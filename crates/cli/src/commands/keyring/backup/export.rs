@@ -47,8 +47,8 @@ pub(in super::super) async fn run(setup: &Setup, args: &ExportArgs) -> Result<En
         ring.id(),
         ring.version()
     );
-    setup.trail.note("ring", ring.id());
-    setup.trail.note("version", ring.version());
+    setup.trail.add_detail("ring", ring.id());
+    setup.trail.add_detail("version", ring.version());
     let mut files = NewFiles::default();
     let id = match &wanted {
         Wanted::ToRecipients(path, recipients) => {
