@@ -3,7 +3,6 @@
 
 mod admin;
 mod args;
-mod audit_log;
 mod commands;
 #[cfg(test)]
 mod documented;
