@@ -15,12 +15,15 @@ use waxseal_testing::{Client, RedisServer};
 #[cfg(feature = "actix-session")]
 mod actix;
 mod decoys;
+mod excepts;
 mod guards;
 mod logs;
 mod manager;
+mod mass_failure;
 mod metrics;
 mod outage;
 mod quarantine;
+mod read_only;
 mod right_key;
 mod rings;
 mod sealed_values;

@@ -9,7 +9,8 @@ use waxseal_sessions::{
 use waxseal_stores::{RecordPattern, RedisOptions, StoreError};
 use waxseal_testing::{Client, RedisServer};
 
-use crate::guards::{CANARY, key_id, put_a_good_and_a_damaged_one, states_of};
+use crate::guards::{CANARY, key_id, states_of};
+use crate::read_only::put_a_good_and_a_damaged_one;
 use crate::*;
 
 /// Writes states under a key past everything, in the sealed format.
