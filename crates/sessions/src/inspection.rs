@@ -112,9 +112,7 @@ impl Inspection {
             (OpenError::Refused, StoredFormat::PerhapsClassic) => {
                 ": damaged, or sealed under a key that is not configured, or never sealed"
             }
-            (OpenError::Refused, _) => {
-                ": neither sealed nor what a plain value looks like here"
-            }
+            (OpenError::Refused, _) => ": neither sealed nor what a plain value looks like here",
             _ => "",
         };
         format!("{error}{causes}")
@@ -180,7 +178,11 @@ mod tests {
     fn formats_are_recognized() {
         let sealer = sealer(Format::Classic);
         let classic = sealer.seal(b"{\"a\":1}", record()).unwrap();
-        let format = |stored: &[u8]| Inspection::new(&sealer, stored, record()).format.to_string();
+        let format = |stored: &[u8]| {
+            Inspection::new(&sealer, stored, record())
+                .format
+                .to_string()
+        };
         assert_eq!(format(&classic), "classic");
         assert_eq!(format(b""), "empty");
         assert_eq!(format(b"{\"a\":1}"), "plain");

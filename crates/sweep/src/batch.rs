@@ -17,7 +17,7 @@ use crate::sweep::SweepError;
 use crate::tally::{Class, Finding, Tally, ValueLocation};
 use crate::task::{Scope, Task, Value, Verdict};
 
-/// What all batches of a sweep share.
+/// The context that all batches of a sweep share.
 pub(crate) struct BatchContext {
     pub(crate) store: Arc<dyn RecordStore>,
     pub(crate) requests: Arc<Requests>,
@@ -50,7 +50,7 @@ struct Replacement {
     new: Vec<u8>,
 }
 
-/// Whether the values of a page are judged for the first time, or again in a later round through the same list.
+/// The first visit of a page of values, or a repeated one in a later round through the same list.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Visit {
     First,

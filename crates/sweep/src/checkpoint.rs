@@ -34,7 +34,7 @@ pub struct RunIdentity {
     pub patterns: Vec<String>,
 }
 
-/// Why a checkpoint cannot be read or written.
+/// An error of reading or writing a checkpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// The file cannot be read.

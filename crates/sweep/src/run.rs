@@ -30,7 +30,7 @@ pub struct Pass {
     pub complete: bool,
 }
 
-/// Why a run ended early.
+/// An error that ended a run early.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// A sweep failed.

@@ -87,7 +87,7 @@ pub struct Interrupted {
     pub position: Box<Position>,
 }
 
-/// Why a sweep cannot continue.
+/// An error that ended a sweep.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SweepError {
     /// The store.

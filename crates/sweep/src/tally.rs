@@ -1,4 +1,4 @@
-//! What a pass has counted. Names are in it only as they may be shown.
+//! The counts of a pass. Names are masked.
 
 use std::collections::BTreeMap;
 

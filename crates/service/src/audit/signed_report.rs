@@ -84,7 +84,7 @@ impl Signed for SignedReport {
         &self.public_key
     }
 
-    fn seal(&mut self) -> (&mut Bytes, &mut Option<Bytes>) {
+    fn signature_fields(&mut self) -> (&mut Bytes, &mut Option<Bytes>) {
         (&mut self.public_key, &mut self.signature)
     }
 }

@@ -1,4 +1,4 @@
-//! The adapter for actix-session: its contract, and what lies in Redis meanwhile.
+//! The adapter for actix-session: its contract, and the sessions as Redis stores them.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -37,7 +37,7 @@ fn data(user: &str) -> HashMap<String, String> {
     ])
 }
 
-/// A session key as a cookie brings it.
+/// A session key as a cookie contains it.
 fn session_key(text: &str) -> SessionKey {
     text.to_owned().try_into().unwrap()
 }
@@ -190,7 +190,7 @@ async fn stored_sessions_hold_neither_the_session_key_nor_the_data() {
         let session = store.save(data("maria"), &TTL).await.unwrap();
         let session = store.update(session, data("maria"), &TTL).await.unwrap();
         assert!(!is_stored_in(&server, session.as_ref()));
-        // In plain where nothing is sealed: the search finds what is there.
+        // Plain if nothing is sealed: the search finds text that is there.
         assert_eq!(is_stored_in(&server, MARK), mode == Mode::Off);
         assert_eq!(is_stored_in(&server, "maria"), mode == Mode::Off);
         assert_eq!(session_name(&server).len(), "sess:".len() + 64);
@@ -232,7 +232,7 @@ async fn a_session_that_does_not_open_is_treated_as_the_options_say() {
         put(&mut client, &name, &damaged);
         let loaded = store.load(&session).await;
         match on_refused {
-            // Not the error on which the middleware begins an empty session in its place.
+            // Not the error after which the middleware starts an empty session in its place.
             OnRefused::Error => {
                 let error = loaded.unwrap_err();
                 assert!(matches!(error, LoadError::Other(_)), "{error:?}");
@@ -354,7 +354,7 @@ async fn logout(session: Session) -> HttpResponse {
     HttpResponse::Ok().finish()
 }
 
-/// One application for a request of each kind: its middleware holds state per worker only.
+/// One application for all requests: its middleware holds state per worker only.
 macro_rules! request {
     ($store:expr, $secret:expr, $path:expr, $cookie:expr) => {{
         let middleware = SessionMiddleware::new($store.clone(), $secret.clone());
@@ -387,11 +387,11 @@ async fn the_frameworks_own_middleware_works_on_it() {
     let name = session_name(&server);
     let (cookie, body) = request!(store, secret, "/count", Some(&first));
     assert_eq!(body, "2");
-    // Another cookie, for it is encrypted anew, of the same session.
+    // Another cookie of the same session, since it is encrypted again.
     assert!(cookie.is_some());
     assert_eq!(session_name(&server), name);
 
-    // A login changes the key, and the old one is worth nothing.
+    // A login changes the key, and the old one is no longer valid.
     let (cookie, _) = request!(store, secret, "/login", Some(&first));
     let second = cookie.unwrap();
     assert_ne!(session_name(&server), name);

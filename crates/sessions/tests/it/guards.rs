@@ -68,7 +68,7 @@ async fn a_wrong_key_does_not_start_where_there_is_a_canary() {
         .unwrap();
     states.set(USER, &state("confirming")).await.unwrap();
     assert_refused(&server).await;
-    // Not even among plain states alone.
+    // Not even if all other states are plain.
     states_of(&mut server.client(), 40, |_, _| state_json("showing_menu"));
     states.clear(USER).await.unwrap();
     assert_refused(&server).await;
@@ -204,7 +204,7 @@ async fn a_compromised_key_of_the_ring_is_not_taken_for_that_of_another_store() 
     assert!(matches!(error, GuardError::Compromised(id) if id == before));
     assert!(error.to_string().contains("marked as compromised"));
 
-    // Without a canary the values are asked.
+    // Without a canary the values decide.
     stores[1].delete(&RecordName::from(CANARY)).await.unwrap();
     let states = process.start(stores[1].clone(), process.follows()).await;
     states.unwrap();
@@ -319,7 +319,7 @@ async fn a_prefix_may_hold_braces_and_brackets() {
         states.set(USER, &state("confirming")).await.unwrap();
         assert_eq!(states.get(USER).await.unwrap(), Some(state("confirming")));
     }
-    // The next process finds them with the same key, and not with another one.
+    // The next process starts with the same key, and not with another one.
     server.cli(&["DEL", CANARY]);
     let options = Options::default().prefix("{app}:wa:");
     let other = sealer(&OTHER_KEY, Mode::On, Format::Sealed);

@@ -1,4 +1,4 @@
-//! What is logged, and what never is.
+//! The log: its lines, and the secrets that are never in them.
 
 use std::sync::Arc;
 
@@ -69,7 +69,7 @@ async fn a_value_that_cannot_be_opened_is_logged_with_the_guides_words_and_a_mas
     assert_reveals_nothing(&text);
 }
 
-/// One of everything that can happen to a state, with all errors.
+/// All events of a state, with all errors.
 async fn everything(server: &mut RedisServer) -> String {
     let mut client = server.client();
     let mut texts = String::new();
@@ -153,7 +153,7 @@ async fn neither_logs_nor_errors_show_a_value_a_record_name_or_the_key() {
     let (lines, _guard) = Lines::capture(tracing::Level::TRACE);
     let texts = everything(&mut server).await;
     let logged = lines.text();
-    // Both are what they should be: full of the record, masked.
+    // Both contain the record, masked.
     assert!(texts.contains("wa:#") && logged.contains("wa:#"));
     assert!(texts.contains("does not have the expected form"));
     assert!(texts.contains("cannot be reached"));

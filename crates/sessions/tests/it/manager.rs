@@ -1,4 +1,4 @@
-//! States that come and go: what the application sees, and what lies in Redis meanwhile.
+//! The life of a state: as the application sees it, and as Redis stores it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,7 +117,7 @@ async fn stored_values_cannot_be_read_in_redis() {
         for text in [MARK, "confirming", "curp_rfc"] {
             assert!(!is_stored_in(&server, text), "{format:?}: {text}");
         }
-        // The search finds what is there.
+        // The search finds text that is there.
         let states = start(&server, sealer(&KEY, Mode::Off, format))
             .await
             .unwrap();
@@ -234,7 +234,7 @@ async fn concurrent_updates_lose_none() {
         let server = RedisServer::builder().flavor(flavor).start();
         let mut tasks = Vec::new();
         for _ in 0..20 {
-            // A connection for each, as processes have them.
+            // One connection for each, as processes have.
             let states = start(&server, usual_sealer()).await.unwrap();
             tasks.push(tokio::spawn(async move {
                 for _ in 0..25 {
@@ -353,7 +353,7 @@ async fn a_state_of_another_form_is_an_error_that_does_not_show_it() {
     );
     assert_reveals_nothing(&texts_of(&error));
 
-    // The parser's own message would quote this one.
+    // The parser's own message would quote this value.
     states.set(USER, MARK).await.unwrap();
     let error = states.get::<u32>(USER).await.unwrap_err();
     assert!(matches!(error, StateError::Form { .. }), "{error:?}");

@@ -34,7 +34,7 @@ async fn of_many_damaged_records_five_are_quarantined_and_the_others_stay_errors
     assert_eq!(errors, 25);
     assert_eq!(quarantine::list(&*store).await.unwrap().len(), 5);
 
-    // Good ones in between do not bring it back; a restart does.
+    // Values that open in between do not re-enable quarantine; a restart does.
     for _ in 0..50 {
         assert_eq!(states.get(USER).await.unwrap(), Some(state("confirming")));
     }

@@ -1,4 +1,4 @@
-//! What the library counts, through whatever recorder the application has.
+//! The metrics of the library, recorded by the recorder of the application.
 
 use std::sync::Arc;
 

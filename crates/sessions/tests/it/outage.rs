@@ -1,4 +1,4 @@
-//! Servers that go away under a running application, and come back.
+//! Servers that stop under a running application, and return.
 
 use std::time::Duration;
 
@@ -145,7 +145,7 @@ async fn a_server_that_dies_under_updates_loses_none_that_was_acknowledged() {
         .await
         .unwrap()
         .unwrap();
-    // What was under way may have been carried out without its answer, once for each task.
+    // A request without an answer may have been carried out, once for each task.
     assert!(
         (acknowledged..=acknowledged + 8).contains(&written),
         "{written} of {acknowledged}"

@@ -1,4 +1,4 @@
-//! Values that cannot be opened: moved aside, shown, put back, dropped, or left alone.
+//! Values that cannot be opened: moved to quarantine, listed, restored, deleted, or kept.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,12 +28,12 @@ fn good(format: Format) -> Vec<u8> {
 
 fn flipped(mut value: Vec<u8>) -> Vec<u8> {
     let middle = value.len() / 2;
-    // Another character of the Base64 alphabet, too.
+    // Stays in the Base64 alphabet as well.
     value[middle] = if value[middle] == b'A' { b'B' } else { b'A' };
     value
 }
 
-/// What a tampering hand or a failing disk leaves of a state.
+/// States after tampering or a disk failure.
 fn damaged() -> Vec<(&'static str, Vec<u8>)> {
     let elsewhere = sealed(&KEY, Format::Sealed, "wa:other", &state_json("confirming"));
     let cut = |mut value: Vec<u8>, length: usize| {
@@ -51,7 +51,7 @@ fn damaged() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// A server with one damaged state that was moved aside.
+/// A server with one damaged state in quarantine.
 async fn one_moved() -> (RedisServer, Arc<RedisStore>, StateManager, Vec<u8>) {
     let server = RedisServer::start();
     let store = connect(&server).await;
@@ -266,7 +266,7 @@ async fn many_values_in_quarantine_are_all_listed_the_oldest_first() {
         let header = format!("{{\"cause\":\"c\",\"moved_at\":{moved_at},\"expires_at\":null}}\n");
         put(&mut client, &name, header.as_bytes());
     }
-    // Not ours.
+    // Not a record of Waxseal's.
     put(&mut client, "waxseal:quarantine:other", b"x");
     let entries = quarantine::list(&*store).await.unwrap();
     assert_eq!(entries.len(), 1200);

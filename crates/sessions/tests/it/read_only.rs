@@ -109,7 +109,7 @@ async fn a_full_server_can_be_read() {
     );
     assert_refused_and_not_moved(&server, &states).await;
 
-    // Memory is back, and the key is as unchecked as before: until the next start.
+    // There is memory again, and the key stays unchecked until the next start.
     server.cli(&["CONFIG", "SET", "maxmemory", "0"]);
     assert_refused_and_not_moved(&server, &states).await;
     let states = start(&server, usual_sealer()).await.unwrap();

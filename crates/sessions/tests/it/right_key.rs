@@ -1,5 +1,5 @@
-//! The right key among planted envelopes, plain values that look like Base64, and a ring that is behind.
-//! The store in memory scans by name, so what a sample sees first is known.
+//! The right key among planted envelopes, plain values that look like Base64, and an outdated ring.
+//! The store in memory scans by name, so the first values of a sample are known.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ fn third_key() -> [u8; 32] {
     key
 }
 
-/// Not sealed by anybody, and of the form of a classic value.
+/// Not sealed, and of the form of a classic value.
 fn base64_token(index: usize) -> Vec<u8> {
     let name = format!("token{index}");
     sealed(&third_key(), Format::Classic, &name, b"0123456789")
@@ -86,7 +86,7 @@ async fn plain_values_that_look_like_base64_beside_others_do_not_outvote_the_can
     }
     put_stored(&store, "wa:plain", &state_json("confirming")).await;
     start_in(&store, &KEY).await.unwrap();
-    // With nothing plain among them they are all sealed, as far as can be told.
+    // Without plain values among them they count as sealed.
     store.delete(&RecordName::from("wa:plain")).await.unwrap();
     let refused = start_in(&store, &KEY).await.err();
     assert!(matches!(refused, Some(GuardError::WrongKey(_))));
@@ -102,7 +102,7 @@ async fn an_envelope_that_only_names_a_compromised_key_does_not_outvote_a_canary
     process.rotate().await;
     let change = Change::Compromise(compromised);
     process.ring.change(&change).await.unwrap();
-    // Its header is all that is true about it.
+    // Only its header is genuine.
     let mut named = sealed(&OTHER_KEY, Format::Sealed, NAME, b"{}");
     let id = u32::from_str_radix(&compromised.to_string(), 16).unwrap();
     named[4..8].copy_from_slice(&id.to_be_bytes());
@@ -195,7 +195,7 @@ async fn another_ring_does_not_start_on_values_of_users_whose_keys_are_all_missi
         .start(store.clone(), process.of_users())
         .await
         .unwrap();
-    // Users who were erased have no keys because the ring says so.
+    // Erased users have no keys, as the ring says.
     store.delete(&RecordName::from(CANARY)).await.unwrap();
     for index in 0..10 {
         process.erase(&format!("521555000000{index}")).await;

@@ -1,4 +1,4 @@
-//! What sealed values say about the key, with a canary, without one, and against one of another key.
+//! Sealed values as evidence about the key: with a canary, without one, and against one of another key.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use crate::guards::{CANARY, key_id, states_of};
 use crate::read_only::put_a_good_and_a_damaged_one;
 use crate::*;
 
-/// Writes states under a key past everything, in the sealed format.
+/// Writes states in the sealed format directly to the server.
 fn states_under(client: &mut Client, key: &[u8; 32], range: Range<usize>) {
     for index in range {
         let name = format!("wa:52155000001{index:02}");
@@ -33,7 +33,7 @@ fn canary_key(server: &RedisServer) -> KeyId {
 #[tokio::test]
 async fn the_right_key_starts_beside_a_canary_of_another_and_seals_it_again() {
     let server = RedisServer::start();
-    // As after FLUSHDB: another process starts first, and a right one that runs writes on.
+    // As after FLUSHDB: another process starts first, and a running process with the right key continues to write.
     start(&server, sealer(&OTHER_KEY, Mode::On, Format::Sealed))
         .await
         .unwrap();
@@ -48,7 +48,7 @@ async fn the_right_key_starts_beside_a_canary_of_another_and_seals_it_again() {
     let repaired = canary.check_or_create(&usual_sealer(), &records).await;
     assert_eq!(repaired.unwrap(), CanaryState::Repaired(other));
     assert_eq!(canary_key(&server), key_id(&KEY));
-    // And the other one is refused from now on, as it is without any canary.
+    // From now on the other key is refused, as it is without any canary.
     let other = || sealer(&OTHER_KEY, Mode::On, Format::Sealed);
     for canary in [true, false] {
         if !canary {
@@ -83,7 +83,7 @@ async fn a_key_that_opens_no_value_is_refused_even_with_its_own_canary() {
     let server = RedisServer::start();
     let other = || sealer(&OTHER_KEY, Mode::On, Format::Sealed);
     start(&server, other()).await.unwrap();
-    // One may be planted, or a stray: the canary weighs as much.
+    // One value may be planted, or a stray: the canary counts as much.
     states_under(&mut server.client(), &KEY, 0..1);
     start(&server, other()).await.unwrap();
     states_under(&mut server.client(), &KEY, 1..3);
@@ -203,7 +203,7 @@ async fn a_canary_of_another_key_is_kept_if_most_values_are_under_that_key() {
     start(&server, other()).await.unwrap();
     start(&server, usual_sealer()).await.unwrap();
     assert_eq!(canary_key(&server), key_id(&OTHER_KEY));
-    // And a key that is not certain moves nothing aside.
+    // With an uncertain key nothing is moved to quarantine.
     put(&mut client, "wa:damaged", b"\xf5\x57\x02");
     let states = start(&server, usual_sealer()).await.unwrap();
     assert_not_moved(&server, &states).await;

@@ -1,4 +1,4 @@
-//! The adapter for tower-sessions: its contract, and what lies in Redis meanwhile.
+//! The adapter for tower-sessions: its contract, and the sessions as Redis stores them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -110,7 +110,7 @@ async fn a_session_expires_in_redis_at_its_expiry_date() {
     let server = RedisServer::start();
     let store = sessions(connect(&server).await).await;
     let mut session = record("maria");
-    // A started millisecond is whole.
+    // Rounded up to a whole millisecond.
     session.expiry_date = session.expiry_date.replace_nanosecond(250_000_001).unwrap();
     store.create(&mut session).await.unwrap();
     let expected = u64::try_from(session.expiry_date.unix_timestamp()).unwrap() * 1000 + 251;
@@ -198,7 +198,7 @@ async fn stored_sessions_hold_neither_the_id_nor_the_data() {
     let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     assert!(name.bytes().skip("sess:".len()).all(hex), "{name}");
 
-    // Where nothing is sealed the data is plain, and the id is a secret still.
+    // If nothing is sealed the data is plain, and the id is still a secret.
     server.cli(&["FLUSHALL"]);
     let options = Options::default().prefix("sess:");
     let sealer = sealer(&KEY, Mode::Off, Format::Sealed);
@@ -369,7 +369,7 @@ async fn the_frameworks_own_session_works_on_it() {
     session.insert("step", 2).await.unwrap();
     session.save().await.unwrap();
 
-    // A login changes the id, and the old one is worth nothing.
+    // A login changes the id, and the old one is no longer valid.
     session.cycle_id().await.unwrap();
     session.save().await.unwrap();
     let new_id = session.id().unwrap();

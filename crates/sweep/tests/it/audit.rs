@@ -1,5 +1,5 @@
-//! Audit as a task: what it tells from the header, what only a deep one finds, and of what it asks
-//! for lifetimes.
+//! Audit as a task: verdicts by the header, verdicts of a deep audit only, and the values whose
+//! expiries it needs.
 
 use waxseal_core::{Defect, Format, OpenError, Sealer};
 use waxseal_stores::Slot;

@@ -1,4 +1,4 @@
-//! Other writers, at the worst moment: between what a sweep has read and what it writes.
+//! Other writers at the worst moment: between a sweep's read and its write.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,8 +12,8 @@ use super::gate::{Call, Gate, Rule};
 use super::records::{contents, plain, plain_store, record};
 use super::{A, assert_adds_up, batches_of, damaged, envelope, migrate, run, sealer, sweep, whole};
 
-/// Migrates 100 records while `other` changes the store before each replacement; the counts, and
-/// the causes that were found.
+/// Migrates 100 records while `other` changes the store before each replacement. Returns the counts and
+/// the causes of the findings.
 async fn against(
     store: Arc<MemoryStore>,
     other: impl Fn(usize, &MemoryStore) + Send + Sync + 'static,
@@ -134,7 +134,7 @@ async fn elements_that_are_moved_by_pushes_while_they_are_replaced_are_sealed_on
     store.append(&record(0), &elements).unwrap();
     let pushed = AtomicBool::new(false);
     let other = move |_, store: &MemoryStore| {
-        // A new head: the list is written anew, one longer.
+        // A new head: the list is rewritten, one longer.
         if !pushed.swap(true, Ordering::Relaxed) {
             store.delete(&record(0)).now_or_never().unwrap().unwrap();
             store
@@ -157,7 +157,7 @@ async fn elements_that_are_moved_by_pushes_while_they_are_replaced_are_sealed_on
     }
 }
 
-/// Writes a list anew, as it is after others have pushed to it or taken from it.
+/// Rewrites a list, as after pushes and pops of others.
 fn rewrite(store: &MemoryStore, change: impl Fn(&mut Vec<Vec<u8>>)) {
     let name = record(0);
     let read = store
@@ -173,7 +173,7 @@ fn rewrite(store: &MemoryStore, change: impl Fn(&mut Vec<Vec<u8>>)) {
 #[tokio::test]
 async fn elements_that_move_to_pages_that_were_read_before_are_found_and_counted_once() {
     let element = |n: usize| format!("{{\"element\":{n}}}").into_bytes();
-    // Before a page is read: a queue is worked off. Before a page is replaced: a new head.
+    // Before a page is read: a queue is consumed. Before a page is replaced: a new head.
     for (at, pages) in [(Call::ReadSlots, 4), (Call::Replace, 1)] {
         for length in [400, 1_700] {
             let store = Arc::new(MemoryStore::default());

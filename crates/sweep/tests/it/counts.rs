@@ -1,5 +1,5 @@
-//! The counts of a whole sweep over records of every kind, to the last one; and that a dry run, an
-//! audit and findings give nothing away and change nothing.
+//! The counts of a whole sweep over records of every kind, exactly; and that a dry run, an
+//! audit and findings reveal nothing and change nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::{
     A, B, C, assert_adds_up, batches_of, damaged, envelope, id, migrate, run, sealer, sweep, whole,
 };
 
-/// Records; each tenth is of another kind, and has so many values.
+/// Records; each tenth is of another kind, with this number of values.
 const RECORDS: u64 = 5_000;
 const TENTH: u64 = RECORDS / 10;
 const VALUES: u64 = 15 * TENTH;

@@ -21,7 +21,7 @@ const FULL: StoreError = StoreError::Full {
     what: "the server reached maxmemory",
 };
 
-/// What a sweep ended with, how long it took, and how often it began to wait.
+/// The result of a sweep, its duration, and the number of waits.
 async fn interrupted(sweep: &Sweep) -> (Interrupted, Duration, u32) {
     let (started, mut waits) = (Instant::now(), 0);
     let end = sweep

@@ -1,4 +1,4 @@
-//! Migrate, Rotate and Decrypt as what they are: from one stored value and its place to a verdict.
+//! Migrate, Rotate and Decrypt as pure tasks: from one stored value and its place to a verdict.
 
 use waxseal_core::{Binding, Defect, Format, OpenError, SealError, Sealer, Shape};
 use waxseal_stores::{RecordName, Slot};
@@ -60,14 +60,14 @@ fn replaced(verdict: Verdict) -> (Class, Vec<u8>) {
     }
 }
 
-/// What is wrong, whatever the task is.
+/// Values that are wrong for every task.
 #[track_caller]
 fn assert_keeps_values_that_do_not_open(task: &impl Task) {
     for slot in slots() {
         assert_eq!(judge(task, &slot, b""), Verdict::Keep(Class::Empty));
         let refused = Verdict::Fault(Class::Unopenable, OpenError::Refused);
         for format in FORMATS {
-            // Under the key of somebody else, and damaged.
+            // Under a foreign key, and damaged.
             let mut bad = under(B, format, &slot);
             let last = bad.len() - 5;
             bad[last] = if bad[last] == b'A' { b'B' } else { b'A' };
@@ -92,7 +92,7 @@ fn assert_keeps_values_that_do_not_open(task: &impl Task) {
     }
 }
 
-/// Whether an envelope opens in a place, and to what it shall.
+/// Returns true if an envelope opens in a place to the expected value.
 fn opens(envelope: &[u8], place: Binding<'_>) -> bool {
     match sealer(Format::Sealed).open(envelope, place) {
         Ok(opened) => opened.is_some_and(|opened| *opened.value == *PLAIN),
@@ -123,7 +123,7 @@ fn migrate_binds_an_envelope_to_its_record_and_field_but_not_to_its_place_in_a_l
         let other = Slot::Field(b"otro".to_vec());
         assert!(!opens(&new, binding(&here, &other)));
         assert_eq!(opens(&new, binding(&here, &Slot::Element(77))), !is_field);
-        // Once more, and there is nothing to do.
+        // A second pass has nothing to do.
         let keep = Verdict::Keep(Class::Sealed(id(A)));
         assert_eq!(judge(&task, &slot, &new), keep);
     }
@@ -236,7 +236,7 @@ fn rotate_keeps_values_under_the_sealing_key() {
             let keep = Verdict::Keep(Class::Sealed(id(A)));
             assert_eq!(judge(&task, &slot, &sealed), keep);
         }
-        // Where the sealed format is written, the classic one is not good enough.
+        // If the sealed format is written, classic values are replaced.
         let lifted = replaced(judge(&Rotate::new(sealer(Format::Sealed)), &slot, &classic));
         assert_eq!(lifted.0, Class::Classic(id(A)));
         assert!(Shape::of_header(&lifted.1).is_some());

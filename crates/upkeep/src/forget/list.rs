@@ -17,7 +17,7 @@ pub struct ListedUser {
     pub user: Vec<u8>,
 }
 
-/// Why a list of users cannot be used.
+/// An error of reading a list of users.
 #[derive(Debug, thiserror::Error)]
 pub enum UserListError {
     /// The file cannot be read.

@@ -14,7 +14,7 @@ use super::{Traces, rfc3339};
 /// The largest file that is read as a receipt.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// Why a receipt cannot be read or written.
+/// An error of reading or writing a receipt.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiptError {
     /// The directory cannot be created.

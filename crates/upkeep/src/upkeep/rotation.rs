@@ -37,7 +37,7 @@ pub enum RotationEvent {
     },
 }
 
-/// What a leader knows about the records.
+/// The evidence of a leader about the records.
 #[derive(Default)]
 struct Evidence {
     /// The last audit of this process. Audits in reports are not evidence: other processes can write those.

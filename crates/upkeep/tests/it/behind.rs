@@ -11,7 +11,7 @@ use waxseal_sessions::{OnRefused, Options, StateManager};
 use crate::gate::GateState;
 use crate::world::{Clock, World, calm, key_of, until};
 
-/// Settings under which no process looks at the document during a test, unless it has a reason to.
+/// Settings under which no process polls the document during a test without a reason.
 fn rare_polls() -> Settings {
     Settings {
         every_ms: None,
@@ -20,7 +20,7 @@ fn rare_polls() -> Settings {
     }
 }
 
-/// Puts a new key in the place of the sealing one, at once.
+/// Replaces the sealing key by a new one at once.
 async fn replace_sealing_key(ring: &LiveRing) -> KeyId {
     let instead_of = ring.ring().sealing().id;
     let pending = ring.change(&Change::Add { instead_of }).await.unwrap();
@@ -46,7 +46,7 @@ async fn a_process_that_was_suspended_reads_the_ring_before_it_seals_under_the_c
     sleeper.gate.set(GateState::Shut);
     let new = replace_sealing_key(&other.ring).await;
     clock.turn(milliseconds(settings.propagation_ms) + 1);
-    // What it had begun before it was suspended does not count.
+    // A poll from before the suspension does not count.
     assert!(!sleeper.ring.is_confirmed());
     assert_ne!(sleeper.ring.ring().sealing().id, new);
     sleeper.gate.set(GateState::Open);
@@ -64,7 +64,7 @@ async fn a_poll_that_a_suspension_interrupted_confirms_nothing() {
     let (clock, settings) = (Clock::default(), calm());
     let sleeper = world.process_with(world.start().clock(&clock)).await;
     let other = world.process(false).await;
-    // The answer has left the server when the process is suspended; it wakes up and goes on with it.
+    // The answer has left the server when the process is suspended; it wakes up and continues with it.
     sleeper.gate.set(GateState::AnswersHeld);
     sleeper.gate.holds_an_answer().await;
     let new = replace_sealing_key(&other.ring).await;
@@ -100,7 +100,7 @@ async fn a_process_without_the_ring_seals_until_its_key_may_be_destroyed_and_aga
         matches!(lapsed, Err(RingError::Lapsed { .. })),
         "{lapsed:?}"
     );
-    // What is there stays readable.
+    // Stored values stay readable.
     assert_eq!(process.read("somebody").await, "a state");
     process.gate.set(GateState::Open);
     process.ring.confirm().await.unwrap();

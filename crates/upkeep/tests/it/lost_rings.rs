@@ -1,6 +1,6 @@
-//! Rings that are removed, damaged, rolled back or exchanged where they lie. Each process keeps its last
-//! good ring, values stay readable and writable, and the ring is put back where that is right, and only
-//! there.
+//! Rings that are removed, damaged, rolled back or replaced in their store. Each process keeps its last
+//! good ring, values stay readable and writable, and the ring is restored if that is right, and only
+//! then.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::world::{Process, RING, World, calm, compressed_once, now_ms, until};
 const PUT_BACK: &str = "THE KEYRING WAS PUT BACK";
 const STAYS: &str = "stays in use";
 
-/// The bytes of the ring where it lies.
+/// The stored bytes of the ring.
 fn lies(server: &RedisServer) -> Option<Vec<u8>> {
     server.client().cmd(&["GET", RING]).bytes()
 }
@@ -30,7 +30,7 @@ fn put_stored(server: &RedisServer, bytes: &[u8]) {
     assert_eq!(reply.error(), None);
 }
 
-/// A document with the byte changed that comes so far after the first occurrence of a text.
+/// A document with a byte changed at an offset after the first occurrence of a text.
 fn changed(bytes: &[u8], after: &str, by: usize) -> Vec<u8> {
     let text = std::str::from_utf8(bytes).unwrap();
     let at = text.find(after).expect(after) + after.len() + by;
@@ -40,7 +40,7 @@ fn changed(bytes: &[u8], after: &str, by: usize) -> Vec<u8> {
     changed
 }
 
-/// What becomes of the bytes where the ring lies, by what it is called. `old` is an older version.
+/// The ways to lose the document of the ring, by name. `old` is an older version.
 fn losses(good: &[u8], old: &[u8]) -> Vec<(&'static str, Option<Vec<u8>>)> {
     let part = |len| Some(good[..len].to_vec());
     vec![
@@ -84,7 +84,7 @@ fn losses(good: &[u8], old: &[u8]) -> Vec<(&'static str, Option<Vec<u8>>)> {
     ]
 }
 
-/// Documents of others, which nobody of this ring may replace.
+/// Foreign documents, which no process of this ring may replace.
 async fn of_others(world: &World) -> Vec<(&'static str, Vec<u8>)> {
     let custodians = [world.custodian()];
     let secret = SecretKey::generate().unwrap();
@@ -128,7 +128,7 @@ async fn grown(process: &Process) -> (Vec<u8>, Vec<u8>) {
     (old, process.ring.ring().to_bytes())
 }
 
-/// Reads what is there, writes, and reads that.
+/// Reads the stored values, writes new ones, and reads those.
 async fn use_values(processes: &[Process], round: &str) {
     for (index, writer) in processes.iter().enumerate() {
         for reader in processes {
@@ -164,7 +164,7 @@ async fn a_ring_that_is_lost_under_running_processes_is_restored_and_reported() 
         let text = lines.take();
         let said = text.lines().filter(|line| line.contains(PUT_BACK));
         let said: Vec<_> = said.collect();
-        // One of them did it.
+        // One of the processes did it.
         assert_eq!(said.len(), 1, "{what}: {text}");
         assert!(
             said[0].contains("ERROR") && said[0].contains("(version 3)"),
@@ -209,7 +209,7 @@ async fn a_foreign_document_in_place_of_a_ring_is_kept_and_reported() {
     }
 }
 
-/// A directory with the last good copy of a ring that was changed twice, and the bytes of it.
+/// A directory with the cached copy of a ring that was changed twice, and its bytes.
 async fn with_copy(world: &World) -> (TempDir, PathBuf, Vec<u8>, Vec<u8>) {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("copy");
@@ -345,7 +345,7 @@ async fn a_rotation_continues_after_the_server_lost_the_ring_and_the_lease() {
     let mut world = World::new();
     world.init(compressed_once()).await;
     let stop = Stop::default();
-    // Three leaders one after the other: the last one's token is 3.
+    // Three leaders in turn: the token of the last one is 3.
     for _ in 0..3 {
         let leader = world.process(false).await;
         leader.upkeep.once(true, &stop, &mut |_| {}).await.unwrap();
@@ -393,7 +393,7 @@ async fn a_ring_that_a_full_server_evicts_is_restored_and_remaining_values_open(
     let (lines, _guard) = Lines::capture(tracing::Level::INFO);
     let mut client = world.server.client();
     let filler = vec![b'x'; 20_000];
-    // In one go, so that no poll at the ring comes between.
+    // Atomically, so that no poll of the ring comes between.
     for round in 0..1_000 {
         for record in 0..50 {
             let name = format!("filler:{round}:{record}").into_bytes();

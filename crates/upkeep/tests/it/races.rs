@@ -54,7 +54,7 @@ async fn of_several_processes_that_create_a_ring_at_once_one_succeeds_and_all_us
     }
 }
 
-/// A ring whose sealing key is old, and processes that all see that at once. A new key waits for longer
+/// A ring whose sealing key is old, and processes that all see that at once. A new key stays pending for longer
 /// than the test takes.
 async fn aged(world: &World) -> Vec<Arc<Process>> {
     let settings = Settings {

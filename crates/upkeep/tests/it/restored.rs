@@ -11,7 +11,7 @@ use crate::world::{Process, RING, World, calm, until};
 
 const USER: &str = "somebody";
 
-/// A backup of all that a server holds.
+/// A backup of all data of a server.
 struct Backup {
     lies: PathBuf,
     bytes: Vec<u8>,
@@ -93,7 +93,7 @@ async fn a_value_that_is_restored_after_the_erasure_of_its_user_does_not_open() 
             "the value, and no record of a key"
         );
     }
-    // The user comes back, and what was restored stays shut.
+    // The user returns, and the restored values stay closed.
     two.write_as_user(USER, "back again").await;
     for process in [&one, &two, &world.process(true).await] {
         assert_eq!(
@@ -150,7 +150,7 @@ async fn a_backup_with_the_ring_restores_no_erased_user_under_running_processes(
         text.contains("was rolled back") && text.contains("PUT BACK"),
         "{text}"
     );
-    // Who starts now finds the ledger.
+    // A process that starts now finds the ledger.
     for process in [&one, &two, &world.process(true).await] {
         assert!(is_shut_to(process).await);
     }

@@ -1,4 +1,4 @@
-//! What keeps a key from being retired, and what begins an replace_sealing_key.
+//! The conditions that keep a key from being retired, and those that begin a rotation.
 
 use std::sync::Arc;
 

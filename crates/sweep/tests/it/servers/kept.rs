@@ -1,4 +1,4 @@
-//! What a sweep must leave as it is: the ends of records and fields to the millisecond, and records
+//! The parts that a sweep must not change: expiries of records and fields to the millisecond, and records
 //! whose values cannot be sealed.
 
 use std::sync::Arc;

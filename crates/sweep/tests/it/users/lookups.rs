@@ -1,5 +1,5 @@
-//! Keys that are looked up while a sweep runs: those that others make meanwhile, those that are broken,
-//! and those that are out of reach.
+//! Keys that are looked up while a sweep runs: those that others create meanwhile, damaged ones,
+//! and unreachable ones.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +30,7 @@ async fn a_key_that_others_added_to_the_ring_is_learned() {
     let audit = Audit::new(another.sealer(Format::Sealed), true);
     let (tally, _) = causes(&another.sweep(store.clone(), audit)).await;
     assert_eq!(tally.count(|class| class == Class::Sealed(newer)), 1);
-    // One that is in no ring is a finding.
+    // A key that no ring holds is a finding.
     let unknown = envelope(B, Format::Sealed, &value, here(&name));
     put(&store, &name, &Slot::Whole, &unknown).await;
     let audit = Audit::new(another.sealer(Format::Sealed), true);
@@ -63,7 +63,7 @@ async fn a_value_that_others_sealed_for_its_user_meanwhile_is_kept() {
     let (first, another) = (shared.first().await, shared.another().await);
     let (name, store) = (record(0), Arc::new(MemoryStore::default()));
     put(&store, &name, &Slot::Whole, &plain(0)).await;
-    // This process has asked for the key and is about to make it; the other one is faster.
+    // This process has read the key and is about to create it; the other one is faster.
     let theirs = first.seal(&user(0), b"{\"newer\":1}", here(&name)).await;
     let (written, new) = (AtomicBool::new(false), theirs.clone());
     let gate = Gate::new(store.clone(), move |call, _, store| {
