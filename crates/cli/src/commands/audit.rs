@@ -11,11 +11,12 @@ use waxseal_page::report::{Report, Signature, page};
 use waxseal_service::audit::{
     self, AuditedPattern, Keys, ReportContext, Requirements, SignedReport, text,
 };
+use waxseal_service::resources::{Resources, keys};
+use waxseal_service::{Ended, Failure, now_ms};
 
 use crate::args::{AuditArgs, AuditCommand, Common};
-use crate::error::{Ended, Failure};
+use crate::commands::unmatched;
 use crate::output::{self, thousands};
-use crate::setup::{Setup, now_ms};
 
 use count::Counted;
 pub(crate) use count::audit_of;
@@ -34,8 +35,8 @@ pub(crate) async fn verify(
 }
 
 /// Refuses reports that could not be written at the end, before anything is opened or counted.
-pub(crate) fn check(setup: &Setup, args: &AuditArgs) -> Result<(), Failure> {
-    if args.report.is_some() && !setup.follows_ring() {
+pub(crate) fn check(resources: &Resources, args: &AuditArgs) -> Result<(), Failure> {
+    if args.report.is_some() && !resources.configuration.has_keyring() {
         return Err(Failure::usage(
             "a report is signed with the key of a keyring, and no keyring is configured",
         )
@@ -57,16 +58,16 @@ pub(crate) fn check(setup: &Setup, args: &AuditArgs) -> Result<(), Failure> {
         .map_err(Failure::from)
 }
 
-pub(crate) async fn run(setup: &Setup, args: &AuditArgs) -> Result<Ended, Failure> {
+pub(crate) async fn run(resources: &Resources, args: &AuditArgs) -> Result<Ended, Failure> {
     let began_ms = now_ms();
-    let Counted { tallies, survey } = count::count(setup, args).await?;
+    let Counted { tallies, survey } = count::count(resources, args).await?;
     let ended_ms = now_ms();
     // One version of the ring for the keys of the report and for its signature.
-    let ring = match setup.follows_ring() {
-        true => Some(setup.opened_ring()?.ring.ring()),
+    let ring = match resources.configuration.has_keyring() {
+        true => Some(resources.opened_ring()?.ring.ring()),
         false => None,
     };
-    let audited = setup.protected.iter().zip(&tallies);
+    let audited = resources.configuration.protected.iter().zip(&tallies);
     let audited: Vec<_> = audited
         .map(|(protected, tally)| AuditedPattern {
             name: &protected.name,
@@ -78,28 +79,28 @@ pub(crate) async fn run(setup: &Setup, args: &AuditArgs) -> Result<Ended, Failur
         began_ms,
         ended_ms,
         deep: args.deep,
-        environment: setup.environment_name(),
-        store: &setup.url.location(),
-        mode: setup.mode,
+        environment: resources.configuration.environment_name(),
+        store: &resources.configuration.store.location(),
+        mode: resources.configuration.mode,
         ring: ring.as_deref(),
         keys: Keys {
-            configured: &setup.key_ids(),
-            state: &|id| setup.key_state(id),
+            configured: &keys::ids(resources),
+            state: &|id| keys::state(resources, id),
         },
     };
     let report = audit::report(&context, &audited, &survey.unmatched);
-    if setup.json {
+    if output::is_json() {
         output::json(&report)?;
     } else {
         show::print(&report)?;
     }
     let fails = args.require_clean && report.is_inconclusive();
-    survey.say(if fails { "error" } else { "warning" });
-    if !setup.json {
+    unmatched::print(&survey, if fails { "error" } else { "warning" });
+    if !output::is_json() {
         recommend_sealed(&report);
         warn_of_downgrade(&report);
     }
-    write(setup, args, ring.as_deref(), &report)?;
+    write(resources, args, ring.as_deref(), &report)?;
     Ok(verdict(args, &report))
 }
 
@@ -110,7 +111,7 @@ fn recommend_sealed(report: &Report) {
         1 => ("1 value".to_owned(), "is"),
         values => (format!("{} values", thousands(values)), "are"),
     };
-    output::advise(&format!(
+    output::hint(&format!(
         "{values} {are} in the classic format, that of the Node.js guide, which does not bind a value to \
          its record; where nothing but Waxseal reads them, move to sealed: docs/operate/operations.md, From \
          classic to sealed"
@@ -127,7 +128,7 @@ fn warn_of_downgrade(report: &Report) {
         0 => "mode required refuses it",
         _ => "mode required refuses it, after waxseal migrate",
     };
-    output::advise(&format!(
+    output::hint(&format!(
         "the mode is {mode}: anyone who can write to the store can put a plain value in the place of a sealed \
          one, and it is accepted; {when} (SECURITY.md)"
     ));
@@ -137,7 +138,7 @@ fn warn_of_downgrade(report: &Report) {
 fn verdict(args: &AuditArgs, report: &Report) -> Ended {
     let total = &report.total;
     if args.require_clean && total.excepted.left() > 0 {
-        output::advise(&format!(
+        output::hint(&format!(
             "{}: excepted records are plaintext by configuration and are not counted as plain",
             text::excepted(&total.excepted)
         ));
@@ -152,8 +153,8 @@ fn verdict(args: &AuditArgs, report: &Report) -> Ended {
         deep: args.deep,
     };
     for finding in audit::findings(report, requirements) {
-        output::complain("error", &finding.text);
-        output::advise(finding.hint);
+        output::error(&finding.text);
+        output::hint(finding.hint);
         ended = Ended::Findings;
     }
     ended
@@ -161,7 +162,7 @@ fn verdict(args: &AuditArgs, report: &Report) -> Ended {
 
 /// Writes the requested files: all of them, or none.
 fn write(
-    setup: &Setup,
+    resources: &Resources,
     args: &AuditArgs,
     ring: Option<&Ring>,
     report: &Report,
@@ -185,13 +186,13 @@ fn write(
             args.force,
         )?);
     }
-    setup.trail.add_detail("clean", report.clean);
-    setup.trail.add_detail("values", report.total.total);
-    setup.trail.add_detail("signed_by", signer.clone());
+    resources.trail.add_detail("clean", report.clean);
+    resources.trail.add_detail("values", report.total.total);
+    resources.trail.add_detail("signed_by", signer.clone());
     for file in files {
         let path = file.keep()?;
         let shown = path.display();
-        output::say(&match &signer {
+        output::stderr_line(&match &signer {
             Some(signer) => format!("waxseal: wrote {shown}, signed by {signer}"),
             None => format!("waxseal: wrote {shown}, not signed: no keyring is configured"),
         });

@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 use waxseal_core::Sealer;
+use waxseal_service::resources::keys::binding;
+use waxseal_service::resources::{Resources, keys, named};
+use waxseal_service::{Ended, Failure};
 use waxseal_sessions::{InspectedKey, Inspection, StoredFormat};
 use waxseal_stores::{Cursor, Held, Lifetime, RecordName, Slot};
 
 use crate::args::{InspectArgs, to_hex};
-use crate::commands::record::binding;
-use crate::error::{Ended, Failure};
 use crate::output;
-use crate::setup::Setup;
 
 /// The largest number of slots of a hash or list that are shown.
 const MAX_SHOWN: usize = 100;
@@ -40,10 +40,10 @@ struct ValueReport {
     answer: String,
 }
 
-pub(crate) async fn run(setup: &Setup, args: &InspectArgs) -> Result<Ended, Failure> {
+pub(crate) async fn run(resources: &Resources, args: &InspectArgs) -> Result<Ended, Failure> {
     let name = args.name.name();
-    let protected = setup.protected_of(name.as_bytes()).await?;
-    let store = setup.open_store().await?;
+    let protected = named::protected_records(resources, name.as_bytes()).await?;
+    let store = resources.open_store().await?;
     let held = store
         .read(std::slice::from_ref(&name))
         .await?
@@ -66,10 +66,15 @@ pub(crate) async fn run(setup: &Setup, args: &InspectArgs) -> Result<Ended, Fail
         Some(Lifetime::Until(time)) => Some(output::point_in_time(time)),
         _ => None,
     };
-    let sealer = setup
-        .record_sealer(protected, setup.mode, name.as_bytes(), false)
-        .await?;
-    let value = |(slot, stored): &(Slot, Vec<u8>)| inspect(setup, &sealer, &name, slot, stored);
+    let sealer = keys::record_sealer(
+        resources,
+        protected,
+        resources.configuration.mode,
+        name.as_bytes(),
+        false,
+    )
+    .await?;
+    let value = |(slot, stored): &(Slot, Vec<u8>)| inspect(resources, &sealer, &name, slot, stored);
     let values: Vec<_> = slots.iter().map(value).collect();
     let ended = if values.iter().all(|value| value.opens) {
         Ended::Done
@@ -84,7 +89,7 @@ pub(crate) async fn run(setup: &Setup, args: &InspectArgs) -> Result<Ended, Fail
         values,
         more_values,
     };
-    if setup.json {
+    if output::is_json() {
         output::json(&report)?;
     } else {
         print(&report)?;
@@ -93,7 +98,7 @@ pub(crate) async fn run(setup: &Setup, args: &InspectArgs) -> Result<Ended, Fail
 }
 
 fn inspect(
-    setup: &Setup,
+    resources: &Resources,
     sealer: &Sealer,
     name: &RecordName,
     slot: &Slot,
@@ -117,7 +122,7 @@ fn inspect(
             InspectedKey::Erased => "erased",
             InspectedKey::UnknownUser => "unknown user key",
             InspectedKey::User => "user key",
-            InspectedKey::Ring => setup.key_state(id),
+            InspectedKey::Ring => keys::state(resources, id),
         }),
         bound_to_record: inspection.is_bound_to_record,
         bound_to_field: inspection.is_bound_to_field,

@@ -7,6 +7,11 @@ use std::time::Duration;
 use serde::Serialize;
 use waxseal_core::Mode;
 use waxseal_page::report::Unmatched;
+use waxseal_service::configuration::protected::Protected;
+use waxseal_service::resources::seals::SealAccount;
+use waxseal_service::resources::{Resources, guard, keys};
+use waxseal_service::unmatched::Survey;
+use waxseal_service::{Ended, Failure};
 use waxseal_stores::{RecordStore, StoreUrl};
 use waxseal_sweep::{
     CheckpointFile, Decrypt, Event, Migrate, Pass, Rotate, Run, RunError, RunIdentity, Stop, Sweep,
@@ -16,11 +21,9 @@ use waxseal_sweep::{
 use crate::args::{DecryptArgs, MigrateArgs, RotateArgs, SweepArgs};
 use crate::commands::canary;
 use crate::commands::due;
-use crate::commands::unmatched::Survey;
-use crate::error::{Ended, Failure};
+use crate::commands::unmatched;
 use crate::output::{self, thousands};
 use crate::progress::Progress;
-use crate::setup::{Protected, Setup};
 use crate::signals::stop_on_signal;
 
 /// The texts of a sweep.
@@ -75,48 +78,57 @@ const DECRYPT_EXCEPTED: Texts = Texts {
     ..DECRYPT
 };
 
-pub(crate) async fn migrate(mut setup: Setup, args: &MigrateArgs) -> Result<Ended, Failure> {
+pub(crate) async fn migrate(
+    mut resources: Resources,
+    args: &MigrateArgs,
+) -> Result<Ended, Failure> {
     if let Some(format) = args.format {
-        setup.write_as(format)?;
+        resources.configuration.write_as(format.into())?;
     }
-    if setup.mode == Mode::Off && setup.has_keys() {
+    if resources.configuration.mode == Mode::Off && resources.configuration.has_keys() {
         let text =
             "the mode is off: applications continue to write plain values after the migration";
-        output::complain("warning", text);
+        output::warn(text);
     }
-    let mut run = SweepCommand::begin(&setup, &args.sweep, &MIGRATE).await?;
+    let mut run = SweepCommand::begin(&resources, &args.sweep, &MIGRATE).await?;
     run.stop = stop_on_signal()?;
-    run.execute(|protected| Arc::new(Migrate::new(setup.sealer(protected, Mode::On))))
+    run.execute(|protected| Arc::new(Migrate::new(keys::sealer(&resources, protected, Mode::On))))
         .await
 }
 
-pub(crate) async fn rotate(mut setup: Setup, args: &RotateArgs) -> Result<Ended, Failure> {
+pub(crate) async fn rotate(mut resources: Resources, args: &RotateArgs) -> Result<Ended, Failure> {
     if args.open_compromised {
-        setup.ring_setup()?;
+        resources.configuration.keyring()?;
     }
-    setup.open_ring(args.open_compromised).await?;
-    let stop = if setup.follows_ring() && !args.sweep.dry_run {
+    resources.open_ring(args.open_compromised).await?;
+    let stop = if resources.configuration.has_keyring() && !args.sweep.dry_run {
         let stop = stop_on_signal()?;
-        due::carry_out(&setup, &stop).await?;
+        due::carry_out(&resources, &stop).await?;
         Some(stop)
     } else {
         None
     };
-    let mut run = SweepCommand::begin(&setup, &args.sweep, &ROTATE).await?;
+    let mut run = SweepCommand::begin(&resources, &args.sweep, &ROTATE).await?;
     run.stop = stop.map_or_else(stop_on_signal, Ok)?;
     let store = run.store.clone();
     let task = |protected: &Protected| -> Arc<dyn Task> {
-        Arc::new(Rotate::new(setup.sealer(protected, Mode::On)))
+        Arc::new(Rotate::new(keys::sealer(&resources, protected, Mode::On)))
     };
     let ended = run.execute(task).await?;
     if ended == Ended::Done && !args.sweep.dry_run {
-        canary::after_rotation(&setup, &store).await?;
+        canary::after_rotation(&resources, &store).await?;
     }
     Ok(ended)
 }
 
-pub(crate) async fn decrypt(setup: Setup, args: &DecryptArgs) -> Result<Ended, Failure> {
-    if args.excepted && !setup.protected.iter().any(|it| it.pattern.has_excepts()) {
+pub(crate) async fn decrypt(resources: Resources, args: &DecryptArgs) -> Result<Ended, Failure> {
+    if args.excepted
+        && !resources
+            .configuration
+            .protected
+            .iter()
+            .any(|it| it.pattern.has_excepts())
+    {
         return Err(Failure::usage("no except is configured")
             .hint("except under [[protect]] in waxseal.toml, or --except, says which are"));
     }
@@ -133,11 +145,11 @@ pub(crate) async fn decrypt(setup: Setup, args: &DecryptArgs) -> Result<Ended, F
     } else {
         &DECRYPT
     };
-    let mut run = SweepCommand::begin(&setup, &args.sweep, texts).await?;
+    let mut run = SweepCommand::begin(&resources, &args.sweep, texts).await?;
     run.stop = stop_on_signal()?;
     let store = run.store.clone();
     let task = |protected: &Protected| -> Arc<dyn Task> {
-        let task = Decrypt::new(setup.sealer(protected, Mode::On));
+        let task = Decrypt::new(keys::sealer(&resources, protected, Mode::On));
         Arc::new(if args.excepted {
             task.only_excepted()
         } else {
@@ -147,14 +159,14 @@ pub(crate) async fn decrypt(setup: Setup, args: &DecryptArgs) -> Result<Ended, F
     let ended = run.execute(task).await?;
     // While other records are sealed, the canary shows under which key.
     if ended == Ended::Done && !args.sweep.dry_run && !args.excepted {
-        canary::after_decryption(&setup, &store).await?;
+        canary::after_decryption(&resources, &store).await?;
     }
     Ok(ended)
 }
 
 /// A sweep command: one run over all protected patterns.
 struct SweepCommand<'a> {
-    setup: &'a Setup,
+    resources: &'a Resources,
     args: &'a SweepArgs,
     texts: &'static Texts,
     store: Arc<dyn RecordStore>,
@@ -184,21 +196,26 @@ struct PatternSummary<'a> {
 
 impl<'a> SweepCommand<'a> {
     async fn begin(
-        setup: &'a Setup,
+        resources: &'a Resources,
         args: &'a SweepArgs,
         texts: &'static Texts,
     ) -> Result<Self, Failure> {
-        setup.keyring()?;
-        setup.warn_of_left_out();
+        keys::current(resources)?;
+        resources.configuration.warn_of_skipped_records();
         let checkpoint = match &args.checkpoint {
             Some(path) => {
-                let mask = setup.mask();
+                let mask = keys::name_mask(resources);
                 let pattern =
                     |p: &Protected| format!("{} as {}", p.masked_pattern(&mask), p.format);
                 let identity = RunIdentity {
-                    task: task_identity(setup, args, texts)?,
-                    store: setup.url.location(),
-                    patterns: setup.protected.iter().map(pattern).collect(),
+                    task: task_identity(resources, args, texts)?,
+                    store: resources.configuration.store.location(),
+                    patterns: resources
+                        .configuration
+                        .protected
+                        .iter()
+                        .map(pattern)
+                        .collect(),
                 };
                 Some(match args.resume {
                     true => CheckpointFile::resume(path, &identity)?,
@@ -212,12 +229,12 @@ impl<'a> SweepCommand<'a> {
         } else {
             ""
         };
-        if !setup.json {
+        if !output::is_json() {
             output::line(format!("{}{dry}", texts.start))?;
         }
-        let store = setup.open_store().await?;
-        if !setup.json {
-            let kind = match setup.url {
+        let store = resources.open_store().await?;
+        if !output::is_json() {
+            let kind = match resources.configuration.store {
                 StoreUrl::Redis(_) => "Redis",
                 StoreUrl::File(_) => "Store",
             };
@@ -225,22 +242,22 @@ impl<'a> SweepCommand<'a> {
         }
         // After a decryption there is nothing left that a canary could guard.
         if args.dry_run || texts.task == DECRYPT.task {
-            setup.check_key(&store).await?;
+            guard::check_key(resources, &store).await?;
         } else {
-            setup.check_key_and_mark(&store).await?;
+            guard::check_key_and_mark(resources, &store).await?;
         }
         Ok(Self {
-            setup,
+            resources,
             args,
             texts,
             store,
             stop: Stop::default(),
-            run: Run::new(setup.protected.len(), checkpoint),
+            run: Run::new(resources.configuration.protected.len(), checkpoint),
         })
     }
 
     async fn execute(self, task: impl Fn(&Protected) -> Arc<dyn Task>) -> Result<Ended, Failure> {
-        let account = self.setup.account_for_seals();
+        let account = SealAccount::begin(self.resources);
         let ended = self.sweep_all(task).await;
         account.end().await;
         ended
@@ -250,12 +267,12 @@ impl<'a> SweepCommand<'a> {
         mut self,
         task: impl Fn(&Protected) -> Arc<dyn Task>,
     ) -> Result<Ended, Failure> {
-        for protected in &self.setup.protected {
-            if !self.setup.json {
+        for protected in &self.resources.configuration.protected {
+            if !output::is_json() {
                 output::line(format!("{} {} data...", self.texts.doing, protected.name))?;
             }
             let pass = self.sweep_pattern(protected, task(protected)).await;
-            if !self.setup.json {
+            if !output::is_json() {
                 let (name, noun) = (&protected.name, self.texts.noun);
                 let end = if pass.complete {
                     "completed"
@@ -279,7 +296,7 @@ impl<'a> SweepCommand<'a> {
         }
         let unmatched = self.run.unmatched();
         let unmatched: Vec<_> = unmatched
-            .filter_map(|index| self.setup.protected.get(index))
+            .filter_map(|index| self.resources.configuration.protected.get(index))
             .collect();
         Survey::of(&self.store, &unmatched).await
     }
@@ -289,11 +306,11 @@ impl<'a> SweepCommand<'a> {
             store: self.store.clone(),
             pattern: protected.pattern.clone(),
             task,
-            keys: self.setup.keys(protected),
-            mask: self.setup.mask(),
+            keys: keys::sweep_keys(self.resources, protected),
+            mask: keys::name_mask(self.resources),
             options: options(self.args),
         };
-        let mut progress = Progress::start(self.setup.json, self.run.next_position().examined);
+        let mut progress = Progress::start(output::is_json(), self.run.next_position().examined);
         let mut watch = |event: Event<'_>| progress.show(&event);
         let pass = self.run.pass(&sweep, &self.stop, &mut watch).await.clone();
         progress.end();
@@ -304,10 +321,10 @@ impl<'a> SweepCommand<'a> {
     fn finish(self, survey: &Survey) -> Result<Ended, Failure> {
         let totals = self.run.totals();
         let (done, failed) = (totals.done, totals.failed);
-        self.setup.trail.add_count("changed", done);
-        self.setup.trail.add_count("failed", failed);
+        self.resources.trail.add_count("changed", done);
+        self.resources.trail.add_count("failed", failed);
         let success = self.run.is_success();
-        if self.setup.json {
+        if output::is_json() {
             self.print_json(success, &survey.unmatched)?;
         } else {
             let (noun, done_word) = (capital(self.texts.noun), capital(self.texts.done));
@@ -320,7 +337,7 @@ impl<'a> SweepCommand<'a> {
                 }
             ))?;
         }
-        survey.say("warning");
+        unmatched::print(survey, "warning");
         self.warn_of_other_types(&totals);
         self.hint_at_excepted(&totals);
         let hint = match &self.args.checkpoint {
@@ -343,19 +360,16 @@ impl<'a> SweepCommand<'a> {
         let types = all.skipped.iter();
         let types = types.map(|(kind, records)| format!("{kind} {}", thousands(*records)));
         let types = types.collect::<Vec<_>>().join(", ");
-        output::complain(
-            "warning",
-            &match all.skipped() {
-                1 => format!(
-                    "1 record ({types}) is of a type whose values cannot be sealed: it was skipped"
-                ),
-                records => format!(
-                    "{} records ({types}) are of types whose values cannot be sealed: they were skipped",
-                    thousands(records)
-                ),
-            },
-        );
-        output::advise(
+        output::warn(&match all.skipped() {
+            1 => format!(
+                "1 record ({types}) is of a type whose values cannot be sealed: it was skipped"
+            ),
+            records => format!(
+                "{} records ({types}) are of types whose values cannot be sealed: they were skipped",
+                thousands(records)
+            ),
+        });
+        output::hint(
             "keep such data in strings, hashes or lists, or under names that no pattern protects",
         );
     }
@@ -366,7 +380,7 @@ impl<'a> SweepCommand<'a> {
         if self.texts.task != ROTATE.task || sealed == 0 {
             return;
         }
-        output::advise(&match sealed {
+        output::hint(&match sealed {
             1 => "1 value under an excepted name is sealed: waxseal decrypt --excepted opens it"
                 .to_owned(),
             values => format!(
@@ -380,7 +394,7 @@ impl<'a> SweepCommand<'a> {
         let passes = self.run.passes();
         let patterns = passes
             .iter()
-            .zip(&self.setup.protected)
+            .zip(&self.resources.configuration.protected)
             .map(|(pass, protected)| PatternSummary {
                 name: &protected.name,
                 records: protected.pattern.shown(),
@@ -421,14 +435,18 @@ impl<'a> SweepCommand<'a> {
 }
 
 /// Identifies the task for a checkpoint: a dry run, or a sweep under another key, is another task.
-fn task_identity(setup: &Setup, args: &SweepArgs, texts: &Texts) -> Result<String, Failure> {
+fn task_identity(
+    resources: &Resources,
+    args: &SweepArgs,
+    texts: &Texts,
+) -> Result<String, Failure> {
     let dry = if args.dry_run { " --dry-run" } else { "" };
     let excepted = if texts.only_excepted {
         " --excepted"
     } else {
         ""
     };
-    let key = setup.keyring()?.sealing_id();
+    let key = keys::current(resources)?.sealing_id();
     Ok(format!("{}{excepted}{dry} under key {key}", texts.task))
 }
 

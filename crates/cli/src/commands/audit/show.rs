@@ -4,8 +4,8 @@ use waxseal_page::format::percent;
 use waxseal_page::report::{Group, Key, Report};
 use waxseal_service::audit::text::{excepted, shares, summary};
 
-use crate::error::Failure;
 use crate::output::{self, thousands};
+use waxseal_service::Failure;
 
 const BAR: usize = 24;
 

@@ -5,11 +5,11 @@ use serde::Serialize;
 use waxseal_keys::{Signed, SignedError};
 use waxseal_page::report::{Report, embedded_json};
 use waxseal_service::audit::{PageCheck, SignedReport, text};
+use waxseal_service::{Ended, Failure};
 
 use super::show;
 use crate::args::{AuditCommand, Common};
 use crate::commands::signed::{self, Expected};
-use crate::error::{Ended, Failure};
 use crate::output::{self, sanitize_for_terminal, thousands};
 
 /// The largest report that is read.
@@ -55,7 +55,7 @@ pub(super) async fn run(common: &Common, command: &AuditCommand) -> Result<Ended
             "read the figures of the signed JSON in it, or ask the issuer for the original",
         );
     }
-    if common.json {
+    if output::is_json() {
         output::json(&VerifyReport {
             verified: true,
             expected_signer: expected.key().map(|_| true),
@@ -68,11 +68,8 @@ pub(super) async fn run(common: &Common, command: &AuditCommand) -> Result<Ended
         print(&signed, &expected, page)?;
     }
     if page == Some(PageCheck::OtherVersion) {
-        output::complain(
-            "warning",
-            "the page was written by another version of waxseal",
-        );
-        output::advise(&format!(
+        output::warn("the page was written by another version of waxseal");
+        output::hint(&format!(
             "what was signed is what this command prints; waxseal {} also says whether the page shows it",
             sanitize_for_terminal(&signed.audit.waxseal)
         ));
@@ -102,7 +99,7 @@ fn refused(
     expected_signer: Option<bool>,
     hint: &str,
 ) -> Result<Ended, Failure> {
-    if common.json {
+    if output::is_json() {
         output::json(&VerifyReport {
             verified: false,
             expected_signer,
@@ -112,8 +109,8 @@ fn refused(
             audit: None,
         })?;
     }
-    output::complain("error", &format!("{name} does not verify: {text}"));
-    output::advise(hint);
+    output::error(&format!("{name} does not verify: {text}"));
+    output::hint(hint);
     Ok(Ended::Findings)
 }
 

@@ -11,15 +11,15 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+use waxseal_service::resources::open_store;
+use waxseal_service::{Ended, Failure};
 use waxseal_stores::{Cursor, Expiry, RecordName, RecordPattern, RecordStore, Slot, StoreUrl};
 
 use self::child::Child;
 use self::wire::Wire;
 use super::{TTL, excerpt, people, unique};
 use crate::args::{Common, DemoArgs};
-use crate::error::{Ended, Failure};
 use crate::output::{self, thousands};
-use crate::setup::open_store;
 use crate::signals::told_to_stop;
 
 /// The record of Waxseal's own in each database.

@@ -4,14 +4,14 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use waxseal_service::resources::Resources;
+use waxseal_service::{Ended, Failure};
 use waxseal_upkeep::{ListedUser, ReceiptDirectory, read_user_list};
 
 use super::{Eraser, Found, USER_HINT, unwritten};
 use crate::args::ForgetArgs;
 use crate::commands::recorded;
-use crate::error::{Ended, Failure};
 use crate::output;
-use crate::setup::Setup;
 
 /// The result for one user.
 #[derive(Serialize)]
@@ -48,7 +48,7 @@ struct Report<'a> {
     lines: &'a [UserReport],
 }
 
-pub(super) async fn run(setup: &Setup, args: &ForgetArgs) -> Result<Ended, Failure> {
+pub(super) async fn run(resources: &Resources, args: &ForgetArgs) -> Result<Ended, Failure> {
     let Some(list) = &args.from else {
         return Err(Failure::usage("no user is named"));
     };
@@ -66,7 +66,7 @@ pub(super) async fn run(setup: &Setup, args: &ForgetArgs) -> Result<Ended, Failu
     if let Some(directory) = directory.as_ref().filter(|_| !args.dry_run) {
         directory.prepare()?;
     }
-    let eraser = Eraser::open(setup).await?;
+    let eraser = Eraser::open(resources).await?;
     let run = Run {
         eraser,
         args,
@@ -77,7 +77,7 @@ pub(super) async fn run(setup: &Setup, args: &ForgetArgs) -> Result<Ended, Failu
     for user in &users {
         match run.erase(user).await {
             Ok(report) => {
-                if !setup.json {
+                if !output::is_json() {
                     print(&report)?;
                 }
                 lines.push(report);
@@ -95,7 +95,7 @@ pub(super) async fn run(setup: &Setup, args: &ForgetArgs) -> Result<Ended, Failu
             }
         }
     }
-    finish(setup, args, users.len(), &lines, failure)
+    finish(args, users.len(), &lines, failure)
 }
 
 struct Run<'a> {
@@ -117,8 +117,8 @@ impl Run<'_> {
         if traces.is_unknown() && !self.args.even_if_unknown {
             return Ok(report(Outcome::Unknown, None, None));
         }
-        let setup = self.eraser.setup;
-        let ring = setup.opened_ring()?.ring.ring();
+        let resources = self.eraser.resources;
+        let ring = resources.opened_ring()?.ring.ring();
         if let Some(directory) = &self.directory
             && let Some(path) = directory.find(&ring, &listed.user, &traces)?
         {
@@ -130,14 +130,17 @@ impl Run<'_> {
         let mut written = None;
         let erase = async {
             let receipt = self.eraser.erase(&listed.user).await?;
-            let ring = setup.opened_ring()?.ring.ring();
+            let ring = resources.opened_ring()?.ring.ring();
             let path = directory.write(&ring, &receipt);
             let path = path.map_err(|error| unwritten(&error.into()))?;
             written = Some((path, receipt.records_deleted));
             Ok(Ended::Done)
         };
-        let operation = recorded::forget(setup).with("line", listed.line as u64);
-        setup.trail.record_operation(Some(operation), erase).await?;
+        let operation = recorded::forget(resources).with("line", listed.line as u64);
+        resources
+            .trail
+            .record_operation(Some(operation), erase)
+            .await?;
         let (path, records) = written.unzip();
         Ok(report(Outcome::Erased, path, records))
     }
@@ -161,7 +164,6 @@ fn print(report: &UserReport) -> Result<(), Failure> {
 }
 
 fn finish(
-    setup: &Setup,
     args: &ForgetArgs,
     users: usize,
     lines: &[UserReport],
@@ -170,7 +172,7 @@ fn finish(
     let count = |outcome| lines.iter().filter(|it| it.result == outcome).count();
     let (erased, unknown) = (count(Outcome::Erased), count(Outcome::Unknown));
     let already = count(Outcome::AlreadyErased);
-    if setup.json {
+    if output::is_json() {
         output::json(&Report {
             dry_run: args.dry_run,
             success: failure.is_none() && unknown == 0,
@@ -185,7 +187,7 @@ fn finish(
         true => ("would be erased", count(Outcome::WouldBeErased)),
         false => ("erased", erased),
     };
-    output::say(&format!(
+    output::stderr_line(&format!(
         "waxseal: {users} users: {number} {what}, {already} erased before, {unknown} unknown, {} not done",
         users - lines.len()
     ));
@@ -201,14 +203,11 @@ fn finish(
         true => format!(" and {} more", unknown - numbers.len()),
         false => String::new(),
     };
-    output::complain(
-        "error",
-        &format!(
-            "the users in these lines are unknown, and nothing was signed: {}{more}",
-            numbers.join(", ")
-        ),
-    );
-    output::advise(&format!(
+    output::error(&format!(
+        "the users in these lines are unknown, and nothing was signed: {}{more}",
+        numbers.join(", ")
+    ));
+    output::hint(&format!(
         "{USER_HINT}; correct the lines and run the same command again. --even-if-unknown signs receipts all \
          the same"
     ));

@@ -9,8 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{self, Command};
 use tokio::time::{sleep, timeout};
 use waxseal_core::SecretKey;
-
-use crate::error::Failure;
+use waxseal_service::Failure;
 
 /// The longest time for the proxy to start, and to end.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -39,7 +38,14 @@ pub(super) async fn make_keyring(url: &str, directory: &Path, prefix: &str) -> R
          per_user_keys = true\nplain_values = \"json\"\n"
     );
     fs::write(directory.join("waxseal.toml"), config)?;
-    let times = ["--propagation", "1s", "--refresh", "200ms", "--rest", "1s"];
+    let times = [
+        "--propagation",
+        "1s",
+        "--refresh",
+        "200ms",
+        "--retain",
+        "1s",
+    ];
     let init = [&["keyring", "init"], &times[..]].concat();
     run(url, directory, &init).await.map(drop)
 }
