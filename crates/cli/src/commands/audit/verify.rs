@@ -36,19 +36,18 @@ pub(super) async fn run(common: &Common, command: &AuditCommand) -> Result<Ended
     let json = match is_page {
         true => match embedded_json(&text) {
             Some(json) => json.as_bytes(),
-            None => return unsigned(common, &name),
+            None => return unsigned(&name),
         },
         false => &bytes,
     };
     let signed = match SignedReport::verify(json, expected.key()) {
         Ok(signed) => signed,
-        Err(error) => return refuse(common, &name, &error),
+        Err(error) => return refuse(&name, &error),
     };
     let page = is_page.then(|| signed.check_page(&text));
     if page == Some(PageCheck::Changed) {
         let text = "the page does not show what was signed: it was changed";
         return refused(
-            common,
             &name,
             text,
             None,
@@ -78,22 +77,21 @@ pub(super) async fn run(common: &Common, command: &AuditCommand) -> Result<Ended
     Ok(Ended::Done)
 }
 
-fn unsigned(common: &Common, name: &str) -> Result<Ended, Failure> {
+fn unsigned(name: &str) -> Result<Ended, Failure> {
     let hint = "waxseal audit --html signs where a keyring is configured";
-    refused(common, name, "the page holds no signed report", None, hint)
+    refused(name, "the page holds no signed report", None, hint)
 }
 
-fn refuse(common: &Common, name: &str, error: &SignedError) -> Result<Ended, Failure> {
+fn refuse(name: &str, error: &SignedError) -> Result<Ended, Failure> {
     let hint = match error {
         SignedError::Form { .. } => "it must be what waxseal audit --report or --html wrote, whole",
         other => signed::advice(other),
     };
     let is_expected = matches!(error, SignedError::Signer).then_some(false);
-    refused(common, name, &error.to_string(), is_expected, hint)
+    refused(name, &error.to_string(), is_expected, hint)
 }
 
 fn refused(
-    common: &Common,
     name: &str,
     text: &str,
     expected_signer: Option<bool>,
