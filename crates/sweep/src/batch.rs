@@ -225,7 +225,9 @@ impl BatchContext {
             (true, true) => Purpose::DryRun,
         };
         let values: Vec<_> = values.iter().map(|v| (&v.name, &*v.bytes)).collect();
-        self.keys.of_page(&self.pattern, purpose, &values).await
+        self.keys
+            .look_up_page(&self.pattern, purpose, &values)
+            .await
     }
 
     /// Reads and counts the expiries that the task asked for.

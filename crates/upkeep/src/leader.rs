@@ -72,12 +72,12 @@ impl Leader {
             };
             let expected = lease.as_deref();
             if documents.replace(&Document::Leader, expected, &new).await? {
-                self.candidate.wrote(&new);
+                self.candidate.confirm_written(&new);
                 self.renewed = Instant::now();
                 let token = self.candidate.token().unwrap_or_default();
                 return Ok(Leadership::Leader { token });
             }
-            self.candidate.lost();
+            self.candidate.mark_lost();
         }
         let leader = "several at once".to_owned();
         Ok(Leadership::Follower { leader })
@@ -93,7 +93,7 @@ impl Leader {
                 Ok(Leadership::Follower { leader }) => return leader,
                 // One interval before others may take over: from then on this process must not work.
                 Err(_) if self.renewed.elapsed() >= self.interval * (LEASE_INTERVALS - 1) => {
-                    self.candidate.lost();
+                    self.candidate.mark_lost();
                     return "unknown: the store of the keyring cannot be reached".to_owned();
                 }
                 Err(_) => {}

@@ -309,7 +309,7 @@ fn one_changed_byte_does_not_verify() {
     ] {
         auditor
             .run_with(&["audit", "verify", "-"], broken.as_bytes())
-            .failed(1, "it is no audit report");
+            .failed(1, "it is not a valid audit report");
     }
     let unknown = json.replace("\"report\": \"audit\"", "\"report\": \"census\"");
     auditor

@@ -1,6 +1,6 @@
-//! Keys of a ring kept under a key of this machine, so that a process can start while none of the
-//! custodians can be reached. Kept only where an operator names such a key, used only where an operator
-//! says so: whoever has this machine has the ring then. Where the document comes from is not known here.
+//! Keys of a ring stored under a key of this machine, so that a process can start while no custodian can
+//! be reached. Stored only if an operator configures such a key, used only if an operator says so: access
+//! to this machine is then access to the ring. Where the document comes from is not known here.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,11 +14,10 @@ use tracing::warn;
 use waxseal_core::{SecretKey, WrappingKey};
 use waxseal_files::description;
 
-use crate::custodian::{Context, Variables, secret};
+use super::{Context, CustodianError, Variables, secret};
+use crate::bytes::hex;
 use crate::document_store::{read_file, write_file};
-use crate::error::CustodianError;
-use crate::live::lock;
-use crate::ring::hex;
+use crate::sync::lock;
 
 /// The only format that this version knows.
 const FORMAT: u32 = 1;
@@ -27,20 +26,20 @@ const FORMAT: u32 = 1;
 pub struct Offline {
     path: PathBuf,
     key: WrappingKey,
-    /// Whether keys may be taken from here.
-    starts: bool,
-    used: AtomicBool,
-    kept: Mutex<Kept>,
+    /// Keys may be loaded from here.
+    allow_start: bool,
+    was_used: AtomicBool,
+    stored: Mutex<StoredKeys>,
 }
 
 #[derive(Default)]
-struct Kept {
-    /// By context: the key, wrapped.
+struct StoredKeys {
+    /// Wrapped keys, by context.
     keys: BTreeMap<String, Vec<u8>>,
     is_changed: bool,
 }
 
-/// The file.
+/// The content of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -49,14 +48,14 @@ struct File {
 }
 
 impl Offline {
-    /// Keys in this file, under the key of this machine that a URL, `env:NAME` or `file:PATH`, stands
-    /// for. `starts`: whether a process may start with them where no custodian can be reached. A file
-    /// that is missing or damaged holds none.
+    /// Opens the keys in this file, under the key of this machine that a URL (`env:NAME` or `file:PATH`)
+    /// refers to. `allow_start`: a process may start with them if no custodian can be reached. A file that
+    /// is missing or damaged contains none.
     pub fn open(
         path: impl Into<PathBuf>,
         key: &str,
         variables: &Variables,
-        starts: bool,
+        allow_start: bool,
     ) -> Result<Self, CustodianError> {
         let path = path.into();
         let (_, secret) = secret(key, variables)?;
@@ -64,51 +63,51 @@ impl Offline {
         Ok(Self {
             path,
             key: WrappingKey::of_secret(&secret)?,
-            starts,
-            used: AtomicBool::new(false),
-            kept: Mutex::new(Kept {
+            allow_start,
+            was_used: AtomicBool::new(false),
+            stored: Mutex::new(StoredKeys {
                 keys,
                 is_changed: false,
             }),
         })
     }
 
-    /// Whether a key was taken from here: a custodian could not be reached.
+    /// True if a key was loaded from here: no custodian could be reached.
     #[must_use]
     pub fn was_used(&self) -> bool {
-        self.used.load(Ordering::Relaxed)
+        self.was_used.load(Ordering::Relaxed)
     }
 
-    /// Keeps a key, unless it is kept already.
-    pub(crate) fn remember(&self, key: &SecretKey, context: &Context<'_>) {
+    /// Adds a key, unless it is present already.
+    pub(crate) fn add(&self, key: &SecretKey, context: &Context<'_>) {
         let bytes = context.to_bytes();
         let name = hex(&bytes);
-        let is_kept = {
-            let kept = lock(&self.kept);
-            let there = kept.keys.get(&name);
-            // Under another key of this machine it is of no use.
-            there.is_some_and(|there| self.key.unwrap(there, &bytes).is_some())
+        let is_present = {
+            let stored = lock(&self.stored);
+            let wrapped = stored.keys.get(&name);
+            // One under another key of this machine is unusable.
+            wrapped.is_some_and(|wrapped| self.key.unwrap(wrapped, &bytes).is_some())
         };
-        if is_kept {
+        if is_present {
             return;
         }
         // Without it a later start needs a custodian, as every start did before.
         if let Ok(wrapped) = self.key.wrap(key, &bytes) {
-            let mut kept = lock(&self.kept);
-            kept.keys.insert(name, wrapped);
-            kept.is_changed = true;
+            let mut stored = lock(&self.stored);
+            stored.keys.insert(name, wrapped);
+            stored.is_changed = true;
         }
     }
 
-    /// Takes a key from here, where that was allowed.
-    pub(crate) fn recall(&self, context: &Context<'_>) -> Option<SecretKey> {
-        if !self.starts {
+    /// Loads a key, if starting with stored keys is allowed.
+    pub(crate) fn load(&self, context: &Context<'_>) -> Option<SecretKey> {
+        if !self.allow_start {
             return None;
         }
         let bytes = context.to_bytes();
-        let wrapped = lock(&self.kept).keys.get(&hex(&bytes)).cloned()?;
+        let wrapped = lock(&self.stored).keys.get(&hex(&bytes)).cloned()?;
         let key = self.key.unwrap(&wrapped, &bytes)?;
-        if !self.used.swap(true, Ordering::Relaxed) {
+        if !self.was_used.swap(true, Ordering::Relaxed) {
             warn!(
                 "no custodian of the keyring can be reached: STARTING OFFLINE with the keys that this \
                  machine keeps"
@@ -117,26 +116,26 @@ impl Offline {
         Some(key)
     }
 
-    /// Whether a key is kept.
-    pub(crate) fn has(&self, context: &Context<'_>) -> bool {
-        lock(&self.kept)
+    /// True if the key of this context is stored.
+    pub(crate) fn contains(&self, context: &Context<'_>) -> bool {
+        lock(&self.stored)
             .keys
             .contains_key(&hex(&context.to_bytes()))
     }
 
-    /// Writes what is kept for these contexts and no others: a key that was destroyed must be gone from
-    /// here as well.
-    pub(crate) async fn keep(&self, contexts: &[Context<'_>]) {
+    /// Writes the keys of these contexts and no others to the file: a destroyed key must be erased here as
+    /// well.
+    pub(crate) async fn persist(&self, contexts: &[Context<'_>]) {
         let names: Vec<String> = contexts.iter().map(|it| hex(&it.to_bytes())).collect();
         let bytes = {
-            let mut kept = lock(&self.kept);
-            let before = kept.keys.len();
-            kept.keys.retain(|name, _| names.contains(name));
-            if !kept.is_changed && kept.keys.len() == before {
+            let mut stored = lock(&self.stored);
+            let previous_len = stored.keys.len();
+            stored.keys.retain(|name, _| names.contains(name));
+            if !stored.is_changed && stored.keys.len() == previous_len {
                 return;
             }
-            kept.is_changed = false;
-            let keys = kept.keys.iter();
+            stored.is_changed = false;
+            let keys = stored.keys.iter();
             let file = File {
                 format: FORMAT,
                 keys: keys
@@ -152,7 +151,7 @@ impl Offline {
             Ok(Err(error)) => description(&error),
             Err(_) => "the write was abandoned".to_owned(),
         };
-        lock(&self.kept).is_changed = true;
+        lock(&self.stored).is_changed = true;
         let path = self.path.display();
         warn!("the keys for a start without custodians cannot be kept at {path}: {failed}");
     }
@@ -171,7 +170,9 @@ fn read(path: &Path) -> BTreeMap<String, Vec<u8>> {
     let file = serde_json::from_slice::<File>(&bytes).ok();
     let Some(file) = file.filter(|file| file.format == FORMAT) else {
         let path = path.display();
-        warn!("the keys for a start without custodians at {path} are damaged: they are made anew");
+        warn!(
+            "the keys for a start without custodians at {path} are damaged: they are written again"
+        );
         return BTreeMap::new();
     };
     let keys = file.keys.into_iter();
