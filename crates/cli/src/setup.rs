@@ -228,7 +228,7 @@ impl Setup {
         };
         self.sealer_of(mode, protected.format)
             .plain_values(protected.plain)
-            .judging_as(judging, protected.of_applications)
+            .classifying_as(judging, protected.of_applications)
     }
 
     /// A sealer for one record, with the key of its user where records are under such keys. Makes
@@ -340,7 +340,10 @@ impl Setup {
     /// pattern of the configuration.
     pub(crate) fn protected(&self, name: &[u8]) -> Result<&Protected, Failure> {
         let matching = |protected: &&Protected| protected.pattern.matches(name);
-        let is_asked_for = self.protected.iter().any(|it| it.pattern.names(name));
+        let is_asked_for = self
+            .protected
+            .iter()
+            .any(|it| it.pattern.matches_form(name));
         let others = self.others.iter().filter(|_| is_asked_for);
         let mut all = self.protected.iter().chain(others);
         all.find(matching).ok_or_else(|| {

@@ -11,14 +11,13 @@ use base64_simd::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use tracing::warn;
-use waxseal_core::{SecretKey, WrappingKey};
+use waxseal_core::{SecretKey, WrappingKey, hex};
 use waxseal_files::description;
 
 use crate::custodian::{Context, Variables, secret};
 use crate::document_store::{read_file, write_file};
 use crate::error::CustodianError;
 use crate::live::lock;
-use crate::ring::hex;
 
 /// The only format that this version knows.
 const FORMAT: u32 = 1;
@@ -82,7 +81,7 @@ impl Offline {
     /// Keeps a key, unless it is kept already.
     pub(crate) fn remember(&self, key: &SecretKey, context: &Context<'_>) {
         let bytes = context.to_bytes();
-        let name = hex(&bytes);
+        let name = hex::encode(&bytes);
         let is_kept = {
             let kept = lock(&self.kept);
             let there = kept.keys.get(&name);
@@ -106,7 +105,7 @@ impl Offline {
             return None;
         }
         let bytes = context.to_bytes();
-        let wrapped = lock(&self.kept).keys.get(&hex(&bytes)).cloned()?;
+        let wrapped = lock(&self.kept).keys.get(&hex::encode(&bytes)).cloned()?;
         let key = self.key.unwrap(&wrapped, &bytes)?;
         if !self.used.swap(true, Ordering::Relaxed) {
             warn!(
@@ -121,13 +120,16 @@ impl Offline {
     pub(crate) fn has(&self, context: &Context<'_>) -> bool {
         lock(&self.kept)
             .keys
-            .contains_key(&hex(&context.to_bytes()))
+            .contains_key(&hex::encode(&context.to_bytes()))
     }
 
     /// Writes what is kept for these contexts and no others: a key that was destroyed must be gone from
     /// here as well.
     pub(crate) async fn keep(&self, contexts: &[Context<'_>]) {
-        let names: Vec<String> = contexts.iter().map(|it| hex(&it.to_bytes())).collect();
+        let names: Vec<String> = contexts
+            .iter()
+            .map(|it| hex::encode(&it.to_bytes()))
+            .collect();
         let bytes = {
             let mut kept = lock(&self.kept);
             let before = kept.keys.len();

@@ -323,7 +323,7 @@ impl Ring {
     /// whole life.
     #[must_use]
     pub fn user(&self, user: &[u8]) -> String {
-        hex(&self.names.users.hash(&[user]))
+        waxseal_core::hex::encode(&self.names.users.hash(&[user]))
     }
 
     /// The content of the record that marks a store as the one of this ring's users' keys. Stays the same for the
@@ -454,10 +454,10 @@ impl Ring {
 impl Names {
     fn of(secret: &SecretKey) -> Result<Self, RingError> {
         Ok(Self {
-            mac: KeyedHash::of_key(secret, MAC),
-            users: KeyedHash::of_key(secret, USERS),
-            user_stores: KeyedHash::of_key(secret, USER_STORES),
-            mask: NameMask::of_key(secret),
+            mac: KeyedHash::derived_from(secret, MAC),
+            users: KeyedHash::derived_from(secret, USERS),
+            user_stores: KeyedHash::derived_from(secret, USER_STORES),
+            mask: NameMask::derived_from(secret),
             receipts: SigningKey::of_key(secret, RECEIPTS)?,
         })
     }
@@ -477,17 +477,7 @@ impl Prepared {
     fn new(id: KeyId, key: &SecretKey) -> Result<Self, RingError> {
         Ok(Self {
             data: Arc::new(DataKey::with_id(id, key)?),
-            proof: Zeroizing::new(KeyedHash::of_key(key, PROOF).hash(&[])),
+            proof: Zeroizing::new(KeyedHash::derived_from(key, PROOF).hash(&[])),
         })
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut hex = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
 }

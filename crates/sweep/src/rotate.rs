@@ -3,7 +3,7 @@
 //! names plain values stay plain, and sealed ones come under the sealing key like all others: a rotation never
 //! writes in clear what was sealed, and leaves nothing under a key that is destroyed after it.
 
-use waxseal_core::{ResealError, Resealed, SealError, Sealer, Shape};
+use waxseal_core::{ResealError, ResealOutcome, SealError, Sealer, Shape};
 
 use crate::tally::Class;
 use crate::task::{Task, Value, Verdict};
@@ -30,8 +30,10 @@ impl Task for Rotate {
             return Ok(Verdict::Keep(Class::Plain));
         }
         match sealer.reseal(value.stored, value.binding()) {
-            Ok(Resealed::Current) => Ok(Verdict::Keep(self.current(value))),
-            Ok(Resealed::Replaced(envelope)) => Ok(Verdict::Replace(was(value, &sealer), envelope)),
+            Ok(ResealOutcome::Current) => Ok(Verdict::Keep(self.current(value))),
+            Ok(ResealOutcome::Replaced(envelope)) => {
+                Ok(Verdict::Replace(was(value, &sealer), envelope))
+            }
             Err(ResealError::Open(error)) => Ok(value.fault(error).leaving_erased()),
             Err(ResealError::Seal(error)) => value.unsealed(was(value, &sealer), error),
         }

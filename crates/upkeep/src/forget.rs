@@ -164,7 +164,7 @@ async fn holdings(user: &[u8], scopes: &[ScopeHandle]) -> Result<Vec<Holdings>, 
 /// tell them but the store.
 async fn names_of(user: &[u8], scope: &ScopeHandle) -> Result<Vec<RecordName>, UpkeepError> {
     let pattern = &scope.pattern;
-    if !pattern.has_many_of_user() {
+    if !pattern.has_many_records_per_user() {
         return Ok(Vec::from_iter(pattern.name_of(user).map(RecordName::from)));
     }
     let narrow = pattern.of_user(user);
@@ -179,7 +179,7 @@ fn is_of(pattern: &RecordPattern, name: &[u8], user: &[u8]) -> bool {
 impl Holdings {
     /// The names of values in quarantine that came from records of the user, be these there or not.
     async fn quarantined(&self, user: &[u8]) -> Result<Vec<RecordName>, UpkeepError> {
-        let pattern = RecordPattern::of_own(&format!("{QUARANTINE}*"))?;
+        let pattern = RecordPattern::parse_own(&format!("{QUARANTINE}*"))?;
         let is_theirs = |name: &RecordName| {
             let origin = origin(name.as_bytes());
             origin.is_some_and(|it| self.patterns.iter().any(|of| is_of(of, it, user)))

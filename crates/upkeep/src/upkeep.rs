@@ -92,13 +92,13 @@ impl Upkeep {
             if own.iter().all(is_new) {
                 own.push((
                     scope.store.clone(),
-                    RecordPattern::of_own("waxseal:canary")?,
+                    RecordPattern::parse_own("waxseal:canary")?,
                 ));
             }
         }
         let user_keys = user_keys.map(|(_, store)| store);
         if let Some(store) = &user_keys {
-            own.push((store.clone(), RecordPattern::of_own(USER_KEYS)?));
+            own.push((store.clone(), RecordPattern::parse_own(USER_KEYS)?));
         }
         Ok(Self {
             ring,
@@ -442,7 +442,7 @@ impl Upkeep {
             let sealer = Sealer::new(self.ring.keyring(), Mode::On, Format::Sealed);
             let quarantine = ScopeHandle {
                 store: scope.store.clone(),
-                pattern: RecordPattern::of_own(QUARANTINE)?,
+                pattern: RecordPattern::parse_own(QUARANTINE)?,
                 sealer: sealer.clone(),
                 users: None,
             };

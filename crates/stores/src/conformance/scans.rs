@@ -15,7 +15,7 @@ const MOST_PAGES: usize = 1_000_000;
 fn pattern(text: &str) -> RecordPattern {
     let is_own = text.as_bytes().starts_with(RecordName::OWN_PREFIX);
     let pattern = match is_own {
-        true => RecordPattern::of_own(text),
+        true => RecordPattern::parse_own(text),
         false => RecordPattern::parse(text),
     };
     pattern.expect("the suite's patterns are patterns")

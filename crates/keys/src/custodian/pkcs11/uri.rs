@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use waxseal_core::hex;
+
 use crate::error::CustodianError;
 
 /// Attributes that name a token, a slot or a key, in the order in which they are written.
@@ -191,8 +193,8 @@ fn unescape(text: &str) -> Option<Vec<u8>> {
     while let Some(byte) = bytes.next() {
         plain.push(match byte {
             b'%' => {
-                let mut digit = || char::from(bytes.next()?).to_digit(16);
-                u8::try_from(digit()? * 16 + digit()?).ok()?
+                let mut nibble = || hex::nibble(bytes.next()?);
+                nibble()? << 4 | nibble()?
             }
             byte => byte,
         });
