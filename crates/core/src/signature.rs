@@ -10,7 +10,7 @@ pub struct SigningKey(Ed25519KeyPair);
 
 impl SigningKey {
     /// The signing key derived from a secret for a purpose ([`SecretKey::derive`]).
-    pub fn of_key(key: &SecretKey, purpose: &str) -> Result<Self, KeyError> {
+    pub fn derived_from(key: &SecretKey, purpose: &str) -> Result<Self, KeyError> {
         let seed = key.derive(purpose);
         let pair = Ed25519KeyPair::from_seed_unchecked(seed.expose_bytes())
             .map_err(|_| KeyError::Library)?;
@@ -46,13 +46,13 @@ mod tests {
     #[test]
     fn a_signature_verifies_for_its_message_and_key_only() {
         let key = SecretKey::generate().ok().unwrap();
-        let signing = SigningKey::of_key(&key, "receipts").ok().unwrap();
+        let signing = SigningKey::derived_from(&key, "receipts").ok().unwrap();
         let signature = signing.sign(b"message");
         let public = signing.public();
         assert!(verify_signature(&public, b"message", &signature));
         assert!(!verify_signature(&public, b"massage", &signature));
         assert!(!verify_signature(&public, b"message", &signature[1..]));
-        let other = SigningKey::of_key(&key, "other").ok().unwrap();
+        let other = SigningKey::derived_from(&key, "other").ok().unwrap();
         assert!(!verify_signature(&other.public(), b"message", &signature));
     }
 }

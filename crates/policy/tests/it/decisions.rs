@@ -226,7 +226,7 @@ fn hashes_are_sealed_field_by_field() {
         ("HEXPIRE wa:1 60 FIELDS 1 f", "forward"),
         ("HINCRBY wa:1 f 1", "refuse ComputesOnValue"),
         ("HIMPORT PREPARE set f g", "forward"),
-        ("HIMPORT SET wa:1 set v w", "refuse FieldsElsewhere"),
+        ("HIMPORT SET wa:1 set v w", "refuse FieldsNotInRequest"),
         ("HIMPORT SET log set v w", "forward"),
     ]);
 }
@@ -413,16 +413,16 @@ fn a_request_inside_a_request_must_not_hold_a_value() {
         ("COMMAND GETKEYS LMPOP 1 wa:1 LEFT", "forward"),
         ("COMMAND GETKEYS GET wa:1", "forward"),
         ("COMMAND GETKEYS SET log v", "forward"),
-        ("COMMAND GETKEYS SET wa:1 v", "refuse QuotesRequest"),
+        ("COMMAND GETKEYS SET wa:1 v", "refuse EmbedsRequest"),
         (
             "COMMAND GETKEYSANDFLAGS append wa:1 v",
-            "refuse QuotesRequest",
+            "refuse EmbedsRequest",
         ),
-        ("ACL DRYRUN me SET wa:1 v", "refuse QuotesRequest"),
+        ("ACL DRYRUN me SET wa:1 v", "refuse EmbedsRequest"),
         ("ACL DRYRUN me GET wa:1", "forward"),
         (
             "COMMAND GETKEYS COMMAND GETKEYS GET wa:1",
-            "refuse QuotesRequest",
+            "refuse EmbedsRequest",
         ),
         ("COMMAND GETKEYS", "forward"),
     ]);
@@ -430,6 +430,6 @@ fn a_request_inside_a_request_must_not_hold_a_value() {
     deep.push(b"wa:1");
     assert_eq!(
         shown(&decide(&names(), &deep).action),
-        "refuse QuotesRequest"
+        "refuse EmbedsRequest"
     );
 }

@@ -39,7 +39,7 @@ fn requests_are_not_refused_because_of_an_excepted_name() {
         ),
         (
             "COMMAND GETKEYS MSET sess:1_LOCK v wa:1 v",
-            "refuse QuotesRequest",
+            "refuse EmbedsRequest",
         ),
         (
             "RENAME sess:1_LOCK waxseal:canary",

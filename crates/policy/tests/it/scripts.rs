@@ -165,11 +165,11 @@ fn a_known_script_over_one_protected_record_has_roles_for_its_arguments() {
         (&["FCALL", "f", "1", "wa:1"], "refuse RunsCode"),
         (
             &["COMMAND", "GETKEYS", "EVAL", RELEASE, "1", "wa:1", "t"],
-            "refuse QuotesRequest",
+            "refuse EmbedsRequest",
         ),
         (
             &["COMMAND", "GETKEYS", "EVALSHA", "0", "1", "wa:1", "t"],
-            "refuse QuotesRequest",
+            "refuse EmbedsRequest",
         ),
     ] {
         assert_eq!(decided(words), expected, "{words:?}");

@@ -4,9 +4,7 @@
 
 use std::fmt;
 
-use waxseal_core::hex;
-
-use crate::error::CustodianError;
+use crate::custodian::CustodianError;
 
 /// Attributes that name a token, a slot or a key, in the order in which they are written.
 const NAMES: [&str; 9] = [
@@ -193,7 +191,7 @@ fn unescape(text: &str) -> Option<Vec<u8>> {
     while let Some(byte) = bytes.next() {
         plain.push(match byte {
             b'%' => {
-                let mut nibble = || hex::nibble(bytes.next()?);
+                let mut nibble = || waxseal_core::hex::nibble(bytes.next()?);
                 nibble()? << 4 | nibble()?
             }
             byte => byte,
