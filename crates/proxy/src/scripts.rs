@@ -170,7 +170,7 @@ mod tests {
         b"-- mine\nif redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end";
 
     fn hex(text: &[u8]) -> Vec<u8> {
-        waxseal_core::hex::encode(&script_digest(text)).into_bytes()
+        hex::encode(&script_digest(text)).into_bytes()
     }
 
     #[test]

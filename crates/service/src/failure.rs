@@ -11,6 +11,7 @@ use waxseal_sweep::SweepError;
 
 mod backup;
 mod keyring;
+mod runs;
 
 /// The end of a command or task that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
