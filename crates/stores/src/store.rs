@@ -48,7 +48,7 @@ pub trait RecordStore: Send + Sync {
 
     /// Returns one page of the names that match the pattern, advancing by about `count` records.
     /// Every record that exists from the first page to the last is returned at least once.
-    /// Waxseal's own names are included ([`RecordPattern::names`]): the caller filters them.
+    /// Waxseal's own names are included ([`RecordPattern::matches_form`]): the caller filters them.
     async fn scan(
         &self,
         pattern: &RecordPattern,
