@@ -126,7 +126,7 @@ pub struct RefusalLine {
 impl RefusalLine {
     /// Logs it.
     pub fn log(&self) {
-        if self.reason == Reason::UnknownSubcommand.word() {
+        if self.reason == Reason::UnknownSubcommand.as_str() {
             // Client libraries try such subcommands on every connection, and continue without them.
             tracing::debug!(command = self.command, "{}", self.text);
             return;
