@@ -78,7 +78,7 @@ fn answers(server: &RedisServer, bytes: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// The arguments in a reply to the script.
-fn arguments(answer: &[u8]) -> Option<Vec<Vec<u8>>> {
+fn reply_arguments(answer: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut items = Items::of(answer);
     let Kind::Array(_) = items.next().unwrap()?.kind else {
         return None;
@@ -104,7 +104,7 @@ fn agree(server: &RedisServer, bytes: &[u8]) -> Result<(), String> {
         }
         if let [command, script, names, arguments @ ..] = &request[..]
             && (&command[..], &script[..], &names[..]) == (b"EVAL", SCRIPT, b"0")
-            && arguments(answer).as_deref() != Some(arguments)
+            && reply_arguments(answer).as_deref() != Some(arguments)
         {
             let answer = answer.escape_ascii();
             return Err(format!("request {at} of \"{shown}\" was read as {answer}"));
@@ -238,7 +238,7 @@ fn odd_arrays_are_read_as_servers_read_them() {
 #[test]
 fn the_comparison_detects_a_difference() {
     let server = RedisServer::start();
-    let answer = |bytes: &[u8]| arguments(&answers(&server, bytes)[0]).unwrap();
+    let answer = |bytes: &[u8]| reply_arguments(&answers(&server, bytes)[0]).unwrap();
     assert_eq!(answer(&line(b"a 'b c'")), [&b"a"[..], b"b c"]);
     let strange = understood(&line(b"a 'b c'"));
     assert!(strange.refused.is_none());
