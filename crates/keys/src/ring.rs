@@ -48,7 +48,7 @@ pub struct Ring {
     is_repaired: bool,
 }
 
-/// What is derived from the ring's own secret.
+/// Keys derived from the ring's own secret.
 struct DerivedSecrets {
     mac: KeyedHash,
     users: KeyedHash,
