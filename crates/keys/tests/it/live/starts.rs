@@ -136,7 +136,7 @@ async fn a_process_with_an_old_ring_restores_the_newer_copy_of_its_machine() {
     let (store, custodian, ..) = ring_with_copy(&path).await;
     let open = || LiveRing::open(store.clone(), with(&custodian), copied(&path));
     let (behind, ahead) = (open().await.unwrap(), open().await.unwrap());
-    let user = ahead.ring().user(b"somebody");
+    let user = ahead.ring().user(b"some-user");
     ahead.change(&Change::Erase(user.clone())).await.unwrap();
     drop(ahead);
     store.set(Document::Ring, None);

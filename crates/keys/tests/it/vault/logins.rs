@@ -152,7 +152,7 @@ async fn a_service_account_is_accepted_by_a_server_that_reviews_it_with_kubernet
     assert_eq!(kubernetes.requests(), 1);
 
     // Another account is refused.
-    std::fs::write(token_file.path(), service_account("somebody")).unwrap();
+    std::fs::write(token_file.path(), service_account("another")).unwrap();
     let error = wrap_error(&*set.open()).await;
     let denied = matches!(
         error,
