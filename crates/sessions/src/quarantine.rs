@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use waxseal_core::NameMask;
 use waxseal_stores::{
-    Cursor, Expiry, Held, Lifetime, Move, Moved, Outcome, RecordName, RecordPattern, RecordStore,
-    StoreError,
+    Cursor, Expiry, Lifetime, Move, MoveOutcome, Outcome, Record, RecordName, RecordPattern,
+    RecordStore, StoreError,
 };
 
 const PREFIX: &str = "waxseal:quarantine:";
@@ -92,7 +92,7 @@ pub(crate) async fn move_aside(
             expiry: Expiry::After(keep),
         })
         .await?;
-    Ok(moved == Moved::Done)
+    Ok(moved == MoveOutcome::Done)
 }
 
 /// All values in quarantine.
@@ -107,7 +107,7 @@ pub async fn list(store: &dyn RecordStore) -> Result<Vec<Entry>, StoreError> {
         let held = store.read(&page.names).await?;
         let lifetimes = store.lifetimes(&page.names).await?;
         for ((at, held), lifetime) in page.names.into_iter().zip(held).zip(lifetimes) {
-            if let Some(Held::String(parcel)) = held {
+            if let Some(Record::String(parcel)) = held {
                 entries.extend(parse(at, &parcel, lifetime).map(|(entry, _)| entry));
             }
         }
@@ -134,7 +134,7 @@ pub async fn restore(
     let Some(parcel) = store.get(&entry.at, &waxseal_stores::Slot::Whole).await? else {
         return Ok(Restored::Gone);
     };
-    let Some((_, stored)) = parse(entry.at.clone(), &parcel, Lifetime::Forever) else {
+    let Some((_, stored)) = parse(entry.at.clone(), &parcel, Lifetime::Persistent) else {
         return Ok(Restored::Gone);
     };
     let moved = store
@@ -143,13 +143,15 @@ pub async fn restore(
             expected: &parcel,
             to: &entry.record,
             value: stored,
-            expiry: entry.record_expires_at.map_or(Expiry::Never, Expiry::At),
+            expiry: entry
+                .record_expires_at
+                .map_or(Expiry::Persistent, Expiry::At),
         })
         .await?;
     Ok(match moved {
-        Moved::Done => Restored::Done,
-        Moved::Occupied => Restored::Occupied,
-        Moved::Changed => Restored::Gone,
+        MoveOutcome::Done => Restored::Done,
+        MoveOutcome::Occupied => Restored::Occupied,
+        MoveOutcome::Changed => Restored::Gone,
     })
 }
 
@@ -179,7 +181,7 @@ fn parse(at: RecordName, parcel: &[u8], lifetime: Lifetime) -> Option<(Entry, &[
         record_expires_at: header.expires_at,
         expires_at: match lifetime {
             Lifetime::Until(time) => Some(time),
-            Lifetime::Absent | Lifetime::Forever => None,
+            Lifetime::Absent | Lifetime::Persistent => None,
         },
         size: stored.len(),
         at,

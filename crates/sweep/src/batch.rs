@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use waxseal_core::{NameMask, SealError};
 use waxseal_stores::{
-    Change, Cursor, Expiry, Held, Outcome, RecordName, RecordPattern, RecordStore, Slot, StoreError,
+    Change, Cursor, Expiry, Outcome, Record, RecordName, RecordPattern, RecordStore, Slot,
+    StoreError,
 };
 
 use crate::keys::{Keys, PageKeys, Purpose};
@@ -99,7 +100,7 @@ impl BatchContext {
     /// Works on records that were read.
     async fn page(
         &self,
-        records: impl Iterator<Item = (RecordName, Result<Option<Held>, StoreError>)>,
+        records: impl Iterator<Item = (RecordName, Result<Option<Record>, StoreError>)>,
         result: &mut BatchOutcome,
     ) -> Result<(), SweepError> {
         let mut whole = Vec::new();
@@ -108,16 +109,16 @@ impl BatchContext {
             match held {
                 // Expired or deleted since it was scanned.
                 Ok(None) => {}
-                Ok(Some(Held::String(bytes))) => whole.push(Stored {
+                Ok(Some(Record::String(bytes))) => whole.push(Stored {
                     name,
                     slot: Slot::Whole,
                     bytes,
                 }),
-                Ok(Some(Held::Hash | Held::List)) => parted.push(name),
-                Ok(Some(Held::Other(_))) if self.is_excepted(&name) => {
+                Ok(Some(Record::Hash | Record::List)) => parted.push(name),
+                Ok(Some(Record::Other(_))) if self.is_excepted(&name) => {
                     result.tally.excepted.other_types += 1;
                 }
-                Ok(Some(other @ Held::Other(_))) => {
+                Ok(Some(other @ Record::Other(_))) => {
                     result.tally.skip(&other);
                     let cause = format!("a {} cannot be sealed: left as it is", other.kind());
                     self.find(&name, &cause, result);
@@ -425,7 +426,7 @@ impl BatchContext {
         for (name, slot) in places {
             stored.push(match slot {
                 Slot::Whole => match held.next() {
-                    Some(Ok(Some(Held::String(stored)))) => Ok(Some(stored)),
+                    Some(Ok(Some(Record::String(stored)))) => Ok(Some(stored)),
                     Some(Err(error)) => Err(error),
                     _ => Ok(None),
                 },

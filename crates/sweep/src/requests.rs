@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::RwLock;
 use tokio::time::sleep;
 use waxseal_stores::{
-    Change, Cursor, Held, Outcome, RecordName, RecordStore, Slot, SlotPage, StoreError,
+    Change, Cursor, Outcome, Record, RecordName, RecordStore, Slot, SlotPage, StoreError,
 };
 
 use crate::options::BATCH_BYTES;
@@ -92,7 +92,7 @@ impl Requests {
     pub(crate) async fn read(
         &self,
         names: &[RecordName],
-    ) -> Result<Vec<Result<Option<Held>, StoreError>>, StoreError> {
+    ) -> Result<Vec<Result<Option<Record>, StoreError>>, StoreError> {
         let most = self.records.load(Ordering::Relaxed).max(1);
         let first = names.get(..most).unwrap_or(names);
         let known = first
@@ -113,7 +113,7 @@ impl Requests {
         let error = {
             let _shared = self.turns.read().await;
             match self.store.read_within(first, BATCH_BYTES).await {
-                Err(error) if error.may_be_of_one_record() => error,
+                Err(error) if error.may_concern_one_record() => error,
                 answer => {
                     let held = answer?;
                     if most < names.len() {
@@ -140,7 +140,7 @@ impl Requests {
                     }
                     return Ok(held.into_iter().map(Ok).collect());
                 }
-                Err(error) if error.may_be_of_one_record() => {
+                Err(error) if error.may_concern_one_record() => {
                     if portions.failed(&error).await == Next::GiveUp {
                         self.give_up(&error, 0, part.first().map(|name| (name, None)))?;
                         // It explains why more of them could not be read.
@@ -185,7 +185,7 @@ impl Requests {
         let error = {
             let _shared = self.turns.read().await;
             match self.store.replace_if_unchanged(changes).await {
-                Err(error) if error.may_be_of_one_record() => error,
+                Err(error) if error.may_concern_one_record() => error,
                 answer => {
                     return Ok(Replaced {
                         outcomes: answer?.into_iter().map(Ok).collect(),
@@ -210,7 +210,7 @@ impl Requests {
                     portions.answered(part.len());
                     outcomes.extend(answers.into_iter().map(Ok));
                 }
-                Err(error) if error.may_be_of_one_record() => {
+                Err(error) if error.may_concern_one_record() => {
                     repeated |= error.is_interruption();
                     if portions.failed(&error).await == Next::GiveUp {
                         let size = part.first().map_or(0, |change| change.value.len());
@@ -244,7 +244,7 @@ impl Requests {
         let error = {
             let _shared = self.turns.read().await;
             match self.store.read_slots(name, cursor, count).await {
-                Err(error) if error.may_be_of_one_record() => error,
+                Err(error) if error.may_concern_one_record() => error,
                 answer => {
                     let page = answer?;
                     self.adjust_slots(&page);
@@ -268,7 +268,7 @@ impl Requests {
                     self.adjust_slots(&page);
                     return Ok(Ok(page));
                 }
-                Err(error) if error.may_be_of_one_record() => {
+                Err(error) if error.may_concern_one_record() => {
                     if portions.failed(&error).await == Next::GiveUp {
                         self.give_up(&error, 0, Some((name, None)))?;
                         return Ok(Err(error));
@@ -291,7 +291,7 @@ impl Requests {
         loop {
             let error = match self.store.get(name, slot).await {
                 Err(StoreError::WrongType) => return Ok(Ok(None)),
-                Err(error) if error.may_be_of_one_record() => error,
+                Err(error) if error.may_concern_one_record() => error,
                 answer => return answer.map(Ok),
             };
             tries += 1;

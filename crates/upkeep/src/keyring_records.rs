@@ -8,7 +8,8 @@ use waxseal_keys::{
     Document, DocumentStore, DocumentStoreError, UserChange, UserKeyError, UserKeyStore,
 };
 use waxseal_stores::{
-    Change, Cursor, Expiry, Held, Outcome, RecordName, RecordPattern, RecordStore, Slot, StoreError,
+    Change, Cursor, Expiry, Outcome, Record, RecordName, RecordPattern, RecordStore, Slot,
+    StoreError,
 };
 
 /// The names of the records that hold users' keys.
@@ -74,7 +75,7 @@ impl DocumentStore for RecordDocumentStore {
             slot: &Slot::Whole,
             expected,
             value: new,
-            expiry: Expiry::Never,
+            expiry: Expiry::Persistent,
         };
         let outcomes = self.store.replace_if_unchanged(&[change]).await;
         let outcomes = outcomes.map_err(|error| self.failure(&error))?;
@@ -119,7 +120,7 @@ impl UserKeyStore for RecordUserKeys {
         for held in held.map_err(|error| self.failure(&error))? {
             read.push(match held {
                 None => None,
-                Some(Held::String(bytes)) => Some(bytes),
+                Some(Record::String(bytes)) => Some(bytes),
                 // Somebody put something else there: not to be written over.
                 Some(_) => return Err(self.failure(&StoreError::WrongType)),
             });
@@ -138,7 +139,7 @@ impl UserKeyStore for RecordUserKeys {
                 slot: &Slot::Whole,
                 expected: change.expected.as_deref(),
                 value: &change.new,
-                expiry: Expiry::Never,
+                expiry: Expiry::Persistent,
             })
             .collect();
         let outcomes = self.store.replace_if_unchanged(&changes).await;
@@ -158,7 +159,7 @@ impl UserKeyStore for RecordUserKeys {
             names.truncate(count.saturating_sub(found.len()));
             let held = self.store.read(&names).await;
             for (name, held) in names.iter().zip(held.map_err(|error| failure(&error))?) {
-                if let Some(Held::String(stored)) = held {
+                if let Some(Record::String(stored)) = held {
                     let name = String::from_utf8_lossy(name.as_bytes());
                     found.push((name.into_owned(), stored));
                 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
-use waxseal_testing::softhsm::{Fickle, Mood, Token};
+use waxseal_testing::softhsm::{FaultMode, FaultyModule, Token};
 
 use crate::custodian_process::{CustodianProcess, Variables, conformance};
 
@@ -141,22 +141,22 @@ fn a_removed_token_is_reported_and_used_again_after_its_return() {
 
 #[test]
 fn a_restarted_module_is_connected_again() {
-    let (_token, fickle, mut process) = fickle();
-    fickle.feel(Mood::Restart);
+    let (_token, faulty, mut process) = faulty();
+    faulty.set_mode(FaultMode::Restart);
     assert_eq!(process.send("unwrap"), "ok");
-    fickle.feel(Mood::Gone);
+    faulty.set_mode(FaultMode::Removed);
     for _ in 0..3 {
         let answer = process.send("unwrap");
         assert!(answer.contains("cannot be reached"), "{answer}");
     }
-    fickle.feel(Mood::Restart);
+    faulty.set_mode(FaultMode::Restart);
     assert_eq!(process.send("unwrap"), "ok");
 }
 
 #[test]
 fn a_module_that_hangs_blocks_one_thread_and_no_other_caller() {
-    let (_token, fickle, mut process) = fickle();
-    fickle.feel(Mood::Hang);
+    let (_token, faulty, mut process) = faulty();
+    faulty.set_mode(FaultMode::Hang);
     let answer = process.send("unwrap");
     assert!(answer.contains("no answer within 10 s"), "{answer}");
     // The last one opens a custodian of its own for the same token.
@@ -167,7 +167,7 @@ fn a_module_that_hangs_blocks_one_thread_and_no_other_caller() {
             "{line}: {answer}"
         );
     }
-    fickle.feel(Mood::Well);
+    faulty.set_mode(FaultMode::None);
     let answers = (0..1_200).any(|_| {
         thread::sleep(Duration::from_millis(50));
         process.send("unwrap") == "ok"
@@ -180,19 +180,19 @@ fn a_module_that_hangs_blocks_one_thread_and_no_other_caller() {
 
 #[test]
 fn busy_denying_and_garbled_devices_are_distinguished() {
-    let (_token, fickle, mut process) = fickle();
-    for (mood, line, expected) in [
-        (Mood::Busy, "unwrap", "cannot be reached: "),
-        (Mood::NoWrap, "wrap", "denies wrap: "),
-        (Mood::NoWrap, "unwrap", "ok"),
-        (Mood::NoUnwrap, "unwrap", "denies unwrap: "),
-        (Mood::NoUnwrap, "wrap", "ok"),
-        (Mood::Garbage, "unwrap", "does not unwrap this key"),
+    let (_token, faulty, mut process) = faulty();
+    for (mode, line, expected) in [
+        (FaultMode::Busy, "unwrap", "cannot be reached: "),
+        (FaultMode::NoWrap, "wrap", "denies wrap: "),
+        (FaultMode::NoWrap, "unwrap", "ok"),
+        (FaultMode::NoUnwrap, "unwrap", "denies unwrap: "),
+        (FaultMode::NoUnwrap, "wrap", "ok"),
+        (FaultMode::Garbage, "unwrap", "does not unwrap this key"),
     ] {
-        fickle.feel(mood);
+        faulty.set_mode(mode);
         let answer = process.send(line);
         assert!(answer.contains(expected), "{mood:?} {line}: {answer}");
-        fickle.feel(Mood::Well);
+        faulty.set_mode(FaultMode::None);
         assert_eq!(process.send("unwrap"), "ok", "{mood:?}");
     }
 }
@@ -200,11 +200,11 @@ fn busy_denying_and_garbled_devices_are_distinguished() {
 #[test]
 fn a_token_that_shows_no_values_is_reported_and_does_not_count_as_damage() {
     let token = Token::new("waxseal").without_mechanisms(&["CKM_AES_GCM"]);
-    let (_token, fickle, mut process) = fickle_of(token);
-    fickle.feel(Mood::Mute);
+    let (_token, faulty, mut process) = faulty_of(token);
+    faulty.set_mode(FaultMode::Mute);
     let answer = process.send("unwrap");
     assert!(answer.contains("denies unwrap: "), "{answer}");
-    fickle.feel(Mood::Well);
+    faulty.set_mode(FaultMode::None);
     assert_eq!(process.send("unwrap"), "ok");
 }
 
@@ -225,21 +225,21 @@ fn a_token_that_is_missing_does_not_disturb_another_one_on_the_same_module() {
 }
 
 /// A token that fails on request, and a process that has wrapped something by it.
-fn fickle() -> (Token, Fickle, CustodianProcess) {
-    fickle_of(Token::new("waxseal"))
+fn faulty() -> (Token, FaultyModule, CustodianProcess) {
+    faulty_of(Token::new("waxseal"))
 }
 
-fn fickle_of(token: Token) -> (Token, Fickle, CustodianProcess) {
-    let fickle = Fickle::new(&token);
-    let module = fickle.module();
+fn faulty_of(token: Token) -> (Token, FaultyModule, CustodianProcess) {
+    let faulty = FaultyModule::new(&token);
+    let module = faulty.module();
     let mut variables = with(
         variables(&token),
         "PKCS11_MODULE_PATH",
         module.to_str().unwrap(),
     );
-    variables.extend(fickle.env());
+    variables.extend(faulty.env());
     let process = wrapped(&variables);
-    (token, fickle, process)
+    (token, faulty, process)
 }
 
 #[test]

@@ -55,7 +55,7 @@ async fn transient_failures_are_outages_and_recover() {
             3,
         ),
     ] {
-        relay.behave(behaviour.clone());
+        relay.set_behaviour(behaviour.clone());
         for error in all_errors(&*custodian, &wrapped).await {
             set.text_without_secrets(&error);
             assert!(is_unavailable(&error, words), "{behaviour:?}: {error}");
@@ -71,7 +71,7 @@ async fn transient_failures_are_outages_and_recover() {
             (asked..=asked + again).contains(&requests),
             "{behaviour:?}: {requests}"
         );
-        relay.behave(Behaviour::Pass);
+        relay.set_behaviour(Behaviour::Pass);
         works(&*custodian).await;
     }
 }
@@ -100,7 +100,7 @@ async fn a_silent_service_times_out() {
     ]);
     let by_login = by_login.open();
     let wrapped = works(&*by_token).await;
-    relay.behave(Behaviour::Stall);
+    relay.set_behaviour(Behaviour::Stall);
     let since = Instant::now();
     let (first, second, third) = tokio::join!(
         unwrap_error(&*by_token, &wrapped),
@@ -112,7 +112,7 @@ async fn a_silent_service_times_out() {
     }
     let took = since.elapsed();
     assert!(took < Duration::from_secs(11), "{took:?}");
-    relay.behave(Behaviour::Pass);
+    relay.set_behaviour(Behaviour::Pass);
     works(&*by_token).await;
     works(&*by_login).await;
 }
@@ -124,7 +124,7 @@ async fn a_redirect_is_not_followed() {
     let elsewhere = HttpRelay::start(bao.port());
     let custodian = Set::with_token(&bao).through(&relay).open();
     let wrapped = works(&*custodian).await;
-    relay.behave(Behaviour::Status {
+    relay.set_behaviour(Behaviour::Status {
         code: 307,
         headers: vec![("Location".to_owned(), elsewhere.url())],
         body: String::new(),
@@ -145,7 +145,7 @@ async fn a_busy_service_is_retried_after_its_delay_for_a_bounded_time() {
     let custodian = Set::with_token(&bao).through(&relay).open();
     works(&*custodian).await;
     for (after, attempts, least, most) in [("1", 3, 2, 6), ("60", 1, 0, 2), ("soon", 3, 0, 2)] {
-        relay.behave(Behaviour::Status {
+        relay.set_behaviour(Behaviour::Status {
             code: 429,
             headers: vec![("Retry-After".to_owned(), after.to_owned())],
             body: String::new(),
@@ -166,13 +166,13 @@ async fn a_short_outage_is_not_noticed() {
     let relay = HttpRelay::start(bao.port());
     let custodian = Set::with_token(&bao).through(&relay).open();
     works(&*custodian).await;
-    relay.behave(Behaviour::status(503, ""));
+    relay.set_behaviour(Behaviour::status(503, ""));
     let key = SecretKey::generate().unwrap();
     let recover = async {
         while relay.requests() == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        relay.behave(Behaviour::Pass);
+        relay.set_behaviour(Behaviour::Pass);
     };
     let (wrapped, ()) = tokio::join!(custodian.wrap(&key, &CONTEXT), recover);
     assert!(wrapped.is_ok());
@@ -212,7 +212,7 @@ async fn a_lasting_denial_is_reported_after_one_more_login() {
     ]);
     let custodian = set.open();
     let wrapped = works(&*custodian).await;
-    relay.behave(Behaviour::matching("/decrypt/", 403, ""));
+    relay.set_behaviour(Behaviour::matching("/decrypt/", 403, ""));
     let error = unwrap_error(&*custodian, &wrapped).await;
     set.text_without_secrets(&error);
     assert!(is_denied(&error, "unwrap", "permission denied"), "{error}");
@@ -233,7 +233,7 @@ async fn a_server_that_echoes_secrets_is_not_quoted() {
     let wrapped = works(&*custodian).await;
     let body = json!({"errors": [set.get("VAULT_TOKEN")]}).to_string();
     for code in [400, 403, 404, 418, 429, 500] {
-        relay.behave(Behaviour::status(code, &body));
+        relay.set_behaviour(Behaviour::status(code, &body));
         for error in all_errors(&*custodian, &wrapped).await {
             set.text_without_secrets(&error);
         }
