@@ -191,9 +191,9 @@ fn busy_denying_and_garbled_devices_are_distinguished() {
     ] {
         faulty.set_mode(mode);
         let answer = process.send(line);
-        assert!(answer.contains(expected), "{mood:?} {line}: {answer}");
+        assert!(answer.contains(expected), "{mode:?} {line}: {answer}");
         faulty.set_mode(FaultMode::None);
-        assert_eq!(process.send("unwrap"), "ok", "{mood:?}");
+        assert_eq!(process.send("unwrap"), "ok", "{mode:?}");
     }
 }
 

@@ -297,7 +297,7 @@ fn verify(world: &World, receipt: &[u8]) {
     assert!(
         unsure
             .stderr
-            .contains("warning: nothing says that this signer")
+            .contains("warning: it is not known whether this signer")
     );
     let json = auditor
         .run_with(&["receipt", "verify", "--json"], receipt)

@@ -34,7 +34,10 @@ async fn a_private_authority_is_trusted_if_it_is_configured() {
     assert!(is_unavailable(&error, untrusted), "{error}");
     set.put("VAULT_ADDR", &bao.address().replace("http:", "https:"));
     let error = wrap_error(&*set.open()).await;
-    assert!(is_unavailable(&error, "TLS does not come about"), "{error}");
+    assert!(
+        is_unavailable(&error, "the TLS handshake failed"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
