@@ -44,7 +44,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Ended, Failure> {
 async fn carry_out(cli: Cli) -> Result<Ended, Failure> {
     let common = cli.common;
     match cli.command {
-        // These need nothing that is configured, and must work where that is broken.
+        // These need no configuration, and must work where it is broken.
         Command::Key(command) => key::run(&command, common.json),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { directory } => manual::pages(&directory),
@@ -113,7 +113,7 @@ async fn carry_out(cli: Cli) -> Result<Ended, Failure> {
         Command::Keeper(args) => keeper::run(Resources::read(&common.flags())?, &args).await,
         Command::Forget(args) => {
             let resources = Resources::open(&common.flags()).await?;
-            // Each user of several is an operation of its own.
+            // With a list, each user is an operation.
             let is_one = args.from.is_none() && args.yes && !args.dry_run;
             let operation = is_one.then(|| recorded::forget(&resources));
             let forgotten = resources
@@ -128,7 +128,7 @@ async fn carry_out(cli: Cli) -> Result<Ended, Failure> {
     }
 }
 
-/// Runs a command that seals, and counts what it sealed, whatever came of it.
+/// Runs a command that seals, and counts what it sealed, even if it fails.
 async fn counted(
     resources: &Resources,
     command: impl Future<Output = Result<Ended, Failure>>,

@@ -11,6 +11,8 @@ use waxseal_sweep::SweepError;
 
 mod backup;
 mod keyring;
+pub(crate) mod secret_file;
+pub(crate) mod untrusted;
 
 /// The end of a command or task that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -29,7 +29,7 @@ pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
 
 /// Finds out before the work whether a file can be written there.
 pub(crate) fn check(path: &Path, may_replace: bool) -> Result<(), Failure> {
-    // Not into a directory that another user's link leads to.
+    // Never into a directory that another user's link leads to.
     let location = Location::of(path).map_err(|error| unwritten(path, &error))?;
     match fs::symlink_metadata(path) {
         // Not even on purpose: a name that is given anew would take a device's or a link's place.

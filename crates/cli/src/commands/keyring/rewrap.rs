@@ -21,7 +21,7 @@ pub(super) async fn run(resources: &mut Resources, args: &RewrapArgs) -> Result<
     }
     let configured = resources.configuration.keyring()?.and_custodians(added);
     let variables = variables(&resources.configuration.environment);
-    // As they are in the document: without what is this machine's alone.
+    // As they are in the document: without the parts that hold for this machine alone.
     let opened = added.iter().map(|url| Custodians::open(url, &variables));
     let opened = opened.collect::<Result<Vec<_>, _>>()?;
     let custodians = opened.iter().cloned().fold(
@@ -71,7 +71,7 @@ pub(super) async fn run(resources: &mut Resources, args: &RewrapArgs) -> Result<
     tell(resources, &ring, &done, &next)
 }
 
-/// A custodian's URL as the document has it.
+/// Returns a custodian's URL as the document has it.
 fn written_out(url: &str) -> String {
     match url {
         "env:" => format!("env:{}", waxseal_keys::DEFAULT_VARIABLE),
@@ -83,7 +83,7 @@ fn written_out(url: &str) -> String {
     }
 }
 
-/// Makes the keys of those custodians that let them be made from here.
+/// Creates the keys of those custodians that allow it from here.
 pub(super) async fn create_keys(resources: &Resources, urls: &[String]) -> Result<(), Failure> {
     let tokens: Vec<_> = urls.iter().filter(|it| it.starts_with("pkcs11:")).collect();
     if tokens.is_empty() {

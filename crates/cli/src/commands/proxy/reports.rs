@@ -8,7 +8,7 @@ use waxseal_proxy::{Alarm, BrokenValue, ClientLabel, LineLimit, OpenedDecoy, Rep
 
 use waxseal_service::resources::Resources;
 
-/// Lines of one kind: at most so many in a period.
+/// The maximum number of lines of one kind in a period.
 const LINES: u64 = 20;
 const PERIOD: Duration = Duration::from_secs(10);
 
@@ -20,7 +20,7 @@ impl RateLimitedLog {
         Self(Mutex::new(LineLimit::new(LINES, PERIOD)))
     }
 
-    /// True if one more line is written. `missing` tells how many were not in the period before.
+    /// True if one more line is written. `missing` reports how many were suppressed in the period before.
     fn may_say(&self, missing: impl FnOnce(u64)) -> bool {
         let mut limit = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let admitted = limit.admit(Instant::now());
@@ -31,7 +31,7 @@ impl RateLimitedLog {
     }
 }
 
-/// Writes what does not open.
+/// Logs values that do not open.
 pub(super) fn reporter() -> Report {
     let bounded = RateLimitedLog::new();
     Arc::new(move |broken: &BrokenValue<'_>| {
@@ -66,7 +66,7 @@ pub(super) fn tell_of_scripts(resources: &Resources) {
     }
 }
 
-/// Writes which decoys were opened.
+/// Logs decoys that were opened.
 pub(super) fn alarm() -> Alarm {
     let bounded = RateLimitedLog::new();
     Arc::new(move |decoy: &OpenedDecoy| {
@@ -84,7 +84,7 @@ pub(super) fn alarm() -> Alarm {
     })
 }
 
-/// The address of a client that is still known.
+/// Returns the address of a client that is still connected.
 fn address(client: &ClientLabel) -> Option<&str> {
     (!client.address.is_empty()).then_some(client.address.as_str())
 }
