@@ -318,7 +318,7 @@ pub(crate) struct DemoArgs {
     /// The number of conversation states
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(10..=1_000_000))]
     pub(crate) states: u64,
-    /// Show a proxy under load on the server of --store, with a rotation, and which metrics move
+    /// Show a proxy under load on the server of --store, and rotate its key
     #[arg(long)]
     pub(crate) proxy: bool,
     /// The minimum duration of the load, in seconds

@@ -11,6 +11,7 @@ use waxseal_sweep::SweepError;
 
 mod backup;
 mod keyring;
+mod runs;
 pub(crate) mod secret_file;
 pub(crate) mod untrusted;
 

@@ -24,7 +24,7 @@ pub(super) enum Call {
     Lifetimes,
 }
 
-/// What becomes of a call.
+/// The treatment of a call.
 pub(super) enum Rule {
     Pass,
     /// It takes so long.
@@ -57,11 +57,11 @@ impl Gate {
         })
     }
 
-    pub(super) fn exchange(&self, store: Arc<MemoryStore>) {
+    pub(super) fn replace_sealing_key(&self, store: Arc<MemoryStore>) {
         *self.store.lock().unwrap() = store;
     }
 
-    /// How many calls of a kind there were.
+    /// The number of calls of a kind.
     pub(super) fn calls(&self, call: Call) -> usize {
         self.calls.lock().unwrap().get(&call).copied().unwrap_or(0)
     }

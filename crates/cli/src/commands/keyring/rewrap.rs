@@ -32,7 +32,7 @@ pub(super) async fn run(resources: &mut Resources, args: &RewrapArgs) -> Result<
         add: opened.iter().map(|it| it.url().to_owned()).collect(),
         remove: args.remove.iter().map(|url| written_out(url)).collect(),
         only: !args.to.is_empty(),
-        anew: args.to.is_empty() && args.add.is_empty() && args.remove.is_empty(),
+        renew: args.to.is_empty() && args.add.is_empty() && args.remove.is_empty(),
     };
     let live = configured.open_with(custodians, false).await?;
     let before = live.ring();

@@ -297,7 +297,7 @@ fn verify(world: &World, receipt: &[u8]) {
     assert!(
         unsure
             .stderr
-            .contains("warning: nothing says that this signer")
+            .contains("warning: it is not known whether this signer")
     );
     let json = auditor
         .run_with(&["receipt", "verify", "--json"], receipt)
@@ -339,7 +339,7 @@ fn verify(world: &World, receipt: &[u8]) {
     for broken in [&b""[..], b"{}", &receipt[..receipt.len() / 2]] {
         auditor
             .run_with(&["receipt", "verify"], broken)
-            .failed(1, "it is no receipt");
+            .failed(1, "it is not a valid receipt");
     }
     auditor
         .run(&["receipt", "verify", "missing.json"])
