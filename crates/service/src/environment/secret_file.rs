@@ -4,19 +4,21 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-pub(super) use waxseal_keys::secret_file::{Unusable, check_exposure, read};
+pub(super) use waxseal_keys::secret_file::{SecretFileError, check_exposure, read};
 
 use crate::failure::{Failure, secret_file};
 
 /// Returns the failure of a file that this variable names.
-pub(super) fn failure(unusable: Unusable, variable: &str, path: &Path) -> Failure {
+pub(super) fn failure(unusable: SecretFileError, variable: &str, path: &Path) -> Failure {
     let named = shown(path);
     let shown = named.as_deref().unwrap_or("the file");
     let text = match (unusable, &named) {
-        (Unusable::Unreadable(ErrorKind::NotFound), Some(path)) => {
+        (SecretFileError::Unreadable(ErrorKind::NotFound), Some(path)) => {
             format!("there is no file {path}")
         }
-        (Unusable::Unreadable(ErrorKind::NotFound), None) => "there is no such file".to_owned(),
+        (SecretFileError::Unreadable(ErrorKind::NotFound), None) => {
+            "there is no such file".to_owned()
+        }
         (unusable, _) => format!("{shown} {unusable}"),
     };
     Failure::usage(format!("{variable}: {text}")).hint(secret_file::hint(unusable, shown))
@@ -37,8 +39,8 @@ mod tests {
     fn what_may_be_the_secret_itself_is_not_shown() {
         for secret in ["redis://u:s3cret@h", "6c1f0a5be2d94738", "s3cret/"] {
             for unusable in [
-                Unusable::Unreadable(ErrorKind::NotFound),
-                Unusable::Unreadable(ErrorKind::InvalidFilename),
+                SecretFileError::Unreadable(ErrorKind::NotFound),
+                SecretFileError::Unreadable(ErrorKind::InvalidFilename),
             ] {
                 let failure = failure(unusable, "REDIS_URL_FILE", Path::new(secret));
                 let told = format!("{}{}", failure.text(), failure.advice().unwrap_or_default());

@@ -2,19 +2,19 @@
 
 use std::io::ErrorKind;
 
-use waxseal_keys::secret_file::Unusable;
+use waxseal_keys::secret_file::SecretFileError;
 
 /// Returns the hint about a file that cannot be used.
-pub(crate) fn hint(unusable: Unusable, path: &str) -> String {
+pub(crate) fn hint(unusable: SecretFileError, path: &str) -> String {
     match unusable {
-        Unusable::Unreadable(ErrorKind::NotFound) => {
+        SecretFileError::Unreadable(ErrorKind::NotFound) => {
             "it takes the path of a file that holds the secret".to_owned()
         }
-        Unusable::Unreadable(_) => {
+        SecretFileError::Unreadable(_) => {
             "this process's user, or a group of its own, must be able to read it".to_owned()
         }
-        Unusable::Directory => "name the file in it that holds the secret".to_owned(),
-        Unusable::Exposed { own, .. } => {
+        SecretFileError::Directory => "name the file in it that holds the secret".to_owned(),
+        SecretFileError::Exposed { own, .. } => {
             let user = rustix::process::geteuid().as_raw();
             let first = match own {
                 true => format!("chmod 600 {path}"),
@@ -27,8 +27,8 @@ pub(crate) fn hint(unusable: Unusable, path: &str) -> String {
                  defaultMode: 0440 and fsGroup"
             )
         }
-        Unusable::Empty => "write the secret into it".to_owned(),
-        Unusable::TooLarge | Unusable::NotText => {
+        SecretFileError::Empty => "write the secret into it".to_owned(),
+        SecretFileError::TooLarge | SecretFileError::NotText => {
             "it must hold the secret and nothing else".to_owned()
         }
     }
