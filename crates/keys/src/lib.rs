@@ -55,8 +55,8 @@ pub use custodian::AwsKmsCustodian;
 #[cfg(feature = "vault")]
 pub use custodian::VaultCustodian;
 pub use custodian::{
-    Context, Custodian, CustodianError, Custodians, DEFAULT_VARIABLE, LocalCustodian, Offline,
-    Variables, Wrap, Wrapped, hung_custodians, is_variable, variables,
+    Context, Custodian, CustodianError, CustodianScheme, Custodians, DEFAULT_VARIABLE,
+    LocalCustodian, Offline, Variables, Wrap, Wrapped, hung_custodians, is_variable, variables,
 };
 #[cfg(feature = "pkcs11")]
 pub use custodian::{Pkcs11Custodian, Pkcs11Uri};

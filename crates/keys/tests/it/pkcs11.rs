@@ -182,9 +182,9 @@ fn a_device_that_is_busy_denies_or_answers_garbage_is_told_apart() {
     ] {
         faulty.set_mode(mode);
         let said = talk.say(line);
-        assert!(said.contains(expected), "{mood:?} {line}: {said}");
+        assert!(said.contains(expected), "{mode:?} {line}: {said}");
         faulty.set_mode(FaultMode::None);
-        assert_eq!(talk.say("unwrap"), "ok", "{mood:?}");
+        assert_eq!(talk.say("unwrap"), "ok", "{mode:?}");
     }
 }
 

@@ -90,8 +90,8 @@ impl From<CustodianError> for Failure {
     fn from(error: CustodianError) -> Self {
         let hint = match &error {
             CustodianError::Scheme => "for example custodian = \"env:REDIS_ENCRYPTION_KEY\"",
-            CustodianError::NotBuilt { feature } => {
-                let hint = format!("build it with cargo build --release --features {feature}");
+            CustodianError::NotBuilt { scheme } => {
+                let hint = format!("build it with cargo build --release --features {scheme}");
                 return Self::usage(&error).hint(hint);
             }
             CustodianError::Url { .. } => {

@@ -185,7 +185,8 @@ fn a_record_that_the_server_does_not_take_fails_alone_and_the_sweep_says_which_a
     );
     assert!(!program.path("at.json").exists());
     let put = program.run_with(&["put", crate::records::NAME], value.as_bytes());
-    let told = "error: the store takes no value so large (1066724 bytes): its proto-max-bulk-len";
+    let told =
+        "error: the value is too large for the store (1066724 bytes): its proto-max-bulk-len";
     assert!(
         put.failed(2, told)
             .stderr

@@ -26,7 +26,7 @@ async fn whatever_may_pass_is_an_outage_and_passes() {
     let custodian = set.open();
     let wrapped = works(&*custodian).await;
     let broken = "the connection broke, or what answers is not HTTP";
-    let unreadable = "answers something that cannot be read";
+    let unreadable = "the answer cannot be read";
     let sealed = r#"{"errors":["Vault is sealed"]}"#;
     for (behaviour, words, asked) in [
         (Behaviour::Down, broken, 9),
