@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_stalls_holds_up_nobody_and_costs_bounded_memory() {
+    fn a_reader_that_stalls_blocks_no_one_and_costs_bounded_memory() {
         let stream = Stream::default();
         let queue = started(&stream);
         stream.set(|it| it.is_stalled = true);

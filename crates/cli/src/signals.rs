@@ -62,12 +62,12 @@ fn stop_on(mut signals: Signals) -> Stop {
 }
 
 /// Returns at a signal. From then on, a second one ends the process.
-pub(crate) async fn told_to_stop() -> Result<(), Failure> {
-    told_to_stop_reporting(|| {}).await
+pub(crate) async fn stop_requested() -> Result<(), Failure> {
+    stop_requested_reporting(|| {}).await
 }
 
 /// The same; `report` runs before the end at a second signal.
-pub(crate) async fn told_to_stop_reporting(
+pub(crate) async fn stop_requested_reporting(
     report: impl FnOnce() + Send + 'static,
 ) -> Result<(), Failure> {
     let mut signals = Signals::new()?;

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_all_the_same() {
+    fn what_is_wrong_is_reported_anyway() {
         for (line, problem) in [
             ("waxseal migrat", "unrecognized subcommand 'migrat'"),
             (

@@ -65,7 +65,7 @@ pub(crate) async fn run(
     tell_trail(&resources)?;
     let recorded = RefusalRecord::begin(&resources, args);
     let (last, json) = (recorded.clone(), common.json);
-    let mut stop = std::pin::pin!(signals::told_to_stop_reporting(move || {
+    let mut stop = std::pin::pin!(signals::stop_requested_reporting(move || {
         // Standard output may be closed: the process ends anyway.
         let _ = last.report(json);
     }));

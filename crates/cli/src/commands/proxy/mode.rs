@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn mode_off_is_told_again_and_again() {
+    async fn mode_off_is_reported_again_and_again() {
         let (sender, mut told) = unbounded_channel();
         let task = tokio::spawn(remind(Duration::from_millis(1), move || {
             // The test may have seen enough.
