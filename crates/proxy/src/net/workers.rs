@@ -39,7 +39,9 @@ impl Workers {
             }
             match Handle::start(self.shares.clone(), index) {
                 Ok(started) => {
-                    tracing::error!("worker {index} had ended, with its clients: it is started again");
+                    tracing::error!(
+                        "worker {index} had ended, with its clients: it is started again"
+                    );
                     *worker = started;
                 }
                 Err(error) => tracing::error!("worker {index} cannot be started again: {error}"),
