@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::{error, info};
-use waxseal_log_limit::Reminder;
 
 use super::{Inner, LiveRing};
 use crate::error::RingError;
