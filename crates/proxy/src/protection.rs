@@ -1,5 +1,4 @@
-//! What is protected and how: the patterns, one sealer for each, and where keys come from that are not
-//! at hand.
+//! The protected records: the patterns, a sealer for each of them, and the sources of further keys.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,16 +15,16 @@ use crate::refusals::{Refusals, RefusedRequest};
 use crate::scripts::ScriptCache;
 use crate::server_limits::{ServerLimits, ServerSettings};
 
-/// The protected records and what seals them.
+/// The protected records and their keys.
 pub struct Protection {
     names: ProtectedNames,
     sealers: Vec<Sealer>,
-    /// For each pattern, what writes and opens values of names that are excepted from it.
+    /// For each pattern the sealer of excepted names: it writes plain values and opens sealed ones.
     excepted: Vec<Sealer>,
     mask: NameMask,
     ring: Option<LiveRing>,
     users: Option<UserKeys>,
-    /// For each pattern, whether its records are under keys of single users.
+    /// For each pattern true if its records are under keys of single users.
     per_user: Vec<bool>,
     rejected_keys: RejectedKeys,
     decoys: Option<Decoys>,
@@ -39,7 +38,7 @@ pub struct Protection {
     trial: Option<Trial>,
 }
 
-/// A trial: everything is forwarded, and what would be refused is recorded.
+/// A trial: every request is forwarded, and those that would be refused are recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trial {
     /// Names of records that commands would be refused on are kept for the report.
@@ -52,8 +51,8 @@ pub struct Trial {
 pub struct NamesNoUser(pub String);
 
 impl Protection {
-    /// Patterns in the order in which they are tried, each with the sealer of its records; and how
-    /// record names are shown in the log.
+    /// Creates a protection by these patterns, in the order in which they are matched, each with the sealer of its
+    /// records. `mask` masks record names in the log.
     #[must_use]
     pub fn new(protected: Vec<(RecordPattern, Sealer)>, mask: NameMask) -> Self {
         let (patterns, sealers): (Vec<_>, Vec<_>) = protected.into_iter().unzip();
@@ -81,8 +80,8 @@ impl Protection {
         }
     }
 
-    /// The same, recording refused requests there. `is_typed`: the patterns are flags of the command line, and
-    /// remedies are told as flags, too.
+    /// Records refused requests there. `is_typed`: the patterns are flags of the command line, and remedies are shown as
+    /// flags as well.
     #[must_use]
     pub fn record_refusals(mut self, refusals: Arc<Refusals>, is_typed: bool) -> Self {
         self.refusals = refusals;
@@ -90,38 +89,37 @@ impl Protection {
         self
     }
 
-    /// The same as a trial: requests are forwarded as they are, whatever the policy would do with them.
+    /// Makes it a trial: requests are forwarded unchanged, whatever the policy would do with them.
     #[must_use]
     pub fn trial(mut self, trial: Option<Trial>) -> Self {
         self.trial = trial;
         self
     }
 
-    /// The same, letting clients write and delete records of Waxseal's own, under `waxseal:`.
+    /// Lets clients write and delete Waxseal's own records, under `waxseal:`.
     #[must_use]
     pub fn allow_own_writes(mut self, allow: bool) -> Self {
         self.names = self.names.allow_own_writes(allow);
         self
     }
 
-    /// The same with unknown scripts and functions forwarded for the records of those patterns for whose place in the
-    /// order, from 0, `forwards` says so. Known scripts are run as for all others.
+    /// Forwards unknown scripts and functions for the records of those patterns for whose index `forwards` returns true.
+    /// Known scripts are run as for all others.
     #[must_use]
     pub fn forward_scripts(mut self, forwards: impl Fn(usize) -> bool) -> Self {
         self.names = self.names.forward_scripts(forwards);
         self
     }
 
-    /// The same, asking this ring for keys that values name and sealers do not hold, and whether
-    /// values may still be sealed. The sealers must be over its keyring: they follow it by themselves.
+    /// Uses this ring for keys that values name and sealers do not hold, and to learn whether values may still be sealed.
+    /// The sealers must be created from its keyring, which follows the ring.
     #[must_use]
     pub fn ring(mut self, ring: LiveRing) -> Self {
         self.ring = Some(ring);
         self
     }
 
-    /// The same with the values of some patterns under keys of single users: those for whose place in
-    /// the order, from 0, `per_user` says so. All other patterns stay as they are.
+    /// Uses keys of single users for the patterns for whose index `per_user` returns true.
     pub fn user_keys(
         mut self,
         users: UserKeys,
@@ -132,23 +130,23 @@ impl Protection {
             if chosen && !pattern.names_user() {
                 return Err(NamesNoUser(pattern.as_str().to_owned()));
             }
-            if let Some(place) = self.per_user.get_mut(id.index()) {
-                *place = chosen;
+            if let Some(per_user) = self.per_user.get_mut(id.index()) {
+                *per_user = chosen;
             }
         }
         self.users = Some(users);
         Ok(self)
     }
 
-    /// The same with these records as decoys, by their whole names: `alarm` is told when the value of one
-    /// is opened for a client. One that no pattern means is never met.
+    /// Makes these records decoys, by their complete names: `alarm` is called when the value of one is opened for a client.
+    /// A name that no pattern matches has no effect.
     #[must_use]
     pub fn decoys(mut self, names: impl IntoIterator<Item = Vec<u8>>, alarm: Alarm) -> Self {
         self.decoys = Decoys::new(names, alarm);
         self
     }
 
-    /// The same, counted by these meters, whose names are of the same patterns.
+    /// Counts by these meters, which are for the same patterns.
     #[must_use]
     pub fn meters(mut self, meters: Arc<Meters>) -> Self {
         self.meters = Some(meters);
@@ -161,8 +159,8 @@ impl Protection {
         &self.names
     }
 
-    /// The sealer of a pattern's records; for a name that is excepted one that writes plain values and opens
-    /// sealed ones. `None` for an id of another set of patterns.
+    /// The sealer of a pattern's records; for an excepted name one that writes plain values and opens sealed ones. `None`
+    /// for an id of another set of patterns.
     pub(crate) fn sealer(&self, pattern: PatternId) -> Option<&Sealer> {
         let sealers = match pattern.is_excepted() {
             true => &self.excepted,
@@ -171,7 +169,7 @@ impl Protection {
         sealers.get(pattern.index())
     }
 
-    /// Whether keys can come while a request or reply waits for them.
+    /// True if keys can be fetched while a request or reply waits for them.
     #[inline]
     pub(crate) fn follows_keys(&self) -> bool {
         self.ring.is_some() || self.users.is_some()
@@ -183,13 +181,13 @@ impl Protection {
         self.decoys.as_ref()
     }
 
-    /// A plain value was read from a record of this pattern, where values are sealed.
+    /// Reports a plain value that was read from a record of this pattern while values are sealed.
     pub(crate) fn plain_value_read(&self, pattern: PatternId) {
         self.misplaced.warn_of_plain(pattern, &self.names);
     }
 
-    /// Notices a value that a client writes to a record of this pattern and that is an envelope already.
-    /// `opens` tries our keys on it.
+    /// Reports a value that a client writes to a record of this pattern if it is an envelope already. `opens` tries the
+    /// proxy's keys on it.
     pub(crate) fn notice_envelope(
         &self,
         value: &[u8],
@@ -207,7 +205,7 @@ impl Protection {
         self.misplaced.warn_of_envelope(pattern, &self.names, seals);
     }
 
-    /// A script goes to the server.
+    /// Counts a script that is forwarded.
     pub(crate) fn script_forwarded(&self, command: &'static str) {
         self.misplaced.script();
         if let Some(meters) = self.metered() {
@@ -220,7 +218,7 @@ impl Protection {
         &self.refusals
     }
 
-    /// A request was refused, or would have been: records and counts it, and logs it unless it was lately.
+    /// Records and counts a request that was refused, or would have been, and logs it within limits.
     pub(crate) fn refused(&self, request: RefusedRequest<'_>) {
         if let Some(meters) = self.metered() {
             let pattern = request.pattern.map(|(id, _)| id);
@@ -241,29 +239,29 @@ impl Protection {
         self.is_typed
     }
 
-    /// Everything is forwarded: a trial.
+    /// True in a trial: every request is forwarded.
     #[inline]
     pub(crate) fn is_trial(&self) -> bool {
         self.trial.is_some()
     }
 
-    /// Names of records are kept.
+    /// True if record names are kept for a report.
     pub(crate) fn keeps_names(&self) -> bool {
         self.trial.is_some_and(|trial| trial.keeps_names)
     }
 
-    /// The scripts whose texts have passed.
+    /// The scripts whose texts were sent through the proxy.
     pub(crate) fn scripts(&self) -> &ScriptCache {
         &self.scripts
     }
 
-    /// What is counted with, if anything is.
+    /// The meters, if anything is counted.
     #[inline]
     pub(crate) fn metered(&self) -> Option<&Arc<Meters>> {
         self.meters.as_ref()
     }
 
-    /// The server has told its settings: its limits are respected from here on.
+    /// Applies the server's limits from now on.
     pub fn update_server_limits(&self, settings: &ServerSettings) {
         self.server_limits.update(settings);
     }
@@ -274,23 +272,23 @@ impl Protection {
         &self.server_limits
     }
 
-    /// The ring that is followed.
+    /// The keyring, if it is followed.
     pub(crate) fn live_ring(&self) -> Option<&LiveRing> {
         self.ring.as_ref()
     }
 
-    /// Where keys of users come from.
+    /// The keys of users, if any pattern uses them.
     pub(crate) fn users(&self) -> Option<&UserKeys> {
         self.users.as_ref()
     }
 
-    /// Keys of users that were looked for in vain.
+    /// The keys of users that were looked up without success.
     pub(crate) fn rejected_keys(&self) -> &RejectedKeys {
         &self.rejected_keys
     }
 
-    /// The user whose key a record's values are under, where its pattern wants that. A record whose name
-    /// has nothing in the place of the user is under the ring's key.
+    /// The user whose key a record's values are under, if its pattern uses keys of users. A record whose name has no user
+    /// is under the ring's key.
     pub(crate) fn user<'n>(&self, pattern: PatternId, name: &'n [u8]) -> Option<&'n [u8]> {
         let per_user = self.per_user.get(pattern.index()).copied()?;
         per_user
@@ -298,7 +296,7 @@ impl Protection {
             .flatten()
     }
 
-    /// A record name as the log may show it.
+    /// Masks a record name for the log.
     pub(crate) fn show(&self, pattern: PatternId, name: &[u8]) -> String {
         self.mask.show(self.names.pattern(pattern).prefix(), name)
     }

@@ -156,7 +156,7 @@ impl Server {
                 return;
             };
             let request: Vec<u8> = self.came.drain(..len).collect();
-            let step = expected.next().expect("a request that nobody sent");
+            let step = expected.next().expect("a request that no client sent");
             if matches!(step.goes_out, Out::Unchanged) {
                 assert_eq!(request, step.request);
             } else {
