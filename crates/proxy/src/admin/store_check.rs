@@ -8,6 +8,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::Instant;
 
 use crate::net::upstream::Upstream;
+use crate::net::upstream::failure::UpstreamFailure;
 
 /// How long the store may take to answer before the proxy is not ready.
 const STORE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -53,7 +54,7 @@ impl StoreCheck {
 
 async fn check(upstream: Arc<Upstream>, mut last: OwnedMutexGuard<Last>) -> Answer {
     let answer = upstream.check(STORE_TIMEOUT).await;
-    let answer = answer.map_err(|error| error.description());
+    let answer = answer.map_err(UpstreamFailure::description);
     *last = Some((Instant::now(), answer));
     answer
 }
