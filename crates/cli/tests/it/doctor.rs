@@ -179,7 +179,12 @@ fn a_configuration_that_cannot_be_read_is_a_problem_that_is_explained() {
         "Invalid encryption key length",
     );
     let found = findings(&Program::new().env("REDIS_URL", "file:x"), 0);
-    assert_graded(&found, "key", "warning", "waxseal key generate makes a key");
+    assert_graded(
+        &found,
+        "key",
+        "warning",
+        "waxseal key generate creates a key",
+    );
 }
 
 #[test]

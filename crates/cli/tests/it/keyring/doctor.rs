@@ -102,7 +102,7 @@ fn a_ring_that_is_missing_or_does_not_open_is_a_problem() {
             &found,
             "keyring",
             "problem",
-            "waxseal keyring init makes one",
+            "waxseal keyring init creates one",
         );
         assert_found(&found, "keyring copy", "warning", "there is none at ");
         world.init();

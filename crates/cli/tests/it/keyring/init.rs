@@ -22,7 +22,7 @@ fn makes_a_ring_with_a_new_key_where_nothing_is_sealed() {
         let world = World::new(lies);
         let said = world.ring(&["init"]).done().text();
         assert!(
-            said.contains("made a keyring at ") && said.contains("a new key, "),
+            said.contains("created a keyring at ") && said.contains("a new key, "),
             "{said}"
         );
         let status = world.status();

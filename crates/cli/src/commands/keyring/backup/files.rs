@@ -45,7 +45,10 @@ impl NewFiles {
             Ok(location) => self.directory = Some(location),
             Err(_) if path.is_dir() => {}
             Err(error) => {
-                let text = format!("the directory {} cannot be made: {error}", path.display());
+                let text = format!(
+                    "the directory {} cannot be created: {error}",
+                    path.display()
+                );
                 return Err(Failure::failed(text).hint("name another one with --out"));
             }
         }
