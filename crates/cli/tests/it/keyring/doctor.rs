@@ -104,7 +104,7 @@ fn a_ring_that_is_missing_or_does_not_open_is_a_problem() {
             "problem",
             "waxseal keyring init creates one",
         );
-        assert_found(&found, "keyring copy", "warning", "there is none at ");
+        assert_found(&found, "keyring copy", "warning", "missing at ");
         world.init();
         let wrong = World {
             program: world.program.keys(OTHER_KEY, ""),

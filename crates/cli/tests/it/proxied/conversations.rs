@@ -250,7 +250,7 @@ fn a_reset_makes_the_connection_new() {
             assert_eq!(wire.ask(&["GET", "wa:none"]), "$-1\r\n");
             assert_eq!(wire.ask(&["CLIENT", "GETNAME"]), "$-1\r\n");
         };
-        assert_eq!(wire.ask(&["CLIENT", "SETNAME", "somebody"]), "+OK\r\n");
+        assert_eq!(wire.ask(&["CLIENT", "SETNAME", "a-name"]), "+OK\r\n");
         new(&mut wire);
         for words in [
             &["MULTI"][..],
