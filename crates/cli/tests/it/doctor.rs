@@ -82,7 +82,7 @@ fn plain_values_are_a_warning_and_a_problem_where_they_are_refused() {
         "warning",
         "waxseal migrate seals what is plain",
     );
-    assert_graded(&found, "canary", "ok", "there is none yet");
+    assert_graded(&found, "canary", "ok", "none yet");
     let required = Program::at(&server).env("ENABLE_REDIS_ENCRYPTION", "required");
     assert_graded(
         &findings(&required, 1),

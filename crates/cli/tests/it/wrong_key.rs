@@ -385,7 +385,7 @@ fn doctor_warns_where_sealed_values_have_no_canary() {
     server.cli(&["DEL", "waxseal:canary"]);
     let text = program.run(&["doctor"]).text();
     assert!(
-        text.contains("warning  canary         there is none, though "),
+        text.contains("warning  canary         missing, though "),
         "{text}"
     );
 }
