@@ -454,9 +454,9 @@ impl Output {
 pub(crate) fn shows_phone(text: &str) -> bool {
     text.match_indices(PHONE).any(|(at, _)| {
         let before = text[..at].chars().next_back();
-        let rest = &text[at + PHONE.len()..];
+        let remaining = &text[at + PHONE.len()..];
         before.is_none_or(|it| !it.is_ascii_alphanumeric() && it != '.')
-            && rest.chars().take_while(char::is_ascii_digit).count() >= 4
+            && remaining.chars().take_while(char::is_ascii_digit).count() >= 4
     })
 }
 

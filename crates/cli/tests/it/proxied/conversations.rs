@@ -60,9 +60,9 @@ fn a_pushed_message_between_replies_is_not_a_reply() {
                 ]
                 .concat(),
             );
-            let mut came = [wire.reply(), wire.reply(), wire.reply()].to_vec();
-            came.retain(|reply| *reply != invalidated);
-            assert_eq!(came, [Raw(b"+OK\r\n".into()), Raw(SECRET.into())]);
+            let mut received = [wire.reply(), wire.reply(), wire.reply()].to_vec();
+            received.retain(|reply| *reply != invalidated);
+            assert_eq!(received, [Raw(b"+OK\r\n".into()), Raw(SECRET.into())]);
         }
     }
 }
