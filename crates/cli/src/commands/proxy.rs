@@ -29,7 +29,7 @@ use crate::args::{Common, ProxyArgs, ScriptsArg, SharingArg, check_host_port};
 use crate::metering::Metering;
 use crate::output;
 use crate::signals;
-use crate::trial::RefusalRecord;
+use waxseal_service::refusals::{RefusalRecord, ReportForm, TrialOptions};
 
 mod excepts;
 mod mode;
@@ -63,11 +63,15 @@ pub(crate) async fn run(
     let upstream = Arc::new(kept_alive(url, args)?);
     let listen = listeners(args)?;
     tell_trail(&resources)?;
-    let recorded = RefusalRecord::begin(&resources, args);
-    let (last, json) = (recorded.clone(), common.json);
+    let trial = args.trial.then(|| TrialOptions {
+        shows_names: args.show_names,
+        format: args.format.map(Into::into),
+    });
+    let recorded = RefusalRecord::begin(&resources.configuration, trial);
+    let last = recorded.clone();
     let mut stop = std::pin::pin!(signals::told_to_stop_reporting(move || {
         // Standard output may be closed: the process ends anyway.
-        let _ = last.report(json);
+        let _ = print_report(&last);
     }));
     // Before the store is waited for, which can take long.
     let hangups = signals::outlive_hangups()?;
@@ -173,7 +177,7 @@ impl Opened {
             .await;
         upkeep.end().await;
         metering.end().await;
-        self.recorded.report(common.json)?;
+        print_report(&self.recorded)?;
         Ok(told(ended.cut, args))
     }
 }
@@ -466,5 +470,17 @@ fn listen_failure(error: ListenError) -> Failure {
         }
         ListenError::Address { .. } => Failure::failed(&error)
             .hint("stop the process that listens there, or use another address with --listen"),
+    }
+}
+
+/// Prints the report of a trial, unless it was printed before.
+fn print_report(recorded: &RefusalRecord) -> Result<(), Failure> {
+    let form = match output::is_json() {
+        true => ReportForm::Json,
+        false => ReportForm::Text,
+    };
+    match recorded.take_report(form) {
+        Some(report) => output::line(report),
+        None => Ok(()),
     }
 }
