@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use waxseal_core::{Format, Mode, Sealer, SecretKey};
 use waxseal_sessions::{Canary, CanaryState, GuardError, Options, StateManager};
-use waxseal_stores::{MemoryStore, RecordName};
+use waxseal_stores::{MemoryStore, RecordName, RecordStore};
 use waxseal_testing::node::{ClassicSeal, classic_seal};
 use waxseal_testing::{Client, RedisServer};
 
