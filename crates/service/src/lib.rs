@@ -22,6 +22,7 @@ pub mod notice;
 pub mod panics;
 pub mod refusals;
 pub mod resources;
+pub mod sample_states;
 pub mod unmatched;
 pub mod upstream;
 

@@ -1,5 +1,4 @@
-//! `keeper`: the rotation and upkeep of a keyring as a process of its own, for applications that use
-//! the library.
+//! `keeper`: the rotation and upkeep of a keyring as a separate process, for applications that use the library.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +19,8 @@ use crate::metering::Metering;
 use crate::output;
 use crate::signals;
 
-/// Between two attempts to reach keyring and store at start.
-const RETRY: Duration = Duration::from_secs(1);
+/// The delay between two attempts to reach the keyring and the store at the start.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(mut resources: Resources, args: &KeeperArgs) -> Result<Ended, Failure> {
     resources.configuration.keyring()?;
@@ -43,7 +42,7 @@ pub(crate) async fn run(mut resources: Resources, args: &KeeperArgs) -> Result<E
         None => None,
     };
     let stop = signals::stop_service_on_signal()?;
-    // It has nothing but its log file to open again.
+    // It has only its log file to reopen.
     drop(signals::outlive_hangups()?);
     let Some(upkeep) = begin(&mut resources, &stop, admin.as_ref()).await? else {
         return Ok(Ended::Done);
@@ -61,13 +60,13 @@ pub(crate) async fn run(mut resources: Resources, args: &KeeperArgs) -> Result<E
     Ok(Ended::Done)
 }
 
-/// Waits until keyring and store can be reached; `None` where it is told to stop before.
+/// Waits until the keyring and the store can be reached. Returns `None` if it is told to stop before.
 async fn begin(
     resources: &mut Resources,
     stop: &Stop,
     admin: Option<&RunningAdmin>,
 ) -> Result<Option<Upkeep>, Failure> {
-    let mut said = false;
+    let mut has_warned = false;
     while !stop.is_stopped() {
         let failure = match once(resources).await {
             Ok(upkeep) => return Ok(Some(upkeep)),
@@ -77,15 +76,15 @@ async fn begin(
         if let Some(admin) = admin {
             admin.waiting(failure.text());
         }
-        if !said {
+        if !has_warned {
             output::warn(failure.text());
             if let Some(advice) = failure.advice() {
                 output::hint(advice);
             }
             output::stderr_line("waxseal: waiting for it");
-            said = true;
+            has_warned = true;
         }
-        sleep(RETRY).await;
+        sleep(RETRY_DELAY).await;
     }
     Ok(None)
 }
