@@ -1,5 +1,4 @@
-//! The progress of a sweep: a bar on a terminal, else a plain line every few seconds; and
-//! its findings, the first of them.
+//! The progress of a sweep: a bar on a terminal, else a plain line every few seconds; and its first findings.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -10,10 +9,10 @@ use waxseal_sweep::Event;
 use crate::output::{self, thousands};
 use crate::stderr;
 
-const LINE_EVERY: Duration = Duration::from_secs(5);
-const BAR_EVERY: Duration = Duration::from_millis(100);
-/// So many findings are shown; the rest is counted.
-const SHOWN: u64 = 20;
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
+const BAR_INTERVAL: Duration = Duration::from_millis(100);
+/// The number of findings that are shown; the others are counted.
+const MAX_SHOWN: u64 = 20;
 
 /// Shows one sweep.
 pub(crate) struct Progress {
@@ -45,9 +44,9 @@ impl Progress {
                 slowed,
             } => {
                 let every = if self.bar.is_some() {
-                    BAR_EVERY
+                    BAR_INTERVAL
                 } else {
-                    LINE_EVERY
+                    LINE_INTERVAL
                 };
                 if self.last.elapsed() >= every {
                     self.last = Instant::now();
@@ -56,7 +55,7 @@ impl Progress {
             }
             Event::Finding(finding) => {
                 self.found += 1;
-                if self.found <= SHOWN {
+                if self.found <= MAX_SHOWN {
                     self.print_line(&format!(
                         "waxseal: warning: {}: {}",
                         finding.record, finding.cause
@@ -64,13 +63,11 @@ impl Progress {
                 }
             }
             Event::Waiting(error) => {
-                self.print_line(&format!(
-                    "waxseal: warning: {error}; waiting for it to come back"
-                ));
+                self.print_line(&format!("waxseal: warning: {error}; waiting for it"));
             }
             Event::Restarted => {
-                let text = "waxseal: the store was restarted: its records are gone through again \
-                            (what is sealed already stays as it is)";
+                let text = "waxseal: the store was restarted: the sweep starts again (values that are sealed \
+                            already stay unchanged)";
                 self.print_line(text);
                 self.from = 0;
                 self.started = Instant::now();
@@ -78,21 +75,21 @@ impl Progress {
         }
     }
 
-    /// Takes the bar away, and says how many findings were not shown.
+    /// Removes the bar, and prints the number of findings that were not shown.
     pub(crate) fn end(self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        if self.found > SHOWN {
-            let more = thousands(self.found - SHOWN);
-            output::warn(&format!("and {more} more of that kind, not shown"));
+        if self.found > MAX_SHOWN {
+            let more = thousands(self.found - MAX_SHOWN);
+            output::warn(&format!("{more} more findings are not shown"));
         }
     }
 
     fn tell(&self, examined: u64, records: u64, slowed: bool) {
         let seconds = self.started.elapsed().as_secs_f64().max(0.001);
         let rate = examined.saturating_sub(self.from) as f64 / seconds;
-        // A scan checks some records twice, and new ones come.
+        // A scan returns some records twice, and new ones are added.
         let records = records.max(examined);
         let left = (records - examined) as f64 / rate.max(1.0);
         let slow = if slowed {
@@ -112,7 +109,7 @@ impl Progress {
                 bar.set_message(pace);
             }
             None => output::stderr_line(&format!(
-                "waxseal: {} of about {} records looked at, {pace}",
+                "waxseal: {} of about {} records examined, {pace}",
                 thousands(examined.min(records)),
                 thousands(records)
             )),
@@ -121,7 +118,7 @@ impl Progress {
 
     fn print_line(&self, text: &str) {
         match &self.bar {
-            // The bar is drawn past the queue.
+            // The bar does not use the queue of stderr.
             Some(bar) => bar.suspend(|| {
                 output::stderr_line(text);
                 stderr::flush();
@@ -141,7 +138,7 @@ fn bar(quiet: bool) -> Option<ProgressBar> {
     Some(bar)
 }
 
-/// A span of time, roughly.
+/// Formats a span of time, roughly.
 fn span(seconds: f64) -> String {
     let seconds = seconds.ceil() as u64;
     match seconds {

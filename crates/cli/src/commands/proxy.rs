@@ -1,5 +1,5 @@
-//! `waxseal proxy`: from what was configured to a running proxy. Waits for the store, checks the key
-//! against it, and only then lets clients in.
+//! `waxseal proxy`: from the configuration to a running proxy. Waits for the store, checks the key against it, and only
+//! then accepts clients.
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -37,12 +37,12 @@ mod reports;
 
 use reports::{alarm, reporter};
 
-/// Between two attempts to reach the store at start.
-const RETRY: Duration = Duration::from_secs(1);
-/// More threads than this do not make it faster: a Redis server has one. Half of the processors are
-/// left to it and to the applications: what fewer threads do together costs less.
+/// The delay between two attempts to reach the store at the start.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// More threads than this do not make it faster: a Redis server has one. Half of the processors are left to the server
+/// and to the applications: the same work on fewer threads costs less.
 pub(crate) const MAX_DEFAULT_WORKERS: usize = 4;
-/// The form of --listen, and the port of examples.
+/// The form of --listen.
 const LISTEN: &str = "HOST:PORT, tls://HOST:PORT or unix:/PATH";
 const PORT: u16 = 6380;
 
@@ -62,7 +62,7 @@ pub(crate) async fn run(
     };
     let upstream = Arc::new(kept_alive(url, args)?);
     let listen = listeners(args)?;
-    tell_trail(&resources)?;
+    record_start(&resources)?;
     let trial = args.trial.then(|| TrialOptions {
         shows_names: args.show_names,
         format: args.format.map(Into::into),
@@ -73,10 +73,10 @@ pub(crate) async fn run(
         // Standard output may be closed: the process ends anyway.
         let _ = print_report(&last);
     }));
-    // Before the store is waited for, which can take long.
+    // Before waiting for the store, which can take long.
     let hangups = signals::outlive_hangups()?;
 
-    // Before any handle is created. Nothing is counted where nothing can read it.
+    // Before any handle is created. Nothing is counted if nothing can read it.
     let metering = Metering::begin(
         &resources.configuration.environment,
         args.admin.admin.is_some(),
@@ -87,7 +87,7 @@ pub(crate) async fn run(
         .iter()
         .map(|it| it.name.as_str());
     let meters = metering.is_on().then(|| Arc::new(Meters::new(names)));
-    mode::tell(resources.configuration.mode, args.trial, metering.is_on());
+    mode::report(resources.configuration.mode, args.trial, metering.is_on());
     let readiness = Readiness::new(Some(upstream.clone()), meters.clone());
     let metering = metering.export(&readiness)?;
     let shares = Shares::reserve(workers(args), usize::from(args.lanes));
@@ -124,14 +124,14 @@ pub(crate) async fn run(
     opened.serve(resources, common, args, stop).await
 }
 
-/// Everything that serves clients, and those who ask about it.
+/// The parts of a running proxy: for clients, and for the admin address.
 struct Opened {
     proxy: Proxy,
     admin: Option<RunningAdmin>,
     metering: Metering,
     readiness: Readiness,
     recorded: RefusalRecord,
-    /// SIGHUPs that the log file has been opened again for.
+    /// SIGHUPs after which the log file was reopened.
     hangups: watch::Receiver<()>,
 }
 
@@ -154,8 +154,8 @@ impl Opened {
         }
         let upkeep = UpkeepTask::begin(&resources).await?;
         if !self.recorded.is_trial() {
-            reports::tell_of_scripts(&resources);
-            excepts::look_for_sealed(&resources);
+            reports::warn_of_scripts(&resources);
+            excepts::sample_sealed(&resources);
         }
         certificates::watch(proxy.certificates(), self.hangups, metering.is_on());
         for address in proxy.addresses() {
@@ -165,7 +165,7 @@ impl Opened {
         stage(Stage::Serving);
         let ended = proxy
             .run(async {
-                // Where signals cannot be had, only killing ends the process.
+                // Without signal handling only SIGKILL ends the process.
                 if stop.await.is_ok() {
                     stage(Stage::Draining);
                     if let Some(admin) = &admin {
@@ -182,7 +182,7 @@ impl Opened {
     }
 }
 
-fn tell_trail(resources: &Resources) -> Result<(), Failure> {
+fn record_start(resources: &Resources) -> Result<(), Failure> {
     resources.trail.record_mode(&ServiceStart {
         service: "proxy",
         store: &resources.configuration.store.location(),
@@ -197,7 +197,7 @@ fn stopping(grace: u64) -> String {
     )
 }
 
-/// Tells of connections that had to be cut.
+/// Warns of connections that had to be closed.
 fn told(cut: usize, args: &ProxyArgs) -> Ended {
     let connections = match cut {
         0 => return Ended::Done,
@@ -212,7 +212,7 @@ fn told(cut: usize, args: &ProxyArgs) -> Ended {
     Ended::Findings
 }
 
-/// Refuses what cannot be served, and makes the resources that of a proxy.
+/// Refuses what cannot be served, and adapts the resources to a proxy.
 fn prepare(resources: &mut Resources, common: &Common, args: &ProxyArgs) -> Result<(), Failure> {
     check(resources, common)?;
     check_buffers(args)?;
@@ -246,8 +246,8 @@ fn check(resources: &Resources, common: &Common) -> Result<(), Failure> {
     resources.configuration.check_decoys()
 }
 
-/// A reply is given as a whole where it has values to open: it must fit, with what is remembered of requests.
-/// Defaults are large enough.
+/// Checks the buffer limits: a reply with values to open is returned as a whole, so it must fit together with the requests
+/// in flight. Defaults are large enough.
 fn check_buffers(args: &ProxyArgs) -> Result<(), Failure> {
     let buffers = [
         ("--max-client-buffer", args.max_client_buffer),
@@ -371,7 +371,7 @@ impl UpkeepTask {
         Ok(Self(Some((stop, task))))
     }
 
-    /// Lets another process follow at once.
+    /// Releases the lease, so that another process can take it at once.
     async fn end(mut self) {
         if let Some((stop, task)) = self.0.take() {
             stop.stop();
@@ -415,7 +415,7 @@ async fn wait_for_store(
             output::stderr_line("waxseal: waiting for the store before taking clients");
             said = true;
         }
-        sleep(RETRY).await;
+        sleep(RETRY_DELAY).await;
     }
 }
 
@@ -456,7 +456,7 @@ fn listener(text: &str, unix_mode: Option<u32>) -> Result<Listen, Failure> {
     })
 }
 
-/// The way to the server, with what the flags say of it.
+/// Returns the upstream with the settings of the flags.
 fn kept_alive(url: &RedisUrl, args: &ProxyArgs) -> Result<Upstream, Failure> {
     let upstream = upstream(url, args.clients_authenticate)?;
     Ok(upstream.keepalive(Duration::from_secs(args.keepalive)))

@@ -121,7 +121,7 @@ fn drop_asks_for_confirmation_and_deletes_for_good() {
     let id = the_id(&program);
     let before = server.snapshot();
     let asked = program.run(&["quarantine", "drop", &id]);
-    asked.failed(64, "would be deleted for good\nhint: confirm with --yes");
+    asked.failed(64, "would be permanently deleted\nhint: confirm with --yes");
     assert_eq!(server.snapshot(), before);
     program.run(&["quarantine", "drop", &id, "--yes"]).done();
     assert_eq!(program.run(&["quarantine", "list"]).done().text(), "");

@@ -23,7 +23,7 @@ fn is_logged(limit: &SharedLineLimit, report_suppressed: impl FnOnce(u64)) -> bo
     suppressed.is_some()
 }
 
-/// Writes what does not open.
+/// Logs values that do not open.
 pub(super) fn reporter() -> Report {
     let limit = SharedLineLimit::new(LINES, PERIOD);
     Arc::new(move |broken: &BrokenValue<'_>| {
@@ -42,8 +42,8 @@ pub(super) fn reporter() -> Report {
     })
 }
 
-/// Logs for which records unknown scripts are forwarded.
-pub(super) fn tell_of_scripts(resources: &Resources) {
+/// Logs the patterns whose unknown scripts are forwarded.
+pub(super) fn warn_of_scripts(resources: &Resources) {
     let forwarding = resources
         .configuration
         .protected
@@ -58,7 +58,7 @@ pub(super) fn tell_of_scripts(resources: &Resources) {
     }
 }
 
-/// Writes which decoys were opened.
+/// Logs opened decoys.
 pub(super) fn alarm() -> Alarm {
     let limit = SharedLineLimit::new(LINES, PERIOD);
     Arc::new(move |decoy: &OpenedDecoy| {
@@ -76,7 +76,7 @@ pub(super) fn alarm() -> Alarm {
     })
 }
 
-/// The address of a client that is still known.
+/// Returns the address of a client, if it is still known.
 fn address(client: &ClientLabel) -> Option<&str> {
     (!client.address.is_empty()).then_some(client.address.as_str())
 }

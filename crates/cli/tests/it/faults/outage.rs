@@ -28,13 +28,13 @@ fn a_sweep_waits_for_a_server_that_was_killed_and_finishes_by_itself() {
     let mut run = program.start(&["migrate", "--max-rate", RATE, "--json"]);
     wait_until_it_is_at_work(&mut run, &server, STATES);
     server.kill();
-    run.wait_until_it_says("; waiting for it to come back");
+    run.wait_until_it_says("; waiting for it");
     server.restart();
     let output = run.end().done();
     assert!(
         output
             .stderr
-            .contains("the store was restarted: its records are gone through again")
+            .contains("the store was restarted: the sweep starts again")
     );
     let counts = counts(&output);
     // What was replaced when the answer was lost is met again as already sealed.
@@ -90,7 +90,7 @@ fn waiting_for_a_server_can_be_stopped() {
     ]);
     wait_until_it_is_at_work(&mut run, &server, STATES);
     server.kill();
-    run.wait_until_it_says("; waiting for it to come back");
+    run.wait_until_it_says("; waiting for it");
     run.signal("INT");
     let output = run.end().failed(2, "cannot be reached: ");
     assert!(
@@ -112,7 +112,7 @@ fn a_rotation_survives_a_server_that_was_killed() {
     sleep(Duration::from_millis(500));
     assert!(!run.has_ended());
     server.kill();
-    run.wait_until_it_says("; waiting for it to come back");
+    run.wait_until_it_says("; waiting for it");
     server.restart();
     run.end().done();
     assert_states_sealed(&server, STATES, KEY, Format::Sealed);

@@ -65,7 +65,7 @@ fn tells_how_far_it_is_and_stops_soon_also_where_the_rate_is_low() {
     let program = Program::at(&server);
     // At this rate it would continue for hours; the test does not wait for so long.
     let mut run = program.start(&["migrate", "--max-rate", "2"]);
-    run.wait_until_it_says(" of about 10,001 records looked at, ");
+    run.wait_until_it_says(" of about 10,001 records examined, ");
     run.signal("INT");
     let output = run.end().failed(2, "stopped by a signal before the end");
     assert!(
