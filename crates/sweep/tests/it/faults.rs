@@ -157,7 +157,7 @@ async fn a_store_that_is_another_one_after_every_pass_ends_the_sweep_with_a_reas
         if matches!(event, Event::Progress { .. }) {
             // Each has a generation of its own.
             let other = plain_store(10).now_or_never();
-            gate.replace_sealing_key(other.expect("the reference store does not wait"));
+            gate.replace_store(other.expect("the reference store does not wait"));
         }
     };
     let stop = Stop::default();

@@ -57,7 +57,7 @@ impl Gate {
         })
     }
 
-    pub(super) fn replace_sealing_key(&self, store: Arc<MemoryStore>) {
+    pub(super) fn replace_store(&self, store: Arc<MemoryStore>) {
         *self.store.lock().unwrap() = store;
     }
 

@@ -11,6 +11,7 @@ mod limits;
 mod records;
 mod resume;
 mod rings;
+mod runs;
 mod servers;
 mod tasks;
 mod users;
