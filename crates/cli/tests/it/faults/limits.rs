@@ -14,7 +14,7 @@ use crate::records::{
 };
 
 #[test]
-fn a_server_that_is_full_is_told_and_nothing_is_damaged() {
+fn a_full_server_is_reported_and_nothing_is_damaged() {
     const STATES: u64 = 10_000;
     let server = server_with_states(STATES);
     let before = expiries(&server);
@@ -70,7 +70,7 @@ fn fill(program: &Program, states: u64) {
 }
 
 #[test]
-fn a_disk_that_is_full_is_told_and_the_file_loses_nothing() {
+fn a_full_disk_is_reported_and_the_file_loses_nothing() {
     const STATES: u64 = 5_000;
     let program = Program::with_file();
     fill(&program, STATES);
@@ -103,7 +103,7 @@ fn a_disk_that_is_full_is_told_and_the_file_loses_nothing() {
 }
 
 #[test]
-fn an_embedded_store_that_another_process_has_open_is_told() {
+fn an_embedded_store_that_another_process_has_open_is_reported() {
     let program = Program::with_file();
     fill(&program, 10);
     let path = program.path("states.waxseal");
@@ -132,7 +132,7 @@ fn a_million_records_need_little_memory() {
     let status = format!("/proc/{}/status", run.pid());
     let mut peak = 0;
     while !run.has_ended() {
-        // Gone between the two looks.
+        // Ended between the two checks.
         let text = fs::read_to_string(&status).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib = line.map(|line| line.trim().trim_end_matches(" kB").parse::<u64>().unwrap());
@@ -162,7 +162,7 @@ fn a_value_of_many_megabytes_is_sealed_like_any_other() {
 }
 
 #[test]
-fn a_record_that_the_server_does_not_take_fails_alone_and_the_sweep_says_which_and_why() {
+fn a_record_that_the_server_refuses_fails_alone_and_is_reported_with_the_cause() {
     let server = RedisServer::builder()
         .arg("proto-max-bulk-len", "1mb")
         .start();
