@@ -4,7 +4,7 @@
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::decide::{Met, decide};
+use crate::decide::{NameMatch, decide};
 use crate::decision::{Action, Place, ReplyShape, RequestChange, Transform, ValueSlot};
 use crate::protected::ProtectedNames;
 use crate::refusal::Reason;
@@ -81,7 +81,7 @@ pub enum Form {
     LIndex,
     /// `LPOP name [count]`, `RPOP`.
     Pop,
-    /// `BLPOP name… timeout`, `BRPOP`, `LMPOP`, `BLMPOP`: the reply says which name.
+    /// `BLPOP name… timeout`, `BRPOP`, `LMPOP`, `BLMPOP`: the reply description which name.
     PopAny,
     /// `COMMAND GETKEYS request…`.
     GetKeys,
@@ -101,7 +101,7 @@ impl Form {
     /// What happens to a request of this form that names a protected record, in words for the
     /// documentation.
     #[must_use]
-    pub fn says(self) -> &'static str {
+    pub fn description(self) -> &'static str {
         match self {
             Self::Set => {
                 "value sealed; with `GET` the old value is opened. `IFEQ`, `IFNE`, `IFDEQ`, `IFDNE` \
@@ -147,7 +147,7 @@ impl Form {
         self,
         names: &ProtectedNames,
         arguments: &[&[u8]],
-        met: Met,
+        met: NameMatch,
     ) -> Result<Action, Reason> {
         let request = Request {
             names,
@@ -185,8 +185,8 @@ impl Form {
             Self::LIndex => Ok(lists::index(request)),
             Self::Pop => Ok(lists::pop(request)),
             Self::PopAny => Ok(lists::pop_any()),
-            Self::GetKeys => quoted(request, 2),
-            Self::DryRun => quoted(request, 3),
+            Self::GetKeys => embedded_request(request, 2),
+            Self::DryRun => embedded_request(request, 3),
             Self::Eval => scripts::eval(request),
             Self::EvalSha => scripts::eval_sha(request, "evalsha"),
             Self::EvalShaRo => scripts::eval_sha(request, "evalsha_ro"),
@@ -201,7 +201,7 @@ struct Request<'r> {
     names: &'r ProtectedNames,
     arguments: &'r [&'r [u8]],
     /// What is known already of one of the names.
-    met: Met,
+    met: NameMatch,
 }
 
 impl Request<'_> {
@@ -275,7 +275,7 @@ fn not_that_form(request: Request<'_>) -> Result<Action, Reason> {
 
 /// A request about another request, whose command word is at this place: that one's values would go
 /// out in clear.
-fn quoted(request: Request<'_>, word: usize) -> Result<Action, Reason> {
+fn embedded_request(request: Request<'_>, word: usize) -> Result<Action, Reason> {
     let inside = request.arguments.get(word..).unwrap_or_default();
     // Requests inside a request inside a request are looked at no further.
     let nested = find(inside)
@@ -288,16 +288,16 @@ fn quoted(request: Request<'_>, word: usize) -> Result<Action, Reason> {
         };
     holds_no_value
         .then_some(Action::Forward)
-        .ok_or(Reason::QuotesRequest)
+        .ok_or(Reason::EmbedsRequest)
 }
 
 /// How many arguments an option for the lifetime takes, if there is one at this place that we know.
 fn lifetime(arguments: &[&[u8]], at: usize) -> Option<usize> {
-    use crate::argument::{integer, is, is_one_of};
+    use crate::argument::{integer, is, is_any_keyword};
     if is(arguments, at, "KEEPTTL") {
         return Some(1);
     }
     // A word in the place of the number could be a piece of a value.
     let number = integer(arguments, at.saturating_add(1)).is_some();
-    (number && is_one_of(arguments, at, &["EX", "PX", "EXAT", "PXAT"])).then_some(2)
+    (number && is_any_keyword(arguments, at, &["EX", "PX", "EXAT", "PXAT"])).then_some(2)
 }

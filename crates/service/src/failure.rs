@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io;
 
-use waxseal_core::{KeyError, KeyringError, OpenError, SealError, UnknownWord};
+use waxseal_core::{InvalidOption, KeyError, KeyringError, OpenError, SealError};
 use waxseal_sessions::{GuardError, SealedUnder, StateError};
 use waxseal_stores::{PatternError, RecordPattern, StoreError, UrlError};
 use waxseal_sweep::SweepError;
@@ -323,8 +323,8 @@ impl From<PatternError> for Failure {
     }
 }
 
-impl From<UnknownWord> for Failure {
-    fn from(error: UnknownWord) -> Self {
+impl From<InvalidOption> for Failure {
+    fn from(error: InvalidOption) -> Self {
         Self::usage(error)
     }
 }

@@ -97,7 +97,7 @@ pub(crate) async fn move_aside(
 
 /// Lists all values in quarantine, the oldest first.
 pub async fn list(store: &dyn RecordStore) -> Result<Vec<Entry>, StoreError> {
-    let Ok(pattern) = RecordPattern::of_own(&format!("{PREFIX}*")) else {
+    let Ok(pattern) = RecordPattern::parse_own(&format!("{PREFIX}*")) else {
         return Ok(Vec::new());
     };
     let mut entries = Vec::new();

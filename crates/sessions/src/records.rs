@@ -64,7 +64,7 @@ impl SealedRecords {
         sealer: Sealer,
         options: Options,
     ) -> Result<Self, GuardError> {
-        let pattern = RecordPattern::of_prefix(&options.prefix, options.user_keys.is_some())?;
+        let pattern = RecordPattern::with_prefix(&options.prefix, options.user_keys.is_some())?;
         let pattern = pattern.except(&options.excepts)?;
         // A random mask if there is no key to derive one from.
         let ring = sealer.keyring();

@@ -112,7 +112,7 @@ impl RecordStore for MemoryStore {
             .range::<[u8], _>((from, Bound::Unbounded));
         for (name, record) in range.take_while(|(name, _)| name.starts_with(prefix)) {
             page.examined += 1;
-            if shelf.is_live(record) && pattern.names(name) {
+            if shelf.is_live(record) && pattern.matches_form(name) {
                 page.names.push(RecordName::from(name.as_slice()));
             }
             if page.examined >= count.max(1) as u64 {

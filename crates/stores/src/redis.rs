@@ -265,7 +265,7 @@ impl RecordStore for RedisStore {
         for item in items {
             let name = reply::bytes(item)?.ok_or_else(unexpected)?;
             // The server's patterns let `{user}` be empty.
-            if pattern.names(&name) {
+            if pattern.matches_form(&name) {
                 names.push(RecordName::from(name));
             }
         }

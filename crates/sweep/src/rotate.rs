@@ -3,7 +3,7 @@
 //! sealed ones are resealed like all others: a rotation never writes a sealed value in clear, and leaves nothing under a
 //! key that is destroyed after it.
 
-use waxseal_core::{ResealError, Resealed, SealError, Sealer, Shape};
+use waxseal_core::{ResealError, ResealOutcome, SealError, Sealer, Shape};
 
 use crate::tally::Class;
 use crate::task::{Task, Value, Verdict};
@@ -30,8 +30,8 @@ impl Task for Rotate {
             return Ok(Verdict::Keep(Class::Plain));
         }
         match sealer.reseal(value.stored, value.binding()) {
-            Ok(Resealed::Current) => Ok(Verdict::Keep(self.current_class(value))),
-            Ok(Resealed::Replaced(envelope)) => {
+            Ok(ResealOutcome::Current) => Ok(Verdict::Keep(self.current_class(value))),
+            Ok(ResealOutcome::Replaced(envelope)) => {
                 Ok(Verdict::Replace(old_class(value, &sealer), envelope))
             }
             Err(ResealError::Open(error)) => Ok(value.fault(error).accept_erased()),

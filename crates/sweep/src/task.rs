@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use waxseal_core::{
-    Binding, Form, OpenError, ResealError, Resealed, SealError, Sealer, Shape, UserKey,
+    Binding, Form, OpenError, ResealError, ResealOutcome, SealError, Sealer, Shape, UserKey,
 };
 use waxseal_stores::{RecordName, Slot};
 
@@ -139,8 +139,8 @@ impl Value<'_> {
     /// Reseals a value of this class with its sealer, unless it is as the sealer would write it.
     pub(crate) fn reseal(&self, sealer: &Sealer, class: Class) -> Result<Verdict, SealError> {
         match sealer.reseal(self.stored, self.binding()) {
-            Ok(Resealed::Current) => Ok(Verdict::Keep(class)),
-            Ok(Resealed::Replaced(envelope)) => Ok(Verdict::Replace(class, envelope)),
+            Ok(ResealOutcome::Current) => Ok(Verdict::Keep(class)),
+            Ok(ResealOutcome::Replaced(envelope)) => Ok(Verdict::Replace(class, envelope)),
             Err(ResealError::Open(error)) => Ok(self.fault(error)),
             Err(ResealError::Seal(error)) => self.seal_failure(class, error),
         }

@@ -171,7 +171,7 @@ async fn holdings(user: &[u8], scopes: &[ScopeHandle]) -> Result<Vec<Holdings>, 
 /// found by a scan.
 async fn names_of(user: &[u8], scope: &ScopeHandle) -> Result<Vec<RecordName>, UpkeepError> {
     let pattern = &scope.pattern;
-    if !pattern.has_many_of_user() {
+    if !pattern.has_many_records_per_user() {
         return Ok(Vec::from_iter(pattern.name_of(user).map(RecordName::from)));
     }
     let narrow = pattern.of_user(user);
@@ -187,7 +187,7 @@ impl Holdings {
     /// Returns the names of values in quarantine that were moved from records of the user, whether these still exist
     /// or not.
     async fn quarantined(&self, user: &[u8]) -> Result<Vec<RecordName>, UpkeepError> {
-        let pattern = RecordPattern::of_own(&format!("{QUARANTINE}*"))?;
+        let pattern = RecordPattern::parse_own(&format!("{QUARANTINE}*"))?;
         let is_theirs = |name: &RecordName| {
             let origin = origin(name.as_bytes());
             let mut patterns = self.patterns.iter();

@@ -148,7 +148,8 @@ impl UserKeyStore for RecordUserKeys {
 
     async fn sample(&self, count: usize) -> Result<Vec<(String, Vec<u8>)>, UserKeyError> {
         let failure = |error: &StoreError| self.failure(error);
-        let pattern = RecordPattern::of_own(USERS).map_err(|_| failure(&StoreError::WrongType))?;
+        let pattern =
+            RecordPattern::parse_own(USERS).map_err(|_| failure(&StoreError::WrongType))?;
         let (mut found, mut cursor) = (Vec::new(), Cursor::start());
         for _ in 0..SAMPLE_PAGES {
             let page = self.store.scan(&pattern, &cursor, SAMPLE_PAGE).await;

@@ -64,12 +64,12 @@ impl Upkeep {
             let location = scope.store.location();
             let is_new = |(store, _): &(Arc<dyn RecordStore>, _)| store.location() != location;
             if internal.iter().all(is_new) {
-                internal.push((scope.store.clone(), RecordPattern::of_own(CANARY)?));
+                internal.push((scope.store.clone(), RecordPattern::parse_own(CANARY)?));
             }
         }
         let user_keys = user_keys.map(|(_, store)| store);
         if let Some(store) = &user_keys {
-            internal.push((store.clone(), RecordPattern::of_own(USER_KEYS)?));
+            internal.push((store.clone(), RecordPattern::parse_own(USER_KEYS)?));
         }
         Ok(Self {
             ring,

@@ -125,9 +125,9 @@ pub use waxseal_keys as keys;
 pub use waxseal_upkeep as upkeep;
 
 pub use waxseal_core::{
-    Binding, Defect, Flags, Form, Format, Header, KeyError, KeyFlaw, KeyId, KeyRole, KeyUsage,
-    Keyring, KeyringError, Mode, NameMask, OpenError, Opened, PlainValues, ResealError, Resealed,
-    SealError, Sealer, SecretKey, Shape, SharedKeyring, UnknownWord, UserKey,
+    Binding, Defect, Flags, Form, Format, Header, InvalidOption, KeyError, KeyFlaw, KeyId, KeyRole,
+    KeyUsage, Keyring, KeyringError, Mode, NameMask, OpenError, Opened, PlainValues, ResealError,
+    ResealOutcome, SealError, Sealer, SecretKey, Shape, SharedKeyring, UserKey,
 };
 #[cfg(feature = "actix-session")]
 pub use waxseal_sessions::ActixSessionStore;

@@ -28,13 +28,13 @@ pub(super) fn unbind(bytes: &[u8], context: &Context<'_>) -> Option<SecretKey> {
     let (key, found) = bytes.split_first_chunk::<KEY_LEN>()?;
     let key = SecretKey::from_bytes(key).ok()?;
     let parts = [&context.to_bytes()[..]];
-    KeyedHash::of_key(&key, PURPOSE)
+    KeyedHash::derived_from(&key, PURPOSE)
         .verify(&parts, found)
         .then_some(key)
 }
 
 fn hash(key: &SecretKey, context: &Context<'_>) -> [u8; HASH_LEN] {
-    KeyedHash::of_key(key, PURPOSE).hash(&[&context.to_bytes()])
+    KeyedHash::derived_from(key, PURPOSE).hash(&[&context.to_bytes()])
 }
 
 #[cfg(test)]

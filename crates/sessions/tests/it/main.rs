@@ -147,7 +147,7 @@ fn texts_of<E: Error + Debug>(error: &E) -> String {
 /// Fails if a text reveals a value, a record name or the key.
 #[track_caller]
 fn assert_reveals_nothing(text: &str) {
-    let hex: String = KEY.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = waxseal_core::hex::encode(&KEY);
     for secret in [MARK, USER, NAME, &hex, &format!("{KEY:?}")] {
         assert!(
             !text.to_lowercase().contains(&secret.to_lowercase()),

@@ -15,7 +15,7 @@ const MOST_PAGES: usize = 1_000_000;
 fn pattern(text: &str) -> RecordPattern {
     let is_own = text.as_bytes().starts_with(RecordName::OWN_PREFIX);
     let pattern = match is_own {
-        true => RecordPattern::of_own(text),
+        true => RecordPattern::parse_own(text),
         false => RecordPattern::parse(text),
     };
     pattern.expect("the suite's patterns are patterns")
@@ -220,7 +220,7 @@ pub(super) async fn a_scan_survives_writes_in_between(bench: &Bench<'_>) {
             "what is there from the first page to the last is named"
         );
     }
-    let form = |name: &RecordName| pattern.names(name.as_bytes());
+    let form = |name: &RecordName| pattern.matches_form(name.as_bytes());
     assert!(found.iter().all(form), "and nothing that does not match");
 }
 

@@ -129,7 +129,7 @@ impl Snapshot {
                 break;
             }
             page.examined = page.examined.saturating_add(1);
-            if !is_over(expires(row.value().0), self.now_ms) && pattern.names(name) {
+            if !is_over(expires(row.value().0), self.now_ms) && pattern.matches_form(name) {
                 page.names.push(RecordName::from(name));
             }
             if page.examined >= count.max(1) as u64 {

@@ -151,7 +151,7 @@ async fn decrypt_opens_all_or_only_them() {
 async fn no_task_fails_because_of_the_form_of_an_excepted_value() {
     let store = store().await;
     let classic = |sealer: waxseal_core::Sealer| {
-        sealer.judging_as(waxseal_core::Mode::Required, Format::Classic)
+        sealer.classifying_as(waxseal_core::Mode::Required, Format::Classic)
     };
     let expects_classic = || classic(sealer(Format::Classic));
     for task in [

@@ -155,7 +155,7 @@ async fn after_a_rotation_of_the_ring_only_the_records_of_the_keys_are_resealed(
         ("waxseal:canary", "waxseal*", 1),
     ] {
         let sweep = Sweep {
-            pattern: RecordPattern::of_own(pattern).unwrap(),
+            pattern: RecordPattern::parse_own(pattern).unwrap(),
             ..process.sweep(own.clone(), rotate())
         };
         let tally = whole(&sweep).await;

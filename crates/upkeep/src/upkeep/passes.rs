@@ -83,7 +83,7 @@ impl Upkeep {
             let sealer = Sealer::new(self.ring.keyring(), Mode::On, Format::Sealed);
             let quarantine = ScopeHandle {
                 store: scope.store.clone(),
-                pattern: RecordPattern::of_own(QUARANTINE)?,
+                pattern: RecordPattern::parse_own(QUARANTINE)?,
                 sealer: sealer.clone(),
                 users: None,
             };

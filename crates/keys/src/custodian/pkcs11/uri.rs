@@ -191,8 +191,8 @@ fn unescape(text: &str) -> Option<Vec<u8>> {
     while let Some(byte) = bytes.next() {
         plain.push(match byte {
             b'%' => {
-                let mut digit = || char::from(bytes.next()?).to_digit(16);
-                u8::try_from(digit()? * 16 + digit()?).ok()?
+                let mut nibble = || waxseal_core::hex::nibble(bytes.next()?);
+                nibble()? << 4 | nibble()?
             }
             byte => byte,
         });
