@@ -113,7 +113,7 @@ async fn a_replacement_whose_answer_was_lost_is_still_one_value() {
     });
     let tally = whole(&sweep(gate, migrate(), batches_of(20))).await;
     assert_adds_up(&tally);
-    // Nobody told that those were replaced: they are found as already done.
+    // The replacement of those was not confirmed: they are found as already done.
     assert_eq!((tally.total, tally.done, tally.already), (400, 380, 20));
     assert_sealed(&store, 400).await;
 }
