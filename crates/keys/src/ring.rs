@@ -11,7 +11,7 @@ use waxseal_core::{
 use zeroize::Zeroizing;
 
 use crate::bytes::Bytes;
-use crate::custodian::{Context, Custodian, Custodians, Source, sanitize_for_terminal};
+use crate::custodian::{Context, Custodian, Custodians, UnwrapSource, sanitize_for_terminal};
 use crate::error::{DocumentError, RingError};
 use crate::keyring_document::{Entry, Erasure, FORMAT, KeyringDocument, ProtectedScope};
 use crate::settings::Settings;
@@ -149,7 +149,7 @@ impl Ring {
         bytes: &[u8],
         location: &str,
         environment: &str,
-        source: &dyn Source,
+        source: &dyn UnwrapSource,
         known: Option<&Self>,
     ) -> Result<Self, RingError> {
         let refused = |error| RingError::Document {
@@ -470,7 +470,7 @@ impl UnwrappedKey {
     async fn unwrap(
         entry: &Entry,
         document: &KeyringDocument,
-        source: &dyn Source,
+        source: &dyn UnwrapSource,
     ) -> Result<(KeyId, Arc<Self>), RingError> {
         let id = entry.id.to_string();
         let key = source.unwrap(&entry.wraps, &document.context(&id)).await?;

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use serde::Serialize;
 use waxseal_core::{Binding, Mode, Sealer, Shape};
-use waxseal_stores::{Change, Cursor, Expiry, Held, Lifetime, Outcome, RecordStore, Slot};
+use waxseal_stores::{Change, Cursor, Expiry, Lifetime, Outcome, Record, RecordStore, Slot};
 
 use crate::configuration::decoys::Decoy;
 use crate::resources::keys::binding;
@@ -40,12 +40,12 @@ pub async fn form(
     let mut held = store.read(std::slice::from_ref(name)).await?;
     let slots = match held.pop().flatten() {
         None => return Ok(Form::Absent),
-        Some(Held::String(stored)) => vec![(Slot::Whole, stored)],
-        Some(Held::Hash | Held::List) => {
+        Some(Record::String(stored)) => vec![(Slot::Whole, stored)],
+        Some(Record::Hash | Record::List) => {
             let page = store.read_slots(name, &Cursor::start(), MAX_SLOTS).await?;
             page.slots
         }
-        Some(Held::Other(_)) => return Ok(Form::Plain),
+        Some(Record::Other(_)) => return Ok(Form::Plain),
     };
     let sealer = keys::record_sealer(
         resources,

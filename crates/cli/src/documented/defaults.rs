@@ -2,7 +2,7 @@
 
 use clap::{Command, CommandFactory};
 use waxseal_core::Format;
-use waxseal_keys::{DEFAULT_VARIABLE, Settings};
+use waxseal_keys::{CustodianScheme, Settings};
 use waxseal_service::configuration::DEFAULT_STORE;
 use waxseal_service::configuration::file as config;
 use waxseal_service::configuration::protected::{DEFAULT_FORMAT, DEFAULT_RECORDS};
@@ -39,7 +39,10 @@ fn facts() -> Vec<(&'static str, String)> {
         ("keyring", "that of waxseal.toml, else none".to_owned()),
         (
             "custodian",
-            format!("custodian of waxseal.toml, else env:{DEFAULT_VARIABLE}"),
+            format!(
+                "custodian of waxseal.toml, else {}",
+                CustodianScheme::default_url()
+            ),
         ),
         ("format", format!("that of waxseal.toml, else {format}")),
         ("scripts", "that of waxseal.toml, else refuse".to_owned()),

@@ -48,9 +48,9 @@ fn a_password_that_is_missing_wrong_or_not_asked_for() {
     let server = RedisServer::builder().password("s3cret").start();
     let url = |login: &str| with_url(&format!("redis://{login}127.0.0.1:{}", server.port()));
     let remedy = "put the password into the URL: redis://:PASSWORD@HOST:PORT";
-    assert_told(&url(""), "(NOAUTH): it wants a password", remedy);
+    assert_told(&url(""), "(NOAUTH): it requires a password", remedy);
     // It stands where the user does.
-    assert_told(&url("s3cret@"), "(NOAUTH): it wants a password", remedy);
+    assert_told(&url("s3cret@"), "(NOAUTH): it requires a password", remedy);
     for login in [":wr0ng@", "nobody:s3cret@"] {
         let remedy = "check user and password in the URL";
         assert_told(
@@ -189,7 +189,7 @@ fn urls_that_lead_elsewhere_are_told_with_what_to_check() {
             let _ = (&stream).write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
         }
     });
-    let told = "what answers there is not a Redis server";
+    let told = "something other than a Redis server answers there";
     assert_told(&with_url(&url), told, "something else listens there");
 }
 

@@ -7,6 +7,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
 use waxseal_files::{Untrusted, read_implicit};
+use waxseal_keys::CustodianScheme;
 
 use crate::Failure;
 
@@ -126,13 +127,15 @@ impl ConfigurationFile {
     /// Refuses what runs code or writes elsewhere in a file that merely is in the working directory:
     /// directories come with archives and repositories of others.
     fn check_implicit(&self) -> Result<(), Failure> {
-        let is_way = |url: &String| url.starts_with("pkcs11:") && url.contains('?');
+        let runs_code = |url: &String| {
+            CustodianScheme::of(url) == Some(CustodianScheme::Pkcs11) && url.contains('?')
+        };
         // A directory in it may be a link.
         let leads_away = |path: &PathBuf| {
             let parts = path.components().filter(|part| *part != Component::CurDir);
             !matches!(parts.collect::<Vec<_>>()[..], [Component::Normal(_)])
         };
-        let word = if self.custodian.iter().any(is_way) {
+        let word = if self.custodian.iter().any(runs_code) {
             "custodian with a module-path or a pin-source"
         } else if self.audit_log.as_ref().is_some_and(|it| it != "syslog:") {
             "audit_log"

@@ -25,7 +25,7 @@ fn a_replica_refuses_a_migration_and_answers_everything_else() {
     for command in [&["migrate"][..], &["rotate"]] {
         let output = program
             .run(command)
-            .failed(2, "error: the store takes no writes (READONLY)");
+            .failed(2, "error: the store accepts no writes (READONLY)");
         assert!(
             output
                 .stderr
@@ -89,7 +89,7 @@ fn a_server_that_requires_a_password_is_reported_and_used_with_it() {
     let program = Program::at(&server);
     program
         .run(&["migrate"])
-        .failed(2, "(NOAUTH): it wants a password");
+        .failed(2, "(NOAUTH): it requires a password");
     let url = format!("redis://:s3cret@127.0.0.1:{}", server.port());
     let output = program.env("REDIS_URL", &url).run(&["migrate"]).done();
     assert!(

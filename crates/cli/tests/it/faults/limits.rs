@@ -185,7 +185,8 @@ fn a_record_that_the_server_refuses_fails_alone_and_is_reported_with_the_cause()
     );
     assert!(!program.path("at.json").exists());
     let put = program.run_with(&["put", crate::records::NAME], value.as_bytes());
-    let told = "error: the store takes no value so large (1066724 bytes): its proto-max-bulk-len";
+    let told =
+        "error: the value is too large for the store (1066724 bytes): its proto-max-bulk-len";
     assert!(
         put.failed(2, told)
             .stderr
