@@ -126,7 +126,7 @@ struct SweepCommand<'a> {
     run: Run,
 }
 
-/// What is printed with `--json`.
+/// The summary for `--json`.
 #[derive(Serialize)]
 struct Summary<'a> {
     task: &'a str,
