@@ -1,4 +1,5 @@
-//! The progress of a sweep: a bar on a terminal, else a plain line every few seconds; and its first findings.
+//! The progress of a sweep: a bar on a terminal, else a plain line every few seconds; and
+//! its findings, the first of them.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -9,12 +10,12 @@ use waxseal_sweep::Event;
 use crate::output::{self, thousands};
 use crate::stderr;
 
-const LINE_INTERVAL: Duration = Duration::from_secs(5);
-const BAR_INTERVAL: Duration = Duration::from_millis(100);
-/// The number of findings that are shown; the others are counted.
-const MAX_SHOWN: u64 = 20;
+const LINE_EVERY: Duration = Duration::from_secs(5);
+const BAR_EVERY: Duration = Duration::from_millis(100);
+/// The number of findings that are shown; all others are counted.
+const SHOWN: u64 = 20;
 
-/// Shows one sweep.
+/// The progress of one sweep.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     started: Instant,
@@ -44,9 +45,9 @@ impl Progress {
                 slowed,
             } => {
                 let every = if self.bar.is_some() {
-                    BAR_INTERVAL
+                    BAR_EVERY
                 } else {
-                    LINE_INTERVAL
+                    LINE_EVERY
                 };
                 if self.last.elapsed() >= every {
                     self.last = Instant::now();
@@ -55,7 +56,7 @@ impl Progress {
             }
             Event::Finding(finding) => {
                 self.found += 1;
-                if self.found <= MAX_SHOWN {
+                if self.found <= SHOWN {
                     self.print_line(&format!(
                         "waxseal: warning: {}: {}",
                         finding.record, finding.cause
@@ -75,13 +76,13 @@ impl Progress {
         }
     }
 
-    /// Removes the bar, and prints the number of findings that were not shown.
+    /// Removes the bar, and prints how many findings were not shown.
     pub(crate) fn end(self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        if self.found > MAX_SHOWN {
-            let more = thousands(self.found - MAX_SHOWN);
+        if self.found > SHOWN {
+            let more = thousands(self.found - SHOWN);
             output::warn(&format!("{more} more findings are not shown"));
         }
     }
@@ -89,7 +90,7 @@ impl Progress {
     fn tell(&self, examined: u64, records: u64, slowed: bool) {
         let seconds = self.started.elapsed().as_secs_f64().max(0.001);
         let rate = examined.saturating_sub(self.from) as f64 / seconds;
-        // A scan returns some records twice, and new ones are added.
+        // A scan returns some records twice, and new ones are created.
         let records = records.max(examined);
         let left = (records - examined) as f64 / rate.max(1.0);
         let slow = if slowed {
@@ -118,7 +119,7 @@ impl Progress {
 
     fn print_line(&self, text: &str) {
         match &self.bar {
-            // The bar does not use the queue of stderr.
+            // The bar is drawn directly, and not through the queue.
             Some(bar) => bar.suspend(|| {
                 output::stderr_line(text);
                 stderr::flush();
@@ -138,7 +139,7 @@ fn bar(quiet: bool) -> Option<ProgressBar> {
     Some(bar)
 }
 
-/// Formats a span of time, roughly.
+/// Returns an approximate span of time.
 fn span(seconds: f64) -> String {
     let seconds = seconds.ceil() as u64;
     match seconds {

@@ -1,4 +1,5 @@
-//! `keeper`: the rotation and upkeep of a keyring as a separate process, for applications that use the library.
+//! `keeper`: the rotation and upkeep of a keyring in a dedicated process, for applications that use
+//! the library.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +20,8 @@ use crate::metering::Metering;
 use crate::output;
 use crate::signals;
 
-/// The delay between two attempts to reach the keyring and the store at the start.
-const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// The interval between two attempts to reach keyring and store at start.
+const RETRY: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(mut resources: Resources, args: &KeeperArgs) -> Result<Ended, Failure> {
     resources.configuration.keyring()?;
@@ -42,7 +43,7 @@ pub(crate) async fn run(mut resources: Resources, args: &KeeperArgs) -> Result<E
         None => None,
     };
     let stop = signals::stop_service_on_signal()?;
-    // It has only its log file to reopen.
+    // Only its log file is reopened.
     drop(signals::outlive_hangups()?);
     let Some(upkeep) = begin(&mut resources, &stop, admin.as_ref()).await? else {
         return Ok(Ended::Done);
@@ -60,13 +61,13 @@ pub(crate) async fn run(mut resources: Resources, args: &KeeperArgs) -> Result<E
     Ok(Ended::Done)
 }
 
-/// Waits until the keyring and the store can be reached. Returns `None` if it is told to stop before.
+/// Waits until keyring and store can be reached; `None` if it is stopped before.
 async fn begin(
     resources: &mut Resources,
     stop: &Stop,
     admin: Option<&RunningAdmin>,
 ) -> Result<Option<Upkeep>, Failure> {
-    let mut has_warned = false;
+    let mut said = false;
     while !stop.is_stopped() {
         let failure = match once(resources).await {
             Ok(upkeep) => return Ok(Some(upkeep)),
@@ -76,15 +77,15 @@ async fn begin(
         if let Some(admin) = admin {
             admin.waiting(failure.text());
         }
-        if !has_warned {
+        if !said {
             output::warn(failure.text());
             if let Some(advice) = failure.advice() {
                 output::hint(advice);
             }
             output::stderr_line("waxseal: waiting for it");
-            has_warned = true;
+            said = true;
         }
-        sleep(RETRY_DELAY).await;
+        sleep(RETRY).await;
     }
     Ok(None)
 }

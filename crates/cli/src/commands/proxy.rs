@@ -1,5 +1,5 @@
-//! `waxseal proxy`: from the configuration to a running proxy. Waits for the store, checks the key against it, and only
-//! then accepts clients.
+//! `waxseal proxy`: starts a proxy from its configuration. Waits for the store, checks the key
+//! against it, and only then lets clients in.
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -19,6 +19,7 @@ use waxseal_service::certificates;
 use waxseal_service::descriptors::Shares;
 use waxseal_service::failure::{Ended, Failure, neither_key_nor_mode, no_key};
 use waxseal_service::panics::spawn_restarting;
+use waxseal_service::refusals::{RefusalRecord, ReportForm, TrialOptions};
 use waxseal_service::resources::{Resources, guard, keys, scopes, trial};
 use waxseal_service::upstream::{tls_failure, upstream};
 use waxseal_stores::{RedisUrl, StoreUrl};
@@ -29,7 +30,6 @@ use crate::args::{Common, ProxyArgs, ScriptsArg, SharingArg, check_host_port};
 use crate::metering::Metering;
 use crate::output;
 use crate::signals;
-use waxseal_service::refusals::{RefusalRecord, ReportForm, TrialOptions};
 
 mod excepts;
 mod mode;
@@ -37,12 +37,12 @@ mod reports;
 
 use reports::{alarm, reporter};
 
-/// The delay between two attempts to reach the store at the start.
-const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// More threads than this do not make it faster: a Redis server has one. Half of the processors are left to the server
-/// and to the applications: the same work on fewer threads costs less.
+/// The interval between two attempts to reach the store at start.
+const RETRY: Duration = Duration::from_secs(1);
+/// The default number of threads, at most. More do not make it faster, since a Redis server has one. Half of the processors are
+/// left to it and to the applications.
 pub(crate) const MAX_DEFAULT_WORKERS: usize = 4;
-/// The form of --listen.
+/// The form of --listen, and the port of examples.
 const LISTEN: &str = "HOST:PORT, tls://HOST:PORT or unix:/PATH";
 const PORT: u16 = 6380;
 
@@ -62,21 +62,21 @@ pub(crate) async fn run(
     };
     let upstream = Arc::new(kept_alive(url, args)?);
     let listen = listeners(args)?;
-    record_start(&resources)?;
+    tell_trail(&resources)?;
     let trial = args.trial.then(|| TrialOptions {
         shows_names: args.show_names,
         format: args.format.map(Into::into),
     });
     let recorded = RefusalRecord::begin(&resources.configuration, trial);
     let last = recorded.clone();
-    let mut stop = std::pin::pin!(signals::told_to_stop_reporting(move || {
+    let mut stop = std::pin::pin!(signals::stop_requested_reporting(move || {
         // Standard output may be closed: the process ends anyway.
         let _ = print_report(&last);
     }));
-    // Before waiting for the store, which can take long.
+    // Comes before the wait for the store, which can take long.
     let hangups = signals::outlive_hangups()?;
 
-    // Before any handle is created. Nothing is counted if nothing can read it.
+    // Before any handle is created. Nothing is counted where nothing can read it.
     let metering = Metering::begin(
         &resources.configuration.environment,
         args.admin.admin.is_some(),
@@ -87,7 +87,7 @@ pub(crate) async fn run(
         .iter()
         .map(|it| it.name.as_str());
     let meters = metering.is_on().then(|| Arc::new(Meters::new(names)));
-    mode::report(resources.configuration.mode, args.trial, metering.is_on());
+    mode::tell(resources.configuration.mode, args.trial, metering.is_on());
     let readiness = Readiness::new(Some(upstream.clone()), meters.clone());
     let metering = metering.export(&readiness)?;
     let shares = Shares::reserve(workers(args), usize::from(args.lanes));
@@ -124,19 +124,19 @@ pub(crate) async fn run(
     opened.serve(resources, common, args, stop).await
 }
 
-/// The parts of a running proxy: for clients, and for the admin address.
+/// Everything that serves clients and the admin address.
 struct Opened {
     proxy: Proxy,
     admin: Option<RunningAdmin>,
     metering: Metering,
     readiness: Readiness,
     recorded: RefusalRecord,
-    /// SIGHUPs after which the log file was reopened.
+    /// SIGHUPs for which the log file was reopened.
     hangups: watch::Receiver<()>,
 }
 
 impl Opened {
-    /// Serves clients until it is told to stop.
+    /// Serves clients until it is stopped.
     async fn serve(
         self,
         resources: Resources,
@@ -154,8 +154,8 @@ impl Opened {
         }
         let upkeep = UpkeepTask::begin(&resources).await?;
         if !self.recorded.is_trial() {
-            reports::warn_of_scripts(&resources);
-            excepts::sample_sealed(&resources);
+            reports::tell_of_scripts(&resources);
+            excepts::look_for_sealed(&resources);
         }
         certificates::watch(proxy.certificates(), self.hangups, metering.is_on());
         for address in proxy.addresses() {
@@ -165,7 +165,7 @@ impl Opened {
         stage(Stage::Serving);
         let ended = proxy
             .run(async {
-                // Without signal handling only SIGKILL ends the process.
+                // Without handlers of signals, only killing ends the process.
                 if stop.await.is_ok() {
                     stage(Stage::Draining);
                     if let Some(admin) = &admin {
@@ -182,7 +182,7 @@ impl Opened {
     }
 }
 
-fn record_start(resources: &Resources) -> Result<(), Failure> {
+fn tell_trail(resources: &Resources) -> Result<(), Failure> {
     resources.trail.record_mode(&ServiceStart {
         service: "proxy",
         store: &resources.configuration.store.location(),
@@ -212,7 +212,7 @@ fn told(cut: usize, args: &ProxyArgs) -> Ended {
     Ended::Findings
 }
 
-/// Refuses what cannot be served, and adapts the resources to a proxy.
+/// Refuses what cannot be served, and adapts the configuration to a proxy.
 fn prepare(resources: &mut Resources, common: &Common, args: &ProxyArgs) -> Result<(), Failure> {
     check(resources, common)?;
     check_buffers(args)?;
@@ -246,8 +246,8 @@ fn check(resources: &Resources, common: &Common) -> Result<(), Failure> {
     resources.configuration.check_decoys()
 }
 
-/// Checks the buffer limits: a reply with values to open is returned as a whole, so it must fit together with the requests
-/// in flight. Defaults are large enough.
+/// Checks the buffers: a reply with values to open is buffered whole, so it must fit together with pending requests.
+/// Defaults are large enough.
 fn check_buffers(args: &ProxyArgs) -> Result<(), Failure> {
     let buffers = [
         ("--max-client-buffer", args.max_client_buffer),
@@ -371,7 +371,7 @@ impl UpkeepTask {
         Ok(Self(Some((stop, task))))
     }
 
-    /// Releases the lease, so that another process can take it at once.
+    /// Gives up the lease, so that another process can follow at once.
     async fn end(mut self) {
         if let Some((stop, task)) = self.0.take() {
             stop.stop();
@@ -415,7 +415,7 @@ async fn wait_for_store(
             output::stderr_line("waxseal: waiting for the store before taking clients");
             said = true;
         }
-        sleep(RETRY_DELAY).await;
+        sleep(RETRY).await;
     }
 }
 
@@ -456,7 +456,7 @@ fn listener(text: &str, unix_mode: Option<u32>) -> Result<Listen, Failure> {
     })
 }
 
-/// Returns the upstream with the settings of the flags.
+/// Returns the upstream of this URL, with the settings of the flags.
 fn kept_alive(url: &RedisUrl, args: &ProxyArgs) -> Result<Upstream, Failure> {
     let upstream = upstream(url, args.clients_authenticate)?;
     Ok(upstream.keepalive(Duration::from_secs(args.keepalive)))

@@ -317,7 +317,7 @@ fn inspect_shows_fields_elements_and_types_that_cannot_be_sealed() {
 }
 
 #[test]
-fn put_replaces_a_record_of_another_type_only_on_request() {
+fn put_replaces_no_record_of_another_type_unless_asked_to() {
     let server = RedisServer::start();
     server.cli(&["HSET", "wa:1", "a", "1", "b", "2"]);
     server.cli(&["RPUSH", "wa:2", "a"]);

@@ -1,5 +1,5 @@
-//! Warns at the start of a proxy of sealed values under excepted names. Commands that the proxy forwards there would move
-//! or change them, and make them unreadable.
+//! The check at the start of a proxy whether values under excepted names are still sealed. Commands that the proxy forwards there would
+//! move or change them, and make them unreadable.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use waxseal_service::resources::Resources;
 use crate::output::thousands;
 use waxseal_service::Failure;
 
-/// Samples excepted records beside the running proxy, and logs patterns with sealed values.
-pub(super) fn sample_sealed(resources: &Arc<Resources>) {
+/// Samples excepted records while the proxy runs, and logs where values are sealed.
+pub(super) fn look_for_sealed(resources: &Arc<Resources>) {
     let has_excepts = resources
         .configuration
         .protected

@@ -1,5 +1,5 @@
-//! Reminders of mode off: at the start, every hour in the log, in the metrics and on the status page. Only its operator can
-//! tell a proxy that seals nothing from one that does.
+//! Warnings about the mode off: at the start, every hour in the log, in the metrics and so on the status page. A proxy that
+//! seals nothing looks like one that does to everyone but its operator.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use waxseal_service::panics::spawn_restarting;
 
 use crate::output;
 
-/// The time between two log lines.
+/// The interval between two lines of the log.
 const INTERVAL: Duration = Duration::from_secs(3600);
 const OFF: &str = "the mode is off: new values of protected records are stored in plaintext";
 
@@ -17,7 +17,7 @@ const TRIAL: &str = "this is a trial: nothing is sealed, new values of protected
                      what would be refused is forwarded and recorded";
 
 /// Reports the mode of a proxy that starts.
-pub(super) fn report(mode: Mode, is_trial: bool, is_counted: bool) {
+pub(super) fn tell(mode: Mode, is_trial: bool, is_counted: bool) {
     if is_counted {
         let word = match is_trial {
             true => "trial".to_owned(),
@@ -36,7 +36,7 @@ pub(super) fn report(mode: Mode, is_trial: bool, is_counted: bool) {
     });
 }
 
-/// Logs at each interval.
+/// Repeats the warning.
 async fn remind(interval: Duration, mut log: impl FnMut()) {
     let mut tick = interval_at(Instant::now() + interval, interval);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -53,14 +53,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn mode_off_is_logged_repeatedly() {
-        let (sender, mut lines) = unbounded_channel();
+    async fn mode_off_is_reported_again_and_again() {
+        let (sender, mut told) = unbounded_channel();
         let task = tokio::spawn(remind(Duration::from_millis(1), move || {
-            // The test may have ended.
+            // The test may have seen enough.
             let _ = sender.send(());
         }));
         for _ in 0..3 {
-            lines.recv().await.unwrap();
+            told.recv().await.unwrap();
         }
         task.abort();
     }

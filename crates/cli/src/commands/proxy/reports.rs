@@ -9,7 +9,7 @@ use waxseal_proxy::{Alarm, BrokenValue, ClientLabel, OpenedDecoy, Report};
 
 use waxseal_service::resources::Resources;
 
-/// Lines of one kind: at most so many in a period.
+/// The maximum number of lines of one kind in a period.
 const LINES: u64 = 20;
 const PERIOD: Duration = Duration::from_secs(10);
 
@@ -42,8 +42,8 @@ pub(super) fn reporter() -> Report {
     })
 }
 
-/// Logs the patterns whose unknown scripts are forwarded.
-pub(super) fn warn_of_scripts(resources: &Resources) {
+/// Logs for which records unknown scripts are forwarded.
+pub(super) fn tell_of_scripts(resources: &Resources) {
     let forwarding = resources
         .configuration
         .protected
@@ -58,7 +58,7 @@ pub(super) fn warn_of_scripts(resources: &Resources) {
     }
 }
 
-/// Logs opened decoys.
+/// Logs decoys that were opened.
 pub(super) fn alarm() -> Alarm {
     let limit = SharedLineLimit::new(LINES, PERIOD);
     Arc::new(move |decoy: &OpenedDecoy| {
@@ -76,7 +76,7 @@ pub(super) fn alarm() -> Alarm {
     })
 }
 
-/// Returns the address of a client, if it is still known.
+/// Returns the address of a client that is still connected.
 fn address(client: &ClientLabel) -> Option<&str> {
     (!client.address.is_empty()).then_some(client.address.as_str())
 }

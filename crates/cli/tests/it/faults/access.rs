@@ -83,7 +83,7 @@ fn a_user_without_rights_and_a_wrong_password_are_reported() {
 }
 
 #[test]
-fn a_server_that_requires_a_password_is_reported_and_used_with_it() {
+fn a_server_that_wants_a_password_is_reported_and_served_with_it() {
     let server = RedisServer::builder().password("s3cret").start();
     waxseal_testing::load_states(&server, 42, std::time::Duration::from_secs(3600));
     let program = Program::at(&server);

@@ -14,7 +14,7 @@ use crate::records::{
 };
 
 #[test]
-fn a_full_server_is_reported_and_nothing_is_damaged() {
+fn a_server_that_is_full_is_reported_and_nothing_is_damaged() {
     const STATES: u64 = 10_000;
     let server = server_with_states(STATES);
     let before = expiries(&server);
@@ -70,7 +70,7 @@ fn fill(program: &Program, states: u64) {
 }
 
 #[test]
-fn a_full_disk_is_reported_and_the_file_loses_nothing() {
+fn a_disk_that_is_full_is_reported_and_the_file_loses_nothing() {
     const STATES: u64 = 5_000;
     let program = Program::with_file();
     fill(&program, STATES);

@@ -141,7 +141,7 @@ fn broken_connections_are_reestablished() {
 }
 
 #[test]
-fn an_unreachable_server_is_reported_with_a_hint() {
+fn a_server_that_is_not_there_is_reported_with_advice() {
     let program = Program::at(&RedisServer::start());
     for command in ["migrate", "rotate", "audit"] {
         let output = program

@@ -6,7 +6,7 @@ use crate::program::{KEY, OLD_KEY, Program};
 use crate::records::{NAME, STATE, assert_states_sealed, put, server_with_states};
 
 #[test]
-fn a_report_that_is_not_read_is_not_a_failure() {
+fn a_report_that_no_one_reads_is_not_a_failure() {
     let server = server_with_states(42);
     put(&server, NAME, STATE.as_bytes());
     let program = Program::at(&server);
@@ -30,7 +30,7 @@ fn a_report_that_is_not_read_is_not_a_failure() {
 }
 
 #[test]
-fn a_sweep_completes_although_its_report_is_not_read() {
+fn a_sweep_goes_to_its_end_although_no_one_reads_its_report() {
     let server = server_with_states(42);
     Program::at(&server)
         .keys(OLD_KEY, "")
@@ -48,7 +48,7 @@ fn a_sweep_completes_although_its_report_is_not_read() {
 }
 
 #[test]
-fn a_check_fails_although_its_output_is_not_read() {
+fn a_gate_says_no_although_no_one_reads_why() {
     let server = server_with_states(42);
     let output = Program::at(&server)
         .start_unread(&["audit", "--require-clean"])
