@@ -121,7 +121,7 @@ pub(crate) async fn run(
         recorded,
         hangups,
     };
-    opened.serve(resources, common, args, stop).await
+    opened.serve(resources, args, stop).await
 }
 
 /// Everything that serves clients and the admin address.
@@ -140,7 +140,6 @@ impl Opened {
     async fn serve(
         self,
         resources: Resources,
-        common: &Common,
         args: &ProxyArgs,
         stop: impl Future<Output = Result<(), Failure>>,
     ) -> Result<Ended, Failure> {
