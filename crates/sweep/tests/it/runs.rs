@@ -118,7 +118,8 @@ async fn a_run_that_fails_keeps_its_checkpoint_and_returns_the_error() {
 fn a_checkpoint_of_another_run_is_refused() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("checkpoint.json");
-    let resume = |path: &Path, identity| CheckpointFile::resume(path, identity).err().unwrap();
+    let resume =
+        |path: &Path, identity: &RunIdentity| CheckpointFile::resume(path, identity).err().unwrap();
     let missing = resume(&path, &identity());
     assert!(matches!(missing, CheckpointError::Unreadable { .. }));
     CheckpointFile::new(&path, identity()).save().unwrap();
