@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use waxseal_core::{KeyId, UserKey};
 use waxseal_keys::{UserKeyError, UserKeys};
 
-use crate::pending::Name;
+use crate::location::Name;
 use crate::protection::Protection;
 
 mod in_vain;
@@ -25,7 +25,7 @@ const MOST_AT_ONCE: usize = 1000;
 
 /// Keys that are asked for, all at once.
 pub struct Wanted {
-    side: Side,
+    direction: Direction,
     users: HashMap<Box<[u8]>, Ask>,
     /// Users whose values name other keys than the ones at hand, and which.
     others: HashMap<Box<[u8]>, SmallVec<[KeyId; 1]>>,
@@ -36,20 +36,20 @@ pub struct Wanted {
 }
 
 /// What came of asking.
-pub struct Fetched {
-    pub(crate) side: Side,
+pub struct FetchedKeys {
+    pub(crate) direction: Direction,
     pub(crate) users: HashMap<Box<[u8]>, Found>,
     pub(crate) confirmation: Option<Confirmation>,
 }
 
 /// What waits for the keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Side {
+pub(crate) enum Direction {
     /// Requests.
     #[default]
-    Outward,
+    Request,
     /// A reply, and everything behind it.
-    Back,
+    Reply,
 }
 
 /// In which way a user's key is asked for.
@@ -79,9 +79,9 @@ pub(crate) enum Confirmation {
 }
 
 impl Wanted {
-    pub(crate) fn new(side: Side) -> Self {
+    pub(crate) fn new(direction: Direction) -> Self {
         Self {
-            side,
+            direction,
             users: HashMap::new(),
             others: HashMap::new(),
             learn: Vec::new(),
@@ -134,7 +134,7 @@ impl Wanted {
     }
 
     /// Gets everything. What takes longer than `limit` is out of reach; so is what fails.
-    pub async fn fetch(self, protection: &Protection, limit: Duration) -> Fetched {
+    pub async fn fetch(self, protection: &Protection, limit: Duration) -> FetchedKeys {
         let (confirmation, created, read, reread, ()) = tokio::join!(
             self.confirmation(protection, limit),
             self.of(Ask::Create, protection, limit),
@@ -145,8 +145,8 @@ impl Wanted {
         let kept = self.kept.into_iter();
         let kept = kept.map(|(user, key)| (Box::from(&*user), Found::Key(key)));
         let fetched = created.into_iter().chain(read).chain(reread);
-        Fetched {
-            side: self.side,
+        FetchedKeys {
+            direction: self.direction,
             users: kept.chain(fetched).collect(),
             confirmation,
         }

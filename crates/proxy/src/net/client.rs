@@ -24,7 +24,7 @@ use super::socket::{self, Closed, Socket};
 use super::worker::Worker;
 use crate::answers;
 use crate::clients::{self, Registration};
-use crate::connection::{Answered, Connection, Link, Next, Report, Unexplained};
+use crate::connection::{Connection, Link, Next, ReplyProgress, Report, UnexpectedReply};
 use crate::limits::Limits;
 use crate::login::{LoginError, is_turned_away};
 use crate::pending::Protocol;
@@ -112,9 +112,9 @@ impl Shared {
     }
 
     /// The client's requests go over another connection from here on.
-    pub(crate) fn moved_to(&self, connection: clients::Connection) {
+    pub(crate) fn set_connection(&self, connection: clients::Connection) {
         if let Some(Registration { client, .. }) = self.state.borrow().connection.registered() {
-            client.moved_to(connection);
+            client.set_connection(connection);
         }
     }
 
@@ -135,7 +135,7 @@ impl Shared {
         bytes: &[u8],
         at_most: usize,
         buffers: &ReplyBuffers,
-    ) -> Result<Answered, Unexplained> {
+    ) -> Result<ReplyProgress, UnexpectedReply> {
         let state = &mut *self.state.borrow_mut();
         let mut answered = state
             .connection
@@ -419,7 +419,7 @@ impl Client {
             return;
         };
         if std::mem::take(&mut own.is_new) && is_turned_away(came) {
-            return self.unexplained(Unexplained::Handshake(LoginError::TooManyClients));
+            return self.unexplained(UnexpectedReply::Handshake(LoginError::TooManyClients));
         }
         let answered = {
             let state = &mut *self.shared.state.borrow_mut();
@@ -446,17 +446,17 @@ impl Client {
     }
 
     /// The server sent what nothing explains: the connection ends.
-    fn unexplained(&mut self, error: Unexplained) {
+    fn unexplained(&mut self, error: UnexpectedReply) {
         tracing::warn!("closing a connection: {error}");
         self.worker.settings.failed(match error {
-            Unexplained::Handshake(_) => UpstreamError::Handshake,
-            Unexplained::NoReply(_) | Unexplained::Pairing => UpstreamError::Unexplained,
+            UnexpectedReply::Handshake(_) => UpstreamError::Handshake,
+            UnexpectedReply::NotResp(_) | UnexpectedReply::Pairing => UpstreamError::Unexplained,
         });
-        if matches!(error, Unexplained::Handshake(_)) && self.survives_failed_login() {
+        if matches!(error, UnexpectedReply::Handshake(_)) && self.survives_failed_login() {
             return;
         }
         let outgoing = &mut self.shared.state.borrow_mut().outgoing;
-        if let Unexplained::Handshake(error) = error
+        if let UnexpectedReply::Handshake(error) = error
             && outgoing.is_empty()
         {
             let answer = answers::refused_login(error);

@@ -25,7 +25,7 @@ use super::client::Shared;
 use super::socket::{self, Socket};
 use super::worker::Worker;
 use crate::clients::Connection;
-use crate::connection::{HELLO_3, Handshake, Identity, Unexplained};
+use crate::connection::{HELLO_3, Handshake, Identity, UnexpectedReply};
 use crate::login::{LoginError, is_turned_away};
 use crate::pending::Protocol;
 
@@ -87,7 +87,7 @@ impl Lane {
     pub(crate) fn attach(&self, client: &Rc<Shared>) {
         let mut state = self.state.borrow_mut();
         state.attached.insert(client.id, client.clone());
-        client.moved_to(Connection::Lane(self.local.clone()));
+        client.set_connection(Connection::Lane(self.local.clone()));
     }
 
     /// A client goes elsewhere. It does not hold the lane up any more.
@@ -152,7 +152,7 @@ impl Lane {
 
     /// The reply of a client that it waited for keys with is given: what follows can be. Says how many
     /// of the client's requests have their reply now.
-    pub(crate) fn resume(&self, client: &Rc<Shared>, replied: Result<usize, Unexplained>) {
+    pub(crate) fn resume(&self, client: &Rc<Shared>, replied: Result<usize, UnexpectedReply>) {
         let state = &mut *self.state.borrow_mut();
         match (replied, state.turns.front_mut()) {
             (Ok(replies), Some((first, left))) if Rc::ptr_eq(first, client) => {
@@ -312,7 +312,7 @@ impl Traffic {
         {
             let mut state = lane.state.borrow_mut();
             if state.desynchronised {
-                return Err(LaneEnd::Unexplained);
+                return Err(LaneEnd::UnexpectedReply);
             }
             if state
                 .waker
@@ -412,11 +412,11 @@ fn deal(
             continue;
         }
         let Some((client, left)) = state.turns.front_mut() else {
-            return Err(LaneEnd::Unexplained);
+            return Err(LaneEnd::UnexpectedReply);
         };
         let answered = client
             .answer(rest, *left, &worker.settings.buffers)
-            .map_err(|_| LaneEnd::Unexplained)?;
+            .map_err(|_| LaneEnd::UnexpectedReply)?;
         let switched = client
             .take_role_error()
             .is_some_and(|word| worker.settings.switch(lane.epoch, word));

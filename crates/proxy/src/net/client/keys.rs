@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 use super::Client;
 use super::way::Way;
 use crate::connection::Next;
-use crate::keys::Fetched;
+use crate::keys::FetchedKeys;
 
 /// What is under way: one for requests and one for a reply, at most. It ends with the client.
-pub(super) type Fetches = Vec<Pin<Box<dyn Future<Output = Fetched>>>>;
+pub(super) type Fetches = Vec<Pin<Box<dyn Future<Output = FetchedKeys>>>>;
 
 impl Client {
     /// Gets keys that are wanted; whether anything happened.
@@ -20,7 +20,7 @@ impl Client {
         }
         let mut progress = false;
         loop {
-            let wanted = self.shared.state.borrow_mut().connection.wants();
+            let wanted = self.shared.state.borrow_mut().connection.take_key_request();
             let Some(wanted) = wanted else {
                 break;
             };
@@ -44,7 +44,7 @@ impl Client {
         progress
     }
 
-    fn provide(&mut self, fetched: Fetched) {
+    fn provide(&mut self, fetched: FetchedKeys) {
         let stalled = {
             let state = &mut *self.shared.state.borrow_mut();
             let was_stalled = state.connection.is_stalled();

@@ -101,7 +101,7 @@ impl Client {
 
     /// The client's next request opens a connection, and gets the error where that still fails.
     fn rest_without_connection(&mut self) {
-        self.shared.moved_to(Connection::None);
+        self.shared.set_connection(Connection::None);
         self.way = Way::None;
         self.next = Next::More;
     }

@@ -96,7 +96,10 @@ impl Dedicated<'_> {
                 *self.ping = Ping::Refused;
             }
         }
-        let scanned = self.scanner.scan(rest).map_err(|_| LaneEnd::Unexplained)?;
+        let scanned = self
+            .scanner
+            .scan(rest)
+            .map_err(|_| LaneEnd::UnexpectedReply)?;
         if scanned.done && !*self.push {
             if *self.greeting > 0 {
                 *self.greeting = self.greeting.saturating_sub(1);
