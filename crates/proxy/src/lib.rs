@@ -40,7 +40,7 @@ pub use connection::{
     RequestProgress, UnexpectedReply,
 };
 pub use decoys::{Alarm, OpenedDecoy};
-pub use keys::{FetchedKeys, Wanted};
+pub use keys::{FetchedKeys, KeyRequest};
 pub use limits::Limits;
 pub use login::LoginError;
 pub use meters::Meters;

@@ -2,7 +2,7 @@
 //! nothing and spends nothing on it.
 
 use waxseal_core::{OpenError, Opened};
-use waxseal_keys::measured;
+use waxseal_keys::instrumented;
 use waxseal_metrics::{Counter, DecoyOpener, Opening, TrafficMetrics, ValueMetrics, decoys_opened};
 use waxseal_policy::PatternId;
 
@@ -22,7 +22,7 @@ impl Meters {
     #[must_use]
     pub fn new<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
         let patterns: Vec<String> = names.into_iter().map(str::to_owned).collect();
-        let values = ValueMetrics::new(patterns.iter().map(String::as_str), measured::key_name);
+        let values = ValueMetrics::new(patterns.iter().map(String::as_str), instrumented::key_name);
         values.tell_last_use();
         Self {
             values,
@@ -58,7 +58,7 @@ impl Openings {
         opened: &Result<Option<Opened<'_>>, OpenError>,
         pattern: PatternId,
     ) {
-        let Some(opening) = measured::opening(stored, opened) else {
+        let Some(opening) = instrumented::opening(stored, opened) else {
             return;
         };
         // Values of excepted names are expected to be plain.

@@ -8,7 +8,7 @@ use waxseal_keys::{LiveRing, UserKeys};
 use waxseal_policy::{PatternId, ProtectedNames, RecordPattern};
 
 use crate::decoys::{Alarm, Decoys};
-use crate::keys::InVain;
+use crate::keys::NegativeCache;
 use crate::meters::Meters;
 use crate::misplaced::MisplacedValues;
 use crate::refusals::{Refusals, RefusedRequest};
@@ -26,7 +26,7 @@ pub struct Protection {
     users: Option<UserKeys>,
     /// For each pattern, true if its records are under keys of single users.
     per_user: Vec<bool>,
-    in_vain: InVain,
+    rejected_keys: NegativeCache,
     decoys: Option<Decoys>,
     misplaced: MisplacedValues,
     scripts: ScriptCache,
@@ -68,7 +68,7 @@ impl Protection {
             mask,
             ring: None,
             users: None,
-            in_vain: InVain::default(),
+            rejected_keys: NegativeCache::default(),
             decoys: None,
             misplaced,
             scripts: ScriptCache::default(),
@@ -284,8 +284,8 @@ impl Protection {
     }
 
     /// Keys of users that were looked for in vain.
-    pub(crate) fn in_vain(&self) -> &InVain {
-        &self.in_vain
+    pub(crate) fn rejected_keys(&self) -> &NegativeCache {
+        &self.rejected_keys
     }
 
     /// The user whose key a record's values are under, if its pattern is per user. A record whose name has no user is under

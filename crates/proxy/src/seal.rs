@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use waxseal_core::{Form, SealError, Sealer, UserKey};
-use waxseal_keys::measured;
+use waxseal_keys::instrumented;
 use waxseal_metrics::ValueMetrics;
 use waxseal_policy::{RequestChange, ValueSlot};
 use waxseal_resp::{write_bulk, write_request_head};
@@ -243,7 +243,7 @@ impl Request<'_> {
         };
         if let Some(meters) = meters {
             meters.sealing_took(since);
-            meters.sealed(measured::sealing(&stored, sealer));
+            meters.sealed(instrumented::sealing(&stored, sealer));
         }
         let stored = stored?;
         let max = protection.server_limits().max_value();

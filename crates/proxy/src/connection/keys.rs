@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use waxseal_core::UserKey;
-use waxseal_keys::Cached;
+use waxseal_keys::CacheLookup;
 use waxseal_policy::{
     Action, Decision, Layout, Location, PatternId, ReplyShape, RequestChange, Transform, ValueSlot,
     decide,
@@ -24,7 +24,7 @@ use super::replies::StalledReply;
 use super::state::{ConnectionState, Phase, ReplyState};
 use super::{Connection, UnexpectedReply};
 use crate::answers;
-use crate::keys::{Ask, Confirmation, Direction, FetchedKeys, Found, Wanted};
+use crate::keys::{Freshness, Confirmation, Direction, FetchedKeys, Lookup, KeyRequest};
 use crate::pending::names_of;
 use crate::protection::Protection;
 use crate::seal::SealingKeys;
@@ -35,9 +35,9 @@ const MAX_PREFETCHED_USERS: usize = 1000;
 /// Keys that requests wait for, and those that were provided.
 #[derive(Default)]
 pub(super) struct Keys {
-    wanted: Option<Box<Wanted>>,
+    wanted: Option<Box<KeyRequest>>,
     /// The keys that were provided. The requests that waited for them use these, whatever happens to them elsewhere.
-    provided: HashMap<Box<[u8]>, Found>,
+    provided: HashMap<Box<[u8]>, Lookup>,
     confirmation: Option<Confirmation>,
 }
 
@@ -70,7 +70,7 @@ impl Connection {
     /// The keys that must be fetched before more requests are read ([`Next::Keys`](super::Next::Keys)) or before more
     /// replies are ([`ReplyProgress::stalled`](super::ReplyProgress::stalled)). Each request for keys is returned once;
     /// there can be one for both directions.
-    pub fn take_key_request(&mut self) -> Option<Wanted> {
+    pub fn take_key_request(&mut self) -> Option<KeyRequest> {
         let of_requests = self.state.keys.wanted.take();
         let wanted = of_requests.or_else(|| match &mut self.state.reply {
             ReplyState::Stalled(stalled) => stalled.wanted.take(),
@@ -268,18 +268,18 @@ impl<'a> Search<'_, 'a> {
         let user = self.user(pattern, self.argument(name))?;
         let is_live = |key: &Arc<UserKey>| key.id().is_some();
         match self.keys.provided.get(user) {
-            Some(Found::OutOfReach) => {
+            Some(Lookup::OutOfReach) => {
                 self.unavailable = Some(Unavailable::OutOfReach);
                 return None;
             }
-            Some(Found::Key(key)) if is_live(key) => return Some(key.clone()),
-            Some(Found::Key(_) | Found::Absent) | None => {}
+            Some(Lookup::Key(key)) if is_live(key) => return Some(key.clone()),
+            Some(Lookup::Key(_) | Lookup::Absent) | None => {}
         }
         match users.cached(user) {
-            Cached::Key(key) if is_live(&key) => Some(key),
+            CacheLookup::Key(key) if is_live(&key) => Some(key),
             _ => {
                 self.missing = true;
-                self.wanted().user(user, Ask::Create);
+                self.wanted().user(user, Freshness::Create);
                 None
             }
         }
@@ -333,11 +333,11 @@ impl<'a> Search<'_, 'a> {
             return;
         };
         match self.keys.provided.get(user) {
-            Some(Found::OutOfReach) => self.unavailable = Some(Unavailable::OutOfReach),
-            Some(Found::Key(_) | Found::Absent) => {}
-            None if matches!(users.cached(user), Cached::Unknown) => {
+            Some(Lookup::OutOfReach) => self.unavailable = Some(Unavailable::OutOfReach),
+            Some(Lookup::Key(_) | Lookup::Absent) => {}
+            None if matches!(users.cached(user), CacheLookup::Unknown) => {
                 self.missing = true;
-                self.wanted().user(user, Ask::Read);
+                self.wanted().user(user, Freshness::Read);
             }
             None => {}
         }
@@ -351,8 +351,8 @@ impl<'a> Search<'_, 'a> {
         self.arguments.get(index).copied().unwrap_or_default()
     }
 
-    fn wanted(&mut self) -> &mut Wanted {
-        let new = || Box::new(Wanted::new(Direction::Request));
+    fn wanted(&mut self) -> &mut KeyRequest {
+        let new = || Box::new(KeyRequest::new(Direction::Request));
         self.keys.wanted.get_or_insert_with(new)
     }
 }

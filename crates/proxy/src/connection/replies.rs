@@ -15,7 +15,7 @@ use super::pairing::{CurrentReply, Disposition};
 use super::state::{ConnectionState, ReplyState};
 use super::transaction::Reply;
 use super::values::is_queued;
-use crate::keys::Wanted;
+use crate::keys::KeyRequest;
 use crate::login::LoginError;
 use crate::pending::{LabelKind, Pending, Protocol, Remaining, Shape};
 use crate::subscriptions::Subscriptions;
@@ -55,7 +55,7 @@ pub(super) struct StalledReply {
     pub(super) current: CurrentReply,
     pub(super) whole: Vec<u8>,
     /// The keys, until they have been asked for.
-    pub(super) wanted: Option<Box<Wanted>>,
+    pub(super) wanted: Option<Box<KeyRequest>>,
 }
 
 impl Connection {

@@ -7,7 +7,7 @@ use super::state::ConnectionState;
 use super::{BrokenValue, UnexpectedReply};
 use crate::answers;
 use crate::decoys::OpenedDecoy;
-use crate::keys::{Found, Wanted};
+use crate::keys::{Lookup, KeyRequest};
 use crate::open::{ReplyFindings, ReplyOpener, ValueOpener};
 use crate::pending::{Pending, Shape};
 
@@ -26,9 +26,9 @@ impl ConnectionState {
         &mut self,
         current: &CurrentReply,
         whole: &[u8],
-        fetched: Option<&HashMap<Box<[u8]>, Found>>,
+        fetched: Option<&HashMap<Box<[u8]>, Lookup>>,
         client: &mut Vec<u8>,
-    ) -> Result<Option<Box<Wanted>>, UnexpectedReply> {
+    ) -> Result<Option<Box<KeyRequest>>, UnexpectedReply> {
         if current.is_muted {
             return Ok(None);
         }
@@ -78,9 +78,9 @@ impl ConnectionState {
         command: &'static str,
         shape: Option<&Shape>,
         whole: &[u8],
-        fetched: Option<&HashMap<Box<[u8]>, Found>>,
+        fetched: Option<&HashMap<Box<[u8]>, Lookup>>,
         client: &mut Vec<u8>,
-    ) -> Result<Option<Box<Wanted>>, UnexpectedReply> {
+    ) -> Result<Option<Box<KeyRequest>>, UnexpectedReply> {
         let written = client.len();
         let mut opener = ReplyOpener {
             values: ValueOpener::new(&self.protection, fetched),

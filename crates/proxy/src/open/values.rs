@@ -6,13 +6,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use waxseal_core::{Form, OpenError, Sealer, Shape, UserKey};
-use waxseal_keys::Cached;
+use waxseal_keys::CacheLookup;
 use waxseal_metrics::ValueMetrics;
 use waxseal_policy::PatternId;
 
 use crate::answers::{self, KeySource};
 use crate::decoys::DecoyReads;
-use crate::keys::{Direction, Found, Wanted};
+use crate::keys::{Direction, Lookup, KeyRequest};
 use crate::location::{BorrowedLocation, Name, binding};
 use crate::meters::Openings;
 use crate::protection::Protection;
@@ -30,9 +30,9 @@ pub(crate) struct ReplyFindings {
 pub(crate) struct ValueOpener<'a> {
     protection: &'a Protection,
     /// The keys that were fetched for this reply. `None` if none were yet and some can be.
-    fetched: Option<&'a HashMap<Box<[u8]>, Found>>,
+    fetched: Option<&'a HashMap<Box<[u8]>, Lookup>>,
     /// Keys that are not at hand: if there are any, the reply must be opened again.
-    wanted: Option<Box<Wanted>>,
+    wanted: Option<Box<KeyRequest>>,
     findings: ReplyFindings,
     openings: Openings,
     /// Users' keys that were at hand. The next time they may not be.
@@ -45,7 +45,7 @@ impl<'a> ValueOpener<'a> {
     /// Opens with the keys that were fetched for the reply, if that has been done.
     pub(crate) fn new(
         protection: &'a Protection,
-        fetched: Option<&'a HashMap<Box<[u8]>, Found>>,
+        fetched: Option<&'a HashMap<Box<[u8]>, Lookup>>,
     ) -> Self {
         Self {
             protection,
@@ -66,7 +66,7 @@ impl<'a> ValueOpener<'a> {
     }
 
     /// Returns the findings: values that did not open, and decoys that did. `Err` are the keys that are missing.
-    pub(crate) fn finish(self) -> Result<ReplyFindings, Box<Wanted>> {
+    pub(crate) fn finish(self) -> Result<ReplyFindings, Box<KeyRequest>> {
         match self.wanted {
             None => {
                 if let Some(meters) = self.protection.metered() {
@@ -165,18 +165,18 @@ impl<'a> ValueOpener<'a> {
     fn key(&mut self, location: BorrowedLocation<'_>) -> Option<Arc<UserKey>> {
         let user = self.protection.user(location.pattern, location.name)?;
         match self.fetched.and_then(|fetched| fetched.get(user)) {
-            Some(Found::Key(key)) => return Some(key.clone()),
-            Some(Found::Absent) => return None,
-            Some(Found::OutOfReach) | None => {}
+            Some(Lookup::Key(key)) => return Some(key.clone()),
+            Some(Lookup::Absent) => return None,
+            Some(Lookup::OutOfReach) | None => {}
         }
         match self.protection.users()?.cached(user) {
-            Cached::Key(key) => {
+            CacheLookup::Key(key) => {
                 if self.fetched.is_none() {
                     self.used.push((Name::from_slice(user), key.clone()));
                 }
                 Some(key)
             }
-            Cached::Absent | Cached::Unknown => None,
+            CacheLookup::Absent | CacheLookup::Unknown => None,
         }
     }
 
@@ -215,8 +215,8 @@ impl<'a> ValueOpener<'a> {
         user.is_some()
     }
 
-    fn wanted(&mut self) -> &mut Wanted {
-        let new = || Box::new(Wanted::new(Direction::Reply));
+    fn wanted(&mut self) -> &mut KeyRequest {
+        let new = || Box::new(KeyRequest::new(Direction::Reply));
         self.wanted.get_or_insert_with(new)
     }
 
@@ -227,7 +227,7 @@ impl<'a> ValueOpener<'a> {
         let user = self.protection.user(location.pattern, location.name);
         let found = user.and_then(|user| self.fetched?.get(user));
         match (is_user_key, found) {
-            (true, Some(Found::OutOfReach)) => KeySource::UserOutOfReach,
+            (true, Some(Lookup::OutOfReach)) => KeySource::UserOutOfReach,
             (true, _) => KeySource::User,
             (false, _) if self.protection.live_ring().is_some() => KeySource::Ring,
             (false, _) => KeySource::Environment,

@@ -10,7 +10,7 @@ use super::{ConnectionState, ScriptStage, StoredValue};
 use crate::answers;
 use crate::connection::UnexpectedReply;
 use crate::connection::pairing::Disposition;
-use crate::keys::{Found, Wanted};
+use crate::keys::{Lookup, KeyRequest};
 use crate::open::ValueOpener;
 use crate::pending::{ScriptRead, ScriptReply};
 
@@ -19,7 +19,7 @@ enum ReadOutcome {
     /// The script continues in this stage.
     Stage(ScriptStage),
     /// The value does not open without these keys.
-    Missing(Box<Wanted>),
+    Missing(Box<KeyRequest>),
 }
 
 impl From<ScriptStage> for ReadOutcome {
@@ -35,8 +35,8 @@ impl ConnectionState {
         read: &ScriptRead,
         disposition: Disposition,
         whole: &[u8],
-        fetched: Option<&HashMap<Box<[u8]>, Found>>,
-    ) -> Result<Option<Box<Wanted>>, UnexpectedReply> {
+        fetched: Option<&HashMap<Box<[u8]>, Lookup>>,
+    ) -> Result<Option<Box<KeyRequest>>, UnexpectedReply> {
         let stage = match disposition {
             Disposition::TooLarge => ScriptStage::Answer(self.too_large_reply(read.command)),
             _ => match self.open_for_script(read, whole, fetched) {
@@ -55,7 +55,7 @@ impl ConnectionState {
         &self,
         read: &ScriptRead,
         whole: &[u8],
-        fetched: Option<&HashMap<Box<[u8]>, Found>>,
+        fetched: Option<&HashMap<Box<[u8]>, Lookup>>,
     ) -> Result<ReadOutcome, ReplyError> {
         let mut items = Items::of(whole);
         let mut item = items.next()?.ok_or(ReplyError::Type)?;
