@@ -29,7 +29,7 @@ use guard::Guard;
 pub use guard::{Token, TokenTooShort};
 use listener::BoundedListener;
 use page::Page;
-pub use page::{CheckRequest, Source};
+pub use page::{CheckResponse, Source};
 use store_check::StoreCheck;
 
 /// Connections to the admin address at one time.

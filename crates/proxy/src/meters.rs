@@ -3,7 +3,7 @@
 
 use waxseal_core::{OpenError, Opened};
 use waxseal_keys::instrumented;
-use waxseal_metrics::{Counter, DecoyOpener, Opening, TrafficMetrics, ValueMetrics, decoys_opened};
+use waxseal_metrics::{Counter, DecoyOpener, Opening, TrafficMetrics, ValueMetrics, decoys_opened_counter};
 use waxseal_policy::PatternId;
 
 use smallvec::SmallVec;
@@ -23,11 +23,11 @@ impl Meters {
     pub fn new<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
         let patterns: Vec<String> = names.into_iter().map(str::to_owned).collect();
         let values = ValueMetrics::new(patterns.iter().map(String::as_str), instrumented::key_name);
-        values.tell_last_use();
+        values.publish_last_use();
         Self {
             values,
             traffic: TrafficMetrics::new(),
-            decoys: decoys_opened(DecoyOpener::Proxy),
+            decoys: decoys_opened_counter(DecoyOpener::Proxy),
             patterns,
         }
     }

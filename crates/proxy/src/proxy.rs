@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
-use waxseal_metrics::{Cut, UpstreamError};
+use waxseal_metrics::{DisconnectReason, UpstreamError};
 
 use crate::answers;
 use crate::certificates::Certificates;
@@ -230,7 +230,7 @@ impl Shares {
     }
 
     /// A client's connection is ended.
-    pub(crate) fn cut(&self, cut: Cut) {
+    pub(crate) fn cut(&self, cut: DisconnectReason) {
         if let Some(meters) = self.protection.metered() {
             meters.traffic.cut(cut);
         }
@@ -340,7 +340,7 @@ impl Proxy {
         }
         let cut = self.crew.load();
         if let Some(meters) = meters {
-            meters.traffic.cut_several(Cut::Stopping, cut);
+            meters.traffic.disconnected_many(DisconnectReason::Stopping, cut);
         }
         self.crew.stop();
         let lines = protection

@@ -222,7 +222,7 @@ impl Request<'_> {
         // Values of excepted names are not counted as sealed or not sealed.
         let meters = protection.metered().filter(|_| !pattern.is_excepted());
         let meters = meters.map(|meters| &meters.values);
-        let since = meters.and_then(ValueMetrics::sealing_begins);
+        let since = meters.and_then(ValueMetrics::start_seal_timer);
         let is_user_key = sealer.mode().seals() && protection.user(pattern, name).is_some();
         protection.check_for_envelope(value, pattern, || {
             let opens = |sealer: &Sealer| {
@@ -242,7 +242,7 @@ impl Request<'_> {
             sealer.seal(value, binding).map(Cow::Owned)
         };
         if let Some(meters) = meters {
-            meters.sealing_took(since);
+            meters.record_seal_duration(since);
             meters.sealed(instrumented::sealing(&stored, sealer));
         }
         let stored = stored?;

@@ -34,12 +34,12 @@ pub trait Source: Send + Sync {
     fn status(&self) -> Status;
 
     /// A reader wants everything checked and counted again now.
-    fn check(&self) -> CheckRequest;
+    fn check(&self) -> CheckResponse;
 }
 
 /// The answer to a reader who wants everything checked again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CheckRequest {
+pub enum CheckResponse {
     /// It begins.
     Accepted,
     /// Checks are running, or began a moment ago: another one may begin after so many seconds.
@@ -99,13 +99,13 @@ pub(super) async fn check(State(this): State<Arc<Page>>, headers: HeaderMap) -> 
         return (StatusCode::FORBIDDEN, text).into_response();
     }
     match this.source.check() {
-        CheckRequest::Accepted => (StatusCode::SEE_OTHER, [(LOCATION, "./")]).into_response(),
-        CheckRequest::TooSoon(seconds) => {
+        CheckResponse::Accepted => (StatusCode::SEE_OTHER, [(LOCATION, "./")]).into_response(),
+        CheckResponse::TooSoon(seconds) => {
             let retry = [(RETRY_AFTER, seconds.to_string())];
             let text = format!("a check is running or began just now: try again in {seconds} s\n");
             (StatusCode::TOO_MANY_REQUESTS, retry, text).into_response()
         }
-        CheckRequest::NotReady => {
+        CheckResponse::NotReady => {
             let text = "nothing can be checked yet: the store or the keys are not open\n";
             (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
         }

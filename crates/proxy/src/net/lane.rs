@@ -322,7 +322,7 @@ impl Traffic {
                 state.waker = Some(cx.waker().clone());
             }
             socket::write(&mut self.socket, &mut state.outgoing, cx)
-                .map_err(|_| LaneEnd::of(&self.socket, LaneEnd::BrokenOff))?;
+                .map_err(|_| LaneEnd::of(&self.socket, LaneEnd::Aborted))?;
             state.make_room_known();
         }
         for _ in 0..ROUNDS {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use waxseal_metrics::Cut;
+use waxseal_metrics::DisconnectReason;
 
 use crate::clients::{Client, Clients};
 use crate::meters::Meters;
@@ -125,8 +125,8 @@ impl ReplyBuffers {
         self.show();
         if let Some(meters) = &self.meters {
             meters.traffic.cut(match bound {
-                Bound::Client => Cut::NotReading,
-                Bound::Total => Cut::BuffersFull,
+                Bound::Client => DisconnectReason::NotReading,
+                Bound::Total => DisconnectReason::BuffersFull,
             });
         }
         self.log(client, bytes, bound);

@@ -288,7 +288,7 @@ pub(crate) fn kind(error: &io::Error) -> UpstreamError {
         io::ErrorKind::TimedOut => UpstreamError::Timeout,
         io::ErrorKind::NotFound => UpstreamError::Missing,
         io::ErrorKind::PermissionDenied => UpstreamError::Permission,
-        io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => UpstreamError::BrokenOff,
+        io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => UpstreamError::Aborted,
         io::ErrorKind::InvalidData => UpstreamError::Tls,
         _ => UpstreamError::Other,
     }

@@ -100,7 +100,7 @@ impl<'a> ValueOpener<'a> {
             ));
         };
         let meters = self.protection.metered().map(|meters| &meters.values);
-        let since = meters.and_then(ValueMetrics::opening_begins);
+        let since = meters.and_then(ValueMetrics::start_open_timer);
         let opened = if self
             .protection
             .user(location.pattern, location.name)
@@ -111,7 +111,7 @@ impl<'a> ValueOpener<'a> {
             sealer.open(stored, binding)
         };
         if let Some(meters) = meters {
-            meters.opening_took(since);
+            meters.record_open_duration(since);
             self.openings.record(stored, &opened, location.pattern);
         }
         let error = match opened {

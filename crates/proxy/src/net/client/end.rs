@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep, sleep};
 
-use waxseal_metrics::Cut;
+use waxseal_metrics::DisconnectReason;
 
 use super::Client;
 use super::way::Way;
@@ -67,7 +67,7 @@ impl Client {
         }
         let half_sent = in_a_request && self.next == Next::More;
         if half_sent && !self.finished && !self.upstream_closed && self.is_too_slow(cx) {
-            self.worker.settings.cut(Cut::HalfRequest);
+            self.worker.settings.cut(DisconnectReason::HalfRequest);
             return Poll::Ready(());
         }
         Poll::Pending

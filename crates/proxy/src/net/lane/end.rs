@@ -20,7 +20,7 @@ pub(crate) enum LaneEnd {
     /// The server closed the connection.
     Closed,
     /// The connection broke off.
-    BrokenOff,
+    Aborted,
     /// The server sent what no request explains.
     UnexpectedReply,
     /// What was sent, or a question of the system's whether the server is there, was not acknowledged.
@@ -40,7 +40,7 @@ impl LaneEnd {
             Self::Connect(error) => cause(&error.into()),
             Self::Refused(error) => error.description(),
             Self::Closed => "the server closed the connection",
-            Self::BrokenOff => "the connection breaks off",
+            Self::Aborted => "the connection breaks off",
             Self::UnexpectedReply => "the server sent what no request explains",
             Self::TimedOut => "the connection is dead: what was sent was not acknowledged",
             Self::Stalled(_) => "the connection is dead: a reply was late by --max-stall",
@@ -63,7 +63,7 @@ impl LaneEnd {
             Self::Retired => return None,
             Self::Connect(error) => kind(&error.into()),
             Self::Refused(_) => UpstreamError::Handshake,
-            Self::Closed | Self::BrokenOff | Self::Unforeseen => UpstreamError::Closed,
+            Self::Closed | Self::Aborted | Self::Unforeseen => UpstreamError::Closed,
             Self::UnexpectedReply => UpstreamError::Unexplained,
             Self::TimedOut | Self::Stalled(_) => UpstreamError::Stalled,
         })
