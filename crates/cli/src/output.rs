@@ -8,7 +8,7 @@ use serde::Serialize;
 use waxseal_core::escape_for_terminal;
 
 pub(crate) use waxseal_core::sanitize_for_terminal;
-pub(crate) use waxseal_page::words::{point_in_time, span, thousands};
+pub(crate) use waxseal_page::format::{point_in_time, span, thousands};
 
 use crate::error::Failure;
 use crate::stderr;

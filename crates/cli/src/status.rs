@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 use waxseal_metrics::Snapshot;
 use waxseal_page::status::{Doctor, Phase, Process, Status};
-use waxseal_proxy::{CheckRequest, Source, Upstream};
+use waxseal_proxy::{CheckResponse, Source, Upstream};
 
 use crate::panics::spawn_restarting;
 use crate::setup::{Setup, now_ms};
@@ -26,7 +26,7 @@ use history::{EVERY, History};
 use keys::KeysView;
 
 /// How long the server may take until it counts as away.
-const PATIENCE: Duration = Duration::from_secs(1);
+const SERVER_TIMEOUT: Duration = Duration::from_secs(1);
 /// Between two looks at the keyring and who uses it.
 const KEYS_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -186,7 +186,7 @@ impl Source for Shared {
         }
     }
 
-    fn check(&self) -> CheckRequest {
+    fn check(&self) -> CheckResponse {
         self.check_for_reader()
     }
 }
@@ -199,7 +199,7 @@ async fn sample(shared: Arc<Shared>) {
         tick.tick().await;
         let asked = Instant::now();
         let answer = match &shared.upstream {
-            Some(upstream) => upstream.check(PATIENCE).await,
+            Some(upstream) => upstream.check(SERVER_TIMEOUT).await,
             None => Ok(()),
         };
         let took = answer.is_ok().then(|| asked.elapsed());
@@ -220,7 +220,7 @@ async fn watch_keys(shared: Arc<Shared>, setup: Arc<Setup>) {
     let mut is_first = true;
     loop {
         tick.tick().await;
-        let view = KeysView::look(&setup).await;
+        let view = KeysView::read(&setup).await;
         let has_changed = {
             let mut known = shared.known();
             let has_changed = known.keys.states != view.states;

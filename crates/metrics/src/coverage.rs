@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use metrics::Gauge;
 
-use crate::made::gauge;
+use crate::handles::gauge;
 use crate::names::{COVERAGE_COUNTED, COVERAGE_VALUES};
 
 /// How the values of one pattern lie.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lying {
+pub struct CoverageCounts {
     /// In the sealed format.
     pub sealed: u64,
     /// In the classic format.
@@ -29,7 +29,7 @@ pub struct Lying {
     pub excepted: u64,
 }
 
-impl Lying {
+impl CoverageCounts {
     /// Each count, by the word of its form in the table.
     fn forms(self) -> [(&'static str, u64); 8] {
         [
@@ -61,7 +61,11 @@ impl CoverageMetrics {
     }
 
     /// A count that began then (milliseconds since the Unix epoch) has found this, by pattern.
-    pub fn counted<'p>(&self, began_ms: u64, found: impl IntoIterator<Item = (&'p str, Lying)>) {
+    pub fn counted<'p>(
+        &self,
+        began_ms: u64,
+        found: impl IntoIterator<Item = (&'p str, CoverageCounts)>,
+    ) {
         let mut all: BTreeMap<(&str, &str), u64> = BTreeMap::new();
         for (pattern, lying) in found {
             for (form, count) in lying.forms() {
@@ -82,7 +86,7 @@ mod tests {
 
     #[test]
     fn every_form_is_a_word_of_the_table() {
-        for (form, _) in Lying::default().forms() {
+        for (form, _) in CoverageCounts::default().forms() {
             assert!(COVERAGE_VALUES.allows("form", form), "{form}");
         }
         assert!(!COVERAGE_VALUES.allows("form", "other"));

@@ -2,7 +2,7 @@
 
 use metrics::Counter;
 
-use crate::made::counter;
+use crate::handles::counter;
 use crate::names::DECOYS_OPENED;
 
 /// What opened the value of a decoy.
@@ -15,7 +15,7 @@ pub enum DecoyOpener {
 }
 
 /// The counter of values of decoys that were opened this way. Made once.
-pub fn decoys_opened(by: DecoyOpener) -> Counter {
+pub fn decoys_opened_counter(by: DecoyOpener) -> Counter {
     counter(&DECOYS_OPENED, &[word(by)])
 }
 

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::metric::{Allowed, Kind, Label};
+use crate::metric::{Kind, Label, LabelValues};
 use crate::names::TABLE;
 
 /// The whole document, in Markdown.
@@ -47,11 +47,11 @@ pub fn markdown() -> String {
 
 fn in_words(label: &Label) -> String {
     match label.values {
-        Allowed::These(words) => {
+        LabelValues::OneOf(words) => {
             let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
             words.join(", ")
         }
-        Allowed::Bounded(how) => how.replace('|', "\\|"),
+        LabelValues::Bounded(how) => how.replace('|', "\\|"),
     }
 }
 

@@ -5,7 +5,7 @@
 mod coverage;
 mod decoys;
 pub mod document;
-mod made;
+mod handles;
 mod metric;
 #[cfg(feature = "prometheus")]
 mod movement;
@@ -24,20 +24,22 @@ mod text;
 mod traffic;
 mod values;
 
-pub use coverage::{CoverageMetrics, Lying};
-pub use decoys::{DecoyOpener, decoys_opened};
-pub use metric::{Allowed, Kind, Label, Metric};
+pub use coverage::{CoverageCounts, CoverageMetrics};
+pub use decoys::{DecoyOpener, decoys_opened_counter};
+pub use metric::{Kind, Label, LabelValues, Metric};
 pub use metrics::{Counter, Gauge, Histogram};
 #[cfg(feature = "prometheus")]
-pub use movement::{Moved, Movement};
+pub use movement::{MetricMovement, Movement};
 pub use names::TABLE;
-pub use process::{ProcessMetrics, certificate_expires, mode_is};
-pub use ring::{CacheMetrics, RingMetrics, RingState, custodian_called, custodian_threads_hung};
+pub use process::{ProcessMetrics, set_certificate_expiry, set_mode};
+pub use ring::{
+    CacheMetrics, RingMetrics, RingState, record_custodian_call, set_hung_custodian_threads,
+};
 #[cfg(feature = "prometheus")]
 pub use snapshot::{Series, Snapshot};
-pub use sweeps::{SweepMetrics, Verdicts, quarantined};
-pub use traffic::{Cut, Side, SideMetrics, TrafficMetrics, UpstreamError};
-pub use values::{Format, KeyName, Opening, Sealing, ValueMetrics};
+pub use sweeps::{SweepMetrics, Verdicts, quarantined_counter};
+pub use traffic::{DisconnectReason, Side, SideMetrics, TrafficMetrics, UpstreamError};
+pub use values::{Format, KeyName, OpenOutcome, SealOutcome, ValueMetrics};
 
 /// What is done before metrics are shown: bringing up to date what is looked at and not counted.
 type Hook = Box<dyn Fn() + Send + Sync>;

@@ -36,14 +36,14 @@ pub struct Label {
     /// Its name.
     pub name: &'static str,
     /// What it can be.
-    pub values: Allowed,
+    pub values: LabelValues,
 }
 
 /// What a label can be.
 #[derive(Debug)]
-pub enum Allowed {
+pub enum LabelValues {
     /// One of these words.
-    These(&'static [&'static str]),
+    OneOf(&'static [&'static str]),
     /// Other words as well, of a number that is bounded as it says here.
     Bounded(&'static str),
 }
@@ -54,8 +54,8 @@ impl Metric {
     pub fn allows(&self, label: &str, word: &str) -> bool {
         let label = self.labels.iter().find(|it| it.name == label);
         label.is_some_and(|label| match label.values {
-            Allowed::These(words) => words.contains(&word),
-            Allowed::Bounded(_) => true,
+            LabelValues::OneOf(words) => words.contains(&word),
+            LabelValues::Bounded(_) => true,
         })
     }
 }

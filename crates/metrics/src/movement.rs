@@ -7,11 +7,11 @@ use crate::snapshot::{Series, Snapshot};
 
 /// Follows all metrics of the table through readings of one process.
 #[derive(Clone, Debug)]
-pub struct Movement(Vec<Moved>);
+pub struct Movement(Vec<MetricMovement>);
 
 /// What one metric did between the first reading and the last.
 #[derive(Clone, Debug)]
-pub struct Moved {
+pub struct MetricMovement {
     /// Which one.
     pub metric: &'static Metric,
     /// Its sum at the first reading; of a histogram the number of its samples.
@@ -35,7 +35,7 @@ impl Movement {
         let begin = |metric: &&'static Metric| {
             let series = series(metric, first);
             let sum = sum(series);
-            Moved {
+            MetricMovement {
                 metric,
                 before: sum,
                 after: sum,
@@ -62,7 +62,7 @@ impl Movement {
 
     /// What each metric did, in the order of the table.
     #[must_use]
-    pub fn metrics(&self) -> &[Moved] {
+    pub fn metrics(&self) -> &[MetricMovement] {
         &self.0
     }
 }
@@ -91,7 +91,7 @@ fn differ(these: &[Series], those: &[Series]) -> bool {
 mod tests {
     use super::*;
 
-    fn of<'a>(movement: &'a Movement, name: &str) -> &'a Moved {
+    fn of<'a>(movement: &'a Movement, name: &str) -> &'a MetricMovement {
         let mut metrics = movement.metrics().iter();
         metrics.find(|it| it.metric.name == name).unwrap()
     }

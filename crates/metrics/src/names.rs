@@ -3,7 +3,7 @@
 
 #![expect(missing_docs, reason = "each metric says what it tells in its `help`")]
 
-use crate::metric::{Allowed, Kind, Label, Metric};
+use crate::metric::{Kind, Label, LabelValues, Metric};
 
 mod process;
 mod traffic;
@@ -20,36 +20,36 @@ pub use traffic::{
 /// What a label of keys can be: never a key's id.
 const KEY: Label = Label {
     name: "key",
-    values: Allowed::Bounded(
+    values: LabelValues::Bounded(
         "8 hexadecimal characters of the fingerprint of a key's id; `user` for all keys of users together, `none` without a key, `unknown` for keys that the ring does not hold, `other` for keys beyond the first 64 that this process saw",
     ),
 };
 
 const SCHEME: Label = Label {
     name: "scheme",
-    values: Allowed::These(&["env", "file", "pkcs11", "awskms", "vault", "other"]),
+    values: LabelValues::OneOf(&["env", "file", "pkcs11", "awskms", "vault", "other"]),
 };
 
 const OPERATION: Label = Label {
     name: "operation",
-    values: Allowed::These(&["wrap", "unwrap", "rewrap"]),
+    values: LabelValues::OneOf(&["wrap", "unwrap", "rewrap"]),
 };
 
 const TASK: Label = Label {
     name: "task",
-    values: Allowed::These(&["migrate", "rotate", "decrypt", "audit", "other"]),
+    values: LabelValues::OneOf(&["migrate", "rotate", "decrypt", "audit", "other"]),
 };
 
 const REFUSED_COMMAND: Label = Label {
     name: "command",
-    values: Allowed::Bounded(
+    values: LabelValues::Bounded(
         "a command of docs/reference/command-policy.md, `xgroup|create` for a subcommand; else `other`",
     ),
 };
 
 const REFUSAL_REASON: Label = Label {
     name: "reason",
-    values: Allowed::These(&[
+    values: LabelValues::OneOf(&[
         "computes_on_value",
         "compares_value",
         "moves_value",
@@ -78,7 +78,7 @@ const REFUSAL_REASON: Label = Label {
 
 const REFUSAL_PATTERN: Label = Label {
     name: "pattern",
-    values: Allowed::Bounded(
+    values: LabelValues::Bounded(
         "the configured name of the protected pattern, or the pattern; `none` if no record is involved",
     ),
 };
@@ -107,7 +107,7 @@ pub static SEALS: Metric = Metric {
     labels: &[
         Label {
             name: "result",
-            values: Allowed::These(&[
+            values: LabelValues::OneOf(&[
                 "ok",
                 "left",
                 "no_key",
@@ -119,7 +119,7 @@ pub static SEALS: Metric = Metric {
         },
         Label {
             name: "format",
-            values: Allowed::These(&["classic", "sealed", "plain"]),
+            values: LabelValues::OneOf(&["classic", "sealed", "plain"]),
         },
         KEY,
     ],
@@ -134,7 +134,7 @@ pub static OPENS: Metric = Metric {
     labels: &[
         Label {
             name: "result",
-            values: Allowed::These(&[
+            values: LabelValues::OneOf(&[
                 "ok",
                 "refused",
                 "unknown_key",
@@ -147,7 +147,7 @@ pub static OPENS: Metric = Metric {
         },
         Label {
             name: "format",
-            values: Allowed::These(&["classic", "sealed", "plain", "unknown"]),
+            values: LabelValues::OneOf(&["classic", "sealed", "plain", "unknown"]),
         },
         KEY,
     ],
@@ -161,7 +161,9 @@ pub static PLAIN_VALUES: Metric = Metric {
     question: "Which records are not migrated yet? Does somebody write past the proxy?",
     labels: &[Label {
         name: "pattern",
-        values: Allowed::Bounded("the configured name of the protected pattern, or the pattern"),
+        values: LabelValues::Bounded(
+            "the configured name of the protected pattern, or the pattern",
+        ),
     }],
     ..NONE
 };
@@ -173,7 +175,9 @@ pub static SEALED_TWICE: Metric = Metric {
     question: "Does an application behind the proxy still encrypt by itself?",
     labels: &[Label {
         name: "pattern",
-        values: Allowed::Bounded("the configured name of the protected pattern, or the pattern"),
+        values: LabelValues::Bounded(
+            "the configured name of the protected pattern, or the pattern",
+        ),
     }],
     ..NONE
 };
@@ -223,7 +227,7 @@ pub static SCRIPTS_FORWARDED: Metric = Metric {
     question: "Could a script write plain values under names that it makes up?",
     labels: &[Label {
         name: "command",
-        values: Allowed::These(&SCRIPT_COMMANDS),
+        values: LabelValues::OneOf(&SCRIPT_COMMANDS),
     }],
     ..NONE
 };
@@ -245,7 +249,7 @@ pub static DECOYS_OPENED: Metric = Metric {
     question: "Does somebody read records who should not?",
     labels: &[Label {
         name: "by",
-        values: Allowed::These(&["proxy", "library"]),
+        values: LabelValues::OneOf(&["proxy", "library"]),
     }],
     ..NONE
 };
@@ -258,7 +262,7 @@ pub static KEY_LAST_USE: Metric = Metric {
     question: "Is an old key still in use?",
     labels: &[Label {
         name: "key",
-        values: Allowed::Bounded(
+        values: LabelValues::Bounded(
             "8 hexadecimal characters of the fingerprint of a key's id, as in `waxseal_opens_total`; keys of users, and keys beyond the first 64 that this process saw, are not told",
         ),
     }],
@@ -309,7 +313,7 @@ pub static KEYRING_KEYS: Metric = Metric {
     question: "Are old keys retired, and is one compromised?",
     labels: &[Label {
         name: "state",
-        values: Allowed::These(&[
+        values: LabelValues::OneOf(&[
             "pending",
             "sealing",
             "opening",
@@ -340,7 +344,7 @@ pub static CUSTODIAN_CALLS: Metric = Metric {
         OPERATION,
         Label {
             name: "outcome",
-            values: Allowed::These(&["ok", "unavailable", "refused", "denied", "other"]),
+            values: LabelValues::OneOf(&["ok", "unavailable", "refused", "denied", "other"]),
         },
     ],
     ..NONE
@@ -390,7 +394,7 @@ pub static USER_KEY_CACHE_LOOKUPS: Metric = Metric {
     question: "How often must the store be asked for a user's key?",
     labels: &[Label {
         name: "result",
-        values: Allowed::These(&["hit", "miss"]),
+        values: LabelValues::OneOf(&["hit", "miss"]),
     }],
     ..NONE
 };
@@ -404,7 +408,7 @@ pub static SWEEP_RECORDS: Metric = Metric {
         TASK,
         Label {
             name: "verdict",
-            values: Allowed::These(&[
+            values: LabelValues::OneOf(&[
                 "done", "already", "empty", "erased", "raced", "failed", "skipped",
             ]),
         },
@@ -449,13 +453,13 @@ pub static COVERAGE_VALUES: Metric = Metric {
     labels: &[
         Label {
             name: "pattern",
-            values: Allowed::Bounded(
+            values: LabelValues::Bounded(
                 "the configured name of the protected pattern, or the pattern",
             ),
         },
         Label {
             name: "form",
-            values: Allowed::These(&[
+            values: LabelValues::OneOf(&[
                 "sealed",
                 "classic",
                 "plain",

@@ -3,7 +3,7 @@
 
 use metrics::Counter;
 
-use crate::made::{counter, gauge};
+use crate::handles::{counter, gauge};
 use crate::names::{CERTIFICATE_EXPIRY, LOG_LINES_LOST, MODE, MODES, PANICS};
 
 /// Handles for what the process counts without a recorder, from its first line on.
@@ -39,14 +39,14 @@ impl ProcessMetrics {
 }
 
 /// The mode of this process, a word of the table.
-pub fn mode_is(mode: &str) {
+pub fn set_mode(mode: &str) {
     for word in MODES {
         gauge(&MODE, &[word]).set(if word == mode { 1.0 } else { 0.0 });
     }
 }
 
 /// A certificate, by its word in the table, expires then (seconds since the Unix epoch).
-pub fn certificate_expires(certificate: &str, not_after: i64) {
+pub fn set_certificate_expiry(certificate: &str, not_after: i64) {
     gauge(&CERTIFICATE_EXPIRY, &[certificate]).set(not_after as f64);
 }
 

@@ -12,19 +12,19 @@ static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
 
 /// Another recorder is installed in this process already, or the table cannot be set up.
 #[derive(Debug)]
-pub struct NotInstalled(String);
+pub struct InstallError(String);
 
-impl std::fmt::Display for NotInstalled {
+impl std::fmt::Display for InstallError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "metrics cannot be kept: {}", self.0)
     }
 }
 
-impl std::error::Error for NotInstalled {}
+impl std::error::Error for InstallError {}
 
 /// Installs the recorder. Handles that were made before count nothing.
-pub fn install() -> Result<(), NotInstalled> {
-    let failed = |error: &dyn std::fmt::Display| NotInstalled(error.to_string());
+pub fn install() -> Result<(), InstallError> {
+    let failed = |error: &dyn std::fmt::Display| InstallError(error.to_string());
     let mut builder = PrometheusBuilder::new();
     for metric in TABLE.iter().filter(|it| it.kind == Kind::Histogram) {
         let matcher = Matcher::Full(metric.name.to_owned());

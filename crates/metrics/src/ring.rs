@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge};
 
-use crate::made::{counter, gauge, histogram};
+use crate::handles::{counter, gauge, histogram};
 use crate::names::{
     CUSTODIAN_CALL_DURATION, CUSTODIAN_CALLS, CUSTODIAN_THREADS_HUNG, KEYRING_CLOCK_OFFSET,
     KEYRING_KEYS, KEYRING_NEXT_STEP, KEYRING_SEALING_AGE, KEYRING_TROUBLE, KEYRING_VERSION,
@@ -24,7 +24,7 @@ pub struct RingState {
     /// How many keys are in each state, by the word of the state.
     pub keys: Vec<(&'static str, usize)>,
     /// Whether something is wrong with the document.
-    pub trouble: bool,
+    pub degraded: bool,
     /// How many milliseconds the clock is ahead of the server's; `None` where there is none to compare with.
     pub clock_offset_ms: Option<i64>,
 }
@@ -34,7 +34,7 @@ pub struct RingMetrics {
     version: Gauge,
     sealing_age: Gauge,
     next_step: Gauge,
-    trouble: Gauge,
+    degraded: Gauge,
 }
 
 impl RingMetrics {
@@ -46,7 +46,7 @@ impl RingMetrics {
             version: gauge(&KEYRING_VERSION, &[]),
             sealing_age: gauge(&KEYRING_SEALING_AGE, &[]),
             next_step: gauge(&KEYRING_NEXT_STEP, &[]),
-            trouble: gauge(&KEYRING_TROUBLE, &[]),
+            degraded: gauge(&KEYRING_TROUBLE, &[]),
         }
     }
 
@@ -57,7 +57,7 @@ impl RingMetrics {
         let next = state.next_step;
         self.next_step
             .set(next.map_or(f64::INFINITY, |next| next.as_secs_f64()));
-        self.trouble.set(f64::from(u8::from(state.trouble)));
+        self.degraded.set(f64::from(u8::from(state.degraded)));
         if let Some(offset) = state.clock_offset_ms {
             gauge(&KEYRING_CLOCK_OFFSET, &[]).set(offset as f64 / 1000.0);
         }
@@ -73,7 +73,12 @@ const SCHEMES: [&str; 5] = ["env", "file", "pkcs11", "awskms", "vault"];
 
 /// A custodian was asked for an operation (`wrap`, `unwrap`, `rewrap`), and this came of it. Asked for so
 /// rarely that no handle is kept.
-pub fn custodian_called(url: &str, operation: &'static str, outcome: &'static str, took: Duration) {
+pub fn record_custodian_call(
+    url: &str,
+    operation: &'static str,
+    outcome: &'static str,
+    took: Duration,
+) {
     let scheme = url.split(':').next().unwrap_or_default();
     let known = SCHEMES.iter().find(|known| **known == scheme);
     let scheme = known.copied().unwrap_or("other");
@@ -82,7 +87,7 @@ pub fn custodian_called(url: &str, operation: &'static str, outcome: &'static st
 }
 
 /// So many threads wait for modules that do not answer.
-pub fn custodian_threads_hung(threads: usize) {
+pub fn set_hung_custodian_threads(threads: usize) {
     let threads = u32::try_from(threads).unwrap_or(u32::MAX);
     gauge(&CUSTODIAN_THREADS_HUNG, &[]).set(f64::from(threads));
 }
@@ -107,13 +112,13 @@ impl CacheMetrics {
     }
 
     /// A user was looked up.
-    pub fn looked_up(&self, found: bool) {
+    pub fn record_lookup(&self, found: bool) {
         let counter = if found { &self.hits } else { &self.misses };
         counter.increment(1);
     }
 
     /// It holds so many users.
-    pub fn holds(&self, users: usize) {
+    pub fn set_entries(&self, users: usize) {
         self.entries
             .set(f64::from(u32::try_from(users).unwrap_or(u32::MAX)));
     }

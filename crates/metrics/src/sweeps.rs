@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use metrics::{Counter, Gauge};
 
-use crate::made::{counter, gauge};
+use crate::handles::{counter, gauge};
 use crate::names::{QUARANTINED_VALUES, SWEEP_LAST_RUN, SWEEP_PROGRESS, SWEEP_RECORDS};
 
 /// What became of a value in a pass, in the order of its words in the table.
@@ -49,7 +49,7 @@ impl SweepMetrics {
     }
 
     /// So many more values are done with, and the pass is at this part of the store.
-    pub fn went_on(&self, verdicts: Verdicts, progress: f64) {
+    pub fn advance(&self, verdicts: Verdicts, progress: f64) {
         let Verdicts {
             done,
             already,
@@ -67,7 +67,7 @@ impl SweepMetrics {
     }
 
     /// A pass went to its end.
-    pub fn ended(&self) {
+    pub fn finish(&self) {
         self.progress.set(1.0);
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         self.last_run.set(since.unwrap_or_default().as_secs_f64());
@@ -75,6 +75,6 @@ impl SweepMetrics {
 }
 
 /// Counts values that were moved aside because they could not be opened.
-pub fn quarantined() -> Counter {
+pub fn quarantined_counter() -> Counter {
     counter(&QUARANTINED_VALUES, &[])
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::{Counter, Gauge};
 
-use crate::made::{counter, gauge};
+use crate::handles::{counter, gauge};
 use crate::names::{
     CLIENT_BUFFER_BYTES, CLIENT_CONNECTIONS, CLIENT_CONNECTIONS_CUT, CLIENT_CONNECTIONS_OPENED,
     CLIENT_CONNECTIONS_TURNED_AWAY, CLIENT_TLS_FAILURES, READY, RECEIVED_BYTES, REFUSED_COMMANDS,
@@ -26,7 +26,7 @@ pub enum Side {
 
 /// Why the proxy ended a client's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
+pub enum DisconnectReason {
     /// Half a request that did not go on.
     HalfRequest,
     /// It did not read its replies, and they exceeded the bound of one client.
@@ -38,11 +38,11 @@ pub enum Cut {
 }
 
 /// In the order of the variants.
-const CUTS: [(Cut, &str); 4] = [
-    (Cut::HalfRequest, "half_request"),
-    (Cut::NotReading, "not_reading"),
-    (Cut::BuffersFull, "buffers_full"),
-    (Cut::Stopping, "stopping"),
+const CUTS: [(DisconnectReason, &str); 4] = [
+    (DisconnectReason::HalfRequest, "half_request"),
+    (DisconnectReason::NotReading, "not_reading"),
+    (DisconnectReason::BuffersFull, "buffers_full"),
+    (DisconnectReason::Stopping, "stopping"),
 ];
 
 /// Why a connection to the server did not come about, or ended.
@@ -57,7 +57,7 @@ pub enum UpstreamError {
     /// The system does not let us.
     Permission,
     /// It broke off before it was there.
-    BrokenOff,
+    Aborted,
     /// TLS failed.
     Tls,
     /// Something else.
@@ -65,7 +65,7 @@ pub enum UpstreamError {
     /// The server, or something between, closed it.
     Closed,
     /// The server refuses user, password or database.
-    Handshake,
+    Login,
     /// The server sent what no request explains.
     Unexplained,
     /// Its path was dead: a reply was late while the server answered on another connection, or what was sent was not
@@ -79,11 +79,11 @@ const ERRORS: [(UpstreamError, &str); 11] = [
     (UpstreamError::Timeout, "timeout"),
     (UpstreamError::Missing, "missing"),
     (UpstreamError::Permission, "permission"),
-    (UpstreamError::BrokenOff, "broken_off"),
+    (UpstreamError::Aborted, "broken_off"),
     (UpstreamError::Tls, "tls"),
     (UpstreamError::Other, "other"),
     (UpstreamError::Closed, "closed"),
-    (UpstreamError::Handshake, "entrance"),
+    (UpstreamError::Login, "entrance"),
     (UpstreamError::Unexplained, "unexplained"),
     (UpstreamError::Stalled, "stalled"),
 ];
@@ -167,7 +167,7 @@ pub struct TrafficMetrics {
     /// Connections to the server.
     pub upstream: Arc<SideMetrics>,
     turned_away: Counter,
-    cuts: [(Cut, Counter); 4],
+    cuts: [(DisconnectReason, Counter); 4],
     buffered: Gauge,
     tls_failures: Counter,
     too_large: Counter,
@@ -215,19 +215,19 @@ impl TrafficMetrics {
     }
 
     /// The proxy ended a client's connection.
-    pub fn cut(&self, cut: Cut) {
-        self.cut_several(cut, 1);
+    pub fn disconnected(&self, cut: DisconnectReason) {
+        self.disconnected_many(cut, 1);
     }
 
     /// The proxy ended so many connections of clients.
-    pub fn cut_several(&self, cut: Cut, count: usize) {
+    pub fn disconnected_many(&self, cut: DisconnectReason, count: usize) {
         if let Some((_, counter)) = self.cuts.iter().find(|(it, _)| *it == cut) {
             counter.increment(count as u64);
         }
     }
 
     /// So many bytes of replies wait for clients that have not read them, about.
-    pub fn buffered(&self, bytes: usize) {
+    pub fn set_buffered(&self, bytes: usize) {
         self.buffered.set(bytes as f64);
     }
 
@@ -249,7 +249,7 @@ impl TrafficMetrics {
     }
 
     /// A connection to the server did not come about, or ended.
-    pub fn failed(&self, error: UpstreamError) {
+    pub fn upstream_failed(&self, error: UpstreamError) {
         if let Some((_, counter)) = self.errors.iter().find(|(it, _)| *it == error) {
             counter.increment(1);
         }
@@ -285,17 +285,17 @@ impl TrafficMetrics {
     }
 
     /// A reply is late on so many of the shared connections to the server.
-    pub fn suspects(&self, count: usize) {
+    pub fn set_suspects(&self, count: usize) {
         self.suspects.set(count as f64);
     }
 
     /// Connections to the server are opened again.
-    pub fn switched(&self) {
+    pub fn upstream_switched(&self) {
         self.switches.increment(1);
     }
 
     /// Whether a client that came now would be served.
-    pub fn ready(&self, ready: bool) {
+    pub fn set_ready(&self, ready: bool) {
         self.ready.set(if ready { 1.0 } else { 0.0 });
     }
 }

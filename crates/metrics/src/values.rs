@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use metrics::{Counter, Histogram};
 
 use crate::before_render;
-use crate::made::{ByKey, Uses, counter, gauge, histogram};
+use crate::handles::{KeyCounters, KeyUses, counter, gauge, histogram};
 use crate::names::{
     KEY_LAST_USE, OPEN_DURATION, OPENS, PLAIN_VALUES, SEAL_DURATION, SEALED_TWICE, SEALS,
 };
@@ -35,13 +35,13 @@ pub type KeyName = fn(u32) -> String;
 
 /// What came of a value that was to be sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sealing {
+pub enum SealOutcome {
     /// Sealed, under this key of the ring.
     Done(Format, u32),
     /// Sealed, under a user's key.
-    OfUser,
+    UserKey,
     /// Left as it is: the mode does not seal.
-    Left,
+    NotSealed,
     /// There is no key.
     NoKey,
     /// The key has sealed as many values as its format allows.
@@ -56,23 +56,23 @@ pub enum Sealing {
 
 /// What came of a stored value that was to be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Opening {
+pub enum OpenOutcome {
     /// Opened, with this key of the ring.
     Done(Format, u32),
     /// Opened, with a user's key.
-    OfUser,
+    UserKey,
     /// It was plain, and may be.
     Plain,
     /// In the sealed format, under a key of the ring, and not opened by it.
     Refused(u32),
     /// The same under a user's key.
-    RefusedOfUser,
+    RefusedUserKey,
     /// In another form, and not opened.
-    RefusedUnnamed,
+    RefusedNoKey,
     /// Under a key that the ring does not hold.
     UnknownKey,
     /// Under a key of its user that is not there.
-    UnknownKeyOfUser,
+    UnknownUserKey,
     /// Under a compromised key.
     Compromised,
     /// It was plain, and may not be.
@@ -85,42 +85,51 @@ pub enum Opening {
     Other,
 }
 
-const SEALINGS: [(Sealing, [&str; 3]); 7] = [
-    (Sealing::OfUser, ["ok", "sealed", "user"]),
-    (Sealing::Left, ["left", "plain", "none"]),
-    (Sealing::NoKey, ["no_key", "plain", "none"]),
-    (Sealing::KeyExhausted, ["key_exhausted", "classic", "none"]),
-    (Sealing::TooLong, ["too_long", "plain", "none"]),
-    (Sealing::Erased, ["erased", "sealed", "user"]),
-    (Sealing::Other, ["other", "plain", "none"]),
+const SEALINGS: [(SealOutcome, [&str; 3]); 7] = [
+    (SealOutcome::UserKey, ["ok", "sealed", "user"]),
+    (SealOutcome::NotSealed, ["left", "plain", "none"]),
+    (SealOutcome::NoKey, ["no_key", "plain", "none"]),
+    (
+        SealOutcome::KeyExhausted,
+        ["key_exhausted", "classic", "none"],
+    ),
+    (SealOutcome::TooLong, ["too_long", "plain", "none"]),
+    (SealOutcome::Erased, ["erased", "sealed", "user"]),
+    (SealOutcome::Other, ["other", "plain", "none"]),
 ];
 
-const OPENINGS: [(Opening, [&str; 3]); 11] = [
-    (Opening::OfUser, ["ok", "sealed", "user"]),
-    (Opening::Plain, ["ok", "plain", "none"]),
-    (Opening::RefusedOfUser, ["refused", "sealed", "user"]),
-    (Opening::RefusedUnnamed, ["refused", "unknown", "none"]),
-    (Opening::UnknownKey, ["unknown_key", "sealed", "unknown"]),
-    (Opening::UnknownKeyOfUser, ["unknown_key", "sealed", "user"]),
-    (Opening::Compromised, ["compromised", "unknown", "none"]),
-    (Opening::Plaintext, ["plaintext", "plain", "none"]),
-    (Opening::Malformed, ["malformed", "sealed", "none"]),
-    (Opening::Erased, ["erased", "sealed", "user"]),
-    (Opening::Other, ["other", "unknown", "none"]),
+const OPENINGS: [(OpenOutcome, [&str; 3]); 11] = [
+    (OpenOutcome::UserKey, ["ok", "sealed", "user"]),
+    (OpenOutcome::Plain, ["ok", "plain", "none"]),
+    (OpenOutcome::RefusedUserKey, ["refused", "sealed", "user"]),
+    (OpenOutcome::RefusedNoKey, ["refused", "unknown", "none"]),
+    (
+        OpenOutcome::UnknownKey,
+        ["unknown_key", "sealed", "unknown"],
+    ),
+    (
+        OpenOutcome::UnknownUserKey,
+        ["unknown_key", "sealed", "user"],
+    ),
+    (OpenOutcome::Compromised, ["compromised", "unknown", "none"]),
+    (OpenOutcome::Plaintext, ["plaintext", "plain", "none"]),
+    (OpenOutcome::Malformed, ["malformed", "sealed", "none"]),
+    (OpenOutcome::Erased, ["erased", "sealed", "user"]),
+    (OpenOutcome::Other, ["other", "unknown", "none"]),
 ];
 
 /// Handles for what becomes of values.
 pub struct ValueMetrics {
     key_name: KeyName,
-    sealed: [ByKey; 2],
-    sealings: Vec<(Sealing, Counter)>,
-    opened: [ByKey; 2],
-    refused: ByKey,
-    openings: Vec<(Opening, Counter)>,
+    sealed: [KeyCounters; 2],
+    sealings: Vec<(SealOutcome, Counter)>,
+    opened: [KeyCounters; 2],
+    refused: KeyCounters,
+    openings: Vec<(OpenOutcome, Counter)>,
     plain: Vec<Counter>,
     sealed_twice: Vec<Counter>,
-    sealing_took: Histogram,
-    opening_took: Histogram,
+    record_seal_duration: Histogram,
+    record_open_duration: Histogram,
 }
 
 impl ValueMetrics {
@@ -128,8 +137,8 @@ impl ValueMetrics {
     #[must_use]
     pub fn new<'p>(patterns: impl IntoIterator<Item = &'p str>, key_name: KeyName) -> Self {
         let [classic, sealed] = ["classic", "sealed"].map(|format| {
-            let seals = ByKey::new(move |key| counter(&SEALS, &["ok", format, key]));
-            let opens = ByKey::new(move |key| counter(&OPENS, &["ok", format, key]));
+            let seals = KeyCounters::new(move |key| counter(&SEALS, &["ok", format, key]));
+            let opens = KeyCounters::new(move |key| counter(&OPENS, &["ok", format, key]));
             (seals, opens)
         });
         let patterns: Vec<_> = patterns.into_iter().collect();
@@ -143,7 +152,7 @@ impl ValueMetrics {
             key_name,
             sealed: [classic.0, sealed.0],
             opened: [classic.1, sealed.1],
-            refused: ByKey::new(|key| counter(&OPENS, &["refused", "sealed", key])),
+            refused: KeyCounters::new(|key| counter(&OPENS, &["refused", "sealed", key])),
             sealings: SEALINGS
                 .map(|(it, words)| (it, counter(&SEALS, &words)))
                 .into(),
@@ -152,22 +161,22 @@ impl ValueMetrics {
                 .into(),
             plain: of_each(&PLAIN_VALUES),
             sealed_twice: of_each(&SEALED_TWICE),
-            sealing_took: histogram(&SEAL_DURATION, &[]),
-            opening_took: histogram(&OPEN_DURATION, &[]),
+            record_seal_duration: histogram(&SEAL_DURATION, &[]),
+            record_open_duration: histogram(&OPEN_DURATION, &[]),
         }
     }
 
     /// From here on, until the process ends, it is shown with the metrics when each key was last used.
     /// A value costs no clock for that: it is noted that a key was used, and looked at when metrics are
     /// shown.
-    pub fn tell_last_use(&self) {
+    pub fn publish_last_use(&self) {
         let [sealed, opened] = [&self.sealed, &self.opened];
-        let uses: Vec<_> = sealed.iter().chain(opened).map(ByKey::uses).collect();
+        let uses: Vec<_> = sealed.iter().chain(opened).map(KeyCounters::uses).collect();
         let name = self.key_name;
         before_render(move || {
             let now = SystemTime::now().duration_since(UNIX_EPOCH);
             let now = now.unwrap_or_default().as_secs_f64();
-            for key in uses.iter().flat_map(Uses::take) {
+            for key in uses.iter().flat_map(KeyUses::take) {
                 gauge(&KEY_LAST_USE, &[&name(key)]).set(now);
             }
         });
@@ -175,8 +184,8 @@ impl ValueMetrics {
 
     /// A value was to be sealed, and this came of it.
     #[inline]
-    pub fn sealed(&self, sealing: Sealing) {
-        if let Sealing::Done(format, key) = sealing {
+    pub fn sealed(&self, sealing: SealOutcome) {
+        if let SealOutcome::Done(format, key) = sealing {
             let [classic, sealed] = &self.sealed;
             let by_key = if format == Format::Classic {
                 classic
@@ -191,9 +200,9 @@ impl ValueMetrics {
 
     /// So many values were to be opened, of the pattern at this place, and this came of each.
     #[inline]
-    pub fn opened(&self, opening: Opening, pattern: usize, count: u64) {
+    pub fn opened(&self, opening: OpenOutcome, pattern: usize, count: u64) {
         match opening {
-            Opening::Done(format, key) => {
+            OpenOutcome::Done(format, key) => {
                 let [classic, sealed] = &self.opened;
                 let by_key = if format == Format::Classic {
                     classic
@@ -202,12 +211,12 @@ impl ValueMetrics {
                 };
                 by_key.of(key, self.key_name).increment(count);
             }
-            Opening::Refused(key) => self.refused.of(key, self.key_name).increment(count),
+            OpenOutcome::Refused(key) => self.refused.of(key, self.key_name).increment(count),
             _ => {
                 if let Some((_, counter)) = self.openings.iter().find(|(it, _)| *it == opening) {
                     counter.increment(count);
                 }
-                if matches!(opening, Opening::Plain | Opening::Plaintext)
+                if matches!(opening, OpenOutcome::Plain | OpenOutcome::Plaintext)
                     && let Some(plain) = self.plain.get(pattern)
                 {
                     plain.increment(count);
@@ -226,30 +235,32 @@ impl ValueMetrics {
     /// When the sealing of a value begins: a moment, if this one is measured.
     #[inline]
     #[must_use]
-    pub fn sealing_begins(&self) -> Option<Instant> {
+    pub fn start_seal_timer(&self) -> Option<Instant> {
         is_sampled(&SEALED).then(Instant::now)
     }
 
     /// The sealing that began then has ended.
     #[inline]
-    pub fn sealing_took(&self, since: Option<Instant>) {
+    pub fn record_seal_duration(&self, since: Option<Instant>) {
         if let Some(since) = since {
-            self.sealing_took.record(since.elapsed().as_secs_f64());
+            self.record_seal_duration
+                .record(since.elapsed().as_secs_f64());
         }
     }
 
     /// When the opening of a value begins: a moment, if this one is measured.
     #[inline]
     #[must_use]
-    pub fn opening_begins(&self) -> Option<Instant> {
+    pub fn start_open_timer(&self) -> Option<Instant> {
         is_sampled(&OPENED).then(Instant::now)
     }
 
     /// The opening that began then has ended.
     #[inline]
-    pub fn opening_took(&self, since: Option<Instant>) {
+    pub fn record_open_duration(&self, since: Option<Instant>) {
         if let Some(since) = since {
-            self.opening_took.record(since.elapsed().as_secs_f64());
+            self.record_open_duration
+                .record(since.elapsed().as_secs_f64());
         }
     }
 }

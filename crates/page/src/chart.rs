@@ -17,7 +17,7 @@ pub struct Part<'a> {
 /// Width of a bar in units of its drawing.
 const WIDTH: f64 = 1000.0;
 /// A part that is there is never narrower: one plain value among millions must be seen.
-const LEAST: f64 = 6.0;
+const MIN_WIDTH: f64 = 6.0;
 
 /// A bar of parts of a whole, each at least wide enough to be seen. `name` says what it shows.
 #[must_use]
@@ -46,15 +46,15 @@ fn widths(parts: &[Part<'_>]) -> Vec<f64> {
         return vec![0.0; parts.len()];
     }
     let share = |part: &Part<'_>| part.value as f64 / whole as f64 * WIDTH;
-    let small = |part: &Part<'_>| part.value > 0 && share(part) < LEAST;
+    let small = |part: &Part<'_>| part.value > 0 && share(part) < MIN_WIDTH;
     let lacking: f64 = parts
         .iter()
         .filter(|it| small(it))
-        .map(|it| LEAST - share(it))
+        .map(|it| MIN_WIDTH - share(it))
         .sum();
     let large: f64 = parts.iter().filter(|it| !small(it)).map(share).sum();
     let width = |part: &Part<'_>| match small(part) {
-        true => LEAST,
+        true => MIN_WIDTH,
         // What the small ones take is given by the large ones.
         false => share(part) - lacking * share(part) / large.max(1.0),
     };
@@ -204,7 +204,7 @@ mod tests {
             "{widths:?}"
         );
         assert!(
-            (widths[1] - LEAST).abs() < 0.01 && widths[2] == 0.0,
+            (widths[1] - MIN_WIDTH).abs() < 0.01 && widths[2] == 0.0,
             "{widths:?}"
         );
     }

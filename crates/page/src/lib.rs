@@ -6,8 +6,8 @@
 
 pub mod chart;
 pub mod document;
+pub mod format;
 pub mod report;
 pub mod status;
-pub mod words;
 
 pub use maud::{Markup, html};

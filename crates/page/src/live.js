@@ -18,7 +18,7 @@
   function tell(text) { if (live.textContent !== text) { live.textContent = text; } }
   function utc(ms) { return new Date(ms).toISOString().slice(11, 19) + " UTC"; }
 
-  // As `words::rough_span` has it.
+  // As `format::rough_span` has it.
   function span(ms) {
     var s = Math.floor(ms / 1000);
     if (s < 120) { return s + " s"; }

@@ -10,8 +10,8 @@ mod verdict;
 use maud::{Markup, PreEscaped, html};
 
 pub use model::{
-    Counts, ExceptCounts, Expiries, Group, KIND, Key, Lifetime, Pattern, Report, RingVersion,
-    Shares, Stretch, Unmatched, percent,
+    Counts, ExceptCounts, Expiries, ExpiryBucket, Group, KIND, Key, Lifetime, Pattern, Report,
+    RingVersion, Shares, Unmatched, percent,
 };
 pub use unmatched::ADVICE as UNMATCHED_ADVICE;
 
@@ -65,7 +65,7 @@ pub fn page(report: &Report, signature: Option<Signature<'_>>) -> String {
 
 /// The JSON that a page carries, whatever the page shows.
 #[must_use]
-pub fn carried(page: &str) -> Option<&str> {
+pub fn embedded_json(page: &str) -> Option<&str> {
     let (_, rest) = page.split_once(BEFORE)?;
     rest.split_once(AFTER).map(|(json, _)| json)
 }
@@ -98,7 +98,7 @@ fn parts(
         let part = expiries::section(&report.keys);
         parts.push(("expiries", "When values under older keys expire", part));
     }
-    if report.total.of_other_types() > 0 {
+    if report.total.other_type_records() > 0 {
         let part = tables::other_types(&report.patterns);
         parts.push(("types", "Records that cannot be sealed", part));
     }
@@ -117,7 +117,7 @@ fn row(pattern: &Pattern) -> PatternCoverage {
         plain: counts.plain,
         unreadable: counts.unopenable,
         other: counts.empty.saturating_add(counts.erased),
-        other_types: counts.of_other_types(),
+        other_types: counts.other_type_records(),
         excepted: counts.excepted.left(),
         excepted_sealed: counts.excepted.sealed,
     }
@@ -188,11 +188,11 @@ pub(crate) mod tests {
                 counted_ms: 1_763_386_800_000,
                 width_ms: 3_600_000,
                 stretches: vec![
-                    Stretch {
+                    ExpiryBucket {
                         from_ms: 1_763_388_000_000,
                         values: 150,
                     },
-                    Stretch {
+                    ExpiryBucket {
                         from_ms: 1_763_470_800_000,
                         values: 46,
                     },
@@ -241,14 +241,14 @@ pub(crate) mod tests {
             json,
         };
         let page = page(&report(), Some(signature));
-        let carried = carried(&page).expect("it is there");
+        let embedded_json = embedded_json(&page).expect("it is there");
         assert_eq!(
-            carried,
+            embedded_json,
             r#"{"name":"\u003c/script\u003e\u003c!-- \u0026 é"}"#
         );
         assert_eq!(page.matches("</script>").count(), 1, "{page}");
         assert!(!page.contains("<b>"));
-        assert_eq!(super::carried(&super::page(&report(), None)), None);
+        assert_eq!(super::embedded_json(&super::page(&report(), None)), None);
     }
 
     #[test]

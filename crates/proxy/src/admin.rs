@@ -91,10 +91,10 @@ impl Readiness {
     }
 
     /// Finds it out, for the metric.
-    pub async fn look(&self) {
+    pub async fn refresh(&self) {
         if let Some(meters) = &self.0.meters {
             let (status, _) = ready(State(self.0.clone())).await;
-            meters.traffic.ready(status == StatusCode::OK);
+            meters.traffic.set_ready(status == StatusCode::OK);
         }
     }
 }
@@ -180,7 +180,7 @@ impl Admin {
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 async fn metrics(State(shown): State<Arc<Shown>>) -> Response {
-    Readiness(shown).look().await;
+    Readiness(shown).refresh().await;
     match waxseal_metrics::render() {
         Some(text) => ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),

@@ -192,7 +192,8 @@ impl KeyRequest {
     /// The keys that values name and that were not at hand.
     async fn reread(&self, protection: &Protection, limit: Duration) -> Vec<(Box<[u8]>, Lookup)> {
         let rejected_keys = protection.rejected_keys();
-        let is_worth = |user: &[u8], ids: &[KeyId]| !ids.iter().all(|id| rejected_keys.holds(user, *id));
+        let is_worth =
+            |user: &[u8], ids: &[KeyId]| !ids.iter().all(|id| rejected_keys.holds(user, *id));
         let asked = self.others.iter().filter(|(user, ids)| is_worth(user, ids));
         let users: Vec<&[u8]> = asked.map(|(user, _)| &**user).collect();
         let found = get_all(protection.users(), Freshness::Reread, &users, limit).await;
@@ -259,7 +260,11 @@ fn is_of_one_user(error: &UserKeyError) -> bool {
     )
 }
 
-async fn get(keys: &UserKeys, ask: Freshness, users: &[&[u8]]) -> Result<Vec<Lookup>, UserKeyError> {
+async fn get(
+    keys: &UserKeys,
+    ask: Freshness,
+    users: &[&[u8]],
+) -> Result<Vec<Lookup>, UserKeyError> {
     let found = |key: Option<Arc<UserKey>>| key.map_or(Lookup::Absent, Lookup::Key);
     Ok(match ask {
         Freshness::Read => keys.read(users).await?.into_iter().map(found).collect(),

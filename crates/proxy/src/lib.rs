@@ -31,7 +31,9 @@ mod server_limits;
 mod subscriptions;
 mod throttle;
 
-pub use admin::{Admin, CheckResponse, Readiness, Source, Stage, StageSetter, Token, TokenTooShort};
+pub use admin::{
+    Admin, CheckResponse, Readiness, Source, Stage, StageSetter, Token, TokenTooShort,
+};
 pub use certificates::{
     CertificateExpiry, CertificateUse, Certificates, Reload, certificate_expiry,
 };

@@ -3,7 +3,9 @@
 
 use waxseal_core::{OpenError, Opened};
 use waxseal_keys::instrumented;
-use waxseal_metrics::{Counter, DecoyOpener, Opening, TrafficMetrics, ValueMetrics, decoys_opened_counter};
+use waxseal_metrics::{
+    Counter, DecoyOpener, Opening, TrafficMetrics, ValueMetrics, decoys_opened_counter,
+};
 use waxseal_policy::PatternId;
 
 use smallvec::SmallVec;

@@ -186,7 +186,7 @@ impl Shares {
     /// A connection to the server did not come about, or ended.
     pub(crate) fn failed(&self, error: UpstreamError) {
         if let Some(meters) = self.protection.metered() {
-            meters.traffic.failed(error);
+            meters.traffic.upstream_failed(error);
         }
     }
 
@@ -206,7 +206,7 @@ impl Shares {
         if let Some(meters) = self.protection.metered() {
             let showing = self.showing_suspects.lock();
             let _showing = showing.unwrap_or_else(PoisonError::into_inner);
-            meters.traffic.suspects(self.upstream.health.suspects());
+            meters.traffic.set_suspects(self.upstream.health.suspects());
         }
     }
 
@@ -219,7 +219,7 @@ impl Shares {
         let meters = self.protection.metered().cloned();
         Health::switch(&self.upstream, epoch, word, move || {
             if let Some(meters) = meters {
-                meters.traffic.switched();
+                meters.traffic.upstream_switched();
             }
         })
     }
@@ -232,7 +232,7 @@ impl Shares {
     /// A client's connection is ended.
     pub(crate) fn cut(&self, cut: DisconnectReason) {
         if let Some(meters) = self.protection.metered() {
-            meters.traffic.cut(cut);
+            meters.traffic.disconnected(cut);
         }
     }
 }
@@ -340,7 +340,9 @@ impl Proxy {
         }
         let cut = self.crew.load();
         if let Some(meters) = meters {
-            meters.traffic.disconnected_many(DisconnectReason::Stopping, cut);
+            meters
+                .traffic
+                .disconnected_many(DisconnectReason::Stopping, cut);
         }
         self.crew.stop();
         let lines = protection

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use waxseal_page::words::{span, thousands};
+use waxseal_page::format::{span, thousands};
 use waxseal_policy::{PatternId, Reason};
 
 use crate::sealed_replies::SealedReplies;

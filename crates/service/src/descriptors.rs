@@ -4,7 +4,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use waxseal_proxy::Admin;
 
-use waxseal_page::words::thousands;
+use waxseal_page::format::thousands;
 
 use crate::notice;
 

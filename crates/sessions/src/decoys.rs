@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tracing::error;
 use waxseal_core::NameMask;
-use waxseal_metrics::{Counter, DecoyOpener, decoys_opened};
+use waxseal_metrics::{Counter, DecoyOpener, decoys_opened_counter};
 use waxseal_stores::RecordPattern;
 
 use crate::error::GuardError;
@@ -53,7 +53,7 @@ impl Decoys {
         }
         Ok(Self {
             names: options.decoys.iter().cloned().collect(),
-            opened: decoys_opened(DecoyOpener::Library),
+            opened: decoys_opened_counter(DecoyOpener::Library),
             said: Mutex::new((Instant::now(), 0)),
         })
     }

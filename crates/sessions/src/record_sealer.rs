@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use waxseal_core::{Binding, KeyId, OpenError, SealError, Sealer, Shape, UserKey};
-use waxseal_keys::{Cached, LiveRing, UserKeyError, UserKeys, measured};
-use waxseal_metrics::{Opening, Sealing, ValueMetrics};
+use waxseal_keys::{CacheLookup, LiveRing, UserKeyError, UserKeys, instrumented};
+use waxseal_metrics::{OpenOutcome, SealOutcome, ValueMetrics};
 use waxseal_stores::{RecordName, RecordPattern};
 
 use crate::error::StateError;
@@ -27,7 +27,7 @@ pub(crate) struct RecordSealer {
 /// What came of opening a value, and how it is counted if it stays so.
 struct Attempt {
     result: Result<Option<Vec<u8>>, OpenError>,
-    opening: Option<Opening>,
+    opening: Option<OpenOutcome>,
 }
 
 impl RecordSealer {
@@ -37,7 +37,7 @@ impl RecordSealer {
         users: Option<UserKeys>,
         pattern: RecordPattern,
     ) -> Self {
-        let counted = ValueMetrics::new([pattern.as_str()], measured::key_name);
+        let counted = ValueMetrics::new([pattern.as_str()], instrumented::key_name);
         Self {
             plain: sealer.clone().writing_plain(),
             sealer,
@@ -58,7 +58,7 @@ impl RecordSealer {
             return Ok(Cow::Borrowed(value));
         }
         if !self.sealer.mode().seals() {
-            self.counted.sealed(Sealing::Left);
+            self.counted.sealed(SealOutcome::NotSealed);
             return Ok(Cow::Borrowed(value));
         }
         if let Some(ring) = &self.ring
@@ -75,11 +75,12 @@ impl RecordSealer {
             }
             None => None,
         };
-        let since = self.counted.sealing_begins();
+        let since = self.counted.start_seal_timer();
         let sealer = of_user.as_ref().unwrap_or(&self.sealer);
         let sealed = sealer.seal(value, binding).map(Cow::Owned);
-        self.counted.sealing_took(since);
-        self.counted.sealed(measured::sealing(&sealed, sealer));
+        self.counted.record_seal_duration(since);
+        self.counted
+            .sealed(instrumented::seal_outcome(&sealed, sealer));
         Ok(sealed?)
     }
 
@@ -91,7 +92,7 @@ impl RecordSealer {
     ) -> Result<Result<Option<Vec<u8>>, OpenError>, StateError> {
         let attempt = self.attempt(name, stored).await?;
         // A plain value is what is expected of an excepted name.
-        let is_expected = |it: &Opening| *it == Opening::Plain && self.is_excepted(name);
+        let is_expected = |it: &OpenOutcome| *it == OpenOutcome::Plain && self.is_excepted(name);
         if let Some(opening) = attempt.opening.filter(|it| !is_expected(it)) {
             self.counted.opened(opening, 0, 1);
         }
@@ -133,11 +134,11 @@ impl RecordSealer {
     }
 
     fn once(&self, sealer: &Sealer, name: &RecordName, stored: &[u8]) -> Attempt {
-        let since = self.counted.opening_begins();
+        let since = self.counted.start_open_timer();
         let opened = sealer.open(stored, Binding::record(name.as_bytes()));
-        self.counted.opening_took(since);
+        self.counted.record_open_duration(since);
         Attempt {
-            opening: measured::opening(stored, &opened),
+            opening: instrumented::open_outcome(stored, &opened),
             result: opened.map(|opened| opened.map(|it| it.value.into_owned())),
         }
     }
@@ -159,9 +160,9 @@ async fn find(
     id: KeyId,
 ) -> Result<Option<Arc<UserKey>>, UserKeyError> {
     let mut found = match users.cached(user) {
-        Cached::Key(key) if key.id() == Some(id) => return Ok(Some(key)),
-        Cached::Key(_) | Cached::Absent => users.reread(&[user]).await?,
-        Cached::Unknown => users.read(&[user]).await?,
+        CacheLookup::Key(key) if key.id() == Some(id) => return Ok(Some(key)),
+        CacheLookup::Key(_) | CacheLookup::Absent => users.reread(&[user]).await?,
+        CacheLookup::Unknown => users.read(&[user]).await?,
     };
     Ok(found.pop().flatten())
 }

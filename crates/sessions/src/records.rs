@@ -110,7 +110,7 @@ impl SealedRecords {
             mask,
             window: Window::default(),
             key_checked,
-            quarantined: waxseal_metrics::quarantined(),
+            quarantined: waxseal_metrics::quarantined_counter(),
             decoys,
         })
     }

@@ -307,7 +307,7 @@ impl Sweep {
             if !gap {
                 let examined = position.examined.saturating_add(ended.examined);
                 let part = examined as f64 / records.max(1) as f64;
-                counted.went_on(verdicts(&ended.result.tally), part);
+                counted.advance(verdicts(&ended.result.tally), part);
                 settle(position, ended, watch);
                 watch(Event::Progress {
                     position,
@@ -319,7 +319,7 @@ impl Sweep {
             }
         }
         if trouble.is_none() && position.finished {
-            counted.ended();
+            counted.finish();
         }
         trouble.map_or(Ok(position.finished), Err)
     }

@@ -73,14 +73,14 @@ pub(crate) async fn run(setup: &Setup, args: &AuditArgs) -> Result<Ended, Failur
     };
     let mut report = report::report(setup, ring.as_deref(), &pass, &tallies);
     report.unmatched.clone_from(&survey.unmatched);
-    let proves_nothing = report.proves_nothing() || report.excepts_everything();
-    report.clean = report.total.are_clean() && !proves_nothing;
+    let is_inconclusive = report.is_inconclusive() || report.excepts_everything();
+    report.clean = report.total.is_clean() && !is_inconclusive;
     if setup.json {
         output::json(&report)?;
     } else {
         show::print(&report)?;
     }
-    let fails = args.require_clean && report.proves_nothing();
+    let fails = args.require_clean && report.is_inconclusive();
     survey.say(if fails { "error" } else { "warning" });
     if !setup.json {
         recommend_sealed(&report);
@@ -130,7 +130,7 @@ fn verdict(args: &AuditArgs, report: &Report) -> Ended {
         ));
     }
     // Which pattern matches nothing was told.
-    let mut ended = match args.require_clean && report.proves_nothing() {
+    let mut ended = match args.require_clean && report.is_inconclusive() {
         true => Ended::Findings,
         false => Ended::Done,
     };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use waxseal_keys::Receipt;
 use waxseal_stores::RecordStore;
-use waxseal_upkeep::{Realm, Traces, forget, traces};
+use waxseal_upkeep::{ScopeHandle, Traces, forget, traces};
 
 use crate::args::ForgetArgs;
 use crate::error::{Ended, Failure};
@@ -168,31 +168,31 @@ fn tell(setup: &Setup, traces: &Traces) -> Result<(), Failure> {
 struct Eraser<'a> {
     setup: &'a Setup,
     users: Users,
-    realms: Vec<Realm>,
+    scopes: Vec<ScopeHandle>,
 }
 
 impl<'a> Eraser<'a> {
     async fn open(setup: &'a Setup) -> Result<Self, Failure> {
         let store: Arc<dyn RecordStore> = setup.open_store().await?;
         setup.check_key(&store).await?;
-        let realms = setup.realms(&store).await?;
+        let scopes = setup.scopes(&store).await?;
         let users = setup.users(&store).await?;
         setup.warn_of_other_user_keys();
         Ok(Self {
             setup,
             users,
-            realms,
+            scopes,
         })
     }
 
     async fn traces(&self, user: &[u8]) -> Result<Traces, Failure> {
         let ring = &self.setup.opened_ring()?.ring;
-        Ok(traces(user, ring, Some(&self.users.keys), &self.realms).await?)
+        Ok(traces(user, ring, Some(&self.users.keys), &self.scopes).await?)
     }
 
     async fn erase(&self, user: &[u8]) -> Result<Receipt, Failure> {
         let ring = &self.setup.opened_ring()?.ring;
-        let receipt = forget(user, ring, Some(&self.users.keys), &self.realms).await?;
+        let receipt = forget(user, ring, Some(&self.users.keys), &self.scopes).await?;
         let trail = &self.setup.trail;
         trail.note("user_hash", receipt.user.clone());
         trail.note("erasure", receipt.erasure);

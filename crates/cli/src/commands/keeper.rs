@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
-use waxseal_keys::measured;
+use waxseal_keys::instrumented;
 use waxseal_proxy::Readiness;
 use waxseal_sweep::Stop;
 use waxseal_upkeep::Upkeep;
@@ -45,7 +45,7 @@ pub(crate) async fn run(mut setup: Setup, args: &KeeperArgs) -> Result<Ended, Fa
     let Some(upkeep) = begin(&mut setup, &stop, admin.as_ref()).await? else {
         return Ok(Ended::Done);
     };
-    measured::follow(upkeep.ring());
+    instrumented::follow(upkeep.ring());
     if let Some(admin) = &mut admin {
         admin.follow(&Arc::new(setup), &args.admin);
     }

@@ -118,7 +118,7 @@ impl SettingsArgs {
         }
         set(&mut settings.propagation_ms, self.propagation);
         set(&mut settings.refresh_ms, self.refresh);
-        set(&mut settings.rest_ms, self.rest);
+        set(&mut settings.retention_ms, self.rest);
         set(&mut settings.seals, self.max_seals);
         settings
     }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use waxseal_core::{Mode, Sealer};
-use waxseal_keys::measured;
+use waxseal_keys::instrumented;
 use waxseal_proxy::{
     Address, Handshake, Limits, Listen, ListenError, ListenTls, Meters, Protection, Proxy,
     Readiness, Settings, Sharing, Stage, TlsError, Upstream, UpstreamTls,
@@ -134,7 +134,7 @@ impl Opened {
     ) -> Result<Ended, Failure> {
         let (proxy, mut admin, metering) = (self.proxy, self.admin, self.metering);
         if let (Ok(opened), true) = (setup.opened_ring(), metering.is_on()) {
-            measured::follow(&opened.ring);
+            instrumented::follow(&opened.ring);
         }
         let setup = Arc::new(setup);
         if let Some(admin) = &mut admin {

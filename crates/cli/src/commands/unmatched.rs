@@ -76,12 +76,12 @@ impl Survey {
     /// Says it on stderr, behind this word: what leaves no doubt is never an error.
     pub(crate) fn say(&self, word: &str) {
         for (unmatched, text, advice) in self.findings() {
-            let word = match unmatched.leaves_doubt() {
+            let word = match unmatched.may_be_misconfigured() {
                 true => word,
                 false => "warning",
             };
             output::complain(word, &text);
-            if unmatched.leaves_doubt() {
+            if unmatched.may_be_misconfigured() {
                 output::advise(advice);
             }
         }

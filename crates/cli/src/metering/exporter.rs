@@ -22,9 +22,9 @@ use super::collector::Collector;
 use crate::error::Failure;
 
 /// How long one export may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the last one may hold up the end of the process.
-const LAST: Duration = Duration::from_secs(3);
+const FINAL_EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The task that sends.
 pub(super) struct Exporter {
@@ -67,10 +67,10 @@ impl Exporter {
                 }
                 tokio::select! {
                     _ = &mut ended => break,
-                    sent = sending.send(PATIENCE) => sending.tell(sent),
+                    sent = sending.send(EXPORT_TIMEOUT) => sending.tell(sent),
                 }
             }
-            let sent = sending.send(LAST).await;
+            let sent = sending.send(FINAL_EXPORT_TIMEOUT).await;
             sending.tell(sent);
         });
         Ok(Self { end, task })
@@ -86,16 +86,16 @@ impl Exporter {
 
 impl Sending {
     /// One export; what went wrong, in words that hold nothing of the collector's answer.
-    async fn send(&self, patience: Duration) -> Result<(), String> {
-        let late = |_| format!("it did not answer within {} s", patience.as_secs());
+    async fn send(&self, limit: Duration) -> Result<(), String> {
+        let late = |_| format!("it did not answer within {} s", limit.as_secs());
         // The next one is tried whatever becomes of this one.
         let post = AssertUnwindSafe(self.post()).catch_unwind();
-        let posted = timeout(patience, post).await.map_err(late)?;
+        let posted = timeout(limit, post).await.map_err(late)?;
         posted.unwrap_or_else(|_| Err("a bug of Waxseal's: see the log".to_owned()))
     }
 
     async fn post(&self) -> Result<(), String> {
-        self.readiness.look().await;
+        self.readiness.refresh().await;
         let origin = Origin {
             service: &self.collector.service,
             instance: &self.instance,

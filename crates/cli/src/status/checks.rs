@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use waxseal_page::status::{Doctor, Finding};
-use waxseal_proxy::CheckRequest;
+use waxseal_proxy::CheckResponse;
 use waxseal_stores::RecordStore;
 
 use super::Shared;
@@ -46,18 +46,18 @@ impl Shared {
     }
 
     /// A reader wants everything checked now. What is running already is not begun twice.
-    pub(super) fn check_for_reader(&self) -> CheckRequest {
+    pub(super) fn check_for_reader(&self) -> CheckResponse {
         let (wants_count, wants_doctor) = {
             let mut known = self.known();
             if !known.started {
-                return CheckRequest::NotReady;
+                return CheckResponse::NotReady;
             }
             let since = known.asked.map(|asked| asked.elapsed());
             let pause = since.and_then(|since| MIN_PAUSE.checked_sub(since));
             let wants = (!known.counted.is_running(), !known.is_checking);
             if pause.is_some() || wants == (false, false) {
                 let pause = pause.unwrap_or(MIN_PAUSE);
-                return CheckRequest::TooSoon(pause.as_secs().saturating_add(1));
+                return CheckResponse::TooSoon(pause.as_secs().saturating_add(1));
             }
             known.asked = Some(Instant::now());
             wants
@@ -68,7 +68,7 @@ impl Shared {
         if wants_doctor {
             self.doctor.notify_one();
         }
-        CheckRequest::Accepted
+        CheckResponse::Accepted
     }
 }
 
@@ -88,7 +88,7 @@ pub(super) async fn run_doctor_periodically(shared: Arc<Shared>, setup: Arc<Setu
 
 /// Runs the doctor once; whether it came to its end and found no problem.
 async fn diagnose(shared: &Shared, setup: &Setup) -> bool {
-    let looked_ms = now_ms();
+    let checked_ms = now_ms();
     shared.known().is_checking = true;
     let outcome = timeout(DOCTOR_TIMEOUT, look_around(setup)).await;
     let mut known = shared.known();
@@ -101,7 +101,7 @@ async fn diagnose(shared: &Shared, setup: &Setup) -> bool {
     let is_problem = |finding: &Finding| finding.grade == "problem";
     let is_fine = !findings.iter().any(is_problem);
     known.doctor = Some(Doctor {
-        looked_ms,
+        checked_ms,
         findings,
     });
     is_fine

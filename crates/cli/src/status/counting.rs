@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use waxseal_core::KeyId;
 use waxseal_keys::KeyState;
-use waxseal_metrics::{CoverageMetrics, Lying};
+use waxseal_metrics::{CoverageCounts, CoverageMetrics};
+use waxseal_page::format::thousands;
 use waxseal_page::status::{Activity, Count, Coverage, KeyValues, PatternCoverage};
-use waxseal_page::words::thousands;
 use waxseal_sweep::{Class, Event, Position, Stop, SweepOptions, Tally};
 
 use super::Shared;
@@ -30,7 +30,7 @@ const EMPTY_INTERVAL: Duration = Duration::from_secs(600);
 const RETRY_DELAY: Duration = Duration::from_secs(60);
 
 /// A pattern: its name, itself, its values by form, and how many of these are excepted and sealed.
-type Found = (String, String, Lying, u64);
+type Found = (String, String, CoverageCounts, u64);
 
 /// The last count, and the counting now.
 #[derive(Clone, Debug, Default)]
@@ -71,7 +71,7 @@ impl Counted {
         self.found(|lying| lying.unreadable)
     }
 
-    fn found(&self, of: fn(&Lying) -> u64) -> impl Iterator<Item = (&str, u64)> {
+    fn found(&self, of: fn(&CoverageCounts) -> u64) -> impl Iterator<Item = (&str, u64)> {
         let patterns = self.patterns.iter();
         patterns
             .filter_map(move |(name, _, lying, _)| (of(lying) > 0).then_some((&**name, of(lying))))
@@ -79,7 +79,7 @@ impl Counted {
 
     /// Whether no record was found under any pattern.
     pub(super) fn is_of_nothing(&self) -> bool {
-        let is_nothing = |lying: &Lying| *lying == Lying::default();
+        let is_nothing = |lying: &CoverageCounts| *lying == CoverageCounts::default();
         self.count.is_some()
             && self
                 .patterns
@@ -164,8 +164,8 @@ impl Counted {
 }
 
 /// The values of a pass by form.
-fn lying(tally: &Tally) -> Lying {
-    Lying {
+fn lying(tally: &Tally) -> CoverageCounts {
+    CoverageCounts {
         sealed: tally.count(|class| matches!(class, Class::Sealed(_) | Class::OfUser)),
         classic: tally.count(|class| matches!(class, Class::Classic(_))),
         plain: tally.count(|class| class == Class::Plain),

@@ -6,8 +6,8 @@ use waxseal_metrics::names::{
     CLIENT_CONNECTIONS_TURNED_AWAY, CUSTODIAN_CALLS, DECOYS_OPENED, KEYRING_TROUBLE, MODE, OPENS,
     PLAIN_VALUES, QUARANTINED_VALUES, REFUSED_COMMANDS, SEALS, SERVER_ERRORS, UPSTREAM_ERRORS,
 };
+use waxseal_page::format::{clock_time, span, thousands};
 use waxseal_page::status::{Activity, Severity, Warning};
-use waxseal_page::words::{clock_time, span, thousands};
 
 use super::Known;
 use super::checks::DOCTOR_TIMEOUT;
@@ -358,7 +358,10 @@ fn keys(now: &Snapshot, known: &Known, lately: &Lately<'_>) -> Vec<Warning> {
              lost one back from the copy of a machine.",
         ));
     }
-    let due = known.history.due_for().filter(|due| *due > view.patience);
+    let due = known
+        .history
+        .due_for()
+        .filter(|due| *due > view.overdue_after);
     if let Some(due) = due {
         let ms = u64::try_from(due.as_millis()).unwrap_or(u64::MAX);
         found.push(warning(

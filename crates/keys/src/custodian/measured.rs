@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use waxseal_core::SecretKey;
-use waxseal_metrics::custodian_called;
+use waxseal_metrics::record_custodian_call;
 
 use super::{Context, Custodian, Wrapped};
 use crate::error::CustodianError;
@@ -27,7 +27,7 @@ impl Measured {
             Err(CustodianError::Denied { .. } | CustodianError::Pin { .. }) => "denied",
             Err(_) => "other",
         };
-        custodian_called(self.url(), operation, outcome, since.elapsed());
+        record_custodian_call(self.url(), operation, outcome, since.elapsed());
         result
     }
 }

@@ -1,7 +1,7 @@
 //! The part of the table about the process itself, whatever it serves.
 
 use super::NONE;
-use crate::metric::{Allowed, Kind, Label, Metric};
+use crate::metric::{Kind, Label, LabelValues, Metric};
 
 pub static MODE: Metric = Metric {
     name: "waxseal_mode",
@@ -11,7 +11,7 @@ pub static MODE: Metric = Metric {
     question: "Is there a proxy that seals nothing?",
     labels: &[Label {
         name: "mode",
-        values: Allowed::These(&MODES),
+        values: LabelValues::OneOf(&MODES),
     }],
     ..NONE
 };
@@ -27,7 +27,7 @@ pub static CERTIFICATE_EXPIRY: Metric = Metric {
     question: "Was a certificate renewed in time, and does the proxy use the new one?",
     labels: &[Label {
         name: "certificate",
-        values: Allowed::These(&[
+        values: LabelValues::OneOf(&[
             "listener",
             "client_authority",
             "server_authority",
@@ -44,7 +44,7 @@ pub static LOG_LINES_LOST: Metric = Metric {
     question: "Does the log collector keep up?",
     labels: &[Label {
         name: "cause",
-        values: Allowed::These(&["queue_full", "write_failed"]),
+        values: LabelValues::OneOf(&["queue_full", "write_failed"]),
     }],
     ..NONE
 };

@@ -1,11 +1,11 @@
 //! The part of the table about connections and what passes on them.
 
 use super::NONE;
-use crate::metric::{Allowed, Kind, Label, Metric};
+use crate::metric::{Kind, Label, LabelValues, Metric};
 
 const SIDE: Label = Label {
     name: "side",
-    values: Allowed::These(&["client", "upstream"]),
+    values: LabelValues::OneOf(&["client", "upstream"]),
 };
 
 pub static CLIENT_CONNECTIONS: Metric = Metric {
@@ -40,7 +40,7 @@ pub static CLIENT_CONNECTIONS_CUT: Metric = Metric {
     question: "Do clients hang, or is someone trying to exhaust connections?",
     labels: &[Label {
         name: "cause",
-        values: Allowed::These(&["half_request", "not_reading", "buffers_full", "stopping"]),
+        values: LabelValues::OneOf(&["half_request", "not_reading", "buffers_full", "stopping"]),
     }],
     ..NONE
 };
@@ -77,7 +77,7 @@ pub static SERVER_ERRORS: Metric = Metric {
     question: "Is the store full, read-only, loading, or does it refuse what clients ask for?",
     labels: &[Label {
         name: "kind",
-        values: Allowed::These(&[
+        values: LabelValues::OneOf(&[
             "oom",
             "readonly",
             "loading",
@@ -139,7 +139,7 @@ pub static UPSTREAM_ERRORS: Metric = Metric {
     question: "Is the server away, or does something between it and the proxy break?",
     labels: &[Label {
         name: "kind",
-        values: Allowed::These(&[
+        values: LabelValues::OneOf(&[
             "refused",
             "timeout",
             "missing",

@@ -4,8 +4,8 @@
 #![cfg(feature = "prometheus")]
 
 use waxseal_metrics::{
-    Format, Opening, Sealing, TABLE, TrafficMetrics, ValueMetrics, before_render, prometheus,
-    render,
+    Format, OpenOutcome, SealOutcome, TABLE, TrafficMetrics, ValueMetrics, before_render,
+    prometheus, render,
 };
 
 fn key_name(key: u32) -> String {
@@ -15,27 +15,27 @@ fn key_name(key: u32) -> String {
 #[test]
 fn nothing_is_counted_before_a_recorder_is_there_and_everything_afterwards() {
     let early = ValueMetrics::new(["states"], key_name);
-    early.sealed(Sealing::Left);
+    early.sealed(SealOutcome::NotSealed);
     assert_eq!(render(), None);
 
     prometheus::install().unwrap();
     assert!(prometheus::install().is_err());
-    early.sealed(Sealing::Left);
+    early.sealed(SealOutcome::NotSealed);
     let traffic = TrafficMetrics::new();
     let values = ValueMetrics::new(["states", "others"], key_name);
     for _ in 0..32 {
-        let since = values.sealing_begins();
-        values.sealed(Sealing::Done(Format::Sealed, 7));
-        values.sealing_took(since);
+        let since = values.start_seal_timer();
+        values.sealed(SealOutcome::Done(Format::Sealed, 7));
+        values.record_seal_duration(since);
     }
-    values.opened(Opening::Plain, 1, 3);
+    values.opened(OpenOutcome::Plain, 1, 3);
     traffic.clients.opened();
     traffic.refused(None, "unknown_command", None, false);
     let pattern = Some((1, "others"));
     for is_forwarded in [false, false, true] {
         traffic.refused(Some("incr"), "computes_on_value", pattern, is_forwarded);
     }
-    before_render(move || traffic.ready(true));
+    before_render(move || traffic.set_ready(true));
 
     prometheus::upkeep();
     let text = render().unwrap();

@@ -3,14 +3,14 @@
 use maud::{Markup, html};
 
 use super::{Expiries, Key};
-use crate::words::{percent, point_in_time, span, thousands};
+use crate::format::{percent, point_in_time, span, thousands};
 
 /// The most columns of a drawing.
 const COLUMNS: usize = 48;
 const WIDTH: f64 = 1000.0;
 const HEIGHT: f64 = 100.0;
 /// A column that is there is never lower: one value among millions must be seen.
-const LEAST: f64 = 2.0;
+const MIN_HEIGHT: f64 = 2.0;
 
 /// Values that expire in stretches of time of the same length, one after the other.
 struct Columns {
@@ -115,7 +115,7 @@ fn shapes(values: &[u64], most: u64) -> Vec<(String, String, f64)> {
             (
                 x,
                 format!("{:.1}", (step * 0.85).max(1.0)),
-                height.max(LEAST),
+                height.max(MIN_HEIGHT),
             )
         })
     };
@@ -147,7 +147,7 @@ fn words(expiries: &Expiries, expiring: u64) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Stretch;
+    use super::super::ExpiryBucket;
     use super::*;
 
     const HOUR: u64 = 3_600_000;
@@ -158,7 +158,7 @@ mod tests {
             counted_ms: 10 * HOUR + 1,
             width_ms: HOUR,
             stretches: stretches
-                .map(|&(hour, values)| Stretch {
+                .map(|&(hour, values)| ExpiryBucket {
                     from_ms: hour * HOUR,
                     values,
                 })
@@ -197,6 +197,6 @@ mod tests {
     fn one_value_among_millions_is_seen() {
         let shapes = shapes(&[1, 0, 5_000_000], 5_000_000);
         assert_eq!(shapes.len(), 2);
-        assert!(shapes[0].2 >= LEAST && shapes[1].2 <= HEIGHT);
+        assert!(shapes[0].2 >= MIN_HEIGHT && shapes[1].2 <= HEIGHT);
     }
 }

@@ -33,7 +33,7 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepts_plain: Option<bool>,
     /// Whether no value was plain and no record of a type whose values cannot be sealed. Never where
-    /// nothing was counted although records are there ([`Unmatched::leaves_doubt`]).
+    /// nothing was counted although records are there ([`Unmatched::may_be_misconfigured`]).
     pub clean: bool,
     /// The ring; `None` where keys came from the environment.
     pub keyring: Option<RingVersion>,
@@ -64,7 +64,7 @@ pub struct Unmatched {
 impl Unmatched {
     /// True if it may be the wrong pattern, or the wrong database: an empty one leaves no doubt.
     #[must_use]
-    pub fn leaves_doubt(&self) -> bool {
+    pub fn may_be_misconfigured(&self) -> bool {
         self.in_database != Some(0) || !self.other_databases.is_empty()
     }
 }
@@ -86,11 +86,11 @@ impl Report {
     /// True if nothing was counted although records are there, or those of a pattern are in another
     /// database: then "nothing is plain" says nothing.
     #[must_use]
-    pub fn proves_nothing(&self) -> bool {
+    pub fn is_inconclusive(&self) -> bool {
         let total = &self.total;
         let nothing = total.total == 0 && total.other_types.is_empty() && total.excepted.is_empty();
         let mut unmatched = self.unmatched.iter();
-        unmatched.any(|it| !it.other_databases.is_empty() || nothing && it.leaves_doubt())
+        unmatched.any(|it| !it.other_databases.is_empty() || nothing && it.may_be_misconfigured())
     }
 }
 
@@ -262,12 +262,12 @@ pub struct Expiries {
     /// How long each stretch is, in milliseconds.
     pub width_ms: u64,
     /// Each stretch in which values expire, in order of time.
-    pub stretches: Vec<Stretch>,
+    pub stretches: Vec<ExpiryBucket>,
 }
 
 /// How many values expire in one stretch of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stretch {
+pub struct ExpiryBucket {
     /// When it begins (milliseconds since the Unix epoch).
     pub from_ms: u64,
     /// How many values expire in it.
@@ -296,13 +296,13 @@ impl Counts {
 
     /// Whether everything was seen, and nothing is plain or of a type whose values cannot be sealed.
     #[must_use]
-    pub fn are_clean(&self) -> bool {
+    pub fn is_clean(&self) -> bool {
         self.plain == 0 && self.unseen == 0 && self.other_types.is_empty()
     }
 
     /// Records of types whose values cannot be sealed.
     #[must_use]
-    pub fn of_other_types(&self) -> u64 {
+    pub fn other_type_records(&self) -> u64 {
         self.other_types
             .values()
             .fold(0, |sum, records| sum.saturating_add(*records))
@@ -358,9 +358,9 @@ mod tests {
     #[test]
     fn what_was_not_seen_is_not_clean() {
         let mut counts = Counts::default();
-        assert!(counts.are_clean());
+        assert!(counts.is_clean());
         counts.unseen = 1;
-        assert!(!counts.are_clean());
+        assert!(!counts.is_clean());
     }
 
     #[test]
@@ -380,7 +380,7 @@ mod tests {
             (sum.total, sum.sealed, sum.classic, sum.plain),
             (6, 4, 2, 2)
         );
-        assert_eq!(sum.of_other_types(), 4);
-        assert!(!sum.are_clean());
+        assert_eq!(sum.other_type_records(), 4);
+        assert!(!sum.is_clean());
     }
 }

@@ -2,7 +2,7 @@
 //! one: then nothing plain is found, and nothing is sealed either.
 
 use super::Unmatched;
-use crate::words::thousands;
+use crate::format::thousands;
 
 /// The advice that goes with it.
 pub const ADVICE: &str = "check the pattern (--protect, waxseal.toml) and the database at the end of the store's URL \

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::{Report, UNMATCHED_ADVICE};
-use crate::words::{percent, thousands};
+use crate::format::{percent, thousands};
 
 /// A number of things: `1 value is`, `2 values are`.
 fn values(number: u64, verb: [&str; 2]) -> String {
@@ -39,12 +39,12 @@ pub(super) fn headline(report: &Report) -> &'static str {
 
 /// True if that is all that keeps it from being clean.
 fn found_nothing(report: &Report) -> bool {
-    report.proves_nothing() && report.total.are_clean()
+    report.is_inconclusive() && report.total.is_clean()
 }
 
 /// The same for what is excepted.
 fn is_all_excepted(report: &Report) -> bool {
-    report.excepts_everything() && report.total.are_clean()
+    report.excepts_everything() && report.total.is_clean()
 }
 
 pub(super) fn section(report: &Report) -> Markup {
@@ -62,7 +62,7 @@ pub(super) fn section(report: &Report) -> Markup {
     html! {
         p {
             span class={ "words " (class) } data-clean=(report.clean) { (headline(report)) } " "
-            (values(total.plain, IS_ARE)) " plain; " (records(total.of_other_types())) "; "
+            (values(total.plain, IS_ARE)) " plain; " (records(total.other_type_records())) "; "
             (values(total.unopenable, ["cannot", "cannot"])) " be opened."
         }
         dl class="tiles" {
@@ -115,10 +115,10 @@ fn items(report: &Report) -> Vec<Item> {
             ),
         ),
         (
-            total.of_other_types(),
+            total.other_type_records(),
             (
                 "critical",
-                format!("{}.", records(total.of_other_types())),
+                format!("{}.", records(total.other_type_records())),
                 "",
                 "Keep their data in strings, hashes or lists, or under names that no pattern protects.",
             ),
@@ -210,11 +210,14 @@ fn classic(report: &Report) -> Option<Item> {
 
 /// Patterns that nothing matches although records are there.
 fn unmatched(report: &Report) -> impl Iterator<Item = Item> {
-    let class = match report.proves_nothing() {
+    let class = match report.is_inconclusive() {
         true => "critical",
         false => "warning",
     };
-    let doubtful = report.unmatched.iter().filter(|it| it.leaves_doubt());
+    let doubtful = report
+        .unmatched
+        .iter()
+        .filter(|it| it.may_be_misconfigured());
     doubtful.map(move |it| {
         let what = format!("{}:", capital(&it.describe()));
         (class, what, "", UNMATCHED_ADVICE)

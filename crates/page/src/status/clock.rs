@@ -3,7 +3,7 @@
 
 use maud::{Markup, html};
 
-use crate::words::{clock_time, distance, point_in_time, rough_span};
+use crate::format::{clock_time, distance, point_in_time, rough_span};
 
 /// The moment that a page is about.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,7 @@ use super::clock::Clock;
 use super::verdict::prose;
 use super::{Activity, Coverage, PatternCoverage};
 use crate::chart::{Part, bar, swatch};
-use crate::words::{percent, span, thousands};
+use crate::format::{percent, span, thousands};
 
 /// Forms, and the classes that colour them.
 const FORMS: [(&str, &str); 5] = [

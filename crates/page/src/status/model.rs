@@ -346,7 +346,7 @@ pub struct SweepRow {
 #[derive(Clone, Debug, Default)]
 pub struct Doctor {
     /// When they began.
-    pub looked_ms: u64,
+    pub checked_ms: u64,
     /// Each check.
     pub findings: Vec<Finding>,
 }

@@ -6,7 +6,7 @@ use super::clock::Clock;
 use super::model::{RefusedRequests, Trial};
 use super::verdict::documentation;
 use crate::document;
-use crate::words::thousands;
+use crate::format::thousands;
 
 /// Rows that are shown. The metrics have all.
 const MAX_ROWS: usize = 50;

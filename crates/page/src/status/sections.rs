@@ -8,7 +8,7 @@ use super::model::{Activity, Coverage, Doctor, Figure, Finding, Phase, Status, S
 use super::verdict::{Verdict, issues, prose};
 use super::{line, title};
 use crate::chart::{Plot, plot};
-use crate::words::{bytes, percent, rate, short_time, span, thousands};
+use crate::format::{bytes, percent, rate, short_time, span, thousands};
 
 /// The banner. Its title is repeated where the script finds it.
 pub(super) fn state(status: &Status, clock: Clock) -> Markup {
@@ -79,7 +79,7 @@ fn checks(doctor: Option<&Doctor>, is_checking: bool, clock: Clock) -> Markup {
         @match doctor {
             Some(doctor) => {
                 (doctor.fine()) " of " (doctor.findings.len()) " checks are ok; checked "
-                (clock.moment(doctor.looked_ms))
+                (clock.moment(doctor.checked_ms))
                 @if is_checking { ", checking again" }
             },
             None => @if is_checking { "checking" } @else { "not checked yet" },
@@ -216,7 +216,7 @@ pub(super) fn doctor(status: &Status, clock: Clock) -> Markup {
     let wrong = doctor.findings.len().saturating_sub(doctor.fine());
     html! {
         p class="soft" {
-            "Checked " (clock.moment(doctor.looked_ms)) ". The checks run every 10 minutes, and every minute while there is a problem. "
+            "Checked " (clock.moment(doctor.checked_ms)) ". The checks run every 10 minutes, and every minute while there is a problem. "
             code { "waxseal doctor" } " on this machine asks the custodians too."
         }
         @if wrong > 0 {

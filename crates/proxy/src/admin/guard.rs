@@ -11,7 +11,7 @@ use base64_simd::STANDARD;
 use waxseal_core::fingerprint;
 
 /// Guesses of a shorter one would come to an end.
-const LEAST: usize = 16;
+const MIN_LENGTH: usize = 16;
 const LABEL: &str = "waxseal admin token";
 /// What this machine is called in the requests of a browser on it.
 const LOCAL_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
@@ -22,14 +22,14 @@ pub struct Token(String);
 
 /// A token that is too short to keep anybody out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the admin token is shorter than {LEAST} characters")]
+#[error("the admin token is shorter than {MIN_LENGTH} characters")]
 pub struct TokenTooShort;
 
 impl Token {
     /// From its text.
     pub fn new(text: &str) -> Result<Self, TokenTooShort> {
         match text.len() {
-            0..LEAST => Err(TokenTooShort),
+            0..MIN_LENGTH => Err(TokenTooShort),
             _ => Ok(Self(fingerprint(LABEL, text.as_bytes()))),
         }
     }

@@ -91,8 +91,8 @@ impl axum::serve::Listener for BoundedListener {
         loop {
             match self.listener.accept().await {
                 Ok((stream, from)) => {
-                    let place = self.connections.admit();
-                    return (Connection::new(stream, place), from);
+                    let slot = self.connections.admit();
+                    return (Connection::new(stream, slot), from);
                 }
                 Err(error) if is_of_peer(&error) => {}
                 Err(error) => self.refused(&error).await,
@@ -120,7 +120,7 @@ struct Connections {
 }
 
 impl Connections {
-    fn admit(self: &Arc<Self>) -> Place {
+    fn admit(self: &Arc<Self>) -> Slot {
         let state = Arc::new(State::default());
         let is_full = {
             let mut open = self.lock();
@@ -131,7 +131,7 @@ impl Connections {
             // The newest is the one that this is done for.
             self.end_oldest(1);
         }
-        Place {
+        Slot {
             state,
             connections: self.clone(),
         }
@@ -165,12 +165,12 @@ struct State {
 }
 
 /// One of the places, until it is dropped.
-struct Place {
+struct Slot {
     state: Arc<State>,
     connections: Arc<Connections>,
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         let mut open = self.connections.lock();
         open.retain(|it| !Arc::ptr_eq(it, &self.state));
@@ -180,29 +180,29 @@ impl Drop for Place {
 /// A connection that ends itself when it takes too long.
 pub(super) struct Connection {
     stream: TcpStream,
-    place: Place,
+    slot: Slot,
     /// Runs until the answer begins, and then while the reader takes nothing.
     timeout: Pin<Box<Sleep>>,
     is_stalled: bool,
 }
 
 impl Connection {
-    fn new(stream: TcpStream, place: Place) -> Self {
+    fn new(stream: TcpStream, slot: Slot) -> Self {
         Self {
             stream,
-            place,
+            slot,
             timeout: Box::pin(sleep(REQUEST_TIMEOUT)),
             is_stalled: false,
         }
     }
 
     fn is_answered(&self) -> bool {
-        self.place.state.is_answered.load(Ordering::Relaxed)
+        self.slot.state.is_answered.load(Ordering::Relaxed)
     }
 
     /// An error where the connection must end.
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let state = &self.place.state;
+        let state = &self.slot.state;
         state.waker.register(cx.waker());
         if state.is_ended.load(Ordering::Acquire) {
             return Err(ErrorKind::ConnectionAborted.into());
@@ -222,7 +222,7 @@ impl Connection {
         self.check(cx)?;
         let written = write(Pin::new(&mut self.stream), cx);
         if written.is_ready() {
-            self.place.state.is_answered.store(true, Ordering::Relaxed);
+            self.slot.state.is_answered.store(true, Ordering::Relaxed);
             self.is_stalled = false;
         } else if !self.is_stalled {
             self.is_stalled = true;
@@ -289,7 +289,7 @@ mod tests {
 
     use super::*;
 
-    const PLACES: usize = 4;
+    const SLOTS: usize = 4;
     /// Far more than is needed, on a busy machine as well.
     const LIMIT: Duration = Duration::from_secs(120);
 
@@ -306,10 +306,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let routes = Router::new().route("/", get(pending::<&'static str>));
-        let server = axum::serve(BoundedListener::new(listener, PLACES), routes);
+        let server = axum::serve(BoundedListener::new(listener, SLOTS), routes);
         tokio::spawn(server.into_future());
         let mut open = Vec::new();
-        for _ in 0..3 * PLACES {
+        for _ in 0..3 * SLOTS {
             let mut stream = TcpStream::connect(address).await.unwrap();
             let request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\nG";
             stream.write_all(request).await.unwrap();

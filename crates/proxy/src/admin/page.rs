@@ -26,7 +26,7 @@ use super::origin::is_from_elsewhere;
 /// How often an open page is told what has changed.
 const EVERY: Duration = Duration::from_secs(2);
 /// Pages that are kept up to date at one time; more are served and told no changes.
-const MOST_OPEN: usize = 32;
+const MAX_STREAMS: usize = 32;
 
 /// Gathers what a status page shows.
 pub trait Source: Send + Sync {
@@ -60,7 +60,7 @@ impl Page {
         Arc::new(Self {
             source,
             guard,
-            open: Arc::new(Semaphore::new(MOST_OPEN)),
+            open: Arc::new(Semaphore::new(MAX_STREAMS)),
         })
     }
 }
@@ -153,14 +153,14 @@ impl Changes {
         unfold(self, async |mut this| {
             while this.waiting.is_empty() {
                 this.tick.tick().await;
-                this.look();
+                this.queue_changes();
             }
             let event = this.waiting.pop()?;
             Some((Ok(event), this))
         })
     }
 
-    fn look(&mut self) {
+    fn queue_changes(&mut self) {
         let status = self.page.source.status();
         let time = serde_json::json!({
             "now_ms": status.now_ms,

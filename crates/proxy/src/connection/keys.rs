@@ -24,7 +24,7 @@ use super::replies::StalledReply;
 use super::state::{ConnectionState, Phase, ReplyState};
 use super::{Connection, UnexpectedReply};
 use crate::answers;
-use crate::keys::{Freshness, Confirmation, Direction, FetchedKeys, Lookup, KeyRequest};
+use crate::keys::{Confirmation, Direction, FetchedKeys, Freshness, KeyRequest, Lookup};
 use crate::pending::names_of;
 use crate::protection::Protection;
 use crate::seal::SealingKeys;

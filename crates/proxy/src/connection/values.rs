@@ -7,7 +7,7 @@ use super::state::ConnectionState;
 use super::{BrokenValue, UnexpectedReply};
 use crate::answers;
 use crate::decoys::OpenedDecoy;
-use crate::keys::{Lookup, KeyRequest};
+use crate::keys::{KeyRequest, Lookup};
 use crate::open::{ReplyFindings, ReplyOpener, ValueOpener};
 use crate::pending::{Pending, Shape};
 

@@ -449,7 +449,7 @@ impl Client {
     fn unexplained(&mut self, error: UnexpectedReply) {
         tracing::warn!("closing a connection: {error}");
         self.worker.settings.failed(match error {
-            UnexpectedReply::Handshake(_) => UpstreamError::Handshake,
+            UnexpectedReply::Handshake(_) => UpstreamError::Login,
             UnexpectedReply::NotResp(_) | UnexpectedReply::Pairing => UpstreamError::Unexplained,
         });
         if matches!(error, UnexpectedReply::Handshake(_)) && self.survives_failed_login() {

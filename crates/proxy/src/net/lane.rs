@@ -312,7 +312,7 @@ impl Traffic {
         {
             let mut state = lane.state.borrow_mut();
             if state.desynchronised {
-                return Err(LaneEnd::UnexpectedReply);
+                return Err(LaneEnd::Unexplained);
             }
             if state
                 .waker
@@ -412,11 +412,11 @@ fn deal(
             continue;
         }
         let Some((client, left)) = state.turns.front_mut() else {
-            return Err(LaneEnd::UnexpectedReply);
+            return Err(LaneEnd::Unexplained);
         };
         let answered = client
             .answer(rest, *left, &worker.settings.buffers)
-            .map_err(|_| LaneEnd::UnexpectedReply)?;
+            .map_err(|_| LaneEnd::Unexplained)?;
         let switched = client
             .take_role_error()
             .is_some_and(|word| worker.settings.switch(lane.epoch, word));

@@ -101,7 +101,9 @@ impl ReplyBuffers {
     fn show(&self) {
         if let Some(meters) = &self.meters {
             let _showing = self.showing.lock().unwrap_or_else(PoisonError::into_inner);
-            meters.traffic.buffered(self.total.load(Ordering::Relaxed));
+            meters
+                .traffic
+                .set_buffered(self.total.load(Ordering::Relaxed));
         }
     }
 
@@ -124,7 +126,7 @@ impl ReplyBuffers {
         self.total.fetch_sub(bytes, Ordering::Relaxed);
         self.show();
         if let Some(meters) = &self.meters {
-            meters.traffic.cut(match bound {
+            meters.traffic.disconnected(match bound {
                 Bound::Client => DisconnectReason::NotReading,
                 Bound::Total => DisconnectReason::BuffersFull,
             });

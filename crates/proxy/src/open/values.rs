@@ -12,7 +12,7 @@ use waxseal_policy::PatternId;
 
 use crate::answers::{self, KeySource};
 use crate::decoys::DecoyReads;
-use crate::keys::{Direction, Lookup, KeyRequest};
+use crate::keys::{Direction, KeyRequest, Lookup};
 use crate::location::{BorrowedLocation, Name, binding};
 use crate::meters::Openings;
 use crate::protection::Protection;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use waxseal_core::{KeyId, Mode};
 use waxseal_keys::Ring;
 use waxseal_page::report::{
-    Counts, ExceptCounts, Expiries, Group, KIND, Key, Lifetime, Pattern, Report, RingVersion,
-    Stretch, percent,
+    Counts, ExceptCounts, Expiries, ExpiryBucket, Group, KIND, Key, Lifetime, Pattern, Report,
+    RingVersion, percent,
 };
 use waxseal_sweep::{Class, Group as Counted, Tally, ValueLocation};
 
@@ -38,7 +38,7 @@ pub(super) fn report(setup: &Setup, ring: Option<&Ring>, pass: &Pass, tallies: &
         deep: pass.deep,
         mode: Some(setup.mode.to_string()),
         accepts_plain: Some(setup.mode != Mode::Required),
-        clean: total.are_clean(),
+        clean: total.is_clean(),
         keyring: ring.map(|ring| RingVersion {
             ring: ring.id().to_owned(),
             version: ring.version(),
@@ -153,7 +153,7 @@ fn stretches(expiries: &waxseal_sweep::Expiries, now_ms: u64) -> Expiries {
         counted_ms: now_ms,
         width_ms: expiries.width_ms(),
         stretches: stretches
-            .map(|(from_ms, values)| Stretch { from_ms, values })
+            .map(|(from_ms, values)| ExpiryBucket { from_ms, values })
             .collect(),
     }
 }

@@ -1,7 +1,7 @@
 //! A report as text.
 
+use waxseal_page::format::percent;
 use waxseal_page::report::{Counts, ExceptCounts, Group, Key, Report};
-use waxseal_page::words::percent;
 
 use crate::error::Failure;
 use crate::output::{self, thousands};
@@ -40,7 +40,7 @@ pub(super) fn print(report: &Report) -> Result<(), Failure> {
 
 /// Records of types whose values cannot be sealed, by type: `3 records (stream 1, zset 2)`.
 pub(super) fn other_types(counts: &Counts) -> String {
-    let records = match counts.of_other_types() {
+    let records = match counts.other_type_records() {
         1 => "1 record".to_owned(),
         records => format!("{} records", thousands(records)),
     };

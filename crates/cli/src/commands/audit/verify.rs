@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 use waxseal_keys::{Signed, SignedError};
-use waxseal_page::report::{Report, Signature, carried, page};
+use waxseal_page::report::{Report, Signature, embedded_json, page};
 
 use super::paper::Paper;
 use super::show;
@@ -48,7 +48,7 @@ pub(super) async fn run(common: &Common, command: &AuditCommand) -> Result<Ended
     let text = String::from_utf8_lossy(&bytes);
     let is_page = text.trim_start().starts_with("<!DOCTYPE html>");
     let json = match is_page {
-        true => match carried(&text) {
+        true => match embedded_json(&text) {
             Some(json) => json.as_bytes(),
             None => return unsigned(common, &name),
         },
@@ -177,7 +177,7 @@ fn print(paper: &Paper, expected: &Expected, shown: Shown) -> Result<(), Failure
     }
     for pattern in &report.patterns {
         let counts = &pattern.counts;
-        let types = counts.of_other_types();
+        let types = counts.other_type_records();
         let text = format!(
             "{} ({}): {} ({}), {} records of other types",
             pattern.name,

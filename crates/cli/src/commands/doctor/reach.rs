@@ -92,7 +92,7 @@ pub(super) async fn check(
     for (unmatched, text, advice) in survey.findings() {
         if !unmatched.other_databases.is_empty() {
             findings.problem("records", text, advice);
-        } else if unmatched.leaves_doubt() {
+        } else if unmatched.may_be_misconfigured() {
             findings.warn("records", text, advice);
         } else {
             findings.ok("records", text);

@@ -56,7 +56,7 @@ async fn keep(certificates: Arc<Certificates>, mut hangups: watch::Receiver<()>,
         let now = i64::try_from(now_ms() / 1000).unwrap_or(i64::MAX);
         for expiry in certificates.expiries() {
             if is_counted {
-                waxseal_metrics::certificate_expires(expiry.of.as_str(), expiry.not_after);
+                waxseal_metrics::set_certificate_expiry(expiry.of.as_str(), expiry.not_after);
             }
             tell_of_expiry(&expiry, now, &mut told);
         }

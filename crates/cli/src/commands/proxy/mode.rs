@@ -23,7 +23,7 @@ pub(super) fn tell(mode: Mode, is_trial: bool, is_counted: bool) {
             true => "trial".to_owned(),
             false => mode.to_string(),
         };
-        waxseal_metrics::mode_is(&word);
+        waxseal_metrics::set_mode(&word);
     }
     let text = match (is_trial, mode) {
         (true, _) => TRIAL,

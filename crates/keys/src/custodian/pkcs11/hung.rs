@@ -91,7 +91,7 @@ impl Calls {
             {
                 hung.remove(place);
             }
-            waxseal_metrics::custodian_threads_hung(hung.len());
+            waxseal_metrics::set_hung_custodian_threads(hung.len());
             let seconds = took.unwrap_or_default().as_secs();
             info!(
                 "the module of {} answers again, after {seconds} s",
@@ -118,7 +118,7 @@ impl Calls {
                 url: self.url.clone(),
                 since: state.running.unwrap_or_else(Instant::now),
             });
-            waxseal_metrics::custodian_threads_hung(hung.len());
+            waxseal_metrics::set_hung_custodian_threads(hung.len());
             error!(
                 "the module of {} has not answered for {} s: its thread is left behind, and further calls fail at \
                  once until it answers",

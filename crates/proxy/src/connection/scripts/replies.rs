@@ -10,7 +10,7 @@ use super::{ConnectionState, ScriptStage, StoredValue};
 use crate::answers;
 use crate::connection::UnexpectedReply;
 use crate::connection::pairing::Disposition;
-use crate::keys::{Lookup, KeyRequest};
+use crate::keys::{KeyRequest, Lookup};
 use crate::open::ValueOpener;
 use crate::pending::{ScriptRead, ScriptReply};
 

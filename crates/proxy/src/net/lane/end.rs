@@ -22,7 +22,7 @@ pub(crate) enum LaneEnd {
     /// The connection broke off.
     Aborted,
     /// The server sent what no request explains.
-    UnexpectedReply,
+    Unexplained,
     /// What was sent, or a question of the system's whether the server is there, was not acknowledged.
     TimedOut,
     /// Nothing came for so long while replies were due, and the server answered on another connection.
@@ -41,7 +41,7 @@ impl LaneEnd {
             Self::Refused(error) => error.description(),
             Self::Closed => "the server closed the connection",
             Self::Aborted => "the connection breaks off",
-            Self::UnexpectedReply => "the server sent what no request explains",
+            Self::Unexplained => "the server sent what no request explains",
             Self::TimedOut => "the connection is dead: what was sent was not acknowledged",
             Self::Stalled(_) => "the connection is dead: a reply was late by --max-stall",
             Self::Retired => "its address leads to another server now",
@@ -62,9 +62,9 @@ impl LaneEnd {
         Some(match self {
             Self::Retired => return None,
             Self::Connect(error) => kind(&error.into()),
-            Self::Refused(_) => UpstreamError::Handshake,
+            Self::Refused(_) => UpstreamError::Login,
             Self::Closed | Self::Aborted | Self::Unforeseen => UpstreamError::Closed,
-            Self::UnexpectedReply => UpstreamError::Unexplained,
+            Self::Unexplained => UpstreamError::Unexplained,
             Self::TimedOut | Self::Stalled(_) => UpstreamError::Stalled,
         })
     }

@@ -96,10 +96,7 @@ impl Dedicated<'_> {
                 *self.ping = Ping::Refused;
             }
         }
-        let scanned = self
-            .scanner
-            .scan(rest)
-            .map_err(|_| LaneEnd::UnexpectedReply)?;
+        let scanned = self.scanner.scan(rest).map_err(|_| LaneEnd::Unexplained)?;
         if scanned.done && !*self.push {
             if *self.greeting > 0 {
                 *self.greeting = self.greeting.saturating_sub(1);

@@ -13,28 +13,28 @@ use crate::metric::{Kind, Metric};
 const METADATA: Metadata<'static> = Metadata::new("waxseal", Level::INFO, None);
 
 /// The values of a metric's labels, in the order of the table.
-pub(crate) type Words<'a> = &'a [&'a str];
+pub(crate) type LabelNames<'a> = &'a [&'a str];
 
-fn key(metric: &Metric, words: Words<'_>) -> Key {
+fn key(metric: &Metric, words: LabelNames<'_>) -> Key {
     let labels = metric.labels.iter().zip(words);
     let labels = labels.map(|(label, word)| Label::new(label.name, (*word).to_owned()));
     Key::from_parts(metric.name, labels.collect::<Vec<_>>())
 }
 
 /// A handle of a counter.
-pub(crate) fn counter(metric: &'static Metric, words: Words<'_>) -> Counter {
+pub(crate) fn counter(metric: &'static Metric, words: LabelNames<'_>) -> Counter {
     describe(metric);
     with_recorder(|recorder| recorder.register_counter(&key(metric, words), &METADATA))
 }
 
 /// A handle of a gauge.
-pub(crate) fn gauge(metric: &'static Metric, words: Words<'_>) -> Gauge {
+pub(crate) fn gauge(metric: &'static Metric, words: LabelNames<'_>) -> Gauge {
     describe(metric);
     with_recorder(|recorder| recorder.register_gauge(&key(metric, words), &METADATA))
 }
 
 /// A handle of a histogram.
-pub(crate) fn histogram(metric: &'static Metric, words: Words<'_>) -> Histogram {
+pub(crate) fn histogram(metric: &'static Metric, words: LabelNames<'_>) -> Histogram {
     describe(metric);
     with_recorder(|recorder| recorder.register_histogram(&key(metric, words), &METADATA))
 }
@@ -49,12 +49,12 @@ fn describe(metric: &'static Metric) {
 }
 
 /// Keys that one process tells apart. A ring can hold a thousand, and each is a series for ever.
-const MOST_KEYS: usize = 64;
+const MAX_KEYS: usize = 64;
 
 /// A counter for each key of a ring, made when the key is first seen; found again without a lock.
-pub(crate) struct ByKey {
+pub(crate) struct KeyCounters {
     make: Box<dyn Fn(&str) -> Counter + Send + Sync>,
-    slots: Arc<[OnceLock<Slot>; MOST_KEYS]>,
+    slots: Arc<[OnceLock<Slot>; MAX_KEYS]>,
     others: OnceLock<Counter>,
 }
 
@@ -66,13 +66,13 @@ struct Slot {
 }
 
 /// Which keys were used since that was last asked.
-pub(crate) struct Uses(Arc<[OnceLock<Slot>; MOST_KEYS]>);
+pub(crate) struct KeyUses(Arc<[OnceLock<Slot>; MAX_KEYS]>);
 
-impl ByKey {
+impl KeyCounters {
     pub(crate) fn new(make: impl Fn(&str) -> Counter + Send + Sync + 'static) -> Self {
         Self {
             make: Box::new(make),
-            slots: Arc::new([const { OnceLock::new() }; MOST_KEYS]),
+            slots: Arc::new([const { OnceLock::new() }; MAX_KEYS]),
             others: OnceLock::new(),
         }
     }
@@ -97,12 +97,12 @@ impl ByKey {
         self.others.get_or_init(|| (self.make)("other"))
     }
 
-    pub(crate) fn uses(&self) -> Uses {
-        Uses(self.slots.clone())
+    pub(crate) fn uses(&self) -> KeyUses {
+        KeyUses(self.slots.clone())
     }
 }
 
-impl Uses {
+impl KeyUses {
     /// The keys that were used since this was last called.
     pub(crate) fn take(&self) -> impl Iterator<Item = u32> {
         let made = self.0.iter().map_while(OnceLock::get);
@@ -119,7 +119,7 @@ mod tests {
     fn each_key_has_one_counter_and_those_beyond_the_bound_one_together() {
         let made = Arc::new(std::sync::Mutex::new(Vec::new()));
         let seen = made.clone();
-        let by_key = ByKey::new(move |name| {
+        let by_key = KeyCounters::new(move |name| {
             seen.lock().unwrap().push(name.to_owned());
             Counter::noop()
         });
@@ -129,14 +129,14 @@ mod tests {
             }
         }
         let made = made.lock().unwrap();
-        assert_eq!(made.len(), MOST_KEYS + 1);
+        assert_eq!(made.len(), MAX_KEYS + 1);
         assert_eq!((made[0].as_str(), made[63].as_str()), ("k0", "k63"));
         assert_eq!(made[64], "other");
     }
 
     #[test]
     fn a_use_is_told_once() {
-        let by_key = ByKey::new(|_| Counter::noop());
+        let by_key = KeyCounters::new(|_| Counter::noop());
         let uses = by_key.uses();
         assert_eq!(uses.take().count(), 0);
         for key in [7, 9, 7] {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use waxseal_core::{Form, OpenError, Opened, SealError, Sealer, Shape, fingerprint};
-use waxseal_metrics::{Format, Opening, RingMetrics, RingState, Sealing, before_render};
+use waxseal_metrics::{Format, OpenOutcome, RingMetrics, RingState, SealOutcome, before_render};
 
 use crate::live::LiveRing;
 use crate::rotation::{self, Facts, Step};
@@ -35,11 +35,11 @@ pub fn state(live: &LiveRing) -> RingState {
         pending_watched: live.pending_watched(),
         ..Facts::default()
     };
-    let outlook = rotation::outlook(&ring, &facts);
+    let plan = rotation::plan(&ring, &facts);
     // What retires keys hangs on audits, which this process may not have made.
     let is_exchange = |step: &Step| matches!(step, Step::Add(_) | Step::Promote(_));
-    let due = outlook.due.iter().any(is_exchange).then_some(now_ms);
-    let mut coming = outlook.coming.iter();
+    let due = plan.due.iter().any(is_exchange).then_some(now_ms);
+    let mut coming = plan.upcoming.iter();
     let at = due.or_else(|| Some(coming.find(|(step, _)| is_exchange(step))?.1));
     let states = KeyState::ALL.map(|state| (word(state), ring.in_state(state).count()));
     RingState {
@@ -47,7 +47,7 @@ pub fn state(live: &LiveRing) -> RingState {
         sealing_age: Duration::from_millis(now_ms.saturating_sub(ring.sealing().changed)),
         next_step: at.map(|at| Duration::from_millis(at.saturating_sub(now_ms))),
         keys: states.into(),
-        trouble: live.trouble().is_some(),
+        degraded: live.degraded().is_some(),
         clock_offset_ms: live.clock_offset().map(|offset| offset.0),
     }
 }
@@ -56,7 +56,7 @@ fn word(state: KeyState) -> &'static str {
     match state {
         KeyState::Pending => "pending",
         KeyState::Sealing => "sealing",
-        KeyState::Opening => "opening",
+        KeyState::DecryptOnly => "opening",
         KeyState::Archived => "archived",
         KeyState::Destroyed => "destroyed",
         KeyState::Compromised => "compromised",
@@ -65,50 +65,53 @@ fn word(state: KeyState) -> &'static str {
 
 /// What came of a value that this sealer was to seal.
 #[must_use]
-pub fn sealing(sealed: &Result<Cow<'_, [u8]>, SealError>, sealer: &Sealer) -> Sealing {
+pub fn seal_outcome(sealed: &Result<Cow<'_, [u8]>, SealError>, sealer: &Sealer) -> SealOutcome {
     match sealed {
-        Ok(Cow::Borrowed(_)) => Sealing::Left,
+        Ok(Cow::Borrowed(_)) => SealOutcome::NotSealed,
         Ok(Cow::Owned(stored)) => match Shape::of_header(stored) {
-            Some(header) if header.flags.per_user_key() => Sealing::OfUser,
-            Some(header) => Sealing::Done(Format::Sealed, header.key.to_u32()),
-            None => sealer.sealing_id().map_or(Sealing::Other, |id| {
-                Sealing::Done(Format::Classic, id.to_u32())
+            Some(header) if header.flags.per_user_key() => SealOutcome::UserKey,
+            Some(header) => SealOutcome::Done(Format::Sealed, header.key.to_u32()),
+            None => sealer.sealing_id().map_or(SealOutcome::Other, |id| {
+                SealOutcome::Done(Format::Classic, id.to_u32())
             }),
         },
-        Err(SealError::NoKey) => Sealing::NoKey,
-        Err(SealError::KeyExhausted { .. }) => Sealing::KeyExhausted,
-        Err(SealError::TooLong) => Sealing::TooLong,
-        Err(SealError::Erased) => Sealing::Erased,
-        Err(_) => Sealing::Other,
+        Err(SealError::NoKey) => SealOutcome::NoKey,
+        Err(SealError::KeyExhausted { .. }) => SealOutcome::KeyExhausted,
+        Err(SealError::TooLong) => SealOutcome::TooLong,
+        Err(SealError::Erased) => SealOutcome::Erased,
+        Err(_) => SealOutcome::Other,
     }
 }
 
 /// What came of stored bytes that were to be opened. `None` where there was no value.
 #[must_use]
-pub fn opening(stored: &[u8], opened: &Result<Option<Opened<'_>>, OpenError>) -> Option<Opening> {
+pub fn open_outcome(
+    stored: &[u8],
+    opened: &Result<Option<Opened<'_>>, OpenError>,
+) -> Option<OpenOutcome> {
     let header = || Shape::of_header(stored);
     let of_user = || header().is_some_and(|header| header.flags.per_user_key());
     Some(match opened {
         Ok(None) => return None,
         Ok(Some(opened)) => match opened.form {
-            Form::Plain => Opening::Plain,
-            Form::Classic { key } => Opening::Done(Format::Classic, key.to_u32()),
-            Form::Sealed { .. } if of_user() => Opening::OfUser,
-            Form::Sealed { key, .. } => Opening::Done(Format::Sealed, key.to_u32()),
+            Form::Plain => OpenOutcome::Plain,
+            Form::Classic { key } => OpenOutcome::Done(Format::Classic, key.to_u32()),
+            Form::Sealed { .. } if of_user() => OpenOutcome::UserKey,
+            Form::Sealed { key, .. } => OpenOutcome::Done(Format::Sealed, key.to_u32()),
         },
         Err(OpenError::Refused) => match header() {
-            Some(header) if header.flags.per_user_key() => Opening::RefusedOfUser,
+            Some(header) if header.flags.per_user_key() => OpenOutcome::RefusedUserKey,
             // The ring holds it: else it were unknown.
-            Some(header) => Opening::Refused(header.key.to_u32()),
-            None => Opening::RefusedUnnamed,
+            Some(header) => OpenOutcome::Refused(header.key.to_u32()),
+            None => OpenOutcome::RefusedNoKey,
         },
-        Err(OpenError::UnknownKey { .. }) if of_user() => Opening::UnknownKeyOfUser,
-        Err(OpenError::UnknownKey { .. }) => Opening::UnknownKey,
-        Err(OpenError::Compromised { .. }) => Opening::Compromised,
-        Err(OpenError::Plaintext) => Opening::Plaintext,
-        Err(OpenError::Malformed(_)) => Opening::Malformed,
-        Err(OpenError::Erased { .. }) => Opening::Erased,
-        Err(_) => Opening::Other,
+        Err(OpenError::UnknownKey { .. }) if of_user() => OpenOutcome::UnknownUserKey,
+        Err(OpenError::UnknownKey { .. }) => OpenOutcome::UnknownKey,
+        Err(OpenError::Compromised { .. }) => OpenOutcome::Compromised,
+        Err(OpenError::Plaintext) => OpenOutcome::Plaintext,
+        Err(OpenError::Malformed(_)) => OpenOutcome::Malformed,
+        Err(OpenError::Erased { .. }) => OpenOutcome::Erased,
+        Err(_) => OpenOutcome::Other,
     })
 }
 
@@ -138,31 +141,34 @@ mod tests {
             let sealer = Sealer::new(keyring([&key]), Mode::Required, format);
             let place = Binding::record(b"wa:1");
             let sealed = sealer.to_store(b"{}", place);
-            assert_eq!(sealing(&sealed, &sealer), Sealing::Done(word, id));
+            assert_eq!(seal_outcome(&sealed, &sealer), SealOutcome::Done(word, id));
             let stored = sealed.unwrap().into_owned();
             let opened = |sealer: &Sealer, stored: &[u8], name: &[u8]| {
-                opening(stored, &sealer.open(stored, Binding::record(name)))
+                open_outcome(stored, &sealer.open(stored, Binding::record(name)))
             };
             assert_eq!(
                 opened(&sealer, &stored, b"wa:1"),
-                Some(Opening::Done(word, id))
+                Some(OpenOutcome::Done(word, id))
             );
-            assert_eq!(opened(&sealer, b"{}", b"wa:1"), Some(Opening::Plaintext));
+            assert_eq!(
+                opened(&sealer, b"{}", b"wa:1"),
+                Some(OpenOutcome::Plaintext)
+            );
             assert_eq!(opened(&sealer, b"", b"wa:1"), None);
             let stranger = Sealer::new(keyring([&other]), Mode::Required, format);
             let (moved, unknown) = match word {
-                Format::Classic => (Opening::Done(word, id), Opening::RefusedUnnamed),
-                Format::Sealed => (Opening::Refused(id), Opening::UnknownKey),
+                Format::Classic => (OpenOutcome::Done(word, id), OpenOutcome::RefusedNoKey),
+                Format::Sealed => (OpenOutcome::Refused(id), OpenOutcome::UnknownKey),
             };
             assert_eq!(opened(&sealer, &stored, b"wa:2"), Some(moved));
             assert_eq!(opened(&stranger, &stored, b"wa:1"), Some(unknown));
         }
         let off = Sealer::new(keyring([&key]), Mode::Off, waxseal_core::Format::Classic);
         let left = off.to_store(b"{}", Binding::record(b"wa:1"));
-        assert_eq!(sealing(&left, &off), Sealing::Left);
+        assert_eq!(seal_outcome(&left, &off), SealOutcome::NotSealed);
         assert_eq!(
-            opening(b"{}", &off.open(b"{}", Binding::record(b"wa:1"))),
-            Some(Opening::Plain)
+            open_outcome(b"{}", &off.open(b"{}", Binding::record(b"wa:1"))),
+            Some(OpenOutcome::Plain)
         );
     }
 
