@@ -4,7 +4,7 @@
 use waxseal_core::{OpenError, Opened};
 use waxseal_keys::instrumented;
 use waxseal_metrics::{
-    Counter, DecoyOpener, Opening, TrafficMetrics, ValueMetrics, decoys_opened_counter,
+    Counter, DecoyOpener, OpenOutcome, TrafficMetrics, ValueMetrics, decoys_opened_counter,
 };
 use waxseal_policy::PatternId;
 
@@ -51,34 +51,34 @@ impl Meters {
 /// The outcomes of the values of one reply. They are counted when it is passed on: one that waits for keys is opened
 /// again.
 #[derive(Default)]
-pub(crate) struct Openings(SmallVec<[(Opening, PatternId, u64); 1]>);
+pub(crate) struct OpenOutcomes(SmallVec<[(OpenOutcome, PatternId, u64); 1]>);
 
-impl Openings {
+impl OpenOutcomes {
     pub(crate) fn record(
         &mut self,
         stored: &[u8],
         opened: &Result<Option<Opened<'_>>, OpenError>,
         pattern: PatternId,
     ) {
-        let Some(opening) = instrumented::opening(stored, opened) else {
+        let Some(outcome) = instrumented::open_outcome(stored, opened) else {
             return;
         };
         // Values of excepted names are expected to be plain.
-        if pattern.is_excepted() && opening == Opening::Plain {
+        if pattern.is_excepted() && outcome == OpenOutcome::Plain {
             return;
         }
         match self.0.last_mut() {
-            Some((last, of, count)) if (*last, *of) == (opening, pattern) => {
+            Some((last, of, count)) if (*last, *of) == (outcome, pattern) => {
                 *count = count.saturating_add(1);
             }
-            _ => self.0.push((opening, pattern, 1)),
+            _ => self.0.push((outcome, pattern, 1)),
         }
     }
 
     /// Counts all of them.
     pub(crate) fn count(&self, meters: &Meters) {
-        for (opening, pattern, count) in &self.0 {
-            meters.values.opened(*opening, pattern.index(), *count);
+        for (outcome, pattern, count) in &self.0 {
+            meters.values.opened(*outcome, pattern.index(), *count);
         }
     }
 }

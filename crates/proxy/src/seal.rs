@@ -243,7 +243,7 @@ impl Request<'_> {
         };
         if let Some(meters) = meters {
             meters.record_seal_duration(since);
-            meters.sealed(instrumented::sealing(&stored, sealer));
+            meters.sealed(instrumented::seal_outcome(&stored, sealer));
         }
         let stored = stored?;
         let max = protection.server_limits().max_value();

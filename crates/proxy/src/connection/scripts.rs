@@ -72,7 +72,7 @@ enum ScriptStage {
     /// It is not sent, or not again: this is the answer.
     Answer(Vec<u8>),
     /// The client has its reply.
-    ReplyProgress,
+    Answered,
 }
 
 /// The bytes stored under the record's name.

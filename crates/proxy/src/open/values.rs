@@ -14,7 +14,7 @@ use crate::answers::{self, KeySource};
 use crate::decoys::DecoyReads;
 use crate::keys::{Direction, KeyRequest, Lookup};
 use crate::location::{BorrowedLocation, Name, binding};
-use crate::meters::Openings;
+use crate::meters::OpenOutcomes;
 use crate::protection::Protection;
 
 /// A value that did not open: the reason, and its record.
@@ -34,7 +34,7 @@ pub(crate) struct ValueOpener<'a> {
     /// Keys that are not at hand: if there are any, the reply must be opened again.
     wanted: Option<Box<KeyRequest>>,
     findings: ReplyFindings,
-    openings: Openings,
+    outcomes: OpenOutcomes,
     /// Users' keys that were at hand. The next time they may not be.
     used: Vec<(Name, Arc<UserKey>)>,
     /// The record of the last value and its user's sealer: the next value is often of the same record.
@@ -55,7 +55,7 @@ impl<'a> ValueOpener<'a> {
                 broken: Vec::new(),
                 decoys: DecoyReads::default(),
             },
-            openings: Openings::default(),
+            outcomes: OpenOutcomes::default(),
             used: Vec::new(),
             last: None,
         }
@@ -70,7 +70,7 @@ impl<'a> ValueOpener<'a> {
         match self.wanted {
             None => {
                 if let Some(meters) = self.protection.metered() {
-                    self.openings.count(meters);
+                    self.outcomes.count(meters);
                     meters.decoys.increment(self.findings.decoys.values());
                 }
                 Ok(self.findings)
@@ -112,7 +112,7 @@ impl<'a> ValueOpener<'a> {
         };
         if let Some(meters) = meters {
             meters.record_open_duration(since);
-            self.openings.record(stored, &opened, location.pattern);
+            self.outcomes.record(stored, &opened, location.pattern);
         }
         let error = match opened {
             Ok(Some(opened)) => {
