@@ -7,26 +7,29 @@ use async_trait::async_trait;
 use waxseal_core::SecretKey;
 use zeroize::Zeroizing;
 
-use crate::error::CustodianError;
-
 #[cfg(feature = "awskms")]
 mod awskms;
 #[cfg(any(feature = "pkcs11", feature = "vault"))]
 mod bound;
+mod error;
 mod file;
 mod local;
 mod measured;
+mod offline;
 mod open;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 mod several;
 #[cfg(feature = "vault")]
 mod vault;
+mod wrap;
 
 #[cfg(feature = "awskms")]
 pub use awskms::AwsKmsCustodian;
+pub use error::CustodianError;
 pub(crate) use local::secret;
 pub use local::{DEFAULT_VARIABLE, LocalCustodian, is_variable};
+pub use offline::Offline;
 #[cfg(feature = "pkcs11")]
 pub use pkcs11::{Pkcs11Custodian, Pkcs11Uri, hung_custodians};
 pub use several::Custodians;
@@ -41,6 +44,7 @@ pub fn hung_custodians() -> Vec<(String, std::time::Duration)> {
 pub(crate) use several::{Source, sanitize_for_terminal};
 #[cfg(feature = "vault")]
 pub use vault::VaultCustodian;
+pub use wrap::Wrap;
 
 /// Holds a key-encryption key.
 ///

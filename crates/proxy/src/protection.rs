@@ -8,7 +8,7 @@ use waxseal_keys::{LiveRing, UserKeys};
 use waxseal_policy::{PatternId, ProtectedNames, RecordPattern};
 
 use crate::decoys::{Alarm, Decoys};
-use crate::keys::NegativeCache;
+use crate::keys::RejectedKeys;
 use crate::meters::Meters;
 use crate::misplaced::MisplacedValues;
 use crate::refusals::{Refusals, RefusedRequest};
@@ -26,7 +26,7 @@ pub struct Protection {
     users: Option<UserKeys>,
     /// For each pattern, true if its records are under keys of single users.
     per_user: Vec<bool>,
-    rejected_keys: NegativeCache,
+    rejected_keys: RejectedKeys,
     decoys: Option<Decoys>,
     misplaced: MisplacedValues,
     scripts: ScriptCache,
@@ -68,7 +68,7 @@ impl Protection {
             mask,
             ring: None,
             users: None,
-            rejected_keys: NegativeCache::default(),
+            rejected_keys: RejectedKeys::default(),
             decoys: None,
             misplaced,
             scripts: ScriptCache::default(),
@@ -284,7 +284,7 @@ impl Protection {
     }
 
     /// Keys of users that were looked for in vain.
-    pub(crate) fn rejected_keys(&self) -> &NegativeCache {
+    pub(crate) fn rejected_keys(&self) -> &RejectedKeys {
         &self.rejected_keys
     }
 

@@ -289,7 +289,9 @@ impl BatchContext {
             (true, true) => Purpose::DryRun,
         };
         let values: Vec<_> = values.iter().map(|v| (&v.name, &*v.bytes)).collect();
-        self.keys.of_page(&self.pattern, purpose, &values).await
+        self.keys
+            .look_up_page(&self.pattern, purpose, &values)
+            .await
     }
 
     /// Replaces slots that are still as they were judged, and looks again at the rest, one by one:

@@ -56,11 +56,11 @@ impl Leader {
             };
             let expected = paper.as_deref();
             if place.replace(&Document::Leader, expected, &write).await? {
-                self.candidate.wrote(&write);
+                self.candidate.confirm_written(&write);
                 self.renewed = Instant::now();
                 return Ok(Ok(self.candidate.token().unwrap_or_default()));
             }
-            self.candidate.lost();
+            self.candidate.mark_lost();
         }
         Ok(Err("several at once".to_owned()))
     }
@@ -74,7 +74,7 @@ impl Leader {
                 Ok(Err(leader)) => return leader,
                 // Others may have taken over by then.
                 Err(_) if self.renewed.elapsed() >= self.interval * (LOOKS - 1) => {
-                    self.candidate.lost();
+                    self.candidate.mark_lost();
                     return "unknown: the place of the keyring cannot be reached".to_owned();
                 }
                 Err(_) => {}

@@ -2,8 +2,8 @@
 
 use waxseal_core::SecretKey;
 
+use crate::custodian::CustodianError;
 use crate::custodian::{Context, Custodian, Wrapped};
-use crate::error::CustodianError;
 
 /// Runs the suite. `secrets` are texts that no error may hold, such as the custodian's own key.
 ///

@@ -19,7 +19,7 @@ use waxseal_core::SecretKey;
 use zeroize::Zeroizing;
 
 use super::{Context, Custodian, Wrapped};
-use crate::error::CustodianError;
+use crate::custodian::CustodianError;
 
 mod arn;
 mod failure;

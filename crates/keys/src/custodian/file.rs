@@ -5,7 +5,7 @@ use std::path::Path;
 use waxseal_core::SecretKey;
 use zeroize::Zeroizing;
 
-use crate::error::CustodianError;
+use crate::custodian::CustodianError;
 use crate::secret_file;
 
 /// A key in a file: 64 hexadecimal characters.

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use waxseal_core::{KeyError, SecretKey, WrappingKey};
 
 use super::{Context, Custodian, Variables, Wrapped, file};
-use crate::error::CustodianError;
+use crate::custodian::CustodianError;
 
 /// The variable that `env:` means.
 pub const DEFAULT_VARIABLE: &str = "REDIS_ENCRYPTION_KEY";

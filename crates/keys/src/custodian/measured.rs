@@ -8,7 +8,7 @@ use waxseal_core::SecretKey;
 use waxseal_metrics::record_custodian_call;
 
 use super::{Context, Custodian, Wrapped};
-use crate::error::CustodianError;
+use crate::custodian::CustodianError;
 
 /// A custodian whose calls are counted.
 pub(super) struct Measured(pub(super) Arc<dyn Custodian>);

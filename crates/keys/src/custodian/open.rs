@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Custodian, Custodians, LocalCustodian, Variables};
-use crate::error::CustodianError;
+use crate::custodian::CustodianError;
 
 type Opened = Result<Arc<dyn Custodian>, CustodianError>;
 

@@ -16,8 +16,8 @@ use tokio::sync::oneshot;
 use waxseal_core::SecretKey;
 
 use super::{Context, Custodian, Variables, Wrapped};
-use crate::error::CustodianError;
-use crate::live::lock;
+use crate::custodian::CustodianError;
+use crate::sync::lock;
 
 mod failure;
 mod hung;

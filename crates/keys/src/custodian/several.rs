@@ -14,10 +14,10 @@ use waxseal_core::SecretKey;
 
 use super::measured::Measured;
 use super::{Context, Custodian};
-use crate::error::CustodianError;
-use crate::keyring_document::Wrap;
-use crate::live::lock;
-use crate::offline::Offline;
+use crate::custodian::CustodianError;
+use crate::custodian::Offline;
+use crate::custodian::Wrap;
+use crate::sync::lock;
 
 /// How long one custodian is waited for before the next is asked as well.
 const HEDGE_DELAY: Duration = Duration::from_secs(2);
@@ -208,7 +208,7 @@ impl Source for Unwrapping<'_> {
         let (key, mut errors) = self.ask_each(wraps, context).await;
         if let Some(key) = key {
             if let Some(offline) = offline {
-                offline.remember(&key, context);
+                offline.add(&key, context);
             }
             self.tell_of_others(&errors, context);
             return Ok(key);
@@ -222,7 +222,7 @@ impl Source for Unwrapping<'_> {
         let is_outage = errors.iter().any(CustodianError::is_transient);
         if is_outage
             && errors.iter().all(away)
-            && let Some(key) = offline.and_then(|offline| offline.recall(context))
+            && let Some(key) = offline.and_then(|offline| offline.load(context))
         {
             return Ok(key);
         }

@@ -12,7 +12,7 @@ use waxseal_core::SecretKey;
 use zeroize::Zeroizing;
 
 use super::{Context, Custodian, Variables, Wrapped, bound};
-use crate::error::CustodianError;
+use crate::custodian::CustodianError;
 
 mod answer;
 mod ciphertext;

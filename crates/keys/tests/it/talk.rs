@@ -1,12 +1,12 @@
-//! A process with custodians that does what it is told: what a custodian needs of the environment is a
-//! process's own.
+//! A separate process with custodians that runs commands: the environment, which custodians read, belongs
+//! to a process.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread::{self, JoinHandle};
 
-/// What a process finds in its environment.
+/// The environment of a process.
 pub(crate) type Variables = Vec<(String, String)>;
 
 /// A process that holds custodians.
@@ -42,7 +42,7 @@ impl Talk {
         }
     }
 
-    /// Says a line and returns the answer.
+    /// Sends a line and returns the answer.
     pub(crate) fn say(&mut self, line: &str) -> String {
         let stdin = self.stdin.as_mut().unwrap();
         writeln!(stdin, "{line}").unwrap();
@@ -77,11 +77,11 @@ pub(crate) fn conformance(url: &str, secrets: &[&str], variables: &[(String, Str
     let failed = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("keeps the contract"), "{said}{failed}");
     for secret in secrets {
-        assert!(!failed.contains(secret), "a log holds a secret");
+        assert!(!failed.contains(secret), "a log contains a secret");
     }
 }
 
-/// With nothing in its environment but this.
+/// The command, with only these variables in its environment.
 fn program(variables: &[(String, String)]) -> Command {
     let mut path: PathBuf = std::env::current_exe().unwrap();
     path.pop();

@@ -279,7 +279,7 @@ impl<'a> Search<'_, 'a> {
             CacheLookup::Key(key) if is_live(&key) => Some(key),
             _ => {
                 self.missing = true;
-                self.wanted().user(user, Freshness::Create);
+                self.wanted().user(user, Freshness::Live);
                 None
             }
         }
@@ -337,7 +337,7 @@ impl<'a> Search<'_, 'a> {
             Some(Lookup::Key(_) | Lookup::Absent) => {}
             None if matches!(users.cached(user), CacheLookup::Unknown) => {
                 self.missing = true;
-                self.wanted().user(user, Freshness::Read);
+                self.wanted().user(user, Freshness::Cached);
             }
             None => {}
         }

@@ -71,7 +71,7 @@ fn times_that_a_wrong_clock_wrote_are_told_and_set_right_by_hand() {
     let pending = world.keys("pending").pop().unwrap();
     let status = world.ring(&["status"]).done().text();
     for text in [
-        format!("key {pending} was made "),
+        format!("key {pending} was created "),
         format!("key {pending} may seal "),
         "waxseal keyring repair-times sets these times right".to_owned(),
     ] {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tracing::{error, info};
 
 use super::CALL_TIMEOUT;
-use crate::live::lock;
+use crate::sync::lock;
 
 /// Threads that one module may hold.
 const MAX_HUNG_THREADS: usize = 4;

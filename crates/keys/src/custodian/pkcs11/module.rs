@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
 
-use crate::live::lock;
+use crate::sync::lock;
 
 /// A module of this process. Cheap to clone.
 #[derive(Clone)]

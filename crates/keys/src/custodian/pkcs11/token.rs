@@ -24,7 +24,7 @@ use super::mechanism::Way;
 use super::module::{InUse, Module};
 use super::unavailable;
 use super::uri::Pkcs11Uri;
-use crate::error::CustodianError;
+use crate::custodian::CustodianError;
 
 mod login;
 

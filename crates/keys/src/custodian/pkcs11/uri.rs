@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::error::CustodianError;
+use crate::custodian::CustodianError;
 
 /// Attributes that name a token, a slot or a key, in the order in which they are written.
 const NAMES: [&str; 9] = [

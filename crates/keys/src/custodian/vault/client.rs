@@ -13,8 +13,8 @@ use super::answer::Answer;
 use super::failure::Cause;
 use super::settings::{Service, unfit};
 use super::trust;
+use crate::custodian::CustodianError;
 use crate::custodian::Variables;
-use crate::error::CustodianError;
 
 /// For a connection.
 const CONNECT: Duration = Duration::from_secs(3);

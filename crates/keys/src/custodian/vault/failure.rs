@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::io;
 
-use crate::error::CustodianError;
+use crate::custodian::CustodianError;
 
 /// What was asked for when a login failed.
 pub(super) const LOGIN: &str = "login";

@@ -13,8 +13,8 @@ use zeroize::Zeroizing;
 use super::client::{Client, Request};
 use super::failure::{Cause, LOGIN};
 use super::settings::{first, is_path, needed, not_set, read, unfit};
+use crate::custodian::CustodianError;
 use crate::custodian::Variables;
-use crate::error::CustodianError;
 use crate::secret_file::{Unusable, shown};
 
 const TOKEN: [&str; 2] = ["VAULT_TOKEN", "BAO_TOKEN"];

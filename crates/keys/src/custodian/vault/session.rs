@@ -12,8 +12,8 @@ use super::client::{Client, Request};
 use super::failure::{Cause, LOGIN};
 use super::login::{Login, Term, Token};
 use super::renewal;
-use crate::error::CustodianError;
-use crate::live::lock;
+use crate::custodian::CustodianError;
+use crate::sync::lock;
 
 /// How long no other token is asked for after a new one did not help: each login leaves one behind.
 const IN_VAIN: Duration = Duration::from_secs(60);

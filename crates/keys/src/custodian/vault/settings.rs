@@ -5,9 +5,9 @@ use reqwest::Url;
 use reqwest::header::HeaderValue;
 use zeroize::Zeroizing;
 
+use crate::custodian::CustodianError;
 use crate::custodian::Variables;
 use crate::custodian::local::variable;
-use crate::error::CustodianError;
 
 const ADDRESS: [&str; 2] = ["VAULT_ADDR", "BAO_ADDR"];
 const NAMESPACE: [&str; 2] = ["VAULT_NAMESPACE", "BAO_NAMESPACE"];

@@ -10,8 +10,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::settings::{Service, not_set, read, unfit};
+use crate::custodian::CustodianError;
 use crate::custodian::{Variables, file};
-use crate::error::CustodianError;
 use crate::secret_file::{Unusable, shown};
 
 const AUTHORITY: &str = "VAULT_CACERT";

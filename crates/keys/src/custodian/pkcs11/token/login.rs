@@ -16,8 +16,8 @@ use super::super::login_lock::LoginLock;
 use super::super::unavailable;
 use super::super::uri::PinSource;
 use super::{Degraded, Token};
-use crate::error::CustodianError;
-use crate::live::lock;
+use crate::custodian::CustodianError;
+use crate::sync::lock;
 
 /// Where the URI names no source of the PIN.
 const PIN: &str = "PKCS11_PIN";
