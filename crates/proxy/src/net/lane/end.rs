@@ -22,7 +22,7 @@ pub(crate) enum LaneEnd {
     /// The connection failed.
     Aborted,
     /// The server sent what no request explains.
-    UnexpectedReply,
+    Unexplained,
     /// What was sent, or a keepalive probe of the system's, was not acknowledged.
     TimedOut,
     /// Nothing was received for this long while replies were due, and the server answered on another connection.

@@ -82,7 +82,7 @@ pub enum UpstreamFailure {
     /// The server answered something that is not RESP.
     NotResp,
     /// The server sent more than was asked for.
-    UnexpectedReply,
+    Unexplained,
     /// The server did not answer in time.
     TimedOut,
 }
