@@ -208,7 +208,7 @@ async fn sample(shared: Arc<Shared>) {
             return;
         };
         let mut known = shared.known();
-        known.server = answer.err();
+        known.server = answer.err().map(|error| error.description());
         known.history.note(Instant::now(), now, took);
     }
 }

@@ -29,7 +29,6 @@ mod seal;
 mod sealed_replies;
 mod server_limits;
 mod subscriptions;
-mod throttle;
 
 pub use admin::{
     Admin, CheckResponse, Readiness, Source, Stage, StageSetter, Token, TokenTooShort,
@@ -47,10 +46,11 @@ pub use limits::Limits;
 pub use login::LoginError;
 pub use meters::Meters;
 pub use net::listener::{Listen, ListenError, ListenTls};
-pub use net::upstream::{Address, TlsError, Upstream, UpstreamTls};
+pub use net::tls::TlsError;
+pub use net::upstream::failure::{ConnectError, UpstreamFailure};
+pub use net::upstream::{Address, Upstream, UpstreamTls};
 pub use pending::Protocol;
 pub use protection::{NamesNoUser, Protection, Trial};
 pub use proxy::{Ended, Proxy, Settings, Sharing};
 pub use refusals::{ClientLabel, RefusalLine, RefusalReport, Refusals, RefusedRow};
 pub use server_limits::{ConnectionLimit, MaxValue, ServerSettings};
-pub use throttle::LineLimit;

@@ -7,9 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use waxseal_core::Shape;
+use waxseal_log_limit::Intervals;
 use waxseal_policy::{PatternId, ProtectedNames};
-
-use crate::throttle::Intervals;
 
 /// The time between two warnings about one pattern.
 const INTERVAL: Duration = Duration::from_secs(3600);
@@ -48,10 +47,10 @@ impl MisplacedValues {
     ) -> bool {
         match Shape::of(value) {
             Shape::Sealed { .. } => opens(),
-            Shape::MaybeClassic if self.classic.has_come(pattern) => {
+            Shape::MaybeClassic if self.classic.is_due(pattern.index()) => {
                 let opens = opens();
                 if !opens {
-                    self.classic.postpone(pattern, RETRY_INTERVAL);
+                    self.classic.postpone(pattern.index(), RETRY_INTERVAL);
                 }
                 opens
             }
@@ -61,7 +60,7 @@ impl MisplacedValues {
 
     /// A client wrote an envelope to a record of this pattern.
     pub(crate) fn warn_of_envelope(&self, pattern: PatternId, names: &ProtectedNames, seals: bool) {
-        if !self.sealed_twice.is_due(pattern, INTERVAL) {
+        if !self.sealed_twice.claim(pattern.index(), INTERVAL) {
             return;
         }
         let pattern = names.pattern(pattern).shown();
@@ -85,7 +84,7 @@ impl MisplacedValues {
 
     /// A plain value was read from a record of this pattern.
     pub(crate) fn warn_of_plain(&self, pattern: PatternId, names: &ProtectedNames) {
-        if !self.plain.is_due(pattern, INTERVAL) {
+        if !self.plain.claim(pattern.index(), INTERVAL) {
             return;
         }
         let then = match names.forwards_scripts(pattern) {

@@ -2,13 +2,12 @@
 //! counted, and logged at a bounded rate.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use waxseal_core::Shape;
+use waxseal_log_limit::SharedLineLimit;
 
 use crate::refusals::Refusals;
-use crate::throttle::LineLimit;
 
 /// The time between two lines of the log.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -16,10 +15,18 @@ const INTERVAL: Duration = Duration::from_secs(60);
 const MAX_SEARCHED: usize = 4096;
 
 /// The number of replies with sealed values.
-#[derive(Default)]
 pub(crate) struct SealedReplies {
     count: AtomicU64,
-    limit: Mutex<Option<LineLimit>>,
+    log_limit: SharedLineLimit,
+}
+
+impl Default for SealedReplies {
+    fn default() -> Self {
+        Self {
+            count: AtomicU64::new(0),
+            log_limit: SharedLineLimit::new(1, INTERVAL),
+        }
+    }
 }
 
 impl Refusals {
@@ -41,9 +48,7 @@ impl SealedReplies {
     #[cold]
     fn add(&self) {
         let count = self.count.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        let mut limit = self.limit.lock().unwrap_or_else(PoisonError::into_inner);
-        let limit = limit.get_or_insert_with(|| LineLimit::new(1, INTERVAL));
-        if limit.admit(Instant::now()).is_some() {
+        if self.log_limit.admit().is_some() {
             tracing::warn!(
                 "a sealed value was given to an application, which reads ciphertext: another process seals values \
                  during this trial (so far: {count}); end the trial, or stop that process"

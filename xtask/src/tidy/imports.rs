@@ -43,8 +43,18 @@ const ROWS: &[Row] = &[
         never: &["tokio", "redis", "redb", "aws-lc-rs", "aes-gcm", "tracing"],
     },
     Row {
+        short: "log-limit",
+        ours: &[],
+        never: &["tokio", "redis", "redb", "aws-lc-rs", "aes-gcm", "tracing"],
+    },
+    Row {
         short: "keys",
-        ours: &["waxseal-core", "waxseal-files", "waxseal-metrics"],
+        ours: &[
+            "waxseal-core",
+            "waxseal-files",
+            "waxseal-log-limit",
+            "waxseal-metrics",
+        ],
         never: &["redis", "redb", "aws-lc-rs", "aes-gcm"],
     },
     Row {
@@ -63,6 +73,7 @@ const ROWS: &[Row] = &[
         ours: &[
             "waxseal-core",
             "waxseal-keys",
+            "waxseal-log-limit",
             "waxseal-metrics",
             "waxseal-stores",
         ],
@@ -83,6 +94,7 @@ const ROWS: &[Row] = &[
         ours: &[
             "waxseal-core",
             "waxseal-keys",
+            "waxseal-log-limit",
             "waxseal-stores",
             "waxseal-sweep",
         ],
@@ -106,6 +118,7 @@ const ROWS: &[Row] = &[
             "waxseal-core",
             "waxseal-files",
             "waxseal-keys",
+            "waxseal-log-limit",
             "waxseal-metrics",
             "waxseal-page",
             "waxseal-resp",
@@ -139,6 +152,7 @@ const ROWS: &[Row] = &[
             "waxseal-core",
             "waxseal-files",
             "waxseal-keys",
+            "waxseal-log-limit",
             "waxseal-metrics",
             "waxseal-page",
             "waxseal-proxy",

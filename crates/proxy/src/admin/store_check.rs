@@ -53,6 +53,7 @@ impl StoreCheck {
 
 async fn check(upstream: Arc<Upstream>, mut last: OwnedMutexGuard<Last>) -> Answer {
     let answer = upstream.check(STORE_TIMEOUT).await;
+    let answer = answer.map_err(|error| error.description());
     *last = Some((Instant::now(), answer));
     answer
 }

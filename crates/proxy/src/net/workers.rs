@@ -1,28 +1,28 @@
-//! All workers together. One whose thread has ended, by a bug of ours, took its clients with it: another one
-//! takes its place, so that no client is given to nobody.
+//! All workers of a proxy. One whose thread has ended by a bug took its clients with it; it is replaced, so that no
+//! client is given to a worker that does not run.
 
 use std::io;
 use std::sync::Arc;
 
 use super::listener::Incoming;
-use super::worker::{Handle, Order};
+use super::worker::{Command, Handle};
 use crate::proxy::Shares;
 
 /// The workers of a proxy.
-pub(crate) struct Crew {
+pub(crate) struct Workers {
     shares: Arc<Shares>,
     workers: Vec<Handle>,
 }
 
-impl Crew {
-    /// Starts so many workers.
+impl Workers {
+    /// Starts `count` workers.
     pub(crate) fn start(shares: Arc<Shares>, count: usize) -> io::Result<Self> {
         let workers = (0..count).map(|index| Handle::start(shares.clone(), index));
         let workers = workers.collect::<io::Result<_>>()?;
         Ok(Self { shares, workers })
     }
 
-    /// Gives a client to the worker that has the fewest.
+    /// Gives a client to the worker with the fewest clients.
     pub(crate) fn serve(&mut self, client: Incoming) {
         self.replace_ended();
         let alive = self.workers.iter().filter(|worker| !worker.is_done());
@@ -39,36 +39,34 @@ impl Crew {
             }
             match Handle::start(self.shares.clone(), index) {
                 Ok(started) => {
-                    tracing::error!(
-                        "worker {index} had ended, with its clients: it is started again"
-                    );
+                    tracing::error!("worker {index} had ended, with its clients: it is restarted");
                     *worker = started;
                 }
-                Err(error) => tracing::error!("worker {index} cannot be started again: {error}"),
+                Err(error) => tracing::error!("worker {index} cannot be restarted: {error}"),
             }
         }
     }
 
-    /// How many clients all of them have.
+    /// The number of clients of all workers.
     pub(crate) fn load(&self) -> usize {
         self.workers.iter().map(Handle::load).sum()
     }
 
-    pub(crate) fn order_all(&self, order: impl Fn() -> Order) {
+    pub(crate) fn broadcast(&self, command: impl Fn() -> Command) {
         for worker in &self.workers {
-            worker.order(order());
+            worker.send(command());
         }
     }
 
-    /// Whether all of them have ended.
+    /// True if all workers have ended.
     pub(crate) fn is_done(&self) -> bool {
         self.workers.iter().all(Handle::is_done)
     }
 
-    /// Ends all of them.
+    /// Stops all workers and waits for their threads.
     pub(crate) fn stop(self) {
         for worker in self.workers {
-            worker.order(Order::Stop);
+            worker.send(Command::Stop);
             worker.join();
         }
     }
@@ -102,7 +100,7 @@ mod tests {
         Arc::new(Shares {
             buffers: ReplyBuffers::new(bounds, clients.clone(), None),
             lane_ended: Notify::new(),
-            showing_suspects: Mutex::default(),
+            suspects_metric: Mutex::default(),
             upstream: Arc::new(upstream),
             sharing: Sharing::Dedicated,
             lanes: 1,
@@ -114,17 +112,17 @@ mod tests {
     }
 
     #[test]
-    fn another_worker_takes_the_place_of_one_that_has_ended() {
-        let mut crew = Crew::start(shares(), 2).unwrap();
-        crew.workers[0].order(Order::Panic);
+    fn a_worker_that_has_ended_is_replaced() {
+        let mut workers = Workers::start(shares(), 2).unwrap();
+        workers.workers[0].send(Command::Panic);
         let give_up = Instant::now() + Duration::from_secs(60);
-        while !crew.workers[0].is_done() {
-            assert!(Instant::now() < give_up, "it goes on");
+        while !workers.workers[0].is_done() {
+            assert!(Instant::now() < give_up, "it still runs");
             sleep(Duration::from_millis(1));
         }
-        assert!(!crew.is_done());
-        crew.replace_ended();
-        assert!(crew.workers.iter().all(|worker| !worker.is_done()));
-        crew.stop();
+        assert!(!workers.is_done());
+        workers.replace_ended();
+        assert!(workers.workers.iter().all(|worker| !worker.is_done()));
+        workers.stop();
     }
 }

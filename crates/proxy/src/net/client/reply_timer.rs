@@ -1,7 +1,6 @@
-//! How long the server has been silent on a connection of one client's own while a reply is due. Whether it may be, for a
-//! command that waits, is not known here: the system is asked to end the connection if what was sent is not even
-//! acknowledged. That request is withdrawn after a while: with it, one lost packet of TCP's keepalive would end the
-//! connection.
+//! The time for which a reply is overdue on a dedicated connection. A blocking command may take that long, so the
+//! server is not at fault: the system is asked to end the connection if what was sent is not even acknowledged. That
+//! request is withdrawn after a while: otherwise one lost packet of TCP's keepalive would end the connection.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,22 +9,22 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Times the limit after which the system has ended a dead connection.
+/// Multiple of the limit after which the system has ended a dead connection.
 const PERIODS: u32 = 3;
-/// As good as never.
+/// The deadline of a timer that is not needed.
 const IDLE_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// The silence on one connection.
+/// The timer of one connection.
 #[derive(Default)]
-pub(super) struct Silence {
-    since: Option<Instant>,
+pub(super) struct ReplyTimer {
+    silent_since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
     is_late: bool,
 }
 
-impl Silence {
-    /// Whether a reply is late by `limit` now, and not by so much that the connection is known to be alive. It wakes
-    /// the task when that changes.
+impl ReplyTimer {
+    /// Returns true if a reply is late by `limit` now, and not by so much that the connection is known to be alive.
+    /// Wakes the task when that changes.
     pub(super) fn poll(
         &mut self,
         (due, received): (bool, bool),
@@ -33,23 +32,24 @@ impl Silence {
         cx: &mut Context<'_>,
     ) -> bool {
         if !due {
-            self.since = None;
+            self.silent_since = None;
             self.is_late = false;
             return false;
         }
-        let begins = received || self.since.is_none();
-        let since = match self.since {
+        let begins = received || self.silent_since.is_none();
+        let since = match self.silent_since {
             Some(since) if !received => since,
             _ => Instant::now(),
         };
-        self.since = Some(since);
+        self.silent_since = Some(since);
         let late = since + limit;
         let timer = self
             .timer
             .get_or_insert_with(|| Box::pin(sleep_until(late)));
         if begins {
             self.is_late = false;
-            // Else it fires before, and is set then.
+            // An earlier deadline stays: when it fires, the loop below sets the right one. Resetting a timer costs more
+            // than a wake-up now and then.
             if timer.deadline() > late {
                 timer.as_mut().reset(late);
             }
@@ -76,12 +76,12 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_reply_is_late_from_the_limit_on_for_a_while() {
+    async fn a_reply_is_late_for_a_while_after_the_limit() {
         const LIMIT: Duration = Duration::from_secs(5);
-        let mut silence = Silence::default();
+        let mut reply_timer = ReplyTimer::default();
         let mut after = async |seconds, due, received| {
             advance(Duration::from_secs(seconds)).await;
-            silence.poll(
+            reply_timer.poll(
                 (due, received),
                 LIMIT,
                 &mut Context::from_waker(Waker::noop()),
@@ -93,7 +93,7 @@ mod tests {
         assert!(after(8, true, false).await);
         assert!(!after(2, true, false).await);
         assert!(!after(100, true, false).await);
-        // Bytes begin it again, and so does a new request.
+        // Received bytes restart it, and so does a new request.
         assert!(!after(1, true, true).await);
         assert!(after(6, true, false).await);
         assert!(!after(0, false, true).await);
