@@ -43,9 +43,9 @@ pub(crate) fn refused_in_transaction(command: &str) -> Vec<u8> {
 }
 
 /// Connections to the server that clients share match this filter of `CLIENT KILL`, whichever client is selected.
-pub(crate) fn means_shared_connections(filter: &str) -> Vec<u8> {
+pub(crate) fn matches_shared_connections(filter: &str) -> Vec<u8> {
     error(&format!(
-        "SEALREFUSED CLIENT KILL {filter} means connections that this proxy shares between clients: name the clients, by ID, ADDR or NAME"
+        "SEALREFUSED CLIENT KILL {filter} matches connections that this proxy shares between clients: name the clients, by ID, ADDR or NAME"
     ))
 }
 

@@ -59,7 +59,7 @@ pub use requests::{Next, RequestProgress};
 pub enum Link {
     /// A lane, which is shared with others.
     Lane(Identity),
-    /// A connection of the client's own.
+    /// A dedicated connection.
     Dedicated,
 }
 

@@ -55,7 +55,7 @@ impl ConnectionState {
             Kill::Refuse(filter) => {
                 let (command, reason) = (Some(command), OwnReason::SharedConnections);
                 self.record_own_refusal(command, reason, request.arguments, false);
-                self.refuse(&answers::means_shared_connections(filter), client);
+                self.refuse(&answers::matches_shared_connections(filter), client);
             }
             Kill::Forward => {
                 self.affinity.pin();

@@ -35,7 +35,7 @@ const MAX_PREFETCHED_USERS: usize = 1000;
 /// Keys that requests wait for, and those that were provided.
 #[derive(Default)]
 pub(super) struct Keys {
-    wanted: Option<Box<KeyRequest>>,
+    key_request: Option<Box<KeyRequest>>,
     /// The keys that were provided. The requests that waited for them use these, whatever happens to them elsewhere.
     provided: HashMap<Box<[u8]>, Lookup>,
     confirmation: Option<Confirmation>,
@@ -71,12 +71,13 @@ impl Connection {
     /// replies are ([`ReplyProgress::stalled`](super::ReplyProgress::stalled)). Each request for keys is returned once;
     /// there can be one for both directions.
     pub fn take_key_request(&mut self) -> Option<KeyRequest> {
-        let of_requests = self.state.keys.wanted.take();
-        let wanted = of_requests.or_else(|| match &mut self.state.reply {
-            ReplyState::Stalled(stalled) => stalled.wanted.take(),
-            ReplyState::Idle | ReplyState::Receiving { .. } => None,
-        });
-        wanted.map(|wanted| *wanted)
+        let of_requests = self.state.keys.key_request.take();
+        of_requests
+            .or_else(|| match &mut self.state.reply {
+                ReplyState::Stalled(stalled) => stalled.key_request.take(),
+                ReplyState::Idle | ReplyState::Receiving { .. } => None,
+            })
+            .map(|key_request| *key_request)
     }
 
     /// Takes the keys that were fetched, and appends the reply that waited for them, if one did. Returns the number of
@@ -126,7 +127,11 @@ impl Connection {
     pub(super) fn prefetch_keys(&mut self, mut bytes: &[u8]) {
         let state = &mut self.state;
         state.phase = Phase::AwaitingKeys;
-        let users = |keys: &Keys| keys.wanted.as_ref().map_or(0, |wanted| wanted.users());
+        let users = |keys: &Keys| {
+            keys.key_request
+                .as_ref()
+                .map_or(0, |request| request.users())
+        };
         while users(&state.keys) < MAX_PREFETCHED_USERS {
             let len = match self.request_scanner.scan(bytes) {
                 Ok(Scan::Complete { len }) => {
@@ -157,7 +162,7 @@ impl ConnectionState {
     ) -> Ready {
         let ready = self.keys_of(command, arguments, action);
         if matches!(ready, Ready::Unavailable(_)) {
-            self.keys.wanted = None;
+            self.keys.key_request = None;
         }
         ready
     }
@@ -257,7 +262,7 @@ impl<'a> Search<'_, 'a> {
             None if ring.is_confirmed() => {}
             None => {
                 self.missing = true;
-                self.wanted().confirm();
+                self.key_request().confirm();
             }
         }
     }
@@ -279,7 +284,7 @@ impl<'a> Search<'_, 'a> {
             CacheLookup::Key(key) if is_live(&key) => Some(key),
             _ => {
                 self.missing = true;
-                self.wanted().user(user, Freshness::Live);
+                self.key_request().user(user, Freshness::Live);
                 None
             }
         }
@@ -337,7 +342,7 @@ impl<'a> Search<'_, 'a> {
             Some(Lookup::Key(_) | Lookup::Absent) => {}
             None if matches!(users.cached(user), CacheLookup::Unknown) => {
                 self.missing = true;
-                self.wanted().user(user, Freshness::Cached);
+                self.key_request().user(user, Freshness::Cached);
             }
             None => {}
         }
@@ -351,8 +356,8 @@ impl<'a> Search<'_, 'a> {
         self.arguments.get(index).copied().unwrap_or_default()
     }
 
-    fn wanted(&mut self) -> &mut KeyRequest {
+    fn key_request(&mut self) -> &mut KeyRequest {
         let new = || Box::new(KeyRequest::new(Direction::Request));
-        self.keys.wanted.get_or_insert_with(new)
+        self.keys.key_request.get_or_insert_with(new)
     }
 }

@@ -55,7 +55,7 @@ pub(super) struct StalledReply {
     pub(super) current: CurrentReply,
     pub(super) whole: Vec<u8>,
     /// The keys, until they have been asked for.
-    pub(super) wanted: Option<Box<KeyRequest>>,
+    pub(super) key_request: Option<Box<KeyRequest>>,
 }
 
 impl Connection {
@@ -103,11 +103,11 @@ impl Connection {
                 true => Cow::Borrowed(part),
                 false => Cow::Owned(held),
             };
-            if let Some(wanted) = self.state.write_reply(&current, &whole, None, client)? {
+            if let Some(key_request) = self.state.write_reply(&current, &whole, None, client)? {
                 self.state.reply = ReplyState::Stalled(Box::new(StalledReply {
                     current,
                     whole: whole.into_owned(),
-                    wanted: Some(wanted),
+                    key_request: Some(key_request),
                 }));
                 break;
             }

@@ -96,9 +96,9 @@ impl ConnectionState {
                 self.report_findings(command, &findings);
                 Ok(None)
             }
-            Err(wanted) => {
+            Err(key_request) => {
                 client.truncate(written);
-                Ok(Some(wanted))
+                Ok(Some(key_request))
             }
         }
     }

@@ -32,7 +32,7 @@ pub(crate) struct ValueOpener<'a> {
     /// The keys that were fetched for this reply. `None` if none were yet and some can be.
     fetched: Option<&'a HashMap<Box<[u8]>, Lookup>>,
     /// Keys that are not at hand: if there are any, the reply must be opened again.
-    wanted: Option<Box<KeyRequest>>,
+    key_request: Option<Box<KeyRequest>>,
     findings: ReplyFindings,
     outcomes: OpenOutcomes,
     /// Users' keys that were at hand. The next time they may not be.
@@ -50,7 +50,7 @@ impl<'a> ValueOpener<'a> {
         Self {
             protection,
             fetched,
-            wanted: None,
+            key_request: None,
             findings: ReplyFindings {
                 broken: Vec::new(),
                 decoys: DecoyReads::default(),
@@ -67,7 +67,7 @@ impl<'a> ValueOpener<'a> {
 
     /// Returns the findings: values that did not open, and decoys that did. `Err` are the keys that are missing.
     pub(crate) fn finish(self) -> Result<ReplyFindings, Box<KeyRequest>> {
-        match self.wanted {
+        match self.key_request {
             None => {
                 if let Some(meters) = self.protection.metered() {
                     self.outcomes.count(meters);
@@ -75,9 +75,9 @@ impl<'a> ValueOpener<'a> {
                 }
                 Ok(self.findings)
             }
-            Some(mut wanted) => {
-                wanted.keep(self.used);
-                Err(wanted)
+            Some(mut key_request) => {
+                key_request.keep(self.used);
+                Err(key_request)
             }
         }
     }
@@ -203,21 +203,21 @@ impl<'a> ValueOpener<'a> {
         if !header.flags.per_user_key() {
             let has_ring = self.protection.live_ring().is_some();
             if has_ring {
-                self.wanted().learn(header.key);
+                self.key_request().learn(header.key);
             }
             return has_ring;
         }
         let user = self.protection.user(location.pattern, location.name);
         if let Some(user) = user {
             // Created or replaced since it was looked up.
-            self.wanted().other(user, header.key);
+            self.key_request().other(user, header.key);
         }
         user.is_some()
     }
 
-    fn wanted(&mut self) -> &mut KeyRequest {
+    fn key_request(&mut self) -> &mut KeyRequest {
         let new = || Box::new(KeyRequest::new(Direction::Reply));
-        self.wanted.get_or_insert_with(new)
+        self.key_request.get_or_insert_with(new)
     }
 
     /// The source of the key that a value is under.

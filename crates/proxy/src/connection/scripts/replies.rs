@@ -41,7 +41,7 @@ impl ConnectionState {
             Disposition::TooLarge => ScriptStage::Answer(self.too_large_reply(read.command)),
             _ => match self.open_for_script(read, whole, fetched) {
                 Ok(ReadOutcome::Stage(stage)) => stage,
-                Ok(ReadOutcome::Missing(wanted)) => return Ok(Some(wanted)),
+                Ok(ReadOutcome::Missing(key_request)) => return Ok(Some(key_request)),
                 Err(_) => return Err(UnexpectedReply::Pairing),
             },
         };
@@ -86,7 +86,7 @@ impl ConnectionState {
         let opened = values.open(read.command, stored, read.location.borrowed());
         let findings = match values.finish() {
             Ok(findings) => findings,
-            Err(wanted) => return Ok(ReadOutcome::Missing(wanted)),
+            Err(key_request) => return Ok(ReadOutcome::Missing(key_request)),
         };
         self.report_findings(read.command, &findings);
         Ok(match opened {
