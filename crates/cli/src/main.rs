@@ -3,7 +3,6 @@
 
 mod admin;
 mod args;
-mod checkpoint;
 mod commands;
 #[cfg(test)]
 mod documented;

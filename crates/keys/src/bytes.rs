@@ -22,14 +22,3 @@ impl<'de> Deserialize<'de> for Bytes {
             .map_err(|_| serde::de::Error::custom("not base64url"))
     }
 }
-
-/// Returns lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut hex = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
-}

@@ -46,7 +46,7 @@ mod users;
 
 #[cfg(feature = "backup")]
 pub use backup::{
-    About, Backup, BackupError, Identities, MOST_BYTES, MOST_SHARES, Recipients, Share, Split,
+    About, Backup, BackupError, Identities, MAX_BACKUP_BYTES, MAX_SHARES, Recipients, Share, Split,
 };
 pub use bytes::Bytes;
 pub use clock::{ClockOffset, MAX_OFFSET, MAX_UNNOTICED_OFFSET};
@@ -55,8 +55,8 @@ pub use custodian::AwsKmsCustodian;
 #[cfg(feature = "vault")]
 pub use custodian::VaultCustodian;
 pub use custodian::{
-    Context, Custodian, CustodianError, Custodians, DEFAULT_VARIABLE, LocalCustodian, Offline,
-    Variables, Wrap, Wrapped, hung_custodians, is_variable, variables,
+    Context, Custodian, CustodianError, CustodianScheme, Custodians, DEFAULT_VARIABLE,
+    LocalCustodian, Offline, Variables, Wrap, Wrapped, hung_custodians, is_variable, variables,
 };
 #[cfg(feature = "pkcs11")]
 pub use custodian::{Pkcs11Custodian, Pkcs11Uri};

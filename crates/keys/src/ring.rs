@@ -10,8 +10,8 @@ use waxseal_core::{
 };
 use zeroize::Zeroizing;
 
-use crate::bytes::{Bytes, hex};
-use crate::custodian::{Context, Custodian, Custodians, Source, sanitize_for_terminal};
+use crate::bytes::Bytes;
+use crate::custodian::{Context, Custodian, Custodians, UnwrapSource, sanitize_for_terminal};
 use crate::error::{DocumentError, RingError};
 use crate::keyring_document::{Entry, Erasure, FORMAT, KeyringDocument, ProtectedScope};
 use crate::settings::Settings;
@@ -149,7 +149,7 @@ impl Ring {
         bytes: &[u8],
         location: &str,
         environment: &str,
-        source: &dyn Source,
+        source: &dyn UnwrapSource,
         known: Option<&Self>,
     ) -> Result<Self, RingError> {
         let refused = |error| RingError::Document {
@@ -326,13 +326,14 @@ impl Ring {
     /// The keyed hash of a user: 64 hexadecimal characters. The same for the ring's whole life.
     #[must_use]
     pub fn user(&self, user: &[u8]) -> String {
-        hex(&self.derived.users.hash(&[user]))
+        waxseal_core::hex::encode(&self.derived.users.hash(&[user]))
     }
 
     /// The content of the record that marks a store as the one of this ring's users' keys. The same for the
     /// ring's whole life, whatever keys it has.
     pub(crate) fn user_store_mark(&self) -> Vec<u8> {
-        let code = hex(&self.derived.user_stores.hash(&[self.id().as_bytes()]));
+        let code =
+            waxseal_core::hex::encode(&self.derived.user_stores.hash(&[self.id().as_bytes()]));
         format!("waxseal users of ring {} v1 {code}\n", self.id()).into_bytes()
     }
 
@@ -456,11 +457,11 @@ impl Ring {
 impl DerivedSecrets {
     fn new(secret: &SecretKey) -> Result<Self, RingError> {
         Ok(Self {
-            mac: KeyedHash::of_key(secret, MAC),
-            users: KeyedHash::of_key(secret, USERS),
-            user_stores: KeyedHash::of_key(secret, USER_STORES),
-            mask: NameMask::of_key(secret),
-            receipts: SigningKey::of_key(secret, RECEIPTS)?,
+            mac: KeyedHash::derived_from(secret, MAC),
+            users: KeyedHash::derived_from(secret, USERS),
+            user_stores: KeyedHash::derived_from(secret, USER_STORES),
+            mask: NameMask::derived_from(secret),
+            receipts: SigningKey::derived_from(secret, RECEIPTS)?,
         })
     }
 }
@@ -469,7 +470,7 @@ impl UnwrappedKey {
     async fn unwrap(
         entry: &Entry,
         document: &KeyringDocument,
-        source: &dyn Source,
+        source: &dyn UnwrapSource,
     ) -> Result<(KeyId, Arc<Self>), RingError> {
         let id = entry.id.to_string();
         let key = source.unwrap(&entry.wraps, &document.context(&id)).await?;
@@ -479,7 +480,7 @@ impl UnwrappedKey {
     fn new(id: KeyId, key: &SecretKey) -> Result<Self, RingError> {
         Ok(Self {
             data: Arc::new(DataKey::with_id(id, key)?),
-            proof: Zeroizing::new(KeyedHash::of_key(key, PROOF).hash(&[])),
+            proof: Zeroizing::new(KeyedHash::derived_from(key, PROOF).hash(&[])),
         })
     }
 }

@@ -65,8 +65,6 @@ With `--admin HOST:PORT` the proxy and the keeper answer `GET /metrics` there in
 can ask, nothing is counted, and nothing is spent on counting. The library counts through the
 `metrics` facade: install any recorder before the first `StateManager` is made.
 
-`waxseal demo --proxy` shows each of them move that can on one machine.
-
 No label holds a record name, a value, a user or the id of a key. A series is there from its first event
 on, or from the start with 0.
 

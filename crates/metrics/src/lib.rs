@@ -8,7 +8,6 @@ pub mod document;
 mod handles;
 mod metric;
 #[cfg(feature = "prometheus")]
-mod movement;
 pub mod names;
 #[cfg(feature = "opentelemetry")]
 pub mod opentelemetry;
@@ -29,7 +28,6 @@ pub use decoys::{DecoyOpener, decoys_opened_counter};
 pub use metric::{Kind, Label, LabelValues, Metric};
 pub use metrics::{Counter, Gauge, Histogram};
 #[cfg(feature = "prometheus")]
-pub use movement::{MetricMovement, Movement};
 pub use names::TABLE;
 pub use process::{ProcessMetrics, set_certificate_expiry, set_mode};
 pub use ring::{

@@ -25,12 +25,6 @@ impl Series {
         let found = self.labels.iter().find(|(label, _)| label == name);
         found.map_or("", |(_, word)| word)
     }
-
-    /// Whether it has the same labels as another one, in whatever order.
-    pub(crate) fn has_labels_of(&self, other: &Self) -> bool {
-        self.labels.len() == other.labels.len()
-            && other.labels.iter().all(|label| self.labels.contains(label))
-    }
 }
 
 impl Snapshot {

@@ -4,7 +4,7 @@
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::decide::{Met, decide};
+use crate::decide::{NameMatch, decide};
 use crate::decision::{Action, RequestChange, Transform, ValueSlot};
 use crate::location::{Location, ReplyShape};
 use crate::protected::ProtectedNames;
@@ -100,7 +100,7 @@ pub enum Form {
 impl Form {
     /// The description of a request of this form that names a protected record, for the documentation.
     #[must_use]
-    pub fn says(self) -> &'static str {
+    pub fn description(self) -> &'static str {
         match self {
             Self::Set => {
                 "value sealed; with `GET` the old value is opened. `IFEQ`, `IFNE`, `IFDEQ`, `IFDNE` \
@@ -146,7 +146,7 @@ impl Form {
         self,
         names: &ProtectedNames,
         arguments: &[&[u8]],
-        met: Met,
+        met: NameMatch,
     ) -> Result<Action, Reason> {
         let request = Request {
             names,
@@ -184,8 +184,8 @@ impl Form {
             Self::LIndex => Ok(lists::index(request)),
             Self::Pop => Ok(lists::pop(request)),
             Self::PopAny => Ok(lists::pop_any()),
-            Self::GetKeys => embedding(request, 2),
-            Self::DryRun => embedding(request, 3),
+            Self::GetKeys => embedded_request(request, 2),
+            Self::DryRun => embedded_request(request, 3),
             Self::Eval => scripts::eval(request),
             Self::EvalSha => scripts::eval_sha(request, "evalsha"),
             Self::EvalShaRo => scripts::eval_sha(request, "evalsha_ro"),
@@ -200,7 +200,7 @@ struct Request<'r> {
     names: &'r ProtectedNames,
     arguments: &'r [&'r [u8]],
     /// The pattern of one of the names, which is known already.
-    met: Met,
+    met: NameMatch,
 }
 
 impl Request<'_> {
@@ -273,7 +273,7 @@ fn unexpected_form(request: Request<'_>) -> Result<Action, Reason> {
 }
 
 /// A request that embeds another one, whose command word is at this position: that one's values would be sent in clear.
-fn embedding(request: Request<'_>, word: usize) -> Result<Action, Reason> {
+fn embedded_request(request: Request<'_>, word: usize) -> Result<Action, Reason> {
     let inside = request.arguments.get(word..).unwrap_or_default();
     // A request that is embedded twice is not decided about.
     let nested = find(inside)
@@ -286,16 +286,16 @@ fn embedding(request: Request<'_>, word: usize) -> Result<Action, Reason> {
         };
     holds_no_value
         .then_some(Action::Forward)
-        .ok_or(Reason::QuotesRequest)
+        .ok_or(Reason::EmbedsRequest)
 }
 
 /// The number of arguments of the lifetime option at this position, if there is a known one.
 fn lifetime(arguments: &[&[u8]], at: usize) -> Option<usize> {
-    use crate::argument::{integer, is, is_one_of};
+    use crate::argument::{integer, is, is_any_keyword};
     if is(arguments, at, "KEEPTTL") {
         return Some(1);
     }
     // A word where the number should be could be part of a value.
     let number = integer(arguments, at.saturating_add(1)).is_some();
-    (number && is_one_of(arguments, at, &["EX", "PX", "EXAT", "PXAT"])).then_some(2)
+    (number && is_any_keyword(arguments, at, &["EX", "PX", "EXAT", "PXAT"])).then_some(2)
 }

@@ -101,8 +101,8 @@ mod tests {
             Reason::RunsCode,
             Reason::ScriptNamesSeveral,
             Reason::NotYetSealed(DataKind::Sets),
-            Reason::FieldsElsewhere,
-            Reason::QuotesRequest,
+            Reason::FieldsNotInRequest,
+            Reason::EmbedsRequest,
             Reason::UnknownCommand,
             Reason::UnforeseenForm,
             Reason::Replication,
@@ -110,7 +110,7 @@ mod tests {
             Reason::ZeroByte,
             Reason::UnknownSubcommand,
         ] {
-            assert!(metric.allows("reason", reason.word()), "{reason:?}");
+            assert!(metric.allows("reason", reason.as_str()), "{reason:?}");
         }
         for reason in [
             OwnReason::Monitoring,

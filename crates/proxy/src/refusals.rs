@@ -174,7 +174,7 @@ pub struct RefusalLine {
 impl RefusalLine {
     /// Writes it to the log.
     pub fn log(&self) {
-        if self.reason == Reason::UnknownSubcommand.word() {
+        if self.reason == Reason::UnknownSubcommand.as_str() {
             // Client libraries try such subcommands on every connection, and go on without.
             tracing::debug!(command = self.command, "{}", self.text);
             return;

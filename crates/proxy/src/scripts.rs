@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use waxseal_core::{KeyId, script_digest};
+use waxseal_core::{KeyId, hex, script_digest};
 use waxseal_policy::KnownScript;
 
 /// Scripts of each kind that are remembered. The client is asked again for the text of one that is forgotten.
@@ -174,17 +174,7 @@ impl<V: Copy> RecentlyUsed<V> {
 
 /// Parses a digest as servers do: 40 hexadecimal digits in any case.
 fn parse(text: &[u8]) -> Option<Digest> {
-    let mut digest = Digest::default();
-    let (pairs, remaining) = text.as_chunks::<2>();
-    if pairs.len() != digest.len() || !remaining.is_empty() {
-        return None;
-    }
-    for (byte, [high, low]) in digest.iter_mut().zip(pairs) {
-        let digit = |letter: &u8| char::from(*letter).to_digit(16);
-        let value = digit(high)?.checked_mul(16)?.checked_add(digit(low)?)?;
-        *byte = u8::try_from(value).ok()?;
-    }
-    Some(digest)
+    hex::decode(text)
 }
 
 #[cfg(test)]
@@ -197,8 +187,7 @@ mod tests {
         b"-- mine\nif redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end";
 
     fn hex(text: &[u8]) -> Vec<u8> {
-        let digits = script_digest(text).map(|byte| format!("{byte:02x}"));
-        digits.concat().into_bytes()
+        hex::encode(&script_digest(text)).into_bytes()
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! what, and what to do about it. A warning that does not end anything leaves through [`notice`]. Nothing here
 //! parses arguments or prints.
 
+pub mod audit;
 pub mod audit_log;
 pub mod certificates;
 pub mod configuration;

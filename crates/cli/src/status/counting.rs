@@ -175,7 +175,7 @@ fn lying(tally: &Tally) -> CoverageCounts {
         empty: tally.empty,
         erased: tally.erased,
         other_type: tally.skipped(),
-        excepted: tally.excepted.left(),
+        excepted: tally.excepted.unsealed(),
     }
 }
 

@@ -11,11 +11,10 @@ use base64_simd::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use tracing::warn;
-use waxseal_core::{SecretKey, WrappingKey};
+use waxseal_core::{SecretKey, WrappingKey, hex};
 use waxseal_files::description;
 
 use super::{Context, CustodianError, Variables, secret};
-use crate::bytes::hex;
 use crate::document_store::{read_file, write_file};
 use crate::sync::lock;
 
@@ -81,7 +80,7 @@ impl Offline {
     /// Adds a key, unless it is present already.
     pub(crate) fn add(&self, key: &SecretKey, context: &Context<'_>) {
         let bytes = context.to_bytes();
-        let name = hex(&bytes);
+        let name = hex::encode(&bytes);
         let is_present = {
             let stored = lock(&self.stored);
             let wrapped = stored.keys.get(&name);
@@ -105,7 +104,7 @@ impl Offline {
             return None;
         }
         let bytes = context.to_bytes();
-        let wrapped = lock(&self.stored).keys.get(&hex(&bytes)).cloned()?;
+        let wrapped = lock(&self.stored).keys.get(&hex::encode(&bytes)).cloned()?;
         let key = self.key.unwrap(&wrapped, &bytes)?;
         if !self.was_used.swap(true, Ordering::Relaxed) {
             warn!(
@@ -120,13 +119,16 @@ impl Offline {
     pub(crate) fn contains(&self, context: &Context<'_>) -> bool {
         lock(&self.stored)
             .keys
-            .contains_key(&hex(&context.to_bytes()))
+            .contains_key(&hex::encode(&context.to_bytes()))
     }
 
     /// Writes the keys of these contexts and no others to the file: a destroyed key must be erased here as
     /// well.
     pub(crate) async fn persist(&self, contexts: &[Context<'_>]) {
-        let names: Vec<String> = contexts.iter().map(|it| hex(&it.to_bytes())).collect();
+        let names: Vec<String> = contexts
+            .iter()
+            .map(|it| hex::encode(&it.to_bytes()))
+            .collect();
         let bytes = {
             let mut stored = lock(&self.stored);
             let previous_len = stored.keys.len();

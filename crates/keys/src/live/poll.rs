@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tracing::{error, info, warn};
 
 use super::{Inner, KnownRing, Moment, keyring, open_document};
-use crate::custodian::{Source, sanitize_for_terminal};
+use crate::custodian::{UnwrapSource, sanitize_for_terminal};
 use crate::document_store::Document;
 use crate::error::RingError;
 use crate::ring::Ring;

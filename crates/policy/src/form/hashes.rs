@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::{Request, lifetime, replace, reply, seal, seal_one, unexpected_form};
-use crate::argument::{count, is, is_one_of};
+use crate::argument::{count, is, is_any_keyword};
 use crate::decision::{Action, ValueSlot};
 use crate::location::{Layout, ReplyShape};
 use crate::refusal::Reason;
@@ -53,7 +53,7 @@ pub(super) fn scan(request: Request<'_>) -> Result<Action, Reason> {
         let taken = if is(arguments, at, "NOVALUES") {
             values = false;
             1
-        } else if is_one_of(arguments, at, &["MATCH", "COUNT"]) {
+        } else if is_any_keyword(arguments, at, &["MATCH", "COUNT"]) {
             2
         } else {
             return Err(Reason::UnforeseenForm);
@@ -108,7 +108,7 @@ pub(super) fn set_ex(request: Request<'_>) -> Result<Action, Reason> {
     }
     let arguments = request.arguments;
     let option = |at| {
-        let condition = is_one_of(arguments, at, &["NX", "XX", "FNX", "FXX"]);
+        let condition = is_any_keyword(arguments, at, &["NX", "XX", "FNX", "FXX"]);
         condition.then_some(1).or_else(|| lifetime(arguments, at))
     };
     let (first, end) = fields(arguments, 2, option).ok_or(Reason::UnforeseenForm)?;

@@ -6,7 +6,7 @@ use smallvec::smallvec;
 
 use super::{Request, seal};
 use crate::argument::count;
-use crate::decide::{Met, is_excepted};
+use crate::decide::{NameMatch, is_excepted};
 use crate::decision::{Action, ScriptCall, UnknownDigest, ValueSlot};
 use crate::protected::ProtectedNames;
 use crate::refusal::{Reason, Refusal};
@@ -73,7 +73,7 @@ pub fn decide_script(
 ) -> Action {
     let places = find(arguments).map(|row| (row.name, row.names.places(arguments)));
     let (command, places) = places.unwrap_or_default();
-    let protected = |at: &usize| -> Option<Met> {
+    let protected = |at: &usize| -> Option<NameMatch> {
         let pattern = names.find(arguments.get(*at)?)?;
         Some((*at, Some(pattern)))
     };

@@ -3,7 +3,7 @@
 use smallvec::{SmallVec, smallvec};
 
 use super::{Request, lifetime, replace, reply, seal, seal_one, unexpected_form};
-use crate::argument::{count, integer, is, is_one_of};
+use crate::argument::{count, integer, is, is_any_keyword};
 use crate::decision::{Action, RequestChange, Transform, ValueSlot};
 use crate::location::{Layout, Location, ReplyShape};
 use crate::refusal::Reason;
@@ -41,12 +41,12 @@ pub(super) fn set(request: Request<'_>) -> Result<Action, Reason> {
     let mut answers_old_value = false;
     let mut at = 3_usize;
     while at < arguments.len() {
-        let taken = if is_one_of(arguments, at, &["NX", "XX"]) {
+        let taken = if is_any_keyword(arguments, at, &["NX", "XX"]) {
             1
         } else if is(arguments, at, "GET") {
             answers_old_value = true;
             1
-        } else if is_one_of(arguments, at, &["IFEQ", "IFNE", "IFDEQ", "IFDNE"]) {
+        } else if is_any_keyword(arguments, at, &["IFEQ", "IFNE", "IFDEQ", "IFDNE"]) {
             return Err(Reason::ComparesValue);
         } else {
             lifetime(arguments, at).ok_or(Reason::UnforeseenForm)?
@@ -99,7 +99,7 @@ pub(super) fn m_set_ex(request: Request<'_>) -> Result<Action, Reason> {
         .ok_or(Reason::UnforeseenForm)?;
     let mut at = end;
     while at < arguments.len() {
-        let taken = if is_one_of(arguments, at, &["NX", "XX"]) {
+        let taken = if is_any_keyword(arguments, at, &["NX", "XX"]) {
             1
         } else {
             lifetime(arguments, at).ok_or(Reason::UnforeseenForm)?

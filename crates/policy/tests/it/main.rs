@@ -1,5 +1,5 @@
-//! What the policy promises: a row for every command of every supported server, names where the
-//! servers say they are, the right decision for each form, and no value that gets past it.
+//! Tests of the policy: a row for every command of every supported server, the positions of names according to the
+//! servers, the decision for each form, and no value that passes in plaintext.
 
 mod allocations;
 mod decisions;
@@ -7,6 +7,7 @@ mod effects;
 mod excepts;
 mod forms;
 mod globs;
+mod keywords;
 mod own_records;
 mod positions;
 mod properties;
@@ -14,7 +15,6 @@ mod refusals;
 mod rows;
 mod scripts;
 mod servers;
-mod words;
 
 use waxseal_policy::{
     Action, Decision, Layout, Location, ProtectedNames, RecordPattern, ReplyShape,
@@ -31,7 +31,7 @@ fn policy(patterns: &[&str]) -> ProtectedNames {
     ProtectedNames::new(patterns.iter().map(parse).collect())
 }
 
-/// A request written with blanks.
+/// A request, its arguments separated by spaces.
 fn split(request: &str) -> Vec<&[u8]> {
     request.split(' ').map(str::as_bytes).collect()
 }
@@ -40,8 +40,8 @@ fn decided(request: &str) -> Decision {
     decide(&names(), &split(request))
 }
 
-/// An action in a few words: `seal 2@1` is the value at 2 of the record named at 1, `3@1/2` is that
-/// of the field named at 2, `-> value @1` what the reply holds.
+/// A short notation of an action: `seal 2@1` is the value at 2 of the record named at 1, `3@1/2` is that of the field
+/// named at 2, `-> value @1` is the content of the reply.
 fn shown(action: &Action) -> String {
     match action {
         Action::Forward => "forward".to_owned(),

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use waxseal_policy::{
-    Action, Effect, PatternId, Reason, Refusal, RequestChange, Transform, longest_wait,
+    Action, Effect, PatternId, Reason, Refusal, RequestChange, Transform, max_wait,
 };
 
 use super::state::{ConnectionState, DelayedRefusal, Phase};
@@ -113,7 +113,7 @@ impl ConnectionState {
         client: &mut Vec<u8>,
     ) {
         let wait = match effect {
-            Effect::Blocking => longest_wait(arguments).unwrap_or(MAX_DELAY),
+            Effect::Blocking => max_wait(arguments).unwrap_or(MAX_DELAY),
             _ => Duration::ZERO,
         };
         if wait.is_zero() {
@@ -224,7 +224,7 @@ impl ConnectionState {
         let argument = refusal.name.and_then(|at| arguments.get(at)).copied();
         self.record(
             refusal.command,
-            (refusal.reason.word(), refusal.reason.cause()),
+            (refusal.reason.as_str(), refusal.reason.cause()),
             refusal.pattern.zip(argument),
             remedy,
             is_forwarded,

@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn a_client_that_leaves_does_not_block_the_lane() {
         let key = SecretKey::from_bytes(&std::array::from_fn::<u8, 32, _>(|at| at as u8)).unwrap();
-        let protection = Arc::new(Protection::new(Vec::new(), NameMask::of_key(&key)));
+        let protection = Arc::new(Protection::new(Vec::new(), NameMask::derived_from(&key)));
         let client = Shared::new(1, protection, Limits::default(), Arc::new(|_| {}));
         let lane = Lane {
             identity: Identity::default(),

@@ -105,7 +105,7 @@ mod tests {
             sharing: Sharing::Dedicated,
             lanes: 1,
             limits,
-            protection: Arc::new(Protection::new(Vec::new(), NameMask::of_key(&key))),
+            protection: Arc::new(Protection::new(Vec::new(), NameMask::derived_from(&key))),
             report: Arc::new(|_| {}),
             clients,
         })

@@ -203,7 +203,7 @@ impl Process {
         let sealer = Sealer::new(self.ring.keyring(), Mode::On, Format::Sealed);
         let patterns = ["wa:{user}", "rg:*"];
         let patterns = patterns.map(|it| (RecordPattern::parse(it).unwrap(), sealer.clone()));
-        let mask = NameMask::of_key(&SecretKey::from_bytes(&KEY).unwrap());
+        let mask = NameMask::derived_from(&SecretKey::from_bytes(&KEY).unwrap());
         Protection::new(patterns.into(), mask)
             .ring(self.ring.clone())
             .user_keys(self.users.clone(), |pattern| pattern == 0)

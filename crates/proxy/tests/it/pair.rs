@@ -136,7 +136,7 @@ pub(crate) fn assert_sent(sent: &[u8], lines: &[&str]) {
 /// The records `wa:*`, under the key.
 pub(crate) fn protection(mode: Mode) -> Protection {
     let pattern = RecordPattern::parse("wa:*").unwrap();
-    let mask = NameMask::of_key(&SecretKey::from_bytes(&KEY).unwrap());
+    let mask = NameMask::derived_from(&SecretKey::from_bytes(&KEY).unwrap());
     Protection::new(vec![(pattern, sealer(KEY, mode))], mask)
 }
 

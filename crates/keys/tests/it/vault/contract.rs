@@ -39,7 +39,7 @@ async fn a_key_that_does_not_wrap_bytes_alone_is_told_as_such() {
         bao.api("POST", "transit/keys/wax", &options);
         let error = wrap_error(&*Set::with_token(&bao).open()).await;
         assert!(
-            is_denied(&error, "wrap", "it does not take the request"),
+            is_denied(&error, "wrap", "it rejects the request"),
             "{error}"
         );
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 use waxseal_keys::CustodianError;
-use waxseal_keys::secret_file::Unusable;
+use waxseal_keys::secret_file::SecretFileError;
 use waxseal_testing::{Bao, Certificates};
 
 use super::{Set, bao, is_denied, is_unavailable, with_key, works, wrap_error};
@@ -34,7 +34,10 @@ async fn an_authority_of_ones_own_is_trusted_where_it_is_named() {
     assert!(is_unavailable(&error, untrusted), "{error}");
     set.put("VAULT_ADDR", &bao.address().replace("http:", "https:"));
     let error = wrap_error(&*set.open()).await;
-    assert!(is_unavailable(&error, "TLS does not come about"), "{error}");
+    assert!(
+        is_unavailable(&error, "the TLS handshake failed"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -59,7 +62,7 @@ async fn a_certificate_is_shown_whose_key_nobody_else_reads() {
         matches!(
             error,
             CustodianError::File {
-                error: Unusable::Exposed { mode: 0o640, .. },
+                error: SecretFileError::Exposed { mode: 0o640, .. },
                 ..
             }
         ),

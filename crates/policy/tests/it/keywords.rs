@@ -1,6 +1,5 @@
-//! Words of the grammar: commands, subcommands, options. A server compares them in any case and up to a
-//! zero byte, so the decision must be the same for every spelling that a server takes for the same, or
-//! a refusal.
+//! Keywords: commands, subcommands, options. A server compares them in any case and up to a zero byte, so the decision
+//! must be the same for every spelling that a server accepts, or a refusal.
 
 use proptest::prelude::*;
 use waxseal_policy::table::rows;
@@ -8,8 +7,7 @@ use waxseal_policy::{Action, Reason, decide};
 
 use crate::{names, split};
 
-/// Requests with every option word that decides about names, values or the connection. In each the
-/// words in upper case are words of the grammar.
+/// Requests with every option that affects names, values or the connection. The words in upper case are keywords.
 const REQUESTS: [&str; 58] = [
     "SET wa:1 v NX GET EX 10",
     "SET wa:1 v XX KEEPTTL",
@@ -71,7 +69,7 @@ const REQUESTS: [&str; 58] = [
     "EVAL code 1 wa:1",
 ];
 
-/// Whether an argument is a word of the grammar in these requests.
+/// True if an argument is a keyword in these requests.
 fn is_word(argument: &[u8]) -> bool {
     argument.len() > 1
         && argument
@@ -90,7 +88,7 @@ fn looked_up(arguments: &[&[u8]]) -> usize {
     }
 }
 
-/// Other bytes that a server takes for the same word.
+/// Other bytes that a server accepts as the same keyword.
 fn spelling() -> impl Strategy<Value = (bool, Vec<u8>)> {
     let behind = proptest::collection::vec(any::<u8>(), 0..6).prop_map(|mut bytes| {
         bytes.insert(0, 0);
@@ -155,7 +153,7 @@ proptest! {
 }
 
 #[test]
-fn a_name_behind_a_word_with_a_zero_byte_is_found() {
+fn a_name_after_a_keyword_with_a_zero_byte_is_found() {
     for request in [
         "GEORADIUS log 0 0 1 km STORE\0 wa:9",
         "GEORADIUS log 0 0 1 km storedist\0x wa:9",
@@ -170,7 +168,7 @@ fn a_name_behind_a_word_with_a_zero_byte_is_found() {
 }
 
 #[test]
-fn a_request_that_may_wait_is_known_by_its_whole_form() {
+fn a_request_that_may_wait_is_recognised_by_its_whole_form() {
     use waxseal_policy::Effect;
     for request in [
         "XREAD BLOCK\0 0 STREAMS log $",
