@@ -38,8 +38,8 @@ impl MisplacedValues {
         }
     }
 
-    /// True if a value that a client writes is an envelope under one of our keys.
-    pub(crate) fn is_envelope(
+    /// Checks a value that a client writes. Returns true if it is an envelope under one of our keys.
+    pub(crate) fn detect_envelope(
         &self,
         value: &[u8],
         pattern: PatternId,

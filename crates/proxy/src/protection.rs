@@ -195,7 +195,7 @@ impl Protection {
         pattern: PatternId,
         opens: impl FnOnce() -> bool,
     ) {
-        if !self.misplaced.is_envelope(value, pattern, opens) {
+        if !self.misplaced.detect_envelope(value, pattern, opens) {
             return;
         }
         if let Some(meters) = self.metered() {

@@ -83,7 +83,7 @@ impl ReplyControl {
 
     /// Accounts for one request. Returns true if its reply does not reach the client.
     #[inline]
-    pub(super) fn mutes_next(&mut self) -> bool {
+    pub(super) fn take_mute(&mut self) -> bool {
         match self.mode {
             ReplyMode::On => false,
             ReplyMode::Off => true,
@@ -98,7 +98,7 @@ impl ReplyControl {
 impl ConnectionState {
     /// Gives the client an answer of the proxy's own in its turn, unless the client asked for none.
     pub(super) fn answer(&mut self, answer: &[u8], client: &mut Vec<u8>) {
-        if self.reply_mode.mutes_next() {
+        if self.reply_mode.take_mute() {
             return;
         }
         if self.has_all_replies() {
@@ -110,7 +110,7 @@ impl ConnectionState {
 
     /// Queues the reply to a request that was sent. It is dropped when it arrives if the client asked for none.
     pub(super) fn expect(&mut self, pending: Pending) {
-        let pending = match self.reply_mode.mutes_next() {
+        let pending = match self.reply_mode.take_mute() {
             true => Pending::Muted(Box::new(pending)),
             false => pending,
         };

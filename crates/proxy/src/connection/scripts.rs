@@ -284,7 +284,7 @@ impl ConnectionState {
             script,
             matched: stored.is_some(),
         }));
-        let is_muted = self.reply_mode.mutes_next();
+        let is_muted = self.reply_mode.take_mute();
         let Some(run) = &mut self.script else {
             return;
         };
