@@ -228,7 +228,7 @@ impl Upstream {
         }
         // A reply that no request explains would be taken for the answer to a client's.
         match exchange.has_more() {
-            true => Err(UpstreamFailure::UnexpectedReply),
+            true => Err(UpstreamFailure::Unexplained),
             false => Ok(connected),
         }
     }
