@@ -9,21 +9,21 @@ use crate::secret_file::SecretFileError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CustodianError {
-    /// The URL names no kind of custodian that is known.
+    /// The URL has an unknown scheme.
     #[error("a custodian URL starts with {}", CustodianScheme::prefixes())]
     Scheme,
-    /// The URL is of a kind that this build leaves out.
+    /// The URL has a scheme that this build does not include.
     #[error("this waxseal was built without {scheme}: custodians")]
     NotBuilt {
         /// Its scheme, which is the name of the missing Cargo feature.
         scheme: CustodianScheme,
     },
-    /// The URL is of a known kind, and malformed.
+    /// The URL has a known scheme, and is malformed.
     #[error("the custodian URL {scheme}:… is malformed: {cause}")]
     Url {
         /// Its scheme.
         scheme: CustodianScheme,
-        /// What is wrong, in a few words.
+        /// The defect, in a few words.
         cause: String,
     },
     /// The variable of the environment is not set.
@@ -32,21 +32,20 @@ pub enum CustodianError {
         /// Its name.
         variable: String,
     },
-    /// The variable of the environment, or the file that it names, cannot be read, or says something that
-    /// does not serve.
+    /// The variable of the environment, or the file that it names, cannot be read or has an unusable value.
     #[error("the custodian's variable {variable} cannot be used: {cause}")]
     Variable {
         /// Its name.
         variable: String,
-        /// Why, in words.
+        /// The reason, in words.
         cause: String,
     },
-    /// The secret cannot be a key.
-    #[error("the secret of the custodian {custodian} is no key: {error}")]
+    /// The secret is not a key.
+    #[error("the secret of the custodian {custodian} is not a valid key: {error}")]
     Secret {
         /// Its URL.
         custodian: String,
-        /// Why.
+        /// The defect.
         error: KeyError,
     },
     /// The file of a secret cannot be used.
@@ -54,7 +53,7 @@ pub enum CustodianError {
     File {
         /// The file.
         path: String,
-        /// What is the matter with it.
+        /// The problem with it.
         error: SecretFileError,
     },
     /// It cannot be reached, or does not answer in time.
@@ -62,7 +61,7 @@ pub enum CustodianError {
     Unavailable {
         /// Its URL.
         custodian: String,
-        /// What happened, in a few words.
+        /// The cause, in a few words.
         cause: String,
     },
     /// It does not unwrap this: wrapped by another key, for another ring or environment, or damaged.
@@ -76,43 +75,43 @@ pub enum CustodianError {
     Denied {
         /// Its URL.
         custodian: String,
-        /// What was asked for: `wrap`, `unwrap`, `login`.
+        /// The operation: `wrap`, `unwrap`, `login`.
         operation: &'static str,
-        /// What it says, in a few words.
+        /// Its answer, in a few words.
         cause: String,
     },
-    /// It answers, and the key-encryption key is not there, or cannot be told from others.
+    /// It answers, and the key-encryption key does not exist or is ambiguous.
     #[error("the custodian {custodian} cannot wrap: {cause}")]
     NoKey {
         /// Its URL.
         custodian: String,
-        /// What is missing, in a few words.
+        /// The problem, in a few words.
         cause: &'static str,
     },
-    /// A key was to be made, and there is one.
+    /// A key was to be created, and exists already.
     #[error("the custodian {custodian} has a key of this name already")]
     KeyExists {
         /// Its URL.
         custodian: String,
     },
-    /// The hardware module does not take the PIN. It is not tried again: that could lock the token.
+    /// The hardware module does not accept the PIN. It is not tried again: that could lock the token.
     #[error("the token of {custodian} does not take the PIN: {cause}")]
     Pin {
         /// The custodian's URL.
         custodian: String,
-        /// What is known about it, in a few words.
+        /// The reason, in a few words.
         cause: &'static str,
     },
-    /// The document names it, and this process was not told to use it.
+    /// The document names it, and this process is not configured to use it.
     #[error("the custodian {custodian} is not configured here")]
     NotConfigured {
         /// Its URL.
         custodian: String,
     },
-    /// None of several does.
+    /// All of several custodians failed.
     #[error("{}", several(.0))]
     Several(Vec<CustodianError>),
-    /// The cryptographic library.
+    /// The cryptographic library failed.
     #[error(transparent)]
     Library(#[from] KeyError),
 }
@@ -123,7 +122,7 @@ fn several(errors: &[CustodianError]) -> String {
 }
 
 impl CustodianError {
-    /// Whether a token did not take its PIN: nothing may try again by itself.
+    /// True if a token did not accept its PIN: nothing may retry automatically.
     #[must_use]
     pub fn is_about_pin(&self) -> bool {
         match self {
@@ -133,12 +132,12 @@ impl CustodianError {
         }
     }
 
-    /// Whether it may pass by itself.
+    /// True if a later attempt may succeed without intervention.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable { .. } => true,
-            // One that comes back is enough; but each attempt would cost a token another PIN.
+            // One that recovers is enough; but each attempt would send a token another PIN.
             Self::Several(errors) => {
                 errors.iter().any(Self::is_transient) && !errors.iter().any(Self::is_about_pin)
             }
