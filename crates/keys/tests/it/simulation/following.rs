@@ -14,7 +14,7 @@ const LOCATION: &str = "simulation";
 pub(crate) enum PollOutcome {
     UpToDate,
     Unreachable,
-    Refused(RingError),
+    Refused,
 }
 
 impl PollOutcome {
@@ -31,7 +31,7 @@ impl World {
             self.processes[process].known = Some(opened);
         }
         let polled = self.poll_now(process)?;
-        if self.processes[process].known.is_none() || matches!(polled, PollOutcome::Refused(_)) {
+        if self.processes[process].known.is_none() || matches!(polled, PollOutcome::Refused) {
             self.processes[process].known = None;
             self.after(MINUTE, process, Act::Boot);
             return Ok(());
@@ -81,7 +81,7 @@ impl World {
         found: Option<Bytes>,
     ) -> Result<(), Violation> {
         if self.processes[process].poll == poll {
-            let _refused = self.poll(process, asked, found)?;
+            self.poll(process, asked, found)?;
         }
         Ok(())
     }
@@ -110,8 +110,7 @@ impl World {
         }
         let Some(known) = known else {
             let opened = match found.map(|bytes| self.open(&bytes)) {
-                None => return Ok(PollOutcome::Refused(missing())),
-                Some(Err(error)) => return Ok(PollOutcome::Refused(error)),
+                None | Some(Err(_)) => return Ok(PollOutcome::Refused),
                 Some(Ok(opened)) => opened,
             };
             self.take_over(process, opened, asked)?;
@@ -136,14 +135,14 @@ impl World {
             },
         };
         if !refused.is_loss() {
-            return Ok(PollOutcome::Refused(refused));
+            return Ok(PollOutcome::Refused);
         }
         let bytes = match merged {
             Some(merged) => Rc::new(merged.to_bytes()),
             None => known.bytes.clone(),
         };
         if self.is_cut_off(process) || !self.write_document(found.as_ref(), &bytes)? {
-            return Ok(PollOutcome::Refused(refused));
+            return Ok(PollOutcome::Refused);
         }
         if self.rules.restart_watch {
             self.processes[process].pending = None;

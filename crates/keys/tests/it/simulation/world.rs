@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use waxseal_core::KeyId;
-use waxseal_keys::{Custodian, Custodians, KeyState, Ring, RingError};
+use waxseal_keys::{Custodian, Custodians, Ring, RingError};
 
 use super::process::{Bytes, OpenedRing, Process, Sweep};
 use super::random::Random;
