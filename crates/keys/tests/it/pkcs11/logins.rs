@@ -69,7 +69,7 @@ fn a_wrong_pin_is_given_once_by_all_processes_that_start_at_once() {
     let wrong = with(right, "PKCS11_PIN", "000000");
     let (said, logins) = wrap_at_once(FaultMode::SlowLogin, &wrong, &token);
     for said in &said {
-        assert!(said.contains("does not take the PIN"), "{said}");
+        assert!(said.contains("rejects the PIN"), "{said}");
     }
     let told = |cause: &str| said.iter().filter(|it| it.contains(cause)).count();
     assert_eq!(told("it is wrong"), 1, "{said:?}");
@@ -92,7 +92,7 @@ fn a_wrong_pin_is_given_once_and_never_again() {
     let mut talk = Talk::start(&[URL], &spied);
     for line in ["wrap", "wrap", "create-key", "wrap"] {
         let said = talk.say(line);
-        assert!(said.contains("does not take the PIN"), "{line}: {said}");
+        assert!(said.contains("rejects the PIN"), "{line}: {said}");
         assert!(!said.contains("000000"), "{said}");
     }
     talk.end();
@@ -130,7 +130,7 @@ fn a_login_that_fails_for_no_reason_is_not_repeated_either() {
     for line in ["wrap", "create-key", "wrap"] {
         let said = talk.say(line);
         // What is remembered of the PIN is not that it is wrong: nobody knows.
-        let expected = "does not take the PIN: it refuses the login";
+        let expected = "rejects the PIN: it refuses the login";
         assert!(said.contains(expected), "{said}");
     }
     assert_eq!(logins(&log), 1);
