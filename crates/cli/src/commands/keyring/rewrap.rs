@@ -21,7 +21,7 @@ pub(super) async fn run(resources: &mut Resources, args: &RewrapArgs) -> Result<
     }
     let configured = resources.configuration.keyring()?.and_custodians(added);
     let variables = variables(&resources.configuration.environment);
-    // As they are in the document: without what is this machine's alone.
+    // As they are in the document: without the parts that hold for this machine alone.
     let opened = added.iter().map(|url| Custodians::open(url, &variables));
     let opened = opened.collect::<Result<Vec<_>, _>>()?;
     let custodians = opened.iter().cloned().fold(
@@ -75,7 +75,7 @@ pub(super) async fn run(resources: &mut Resources, args: &RewrapArgs) -> Result<
     tell(resources, &ring, &done, &next)
 }
 
-/// Makes the keys of those custodians that let them be made from here.
+/// Creates the keys of those custodians that allow it from here.
 pub(super) async fn create_keys(resources: &Resources, urls: &[String]) -> Result<(), Failure> {
     let is_token = |url: &&String| CustodianScheme::of(url) == Some(CustodianScheme::Pkcs11);
     let tokens: Vec<_> = urls.iter().filter(is_token).collect();

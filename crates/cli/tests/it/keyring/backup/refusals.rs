@@ -8,7 +8,7 @@ use std::path::Path;
 use super::{IDENTITY, export_in_shares, listing, recipient, secret_file, world};
 
 #[test]
-fn shares_that_do_not_open_it_are_told_apart() {
+fn shares_that_do_not_open_it_are_distinguished() {
     let world = world();
     export_in_shares(&world);
     let words = ["export", "--shares", "3-of-5", "--out", "other"];
