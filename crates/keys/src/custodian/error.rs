@@ -9,16 +9,16 @@ use crate::secret_file::SecretFileError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CustodianError {
-    /// The URL has an unknown scheme.
+    /// The URL has no known scheme.
     #[error("a custodian URL starts with {}", CustodianScheme::prefixes())]
     Scheme,
-    /// The URL has a scheme that this build does not include.
+    /// This build does not include custodians of this scheme.
     #[error("this waxseal was built without {scheme}: custodians")]
     NotBuilt {
         /// Its scheme, which is the name of the missing Cargo feature.
         scheme: CustodianScheme,
     },
-    /// The URL has a known scheme, and is malformed.
+    /// The URL is malformed.
     #[error("the custodian URL {scheme}:… is malformed: {cause}")]
     Url {
         /// Its scheme.
@@ -32,20 +32,21 @@ pub enum CustodianError {
         /// Its name.
         variable: String,
     },
-    /// The variable of the environment, or the file that it names, cannot be read or has an unusable value.
+    /// The variable of the environment, or the file that it names, cannot be read, or has an
+    /// invalid value.
     #[error("the custodian's variable {variable} cannot be used: {cause}")]
     Variable {
         /// Its name.
         variable: String,
-        /// The reason, in words.
+        /// The cause, in words.
         cause: String,
     },
     /// The secret is not a key.
-    #[error("the secret of the custodian {custodian} is not a valid key: {error}")]
+    #[error("the secret of the custodian {custodian} is not a key: {error}")]
     Secret {
         /// Its URL.
         custodian: String,
-        /// The defect.
+        /// The cause.
         error: KeyError,
     },
     /// The file of a secret cannot be used.
@@ -53,10 +54,10 @@ pub enum CustodianError {
     File {
         /// The file.
         path: String,
-        /// The problem with it.
+        /// The defect of the file.
         error: SecretFileError,
     },
-    /// It cannot be reached, or does not answer in time.
+    /// It cannot be reached, or did not answer in time.
     #[error("the custodian {custodian} cannot be reached: {cause}")]
     Unavailable {
         /// Its URL.
@@ -64,42 +65,43 @@ pub enum CustodianError {
         /// The cause, in a few words.
         cause: String,
     },
-    /// It does not unwrap this: wrapped by another key, for another ring or environment, or damaged.
+    /// It rejects the input: wrapped by another key, for another ring or environment, or damaged.
     #[error("the custodian {custodian} does not unwrap this key")]
     Refused {
         /// Its URL.
         custodian: String,
     },
-    /// It answers, and denies this process the operation: rights, expired credentials, a disabled key.
+    /// It answers, and denies this process the operation: rights, expired credentials, a disabled
+    /// key.
     #[error("the custodian {custodian} denies {operation}: {cause}")]
     Denied {
         /// Its URL.
         custodian: String,
         /// The operation: `wrap`, `unwrap`, `login`.
         operation: &'static str,
-        /// Its answer, in a few words.
+        /// Its reason, in a few words.
         cause: String,
     },
-    /// It answers, and the key-encryption key does not exist or is ambiguous.
+    /// It answers, and the key-encryption key is missing or ambiguous.
     #[error("the custodian {custodian} cannot wrap: {cause}")]
     NoKey {
         /// Its URL.
         custodian: String,
-        /// The problem, in a few words.
+        /// The missing part, in a few words.
         cause: &'static str,
     },
-    /// A key was to be created, and exists already.
+    /// The key to be created exists.
     #[error("the custodian {custodian} has a key of this name already")]
     KeyExists {
         /// Its URL.
         custodian: String,
     },
-    /// The hardware module does not accept the PIN. It is not tried again: that could lock the token.
-    #[error("the token of {custodian} does not take the PIN: {cause}")]
+    /// The hardware module rejects the PIN. It is not sent again: that could lock the token.
+    #[error("the token of {custodian} rejects the PIN: {cause}")]
     Pin {
         /// The custodian's URL.
         custodian: String,
-        /// The reason, in a few words.
+        /// The known cause, in a few words.
         cause: &'static str,
     },
     /// The document names it, and this process is not configured to use it.
@@ -111,7 +113,7 @@ pub enum CustodianError {
     /// All of several custodians failed.
     #[error("{}", several(.0))]
     Several(Vec<CustodianError>),
-    /// The cryptographic library failed.
+    /// The cryptographic library.
     #[error(transparent)]
     Library(#[from] KeyError),
 }
@@ -122,7 +124,7 @@ fn several(errors: &[CustodianError]) -> String {
 }
 
 impl CustodianError {
-    /// True if a token did not accept its PIN: nothing may retry automatically.
+    /// True if a token rejected its PIN: nothing may retry automatically.
     #[must_use]
     pub fn is_about_pin(&self) -> bool {
         match self {
@@ -132,12 +134,12 @@ impl CustodianError {
         }
     }
 
-    /// True if a later attempt may succeed without intervention.
+    /// True if it may be temporary.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable { .. } => true,
-            // One that recovers is enough; but each attempt would send a token another PIN.
+            // One that recovers is enough; but each attempt would cost a token another PIN.
             Self::Several(errors) => {
                 errors.iter().any(Self::is_transient) && !errors.iter().any(Self::is_about_pin)
             }
