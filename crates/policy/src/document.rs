@@ -50,7 +50,7 @@ would write one are refused (unless `--allow-own-writes` is set).
 - Keywords are compared as servers compare them: in any case, and up to a zero byte. A zero byte in the
   command itself, or in a subcommand, is refused.
 
-The column *connection* shows which commands need a dedicated upstream connection (`own`), because they read
+The column *connection* shows which commands need a dedicated upstream connection, because they read
 or change the state of the connection, or may block it. A command without a row needs one as well.
 
 ## Why a command is refused, and what to do instead
@@ -196,9 +196,9 @@ fn connection(rule: EffectRule) -> &'static str {
             effect: Effect::Label,
             ..
         } => "only its label",
-        EffectRule::Blocking(_) => "own: may wait",
-        EffectRule::BlockingWithBlock => "own with `BLOCK`: may wait",
-        EffectRule::Always(_) | EffectRule::Counted { .. } | EffectRule::ReplyMode => "own",
+        EffectRule::Blocking(_) => "dedicated: may wait",
+        EffectRule::BlockingWithBlock => "dedicated with `BLOCK`: may wait",
+        EffectRule::Always(_) | EffectRule::Counted { .. } | EffectRule::ReplyMode => "dedicated",
     }
 }
 
