@@ -18,9 +18,9 @@ mod payload;
 mod shares;
 mod sheet;
 
-pub use age_file::{Identities, MOST_BYTES, Recipients};
+pub use age_file::{Identities, MAX_BACKUP_BYTES, Recipients};
 pub use error::BackupError;
-pub use shares::{MOST_SHARES, Share, Split};
+pub use shares::{MAX_SHARES, Share, Split};
 pub use sheet::About;
 
 use age_file::Binary;

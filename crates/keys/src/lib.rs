@@ -46,7 +46,7 @@ mod users;
 
 #[cfg(feature = "backup")]
 pub use backup::{
-    About, Backup, BackupError, Identities, MOST_BYTES, MOST_SHARES, Recipients, Share, Split,
+    About, Backup, BackupError, Identities, MAX_BACKUP_BYTES, MAX_SHARES, Recipients, Share, Split,
 };
 pub use bytes::Bytes;
 pub use clock::{ClockOffset, MAX_OFFSET, MAX_UNNOTICED_OFFSET};

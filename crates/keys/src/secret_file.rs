@@ -50,8 +50,8 @@ pub enum Exposed {
 }
 
 /// The text of a file, without one line end behind it.
-pub fn read(path: &Path) -> Result<Zeroizing<String>, Unusable> {
-    let unreadable = |error: io::Error| Unusable::Unreadable(error.kind());
+pub fn read(path: &Path) -> Result<Zeroizing<String>, SecretFileError> {
+    let unreadable = |error: io::Error| SecretFileError::Unreadable(error.kind());
     let file = File::open(path).map_err(unreadable)?;
     // Of the file that was opened, not of whatever has the name a moment later.
     check(&file.metadata().map_err(unreadable)?)?;
@@ -61,15 +61,15 @@ pub fn read(path: &Path) -> Result<Zeroizing<String>, Unusable> {
         .read_to_end(&mut bytes)
         .map_err(unreadable)?;
     if bytes.len() as u64 > MOST {
-        return Err(Unusable::TooLarge);
+        return Err(SecretFileError::TooLarge);
     }
-    let text = std::str::from_utf8(&bytes).map_err(|_| Unusable::NotText)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| SecretFileError::NotText)?;
     let text = match text.strip_suffix('\n') {
         Some(line) => line.strip_suffix('\r').unwrap_or(line),
         None => text,
     };
     if text.trim().is_empty() {
-        return Err(Unusable::Empty);
+        return Err(SecretFileError::Empty);
     }
     Ok(Zeroizing::new(text.to_owned()))
 }
@@ -84,19 +84,19 @@ pub(crate) fn shown(path: &str) -> String {
     if is_path { path } else { hidden }.to_owned()
 }
 
-fn check(metadata: &Metadata) -> Result<(), Unusable> {
+fn check(metadata: &Metadata) -> Result<(), SecretFileError> {
     if metadata.is_dir() {
-        return Err(Unusable::Directory);
+        return Err(SecretFileError::Directory);
     }
     check_exposure(metadata)
 }
 
 /// Refuses a file that others than those it is meant for can read or write.
-pub fn check_exposure(metadata: &Metadata) -> Result<(), Unusable> {
+pub fn check_exposure(metadata: &Metadata) -> Result<(), SecretFileError> {
     let mode = metadata.mode() & 0o777;
     let own = metadata.uid() == rustix::process::geteuid().as_raw();
     match exposed(mode, own) {
-        Some(to) => Err(Unusable::Exposed { to, mode, own }),
+        Some(to) => Err(SecretFileError::Exposed { to, mode, own }),
         None => Ok(()),
     }
 }
@@ -107,9 +107,9 @@ pub fn check_exposure(metadata: &Metadata) -> Result<(), Unusable> {
 fn exposed(mode: u32, own: bool) -> Option<Exposed> {
     let (group, others) = (mode >> 3 & 0o7, mode & 0o7);
     match (group, others) {
-        (_, 1..) => Some(Exposed::Everybody),
-        (group, _) if group & 0o2 != 0 => Some(Exposed::WritingGroup),
-        (group, _) if group & 0o4 != 0 && own => Some(Exposed::Group),
+        (_, 1..) => Some(Exposure::Everyone),
+        (group, _) if group & 0o2 != 0 => Some(Exposure::WritingGroup),
+        (group, _) if group & 0o4 != 0 && own => Some(Exposure::Group),
         _ => None,
     }
 }
@@ -122,9 +122,9 @@ impl fmt::Display for Unusable {
             Self::Directory => f.write_str("is a directory"),
             Self::Exposed { to, mode, .. } => {
                 let by = match to {
-                    Exposed::Everybody => "is open to every user",
-                    Exposed::Group => "can be read by others than its owner",
-                    Exposed::WritingGroup => "can be changed by others than its owner",
+                    Exposure::Everyone => "is open to every user",
+                    Exposure::Group => "can be read by others than its owner",
+                    Exposure::WritingGroup => "can be changed by others than its owner",
                 };
                 write!(f, "{by} (mode {mode:03o})")
             }
@@ -152,18 +152,18 @@ mod tests {
             (0o400, false, None),
             (0o440, false, None),
             (0o640, false, None),
-            (0o440, true, Some(Exposed::Group)),
-            (0o640, true, Some(Exposed::Group)),
-            (0o620, true, Some(Exposed::WritingGroup)),
-            (0o660, true, Some(Exposed::WritingGroup)),
-            (0o460, false, Some(Exposed::WritingGroup)),
-            (0o420, false, Some(Exposed::WritingGroup)),
-            (0o604, true, Some(Exposed::Everybody)),
-            (0o602, false, Some(Exposed::Everybody)),
-            (0o601, false, Some(Exposed::Everybody)),
-            (0o444, false, Some(Exposed::Everybody)),
-            (0o644, true, Some(Exposed::Everybody)),
-            (0o666, false, Some(Exposed::Everybody)),
+            (0o440, true, Some(Exposure::Group)),
+            (0o640, true, Some(Exposure::Group)),
+            (0o620, true, Some(Exposure::WritingGroup)),
+            (0o660, true, Some(Exposure::WritingGroup)),
+            (0o460, false, Some(Exposure::WritingGroup)),
+            (0o420, false, Some(Exposure::WritingGroup)),
+            (0o604, true, Some(Exposure::Everyone)),
+            (0o602, false, Some(Exposure::Everyone)),
+            (0o601, false, Some(Exposure::Everyone)),
+            (0o444, false, Some(Exposure::Everyone)),
+            (0o644, true, Some(Exposure::Everyone)),
+            (0o666, false, Some(Exposure::Everyone)),
         ] {
             assert_eq!(exposed(mode, own), expected, "{mode:03o}, own: {own}");
         }

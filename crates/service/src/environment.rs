@@ -311,7 +311,7 @@ fn credential(name: &str) -> Result<Option<Found>, Failure> {
             value,
             source: Source::Credential,
         })),
-        Err(secret_file::Unusable::Unreadable(ErrorKind::NotFound)) => Ok(None),
+        Err(secret_file::SecretFileError::Unreadable(ErrorKind::NotFound)) => Ok(None),
         Err(unusable) => Err(secret_file::failure(unusable, CREDENTIALS_DIRECTORY, &path)),
     }
 }

@@ -356,7 +356,7 @@ impl Canary {
             slot: &Slot::Whole,
             expected,
             value: &value,
-            expiry: Expiry::Never,
+            expiry: Expiry::Persistent,
         };
         let outcomes = self.store.replace_if_unchanged(&[change]).await?;
         Ok(outcomes.first().copied().unwrap_or(Outcome::Changed))

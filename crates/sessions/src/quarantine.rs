@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use waxseal_core::NameMask;
 use waxseal_stores::{
-    Cursor, Expiry, Held, Lifetime, Move, Moved, Outcome, RecordName, RecordPattern, RecordStore,
-    StoreError,
+    Cursor, Expiry, Lifetime, Move, MoveOutcome, Outcome, Record, RecordName, RecordPattern,
+    RecordStore, StoreError,
 };
 
 const PREFIX: &str = "waxseal:quarantine:";
@@ -92,7 +92,7 @@ pub(crate) async fn move_aside(
             expiry: Expiry::After(keep),
         })
         .await?;
-    Ok(moved == Moved::Done)
+    Ok(moved == MoveOutcome::Done)
 }
 
 /// Lists all values in quarantine, the oldest first.
@@ -107,7 +107,7 @@ pub async fn list(store: &dyn RecordStore) -> Result<Vec<Entry>, StoreError> {
         let held = store.read(&page.names).await?;
         let lifetimes = store.lifetimes(&page.names).await?;
         for ((at, held), lifetime) in page.names.into_iter().zip(held).zip(lifetimes) {
-            if let Some(Held::String(bytes)) = held {
+            if let Some(Record::String(bytes)) = held {
                 entries.extend(parse(at, &bytes, lifetime).map(|(entry, _)| entry));
             }
         }
@@ -140,7 +140,7 @@ pub async fn restore(
     let Some(bytes) = store.get(&entry.at, &waxseal_stores::Slot::Whole).await? else {
         return Ok(Restored::Gone);
     };
-    let Some((_, stored)) = parse(entry.at.clone(), &bytes, Lifetime::Forever) else {
+    let Some((_, stored)) = parse(entry.at.clone(), &bytes, Lifetime::Persistent) else {
         return Ok(Restored::Gone);
     };
     let moved = store
@@ -149,13 +149,15 @@ pub async fn restore(
             expected: &bytes,
             to: &entry.record,
             value: stored,
-            expiry: entry.record_expires_at.map_or(Expiry::Never, Expiry::At),
+            expiry: entry
+                .record_expires_at
+                .map_or(Expiry::Persistent, Expiry::At),
         })
         .await?;
     Ok(match moved {
-        Moved::Done => Restored::Done,
-        Moved::Occupied => Restored::Occupied,
-        Moved::Changed => Restored::Gone,
+        MoveOutcome::Done => Restored::Done,
+        MoveOutcome::Occupied => Restored::Occupied,
+        MoveOutcome::Changed => Restored::Gone,
     })
 }
 
@@ -185,7 +187,7 @@ fn parse(at: RecordName, bytes: &[u8], lifetime: Lifetime) -> Option<(Entry, &[u
         record_expires_at: header.expires_at,
         expires_at: match lifetime {
             Lifetime::Until(time) => Some(time),
-            Lifetime::Absent | Lifetime::Forever => None,
+            Lifetime::Absent | Lifetime::Persistent => None,
         },
         size: stored.len(),
         at,

@@ -4,7 +4,7 @@
 use crate::contents::Contents;
 use crate::error::StoreError;
 use crate::record::{Expiry, Lifetime, Slot};
-use crate::store::{Change, Move, Moved, Outcome};
+use crate::store::{Change, Move, MoveOutcome, Outcome};
 
 /// A record and the end of its life, in milliseconds since the Unix epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub(crate) struct Stored {
 
 impl Stored {
     pub(crate) fn lifetime(&self) -> Lifetime {
-        self.expires.map_or(Lifetime::Forever, Lifetime::Until)
+        self.expires.map_or(Lifetime::Persistent, Lifetime::Until)
     }
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn put<S: Shelf>(
     if *slot == Slot::Whole {
         let before = match shelf.lifetime(name)? {
             Lifetime::Until(end) => Some(end),
-            Lifetime::Forever | Lifetime::Absent => None,
+            Lifetime::Persistent | Lifetime::Absent => None,
         };
         let expires = ends(expiry, before, shelf.now_ms());
         let contents = Contents::String(value);
@@ -119,22 +119,25 @@ pub(crate) fn delete_unchanged<S: Shelf>(
     Ok(Outcome::Done)
 }
 
-pub(crate) fn transfer<S: Shelf>(shelf: &mut S, change: &Move<'_>) -> Result<Moved, S::Error> {
+pub(crate) fn transfer<S: Shelf>(
+    shelf: &mut S,
+    change: &Move<'_>,
+) -> Result<MoveOutcome, S::Error> {
     let Some(from) = shelf
         .find(change.from.as_bytes())?
         .filter(|record| holds(Some(record), change.expected))
     else {
-        return Ok(Moved::Changed);
+        return Ok(MoveOutcome::Changed);
     };
     if shelf.lifetime(change.to.as_bytes())? != Lifetime::Absent {
-        return Ok(Moved::Occupied);
+        return Ok(MoveOutcome::Occupied);
     }
     let contents = Contents::String(change.value.to_vec());
     let expires = ends(change.expiry, from.expires, shelf.now_ms());
     // Written first: if that is refused, nothing has been taken away.
     shelf.place(change.to.as_bytes(), Stored { contents, expires })?;
     shelf.remove(change.from.as_bytes())?;
-    Ok(Moved::Done)
+    Ok(MoveOutcome::Done)
 }
 
 /// Whether a time by which a record expires has come.
@@ -149,7 +152,7 @@ fn holds(record: Option<&Stored>, expected: &[u8]) -> bool {
 fn ends(expiry: Expiry, before: Option<u64>, now_ms: u64) -> Option<u64> {
     match expiry {
         Expiry::Keep => before,
-        Expiry::Never => None,
+        Expiry::Persistent => None,
         Expiry::After(span) => {
             let span = u64::try_from(span.as_millis()).unwrap_or(u64::MAX).max(1);
             Some(now_ms.saturating_add(span))

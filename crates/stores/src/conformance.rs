@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
 use crate::generation;
-use crate::record::{Expiry, Held, Lifetime, RecordName, Slot};
+use crate::record::{Expiry, Lifetime, Record, RecordName, Slot};
 use crate::store::RecordStore;
 
 /// A store to be checked, and what its own clients can do that the trait does not.
@@ -179,7 +179,7 @@ impl Bench<'_> {
         got.unwrap_or_else(|error| panic!("a slot of the record's type can be read: {error}"))
     }
 
-    async fn held(&self, name: &RecordName) -> Option<Held> {
+    async fn held(&self, name: &RecordName) -> Option<Record> {
         let held = self.store.read(std::slice::from_ref(name)).await;
         let mut held = held.unwrap_or_else(|error| panic!("any record can be read: {error}"));
         assert_eq!(held.len(), 1, "a read answers once for each name");
@@ -191,7 +191,7 @@ impl Bench<'_> {
         let kind = self.store.kind(name).await;
         let kind = kind.unwrap_or_else(|error| panic!("any type can be asked for: {error}"));
         let held = self.held(name).await;
-        let read = held.as_ref().map(Held::kind);
+        let read = held.as_ref().map(Record::kind);
         assert_eq!(
             kind.as_deref(),
             read,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use crate::error::StoreError;
-use crate::record::{Cursor, Held, Slot, SlotPage};
+use crate::record::{Cursor, Record, Slot, SlotPage};
 
 /// The largest encoded record: as much as a Redis string may hold.
 pub(crate) const MAX_ENCODED: usize = 512 * 1024 * 1024;
@@ -35,9 +35,9 @@ pub(crate) struct TooLarge;
 impl Contents {
     pub(crate) fn held(self) -> Held {
         match self {
-            Self::String(bytes) => Held::String(bytes),
-            Self::Hash(_) => Held::Hash,
-            Self::List(_) => Held::List,
+            Self::String(bytes) => Record::String(bytes),
+            Self::Hash(_) => Record::Hash,
+            Self::List(_) => Record::List,
         }
     }
 

@@ -26,8 +26,8 @@ use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::neighbors::Neighbors;
 use crate::pattern::RecordPattern;
-use crate::record::{Cursor, Expiry, Held, Lifetime, Page, RecordName, Slot, SlotPage};
-use crate::store::{Change, Move, Moved, Outcome, RecordStore, Status};
+use crate::record::{Cursor, Expiry, Lifetime, Page, Record, RecordName, Slot, SlotPage};
+use crate::store::{Change, Move, MoveOutcome, Outcome, RecordStore, Status};
 
 /// A store in one file. Dropping it finishes what was begun and closes the file.
 pub struct EmbeddedStore {
@@ -151,7 +151,7 @@ impl RecordStore for EmbeddedStore {
             .await
     }
 
-    async fn read(&self, names: &[RecordName]) -> Result<Vec<Option<Held>>, StoreError> {
+    async fn read(&self, names: &[RecordName]) -> Result<Vec<Option<Record>>, StoreError> {
         let names = names.to_vec();
         self.look(move |snapshot| {
             let held = |name| Ok(snapshot.find(name)?.map(|record| record.contents.held()));
@@ -237,7 +237,7 @@ impl RecordStore for EmbeddedStore {
             .await
     }
 
-    async fn move_if_unchanged(&self, change: Move<'_>) -> Result<Moved, StoreError> {
+    async fn move_if_unchanged(&self, change: Move<'_>) -> Result<MoveOutcome, StoreError> {
         let (from, to) = (change.from.clone(), change.to.clone());
         let (expected, value) = (change.expected.to_vec(), change.value.to_vec());
         let expiry = change.expiry;

@@ -127,7 +127,7 @@ impl StoreError {
 
     /// Whether it can be the fault of one of the records that were asked for.
     #[must_use]
-    pub fn may_be_of_one_record(&self) -> bool {
+    pub fn may_concern_one_record(&self) -> bool {
         self.is_interruption() || matches!(self, Self::TooLarge { .. })
     }
 

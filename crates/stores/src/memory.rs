@@ -14,8 +14,8 @@ use crate::error::StoreError;
 use crate::generation;
 use crate::neighbors::Neighbors;
 use crate::pattern::RecordPattern;
-use crate::record::{Cursor, Expiry, Held, Lifetime, Page, RecordName, Slot, SlotPage};
-use crate::store::{Change, Move, Moved, Outcome, RecordStore, Status};
+use crate::record::{Cursor, Expiry, Lifetime, Page, Record, RecordName, Slot, SlotPage};
+use crate::store::{Change, Move, MoveOutcome, Outcome, RecordStore, Status};
 
 /// How many records may lie there before those that have expired are looked for.
 const FIRST_PURGE: usize = 1024;
@@ -123,7 +123,7 @@ impl RecordStore for MemoryStore {
         Ok(page)
     }
 
-    async fn read(&self, names: &[RecordName]) -> Result<Vec<Option<Held>>, StoreError> {
+    async fn read(&self, names: &[RecordName]) -> Result<Vec<Option<Record>>, StoreError> {
         let shelf = self.shelf();
         let held = |name: &RecordName| {
             let found = shelf.find(name.as_bytes())?;
@@ -193,7 +193,7 @@ impl RecordStore for MemoryStore {
         self.shelf().remove(name.as_bytes())
     }
 
-    async fn move_if_unchanged(&self, change: Move<'_>) -> Result<Moved, StoreError> {
+    async fn move_if_unchanged(&self, change: Move<'_>) -> Result<MoveOutcome, StoreError> {
         changes::transfer(&mut self.shelf(), &change)
     }
 

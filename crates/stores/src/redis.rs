@@ -39,8 +39,8 @@ use crate::error::StoreError;
 use crate::generation;
 use crate::neighbors::Neighbors;
 use crate::pattern::RecordPattern;
-use crate::record::{Cursor, Expiry, Held, Lifetime, Page, RecordName, Slot, SlotPage};
-use crate::store::{Change, Move, Moved, Outcome, RecordStore, Status};
+use crate::record::{Cursor, Expiry, Lifetime, Page, Record, RecordName, Slot, SlotPage};
+use crate::store::{Change, Move, MoveOutcome, Outcome, RecordStore, Status};
 use crate::url::RedisUrl;
 
 /// What an operator may want to know of a server's setup.
@@ -277,7 +277,7 @@ impl RecordStore for RedisStore {
         })
     }
 
-    async fn read(&self, names: &[RecordName]) -> Result<Vec<Option<Held>>, StoreError> {
+    async fn read(&self, names: &[RecordName]) -> Result<Vec<Option<Record>>, StoreError> {
         self.read_all(names).await
     }
 
@@ -285,7 +285,7 @@ impl RecordStore for RedisStore {
         &self,
         names: &[RecordName],
         max_bytes: u64,
-    ) -> Result<Vec<Option<Held>>, StoreError> {
+    ) -> Result<Vec<Option<Record>>, StoreError> {
         self.read_some(names, max_bytes).await
     }
 
@@ -390,7 +390,7 @@ impl RecordStore for RedisStore {
         Ok(reply::number(&deleted)? > 0)
     }
 
-    async fn move_if_unchanged(&self, change: Move<'_>) -> Result<Moved, StoreError> {
+    async fn move_if_unchanged(&self, change: Move<'_>) -> Result<MoveOutcome, StoreError> {
         self.transfer(change).await
     }
 
@@ -409,7 +409,7 @@ fn set_expiry(set: &mut Cmd, expiry: Expiry) {
         Expiry::Keep => {
             set.arg("KEEPTTL");
         }
-        Expiry::Never => {}
+        Expiry::Persistent => {}
         Expiry::After(span) => {
             set.arg("PX").arg(milliseconds(span));
         }

@@ -6,7 +6,7 @@ use crate::commands::MissingCommand;
 use crate::error::StoreError;
 use crate::neighbors::Neighbors;
 use crate::pattern::RecordPattern;
-use crate::record::{Cursor, Expiry, Held, Lifetime, Page, RecordName, Slot, SlotPage};
+use crate::record::{Cursor, Expiry, Lifetime, Page, Record, RecordName, Slot, SlotPage};
 
 /// After so many records in a row that a store does not give, it is the store.
 const MAX_LEFT_OUT: usize = 3;
@@ -57,7 +57,7 @@ pub trait RecordStore: Send + Sync {
     ) -> Result<Page, StoreError>;
 
     /// What lies under each of these names, in their order.
-    async fn read(&self, names: &[RecordName]) -> Result<Vec<Option<Held>>, StoreError>;
+    async fn read(&self, names: &[RecordName]) -> Result<Vec<Option<Record>>, StoreError>;
 
     /// The same of the first of these names: about so many bytes of values, and at least one record. Where
     /// records are large, that is fewer than were asked for.
@@ -65,16 +65,16 @@ pub trait RecordStore: Send + Sync {
         &self,
         names: &[RecordName],
         max_bytes: u64,
-    ) -> Result<Vec<Option<Held>>, StoreError> {
+    ) -> Result<Vec<Option<Record>>, StoreError> {
         let _ = max_bytes;
         self.read(names).await
     }
 
     /// The same, for a sample: a record that the store does not give, because it is too large for it, is left
     /// out like one that is gone.
-    async fn read_sample(&self, names: &[RecordName]) -> Result<Vec<Option<Held>>, StoreError> {
+    async fn read_sample(&self, names: &[RecordName]) -> Result<Vec<Option<Record>>, StoreError> {
         match self.read(names).await {
-            Err(error) if error.may_be_of_one_record() => {}
+            Err(error) if error.may_concern_one_record() => {}
             held => return held,
         }
         let (mut sample, mut left_out) = (Vec::with_capacity(names.len()), 0);
@@ -84,7 +84,7 @@ pub trait RecordStore: Send + Sync {
                     left_out = 0;
                     sample.extend(held);
                 }
-                Err(error) if error.may_be_of_one_record() && left_out < MAX_LEFT_OUT => {
+                Err(error) if error.may_concern_one_record() && left_out < MAX_LEFT_OUT => {
                     left_out += 1;
                     sample.push(None);
                 }
@@ -145,7 +145,7 @@ pub trait RecordStore: Send + Sync {
     async fn delete(&self, name: &RecordName) -> Result<bool, StoreError>;
 
     /// Puts a new string record in the place of another, both steps or neither.
-    async fn move_if_unchanged(&self, change: Move<'_>) -> Result<Moved, StoreError>;
+    async fn move_if_unchanged(&self, change: Move<'_>) -> Result<MoveOutcome, StoreError>;
 
     /// The other databases of the same server, and whether they hold records of each pattern's form: for
     /// callers that find none here. The effort is bounded, and what the server's user may not see is unknown,

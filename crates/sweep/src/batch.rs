@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use waxseal_core::{NameMask, SealError};
 use waxseal_stores::{
-    Change, Expiry, Held, RecordName, RecordPattern, RecordStore, Slot, StoreError,
+    Change, Expiry, Record, RecordName, RecordPattern, RecordStore, Slot, StoreError,
 };
 
 use crate::keys::{Keys, PageKeys, Purpose};
@@ -97,7 +97,7 @@ impl BatchContext {
     /// Works on records that were read: strings first, all at once; then hashes and lists, one by one.
     async fn page(
         &self,
-        records: impl Iterator<Item = (RecordName, Answer<Option<Held>>)>,
+        records: impl Iterator<Item = (RecordName, Answer<Option<Record>>)>,
         outcome: &mut BatchOutcome,
     ) -> Result<(), SweepError> {
         let mut strings = Vec::new();
@@ -106,16 +106,16 @@ impl BatchContext {
             match content {
                 // Expired or deleted since the scan.
                 Answer::Served(None) => {}
-                Answer::Served(Some(Held::String(bytes))) => strings.push(StoredValue {
+                Answer::Served(Some(Record::String(bytes))) => strings.push(StoredValue {
                     name,
                     slot: Slot::Whole,
                     bytes,
                 }),
-                Answer::Served(Some(Held::Hash | Held::List)) => with_slots.push(name),
-                Answer::Served(Some(Held::Other(_))) if self.is_excepted(&name) => {
+                Answer::Served(Some(Record::Hash | Record::List)) => with_slots.push(name),
+                Answer::Served(Some(Record::Other(_))) if self.is_excepted(&name) => {
                     outcome.tally.excepted.other_types += 1;
                 }
-                Answer::Served(Some(other @ Held::Other(_))) => {
+                Answer::Served(Some(other @ Record::Other(_))) => {
                     outcome.tally.skip(&other);
                     let cause = format!("a {} cannot be sealed: skipped", other.kind());
                     self.report(&name, &cause, outcome);

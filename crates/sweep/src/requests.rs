@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::RwLock;
 use tokio::time::sleep;
 use waxseal_stores::{
-    Change, Cursor, Held, Outcome, RecordName, RecordStore, Slot, SlotPage, StoreError,
+    Change, Cursor, Outcome, Record, RecordName, RecordStore, Slot, SlotPage, StoreError,
 };
 
 use crate::options::BATCH_BYTES;
@@ -100,7 +100,7 @@ impl Requests {
     pub(crate) async fn read(
         &self,
         names: &[RecordName],
-    ) -> Result<Vec<Answer<Option<Held>>>, StoreError> {
+    ) -> Result<Vec<Answer<Option<Record>>>, StoreError> {
         let max = self.max_records.load(Ordering::Relaxed).max(1);
         let mut first = names.get(..max).unwrap_or(names);
         let is_abandoned = |name: &RecordName| self.abandoned_for(name, None);
@@ -115,7 +115,7 @@ impl Requests {
         let error = {
             let _shared = self.isolation.read().await;
             match self.store.read_within(first, BATCH_BYTES).await {
-                Err(error) if error.may_be_of_one_record() => error,
+                Err(error) if error.may_concern_one_record() => error,
                 answer => {
                     let contents = answer?;
                     if max < names.len() {
@@ -134,7 +134,7 @@ impl Requests {
         &self,
         names: &[RecordName],
         error: StoreError,
-    ) -> Result<Vec<Answer<Option<Held>>>, StoreError> {
+    ) -> Result<Vec<Answer<Option<Record>>>, StoreError> {
         let _alone = self.isolation.write().await;
         let mut parts = Parts::of(names.len());
         let mut failure = Some(error);
@@ -151,7 +151,7 @@ impl Requests {
                     }
                     return Ok(contents.into_iter().map(Answer::Served).collect());
                 }
-                Err(error) if error.may_be_of_one_record() => {
+                Err(error) if error.may_concern_one_record() => {
                     if parts.failed(&error).await == Step::Abandon {
                         self.abandon(&error, 0, part.first().map(|name| (name, None)))?;
                         // This record explains why more of them could not be read.
@@ -196,7 +196,7 @@ impl Requests {
         let error = {
             let _shared = self.isolation.read().await;
             match self.store.replace_if_unchanged(changes).await {
-                Err(error) if error.may_be_of_one_record() => error,
+                Err(error) if error.may_concern_one_record() => error,
                 answer => {
                     return Ok(Replaced {
                         outcomes: answer?.into_iter().map(Answer::Served).collect(),
@@ -229,7 +229,7 @@ impl Requests {
                     parts.answered(part.len());
                     outcomes.extend(answers.into_iter().map(Answer::Served));
                 }
-                Err(error) if error.may_be_of_one_record() => {
+                Err(error) if error.may_concern_one_record() => {
                     is_repeated |= error.is_interruption();
                     if parts.failed(&error).await == Step::Abandon {
                         let size = part.first().map_or(0, |change| change.value.len());
@@ -263,7 +263,7 @@ impl Requests {
         let error = {
             let _shared = self.isolation.read().await;
             match self.store.read_slots(name, cursor, count).await {
-                Err(error) if error.may_be_of_one_record() => error,
+                Err(error) if error.may_concern_one_record() => error,
                 answer => {
                     let page = answer?;
                     self.adjust_slots(&page);
@@ -287,7 +287,7 @@ impl Requests {
                     self.adjust_slots(&page);
                     return Ok(Answer::Served(page));
                 }
-                Err(error) if error.may_be_of_one_record() => {
+                Err(error) if error.may_concern_one_record() => {
                     if parts.failed(&error).await == Step::Abandon {
                         self.abandon(&error, 0, Some((name, None)))?;
                         return Ok(Answer::Abandoned(error));
@@ -310,7 +310,7 @@ impl Requests {
         loop {
             let error = match self.store.get(name, slot).await {
                 Err(StoreError::WrongType) => return Ok(Answer::Served(None)),
-                Err(error) if error.may_be_of_one_record() => error,
+                Err(error) if error.may_concern_one_record() => error,
                 answer => return answer.map(Answer::Served),
             };
             attempts += 1;

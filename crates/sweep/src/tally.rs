@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use waxseal_core::{Form, Header, KeyId};
-use waxseal_stores::{Held, Lifetime, Slot};
+use waxseal_stores::{Lifetime, Record, Slot};
 
 use crate::expiries::Expiries;
 
@@ -250,7 +250,7 @@ impl Tally {
         let group = self.groups.entry((class, location)).or_default();
         match lifetime {
             Lifetime::Absent => {}
-            Lifetime::Forever => group.without_expiry += 1,
+            Lifetime::Persistent => group.without_expiry += 1,
             Lifetime::Until(time) => {
                 group.add_expiry(time, time);
                 if let Some(key) = class.key() {
@@ -267,7 +267,7 @@ impl Tally {
         self.unseen += 1;
     }
 
-    pub(crate) fn skip(&mut self, held: &Held) {
+    pub(crate) fn skip(&mut self, held: &Record) {
         *self.skipped.entry(held.kind().to_owned()).or_default() += 1;
     }
 

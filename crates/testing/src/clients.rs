@@ -47,9 +47,9 @@ pub fn python(program: &str, port: u16, arguments: &[&str]) -> String {
 ///
 /// When the packages are not installed.
 #[must_use]
-pub fn start_node(program: &str, port: u16, arguments: &[&str]) -> Started {
+pub fn start_node(program: &str, port: u16, arguments: &[&str]) -> RunningProgram {
     let (command, directory) = node_command(program);
-    Started::new(command, port, arguments, Some(directory))
+    RunningProgram::new(command, port, arguments, Some(directory))
 }
 
 /// The same in `clients/python`.
@@ -58,20 +58,20 @@ pub fn start_node(program: &str, port: u16, arguments: &[&str]) -> Started {
 ///
 /// When the packages are not installed.
 #[must_use]
-pub fn start_python(program: &str, port: u16, arguments: &[&str]) -> Started {
-    Started::new(python_command(program), port, arguments, None)
+pub fn start_python(program: &str, port: u16, arguments: &[&str]) -> RunningProgram {
+    RunningProgram::new(python_command(program), port, arguments, None)
 }
 
 /// A program that goes on until its input ends. Killed when dropped.
 #[derive(Debug)]
-pub struct Started {
+pub struct RunningProgram {
     child: Child,
     output: TempDir,
     /// Where it is started from, as long as it runs.
     _sources: Option<TempDir>,
 }
 
-impl Started {
+impl RunningProgram {
     fn new(mut command: Command, port: u16, arguments: &[&str], sources: Option<TempDir>) -> Self {
         let output = TempDir::new().expect("make a directory for the output");
         let create = |name: &str| {
@@ -108,7 +108,7 @@ impl Started {
     }
 }
 
-impl Drop for Started {
+impl Drop for RunningProgram {
     fn drop(&mut self) {
         // It may have ended long ago.
         let _ = self.child.kill();

@@ -111,7 +111,7 @@ impl HttpRelay {
     }
 
     /// Behaves like this from the next request on, and counts from zero.
-    pub fn behave(&self, behaviour: Behaviour) {
+    pub fn set_behaviour(&self, behaviour: Behaviour) {
         *self.shared.state() = State {
             behaviour,
             requests: 0,

@@ -76,7 +76,7 @@ impl Network {
     }
 
     /// They arrive again.
-    pub fn mend(&self) {
+    pub fn restore(&self) {
         self.address("add");
     }
 

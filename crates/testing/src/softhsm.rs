@@ -11,9 +11,9 @@ use tempfile::TempDir;
 
 use crate::tools::{library, on_path};
 
-mod fickle;
+mod faulty;
 
-pub use fickle::{Fickle, Mood};
+pub use faulty::{FaultyModule, FaultMode};
 
 /// An initialised token with a random PIN. Dropping it removes it with everything in it.
 #[derive(Debug)]
@@ -219,7 +219,7 @@ impl Token {
     ///
     /// When `pkcs11-tool` fails.
     #[must_use]
-    pub fn has_seen_a_wrong_pin(&self) -> bool {
+    pub fn has_counted_a_wrong_pin(&self) -> bool {
         self.flags().iter().any(|flag| flag == "user PIN count low")
     }
 

@@ -8,7 +8,8 @@ use waxseal_keys::{
     Document, DocumentStore, DocumentStoreError, UserChange, UserKeyError, UserKeyStore,
 };
 use waxseal_stores::{
-    Change, Cursor, Expiry, Held, Outcome, RecordName, RecordPattern, RecordStore, Slot, StoreError,
+    Change, Cursor, Expiry, Outcome, Record, RecordName, RecordPattern, RecordStore, Slot,
+    StoreError,
 };
 
 /// The pattern of records that hold users' keys.
@@ -74,7 +75,7 @@ impl DocumentStore for RecordDocumentStore {
             slot: &Slot::Whole,
             expected,
             value: new,
-            expiry: Expiry::Never,
+            expiry: Expiry::Persistent,
         };
         let outcomes = self.store.replace_if_unchanged(&[change]).await;
         let outcomes = outcomes.map_err(|error| self.failure(&error))?;
@@ -119,7 +120,7 @@ impl UserKeyStore for RecordUserKeys {
         for content in contents.map_err(|error| self.failure(&error))? {
             read.push(match content {
                 None => None,
-                Some(Held::String(bytes)) => Some(bytes),
+                Some(Record::String(bytes)) => Some(bytes),
                 // Not written by Waxseal, so it must not be overwritten.
                 Some(_) => return Err(self.failure(&StoreError::WrongType)),
             });
@@ -138,7 +139,7 @@ impl UserKeyStore for RecordUserKeys {
                 slot: &Slot::Whole,
                 expected: change.expected.as_deref(),
                 value: &change.new,
-                expiry: Expiry::Never,
+                expiry: Expiry::Persistent,
             })
             .collect();
         let outcomes = self.store.replace_if_unchanged(&changes).await;
@@ -160,7 +161,7 @@ impl UserKeyStore for RecordUserKeys {
             let contents = self.store.read(&names).await;
             let contents = contents.map_err(|error| failure(&error))?;
             for (name, content) in names.iter().zip(contents) {
-                if let Some(Held::String(stored)) = content {
+                if let Some(Record::String(stored)) = content {
                     let name = String::from_utf8_lossy(name.as_bytes());
                     found.push((name.into_owned(), stored));
                 }

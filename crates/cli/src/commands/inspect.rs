@@ -6,7 +6,7 @@ use waxseal_service::resources::keys::binding;
 use waxseal_service::resources::{Resources, keys, named};
 use waxseal_service::{Ended, Failure};
 use waxseal_sessions::{InspectedKey, Inspection, StoredFormat};
-use waxseal_stores::{Cursor, Held, Lifetime, RecordName, Slot};
+use waxseal_stores::{Cursor, Lifetime, Record, RecordName, Slot};
 
 use crate::args::{InspectArgs, to_hex};
 use crate::output;
@@ -55,12 +55,12 @@ pub(crate) async fn run(resources: &Resources, args: &InspectArgs) -> Result<End
     let lifetime = store.lifetimes(std::slice::from_ref(&name)).await?.pop();
     let kind = held.kind().to_owned();
     let (slots, more_values) = match held {
-        Held::String(stored) => (vec![(Slot::Whole, stored)], false),
-        Held::Hash | Held::List => {
+        Record::String(stored) => (vec![(Slot::Whole, stored)], false),
+        Record::Hash | Record::List => {
             let page = store.read_slots(&name, &Cursor::start(), MAX_SHOWN).await?;
             (page.slots, page.next.is_some())
         }
-        Held::Other(_) => (Vec::new(), false),
+        Record::Other(_) => (Vec::new(), false),
     };
     let expires = match lifetime {
         Some(Lifetime::Until(time)) => Some(output::point_in_time(time)),

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::BackupError;
 
 /// A keyring with thousands of keys has less than 2 MiB.
-pub const MOST_BYTES: usize = 16 * 1024 * 1024;
+pub const MAX_BACKUP_BYTES: usize = 16 * 1024 * 1024;
 
 const BEGIN: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----";
 const VERSION: &[u8] = b"age-encryption.org/v1\n";
@@ -119,8 +119,8 @@ impl Binary {
     /// Takes the armor off, if there is one: what people's mail does to line ends is no damage.
     pub(super) fn of(file: &[u8]) -> Result<Self, BackupError> {
         // Base64 with its line ends is a third longer.
-        if file.len() > MOST_BYTES * 2 {
-            return Err(BackupError::TooLarge(MOST_BYTES >> 20));
+        if file.len() > MAX_BACKUP_BYTES * 2 {
+            return Err(BackupError::TooLarge(MAX_BACKUP_BYTES >> 20));
         }
         let file = file.trim_ascii_start();
         if file.starts_with(VERSION) {
@@ -153,10 +153,12 @@ impl Binary {
         let reader = decryptor.decrypt(identities).map_err(of_age)?;
         // What is sealed is shorter than the file: never grown, as that would leave a copy.
         let mut plain = Zeroizing::new(Vec::with_capacity(self.0.len()));
-        let read = reader.take(MOST_BYTES as u64 + 1).read_to_end(&mut plain);
+        let read = reader
+            .take(MAX_BACKUP_BYTES as u64 + 1)
+            .read_to_end(&mut plain);
         read.map_err(|_| BackupError::Damaged("its content was changed or cut off"))?;
-        match plain.len() > MOST_BYTES {
-            true => Err(BackupError::TooLarge(MOST_BYTES >> 20)),
+        match plain.len() > MAX_BACKUP_BYTES {
+            true => Err(BackupError::TooLarge(MAX_BACKUP_BYTES >> 20)),
             false => Ok(plain),
         }
     }

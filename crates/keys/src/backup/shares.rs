@@ -11,7 +11,7 @@ use super::BackupError;
 
 /// How many shares there can be. The scheme allows 255; but each sheet must be found, read and
 /// rehearsed by a person, and of more than these nobody keeps track.
-pub const MOST_SHARES: u8 = 32;
+pub const MAX_SHARES: u8 = 32;
 const LEN: usize = 32;
 
 /// How many shares there are, and how many of them open a backup.
@@ -33,8 +33,8 @@ pub struct Share {
 impl Split {
     /// With a single one that opens it, each share would be the key itself.
     pub fn new(needed: u8, of: u8) -> Result<Self, BackupError> {
-        if needed < 2 || needed > of || of > MOST_SHARES {
-            let most = MOST_SHARES;
+        if needed < 2 || needed > of || of > MAX_SHARES {
+            let most = MAX_SHARES;
             return Err(BackupError::Split { needed, of, most });
         }
         Ok(Self { needed, of })

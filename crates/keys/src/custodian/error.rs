@@ -2,7 +2,7 @@
 
 use waxseal_core::KeyError;
 
-use crate::secret_file::Unusable;
+use crate::secret_file::SecretFileError;
 
 /// Errors of wrapping or unwrapping a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,7 +54,7 @@ pub enum CustodianError {
         /// The file.
         path: String,
         /// What is the matter with it.
-        error: Unusable,
+        error: SecretFileError,
     },
     /// It cannot be reached, or does not answer in time.
     #[error("the custodian {custodian} cannot be reached: {cause}")]

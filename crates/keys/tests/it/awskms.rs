@@ -59,7 +59,7 @@ impl World {
 
     /// All is well again.
     async fn recovers(&self) {
-        self.relay.behave(Behaviour::Pass);
+        self.relay.set_behaviour(Behaviour::Pass);
         self.unwrap().await.unwrap();
     }
 }
@@ -148,7 +148,7 @@ async fn the_context_goes_to_the_service_with_each_request() {
         &world.arn,
     ] {
         let missing = Behaviour::matching(part, 400, "{\"__type\":\"AccessDeniedException\"}");
-        world.relay.behave(missing);
+        world.relay.set_behaviour(missing);
         let error = world.error().await;
         assert!(matches!(error, CustodianError::Denied { .. }), "{error}");
         assert_eq!(world.relay.failed(), 1, "a denial is not tried again");
@@ -167,7 +167,7 @@ async fn a_service_that_is_away_or_talks_nonsense_is_an_outage() {
         Behaviour::status(503, "<html>"),
         Behaviour::status(200, "{}"),
     ] {
-        world.relay.behave(behaviour.clone());
+        world.relay.set_behaviour(behaviour.clone());
         let error = world.error().await;
         let unavailable = matches!(error, CustodianError::Unavailable { .. });
         assert!(unavailable, "{behaviour:?}: {error}");
@@ -180,7 +180,7 @@ async fn a_service_that_is_away_or_talks_nonsense_is_an_outage() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_is_slow_is_waited_for_for_a_bounded_time() {
     let world = World::new().await;
-    world.relay.behave(Behaviour::Stall);
+    world.relay.set_behaviour(Behaviour::Stall);
     let asked = Instant::now();
     let error = world.error().await;
     assert!(
@@ -201,7 +201,7 @@ async fn a_limit_on_requests_is_an_outage_that_is_tried_again_a_few_times() {
         refusal("ThrottlingException"),
         Behaviour::status(429, "slow down"),
     ] {
-        world.relay.behave(behaviour);
+        world.relay.set_behaviour(behaviour);
         let error = world.error().await;
         assert!(
             error
@@ -227,7 +227,7 @@ async fn credentials_and_rights_that_do_not_suffice_are_told_and_not_tried_again
         ("NotFoundException", "there is no such key"),
         ("DisabledException", "the key is disabled"),
     ] {
-        world.relay.behave(refusal(code));
+        world.relay.set_behaviour(refusal(code));
         let error = world.error().await;
         assert!(!error.is_transient());
         assert!(
@@ -239,7 +239,7 @@ async fn credentials_and_rights_that_do_not_suffice_are_told_and_not_tried_again
         assert_eq!(world.relay.requests(), 1, "{code}");
     }
     for code in ["InvalidCiphertextException", "IncorrectKeyException"] {
-        world.relay.behave(refusal(code));
+        world.relay.set_behaviour(refusal(code));
         let error = world.error().await;
         assert!(matches!(error, CustodianError::Refused { .. }), "{error}");
     }
@@ -252,7 +252,7 @@ async fn one_operation_can_be_denied_while_others_work() {
     let body = "{\"__type\":\"AccessDeniedException\"}";
     world
         .relay
-        .behave(Behaviour::matching("TrentService.Encrypt", 400, body));
+        .set_behaviour(Behaviour::matching("TrentService.Encrypt", 400, body));
     world.unwrap().await.unwrap();
     let key = SecretKey::generate().unwrap();
     let error = world.custodian.wrap(&key, &HERE).await.unwrap_err();
@@ -268,7 +268,7 @@ async fn one_operation_can_be_denied_while_others_work() {
     );
     world
         .relay
-        .behave(Behaviour::matching("TrentService.ReEncrypt", 400, body));
+        .set_behaviour(Behaviour::matching("TrentService.ReEncrypt", 400, body));
     let error = world
         .custodian
         .rewrap(&world.wrapped, &HERE)
@@ -315,7 +315,7 @@ async fn what_another_key_wrapped_and_what_no_key_wrapped_is_refused() {
     // AWS says IncorrectKeyException; this server has another word.
     assert!(!error.is_transient(), "{error}");
     // Without a request: the service would refuse them after one.
-    world.relay.behave(Behaviour::Down);
+    world.relay.set_behaviour(Behaviour::Down);
     for bytes in [Vec::new(), vec![0; 6145]] {
         let error = other
             .unwrap(&Wrapped::bytes(bytes), &HERE)

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use waxseal_core::SecretKey;
-use waxseal_keys::secret_file::{Exposed, Unusable};
+use waxseal_keys::secret_file::{Exposure, SecretFileError};
 use waxseal_keys::{
     CustodianError, Custodians, FileDocumentStore, MemoryDocumentStore, MemoryUserKeys, Variables,
     conformance,
@@ -64,13 +64,13 @@ async fn the_custodian_in_a_file_keeps_the_contract_and_refuses_a_file_that_othe
         std::fs::set_permissions(&path, permissions).unwrap();
     };
     for (mode, to) in [
-        (0o640, Exposed::Group),
-        (0o604, Exposed::Everybody),
-        (0o620, Exposed::WritingGroup),
+        (0o640, Exposure::Group),
+        (0o604, Exposure::Everyone),
+        (0o620, Exposure::WritingGroup),
     ] {
         allow(mode);
         let error = Custodians::open(&url, &none()).err().unwrap();
-        let exposed = Unusable::Exposed {
+        let exposed = SecretFileError::Exposed {
             to,
             mode,
             own: true,

@@ -5,7 +5,7 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
-use waxseal_testing::softhsm::{Fickle, Mood, Token};
+use waxseal_testing::softhsm::{FaultMode, FaultyModule, Token};
 
 use crate::talk::{Talk, Variables, conformance};
 
@@ -132,22 +132,22 @@ fn a_token_that_is_pulled_is_told_and_used_again_when_it_is_back() {
 
 #[test]
 fn a_module_that_is_restarted_is_connected_anew() {
-    let (_token, fickle, mut talk) = fickle();
-    fickle.feel(Mood::Restart);
+    let (_token, faulty, mut talk) = faulty();
+    faulty.set_mode(FaultMode::Restart);
     assert_eq!(talk.say("unwrap"), "ok");
-    fickle.feel(Mood::Gone);
+    faulty.set_mode(FaultMode::Removed);
     for _ in 0..3 {
         let said = talk.say("unwrap");
         assert!(said.contains("cannot be reached"), "{said}");
     }
-    fickle.feel(Mood::Restart);
+    faulty.set_mode(FaultMode::Restart);
     assert_eq!(talk.say("unwrap"), "ok");
 }
 
 #[test]
 fn a_module_that_hangs_holds_one_thread_and_nobody_else_waits_for_it() {
-    let (_token, fickle, mut talk) = fickle();
-    fickle.feel(Mood::Hang);
+    let (_token, faulty, mut talk) = faulty();
+    faulty.set_mode(FaultMode::Hang);
     let said = talk.say("unwrap");
     assert!(said.contains("no answer within 10 s"), "{said}");
     // The last one opens a custodian of its own for the same token.
@@ -158,7 +158,7 @@ fn a_module_that_hangs_holds_one_thread_and_nobody_else_waits_for_it() {
             "{line}: {said}"
         );
     }
-    fickle.feel(Mood::Well);
+    faulty.set_mode(FaultMode::None);
     let answers = (0..1_200).any(|_| {
         thread::sleep(Duration::from_millis(50));
         talk.say("unwrap") == "ok"
@@ -171,19 +171,19 @@ fn a_module_that_hangs_holds_one_thread_and_nobody_else_waits_for_it() {
 
 #[test]
 fn a_device_that_is_busy_denies_or_answers_garbage_is_told_apart() {
-    let (_token, fickle, mut talk) = fickle();
-    for (mood, line, expected) in [
-        (Mood::Busy, "unwrap", "cannot be reached: "),
-        (Mood::NoWrap, "wrap", "denies wrap: "),
-        (Mood::NoWrap, "unwrap", "ok"),
-        (Mood::NoUnwrap, "unwrap", "denies unwrap: "),
-        (Mood::NoUnwrap, "wrap", "ok"),
-        (Mood::Garbage, "unwrap", "does not unwrap this key"),
+    let (_token, faulty, mut talk) = faulty();
+    for (mode, line, expected) in [
+        (FaultMode::Busy, "unwrap", "cannot be reached: "),
+        (FaultMode::NoWrap, "wrap", "denies wrap: "),
+        (FaultMode::NoWrap, "unwrap", "ok"),
+        (FaultMode::NoUnwrap, "unwrap", "denies unwrap: "),
+        (FaultMode::NoUnwrap, "wrap", "ok"),
+        (FaultMode::Garbage, "unwrap", "does not unwrap this key"),
     ] {
-        fickle.feel(mood);
+        faulty.set_mode(mode);
         let said = talk.say(line);
         assert!(said.contains(expected), "{mood:?} {line}: {said}");
-        fickle.feel(Mood::Well);
+        faulty.set_mode(FaultMode::None);
         assert_eq!(talk.say("unwrap"), "ok", "{mood:?}");
     }
 }
@@ -191,11 +191,11 @@ fn a_device_that_is_busy_denies_or_answers_garbage_is_told_apart() {
 #[test]
 fn a_token_that_shows_no_values_is_told_and_not_taken_for_damage() {
     let token = Token::new("waxseal").without_mechanisms(&["CKM_AES_GCM"]);
-    let (_token, fickle, mut talk) = fickle_of(token);
-    fickle.feel(Mood::Mute);
+    let (_token, faulty, mut talk) = faulty_of(token);
+    faulty.set_mode(FaultMode::Mute);
     let said = talk.say("unwrap");
     assert!(said.contains("denies unwrap: "), "{said}");
-    fickle.feel(Mood::Well);
+    faulty.set_mode(FaultMode::None);
     assert_eq!(talk.say("unwrap"), "ok");
 }
 
@@ -216,21 +216,21 @@ fn a_token_that_is_missing_does_not_disturb_another_one_on_the_same_module() {
 }
 
 /// A token that fails on demand, and a process that has wrapped something by it.
-fn fickle() -> (Token, Fickle, Talk) {
-    fickle_of(Token::new("waxseal"))
+fn faulty() -> (Token, FaultyModule, Talk) {
+    faulty_of(Token::new("waxseal"))
 }
 
-fn fickle_of(token: Token) -> (Token, Fickle, Talk) {
-    let fickle = Fickle::new(&token);
-    let module = fickle.module();
+fn faulty_of(token: Token) -> (Token, FaultyModule, Talk) {
+    let faulty = FaultyModule::new(&token);
+    let module = faulty.module();
     let mut variables = with(
         variables(&token),
         "PKCS11_MODULE_PATH",
         module.to_str().unwrap(),
     );
-    variables.extend(fickle.env());
+    variables.extend(faulty.env());
     let talk = wrapped(&variables);
-    (token, fickle, talk)
+    (token, faulty, talk)
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use waxseal_core::fingerprint;
-use waxseal_keys::secret_file::Unusable;
+use waxseal_keys::secret_file::SecretFileError;
 use waxseal_keys::{
     Custodian, CustodianError, Custodians, DEFAULT_VARIABLE, DocumentStore, FileDocumentStore,
     LiveOptions, LiveRing, Variables,
@@ -265,7 +265,7 @@ pub fn is_absent(error: &CustodianError) -> bool {
     match error {
         CustodianError::NotSet { .. } => true,
         CustodianError::File { error, .. } => {
-            *error == Unusable::Unreadable(std::io::ErrorKind::NotFound)
+            *error == SecretFileError::Unreadable(std::io::ErrorKind::NotFound)
         }
         _ => false,
     }

@@ -68,7 +68,7 @@ pub(super) async fn some_slots(
             Ok(page.slots)
         }
         Err(StoreError::WrongType) => Ok(Vec::new()),
-        Err(error) if error.may_be_of_one_record() => Ok(Vec::new()),
+        Err(error) if error.may_concern_one_record() => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }

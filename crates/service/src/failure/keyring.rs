@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use waxseal_core::sanitize_for_terminal;
-use waxseal_keys::secret_file::Unusable;
+use waxseal_keys::secret_file::SecretFileError;
 use waxseal_keys::{
     ChangeError, CustodianError, DocumentError, DocumentStoreError, RingError, UserKeyError,
 };
@@ -113,7 +113,7 @@ impl From<CustodianError> for Failure {
                  waxseal key generate makes them"
             }
             CustodianError::File {
-                error: Unusable::Unreadable(ErrorKind::NotFound),
+                error: SecretFileError::Unreadable(ErrorKind::NotFound),
                 ..
             } => {
                 "waxseal.toml or a URL names the file: bring back the one that the keyring was made with; for \

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use waxseal_core::{Binding, Form, KeyId, OpenError, PlainValues, Sealer, Shape};
 use waxseal_keys::{LiveRing, UserKeyError, UserKeys};
-use waxseal_stores::{Cursor, Held, RecordName, RecordPattern, RecordStore, Slot, StoreError};
+use waxseal_stores::{Cursor, Record, RecordName, RecordPattern, RecordStore, Slot, StoreError};
 
 use crate::error::GuardError;
 
@@ -319,18 +319,18 @@ impl Sampler<'_> {
         let mut bytes = 0;
         for (name, content) in names.iter().zip(self.store.read_sample(names).await?) {
             let slots = match content {
-                Some(Held::String(stored)) => vec![(Slot::Whole, stored)],
-                Some(Held::Hash | Held::List) => {
+                Some(Record::String(stored)) => vec![(Slot::Whole, stored)],
+                Some(Record::Hash | Record::List) => {
                     let start = Cursor::start();
                     match self.store.read_slots(name, &start, MAX_SLOTS).await {
                         Ok(page) => page.slots,
                         // Replaced by a record of another type since it was read.
                         Err(StoreError::WrongType) => continue,
-                        Err(error) if error.may_be_of_one_record() => continue,
+                        Err(error) if error.may_concern_one_record() => continue,
                         Err(error) => return Err(error.into()),
                     }
                 }
-                Some(Held::Other(_)) | None => continue,
+                Some(Record::Other(_)) | None => continue,
             };
             // A small hash is returned whole, whatever was requested.
             for (slot, stored) in slots.iter().take(MAX_SLOTS) {

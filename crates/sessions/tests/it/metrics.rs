@@ -10,7 +10,9 @@ use crate::*;
 
 async fn put_stored(store: &MemoryStore, name: &str, stored: &[u8]) {
     let name = RecordName::from(name);
-    let put = store.put(&name, &Slot::Whole, stored, Expiry::Never).await;
+    let put = store
+        .put(&name, &Slot::Whole, stored, Expiry::Persistent)
+        .await;
     put.unwrap();
 }
 

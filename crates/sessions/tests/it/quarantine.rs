@@ -232,7 +232,7 @@ async fn copies_of_one_value_that_are_moved_at_the_same_time_have_different_ids(
         .unwrap();
     let copy = good(Format::Sealed);
     for name in ["wa:one", "wa:two", "wa:thr}:ee"] {
-        let expiry = waxseal_stores::Expiry::Never;
+        let expiry = waxseal_stores::Expiry::Persistent;
         let slot = waxseal_stores::Slot::Whole;
         store
             .put(&RecordName::from(name), &slot, &copy, expiry)

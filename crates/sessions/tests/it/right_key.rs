@@ -13,7 +13,7 @@ use crate::*;
 
 async fn put_stored(store: &Arc<MemoryStore>, name: &str, stored: &[u8]) {
     let name = RecordName::from(name);
-    let put = store.put(&name, &Slot::Whole, stored, Expiry::Never);
+    let put = store.put(&name, &Slot::Whole, stored, Expiry::Persistent);
     put.await.unwrap();
 }
 

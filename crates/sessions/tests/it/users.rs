@@ -32,7 +32,7 @@ async fn stored(store: &impl RecordStore, user: &str) -> Vec<u8> {
 }
 
 async fn put_stored(store: &MemoryStore, user: &str, value: &[u8]) {
-    let expiry = waxseal_stores::Expiry::Never;
+    let expiry = waxseal_stores::Expiry::Persistent;
     let put = store.put(&named(user), &Slot::Whole, value, expiry).await;
     put.unwrap();
 }

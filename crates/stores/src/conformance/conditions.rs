@@ -43,7 +43,7 @@ pub(super) async fn a_change_is_made_only_where_the_expected_bytes_are(bench: &B
     );
     assert_eq!(bench.get(&name).await, None, "and not made either");
 
-    bench.put(&name, b"old", Expiry::Never).await;
+    bench.put(&name, b"old", Expiry::Persistent).await;
     for wrong in [&b"other"[..], b"", b"ol", b"old ", b"OLD"] {
         let made = outcome(bench, change(&name, whole, Some(wrong), b"new")).await;
         assert_eq!(
@@ -66,7 +66,7 @@ pub(super) async fn a_change_is_made_only_where_the_expected_bytes_are(bench: &B
     );
 
     let empty = bench.name("empty");
-    bench.put(&empty, b"", Expiry::Never).await;
+    bench.put(&empty, b"", Expiry::Persistent).await;
     let made = outcome(bench, change(&empty, whole, Some(b""), b"new")).await;
     assert_eq!(made, Outcome::Done, "an empty value can be expected");
 
@@ -97,7 +97,7 @@ pub(super) async fn a_change_of_an_absent_record_needs_its_absence(bench: &Bench
     assert_eq!(made, Outcome::Done, "an absent record is made");
     assert_eq!(
         bench.lifetime(&name).await,
-        Lifetime::Forever,
+        Lifetime::Persistent,
         "kept from an absent one: for ever"
     );
     let made = outcome(bench, change(&name, whole, None, b"second")).await;
@@ -141,7 +141,7 @@ pub(super) async fn a_change_of_a_slot_needs_the_slot_and_its_bytes(bench: &Benc
         .subject
         .make_list(&list, vec![b"stays".to_vec(), b"old".to_vec()])
         .await;
-    bench.put(&string, b"old", Expiry::Never).await;
+    bench.put(&string, b"old", Expiry::Persistent).await;
     let (field, element) = (Slot::Field(b"field".to_vec()), Slot::Element(1));
     let refused = [
         (&hash, Slot::Field(b"none".to_vec())),
@@ -209,11 +209,11 @@ pub(super) async fn a_change_keeps_or_sets_the_end_of_the_record(bench: &Bench<'
         ),
         (Expiry::After(HOUR), None, "a span is set"),
         (
-            Expiry::Never,
-            Some(Lifetime::Forever),
+            Expiry::Persistent,
+            Some(Lifetime::Persistent),
             "never takes the end away",
         ),
-        (Expiry::Keep, Some(Lifetime::Forever), "keep adds no end"),
+        (Expiry::Keep, Some(Lifetime::Persistent), "keep adds no end"),
     ];
     for (n, (expiry, expected, sentence)) in (0_u8..).zip(steps) {
         let (old, new) = ([b'0' + n], [b'1' + n]);
@@ -238,7 +238,7 @@ pub(super) async fn a_thousand_changes_are_each_judged_by_themselves(bench: &Ben
                 let end = Expiry::At(4_102_444_800_000 + n as u64);
                 bench.put(name, b"old", end).await;
             }
-            1 => bench.put(name, b"changed", Expiry::Never).await,
+            1 => bench.put(name, b"changed", Expiry::Persistent).await,
             2 => bench.put_field(name, b"field", b"old").await,
             _ => {}
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Bench;
 use crate::record::{Cursor, Expiry, Lifetime, RecordName, Slot};
-use crate::store::{Change, Move, Moved, Outcome};
+use crate::store::{Change, Move, MoveOutcome, Outcome};
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// A time far ahead, with milliseconds that are not zero.
@@ -15,7 +15,7 @@ pub(super) async fn a_new_record_lives_as_long_as_it_was_told(bench: &Bench<'_>)
     let name = bench.name("record");
     for (expiry, sentence) in [
         (Expiry::Keep, "kept from an absent record: for ever"),
-        (Expiry::Never, "never means for ever"),
+        (Expiry::Persistent, "never means for ever"),
     ] {
         bench
             .store
@@ -23,7 +23,11 @@ pub(super) async fn a_new_record_lives_as_long_as_it_was_told(bench: &Bench<'_>)
             .await
             .expect("a record can be deleted");
         bench.put(&name, b"value", expiry).await;
-        assert_eq!(bench.lifetime(&name).await, Lifetime::Forever, "{sentence}");
+        assert_eq!(
+            bench.lifetime(&name).await,
+            Lifetime::Persistent,
+            "{sentence}"
+        );
     }
     bench.put(&name, b"value", Expiry::At(FAR)).await;
     assert_eq!(
@@ -44,10 +48,10 @@ pub(super) async fn a_new_record_lives_as_long_as_it_was_told(bench: &Bench<'_>)
         (3_600_000..3_660_000).contains(&apart),
         "a span counts from the time of the write, in milliseconds"
     );
-    bench.put(&name, b"value", Expiry::Never).await;
+    bench.put(&name, b"value", Expiry::Persistent).await;
     assert_eq!(
         bench.lifetime(&name).await,
-        Lifetime::Forever,
+        Lifetime::Persistent,
         "never takes an end away"
     );
 }
@@ -88,7 +92,7 @@ pub(super) async fn slots_do_not_change_how_long_a_record_lives(bench: &Bench<'_
     bench.put_field(&hash, b"field", b"value").await;
     assert_eq!(
         bench.lifetime(&hash).await,
-        Lifetime::Forever,
+        Lifetime::Persistent,
         "a new hash lives for ever"
     );
     let field = Slot::Field(b"field".to_vec());
@@ -103,7 +107,7 @@ pub(super) async fn slots_do_not_change_how_long_a_record_lives(bench: &Bench<'_
     );
     assert_eq!(
         bench.lifetime(&hash).await,
-        Lifetime::Forever,
+        Lifetime::Persistent,
         "a field changes no end"
     );
     let change = Change {
@@ -121,7 +125,7 @@ pub(super) async fn slots_do_not_change_how_long_a_record_lives(bench: &Bench<'_
     );
     assert_eq!(
         bench.lifetime(&hash).await,
-        Lifetime::Forever,
+        Lifetime::Persistent,
         "a changed field changes no end"
     );
 }
@@ -177,7 +181,7 @@ pub(super) async fn an_expired_record_is_absent_for_every_write(bench: &Bench<'_
         let lifetime = bench.lifetime(name).await;
         assert_eq!(
             lifetime,
-            Lifetime::Forever,
+            Lifetime::Persistent,
             "what has expired leaves its end to nobody"
         );
     }
@@ -200,7 +204,7 @@ pub(super) async fn an_expired_record_is_absent_for_every_removal(bench: &Bench<
     );
 
     let living = bench.name("living");
-    bench.put(&living, VALUE, Expiry::Never).await;
+    bench.put(&living, VALUE, Expiry::Persistent).await;
     let step = Move {
         from: &from,
         expected: VALUE,
@@ -211,7 +215,7 @@ pub(super) async fn an_expired_record_is_absent_for_every_removal(bench: &Bench<
     let moved = store.move_if_unchanged(step).await;
     assert_eq!(
         moved,
-        Ok(Moved::Changed),
+        Ok(MoveOutcome::Changed),
         "what has expired cannot be moved"
     );
     let step = Move {
@@ -222,20 +226,20 @@ pub(super) async fn an_expired_record_is_absent_for_every_removal(bench: &Bench<
     let moved = store.move_if_unchanged(step).await;
     assert_eq!(
         moved,
-        Ok(Moved::Done),
+        Ok(MoveOutcome::Done),
         "where a record has expired the place is free"
     );
     let lifetime = bench.lifetime(&to).await;
     assert_eq!(
         lifetime,
-        Lifetime::Forever,
+        Lifetime::Persistent,
         "what has expired leaves its end to nobody"
     );
 }
 
 pub(super) async fn a_time_that_is_past_leaves_nothing_behind(bench: &Bench<'_>) {
     let name = bench.name("record");
-    bench.put(&name, b"old", Expiry::Never).await;
+    bench.put(&name, b"old", Expiry::Persistent).await;
     bench.put(&name, b"new", Expiry::At(1_000)).await;
     assert_eq!(
         bench.get(&name).await,
@@ -243,7 +247,7 @@ pub(super) async fn a_time_that_is_past_leaves_nothing_behind(bench: &Bench<'_>)
         "a record whose end is past is absent at once"
     );
 
-    bench.put(&name, b"old", Expiry::Never).await;
+    bench.put(&name, b"old", Expiry::Persistent).await;
     bench
         .put(&name, b"new", Expiry::After(Duration::ZERO))
         .await;
@@ -260,7 +264,7 @@ pub(super) async fn lifetimes_come_in_the_order_of_the_names(bench: &Bench<'_>) 
     for (n, name) in (0_u64..).zip(&names) {
         match n % 3 {
             0 => {}
-            1 => bench.put(name, b"value", Expiry::Never).await,
+            1 => bench.put(name, b"value", Expiry::Persistent).await,
             _ => bench.put(name, b"value", Expiry::At(FAR + n)).await,
         }
     }
@@ -273,7 +277,7 @@ pub(super) async fn lifetimes_come_in_the_order_of_the_names(bench: &Bench<'_>) 
     for (n, lifetime) in (0_u64..).zip(all) {
         let expected = match n % 3 {
             0 => Lifetime::Absent,
-            1 => Lifetime::Forever,
+            1 => Lifetime::Persistent,
             _ => Lifetime::Until(FAR + n),
         };
         assert_eq!(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Bench;
 use crate::record::{Expiry, Lifetime, RecordName};
-use crate::store::{Move, Moved, Outcome};
+use crate::store::{Move, MoveOutcome, Outcome};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const OLD: &[u8] = b"old";
@@ -20,7 +20,7 @@ fn step<'a>(from: &'a RecordName, to: &'a RecordName) -> Move<'a> {
     }
 }
 
-async fn moves(bench: &Bench<'_>, step: Move<'_>, expected: Moved, sentence: &str) {
+async fn moves(bench: &Bench<'_>, step: Move<'_>, expected: MoveOutcome, sentence: &str) {
     let moved = bench.store.move_if_unchanged(step).await;
     assert_eq!(moved, Ok(expected), "{sentence}");
 }
@@ -33,7 +33,7 @@ pub(super) async fn a_record_is_deleted_only_with_the_expected_bytes(bench: &Ben
         Ok(Outcome::Changed),
         "an absent record is not deleted"
     );
-    bench.put(&name, b"value", Expiry::Never).await;
+    bench.put(&name, b"value", Expiry::Persistent).await;
     let deleted = bench.store.delete_if_unchanged(&name, b"other").await;
     assert_eq!(
         deleted,
@@ -69,10 +69,10 @@ pub(super) async fn a_record_is_deleted_only_with_the_expected_bytes(bench: &Ben
 pub(super) async fn a_record_moves_only_with_the_expected_bytes(bench: &Bench<'_>) {
     let [from, to, hash] = ["from", "to", "hash"].map(|end| bench.name(end));
     let (sentence, step) = ("an absent record does not move", step(&from, &to));
-    moves(bench, step, Moved::Changed, sentence).await;
-    bench.put(&from, b"other", Expiry::Never).await;
+    moves(bench, step, MoveOutcome::Changed, sentence).await;
+    bench.put(&from, b"other", Expiry::Persistent).await;
     let sentence = "a record with other bytes does not move";
-    moves(bench, step, Moved::Changed, sentence).await;
+    moves(bench, step, MoveOutcome::Changed, sentence).await;
     let left = bench.get(&from).await;
     assert_eq!(left.as_deref(), Some(&b"other"[..]), "{sentence}");
     bench.put_field(&hash, b"field", OLD).await;
@@ -83,7 +83,7 @@ pub(super) async fn a_record_moves_only_with_the_expected_bytes(bench: &Bench<'_
             from: &hash,
             ..step
         },
-        Moved::Changed,
+        MoveOutcome::Changed,
         sentence,
     )
     .await;
@@ -94,9 +94,9 @@ pub(super) async fn a_record_moves_only_with_the_expected_bytes(bench: &Bench<'_
     );
     assert_eq!(bench.get(&to).await, None, "nothing came to the new place");
 
-    bench.put(&from, OLD, Expiry::Never).await;
+    bench.put(&from, OLD, Expiry::Persistent).await;
     let sentence = "a record with the expected bytes moves to a free name";
-    moves(bench, step, Moved::Done, sentence).await;
+    moves(bench, step, MoveOutcome::Done, sentence).await;
     assert_eq!(bench.get(&from).await, None, "the old place is empty");
     let came = bench.get(&to).await;
     assert_eq!(came.as_deref(), Some(NEW), "the new place is written");
@@ -104,15 +104,15 @@ pub(super) async fn a_record_moves_only_with_the_expected_bytes(bench: &Bench<'_
 
 pub(super) async fn a_record_moves_only_to_a_free_name(bench: &Bench<'_>) {
     let [from, to, hash] = ["from", "to", "hash"].map(|end| bench.name(end));
-    bench.put(&from, OLD, Expiry::Never).await;
-    bench.put(&to, b"of another", Expiry::Never).await;
+    bench.put(&from, OLD, Expiry::Persistent).await;
+    bench.put(&to, b"of another", Expiry::Persistent).await;
     bench.put_field(&hash, b"field", OLD).await;
     for (to, sentence) in [
         (&to, "a record does not move onto another"),
         (&hash, "a record does not move onto one of another type"),
         (&from, "a record does not move onto itself"),
     ] {
-        moves(bench, step(&from, to), Moved::Occupied, sentence).await;
+        moves(bench, step(&from, to), MoveOutcome::Occupied, sentence).await;
         let left = bench.get(&from).await;
         assert_eq!(left.as_deref(), Some(OLD), "{sentence}");
     }
@@ -129,11 +129,11 @@ pub(super) async fn a_record_moves_only_to_a_free_name(bench: &Bench<'_>) {
 pub(super) async fn a_record_that_moves_keeps_or_gets_its_end(bench: &Bench<'_>) {
     const END: u64 = 4_102_444_800_123;
     let cases = [
-        (Expiry::Never, Expiry::Keep),
+        (Expiry::Persistent, Expiry::Keep),
         (Expiry::At(END), Expiry::Keep),
-        (Expiry::At(END), Expiry::Never),
+        (Expiry::At(END), Expiry::Persistent),
         (Expiry::At(END), Expiry::At(END + 1000)),
-        (Expiry::Never, Expiry::After(HOUR)),
+        (Expiry::Persistent, Expiry::After(HOUR)),
     ];
     for (n, (before, expiry)) in cases.into_iter().enumerate() {
         let (from, to) = (
@@ -149,11 +149,15 @@ pub(super) async fn a_record_that_moves_keeps_or_gets_its_end(bench: &Bench<'_>)
             expiry,
         };
         let moved = bench.store.move_if_unchanged(step).await;
-        assert_eq!(moved, Ok(Moved::Done), "a record moves");
+        assert_eq!(moved, Ok(MoveOutcome::Done), "a record moves");
         match (before, expiry) {
-            (Expiry::Never, Expiry::Keep) | (_, Expiry::Never) => {
+            (Expiry::Persistent, Expiry::Keep) | (_, Expiry::Persistent) => {
                 let sentence = "a record without an end has none in its new place";
-                assert_eq!(bench.lifetime(&to).await, Lifetime::Forever, "{sentence}");
+                assert_eq!(
+                    bench.lifetime(&to).await,
+                    Lifetime::Persistent,
+                    "{sentence}"
+                );
             }
             // A server that counts what is left may be off by the time its script took.
             (_, Expiry::Keep) => {

@@ -6,7 +6,7 @@ use futures_util::{StreamExt, stream};
 
 use super::Bench;
 use crate::error::StoreError;
-use crate::record::{Cursor, Expiry, Held, RecordName, Slot};
+use crate::record::{Cursor, Expiry, Record, RecordName, Slot};
 
 /// More pages than any reading here may take.
 const MOST_PAGES: usize = 100_000;
@@ -14,7 +14,7 @@ const MOST_PAGES: usize = 100_000;
 pub(super) async fn records_of_all_types_are_read_in_one_call(bench: &Bench<'_>) {
     let name = |end: &str| bench.name(end);
     bench
-        .put(&name("string"), b"value\x00\xff", Expiry::Never)
+        .put(&name("string"), b"value\x00\xff", Expiry::Persistent)
         .await;
     bench.put_field(&name("hash"), b"field", b"value").await;
     bench
@@ -39,11 +39,11 @@ pub(super) async fn records_of_all_types_are_read_in_one_call(bench: &Bench<'_>)
         .expect("any records can be read in one call");
     assert_eq!(held.len(), names.len(), "there is one answer for each name");
     for (end, held) in ends.into_iter().zip(held) {
-        let kind = held.as_ref().map(Held::kind);
+        let kind = held.as_ref().map(Record::kind);
         match end {
             "absent" | "absent too" => assert_eq!(kind, None, "an absent record is none"),
             "string" => assert!(
-                held == Some(Held::String(b"value\x00\xff".to_vec())),
+                held == Some(Record::String(b"value\x00\xff".to_vec())),
                 "a string record is read with its bytes"
             ),
             "set" => {
@@ -52,7 +52,7 @@ pub(super) async fn records_of_all_types_are_read_in_one_call(bench: &Bench<'_>)
                     kind, expected,
                     "a record of a type without slots is named by its type"
                 );
-                let other = held.is_none_or(|held| matches!(held, Held::Other(_)));
+                let other = held.is_none_or(|held| matches!(held, Record::Other(_)));
                 assert!(other, "a set is neither string nor hash nor list");
             }
             other => assert_eq!(kind, Some(other), "answers come in the order of the names"),
@@ -68,7 +68,7 @@ pub(super) async fn a_record_that_comes_twice_is_read_twice(bench: &Bench<'_>) {
         .collect();
     for (n, name) in names.iter().take(500).enumerate() {
         bench
-            .put(name, n.to_string().as_bytes(), Expiry::Never)
+            .put(name, n.to_string().as_bytes(), Expiry::Persistent)
             .await;
     }
     let held = bench
@@ -78,7 +78,7 @@ pub(super) async fn a_record_that_comes_twice_is_read_twice(bench: &Bench<'_>) {
         .expect("any records can be read in one call");
     assert_eq!(held.len(), names.len(), "there is one answer for each name");
     for (n, held) in held.into_iter().enumerate() {
-        let expected = Held::String((n % 500).to_string().into_bytes());
+        let expected = Record::String((n % 500).to_string().into_bytes());
         assert!(
             held == Some(expected),
             "a name may come twice, and is answered twice"
@@ -169,7 +169,7 @@ pub(super) async fn pages_of_other_records(bench: &Bench<'_>) {
     let absent = slots(bench, &bench.name("absent"), 10).await;
     assert!(absent.is_empty(), "an absent record has no slots");
     let string = bench.name("string");
-    bench.put(&string, b"value", Expiry::Never).await;
+    bench.put(&string, b"value", Expiry::Persistent).await;
     let page = bench.store.read_slots(&string, &Cursor::start(), 10).await;
     let refused = matches!(page, Err(StoreError::WrongType));
     assert!(refused, "a string record is not read in pages");

@@ -42,7 +42,7 @@ async fn scan(bench: &Bench<'_>, text: &str, count: usize) -> BTreeSet<RecordNam
 async fn fill(bench: &Bench<'_>, names: &[RecordName]) {
     let mut writes = Vec::with_capacity(names.len());
     for name in names {
-        writes.push(bench.put(name, b"value", Expiry::Never));
+        writes.push(bench.put(name, b"value", Expiry::Persistent));
     }
     stream::iter(writes)
         .buffer_unordered(256)
@@ -207,7 +207,7 @@ pub(super) async fn a_scan_survives_writes_in_between(bench: &Bench<'_>) {
         if let Some(name) = staying.get(turn).filter(|_| turn < 100) {
             let coming = [format!("comes {turn}"), format!("a {turn}")];
             fill(bench, &coming.map(|end| bench.name(end))).await;
-            bench.put(name, b"another value", Expiry::Never).await;
+            bench.put(name, b"another value", Expiry::Persistent).await;
         }
         match page.next {
             Some(next) => cursor = next,

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use super::Bench;
 use crate::record::{Expiry, RecordName, Slot};
-use crate::store::{Change, Move, Moved, Outcome, RecordStore};
+use crate::store::{Change, Move, MoveOutcome, Outcome, RecordStore};
 
 const TASKS: u64 = 50;
 /// Of each task that increments: the whole record, and a field.
@@ -69,7 +69,7 @@ pub(super) async fn concurrent_increments_lose_none(bench: &Bench<'_>) {
 
 pub(super) async fn one_of_many_moves_wins(bench: &Bench<'_>) {
     let from = bench.name("from");
-    bench.put(&from, b"value", Expiry::Never).await;
+    bench.put(&from, b"value", Expiry::Persistent).await;
     let tasks = (0..TASKS).map(|n| {
         let (store, from) = (Arc::clone(&bench.store), from.clone());
         let to = bench.name(format!("to {n}"));
@@ -92,7 +92,7 @@ pub(super) async fn one_of_many_moves_wins(bench: &Bench<'_>) {
         .await
         .into_iter()
         .map(|task| task.expect("a move ends"));
-    let won = moved.filter(|moved| *moved == Moved::Done).count();
+    let won = moved.filter(|moved| *moved == MoveOutcome::Done).count();
     assert_eq!(won, 1, "of many who move one record one succeeds");
     let names: Vec<RecordName> = (0..TASKS).map(|n| bench.name(format!("to {n}"))).collect();
     let held = bench.store.read(&names).await.expect("records can be read");
@@ -145,7 +145,7 @@ pub(super) async fn a_store_tells_about_itself(bench: &Bench<'_>) {
     assert!(!store.location().is_empty(), "a store says where it is");
     for n in 0..20 {
         bench
-            .put(&bench.name(format!("{n}")), b"value", Expiry::Never)
+            .put(&bench.name(format!("{n}")), b"value", Expiry::Persistent)
             .await;
     }
     let before = store.status().await.expect("a store tells its status");

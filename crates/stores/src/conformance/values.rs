@@ -2,7 +2,7 @@
 
 use super::Bench;
 use crate::error::StoreError;
-use crate::record::{Expiry, Held, Lifetime, Slot};
+use crate::record::{Expiry, Lifetime, Record, Slot};
 
 fn every_byte() -> Vec<u8> {
     (0..=u8::MAX).collect()
@@ -18,7 +18,7 @@ pub(super) async fn any_bytes_come_back_as_they_were_given(bench: &Bench<'_>) {
         &every_byte(),
     ] {
         let name = bench.name([end, b" string"].concat());
-        bench.put(&name, &every_byte(), Expiry::Never).await;
+        bench.put(&name, &every_byte(), Expiry::Persistent).await;
         assert_eq!(
             bench.get(&name).await,
             Some(every_byte()),
@@ -60,14 +60,14 @@ pub(super) async fn any_bytes_come_back_as_they_were_given(bench: &Bench<'_>) {
 
 pub(super) async fn an_empty_value_is_a_value(bench: &Bench<'_>) {
     let (name, hash) = (bench.name("string"), bench.name("hash"));
-    bench.put(&name, b"", Expiry::Never).await;
+    bench.put(&name, b"", Expiry::Persistent).await;
     assert_eq!(
         bench.get(&name).await,
         Some(Vec::new()),
         "an empty value is not an absent one"
     );
     assert!(
-        bench.held(&name).await == Some(Held::String(Vec::new())),
+        bench.held(&name).await == Some(Record::String(Vec::new())),
         "a record with an empty value is read as a string"
     );
     bench.put_field(&hash, b"field", b"").await;
@@ -82,7 +82,7 @@ pub(super) async fn an_empty_value_is_a_value(bench: &Bench<'_>) {
 pub(super) async fn a_value_of_a_mebibyte_comes_back(bench: &Bench<'_>) {
     let value: Vec<u8> = every_byte().repeat(4096);
     let (name, hash) = (bench.name("string"), bench.name("hash"));
-    bench.put(&name, &value, Expiry::Never).await;
+    bench.put(&name, &value, Expiry::Persistent).await;
     assert!(
         bench.get(&name).await.as_ref() == Some(&value),
         "a value of 1 MiB comes back"
@@ -140,7 +140,7 @@ pub(super) async fn what_is_absent_holds_nothing(bench: &Bench<'_>) {
 pub(super) async fn a_put_replaces_what_the_slot_held(bench: &Bench<'_>) {
     let (name, hash, list) = (bench.name("string"), bench.name("hash"), bench.name("list"));
     for value in [&b"a first, long value"[..], b"second"] {
-        bench.put(&name, value, Expiry::Never).await;
+        bench.put(&name, value, Expiry::Persistent).await;
         assert_eq!(
             bench.get(&name).await.as_deref(),
             Some(value),
@@ -197,7 +197,7 @@ pub(super) async fn a_whole_value_replaces_a_record_of_any_type(bench: &Bench<'_
 
 pub(super) async fn slots_of_another_type_are_refused(bench: &Bench<'_>) {
     let (string, hash, list) = (bench.name("string"), bench.name("hash"), bench.name("list"));
-    bench.put(&string, b"value", Expiry::Never).await;
+    bench.put(&string, b"value", Expiry::Persistent).await;
     bench.put_field(&hash, b"field", b"value").await;
     bench
         .subject
@@ -278,7 +278,7 @@ pub(super) async fn deleting_takes_a_record_of_any_type_and_says_whether_it_was_
         bench.name("list"),
         bench.name("set"),
     ];
-    bench.put(&names[0], b"value", Expiry::Never).await;
+    bench.put(&names[0], b"value", Expiry::Persistent).await;
     bench.put_field(&names[1], b"field", b"value").await;
     bench
         .subject

@@ -253,7 +253,7 @@ fn lifetime(
     Ok(match end {
         Some(end) if is_over(end, now_ms) => Lifetime::Absent,
         Some(Some(end)) => Lifetime::Until(end),
-        Some(None) => Lifetime::Forever,
+        Some(None) => Lifetime::Persistent,
         None => Lifetime::Absent,
     })
 }

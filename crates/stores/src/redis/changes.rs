@@ -10,7 +10,7 @@ use super::scripts::Script;
 use super::{RedisStore, milliseconds, reply};
 use crate::error::StoreError;
 use crate::record::{Expiry, RecordName, Slot};
-use crate::store::{Change, Move, Moved, Outcome};
+use crate::store::{Change, Move, MoveOutcome, Outcome};
 
 /// Records that one call of a script replaces. The server serves nobody else meanwhile, so this is
 /// well under a millisecond's work.
@@ -107,7 +107,7 @@ impl RedisStore {
             .await
     }
 
-    pub(super) async fn transfer(&self, change: Move<'_>) -> Result<Moved, StoreError> {
+    pub(super) async fn transfer(&self, change: Move<'_>) -> Result<MoveOutcome, StoreError> {
         let largest = change.expected.len().max(change.value.len());
         self.check_fits(largest).await?;
         self.by_script_or(self.transfer_by_script(change), || {
@@ -116,7 +116,7 @@ impl RedisStore {
         .await
     }
 
-    async fn transfer_by_script(&self, change: Move<'_>) -> Result<Moved, StoreError> {
+    async fn transfer_by_script(&self, change: Move<'_>) -> Result<MoveOutcome, StoreError> {
         let mut arguments = vec![
             Argument::Bytes(change.expected),
             Argument::Bytes(change.value),
@@ -128,9 +128,9 @@ impl RedisStore {
             arguments,
         };
         Ok(match self.run_one(call).await? {
-            0 => Moved::Changed,
-            2 => Moved::Occupied,
-            _ => Moved::Done,
+            0 => MoveOutcome::Changed,
+            2 => MoveOutcome::Occupied,
+            _ => MoveOutcome::Done,
         })
     }
 
@@ -372,7 +372,7 @@ pub(super) fn is_plain_swap(change: &Change<'_>) -> bool {
 fn expiry_arguments(expiry: Expiry) -> [Argument<'static>; 2] {
     let (mode, time) = match expiry {
         Expiry::Keep => (&b"keep"[..], 0),
-        Expiry::Never => (&b"never"[..], 0),
+        Expiry::Persistent => (&b"never"[..], 0),
         Expiry::After(span) => (&b"PX"[..], milliseconds(span)),
         Expiry::At(time) => (&b"PXAT"[..], time.max(1)),
     };

@@ -103,7 +103,7 @@ fn milliseconds(time: Value) -> Result<i64, StoreError> {
 fn lifetime(time: i64) -> Lifetime {
     match u64::try_from(time) {
         Ok(time) => Lifetime::Until(time),
-        Err(_) if time == -1 => Lifetime::Forever,
+        Err(_) if time == -1 => Lifetime::Persistent,
         Err(_) => Lifetime::Absent,
     }
 }

@@ -8,7 +8,7 @@ use redis::{RedisError, Value, cmd};
 use super::commands::are_text;
 use super::{RedisStore, command, reply};
 use crate::error::StoreError;
-use crate::record::{Held, RecordName};
+use crate::record::{Record, RecordName};
 
 /// Records whose sizes are asked for at once.
 const MAX_SIZED: usize = 500;
@@ -24,7 +24,7 @@ impl RedisStore {
     pub(super) async fn read_all(
         &self,
         names: &[RecordName],
-    ) -> Result<Vec<Option<Held>>, StoreError> {
+    ) -> Result<Vec<Option<Record>>, StoreError> {
         let mut held = Vec::with_capacity(names.len());
         while let Some(rest) = names.get(held.len()..).filter(|rest| !rest.is_empty()) {
             held.extend(self.read_some(rest, REPLY_BYTES).await?);
@@ -37,7 +37,7 @@ impl RedisStore {
         &self,
         names: &[RecordName],
         max_bytes: u64,
-    ) -> Result<Vec<Option<Held>>, StoreError> {
+    ) -> Result<Vec<Option<Record>>, StoreError> {
         let names = names.get(..MAX_SIZED).unwrap_or(names);
         if names.is_empty() {
             return Ok(Vec::new());
@@ -95,9 +95,9 @@ impl RedisStore {
     }
 
     /// Fewer records at a time where they turn out to be large.
-    fn adjust_count(&self, max_bytes: u64, held: &[Option<Held>]) {
-        let bytes = |held: &Option<Held>| match held {
-            Some(Held::String(bytes)) => bytes.len() as u64,
+    fn adjust_count(&self, max_bytes: u64, held: &[Option<Record>]) {
+        let bytes = |held: &Option<Record>| match held {
+            Some(Record::String(bytes)) => bytes.len() as u64,
             _ => 0,
         };
         let bytes: u64 = held.iter().map(bytes).sum();
@@ -114,7 +114,7 @@ impl RedisStore {
         &self,
         names: &[RecordName],
         bytes: u64,
-    ) -> Result<Vec<Option<Held>>, StoreError> {
+    ) -> Result<Vec<Option<Record>>, StoreError> {
         let mut held = Vec::with_capacity(names.len());
         let mut missing = Vec::new();
         for (index, answer) in self.strings(names, bytes).await?.into_iter().enumerate() {
@@ -122,7 +122,7 @@ impl RedisStore {
             if bytes.is_none() {
                 missing.push(index);
             }
-            held.push(bytes.map(Held::String));
+            held.push(bytes.map(Record::String));
         }
         if !missing.is_empty() {
             let others = self.read_others(names, &missing).await?;
@@ -169,7 +169,7 @@ impl RedisStore {
         &self,
         names: &[RecordName],
         missing: &[usize],
-    ) -> Result<Vec<Option<Held>>, StoreError> {
+    ) -> Result<Vec<Option<Record>>, StoreError> {
         let missing_names = || missing.iter().filter_map(|&index| names.get(index));
         let types = missing_names().map(|name| command("TYPE", &[name.as_bytes()]));
         let types = self.link.send_each(types.collect()).await?;
@@ -177,15 +177,15 @@ impl RedisStore {
         for (answer, name) in types.into_iter().zip(missing_names()) {
             others.push(match reply::text(answer)?.as_str() {
                 "none" => None,
-                "hash" => Some(Held::Hash),
-                "list" => Some(Held::List),
+                "hash" => Some(Record::Hash),
+                "list" => Some(Record::List),
                 // It became a string in between.
                 "string" => match self.read_string(name).await {
-                    Ok(bytes) => bytes.map(Held::String),
+                    Ok(bytes) => bytes.map(Record::String),
                     Err(StoreError::WrongType) => None,
                     Err(error) => return Err(error),
                 },
-                other => Some(Held::Other(other.to_owned())),
+                other => Some(Record::Other(other.to_owned())),
             });
         }
         Ok(others)

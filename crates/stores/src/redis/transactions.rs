@@ -18,7 +18,7 @@ use super::wire::Session;
 use super::{RedisStore, command};
 use crate::error::StoreError;
 use crate::record::{Expiry, Slot};
-use crate::store::{Change, Move, Moved, Outcome};
+use crate::store::{Change, Move, MoveOutcome, Outcome};
 
 /// How often a change is tried while others write the same record.
 const ATTEMPTS: usize = 8;
@@ -152,7 +152,10 @@ impl RedisStore {
             .await
     }
 
-    pub(super) async fn transfer_watched(&self, change: Move<'_>) -> Result<Moved, StoreError> {
+    pub(super) async fn transfer_watched(
+        &self,
+        change: Move<'_>,
+    ) -> Result<MoveOutcome, StoreError> {
         let (from, to) = (change.from.as_bytes(), change.to.as_bytes());
         let ask = vec![
             command("GET", &[from]),
@@ -164,10 +167,10 @@ impl RedisStore {
             let held = self.told(answers.next())?;
             let occupied = self.told(answers.next())?;
             if !matches!(held, Some(Value::BulkString(held)) if held == change.expected) {
-                return Ok(Step::Answer(Moved::Changed));
+                return Ok(Step::Answer(MoveOutcome::Changed));
             }
             if occupied != Some(Value::Int(0)) {
-                return Ok(Step::Answer(Moved::Occupied));
+                return Ok(Step::Answer(MoveOutcome::Occupied));
             }
             let mut set = command("SET", &[to, change.value]);
             match change.expiry {
@@ -179,10 +182,13 @@ impl RedisStore {
                 }
                 expiry => super::set_expiry(&mut set, expiry),
             }
-            Ok(Step::Write(vec![set, command("DEL", &[from])], Moved::Done))
+            Ok(Step::Write(
+                vec![set, command("DEL", &[from])],
+                MoveOutcome::Done,
+            ))
         };
         let bytes = change.expected.len() + change.value.len();
-        self.watched(&[from, to], ask, bytes, Moved::Changed, decide)
+        self.watched(&[from, to], ask, bytes, MoveOutcome::Changed, decide)
             .await
     }
 

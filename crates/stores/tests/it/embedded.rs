@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use tempfile::TempDir;
 use waxseal_stores::conformance::{self, Subject};
 use waxseal_stores::{
-    Clock, Cursor, EmbeddedStore, Expiry, Lifetime, Move, Moved, RecordName, RecordPattern,
+    Clock, Cursor, EmbeddedStore, Expiry, Lifetime, Move, MoveOutcome, RecordName, RecordPattern,
     RecordStore, Slot, StoreError,
 };
 
@@ -46,7 +46,7 @@ fn name(n: usize) -> RecordName {
 
 async fn put(store: &EmbeddedStore, name: &RecordName, value: &[u8]) {
     store
-        .put(name, &Slot::Whole, value, Expiry::Never)
+        .put(name, &Slot::Whole, value, Expiry::Persistent)
         .await
         .unwrap();
 }
@@ -78,7 +78,7 @@ async fn keeps_data_and_expiry_over_reopening() {
     put(&store, &name(0), b"value\x00\xff").await;
     let field = Slot::Field(b"field".to_vec());
     store
-        .put(&name(1), &field, b"of a hash", Expiry::Never)
+        .put(&name(1), &field, b"of a hash", Expiry::Persistent)
         .await
         .unwrap();
     store
@@ -113,7 +113,7 @@ async fn keeps_data_and_expiry_over_reopening() {
     );
     let lifetimes = store.lifetimes(&[name(0), name(3), name(4)]).await.unwrap();
     let expected = [
-        Lifetime::Forever,
+        Lifetime::Persistent,
         Lifetime::Until(4_102_444_800_123),
         Lifetime::Absent,
     ];
@@ -220,9 +220,9 @@ async fn what_is_refused_in_a_group_does_not_touch_its_neighbours() {
     put(&store, &names[0], b"a string").await;
     let field = Slot::Field(b"field".to_vec());
     let (good, bad, also_good) = tokio::join!(
-        store.put(&names[1], &Slot::Whole, b"value", Expiry::Never),
-        store.put(&names[0], &field, b"value", Expiry::Never),
-        store.put(&names[2], &Slot::Whole, b"value", Expiry::Never),
+        store.put(&names[1], &Slot::Whole, b"value", Expiry::Persistent),
+        store.put(&names[0], &field, b"value", Expiry::Persistent),
+        store.put(&names[2], &Slot::Whole, b"value", Expiry::Persistent),
     );
     assert_eq!(
         (good, bad, also_good),
@@ -245,9 +245,12 @@ async fn operations_of_a_group_see_each_other_in_order() {
         expiry: Expiry::Keep,
     };
     let (put, moved, deleted) = tokio::join!(
-        store.put(&from, &Slot::Whole, b"value", Expiry::Never),
+        store.put(&from, &Slot::Whole, b"value", Expiry::Persistent),
         store.move_if_unchanged(step),
         store.delete(&from),
     );
-    assert_eq!((put, moved, deleted), (Ok(()), Ok(Moved::Done), Ok(false)));
+    assert_eq!(
+        (put, moved, deleted),
+        (Ok(()), Ok(MoveOutcome::Done), Ok(false))
+    );
 }

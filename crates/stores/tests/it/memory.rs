@@ -63,7 +63,7 @@ async fn counts_only_what_has_not_expired() {
     for n in 0..3000 {
         let name = RecordName::from(format!("{n}"));
         let expiry = if n % 3 == 0 {
-            Expiry::Never
+            Expiry::Persistent
         } else {
             Expiry::At(2_000)
         };

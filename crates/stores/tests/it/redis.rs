@@ -16,8 +16,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use waxseal_stores::{
-    Change, Expiry, Move, Moved, Outcome, RecordName, RecordStore, RedisOptions, RedisStore, Slot,
-    StoreError, StoreUrl,
+    Change, Expiry, Move, MoveOutcome, Outcome, RecordName, RecordStore, RedisOptions, RedisStore,
+    Slot, StoreError, StoreUrl,
 };
 use waxseal_testing::{Flavor, RedisServer};
 
@@ -88,7 +88,9 @@ async fn at_last<T, F: Future<Output = Result<T, StoreError>>>(call: impl Fn() -
 }
 
 async fn put(store: &RedisStore, name: &RecordName, value: &[u8]) {
-    let put = store.put(name, &Slot::Whole, value, Expiry::Never).await;
+    let put = store
+        .put(name, &Slot::Whole, value, Expiry::Persistent)
+        .await;
     assert_eq!(put, Ok(()));
 }
 
@@ -178,7 +180,7 @@ impl Prepared {
             value: b"new",
             expiry: Expiry::Keep,
         });
-        let moved = moved.await.map(|moved| moved == Moved::Done);
+        let moved = moved.await.map(|moved| moved == MoveOutcome::Done);
         let (old, keep) = (Some(&b"old"[..]), Expiry::Keep);
         let hour = Expiry::After(Duration::from_secs(3600));
         let (whole, hourly) = (&Slot::Whole, &"wa:hourly".into());

@@ -1,7 +1,7 @@
 //! Replaces values that have not changed since they were judged. Values that other writers changed first are read and
 //! judged again, a few times.
 
-use waxseal_stores::{Held, Outcome, RecordName, Slot, StoreError};
+use waxseal_stores::{Outcome, Record, RecordName, Slot, StoreError};
 
 use super::{
     BatchContext, BatchOutcome, Replacement, StoredValue, count, read_failure, write_failure,
@@ -155,7 +155,9 @@ impl BatchContext {
         for (name, slot) in slots {
             current.push(match slot {
                 Slot::Whole => match contents.next() {
-                    Some(Answer::Served(Some(Held::String(bytes)))) => Answer::Served(Some(bytes)),
+                    Some(Answer::Served(Some(Record::String(bytes)))) => {
+                        Answer::Served(Some(bytes))
+                    }
                     Some(Answer::Abandoned(error)) => Answer::Abandoned(error),
                     _ => Answer::Served(None),
                 },

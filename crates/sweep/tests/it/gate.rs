@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use waxseal_stores::{
-    Change, Cursor, Expiry, Held, Lifetime, MemoryStore, Move, Moved, Outcome, Page, RecordName,
-    RecordPattern, RecordStore, Slot, SlotPage, Status, StoreError,
+    Change, Cursor, Expiry, Lifetime, MemoryStore, Move, MoveOutcome, Outcome, Page, Record,
+    RecordName, RecordPattern, RecordStore, Slot, SlotPage, Status, StoreError,
 };
 
 /// The calls that a sweep makes.
@@ -124,7 +124,7 @@ impl RecordStore for Gate {
             .await
     }
 
-    async fn read(&self, names: &[RecordName]) -> Result<Vec<Option<Held>>, StoreError> {
+    async fn read(&self, names: &[RecordName]) -> Result<Vec<Option<Record>>, StoreError> {
         self.pass(Call::Read, self.behind().read(names)).await
     }
 
@@ -174,7 +174,7 @@ impl RecordStore for Gate {
         self.behind().delete(name).await
     }
 
-    async fn move_if_unchanged(&self, change: Move<'_>) -> Result<Moved, StoreError> {
+    async fn move_if_unchanged(&self, change: Move<'_>) -> Result<MoveOutcome, StoreError> {
         self.behind().move_if_unchanged(change).await
     }
 

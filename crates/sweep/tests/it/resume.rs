@@ -39,7 +39,7 @@ async fn copy(from: &MemoryStore, count: u64) -> Arc<MemoryStore> {
     for i in 0..count {
         if let Some(value) = from.get(&record(i), &Slot::Whole).await.unwrap() {
             store
-                .put(&record(i), &Slot::Whole, &value, Expiry::Never)
+                .put(&record(i), &Slot::Whole, &value, Expiry::Persistent)
                 .await
                 .unwrap();
         }

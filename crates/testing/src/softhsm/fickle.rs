@@ -1,4 +1,4 @@
-//! A token that fails as hardware does: a small module in C in front of SoftHSM's, which reads its mood
+//! A token that fails as hardware does: a small module in C in front of SoftHSM's, which reads its mode
 //! from a file before each call.
 
 use std::fs;
@@ -12,7 +12,7 @@ use crate::tools::{on_path, workspace_root};
 
 /// How a token feels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mood {
+pub enum FaultMode {
     /// All is well.
     Well,
     /// It was pulled out.
@@ -41,12 +41,12 @@ pub enum Mood {
 
 /// A module that is built for a [`Token`], which must live as long.
 #[derive(Debug)]
-pub struct Fickle {
+pub struct FaultyModule {
     directory: TempDir,
     behind: PathBuf,
 }
 
-impl Fickle {
+impl FaultyModule {
     /// Builds the module, which feels well.
     ///
     /// # Panics
@@ -68,7 +68,7 @@ impl Fickle {
             directory,
             behind: token.module(),
         };
-        this.feel(Mood::Well);
+        this.set_mode(FaultMode::None);
         this
     }
 
@@ -84,7 +84,7 @@ impl Fickle {
         let shown = |path: &Path| path.display().to_string();
         vec![
             ("WAXSEAL_FICKLE_MODULE".to_owned(), shown(&self.behind)),
-            ("WAXSEAL_FICKLE_MOOD".to_owned(), shown(&self.mood())),
+            ("WAXSEAL_FICKLE_MOOD".to_owned(), shown(&self.mode())),
         ]
     }
 
@@ -92,29 +92,29 @@ impl Fickle {
     ///
     /// # Panics
     ///
-    /// When the mood cannot be written.
-    pub fn feel(&self, mood: Mood) {
-        let word = match mood {
-            Mood::Well => "well",
-            Mood::Gone => "gone",
-            Mood::Hang => "hang",
-            Mood::Restart => "restart",
-            Mood::Busy => "busy",
-            Mood::NoWrap => "no-wrap",
-            Mood::NoUnwrap => "no-unwrap",
-            Mood::Garbage => "garbage",
-            Mood::NoLogin => "no-login",
-            Mood::Mute => "mute",
-            Mood::SlowLogin => "slow-login",
-            Mood::OneLogin => "one-login",
+    /// When the mode cannot be written.
+    pub fn set_mode(&self, mode: FaultMode) {
+        let word = match mode {
+            FaultMode::None => "well",
+            FaultMode::Removed => "gone",
+            FaultMode::Hang => "hang",
+            FaultMode::Restart => "restart",
+            FaultMode::Busy => "busy",
+            FaultMode::NoWrap => "no-wrap",
+            FaultMode::NoUnwrap => "no-unwrap",
+            FaultMode::Garbage => "garbage",
+            FaultMode::NoLogin => "no-login",
+            FaultMode::Mute => "mute",
+            FaultMode::SlowLogin => "slow-login",
+            FaultMode::OneLogin => "one-login",
         };
         // Never seen half written.
         let next = self.directory.path().join("next");
         fs::write(&next, word).expect("write the mood");
-        fs::rename(next, self.mood()).expect("change the mood");
+        fs::rename(next, self.mode()).expect("change the mood");
     }
 
-    fn mood(&self) -> PathBuf {
+    fn mode(&self) -> PathBuf {
         self.directory.path().join("mood")
     }
 }

@@ -124,7 +124,7 @@ async fn a_key_stays_while_a_value_in_quarantine_is_under_it() {
     let quarantined = RecordName::from("waxseal:quarantine:{wa:somebody}:1");
     let put = leader
         .store
-        .put(&quarantined, &Slot::Whole, &parcel, Expiry::Never);
+        .put(&quarantined, &Slot::Whole, &parcel, Expiry::Persistent);
     put.await.unwrap();
     replace_sealing_key(&leader).await;
     let expected = Block::Quarantined {
@@ -153,7 +153,7 @@ async fn a_key_stays_while_a_value_in_quarantine_cannot_be_read() {
     let parcel = vec![b'x'; 3 << 20];
     let put = leader
         .store
-        .put(&quarantined, &Slot::Whole, &parcel, Expiry::Never);
+        .put(&quarantined, &Slot::Whole, &parcel, Expiry::Persistent);
     put.await.unwrap();
     replace_sealing_key(&leader).await;
     let expected = Block::Unreadable {

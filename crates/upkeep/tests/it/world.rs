@@ -283,7 +283,7 @@ impl Process {
 
     pub(crate) async fn put(&self, user: &str, stored: &[u8]) {
         self.store
-            .put(&name(user), &Slot::Whole, stored, Expiry::Never)
+            .put(&name(user), &Slot::Whole, stored, Expiry::Persistent)
             .await
             .unwrap();
     }

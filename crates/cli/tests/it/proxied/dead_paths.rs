@@ -195,7 +195,7 @@ fn packets_that_vanish_are_noticed_on_lanes_and_on_connections_of_one_client() {
             // For longer than connecting may take: a client that needs nothing is not concerned.
             std::thread::sleep(Duration::from_secs(6));
         }
-        network.mend();
+        network.restore();
         // Who waited for nothing on a lane continues; a connection of one client is as dead as it would be without.
         if upstream != "own" {
             assert_eq!(idle.ask(&["PING"]), "+PONG\r\n", "{upstream}");

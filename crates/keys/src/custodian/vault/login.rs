@@ -15,7 +15,7 @@ use super::failure::{Cause, LOGIN};
 use super::settings::{first, is_path, needed, not_set, read, unfit};
 use crate::custodian::CustodianError;
 use crate::custodian::Variables;
-use crate::secret_file::{Unusable, shown};
+use crate::secret_file::{SecretFileError, shown};
 
 const TOKEN: [&str; 2] = ["VAULT_TOKEN", "BAO_TOKEN"];
 const METHOD: &str = "VAULT_AUTH";
@@ -192,7 +192,7 @@ fn account(variables: &Variables) -> Result<Zeroizing<String>, CustodianError> {
     let path = path.as_deref().map_or(DEFAULT_ACCOUNT_FILE, String::as_str);
     let unreadable = |error: std::io::Error| CustodianError::File {
         path: shown(path),
-        error: Unusable::Unreadable(error.kind()),
+        error: SecretFileError::Unreadable(error.kind()),
     };
     // Who else may read it is the decision of Kubernetes, which writes it.
     let file = File::open(path).map_err(unreadable)?;

@@ -12,7 +12,7 @@ use rustls::{ClientConfig, RootCertStore};
 use super::settings::{Service, not_set, read, unfit};
 use crate::custodian::CustodianError;
 use crate::custodian::{Variables, file};
-use crate::secret_file::{Unusable, shown};
+use crate::secret_file::{SecretFileError, shown};
 
 const AUTHORITY: &str = "VAULT_CACERT";
 const CERTIFICATE: &str = "VAULT_CLIENT_CERT";
@@ -79,7 +79,7 @@ fn identity(
 fn certificates(variable: &str, path: &str) -> Result<Certificates, CustodianError> {
     let pem = fs::read(path).map_err(|error| CustodianError::File {
         path: shown(path),
-        error: Unusable::Unreadable(error.kind()),
+        error: SecretFileError::Unreadable(error.kind()),
     })?;
     let found: Result<Certificates, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match found {

@@ -1,6 +1,6 @@
 //! Backups in shares.
 
-use waxseal_keys::{Backup, BackupError, MOST_SHARES, Share, Split};
+use waxseal_keys::{Backup, BackupError, MAX_SHARES, Share, Split};
 
 use super::{about, assert_is_whole, refused, ring, split};
 
@@ -116,7 +116,7 @@ fn forged(share: &Share, id: &str) -> Share {
 
 #[tokio::test]
 async fn the_largest_split_works() {
-    let (file, shares) = split(MOST_SHARES, MOST_SHARES).await;
+    let (file, shares) = split(MAX_SHARES, MAX_SHARES).await;
     let opened = Backup::open_with_shares(file.as_bytes(), &shares).await;
     assert_is_whole(&opened.unwrap(), &ring().await);
     for share in &shares {
@@ -128,7 +128,7 @@ async fn the_largest_split_works() {
 #[test]
 fn splits_that_make_no_sense_are_refused() {
     for (needed, of) in [(0, 0), (1, 1), (1, 5), (3, 2), (2, 33), (255, 255)] {
-        let most = MOST_SHARES;
+        let most = MAX_SHARES;
         let error = refused(Split::new(needed, of));
         assert_eq!(error, BackupError::Split { needed, of, most });
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::thread;
 
-use waxseal_testing::softhsm::{Fickle, Mood, Token};
+use waxseal_testing::softhsm::{FaultMode, FaultyModule, Token};
 
 use super::{URL, variables, with, wrapped};
 use crate::talk::{Talk, Variables};
@@ -13,15 +13,15 @@ use crate::talk::{Talk, Variables};
 const PROCESSES: usize = 4;
 
 /// The variables of a process whose calls are logged, in front of a module that fails on demand.
-fn spied(variables: Variables, token: &Token, fickle: &Fickle, log: &Path) -> Variables {
+fn spied(variables: Variables, token: &Token, faulty: &FaultyModule, log: &Path) -> Variables {
     let mut spied = with(
         variables,
         "PKCS11_MODULE_PATH",
         token.spy().to_str().unwrap(),
     );
     spied.extend(token.spy_env(log));
-    spied.extend(fickle.env());
-    with(spied, "PKCS11SPY", fickle.module().to_str().unwrap())
+    spied.extend(faulty.env());
+    with(spied, "PKCS11SPY", faulty.module().to_str().unwrap())
 }
 
 /// How often a PIN was sent, as a log tells; a process that never loaded its module has none.
@@ -30,20 +30,20 @@ fn logins(log: &Path) -> usize {
     log.matches(": C_Login\n").count()
 }
 
-/// Starts processes at the same moment, each with a key to wrap, in a mood in which logins take so long
+/// Starts processes at the same moment, each with a key to wrap, in a mode in which logins take so long
 /// that all are there before the first is through. Returns what each said, and how many logins there
 /// were.
-fn wrap_at_once(mood: Mood, variables: &Variables, token: &Token) -> (Vec<String>, usize) {
+fn wrap_at_once(mode: FaultMode, variables: &Variables, token: &Token) -> (Vec<String>, usize) {
     let directory = tempfile::tempdir().unwrap();
-    let fickle = Fickle::new(token);
-    fickle.feel(mood);
+    let faulty = FaultyModule::new(token);
+    faulty.set_mode(mode);
     let logs: Vec<_> = (0..PROCESSES)
         .map(|process| directory.path().join(process.to_string()))
         .collect();
     let said = thread::scope(|scope| {
         let processes: Vec<_> = logs
             .iter()
-            .map(|log| spied(variables.clone(), token, &fickle, log))
+            .map(|log| spied(variables.clone(), token, &faulty, log))
             .map(|spied| scope.spawn(move || Talk::start(&[URL], &spied).say("wrap")))
             .collect();
         processes.into_iter().map(|it| it.join().unwrap()).collect()
@@ -56,7 +56,7 @@ fn processes_that_start_at_once_log_in_one_after_the_other() {
     let token = Token::new("waxseal");
     let right = variables(&token);
     drop(wrapped(&right));
-    let (said, logins) = wrap_at_once(Mood::OneLogin, &right, &token);
+    let (said, logins) = wrap_at_once(FaultMode::OneLogin, &right, &token);
     assert_eq!(said, ["ok"; PROCESSES]);
     assert_eq!(logins, PROCESSES);
 }
@@ -67,7 +67,7 @@ fn a_wrong_pin_is_given_once_by_all_processes_that_start_at_once() {
     let right = variables(&token);
     drop(wrapped(&right));
     let wrong = with(right, "PKCS11_PIN", "000000");
-    let (said, logins) = wrap_at_once(Mood::SlowLogin, &wrong, &token);
+    let (said, logins) = wrap_at_once(FaultMode::SlowLogin, &wrong, &token);
     for said in &said {
         assert!(said.contains("does not take the PIN"), "{said}");
     }
@@ -108,7 +108,7 @@ fn a_wrong_pin_is_given_once_and_never_again() {
         );
     }
     assert_eq!(logins(&log), 1);
-    assert!(token.has_seen_a_wrong_pin());
+    assert!(token.has_counted_a_wrong_pin());
 
     // After a login by hand the right one is taken.
     token.unlock();
@@ -120,11 +120,11 @@ fn a_wrong_pin_is_given_once_and_never_again() {
 fn a_login_that_fails_for_no_reason_is_not_repeated_either() {
     let token = Token::new("waxseal");
     drop(wrapped(&variables(&token)));
-    let fickle = Fickle::new(&token);
-    fickle.feel(Mood::NoLogin);
+    let faulty = FaultyModule::new(&token);
+    faulty.set_mode(FaultMode::NoLogin);
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("calls");
-    let spied = spied(variables(&token), &token, &fickle, &log);
+    let spied = spied(variables(&token), &token, &faulty, &log);
     let mut talk = Talk::start(&[URL], &spied);
     // The module sets no flag: the process alone knows, and each custodian of it.
     for line in ["wrap", "create-key", "wrap"] {

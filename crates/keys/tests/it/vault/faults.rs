@@ -55,7 +55,7 @@ async fn whatever_may_pass_is_an_outage_and_passes() {
             3,
         ),
     ] {
-        relay.behave(behaviour.clone());
+        relay.set_behaviour(behaviour.clone());
         for error in all_errors(&*custodian, &wrapped).await {
             set.harmless(&error);
             assert!(is_unavailable(&error, words), "{behaviour:?}: {error}");
@@ -71,7 +71,7 @@ async fn whatever_may_pass_is_an_outage_and_passes() {
             (asked..=asked + again).contains(&requests),
             "{behaviour:?}: {requests}"
         );
-        relay.behave(Behaviour::Pass);
+        relay.set_behaviour(Behaviour::Pass);
         works(&*custodian).await;
     }
 }
@@ -100,7 +100,7 @@ async fn a_service_that_is_silent_is_given_up() {
     ]);
     let by_login = by_login.open();
     let wrapped = works(&*by_token).await;
-    relay.behave(Behaviour::Stall);
+    relay.set_behaviour(Behaviour::Stall);
     let since = Instant::now();
     let (first, second, third) = tokio::join!(
         unwrap_error(&*by_token, &wrapped),
@@ -112,7 +112,7 @@ async fn a_service_that_is_silent_is_given_up() {
     }
     let took = since.elapsed();
     assert!(took < Duration::from_secs(11), "{took:?}");
-    relay.behave(Behaviour::Pass);
+    relay.set_behaviour(Behaviour::Pass);
     works(&*by_token).await;
     works(&*by_login).await;
 }
@@ -124,7 +124,7 @@ async fn a_redirect_is_not_followed() {
     let elsewhere = HttpRelay::start(bao.port());
     let custodian = Set::with_token(&bao).through(&relay).open();
     let wrapped = works(&*custodian).await;
-    relay.behave(Behaviour::Status {
+    relay.set_behaviour(Behaviour::Status {
         code: 307,
         headers: vec![("Location".to_owned(), elsewhere.url())],
         body: String::new(),
@@ -145,7 +145,7 @@ async fn a_busy_service_is_asked_again_when_it_says_so_and_not_waited_for_too_lo
     let custodian = Set::with_token(&bao).through(&relay).open();
     works(&*custodian).await;
     for (after, attempts, least, most) in [("1", 3, 2, 6), ("60", 1, 0, 2), ("soon", 3, 0, 2)] {
-        relay.behave(Behaviour::Status {
+        relay.set_behaviour(Behaviour::Status {
             code: 429,
             headers: vec![("Retry-After".to_owned(), after.to_owned())],
             body: String::new(),
@@ -166,13 +166,13 @@ async fn a_short_outage_is_not_noticed() {
     let relay = HttpRelay::start(bao.port());
     let custodian = Set::with_token(&bao).through(&relay).open();
     works(&*custodian).await;
-    relay.behave(Behaviour::status(503, ""));
+    relay.set_behaviour(Behaviour::status(503, ""));
     let key = SecretKey::generate().unwrap();
     let recover = async {
         while relay.requests() == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        relay.behave(Behaviour::Pass);
+        relay.set_behaviour(Behaviour::Pass);
     };
     let (wrapped, ()) = tokio::join!(custodian.wrap(&key, &CONTEXT), recover);
     assert!(wrapped.is_ok());
@@ -212,7 +212,7 @@ async fn a_denial_that_lasts_is_told_after_one_more_login() {
     ]);
     let custodian = set.open();
     let wrapped = works(&*custodian).await;
-    relay.behave(Behaviour::matching("/decrypt/", 403, ""));
+    relay.set_behaviour(Behaviour::matching("/decrypt/", 403, ""));
     let error = unwrap_error(&*custodian, &wrapped).await;
     set.harmless(&error);
     assert!(is_denied(&error, "unwrap", "permission denied"), "{error}");
@@ -233,7 +233,7 @@ async fn a_server_that_repeats_what_it_was_told_is_not_repeated() {
     let wrapped = works(&*custodian).await;
     let body = json!({"errors": [set.get("VAULT_TOKEN")]}).to_string();
     for code in [400, 403, 404, 418, 429, 500] {
-        relay.behave(Behaviour::status(code, &body));
+        relay.set_behaviour(Behaviour::status(code, &body));
         for error in all_errors(&*custodian, &wrapped).await {
             set.harmless(&error);
         }

@@ -85,7 +85,7 @@ async fn a_service_account_of_kubernetes_logs_in_with_its_file() {
     // to exactly what is expected.
     let token = bao.create_token(&["wax"], "1h");
     let expected = r#"{"role":"wax","jwt":"first.jwt"}"#;
-    relay.behave(Behaviour::matching(expected, 200, &login_answer(&token)));
+    relay.set_behaviour(Behaviour::matching(expected, 200, &login_answer(&token)));
     std::fs::write(file.path(), "first.jwt\n").unwrap();
     works(&*custodian).await;
     assert_eq!(relay.failed(), 1);
@@ -94,14 +94,14 @@ async fn a_service_account_of_kubernetes_logs_in_with_its_file() {
     std::fs::write(file.path(), "second.jwt").unwrap();
     let token = bao.create_token(&["wax"], "1h");
     let expected = r#"{"role":"wax","jwt":"second.jwt"}"#;
-    relay.behave(Behaviour::matching(expected, 200, &login_answer(&token)));
+    relay.set_behaviour(Behaviour::matching(expected, 200, &login_answer(&token)));
     works(&*custodian).await;
     assert_eq!(relay.failed(), 1);
     // By default where Kubernetes mounts it.
     bao.revoke_token(&token);
     let token = bao.create_token(&["wax"], "1h");
     let path = "POST /v1/auth/kubernetes/login ";
-    relay.behave(Behaviour::matching(path, 200, &login_answer(&token)));
+    relay.set_behaviour(Behaviour::matching(path, 200, &login_answer(&token)));
     works(&*custodian).await;
     bao.revoke_token(&token);
     drop(file);
@@ -124,7 +124,7 @@ async fn a_service_account_is_taken_by_a_server_that_asks_kubernetes_about_it() 
         }
     });
     let kubernetes = HttpRelay::start(bao.port());
-    kubernetes.behave(Behaviour::status(201, &review.to_string()));
+    kubernetes.set_behaviour(Behaviour::status(201, &review.to_string()));
     let directory = tempfile::tempdir().unwrap();
     let certificates = Certificates::create_in(directory.path());
     let authority = std::fs::read_to_string(certificates.ca()).unwrap();
@@ -200,7 +200,7 @@ async fn many_who_ask_at_a_time_log_in_once() {
     let custodian = set.open();
     for _ in 0..2 {
         let token = bao.create_token(&["wax"], "1h");
-        relay.behave(Behaviour::matching(
+        relay.set_behaviour(Behaviour::matching(
             "/approle/login",
             200,
             &login_answer(&token),
@@ -217,12 +217,12 @@ async fn a_login_that_answers_something_else_is_an_outage() {
     let relay = HttpRelay::start(bao.port());
     let custodian = with_role(&bao, "1h").through(&relay).open();
     for body in ["{}", "null", "<html>", &login_answer("")] {
-        relay.behave(Behaviour::matching("/approle/login", 200, body));
+        relay.set_behaviour(Behaviour::matching("/approle/login", 200, body));
         assert!(wrap_error(&*custodian).await.is_transient(), "{body}");
     }
-    relay.behave(Behaviour::matching("/approle/login", 500, ""));
+    relay.set_behaviour(Behaviour::matching("/approle/login", 500, ""));
     assert!(wrap_error(&*custodian).await.is_transient());
-    relay.behave(Behaviour::Pass);
+    relay.set_behaviour(Behaviour::Pass);
     works(&*custodian).await;
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 use waxseal_keys::CustodianError;
-use waxseal_keys::secret_file::Unusable;
+use waxseal_keys::secret_file::SecretFileError;
 use waxseal_testing::{Bao, Certificates};
 
 use super::{Set, bao, is_denied, is_unavailable, with_key, works, wrap_error};
@@ -59,7 +59,7 @@ async fn a_certificate_is_shown_whose_key_nobody_else_reads() {
         matches!(
             error,
             CustodianError::File {
-                error: Unusable::Exposed { mode: 0o640, .. },
+                error: SecretFileError::Exposed { mode: 0o640, .. },
                 ..
             }
         ),

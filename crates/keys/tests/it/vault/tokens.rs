@@ -44,7 +44,7 @@ async fn a_token_that_does_not_serve_is_tried_once() {
     let set = Set::with_token(&bao).through(&relay);
     set.put("VAULT_TOKEN", &bao.create_token(&["nothing"], "1h"));
     let custodian = set.open();
-    relay.behave(Behaviour::matching(
+    relay.set_behaviour(Behaviour::matching(
         "/transit/encrypt/",
         403,
         r#"{"errors":["permission denied"]}"#,
@@ -52,7 +52,7 @@ async fn a_token_that_does_not_serve_is_tried_once() {
     let error = wrap_error(&*custodian).await;
     assert!(is_denied(&error, "wrap", "permission denied"), "{error}");
     assert_eq!(relay.failed(), 1);
-    relay.behave(Behaviour::Pass);
+    relay.set_behaviour(Behaviour::Pass);
     let error = wrap_error(&*custodian).await;
     assert!(is_denied(&error, "wrap", "permission denied"), "{error}");
 }
@@ -137,10 +137,10 @@ async fn an_outage_of_renewals_is_sat_out() {
     let custodian = set.open();
     works(&*custodian).await;
     set.put("VAULT_SECRET_ID", "a-secret-of-nobody");
-    relay.behave(Behaviour::Down);
+    relay.set_behaviour(Behaviour::Down);
     sleep(seconds(2.7)).await;
     assert!(relay.failed() > 0);
-    relay.behave(Behaviour::Pass);
+    relay.set_behaviour(Behaviour::Pass);
     sleep(seconds(4.0)).await;
     works(&*custodian).await;
 }
@@ -159,10 +159,10 @@ async fn a_token_at_its_last_end_is_replaced_before_it() {
     ]);
     let custodian = set.open();
     works(&*custodian).await;
-    relay.behave(Behaviour::Pass);
+    relay.set_behaviour(Behaviour::Pass);
     sleep(seconds(6.0)).await;
     // Had nobody logged in meanwhile, this would need a denial, a login and another try.
-    relay.behave(Behaviour::matching("/approle/login", 500, ""));
+    relay.set_behaviour(Behaviour::matching("/approle/login", 500, ""));
     works(&*custodian).await;
     assert_eq!(relay.failed(), 0);
 }
@@ -176,12 +176,12 @@ async fn nothing_is_renewed_for_a_custodian_that_is_dropped() {
     let custodian = set.open();
     works(&*custodian).await;
     sleep(seconds(2.0)).await;
-    relay.behave(Behaviour::Pass);
+    relay.set_behaviour(Behaviour::Pass);
     sleep(seconds(2.0)).await;
     assert!(relay.requests() > 0);
     drop(custodian);
     sleep(seconds(0.1)).await;
-    relay.behave(Behaviour::Pass);
+    relay.set_behaviour(Behaviour::Pass);
     sleep(seconds(4.0)).await;
     assert_eq!(relay.requests(), 0);
 }

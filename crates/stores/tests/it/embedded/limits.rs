@@ -103,7 +103,7 @@ async fn write_until_full(path: &Path) {
     let full = loop {
         let value = vec![stored as u8; 50_000];
         match store
-            .put(&name(stored), &Slot::Whole, &value, Expiry::Never)
+            .put(&name(stored), &Slot::Whole, &value, Expiry::Persistent)
             .await
         {
             Ok(()) => stored += 1,
@@ -115,7 +115,7 @@ async fn write_until_full(path: &Path) {
     // Several at once share one failure.
     let value = vec![0; 1_000_000];
     let names: Vec<RecordName> = (70_000..70_010).map(name).collect();
-    let put_big = |name| store.put(name, &Slot::Whole, &value, Expiry::Never);
+    let put_big = |name| store.put(name, &Slot::Whole, &value, Expiry::Persistent);
     for put in futures_util::future::join_all(names.iter().map(put_big)).await {
         assert!(matches!(put, Err(StoreError::Full { .. })));
     }

@@ -27,7 +27,7 @@ async fn expired_records_leave_the_file() {
         let expiry = if n < 2400 {
             Expiry::At(2_000 + n)
         } else {
-            Expiry::Never
+            Expiry::Persistent
         };
         puts.push(store.put(name, &Slot::Whole, b"value", expiry));
     }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use waxseal_stores::{
-    Change, Cursor, Expiry, Held, Lifetime, Move, Moved, Outcome, RecordName, RecordPattern,
-    RecordStore, Slot, StoreError,
+    Change, Cursor, Expiry, Lifetime, Move, MoveOutcome, Outcome, Record, RecordName,
+    RecordPattern, RecordStore, Slot, StoreError,
 };
 use waxseal_testing::{Flavor, RedisServer};
 
@@ -73,7 +73,7 @@ async fn work_with_strings(server: &RedisServer) -> Result<(), StoreError> {
     store.put(&one, &Slot::Whole, b"a", hour).await?;
     assert_eq!(store.get(&one, &Slot::Whole).await?, Some(b"a".to_vec()));
     let held = store.read(&[one.clone(), two.clone()]).await?;
-    assert!(held[0] == Some(Held::String(b"a".to_vec())) && held[1].is_none());
+    assert!(held[0] == Some(Record::String(b"a".to_vec())) && held[1].is_none());
     let pattern = RecordPattern::parse("wa:*").unwrap();
     let page = store.scan(&pattern, &Cursor::start(), 100).await?;
     assert!(page.names == std::slice::from_ref(&one));
@@ -104,7 +104,7 @@ async fn work_with_strings(server: &RedisServer) -> Result<(), StoreError> {
             value: b"a",
             expiry,
         };
-        assert_eq!(store.move_if_unchanged(step).await?, Moved::Done);
+        assert_eq!(store.move_if_unchanged(step).await?, MoveOutcome::Done);
     }
     let deleted = store.delete_if_unchanged(&two, b"a").await?;
     assert_eq!(deleted, Outcome::Done);
@@ -149,7 +149,7 @@ async fn what_may_not_be_read_is_not_taken_for_changed() {
         let store = try_connect(&url_of_user(&server), generous_limits())
             .await
             .unwrap();
-        for expiry in [Expiry::Keep, Expiry::Never] {
+        for expiry in [Expiry::Keep, Expiry::Persistent] {
             let change = Change {
                 name: &name,
                 slot: &Slot::Whole,
@@ -292,7 +292,7 @@ async fn a_record_outside_the_users_names_is_denied_and_untouched() {
                 .await
                 .map(drop),
             store
-                .replace_if_unchanged(&[change(&foreign, b"old", Expiry::Never)])
+                .replace_if_unchanged(&[change(&foreign, b"old", Expiry::Persistent)])
                 .await
                 .map(drop),
             store

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use waxseal_stores::{
-    Change, Cursor, Effect, Expiry, Lifetime, Move, Moved, Outcome, RecordName, RecordPattern,
-    RecordStore, Slot, StoreError,
+    Change, Cursor, Effect, Expiry, Lifetime, Move, MoveOutcome, Outcome, RecordName,
+    RecordPattern, RecordStore, Slot, StoreError,
 };
 use waxseal_testing::{Client, Flavor, RedisServer};
 
@@ -29,7 +29,9 @@ async fn a_command_that_is_missing_is_named_and_the_state_is_told_without_those_
         let scanned = store.scan(&pattern, &Cursor::start(), 10).await.map(drop);
         assert_eq!(scanned, Err(StoreError::NoCommand { command: "SCAN" }));
         let name = RecordName::from("wa:1");
-        let put = store.put(&name, &Slot::Whole, b"x", Expiry::Never).await;
+        let put = store
+            .put(&name, &Slot::Whole, b"x", Expiry::Persistent)
+            .await;
         let error = put.unwrap_err();
         assert_eq!(error, StoreError::NoCommand { command: "SET" });
         assert!(!error.is_transient() && error.remedy().unwrap().contains("rename-command"));
@@ -102,7 +104,7 @@ async fn without_scripts_values_that_are_no_text_are_replaced_moved_and_deleted(
                 value: new,
                 expiry: Expiry::Keep,
             };
-            assert_eq!(store.move_if_unchanged(step).await, Ok(Moved::Done));
+            assert_eq!(store.move_if_unchanged(step).await, Ok(MoveOutcome::Done));
             let deleted = store.delete_if_unchanged(&two, new).await;
             assert_eq!(deleted, Ok(Outcome::Done));
             assert!(server.snapshot().is_empty());
@@ -120,7 +122,7 @@ async fn a_command_that_is_missing_is_named_also_where_its_arguments_are_no_text
         let missing = |command: &'static str| Err(StoreError::NoCommand { command });
         let field = Slot::Field(b"\xff".to_vec());
         for (slot, command) in [(Slot::Whole, "SET"), (field, "HSET")] {
-            let put = store.put(&name, &slot, b"\xfe", Expiry::Never).await;
+            let put = store.put(&name, &slot, b"\xfe", Expiry::Persistent).await;
             assert_eq!(put, missing(command), "{flavor:?}");
         }
         let got = store.get(&name, &Slot::Whole).await;
@@ -139,7 +141,7 @@ async fn what_replaces_a_missing_command_does_so_whatever_bytes_names_hold() {
         let name = RecordName::from(&b"wa:\xff\xfe"[..]);
         put(&store, &name, b"value").await;
         let lifetimes = store.lifetimes(&[name]).await;
-        assert_eq!(lifetimes, Ok(vec![Lifetime::Forever]), "{flavor:?}");
+        assert_eq!(lifetimes, Ok(vec![Lifetime::Persistent]), "{flavor:?}");
 
         let missing = ["MGET", "STRLEN", "LLEN", "EVAL", "EVALSHA"];
         let server = without(flavor, &missing);
@@ -178,7 +180,7 @@ async fn where_a_transaction_cannot_be_made_nothing_is_written() {
                 // Twice: what the first one left on the connection must not matter.
                 for _ in 0..2 {
                     let swapped = Change {
-                        expiry: Expiry::Never,
+                        expiry: Expiry::Persistent,
                         ..swap(&one, b"old", b"new")
                     };
                     let step = Move {
@@ -343,7 +345,7 @@ async fn what_a_user_may_not_send_is_done_without_as_what_a_server_lacks() {
     assert!(read.iter().all(Option::is_some));
     let ends = store.lifetimes(&names).await.unwrap();
     assert!(
-        matches!(ends[..], [Lifetime::Until(_), Lifetime::Forever]),
+        matches!(ends[..], [Lifetime::Until(_), Lifetime::Persistent]),
         "{ends:?}"
     );
 }
@@ -361,7 +363,9 @@ async fn a_value_that_the_server_does_not_take_is_refused_before_it_ends_the_con
         let mut admin = server.client();
         let connected = connections(&mut admin);
         let refused = [
-            store.put(&name, &Slot::Whole, &large, Expiry::Never).await,
+            store
+                .put(&name, &Slot::Whole, &large, Expiry::Persistent)
+                .await,
             swap_one(&store, &name, b"old", &large).await.map(drop),
         ];
         for refused in refused {

@@ -1,7 +1,7 @@
 //! How long records live, to the millisecond: swaps leave it alone, and it is told exactly.
 
 use waxseal_stores::{
-    Change, Expiry, Lifetime, Move, Moved, Outcome, RecordName, RecordStore, Slot, StoreError,
+    Change, Expiry, Lifetime, Move, MoveOutcome, Outcome, RecordName, RecordStore, Slot, StoreError,
 };
 use waxseal_testing::{Flavor, RedisServer};
 
@@ -18,7 +18,7 @@ fn fill(server: &RedisServer, count: u64) -> Vec<(RecordName, Lifetime)> {
         let name = format!("wa:{n}");
         let mut set = vec!["SET".to_owned(), name.clone(), "old".to_owned()];
         let lifetime = if n % 10 == 0 {
-            Lifetime::Forever
+            Lifetime::Persistent
         } else {
             set.extend(["PXAT".to_owned(), (FAR + n).to_string()]);
             Lifetime::Until(FAR + n)
@@ -87,7 +87,7 @@ async fn a_move_keeps_the_end_of_a_record_to_the_millisecond() {
                 value: b"new",
                 expiry: Expiry::Keep,
             };
-            assert_eq!(store.move_if_unchanged(step).await, Ok(Moved::Done));
+            assert_eq!(store.move_if_unchanged(step).await, Ok(MoveOutcome::Done));
             assert_eq!(
                 store.lifetimes(&[from, to]).await,
                 Ok(vec![Lifetime::Absent, lifetime])
@@ -214,7 +214,7 @@ async fn times_at_the_edge_of_what_a_server_can_count_do_no_harm() {
         let name = RecordName::from("wa:1");
         for expiry in [Expiry::At(0), Expiry::At(1)] {
             store
-                .put(&name, &Slot::Whole, b"a", Expiry::Never)
+                .put(&name, &Slot::Whole, b"a", Expiry::Persistent)
                 .await
                 .unwrap();
             store.put(&name, &Slot::Whole, b"b", expiry).await.unwrap();
@@ -224,7 +224,7 @@ async fn times_at_the_edge_of_what_a_server_can_count_do_no_harm() {
             );
         }
         store
-            .put(&name, &Slot::Whole, b"a", Expiry::Never)
+            .put(&name, &Slot::Whole, b"a", Expiry::Persistent)
             .await
             .unwrap();
         let before = server.snapshot();

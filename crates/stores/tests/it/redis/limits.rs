@@ -3,7 +3,9 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use waxseal_stores::{Held, Lifetime, Outcome, RecordStore, RedisOptions, RedisStore, StoreError};
+use waxseal_stores::{
+    Lifetime, Outcome, Record, RecordStore, RedisOptions, RedisStore, StoreError,
+};
 use waxseal_testing::{Flavor, RedisServer};
 
 use super::{Prepared, at_last, connect, get, server, swap, swap_one, try_connect};
@@ -28,11 +30,11 @@ async fn still_reads(store: &RedisStore, prepared: &Prepared) {
     assert_eq!(old.as_deref(), Some(&b"old"[..]));
     let names = [prepared.whole.clone(), prepared.hash.clone()];
     let held = store.read(&names).await.unwrap();
-    assert!(held == [Some(Held::String(b"old".to_vec())), Some(Held::Hash)]);
+    assert!(held == [Some(Record::String(b"old".to_vec())), Some(Record::Hash)]);
     let lifetimes = store.lifetimes(&names).await.unwrap();
     assert!(matches!(
         lifetimes[..],
-        [Lifetime::Until(_), Lifetime::Forever]
+        [Lifetime::Until(_), Lifetime::Persistent]
     ));
     assert_eq!(store.status().await.unwrap().records, Prepared::COUNT);
 }

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use waxseal_files::{Location, NewFile};
-use waxseal_keys::MOST_BYTES;
+use waxseal_keys::MAX_BACKUP_BYTES;
 
 use waxseal_service::Failure;
 
@@ -14,7 +14,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let read = || {
         let mut bytes = Vec::new();
         // One that is larger is refused by who knows what a backup is.
-        let most = MOST_BYTES as u64 * 2 + 1;
+        let most = MAX_BACKUP_BYTES as u64 * 2 + 1;
         File::open(path)?.take(most).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
