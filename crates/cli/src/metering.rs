@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_collector_that_nothing_is_sent_to_is_told() {
+    fn a_collector_that_nothing_is_sent_to_is_reported() {
         let set = |set: &'static str| {
             move |name: &str| Ok((name == set).then(|| "http://127.0.0.1:4318".to_owned()))
         };

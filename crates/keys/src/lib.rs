@@ -1,4 +1,4 @@
-//! Where data keys come from. Custodians wrap them, a keyring document holds them wrapped, a live ring
+//! Data keys and their custody. Custodians wrap the keys, a keyring document holds them wrapped, a live ring
 //! follows the document, and rotation decides which key changes its state and when. Keys of single users
 //! are kept beside them.
 //!
@@ -55,8 +55,8 @@ pub use custodian::AwsKmsCustodian;
 #[cfg(feature = "vault")]
 pub use custodian::VaultCustodian;
 pub use custodian::{
-    Context, Custodian, CustodianError, Custodians, DEFAULT_VARIABLE, LocalCustodian, Offline,
-    Variables, Wrap, Wrapped, hung_custodians, is_variable, variables,
+    Context, Custodian, CustodianError, CustodianScheme, Custodians, DEFAULT_VARIABLE,
+    LocalCustodian, Offline, Variables, Wrap, Wrapped, hung_custodians, is_variable, variables,
 };
 #[cfg(feature = "pkcs11")]
 pub use custodian::{Pkcs11Custodian, Pkcs11Uri};

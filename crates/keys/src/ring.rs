@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use waxseal_core::{
-    DataKey, KeyId, KeyRole, KeyedHash, Keyring, KeyringError, NameMask, SecretKey, SigningKey,
+    DataKey, KeyId, KeyRole, KeyedHash, Keyring, KeyringError, NameMask, SecretKey, SigningKey, hex,
 };
 use zeroize::Zeroizing;
 
 use crate::bytes::Bytes;
-use crate::custodian::{Context, Custodian, Custodians, Source, sanitize_for_terminal};
+use crate::custodian::{Context, Custodian, Custodians, UnwrapSource, sanitize_for_terminal};
 use crate::error::{DocumentError, RingError};
 use crate::keyring_document::{Entry, Erasure, FORMAT, KeyringDocument, ProtectedScope};
 use crate::settings::Settings;
@@ -48,7 +48,7 @@ pub struct Ring {
     is_repaired: bool,
 }
 
-/// What is derived from the ring's own secret.
+/// Keys derived from the ring's own secret.
 struct DerivedSecrets {
     mac: KeyedHash,
     users: KeyedHash,
@@ -149,7 +149,7 @@ impl Ring {
         bytes: &[u8],
         location: &str,
         environment: &str,
-        source: &dyn Source,
+        source: &dyn UnwrapSource,
         known: Option<&Self>,
     ) -> Result<Self, RingError> {
         let refused = |error| RingError::Document {
@@ -326,14 +326,13 @@ impl Ring {
     /// The keyed hash of a user: 64 hexadecimal characters. The same for the ring's whole life.
     #[must_use]
     pub fn user(&self, user: &[u8]) -> String {
-        waxseal_core::hex::encode(&self.derived.users.hash(&[user]))
+        hex::encode(&self.derived.users.hash(&[user]))
     }
 
     /// The content of the record that marks a store as the one of this ring's users' keys. The same for the
     /// ring's whole life, whatever keys it has.
     pub(crate) fn user_store_mark(&self) -> Vec<u8> {
-        let code =
-            waxseal_core::hex::encode(&self.derived.user_stores.hash(&[self.id().as_bytes()]));
+        let code = hex::encode(&self.derived.user_stores.hash(&[self.id().as_bytes()]));
         format!("waxseal users of ring {} v1 {code}\n", self.id()).into_bytes()
     }
 
@@ -470,7 +469,7 @@ impl UnwrappedKey {
     async fn unwrap(
         entry: &Entry,
         document: &KeyringDocument,
-        source: &dyn Source,
+        source: &dyn UnwrapSource,
     ) -> Result<(KeyId, Arc<Self>), RingError> {
         let id = entry.id.to_string();
         let key = source.unwrap(&entry.wraps, &document.context(&id)).await?;

@@ -27,7 +27,9 @@ const KEY: Label = Label {
 
 const SCHEME: Label = Label {
     name: "scheme",
-    values: LabelValues::OneOf(&["env", "file", "pkcs11", "awskms", "vault", "other"]),
+    values: LabelValues::Bounded(
+        "the scheme of the custodian's URL (docs/keys/custodians); `other` for a custodian that an application provides",
+    ),
 };
 
 const OPERATION: Label = Label {

@@ -18,11 +18,10 @@ use waxseal_core::Mode;
 use waxseal_stores::StoreUrl;
 use zeroize::Zeroizing;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::notice;
 
 use dotenv::DotEnv;
-pub(crate) use secret_file::hint as secret_file_hint;
 use variables::{
     CREDENTIALS_DIRECTORY, ENABLE, HOME, KEY, PREVIOUS_KEYS, STATE_DIRECTORY, SUDO_USER, URL,
     VARIABLES, Variable, XDG_STATE_HOME,

@@ -12,6 +12,8 @@ use waxseal_sweep::SweepError;
 mod backup;
 mod keyring;
 mod runs;
+pub(crate) mod secret_file;
+pub(crate) mod untrusted;
 
 /// The end of a command or task that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

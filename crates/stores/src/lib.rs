@@ -1,8 +1,7 @@
-//! Where records live: the trait [`RecordStore`], an embedded file, Redis, and an in-memory
-//! reference.
+//! Record stores: the trait [`RecordStore`], an embedded file, Redis, and an in-memory reference.
 //!
-//! Stores move bytes. They cannot see a key and do not know what an envelope is; sealing happens
-//! above them. Every store passes the same suite (feature `conformance`).
+//! Stores move bytes. They cannot see a key and do not know what an envelope is; sealing happens in
+//! the layers above. Every store passes the same suite (feature `conformance`).
 
 mod changes;
 mod clock;

@@ -2,6 +2,7 @@
 
 use waxseal_core::KeyError;
 
+use super::CustodianScheme;
 use crate::secret_file::SecretFileError;
 
 /// Errors of wrapping or unwrapping a key.
@@ -9,19 +10,19 @@ use crate::secret_file::SecretFileError;
 #[non_exhaustive]
 pub enum CustodianError {
     /// The URL names no kind of custodian that is known.
-    #[error("a custodian URL starts with env:, file:, pkcs11:, awskms: or vault:")]
+    #[error("a custodian URL starts with {}", CustodianScheme::prefixes())]
     Scheme,
     /// The URL is of a kind that this build leaves out.
-    #[error("this waxseal was built without {feature}: custodians")]
+    #[error("this waxseal was built without {scheme}: custodians")]
     NotBuilt {
-        /// The Cargo feature that has it.
-        feature: String,
+        /// Its scheme, which is the name of the missing Cargo feature.
+        scheme: CustodianScheme,
     },
     /// The URL is of a known kind, and malformed.
     #[error("the custodian URL {scheme}:… is malformed: {cause}")]
     Url {
         /// Its scheme.
-        scheme: &'static str,
+        scheme: CustodianScheme,
         /// What is wrong, in a few words.
         cause: String,
     },

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use tracing::{error, info, warn};
 
 use super::{Inner, KnownRing, Moment, keyring, open_document};
-use crate::custodian::{Source, sanitize_for_terminal};
+use crate::custodian::{UnwrapSource, sanitize_for_terminal};
 use crate::document_store::Document;
 use crate::error::RingError;
 use crate::ring::Ring;
 use crate::sync::lock;
 
-/// How often a poll is repeated if another process restored or changed the ring in between.
+/// The number of polls in a row if another process restored or changed the ring in between.
 const MAX_ATTEMPTS: usize = 5;
 
 enum PollOutcome {

@@ -12,7 +12,7 @@ use waxseal_core::SecretKey;
 
 use super::{MAX_CONCURRENT_UNWRAPS, NAMES, Ring};
 use crate::custodian::{
-    Context, Custodian, CustodianError, Custodians, Source, Wrap, Wrapped, is_variable,
+    Context, Custodian, CustodianError, CustodianScheme, Custodians, UnwrapSource, Wrap, Wrapped,
 };
 use crate::error::{ChangeError, RingError};
 #[cfg(feature = "backup")]
@@ -24,7 +24,7 @@ pub(crate) struct Secrets(pub(crate) BTreeMap<String, SecretKey>);
 
 #[cfg(feature = "backup")]
 #[async_trait]
-impl Source for Secrets {
+impl UnwrapSource for Secrets {
     async fn unwrap(
         &self,
         _wraps: &[Wrap],
@@ -170,7 +170,7 @@ impl Ring {
     async fn secret(
         &self,
         (key, wraps): (String, &[Wrap]),
-        source: &dyn Source,
+        source: &dyn UnwrapSource,
     ) -> Result<(String, SecretKey), CustodianError> {
         let secret = source.unwrap(wraps, &self.context(&key)).await?;
         Ok((key, secret))
@@ -240,7 +240,7 @@ impl Ring {
         &self,
         key: String,
         plan: Plan<'_>,
-        (custodians, source): (&Custodians, &dyn Source),
+        (custodians, source): (&Custodians, &dyn UnwrapSource),
     ) -> Result<(String, Vec<Wrap>), CustodianError> {
         let context = self.context(&key);
         let mut next: Vec<Wrap> = Vec::new();
@@ -391,11 +391,5 @@ async fn check_wrap(
 
 /// A custodian URL that is not one of the ring's, for an error: it may contain a PIN, or be a secret.
 fn shown(url: &str) -> String {
-    match url.split_once(':') {
-        Some(("env", name)) if is_variable(name) => url.to_owned(),
-        Some((scheme @ ("env" | "file" | "pkcs11" | "awskms" | "vault"), _)) => {
-            format!("{scheme}:…")
-        }
-        _ => "of such a URL".to_owned(),
-    }
+    CustodianScheme::redacted(url).unwrap_or_else(|| "of such a URL".to_owned())
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 use waxseal_core::fingerprint;
 use waxseal_keys::secret_file::SecretFileError;
 use waxseal_keys::{
-    Custodian, CustodianError, Custodians, DEFAULT_VARIABLE, DocumentStore, FileDocumentStore,
+    Custodian, CustodianError, CustodianScheme, Custodians, DocumentStore, FileDocumentStore,
     LiveOptions, LiveRing, Variables,
 };
 use waxseal_stores::{RedisOptions, RedisStore, StoreUrl, UrlError};
@@ -114,7 +114,7 @@ impl KeyringConfiguration {
         Ok(Some(Self {
             offline: OfflineConfiguration::read(flags, file, copy.as_deref())?,
             custodians: match &file.custodian[..] {
-                [] => vec![format!("env:{DEFAULT_VARIABLE}")],
+                [] => vec![CustodianScheme::default_url()],
                 configured => configured.to_vec(),
             },
             open: Arc::default(),

@@ -6,7 +6,7 @@ use std::path::Path;
 
 pub(super) use waxseal_keys::secret_file::{SecretFileError, check_exposure, read};
 
-use crate::Failure;
+use crate::failure::{Failure, secret_file};
 
 /// Returns the failure of a file that this variable names.
 pub(super) fn failure(unusable: SecretFileError, variable: &str, path: &Path) -> Failure {
@@ -21,37 +21,7 @@ pub(super) fn failure(unusable: SecretFileError, variable: &str, path: &Path) ->
         }
         (unusable, _) => format!("{shown} {unusable}"),
     };
-    Failure::usage(format!("{variable}: {text}")).hint(hint(unusable, shown))
-}
-
-/// Returns the hint.
-pub(crate) fn hint(unusable: SecretFileError, path: &str) -> String {
-    match unusable {
-        SecretFileError::Unreadable(ErrorKind::NotFound) => {
-            "it takes the path of a file that holds the secret".to_owned()
-        }
-        SecretFileError::Unreadable(_) => {
-            "this process's user, or a group of its own, must be able to read it".to_owned()
-        }
-        SecretFileError::Directory => "name the file in it that holds the secret".to_owned(),
-        SecretFileError::Exposed { own, .. } => {
-            let user = rustix::process::geteuid().as_raw();
-            let first = match own {
-                true => format!("chmod 600 {path}"),
-                false => format!(
-                    "chown {user} {path} and chmod 600, or mode 440 and a group of this process"
-                ),
-            };
-            format!(
-                "{first}. Docker: mode: 0400 and the uid of this process; Kubernetes: \
-                 defaultMode: 0440 and fsGroup"
-            )
-        }
-        SecretFileError::Empty => "write the secret into it".to_owned(),
-        SecretFileError::TooLarge | SecretFileError::NotText => {
-            "it must hold the secret and nothing else".to_owned()
-        }
-    }
+    Failure::usage(format!("{variable}: {text}")).hint(secret_file::hint(unusable, shown))
 }
 
 /// The path, if it looks like one: an operator who puts the secret itself where its file should be named

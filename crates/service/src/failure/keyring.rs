@@ -9,8 +9,7 @@ use waxseal_keys::{
 };
 use waxseal_upkeep::UpkeepError;
 
-use super::Failure;
-use crate::environment::secret_file_hint;
+use super::{Failure, secret_file};
 
 impl From<RingError> for Failure {
     fn from(error: RingError) -> Self {
@@ -91,8 +90,8 @@ impl From<CustodianError> for Failure {
     fn from(error: CustodianError) -> Self {
         let hint = match &error {
             CustodianError::Scheme => "for example custodian = \"env:REDIS_ENCRYPTION_KEY\"",
-            CustodianError::NotBuilt { feature } => {
-                let hint = format!("build it with cargo build --release --features {feature}");
+            CustodianError::NotBuilt { scheme } => {
+                let hint = format!("build it with cargo build --release --features {scheme}");
                 return Self::usage(&error).hint(hint);
             }
             CustodianError::Url { .. } => {
@@ -120,7 +119,7 @@ impl From<CustodianError> for Failure {
                  a new keyring waxseal key generate --file makes one"
             }
             CustodianError::File { path, error: cause } => {
-                let hint = secret_file_hint(*cause, &sanitize_for_terminal(path));
+                let hint = secret_file::hint(*cause, &sanitize_for_terminal(path));
                 return Self::usage(&error).hint(hint);
             }
             CustodianError::NoKey { .. } => {

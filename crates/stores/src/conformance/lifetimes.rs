@@ -1,4 +1,4 @@
-//! How long records live.
+//! Expiry of records.
 
 use std::time::Duration;
 
@@ -7,15 +7,18 @@ use crate::record::{Cursor, Expiry, Lifetime, RecordName, Slot};
 use crate::store::{Change, Move, MoveOutcome, Outcome};
 
 const HOUR: Duration = Duration::from_secs(3600);
-/// A time far ahead, with milliseconds that are not zero.
+/// A time far in the future, with a non-zero millisecond part.
 const FAR: u64 = 4_102_444_800_123;
 const VALUE: &[u8] = b"value";
 
-pub(super) async fn a_new_record_lives_as_long_as_it_was_told(bench: &Bench<'_>) {
+pub(super) async fn a_new_record_gets_the_requested_expiry(bench: &Bench<'_>) {
     let name = bench.name("record");
     for (expiry, sentence) in [
-        (Expiry::Keep, "kept from an absent record: for ever"),
-        (Expiry::Persistent, "never means for ever"),
+        (
+            Expiry::Keep,
+            "a kept expiry of an absent record is read as none",
+        ),
+        (Expiry::Persistent, "persistent means no expiry"),
     ] {
         bench
             .store
@@ -36,14 +39,14 @@ pub(super) async fn a_new_record_lives_as_long_as_it_was_told(bench: &Bench<'_>)
         "a time is kept exactly"
     );
 
-    // Two records, an hour apart, written one after the other: the store's own clock says when.
+    // Two records, an hour apart, written one after the other: the store's own clock decides.
     let later = bench.name("later");
     bench.put(&name, b"value", Expiry::After(HOUR)).await;
     bench.put(&later, b"value", Expiry::After(2 * HOUR)).await;
     let apart = bench
-        .end(&later)
+        .expires_at(&later)
         .await
-        .saturating_sub(bench.end(&name).await);
+        .saturating_sub(bench.expires_at(&name).await);
     assert!(
         (3_600_000..3_660_000).contains(&apart),
         "a span counts from the time of the write, in milliseconds"
@@ -52,20 +55,20 @@ pub(super) async fn a_new_record_lives_as_long_as_it_was_told(bench: &Bench<'_>)
     assert_eq!(
         bench.lifetime(&name).await,
         Lifetime::Persistent,
-        "never takes an end away"
+        "persistent removes an expiry"
     );
 }
 
-pub(super) async fn keep_leaves_the_end_to_the_millisecond(bench: &Bench<'_>) {
+pub(super) async fn keep_preserves_the_expiry_to_the_millisecond(bench: &Bench<'_>) {
     let name = bench.name("record");
     bench.put(&name, b"value", Expiry::After(HOUR)).await;
-    let end = bench.end(&name).await;
+    let expires_at = bench.expires_at(&name).await;
     bench.subject.pass(Duration::from_millis(5)).await;
     bench.put(&name, b"another", Expiry::Keep).await;
     assert_eq!(
-        bench.end(&name).await,
-        end,
-        "a put that keeps leaves the end to the millisecond"
+        bench.expires_at(&name).await,
+        expires_at,
+        "a put that keeps the expiry keeps it to the millisecond"
     );
     let change = Change {
         name: &name,
@@ -81,19 +84,19 @@ pub(super) async fn keep_leaves_the_end_to_the_millisecond(bench: &Bench<'_>) {
         "an unchanged value is replaced"
     );
     assert_eq!(
-        bench.end(&name).await,
-        end,
-        "a change that keeps leaves the end as well"
+        bench.expires_at(&name).await,
+        expires_at,
+        "a change that keeps the expiry keeps it as well"
     );
 }
 
-pub(super) async fn slots_do_not_change_how_long_a_record_lives(bench: &Bench<'_>) {
+pub(super) async fn writing_a_slot_does_not_change_the_expiry(bench: &Bench<'_>) {
     let hash = bench.name("hash");
     bench.put_field(&hash, b"field", b"value").await;
     assert_eq!(
         bench.lifetime(&hash).await,
         Lifetime::Persistent,
-        "a new hash lives for ever"
+        "a new hash has no expiry"
     );
     let field = Slot::Field(b"field".to_vec());
     let put = bench
@@ -108,7 +111,7 @@ pub(super) async fn slots_do_not_change_how_long_a_record_lives(bench: &Bench<'_
     assert_eq!(
         bench.lifetime(&hash).await,
         Lifetime::Persistent,
-        "a field changes no end"
+        "a field does not change the expiry"
     );
     let change = Change {
         name: &hash,
@@ -126,40 +129,40 @@ pub(super) async fn slots_do_not_change_how_long_a_record_lives(bench: &Bench<'_
     assert_eq!(
         bench.lifetime(&hash).await,
         Lifetime::Persistent,
-        "a changed field changes no end"
+        "a changed field does not change the expiry"
     );
 }
 
-pub(super) async fn an_expired_record_is_absent_for_every_reading(bench: &Bench<'_>) {
+pub(super) async fn an_expired_record_is_absent_for_every_read(bench: &Bench<'_>) {
     let [name] = expired(bench, ["record"]).await;
     assert!(
-        bench.held(&name).await.is_none(),
-        "what has expired is read as none"
+        bench.record(&name).await.is_none(),
+        "an expired record is read as absent"
     );
     let lifetime = bench.lifetime(&name).await;
     assert_eq!(
         lifetime,
         Lifetime::Absent,
-        "what has expired has no lifetime"
+        "an expired record has no lifetime"
     );
     assert_eq!(
         bench.get(&name).await,
         None,
-        "what has expired holds nothing"
+        "an expired record holds nothing"
     );
     let field = Slot::Field(b"field".to_vec());
-    assert_eq!(bench.slot(&name, &field).await, None, "and is of no type");
+    assert_eq!(bench.slot(&name, &field).await, None, "and has no type");
     let page = bench.store.read_slots(&name, &Cursor::start(), 10).await;
     let page = page.expect("the slots of an absent record can be read");
     assert!(
         page.slots.is_empty() && page.next.is_none(),
-        "what has expired has no slots"
+        "an expired record has no slots"
     );
 }
 
 pub(super) async fn an_expired_record_is_absent_for_every_write(bench: &Bench<'_>) {
-    let ends = ["replaced", "made", "put", "hash"];
-    let [replaced, made, put, hash] = expired(bench, ends).await;
+    let suffixes = ["replaced", "made", "put", "hash"];
+    let [replaced, created, put, hash] = expired(bench, suffixes).await;
     let change = |name, expected| Change {
         name,
         slot: &Slot::Whole,
@@ -167,35 +170,35 @@ pub(super) async fn an_expired_record_is_absent_for_every_write(bench: &Bench<'_
         value: b"new",
         expiry: Expiry::Keep,
     };
-    let changes = [change(&replaced, Some(VALUE)), change(&made, None)];
+    let changes = [change(&replaced, Some(VALUE)), change(&created, None)];
     let outcomes = bench.store.replace_if_unchanged(&changes).await;
     let expected = vec![Outcome::Changed, Outcome::Done];
     assert_eq!(
         outcomes,
         Ok(expected),
-        "what has expired is not replaced, and its name is free"
+        "an expired record is not replaced, and its name is free"
     );
     bench.put(&put, b"new", Expiry::Keep).await;
     bench.put_field(&hash, b"field", b"new").await;
-    for name in [&made, &put, &hash] {
+    for name in [&created, &put, &hash] {
         let lifetime = bench.lifetime(name).await;
         assert_eq!(
             lifetime,
             Lifetime::Persistent,
-            "what has expired leaves its end to nobody"
+            "the expiry of an expired record is not inherited"
         );
     }
 }
 
 pub(super) async fn an_expired_record_is_absent_for_every_removal(bench: &Bench<'_>) {
-    let ends = ["unchanged", "deleted", "from", "to"];
-    let [unchanged, deleted, from, to] = expired(bench, ends).await;
+    let suffixes = ["unchanged", "deleted", "from", "to"];
+    let [unchanged, deleted, from, to] = expired(bench, suffixes).await;
     let (store, elsewhere) = (&bench.store, bench.name("elsewhere"));
     let outcome = store.delete_if_unchanged(&unchanged, VALUE).await;
     assert_eq!(
         outcome,
         Ok(Outcome::Changed),
-        "what has expired cannot be deleted"
+        "an expired record cannot be deleted"
     );
     assert_eq!(
         store.delete(&deleted).await,
@@ -216,7 +219,7 @@ pub(super) async fn an_expired_record_is_absent_for_every_removal(bench: &Bench<
     assert_eq!(
         moved,
         Ok(MoveOutcome::Changed),
-        "what has expired cannot be moved"
+        "an expired record cannot be moved"
     );
     let step = Move {
         from: &living,
@@ -227,24 +230,24 @@ pub(super) async fn an_expired_record_is_absent_for_every_removal(bench: &Bench<
     assert_eq!(
         moved,
         Ok(MoveOutcome::Done),
-        "where a record has expired the place is free"
+        "the name of an expired record is free"
     );
     let lifetime = bench.lifetime(&to).await;
     assert_eq!(
         lifetime,
         Lifetime::Persistent,
-        "what has expired leaves its end to nobody"
+        "the expiry of an expired record is not inherited"
     );
 }
 
-pub(super) async fn a_time_that_is_past_leaves_nothing_behind(bench: &Bench<'_>) {
+pub(super) async fn an_expiry_in_the_past_leaves_no_record(bench: &Bench<'_>) {
     let name = bench.name("record");
     bench.put(&name, b"old", Expiry::Persistent).await;
     bench.put(&name, b"new", Expiry::At(1_000)).await;
     assert_eq!(
         bench.get(&name).await,
         None,
-        "a record whose end is past is absent at once"
+        "a record whose expiry is past is absent at once"
     );
 
     bench.put(&name, b"old", Expiry::Persistent).await;
@@ -255,11 +258,11 @@ pub(super) async fn a_time_that_is_past_leaves_nothing_behind(bench: &Bench<'_>)
     assert_eq!(
         bench.get(&name).await,
         None,
-        "no time at all is one millisecond"
+        "a zero duration is one millisecond"
     );
 }
 
-pub(super) async fn lifetimes_come_in_the_order_of_the_names(bench: &Bench<'_>) {
+pub(super) async fn lifetimes_are_in_the_order_of_the_names(bench: &Bench<'_>) {
     let names: Vec<RecordName> = (0..300).map(|n| bench.name(format!("{n}"))).collect();
     for (n, name) in (0_u64..).zip(&names) {
         match n % 3 {
@@ -272,7 +275,7 @@ pub(super) async fn lifetimes_come_in_the_order_of_the_names(bench: &Bench<'_>) 
         .store
         .lifetimes(&names)
         .await
-        .expect("lifetimes can be asked for");
+        .expect("lifetimes can be read");
     assert_eq!(all.len(), names.len(), "there is one answer for each name");
     for (n, lifetime) in (0_u64..).zip(all) {
         let expected = match n % 3 {
@@ -289,9 +292,9 @@ pub(super) async fn lifetimes_come_in_the_order_of_the_names(bench: &Bench<'_>) 
     assert_eq!(none, Ok(Vec::new()), "no names have no lifetimes");
 }
 
-/// String records that hold `value` and have expired by now.
-async fn expired<const N: usize>(bench: &Bench<'_>, ends: [&str; N]) -> [RecordName; N] {
-    let names = ends.map(|end| bench.name(end));
+/// String records that hold `value` and have already expired.
+async fn expired<const N: usize>(bench: &Bench<'_>, suffixes: [&str; N]) -> [RecordName; N] {
+    let names = suffixes.map(|suffix| bench.name(suffix));
     for name in &names {
         bench
             .put(name, b"value", Expiry::After(Duration::from_millis(50)))

@@ -1,4 +1,4 @@
-//! The store in a file passes the suite; and what only a file can do to it.
+//! The embedded store passes the suite; and behaviour that is specific to a file.
 
 mod damage;
 mod limits;
@@ -172,7 +172,7 @@ fn refuses_a_file_that_is_open_already() {
 }
 
 #[test]
-fn a_missing_directory_is_named_as_such_and_nothing_is_left_behind() {
+fn a_missing_directory_is_reported_and_nothing_is_left_behind() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("missing").join("store");
     assert!(matches!(refused(&path), StoreError::Unavailable { .. }));
@@ -213,7 +213,7 @@ async fn five_thousand_puts_at_once_are_all_durable() {
 }
 
 #[tokio::test]
-async fn what_is_refused_in_a_group_does_not_touch_its_neighbours() {
+async fn a_refused_change_does_not_affect_others_in_its_group() {
     let directory = TempDir::new().unwrap();
     let store = open(&directory.path().join("store"));
     let names = [name(0), name(1), name(2)];

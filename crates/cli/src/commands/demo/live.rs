@@ -20,7 +20,7 @@ use self::wire::Wire;
 use super::{TTL, excerpt, people, unique};
 use crate::args::{Common, DemoArgs};
 use crate::output::{self, thousands};
-use crate::signals::told_to_stop;
+use crate::signals::stop_requested;
 
 /// The record of Waxseal's own in each database.
 const CANARY: &str = "waxseal:canary";
@@ -69,7 +69,7 @@ pub(super) async fn run(common: &Common, args: &DemoArgs) -> Result<Ended, Failu
     let mut child = None;
     let shown = tokio::select! {
         shown = live.show(text, directory.path(), &mut child) => shown,
-        stopped = told_to_stop() => stopped.and(Err(Failure::failed("stopped by a signal"))),
+        stopped = stop_requested() => stopped.and(Err(Failure::failed("stopped by a signal"))),
     };
     // The proxy writes until it has ended.
     if let Some(child) = child {

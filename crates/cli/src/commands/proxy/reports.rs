@@ -9,7 +9,7 @@ use waxseal_proxy::{Alarm, BrokenValue, ClientLabel, OpenedDecoy, Report};
 
 use waxseal_service::resources::Resources;
 
-/// Lines of one kind: at most so many in a period.
+/// The maximum number of lines of one kind in a period.
 const LINES: u64 = 20;
 const PERIOD: Duration = Duration::from_secs(10);
 
@@ -23,7 +23,7 @@ fn is_logged(limit: &SharedLineLimit, report_suppressed: impl FnOnce(u64)) -> bo
     suppressed.is_some()
 }
 
-/// Writes what does not open.
+/// Logs values that do not open.
 pub(super) fn reporter() -> Report {
     let limit = SharedLineLimit::new(LINES, PERIOD);
     Arc::new(move |broken: &BrokenValue<'_>| {
@@ -58,7 +58,7 @@ pub(super) fn tell_of_scripts(resources: &Resources) {
     }
 }
 
-/// Writes which decoys were opened.
+/// Logs decoys that were opened.
 pub(super) fn alarm() -> Alarm {
     let limit = SharedLineLimit::new(LINES, PERIOD);
     Arc::new(move |decoy: &OpenedDecoy| {
@@ -76,7 +76,7 @@ pub(super) fn alarm() -> Alarm {
     })
 }
 
-/// The address of a client that is still known.
+/// Returns the address of a client that is still connected.
 fn address(client: &ClientLabel) -> Option<&str> {
     (!client.address.is_empty()).then_some(client.address.as_str())
 }

@@ -38,7 +38,7 @@ fn here(program: Program, world: &World, custodians: &[&str], more: &str) -> Pro
 }
 
 #[test]
-fn a_proxy_that_has_its_keyring_goes_on_whatever_the_token_does() {
+fn a_proxy_that_has_its_keyring_continues_whatever_the_token_does() {
     let world = World::sealed_by_the_token();
     let (program, faulty) = faulty(&world);
     let proxy = Proxy::start_as(&program, &world.server, &[]);
@@ -300,7 +300,7 @@ fn a_wrong_pin_beside_a_custodian_that_is_away_is_not_tried_again_either() {
 }
 
 #[test]
-fn a_custodian_that_cannot_be_used_is_told_though_another_one_can() {
+fn a_custodian_that_cannot_be_used_is_reported_though_another_one_can() {
     let world = World::new(&[HSM, "file:kek"]);
     world.run(&["key", "generate", "--file", "kek"]).done();
     let words = ["keyring", "init", "--custodian", HSM, "--create-key"];

@@ -125,7 +125,7 @@ fn other_key(key: &str) -> String {
 }
 
 #[test]
-fn a_report_tells_what_lies_there_by_pattern_key_and_end() {
+fn a_report_tells_what_is_stored_by_pattern_key_and_end() {
     for lies in super::PLACES {
         let world = mixed(lies);
         let before = world.server.snapshot();

@@ -36,7 +36,7 @@ fn serves(proxy: &Proxy) -> bool {
 }
 
 #[test]
-fn a_lane_whose_path_died_is_closed_and_whoever_waits_for_nothing_there_goes_on() {
+fn a_lane_whose_path_died_is_closed_and_a_client_that_waits_for_nothing_there_continues() {
     for upstream in LANES {
         let redis = RedisServer::start();
         let relay = Relay::before(redis.port());

@@ -1,4 +1,4 @@
-//! A custodian whose calls are counted and timed. What it is asked for and answers is passed on as it is.
+//! A custodian whose calls are counted and timed, and otherwise forwarded unchanged.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,14 +7,23 @@ use async_trait::async_trait;
 use waxseal_core::SecretKey;
 use waxseal_metrics::record_custodian_call;
 
-use super::{Context, Custodian, Wrapped};
+use super::{Context, Custodian, CustodianScheme, Wrapped};
 use crate::custodian::CustodianError;
 
 /// A custodian whose calls are counted.
-pub(super) struct Measured(pub(super) Arc<dyn Custodian>);
+pub(super) struct Instrumented {
+    custodian: Arc<dyn Custodian>,
+    /// The label of its metrics; `other` for a custodian that is not one of ours.
+    scheme: &'static str,
+}
 
-impl Measured {
-    fn told<T>(
+impl Instrumented {
+    pub(super) fn new(custodian: Arc<dyn Custodian>) -> Self {
+        let scheme = CustodianScheme::of(custodian.url()).map_or("other", CustodianScheme::as_str);
+        Self { custodian, scheme }
+    }
+
+    fn record<T>(
         &self,
         operation: &'static str,
         since: Instant,
@@ -27,15 +36,15 @@ impl Measured {
             Err(CustodianError::Denied { .. } | CustodianError::Pin { .. }) => "denied",
             Err(_) => "other",
         };
-        record_custodian_call(self.url(), operation, outcome, since.elapsed());
+        record_custodian_call(self.scheme, operation, outcome, since.elapsed());
         result
     }
 }
 
 #[async_trait]
-impl Custodian for Measured {
+impl Custodian for Instrumented {
     fn url(&self) -> &str {
-        self.0.url()
+        self.custodian.url()
     }
 
     async fn wrap(
@@ -44,7 +53,7 @@ impl Custodian for Measured {
         context: &Context<'_>,
     ) -> Result<Wrapped, CustodianError> {
         let since = Instant::now();
-        self.told("wrap", since, self.0.wrap(key, context).await)
+        self.record("wrap", since, self.custodian.wrap(key, context).await)
     }
 
     async fn unwrap(
@@ -53,7 +62,11 @@ impl Custodian for Measured {
         context: &Context<'_>,
     ) -> Result<SecretKey, CustodianError> {
         let since = Instant::now();
-        self.told("unwrap", since, self.0.unwrap(wrapped, context).await)
+        self.record(
+            "unwrap",
+            since,
+            self.custodian.unwrap(wrapped, context).await,
+        )
     }
 
     async fn rewrap(
@@ -62,6 +75,10 @@ impl Custodian for Measured {
         context: &Context<'_>,
     ) -> Result<Wrapped, CustodianError> {
         let since = Instant::now();
-        self.told("rewrap", since, self.0.rewrap(wrapped, context).await)
+        self.record(
+            "rewrap",
+            since,
+            self.custodian.rewrap(wrapped, context).await,
+        )
     }
 }

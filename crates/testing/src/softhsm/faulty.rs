@@ -1,5 +1,5 @@
-//! A token that fails as hardware does: a small module in C in front of SoftHSM's, which reads its mode
-//! from a file before each call.
+//! A token that fails as hardware does: a small module in C in front of SoftHSM's, which reads its
+//! fault mode from a file before each call.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,63 +10,63 @@ use tempfile::TempDir;
 use super::{Token, failure};
 use crate::tools::{on_path, workspace_root};
 
-/// How a token feels.
+/// The failure that a token shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultMode {
-    /// All is well.
-    Well,
-    /// It was pulled out.
-    Gone,
+    /// No failure.
+    None,
+    /// It was unplugged.
+    Removed,
     /// It does not answer.
     Hang,
     /// It restarts at the next call: sessions and logins are lost.
     Restart,
     /// It has no resources left.
     Busy,
-    /// Its key may not encrypt.
+    /// Its key may not be used to encrypt.
     NoWrap,
-    /// Its key may not decrypt.
+    /// Its key may not be used to decrypt.
     NoUnwrap,
-    /// What it decrypts is something else.
+    /// It returns wrong bytes when decrypting.
     Garbage,
-    /// Every login fails, with a code that says nothing.
+    /// Every login fails, with an unspecific code.
     NoLogin,
-    /// It shows the values of no objects.
+    /// It does not reveal the values of objects.
     Mute,
     /// A login takes half a second.
     SlowLogin,
-    /// The same, and other processes that get to the token meanwhile fail.
+    /// The same, and other processes that access the token meanwhile fail.
     OneLogin,
 }
 
-/// A module that is built for a [`Token`], which must live as long.
+/// A module built for a [`Token`], which must live as long.
 #[derive(Debug)]
 pub struct FaultyModule {
     directory: TempDir,
-    behind: PathBuf,
+    real_module: PathBuf,
 }
 
 impl FaultyModule {
-    /// Builds the module, which feels well.
+    /// Builds the module, in the mode without failures.
     ///
     /// # Panics
     ///
-    /// When there is no C compiler, or it fails.
+    /// If there is no C compiler, or it fails.
     #[must_use]
     pub fn new(token: &Token) -> Self {
         let directory = tempfile::Builder::new()
-            .prefix("waxseal-fickle-")
+            .prefix("waxseal-faulty-")
             .tempdir()
             .expect("make a directory for the module");
-        let source = workspace_root().join("crates/testing/modules/fickle.c");
+        let source = workspace_root().join("crates/testing/modules/faulty.c");
         let mut compiler = Command::new(on_path("cc"));
         compiler.args(["-shared", "-fPIC", "-O1", "-w", "-o"]);
-        compiler.arg(directory.path().join("fickle.so")).arg(source);
+        compiler.arg(directory.path().join("faulty.so")).arg(source);
         let output = compiler.arg("-ldl").output().expect("run the C compiler");
         assert!(output.status.success(), "{}", failure(&output));
         let this = Self {
             directory,
-            behind: token.module(),
+            real_module: token.module(),
         };
         this.set_mode(FaultMode::None);
         this
@@ -75,28 +75,28 @@ impl FaultyModule {
     /// The library to load instead of [`Token::module`].
     #[must_use]
     pub fn module(&self) -> PathBuf {
-        self.directory.path().join("fickle.so")
+        self.directory.path().join("faulty.so")
     }
 
-    /// What a program that loads it needs in its environment, beside [`Token::env`].
+    /// Environment variables for a program that loads it, in addition to [`Token::env`].
     #[must_use]
     pub fn env(&self) -> Vec<(String, String)> {
         let shown = |path: &Path| path.display().to_string();
         vec![
-            ("WAXSEAL_FICKLE_MODULE".to_owned(), shown(&self.behind)),
-            ("WAXSEAL_FICKLE_MOOD".to_owned(), shown(&self.mode())),
+            ("WAXSEAL_FAULTY_MODULE".to_owned(), shown(&self.real_module)),
+            ("WAXSEAL_FAULT_MODE".to_owned(), shown(&self.mode())),
         ]
     }
 
-    /// Feels like this from the next call on.
+    /// Sets the mode from the next call on.
     ///
     /// # Panics
     ///
-    /// When the mode cannot be written.
+    /// If the mode cannot be written.
     pub fn set_mode(&self, mode: FaultMode) {
-        let word = match mode {
-            FaultMode::None => "well",
-            FaultMode::Removed => "gone",
+        let name = match mode {
+            FaultMode::None => "none",
+            FaultMode::Removed => "removed",
             FaultMode::Hang => "hang",
             FaultMode::Restart => "restart",
             FaultMode::Busy => "busy",
@@ -108,13 +108,13 @@ impl FaultyModule {
             FaultMode::SlowLogin => "slow-login",
             FaultMode::OneLogin => "one-login",
         };
-        // Never seen half written.
+        // Replaced atomically: never read half written.
         let next = self.directory.path().join("next");
-        fs::write(&next, word).expect("write the mood");
-        fs::rename(next, self.mode()).expect("change the mood");
+        fs::write(&next, name).expect("write the mode");
+        fs::rename(next, self.mode()).expect("change the mode");
     }
 
     fn mode(&self) -> PathBuf {
-        self.directory.path().join("mood")
+        self.directory.path().join("mode")
     }
 }

@@ -1,24 +1,24 @@
-//! The right that a user lacks, from the server's refusal and the command that it refused. Of a server's
-//! text only the name of a command is taken, and of a record name nothing: which part of a name is a user is
-//! known to patterns alone.
+//! The ACL right that a user lacks, from the server's refusal and the refused command. Only a
+//! command's name is taken from the server's text, and nothing from record names: which part of a
+//! name identifies a user is known to patterns alone.
 
 use redis::{Arg, Cmd};
 
-/// No command is longer, subcommands included.
+/// The longest name of a command, subcommands included.
 const MAX_COMMAND: usize = 32;
-/// The names that are Waxseal's own.
-const OWN: &[u8] = b"waxseal:";
-/// In place of the right to a record: its pattern is not known here.
+/// The prefix of Waxseal's own names.
+const OWN_PREFIX: &[u8] = b"waxseal:";
+/// Stands for the right to a record: its pattern is not known here.
 const SOME_KEY: &str = "~PATTERN";
 /// The same for a channel.
 const SOME_CHANNEL: &str = "&CHANNEL";
-/// Commands that take nothing but record names.
-const OF_MANY: [&[u8]; 5] = [b"mget", b"del", b"unlink", b"exists", b"touch"];
+/// Commands whose arguments are all record names.
+const MULTI_KEY_COMMANDS: [&[u8]; 5] = [b"mget", b"del", b"unlink", b"exists", b"touch"];
 
 /// The right that a refusal names: `+scan`, [`SOME_KEY`] for a record, [`SOME_CHANNEL`] for a channel.
-pub(super) fn right_of(detail: &str) -> Option<String> {
-    if let Some((_, rest)) = detail.split_once(" run the '") {
-        let (name, _) = rest.split_once('\'')?;
+pub(super) fn right_in(detail: &str) -> Option<String> {
+    if let Some((_, tail)) = detail.split_once(" run the '") {
+        let (name, _) = tail.split_once('\'')?;
         return command_right(name);
     }
     if detail.contains("channel") {
@@ -31,7 +31,7 @@ pub(super) fn right_of(detail: &str) -> Option<String> {
         .then(|| SOME_KEY.to_owned())
 }
 
-/// The right that one refused command needs, where the server did not say it as precisely.
+/// The right that one refused command needs, where the server did not report it precisely.
 pub(super) fn missing_right(named: Option<String>, command: &Cmd) -> Option<String> {
     let mut arguments = command.args_iter().filter_map(|argument| match argument {
         Arg::Simple(bytes) => Some(bytes),
@@ -40,14 +40,16 @@ pub(super) fn missing_right(named: Option<String>, command: &Cmd) -> Option<Stri
     let name = arguments.next()?.to_ascii_lowercase();
     match named {
         Some(right) if right != SOME_KEY => Some(right),
-        // Scripts name their records behind themselves and a number.
+        // Scripts take a number of records, then their names.
         Some(_) if name.starts_with(b"eval") => {
             let count = arguments.nth(1)?;
             let count = std::str::from_utf8(count).ok()?.parse().ok()?;
-            Some(of_records(arguments.take(count)))
+            Some(right_to_records(arguments.take(count)))
         }
-        Some(_) if OF_MANY.contains(&name.as_slice()) => Some(of_records(arguments)),
-        Some(_) => Some(of_records(arguments.take(1))),
+        Some(_) if MULTI_KEY_COMMANDS.contains(&name.as_slice()) => {
+            Some(right_to_records(arguments))
+        }
+        Some(_) => Some(right_to_records(arguments.take(1))),
         None => command_right(std::str::from_utf8(&name).ok()?),
     }
 }
@@ -58,9 +60,9 @@ fn command_right(name: &str) -> Option<String> {
         .then(|| format!("+{name}"))
 }
 
-/// The right to all of these records, of which any may be the one that was refused.
-fn of_records<'a>(mut names: impl Iterator<Item = &'a [u8]>) -> String {
-    match names.all(|name| name.starts_with(OWN)) {
+/// The right to all of these records, any of which may be the refused one.
+fn right_to_records<'a>(mut names: impl Iterator<Item = &'a [u8]>) -> String {
+    match names.all(|name| name.starts_with(OWN_PREFIX)) {
         true => "~waxseal:*".to_owned(),
         false => SOME_KEY.to_owned(),
     }
@@ -93,18 +95,18 @@ mod tests {
             ("User x may not run the 's3cret PASSWORD' command", None),
             ("anything", None),
         ] {
-            assert_eq!(right_of(detail).as_deref(), right, "{detail}");
+            assert_eq!(right_in(detail).as_deref(), right, "{detail}");
         }
     }
 
     #[test]
-    fn no_part_of_a_record_name_is_told_but_what_is_our_own() {
+    fn no_part_of_a_record_name_but_our_own_prefix_is_revealed() {
         let right = |parts: &[&str]| {
             let mut command = redis::cmd(parts[0]);
             command.arg(&parts[1..]);
             missing_right(Some(SOME_KEY.to_owned()), &command)
         };
-        for (parts, told) in [
+        for (parts, expected) in [
             (&["GET", "waxseal:canary"][..], "~waxseal:*"),
             (&["SET", "waxseal:canary", "value"], "~waxseal:*"),
             (&["GET", "5215512345678:state"], SOME_KEY),
@@ -118,12 +120,12 @@ mod tests {
             (&["MGET", "waxseal:canary", "wa:1"], SOME_KEY),
             (&["DEL", "waxseal:canary", "waxseal:keyring"], "~waxseal:*"),
         ] {
-            assert_eq!(right(parts).as_deref(), Some(told), "{parts:?}");
+            assert_eq!(right(parts).as_deref(), Some(expected), "{parts:?}");
         }
         let get = redis::cmd("GET").arg("wa:1").clone();
         assert_eq!(missing_right(None, &get).as_deref(), Some("+get"));
         let subscribe = redis::cmd("SUBSCRIBE").arg("news").clone();
-        let named = right_of("No permissions to access a channel");
+        let named = right_in("No permissions to access a channel");
         assert_eq!(
             missing_right(named, &subscribe).as_deref(),
             Some(SOME_CHANNEL)

@@ -1,5 +1,5 @@
-//! The answers of Vault and OpenBao, as far as they are needed. They are read from a buffer that is
-//! wiped, and nothing is copied out of it here.
+//! The responses of Vault and OpenBao, as far as they are needed. They are read from a buffer that
+//! is wiped, and nothing is copied out of it here.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use zeroize::Zeroizing;
 
 use super::failure::Cause;
 
-/// A lease that is longer is renewed as if it were so long: no clock runs over.
-const LONGEST: u64 = 365 * 24 * 60 * 60;
+/// A longer lease is renewed as if it were this long: no clock overflows.
+const MAX_LEASE_SECS: u64 = 365 * 24 * 60 * 60;
 
-/// The body of an answer.
-pub(super) struct Answer(pub(super) Zeroizing<Vec<u8>>);
+/// The body of a reply.
+pub(super) struct Reply(pub(super) Zeroizing<Vec<u8>>);
 
 #[derive(Deserialize)]
 struct Body<'a> {
@@ -22,7 +22,7 @@ struct Body<'a> {
     auth: Option<Auth<'a>>,
 }
 
-/// Of the transit engine, or about a token.
+/// Data of the transit engine, or about a token.
 #[derive(Deserialize)]
 struct Data<'a> {
     ciphertext: Option<&'a str>,
@@ -42,39 +42,39 @@ pub(super) struct Auth<'a> {
 }
 
 impl Auth<'_> {
-    /// For how long the token lives, if it can be renewed and has an end.
+    /// The time the token is valid, if it can be renewed and expires.
     pub(super) fn lease(&self) -> Option<Duration> {
         lease(self.lease_duration, self.renewable)
     }
 }
 
-impl Answer {
-    /// What transit encrypted.
+impl Reply {
+    /// The ciphertext that transit returned.
     pub(super) fn ciphertext(&self) -> Result<&str, Cause> {
         let data = self.body()?.data;
         data.and_then(|data| data.ciphertext)
             .ok_or(Cause::UNREADABLE)
     }
 
-    /// What transit decrypted, in Base64.
+    /// The plaintext that transit returned, in Base64.
     pub(super) fn plaintext(&self) -> Result<&str, Cause> {
         let data = self.body()?.data;
         data.and_then(|data| data.plaintext)
             .ok_or(Cause::UNREADABLE)
     }
 
-    /// What a login or a renewal gave.
+    /// The token that a login or a renewal returned.
     pub(super) fn auth(&self) -> Result<Auth<'_>, Cause> {
         let auth = self.body()?.auth.ok_or(Cause::UNREADABLE)?;
-        // A login that waits for a second factor has an empty one.
+        // A login that waits for a second factor has an empty token.
         if auth.client_token.is_empty() {
             return Err(Cause::UNREADABLE);
         }
         Ok(auth)
     }
 
-    /// How long a token that was looked up still lives, if it can be renewed and has an end.
-    pub(super) fn looked_up(&self) -> Result<Option<Duration>, Cause> {
+    /// The remaining time of a token that was looked up, if it can be renewed and expires.
+    pub(super) fn looked_up_lease(&self) -> Result<Option<Duration>, Cause> {
         let data = self.body()?.data.ok_or(Cause::UNREADABLE)?;
         Ok(lease(data.ttl.unwrap_or_default(), data.renewable))
     }
@@ -85,32 +85,32 @@ impl Answer {
 }
 
 fn lease(seconds: u64, renewable: bool) -> Option<Duration> {
-    (renewable && seconds > 0).then(|| Duration::from_secs(seconds.min(LONGEST)))
+    (renewable && seconds > 0).then(|| Duration::from_secs(seconds.min(MAX_LEASE_SECS)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn answer(text: &str) -> Answer {
-        Answer(Zeroizing::new(text.as_bytes().to_vec()))
+    fn reply(text: &str) -> Reply {
+        Reply(Zeroizing::new(text.as_bytes().to_vec()))
     }
 
     #[test]
     fn a_lease_counts_where_it_ends_and_can_be_renewed() {
         for (seconds, renewable, expected) in [
             (60, true, Some(60)),
-            (u64::MAX, true, Some(LONGEST)),
+            (u64::MAX, true, Some(MAX_LEASE_SECS)),
             (0, true, None),
             (60, false, None),
         ] {
-            let auth = answer(&format!(
+            let auth = reply(&format!(
                 r#"{{"auth":{{"client_token":"t","lease_duration":{seconds},"renewable":{renewable}}}}}"#
             ));
             let expected = expected.map(Duration::from_secs);
             assert_eq!(auth.auth().ok().unwrap().lease(), expected);
             let data = format!(r#"{{"data":{{"ttl":{seconds},"renewable":{renewable}}}}}"#);
-            assert_eq!(answer(&data).looked_up(), Ok(expected));
+            assert_eq!(reply(&data).looked_up_lease(), Ok(expected));
         }
     }
 
@@ -127,10 +127,10 @@ mod tests {
             r#"{"auth":{"client_token":"","lease_duration":1,"renewable":true}}"#,
             "\u{feff}{}",
         ] {
-            let answer = answer(text);
-            assert_eq!(answer.ciphertext(), Err(Cause::UNREADABLE), "{text}");
-            assert_eq!(answer.plaintext(), Err(Cause::UNREADABLE), "{text}");
-            assert_eq!(answer.auth().err(), Some(Cause::UNREADABLE), "{text}");
+            let reply = reply(text);
+            assert_eq!(reply.ciphertext(), Err(Cause::UNREADABLE), "{text}");
+            assert_eq!(reply.plaintext(), Err(Cause::UNREADABLE), "{text}");
+            assert_eq!(reply.auth().err(), Some(Cause::UNREADABLE), "{text}");
         }
     }
 }

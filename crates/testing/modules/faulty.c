@@ -1,18 +1,18 @@
-/* A PKCS#11 module in front of another one, WAXSEAL_FICKLE_MODULE, that fails as hardware does. Before
- * each call it reads what the file WAXSEAL_FICKLE_MOOD says:
+/* A PKCS#11 module in front of another one, WAXSEAL_FAULTY_MODULE, that fails as hardware does. Before
+ * each call it reads what the file WAXSEAL_FAULT_MODE says:
  *
- *   well        every call goes through
- *   gone        the device was removed: nothing works, and there is no slot
- *   hang        calls are not answered until the mood changes
- *   restart     once: the module behind begins anew, so that sessions and logins are lost
+ *   none        every call goes through
+ *   removed     the device was removed: nothing works, and there is no slot
+ *   hang        calls are not answered until the mode changes
+ *   restart     once: the module behind is reinitialised, so that sessions and logins are lost
  *   busy        the device has no resources left
  *   no-wrap     the key may not encrypt; no-unwrap: it may not decrypt
  *   garbage     what is decrypted comes back as other bytes, one short
- *   no-login    every login fails, with a code that says nothing
+ *   no-login    every login fails, with an unspecific code
  *   mute        the values of objects are not shown
  *   slow-login  a login takes half a second
- *   one-login   the same, and another process that initialises the module, looks at the token or logs in
- *               meanwhile gets a code that says nothing
+ *   one-login   the same, and another process that initialises the module, reads the token or logs in
+ *               meanwhile gets an unspecific code
  *
  * The types are those of the standard, written out, since no header of it is part of a C compiler. */
 
@@ -35,7 +35,7 @@ enum {
     GENERAL_ERROR = 0x5,
     ATTRIBUTE_SENSITIVE = 0x11,
 };
-/* Where the calls stand in the list of version 2.x. */
+/* The positions of the calls in the list of version 2.x. */
 enum {
     INITIALIZE = 0, FINALIZE = 1, GET_SLOT_LIST = 4, GET_TOKEN_INFO = 6, OPEN_SESSION = 12,
     GET_SESSION_INFO = 15, LOGIN = 18, GET_ATTRIBUTE_VALUE = 24, FIND_OBJECTS_INIT = 26, ENCRYPT_INIT = 29, DECRYPT_INIT = 33, DECRYPT = 34,
@@ -51,9 +51,9 @@ static struct list *behind;
 static struct list ours;
 static void *arguments;
 
-static void mood(char *word, size_t size) {
+static void mode(char *word, size_t size) {
     word[0] = 0;
-    FILE *file = fopen(getenv("WAXSEAL_FICKLE_MOOD"), "r");
+    FILE *file = fopen(getenv("WAXSEAL_FAULT_MODE"), "r");
     if (!file) return;
     if (fgets(word, (int)size, file)) word[strcspn(word, "\n")] = 0;
     fclose(file);
@@ -62,22 +62,22 @@ static void mood(char *word, size_t size) {
 /* The lock that Waxseal holds while it logs in to the module behind. A process that loads this module holds
  * that of this file instead, and would get in the way of one that loads the other (SoftHSM up to 2.6.1). */
 static int lock_behind(void) {
-    int file = open(getenv("WAXSEAL_FICKLE_MODULE"), O_RDONLY | O_CLOEXEC);
+    int file = open(getenv("WAXSEAL_FAULTY_MODULE"), O_RDONLY | O_CLOEXEC);
     if (file >= 0) flock(file, LOCK_EX);
     return file;
 }
 
 #define LOCKED(call) do { int lock = lock_behind(); ulong_t code = call; close(lock); return code; } while (0)
 
-/* What becomes of a call, before it is made. */
+/* Decides the result of a call before it is forwarded. */
 static ulong_t judge(void) {
     char word[32];
-    for (mood(word, sizeof word); !strcmp(word, "hang"); mood(word, sizeof word)) usleep(20000);
-    if (!strcmp(word, "gone")) return DEVICE_REMOVED;
+    for (mode(word, sizeof word); !strcmp(word, "hang"); mode(word, sizeof word)) usleep(20000);
+    if (!strcmp(word, "removed")) return DEVICE_REMOVED;
     if (!strcmp(word, "busy")) return DEVICE_MEMORY;
     if (!strcmp(word, "restart")) {
-        FILE *file = fopen(getenv("WAXSEAL_FICKLE_MOOD"), "w");
-        if (file) fputs("well\n", file), fclose(file);
+        FILE *file = fopen(getenv("WAXSEAL_FAULT_MODE"), "w");
+        if (file) fputs("none\n", file), fclose(file);
         behind->calls[FINALIZE](NULL);
         int lock = lock_behind();
         behind->calls[INITIALIZE](arguments);
@@ -88,14 +88,14 @@ static ulong_t judge(void) {
 
 static int is(const char *asked) {
     char word[32];
-    mood(word, sizeof word);
+    mode(word, sizeof word);
     return !strcmp(word, asked);
 }
 
-/* The file that exists while a process logs in, in the mood for one login. */
+/* The file that exists while a process logs in, in the mode for one login. */
 static const char *in_login(void) {
     static char path[4096];
-    snprintf(path, sizeof path, "%s.login", getenv("WAXSEAL_FICKLE_MOOD"));
+    snprintf(path, sizeof path, "%s.login", getenv("WAXSEAL_FAULT_MODE"));
     return path;
 }
 
@@ -112,7 +112,7 @@ static ulong_t initialize(void *with) {
 }
 
 static ulong_t get_slot_list(unsigned char present, ulong_t *slots, ulong_t *count) {
-    if (is("gone")) { *count = 0; return OK; }
+    if (is("removed")) { *count = 0; return OK; }
     JUDGE();
     return behind->calls[GET_SLOT_LIST](present, slots, count);
 }
@@ -194,7 +194,7 @@ static ulong_t decrypt(ulong_t session, void *in, ulong_t in_len, unsigned char 
 
 ulong_t C_GetFunctionList(struct list **list) {
     if (!behind) {
-        void *module = dlopen(getenv("WAXSEAL_FICKLE_MODULE"), RTLD_NOW);
+        void *module = dlopen(getenv("WAXSEAL_FAULTY_MODULE"), RTLD_NOW);
         if (!module) return GENERAL_ERROR;
         ulong_t (*get)(struct list **) = (ulong_t (*)(struct list **))dlsym(module, "C_GetFunctionList");
         if (!get || get(&behind)) return GENERAL_ERROR;
