@@ -17,7 +17,8 @@ const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// How far this process's clock is ahead of the server's, in milliseconds; negative where it is behind.
+/// The difference between this process's clock and the server's, in milliseconds: positive if this one is
+/// ahead, negative if it is behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClockOffset(pub i64);
 

@@ -58,7 +58,7 @@ pub trait DocumentStore: Send + Sync {
 #[non_exhaustive]
 pub enum DocumentStoreError {
     /// The store cannot be reached now; it may come back without intervention.
-    #[error("the place of the keyring, {location}, cannot be reached: {cause}")]
+    #[error("the store of the keyring, {location}, cannot be reached: {cause}")]
     Unavailable {
         /// Its location.
         location: String,
@@ -66,7 +66,7 @@ pub enum DocumentStoreError {
         cause: String,
     },
     /// The store refuses to be read or written.
-    #[error("the place of the keyring, {location}, refuses: {cause}")]
+    #[error("the store of the keyring, {location}, refuses: {cause}")]
     Denied {
         /// Its location.
         location: String,

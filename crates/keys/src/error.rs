@@ -193,7 +193,7 @@ pub enum ChangeError {
          destroyed by it"
     )]
     Clock {
-        /// Where the ring is.
+        /// The location of the ring.
         location: String,
         /// The difference.
         offset: ClockOffset,

@@ -140,8 +140,8 @@ mod tests {
             (Format::Sealed, waxseal_core::Format::Sealed),
         ] {
             let sealer = Sealer::new(keyring([&key]), Mode::Required, format);
-            let place = Binding::record(b"wa:1");
-            let sealed = sealer.to_store(b"{}", place);
+            let binding = Binding::record(b"wa:1");
+            let sealed = sealer.to_store(b"{}", binding);
             assert_eq!(seal_outcome(&sealed, &sealer), SealOutcome::Done(label, id));
             let stored = sealed.unwrap().into_owned();
             let opened = |sealer: &Sealer, stored: &[u8], name: &[u8]| {

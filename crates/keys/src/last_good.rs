@@ -15,7 +15,7 @@ use crate::document_store::{Document, DocumentStore, DocumentStoreError, FileDoc
 use crate::keyring_document::KeyringDocument;
 use crate::sync::lock;
 
-/// How often a write is attempted while others write the copy.
+/// The number of attempts to write the copy while others write it.
 const MAX_ATTEMPTS: usize = 20;
 /// The file's modification time says when the copy was confirmed; it is updated no more often than this.
 const TOUCH_INTERVAL: Duration = Duration::from_secs(60);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How far a token may exceed the ring's fence: each leader that changes nothing consumes one.
+/// The largest distance of a token from the ring's fence: each leader that changes nothing consumes one.
 const MAX_TOKEN_LEAD: u64 = 1 << 32;
 
 /// The content of the document.
@@ -28,7 +28,7 @@ struct Lease {
 /// A process that leads or would lead.
 pub struct Candidate {
     process: String,
-    /// How long a lease must stay unchanged to be taken over.
+    /// A lease that stays unchanged for this long may be taken over.
     takeover_timeout: Duration,
     /// The document as it was read last, and when it was first read so.
     last_read: Option<(Vec<u8>, Duration)>,
@@ -38,7 +38,7 @@ pub struct Candidate {
     fence: u64,
 }
 
-/// What to do about the lease.
+/// The next action on the lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaseAction {
     /// Replace the document that was read by this one, then call [`Candidate::confirm_written`].

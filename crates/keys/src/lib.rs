@@ -1,4 +1,4 @@
-//! Where data keys come from. Custodians wrap them, a keyring document holds them wrapped, a live ring
+//! Data keys and their custody. Custodians wrap the keys, a keyring document holds them wrapped, a live ring
 //! follows the document, and rotation decides which key changes its state and when. Keys of single users
 //! are kept beside them.
 //!

@@ -1,5 +1,5 @@
 //! A cache of what was looked up and not found, so that the same question does not reach a server
-//! again and again. Bounded in time and number, because whoever can write values can make up ids.
+//! again and again. Bounded in time and number, because anyone who can write values can invent ids.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::sync::lock;
 
-/// How long an entry answers.
+/// The lifetime of an entry.
 const TTL: Duration = Duration::from_secs(10);
 /// Further entries are not stored until others expire.
 const MAX_ENTRIES: usize = 10_000;

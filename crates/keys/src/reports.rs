@@ -14,7 +14,7 @@ use crate::error::RingError;
 use crate::live::LiveRing;
 use crate::rotation::Audit;
 
-/// How often a change of the document is attempted.
+/// The number of attempts at a change of the document.
 const MAX_ATTEMPTS: u32 = 50;
 /// A process that has not reported for so many refresh intervals has ended.
 const GONE_INTERVALS: u64 = 10;

@@ -47,7 +47,7 @@ pub struct Facts<'a> {
     pub now_ms: u64,
     /// The number of values sealed under the sealing key, by all processes together.
     pub seals: u64,
-    /// How long this process has seen the pending key in the ring, by a monotonic clock. `None` for a
+    /// The time for which this process has seen the pending key in the ring, by a monotonic clock. `None` for a
     /// process that has not watched: then the document's times alone decide.
     pub pending_watched: Option<Duration>,
     /// The newest audit.

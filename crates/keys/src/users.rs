@@ -32,7 +32,7 @@ use records::{record_name, user_key};
 
 /// The prefix of the records that hold users' keys.
 pub(crate) const PREFIX: &str = "waxseal:user:";
-/// How often a change is attempted while others change the same record.
+/// The number of attempts at a change while others change the same record.
 const MAX_ATTEMPTS: usize = 8;
 
 /// The state of a user's key in its store.

@@ -13,7 +13,7 @@ use waxseal_files::{Access, Location, description};
 
 use super::{Document, DocumentStore, DocumentStoreError};
 
-/// How long another process may hold the lock.
+/// The time for which another process may hold the lock.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 /// The bound on a keyring and on the files beside it, which another user may have written.
 const MAX_BYTES: usize = 64 * 1024 * 1024;

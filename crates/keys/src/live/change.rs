@@ -15,7 +15,7 @@ use crate::ring::{Rewrap, Ring};
 use crate::settings::Settings;
 use crate::state::KeyState;
 
-/// How often a change is attempted.
+/// The number of attempts at a change.
 const MAX_ATTEMPTS: u32 = 100;
 
 /// A change of a ring.

@@ -26,7 +26,7 @@ pub(super) struct Comparison {
 }
 
 impl LiveRing {
-    /// How far this process's clock is ahead of the server's, by the last comparison; `None` if there is no
+    /// The lead of this process's clock over the server's, by the last comparison; `None` if there is no
     /// server, or it does not report its time.
     #[must_use]
     pub fn clock_offset(&self) -> Option<ClockOffset> {

@@ -17,7 +17,7 @@ const REMINDER_INTERVAL: Duration = Duration::from_secs(300);
 pub struct Degraded {
     /// The error of the last poll.
     pub error: RingError,
-    /// How long it has lasted.
+    /// The time since it began.
     pub since: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! How recently the document was confirmed. Sealing depends on it: a process that has not seen the ring
+//! The age of the last confirmation of the document. Sealing depends on it: a process that has not seen the ring
 //! for too long may seal under a key that others have destroyed since.
 //!
 //! ```text
@@ -28,7 +28,7 @@ pub(super) struct Moment {
 }
 
 impl LiveRing {
-    /// How long every poll of this process has found the pending key in the document, without a longer
+    /// The time for which every poll of this process has found the pending key in the document, without a longer
     /// gap and without having restored it. Promotion of the key depends on it.
     #[must_use]
     pub fn pending_watched(&self) -> Option<Duration> {

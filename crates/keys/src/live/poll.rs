@@ -12,7 +12,7 @@ use crate::error::RingError;
 use crate::ring::Ring;
 use crate::sync::lock;
 
-/// How often a poll is repeated if another process restored or changed the ring in between.
+/// The number of polls in a row if another process restored or changed the ring in between.
 const MAX_ATTEMPTS: usize = 5;
 
 enum PollOutcome {

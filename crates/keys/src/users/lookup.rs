@@ -13,7 +13,7 @@ use super::{UserKeyError, UserKeys};
 /// The largest number of users in one request to the store.
 const MAX_BATCH: usize = 1000;
 
-/// How fresh a user's key must be.
+/// The required freshness of a user's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Freshness {
     /// As the cache knows it, or as it is if the cache does not.

@@ -13,7 +13,7 @@ use crate::ring::Ring;
 
 /// The prefix of the records of marks; no pattern of users' keys matches it.
 const PREFIX: &str = "waxseal:user-keys:";
-/// How often a write is attempted while others write the mark.
+/// The number of attempts to write the mark while others write it.
 const MAX_ATTEMPTS: usize = 3;
 
 /// The result of checking the mark of a store.

@@ -18,7 +18,7 @@ pub(super) enum UserRecord {
     Live {
         /// When it was created (milliseconds since the Unix epoch).
         created: u64,
-        /// How often the user had been erased by then.
+        /// The number of erasures of the user by then.
         epoch: u32,
         /// The id that values name it by.
         id: KeyId,

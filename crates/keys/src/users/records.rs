@@ -22,7 +22,7 @@ pub(super) struct LoadedRecord {
     record: Option<UserRecord>,
 }
 
-/// What is needed to read some users' records.
+/// The names for reading some users' records.
 struct Request {
     hashes: Vec<String>,
     names: Vec<String>,

@@ -48,7 +48,7 @@ pub enum UserKeyError {
     Store {
         /// Its location.
         location: String,
-        /// What is wrong with it, continuing the sentence "the store … ".
+        /// The problem, continuing the sentence "the store … ".
         problem: String,
         /// True if it may work again without intervention.
         transient: bool,
@@ -69,7 +69,7 @@ pub enum UserKeyError {
     },
     /// The store has lost the mark of this ring, or never had one and was not accepted.
     #[error(
-        "the store of users' keys at {location} has lost the mark of this keyring: no new key is made there"
+        "the store of users' keys at {location} has lost the mark of this keyring: no new key is created there"
     )]
     Lost {
         /// Its location.

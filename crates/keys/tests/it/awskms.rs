@@ -1,5 +1,5 @@
-//! A custodian in AWS KMS, with the server of the Python package moto, and a relay in between that
-//! fails as networks and services do.
+//! A custodian in AWS KMS, with the server of the Python package moto, and a relay in between that fails
+//! as networks and services do.
 
 use std::time::{Duration, Instant};
 
@@ -7,9 +7,9 @@ use waxseal_core::SecretKey;
 use waxseal_keys::{AwsKmsCustodian, Context, Custodian, CustodianError, Wrapped, conformance};
 use waxseal_testing::{Behaviour, HttpRelay, Moto};
 
-use crate::talk::{self, Talk};
+use crate::custodian_process::{self, CustodianProcess};
 
-/// What the requests are signed with, and must never be told.
+/// The secret key that signs requests, which must never be shown.
 const SECRET: &str = "c2VjcmV0IGFjY2VzcyBrZXkgb2YgYSB0ZXN0";
 const HERE: Context<'_> = Context {
     environment: "production",
@@ -17,7 +17,7 @@ const HERE: Context<'_> = Context {
     key: "89abcdef",
 };
 
-/// A key, a relay before the service, and something that the key wrapped.
+/// A key, a relay in front of the service, and something that the key wrapped.
 struct World {
     moto: Moto,
     arn: String,
@@ -47,17 +47,17 @@ impl World {
         self.custodian.unwrap(&self.wrapped, &HERE).await
     }
 
-    /// The error of unwrapping, which holds nothing secret.
+    /// The error of unwrapping, which contains nothing secret.
     async fn error(&self) -> CustodianError {
         let error = self.unwrap().await.err().expect("it must fail");
-        let told = format!("{error} {error:?}");
+        let shown = format!("{error} {error:?}");
         for secret in [SECRET, &SECRET[..12], "AKIATEST"] {
-            assert!(!told.contains(secret), "{told}");
+            assert!(!shown.contains(secret), "{shown}");
         }
         error
     }
 
-    /// All is well again.
+    /// Ends all faults, and checks that it works again.
     async fn recovers(&self) {
         self.relay.set_behaviour(Behaviour::Pass);
         self.unwrap().await.unwrap();
@@ -86,14 +86,14 @@ async fn the_custodian_in_aws_kms_keeps_the_contract() {
 }
 
 #[test]
-fn credentials_region_and_endpoint_come_from_where_the_sdk_finds_them() {
+fn credentials_region_and_endpoint_come_from_the_sources_of_the_sdk() {
     let moto = Moto::start();
     let url = format!("awskms:{}", moto.create_key_in("eu-central-1"));
     let mut variables = moto.env();
     variables.retain(|(name, _)| name != "AWS_REGION");
-    talk::conformance(&url, &[], &variables);
+    custodian_process::conformance(&url, &[], &variables);
 
-    // From a file with profiles, where nothing is in the environment.
+    // From a file with profiles, without variables.
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("credentials");
     std::fs::write(
@@ -109,19 +109,19 @@ fn credentials_region_and_endpoint_come_from_where_the_sdk_finds_them() {
     ] {
         named.push((name.to_owned(), value.to_owned()));
     }
-    let mut talk = Talk::start(&[&url], &named);
-    assert_eq!(talk.say("wrap"), "ok");
-    assert_eq!(talk.say("unwrap"), "ok");
-    assert_eq!(talk.say("rewrap"), "ok");
-    assert_eq!(talk.say("unwrap"), "ok");
-    let said = talk.say("unwrap-elsewhere");
-    assert!(said.contains("does not unwrap this key"), "{said}");
+    let mut process = CustodianProcess::start(&[&url], &named);
+    assert_eq!(process.send("wrap"), "ok");
+    assert_eq!(process.send("unwrap"), "ok");
+    assert_eq!(process.send("rewrap"), "ok");
+    assert_eq!(process.send("unwrap"), "ok");
+    let answer = process.send("unwrap-elsewhere");
+    assert!(answer.contains("does not unwrap this key"), "{answer}");
 
-    // From nowhere.
-    let said = Talk::start(&[&url], &variables).say("wrap");
+    // Without any source.
+    let answer = CustodianProcess::start(&[&url], &variables).send("wrap");
     assert!(
-        said.contains("denies wrap: there are no credentials"),
-        "{said}"
+        answer.contains("denies wrap: there are no credentials"),
+        "{answer}"
     );
 }
 
@@ -139,7 +139,7 @@ async fn an_alias_names_its_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_context_goes_to_the_service_with_each_request() {
+async fn the_context_is_sent_with_each_request() {
     let world = World::new().await;
     for part in [
         r#""waxseal:environment":"production""#,
@@ -157,7 +157,7 @@ async fn the_context_goes_to_the_service_with_each_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_is_away_or_talks_nonsense_is_an_outage() {
+async fn an_unreachable_or_garbled_service_is_an_outage() {
     let world = World::new().await;
     for behaviour in [
         Behaviour::Down,
@@ -178,7 +178,7 @@ async fn a_service_that_is_away_or_talks_nonsense_is_an_outage() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_is_slow_is_waited_for_for_a_bounded_time() {
+async fn a_slow_service_is_waited_for_for_a_bounded_time() {
     let world = World::new().await;
     world.relay.set_behaviour(Behaviour::Stall);
     let asked = Instant::now();
@@ -189,13 +189,13 @@ async fn a_service_that_is_slow_is_waited_for_for_a_bounded_time() {
     );
     assert!(
         asked.elapsed() < Duration::from_secs(60),
-        "it is not waited for for ever"
+        "the wait is bounded"
     );
     world.recovers().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_limit_on_requests_is_an_outage_that_is_tried_again_a_few_times() {
+async fn throttling_is_an_outage_that_is_retried_a_few_times() {
     let world = World::new().await;
     for behaviour in [
         refusal("ThrottlingException"),
@@ -215,7 +215,7 @@ async fn a_limit_on_requests_is_an_outage_that_is_tried_again_a_few_times() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn credentials_and_rights_that_do_not_suffice_are_told_and_not_tried_again() {
+async fn insufficient_credentials_and_rights_are_reported_and_not_retried() {
     let world = World::new().await;
     for (code, cause) in [
         ("AccessDeniedException", "AccessDeniedException"),
@@ -287,7 +287,7 @@ async fn one_operation_can_be_denied_while_others_work() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_is_disabled_or_about_to_be_deleted_is_told() {
+async fn a_key_that_is_disabled_or_about_to_be_deleted_is_reported() {
     let world = World::new().await;
     world.moto.disable_key(&world.arn);
     let error = world.error().await;
@@ -312,7 +312,7 @@ async fn what_another_key_wrapped_and_what_no_key_wrapped_is_refused() {
     let world = World::new().await;
     let other = custodian(&world.moto.create_key(), &world.relay.url());
     let error = other.unwrap(&world.wrapped, &HERE).await.err().unwrap();
-    // AWS says IncorrectKeyException; this server has another word.
+    // AWS answers IncorrectKeyException; this server another code.
     assert!(!error.is_transient(), "{error}");
     // Without a request: the service would refuse them after one.
     world.relay.set_behaviour(Behaviour::Down);

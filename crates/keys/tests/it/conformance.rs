@@ -108,9 +108,9 @@ fn a_secret_in_the_position_of_a_path_is_not_shown() {
         let error = Custodians::open(&format!("file:{path}"), &none())
             .err()
             .unwrap();
-        let told = format!("{error} {error:?}");
-        assert!(!told.contains(&path[..12]), "{told}");
-        assert!(matches!(error, CustodianError::File { .. }), "{told}");
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains(&path[..12]), "{shown}");
+        assert!(matches!(error, CustodianError::File { .. }), "{shown}");
     }
     let error = Custodians::open("file:/nowhere/key", &none())
         .err()

@@ -126,13 +126,13 @@ async fn no_truncated_document_opens() {
 async fn a_document_with_one_flipped_bit_never_opens_as_another_ring() {
     let bytes = vector("good");
     let mut refused = 0;
-    for place in 0..bytes.len() {
+    for index in 0..bytes.len() {
         for bit in [0x01, 0x20] {
             let mut flipped = bytes.clone();
-            flipped[place] ^= bit;
+            flipped[index] ^= bit;
             match open(&flipped).await {
                 // White space became other white space.
-                Ok(ring) => assert_eq!(ring.to_bytes(), bytes, "{place}"),
+                Ok(ring) => assert_eq!(ring.to_bytes(), bytes, "{index}"),
                 Err(_) => refused += 1,
             }
         }

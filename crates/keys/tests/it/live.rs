@@ -82,7 +82,7 @@ async fn an_erased_user_gets_a_new_key_and_the_ledger_wins() {
     let refused = users.read_or_create(&[b"u"]).await.err();
     assert!(
         matches!(refused, Some(UserKeyError::Lost { .. })),
-        "nobody judged the store: {refused:?}"
+        "the store was not accepted: {refused:?}"
     );
     assert!(store.backup().is_empty());
     users.accept_store();

@@ -39,7 +39,7 @@ async fn lost_keys_and_erasures_are_restored_although_the_store_was_written_to_a
     })
     .await
     .unwrap();
-    let user = one.ring().user(b"somebody");
+    let user = one.ring().user(b"some-user");
     one.change(&Change::Erase(user.clone())).await.unwrap();
 
     // The three writes are lost, and another process that never saw them writes four times.
@@ -47,7 +47,7 @@ async fn lost_keys_and_erasures_are_restored_although_the_store_was_written_to_a
     let two = LiveRing::open(store.clone(), custodians, options)
         .await
         .unwrap();
-    let other = two.ring().user(b"somebody else");
+    let other = two.ring().user(b"another-user");
     for _ in 0..4 {
         two.change(&Change::Erase(other.clone())).await.unwrap();
     }
@@ -76,7 +76,7 @@ async fn a_lost_mark_of_a_compromised_key_is_restored_and_lowered_times_wait_for
     let second = ring.in_state(KeyState::Pending).next().unwrap().id;
     let ring = ring.with_sealing(second, 2_000, true).unwrap();
     let marked = ring.with_compromised(first, 3_000).unwrap();
-    let other = ring.with_erasure("somebody", 3_000);
+    let other = ring.with_erasure("some-user", 3_000);
     let whole = other.merged_with(&marked, 4_000).unwrap();
     let state = whole.entry(first).unwrap().state;
     assert_eq!(state, KeyState::Compromised);

@@ -219,5 +219,5 @@ fn a_ring_that_is_out_of_reach_is_reported_by_status_and_does_not_stop_readers()
     assert_eq!(read.text(), STATE);
     fs::remove_file(world.copy().unwrap()).unwrap();
     let output = world.program.run(&["keyring", "status"]);
-    output.failed(2, "the place of the keyring, redis://127.0.0.1:");
+    output.failed(2, "the store of the keyring, redis://127.0.0.1:");
 }

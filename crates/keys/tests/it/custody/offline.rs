@@ -30,28 +30,33 @@ impl Machine {
         self.directory.path().join("copy.offline.json")
     }
 
-    fn custodians(&self, custodian: &Arc<Fickle>, starts: bool) -> Custodians {
-        with_offline(custodian, &self.file(), &self.key, starts)
+    fn custodians(&self, custodian: &Arc<Fickle>, allow_start: bool) -> Custodians {
+        with_offline(custodian, &self.file(), &self.key, allow_start)
     }
 
     async fn start(
         &self,
         store: &Arc<MemoryDocumentStore>,
         custodian: &Arc<Fickle>,
-        starts: bool,
+        allow_start: bool,
     ) -> Result<LiveRing, RingError> {
         let options = LiveOptions {
             copy: Some(self.directory.path().join("copy.json")),
             ..options(&Clock::at(NOW))
         };
-        LiveRing::open(store.clone(), self.custodians(custodian, starts), options).await
+        LiveRing::open(
+            store.clone(),
+            self.custodians(custodian, allow_start),
+            options,
+        )
+        .await
     }
 }
 
-fn with_offline(custodian: &Arc<Fickle>, file: &Path, key: &str, starts: bool) -> Custodians {
+fn with_offline(custodian: &Arc<Fickle>, file: &Path, key: &str, allow_start: bool) -> Custodians {
     let key = key.to_owned();
     let variables = variables(move |name| (name == "LOCAL").then(|| key.clone()));
-    let offline = Offline::open(file, "env:LOCAL", &variables, starts).unwrap();
+    let offline = Offline::open(file, "env:LOCAL", &variables, allow_start).unwrap();
     all(&[custodian]).with_offline(Arc::new(offline))
 }
 
@@ -114,14 +119,14 @@ async fn keys_that_the_process_created_are_stored_and_destroyed_ones_are_not() {
     let instead_of = live.ring().sealing().id;
     live.change(&Change::Add { instead_of }).await.unwrap();
     assert_eq!(kept(&machine).matches("\": \"").count(), 6);
-    let opening = live
+    let decrypt_only = live
         .ring()
         .in_state(KeyState::DecryptOnly)
         .next()
         .unwrap()
         .id;
-    live.change(&Change::Archive(opening)).await.unwrap();
-    live.change(&Change::Destroy(opening)).await.unwrap();
+    live.change(&Change::Archive(decrypt_only)).await.unwrap();
+    live.change(&Change::Destroy(decrypt_only)).await.unwrap();
     assert_eq!(kept(&machine).matches("\": \"").count(), 5);
     custodian.go_down();
     let offline = machine.start(&store, &custodian, true).await.unwrap();

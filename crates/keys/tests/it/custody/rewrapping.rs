@@ -156,11 +156,11 @@ async fn wraps_are_renewed_by_the_same_custodians() {
     let store = store_with_ring(&[&one, &two]).await;
     let live = open(&store, &[&one, &two]).await;
     let before = live.ring();
-    let anew = Change::Rewrap(Rewrap {
+    let renewal = Change::Rewrap(Rewrap {
         renew: true,
         ..Rewrap::default()
     });
-    let after = live.change(&anew).await.unwrap();
+    let after = live.change(&renewal).await.unwrap();
     assert_eq!(custodians(&live), ["env:ONE", "env:TWO"]);
     for (before, after) in before.keys().iter().zip(after.keys()) {
         assert_eq!(before.id, after.id);
@@ -290,11 +290,11 @@ async fn a_custodian_whose_wraps_do_not_open_gets_no_key() {
     let changed = document(&store).await;
     // Also if it renews its own wraps.
     bad.spoil(true);
-    let anew = Change::Rewrap(Rewrap {
+    let renewal = Change::Rewrap(Rewrap {
         renew: true,
         ..Rewrap::default()
     });
-    assert!(live.change(&anew).await.is_err());
+    assert!(live.change(&renewal).await.is_err());
     assert_eq!(document(&store).await, changed);
     // And if there is no ring yet.
     let wrapping: [Arc<dyn Custodian>; 1] = [bad.clone()];

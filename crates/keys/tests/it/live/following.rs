@@ -26,8 +26,8 @@ async fn live() -> (Arc<ObservedStore>, LiveRing, Clock) {
 async fn of_a_hundred_concurrent_callers_one_polls_for_all() {
     let (store, live, _) = live().await;
     let before = store.reads();
-    for looked in join_all((0..100).map(|_| live.refresh())).await {
-        looked.unwrap();
+    for polled in join_all((0..100).map(|_| live.refresh())).await {
+        polled.unwrap();
     }
     assert_eq!(store.reads() - before, 1);
 }
@@ -59,9 +59,9 @@ async fn invented_key_ids_force_no_more_than_two_polls_a_second() {
     for id in 1..=20 {
         assert!(!live.learn(KeyId::from_u32(id)).await);
     }
-    let looks = store.reads() - before;
-    assert!(looks >= 1);
-    assert!(began.elapsed() >= SECOND / 2 * (looks as u32 - 1));
+    let polls = store.reads() - before;
+    assert!(polls >= 1);
+    assert!(began.elapsed() >= SECOND / 2 * (polls as u32 - 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,7 +72,7 @@ async fn a_key_that_another_process_added_is_learned_at_once() {
     let other = LiveRing::open(store.clone(), custodians, options(&clock)).await;
     assert!(matches!(other.err(), Some(RingError::Custodian(_))));
     let sealing = one.ring().sealing().id;
-    let told = one.watch();
+    let updates = one.watch();
     one.change(&Change::Add {
         instead_of: sealing,
     })
@@ -80,7 +80,7 @@ async fn a_key_that_another_process_added_is_learned_at_once() {
     .unwrap();
     let pending = one.ring().in_state(KeyState::Pending).next().unwrap().id;
     assert!(one.learn(pending).await);
-    assert!(told.has_changed().unwrap());
+    assert!(updates.has_changed().unwrap());
 }
 
 #[tokio::test(start_paused = true)]
@@ -108,8 +108,8 @@ async fn the_document_is_polled_every_interval_until_the_ring_is_dropped() {
     let (store, live, _) = live().await;
     let before = store.reads();
     tokio::time::sleep(Duration::from_secs(601)).await;
-    let looks = store.reads() - before;
-    assert!((10..=11).contains(&looks), "{looks}");
+    let polls = store.reads() - before;
+    assert!((10..=11).contains(&polls), "{polls}");
     drop(live);
     tokio::time::sleep(Duration::from_secs(60)).await;
     let after = store.reads();

@@ -89,9 +89,9 @@ async fn a_start_from_the_copy_alone_opens_values_and_seals_only_while_the_copy_
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("copy.json");
     let (store, custodian, _, newest) = ring_with_copy(&path).await;
-    let rest = Settings::default().retention_ms;
+    let retention_ms = Settings::default().retention_ms;
     store.set_out_of_reach(true);
-    for (age, seals) in [(rest - 1, true), (rest, false)] {
+    for (age, seals) in [(retention_ms - 1, true), (retention_ms, false)] {
         let live = LiveRing::open(store.clone(), with(&custodian), copied_after(&path, age))
             .await
             .unwrap();
@@ -113,10 +113,10 @@ async fn a_copy_that_is_too_old_is_not_restored_automatically() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("copy.json");
     let (store, custodian, older, newest) = ring_with_copy(&path).await;
-    let rest = Settings::default().retention_ms;
+    let retention_ms = Settings::default().retention_ms;
     for found in [None, Some(older)] {
         store.set(Document::Ring, found.clone());
-        let options = copied_after(&path, rest);
+        let options = copied_after(&path, retention_ms);
         let error = LiveRing::open(store.clone(), with(&custodian), options)
             .await
             .err();
@@ -136,15 +136,15 @@ async fn a_process_with_an_old_ring_restores_the_newer_copy_of_its_machine() {
     let (store, custodian, ..) = ring_with_copy(&path).await;
     let open = || LiveRing::open(store.clone(), with(&custodian), copied(&path));
     let (behind, ahead) = (open().await.unwrap(), open().await.unwrap());
-    let user = ahead.ring().user(b"somebody");
+    let user = ahead.ring().user(b"some-user");
     ahead.change(&Change::Erase(user.clone())).await.unwrap();
     drop(ahead);
     store.set(Document::Ring, None);
     let ring = behind.refresh().await.unwrap();
     assert_eq!(ring.erasure(&user).unwrap().epoch, 1);
-    let lies = store.read(&Document::Ring).await.unwrap().unwrap();
-    assert_eq!(std::fs::read(&path).unwrap(), lies);
-    assert_eq!(ring.to_bytes(), lies);
+    let stored = store.read(&Document::Ring).await.unwrap().unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), stored);
+    assert_eq!(ring.to_bytes(), stored);
 }
 
 #[tokio::test]

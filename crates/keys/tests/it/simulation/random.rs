@@ -1,6 +1,6 @@
 //! Random numbers from a seed (splitmix64): the same seed makes the same schedule.
 
-/// Numbers that look random.
+/// Pseudo-random numbers.
 pub(crate) struct Random(u64);
 
 impl Random {

@@ -9,19 +9,19 @@ use std::thread::{self, JoinHandle};
 /// The environment of a process.
 pub(crate) type Variables = Vec<(String, String)>;
 
-/// A process that holds custodians.
-pub(crate) struct Talk {
+/// A running process with custodians.
+pub(crate) struct CustodianProcess {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
     stderr: Option<JoinHandle<String>>,
 }
 
-impl Talk {
+impl CustodianProcess {
     /// Starts it with the custodians of these URLs.
     pub(crate) fn start(urls: &[&str], variables: &[(String, String)]) -> Self {
         let mut child = program(variables)
-            .arg("talk")
+            .arg("run")
             .args(urls)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -43,7 +43,7 @@ impl Talk {
     }
 
     /// Sends a line and returns the answer.
-    pub(crate) fn say(&mut self, line: &str) -> String {
+    pub(crate) fn send(&mut self, line: &str) -> String {
         let stdin = self.stdin.as_mut().unwrap();
         writeln!(stdin, "{line}").unwrap();
         let mut answer = String::new();
@@ -51,7 +51,7 @@ impl Talk {
         answer.trim_end().to_owned()
     }
 
-    /// Ends it; returns what it logged.
+    /// Ends it and returns its log.
     pub(crate) fn end(mut self) -> String {
         drop(self.stdin.take());
         assert!(self.child.wait().unwrap().success());
@@ -59,7 +59,7 @@ impl Talk {
     }
 }
 
-impl Drop for Talk {
+impl Drop for CustodianProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -73,11 +73,11 @@ pub(crate) fn conformance(url: &str, secrets: &[&str], variables: &[(String, Str
         .args(secrets)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    let failed = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("keeps the contract"), "{said}{failed}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stdout.contains("keeps the contract"), "{stdout}{stderr}");
     for secret in secrets {
-        assert!(!failed.contains(secret), "a log contains a secret");
+        assert!(!stderr.contains(secret), "a log contains a secret");
     }
 }
 
