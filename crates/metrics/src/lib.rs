@@ -7,7 +7,6 @@ mod decoys;
 pub mod document;
 mod handles;
 mod metric;
-#[cfg(feature = "prometheus")]
 pub mod names;
 #[cfg(feature = "opentelemetry")]
 pub mod opentelemetry;
@@ -27,7 +26,6 @@ pub use coverage::{CoverageCounts, CoverageMetrics};
 pub use decoys::{DecoyOpener, decoys_opened_counter};
 pub use metric::{Kind, Label, LabelValues, Metric};
 pub use metrics::{Counter, Gauge, Histogram};
-#[cfg(feature = "prometheus")]
 pub use names::TABLE;
 pub use process::{ProcessMetrics, set_certificate_expiry, set_mode};
 pub use ring::{

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use crate::protected::PatternId;
+use crate::location::{Location, ReplyShape};
 use crate::refusal::Refusal;
 use crate::scripts::KnownScript;
 
@@ -42,7 +42,7 @@ pub struct ScriptCall {
     /// The script.
     pub script: KnownScript,
     /// The record.
-    pub place: Place,
+    pub location: Location<usize>,
     /// The argument that the script compares with the record's value.
     pub compared: usize,
     /// The argument that it stores as the record's value. It can be the one that it compares.
@@ -97,80 +97,8 @@ pub enum RequestChange {
 pub struct ValueSlot {
     /// Which argument; 0 is the command word.
     pub argument: usize,
-    /// Where the value will be stored.
-    pub place: Place,
-}
-
-/// Where a value is stored: what it is bound to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The pattern that means the record.
-    pub pattern: PatternId,
-    /// The argument that is the record's name.
-    pub name: usize,
-    /// The argument that is the field, in a hash.
-    pub field: Option<usize>,
-}
-
-/// What a reply holds. Errors pass in every shape.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ReplyShape {
-    /// Nothing of ours.
-    Verbatim,
-    /// One value, or null. (`SET … GET` of a record that did not exist answers null.)
-    Value(Place),
-    /// An array (or null) whose elements are all values of this record.
-    Elements(Place),
-    /// An array with an element for each argument behind the command word: the value of the record of
-    /// that name, or null. Of names that are not protected it is none of ours.
-    EachName,
-    /// An array with an element for each of these arguments: the value of that field, or null.
-    EachField {
-        /// The pattern that means the record.
-        pattern: PatternId,
-        /// The argument that is the record's name.
-        name: usize,
-        /// The arguments that are fields.
-        fields: Range<usize>,
-    },
-    /// Field, value, field, value: as a flat array, as a map, or as an array of pairs. The fields
-    /// are in the reply.
-    Fields {
-        /// The pattern that means the record.
-        pattern: PatternId,
-        /// The argument that is the record's name.
-        name: usize,
-    },
-    /// A cursor, then an array of field, value, field, value.
-    ScannedFields {
-        /// The pattern that means the record.
-        pattern: PatternId,
-        /// The argument that is the record's name.
-        name: usize,
-    },
-    /// The answer to HGETALL, as in [`ReplyShape::Fields`], of which the client wants the values
-    /// alone, as an array.
-    OnlyValues {
-        /// The pattern that means the record.
-        pattern: PatternId,
-        /// The argument that is the record's name.
-        name: usize,
-    },
-    /// Null, or a name and a value, or a name and an array of values. Whether they are protected is
-    /// told by the name in the reply.
-    Popped,
-    /// One value or null, of which the client wants the length: 0 for null.
-    Length(Place),
-    /// One value or null, of which the client wants a part, counted as GETRANGE counts: empty for
-    /// null.
-    Range {
-        /// Where the value is stored.
-        place: Place,
-        /// The first byte; from the end if negative.
-        start: i64,
-        /// The last byte, included; from the end if negative.
-        end: i64,
-    },
+    /// The location where the value will be stored.
+    pub location: Location<usize>,
 }
 
 /// The effect of a request on its connection, if the server accepts it. Most of these need a dedicated

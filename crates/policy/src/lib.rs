@@ -39,6 +39,7 @@ mod decide;
 mod decision;
 pub mod document;
 mod form;
+mod location;
 mod names;
 mod pattern;
 mod protected;
@@ -50,10 +51,11 @@ pub mod table;
 pub use argument::is;
 pub use decide::{decide, decide_early, max_wait};
 pub use decision::{
-    Action, Channels, Decision, Effect, Place, ReplyShape, RequestChange, ScriptCall, Transform,
-    UnknownDigest, ValueSlot,
+    Action, Channels, Decision, Effect, RequestChange, ScriptCall, Transform, UnknownDigest,
+    ValueSlot,
 };
 pub use form::decide_script;
+pub use location::{Layout, Location, NamesUse, ReplyShape};
 pub use pattern::{OWN_PREFIX, PatternError, RecordPattern};
 pub use protected::{PatternId, ProtectedNames};
 pub use refusal::{DataKind, Reason, Refusal};

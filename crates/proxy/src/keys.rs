@@ -12,7 +12,7 @@ use waxseal_core::{KeyId, UserKey};
 pub(crate) use waxseal_keys::Freshness;
 use waxseal_keys::UserKeys;
 
-use crate::pending::Name;
+use crate::location::Name;
 use crate::protection::Protection;
 
 mod rejected_keys;
@@ -25,7 +25,7 @@ const MAX_UNKNOWN_KEYS: usize = 8;
 
 /// Keys to look up, all at once.
 pub struct KeyRequest {
-    side: Side,
+    direction: Direction,
     users: HashMap<Box<[u8]>, Freshness>,
     /// Users whose values name other keys than the present ones, with the ids of those keys.
     others: HashMap<Box<[u8]>, SmallVec<[KeyId; 1]>>,
@@ -36,20 +36,20 @@ pub struct KeyRequest {
 }
 
 /// The result of a request.
-pub struct Fetched {
-    pub(crate) side: Side,
+pub struct FetchedKeys {
+    pub(crate) direction: Direction,
     pub(crate) users: HashMap<Box<[u8]>, Lookup>,
     pub(crate) confirmation: Option<Confirmation>,
 }
 
 /// The direction that waits for the keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Side {
+pub(crate) enum Direction {
     /// Requests.
     #[default]
-    Outward,
+    Request,
     /// A reply, and everything behind it.
-    Back,
+    Reply,
 }
 
 /// The result of looking up a user's key.
@@ -68,9 +68,9 @@ pub(crate) enum Confirmation {
 }
 
 impl KeyRequest {
-    pub(crate) fn new(side: Side) -> Self {
+    pub(crate) fn new(direction: Direction) -> Self {
         Self {
-            side,
+            direction,
             users: HashMap::new(),
             others: HashMap::new(),
             learn: Vec::new(),
@@ -123,7 +123,7 @@ impl KeyRequest {
     }
 
     /// Looks everything up. Keys that take longer than `limit` are out of reach, as are failed lookups.
-    pub async fn fetch(self, protection: &Protection, limit: Duration) -> Fetched {
+    pub async fn fetch(self, protection: &Protection, limit: Duration) -> FetchedKeys {
         let (confirmation, created, read, reread, ()) = tokio::join!(
             self.confirmation(protection, limit),
             self.look_up(Freshness::Live, protection, limit),
@@ -134,8 +134,8 @@ impl KeyRequest {
         let present = self.present.into_iter();
         let present = present.map(|(user, key)| (Box::from(&*user), Lookup::Key(key)));
         let fetched = created.into_iter().chain(read).chain(reread);
-        Fetched {
-            side: self.side,
+        FetchedKeys {
+            direction: self.direction,
             users: present.chain(fetched).collect(),
             confirmation,
         }

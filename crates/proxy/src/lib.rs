@@ -1,9 +1,9 @@
-//! A proxy for Redis that seals personal data: an application in any language connects to it instead of Redis, and
-//! nothing else changes. Values of protected records are sealed in requests and opened in replies; everything else is
-//! forwarded unchanged, byte for byte.
+//! A proxy that seals Redis for applications in any language: they connect to it instead of Redis, and nothing else
+//! changes. Values of protected records are sealed in requests and opened in replies; everything else passes unchanged,
+//! byte for byte.
 //!
-//! Between the two sockets everything is synchronous and pure: [`Connection`] takes bytes of the client and of the server
-//! and returns bytes for both. `net` moves the bytes.
+//! Between the two sockets everything is synchronous and does no I/O: [`Connection`] takes bytes of the client and of the
+//! server and returns bytes for both. `net` moves the bytes.
 
 mod admin;
 mod answers;
@@ -13,6 +13,7 @@ mod connection;
 mod decoys;
 mod keys;
 mod limits;
+mod location;
 mod login;
 mod meters;
 mod misplaced;
@@ -36,10 +37,11 @@ pub use certificates::{
     CertificateExpiry, CertificateUse, Certificates, Reload, certificate_expiry,
 };
 pub use connection::{
-    Answered, BrokenValue, Connection, Handshake, Identity, Link, Next, Report, Taken, Unexplained,
+    BrokenValue, Connection, Handshake, Identity, Link, Next, ReplyProgress, Report,
+    RequestProgress, UnexpectedReply,
 };
 pub use decoys::{Alarm, OpenedDecoy};
-pub use keys::{Fetched, KeyRequest};
+pub use keys::{FetchedKeys, KeyRequest};
 pub use limits::Limits;
 pub use login::LoginError;
 pub use meters::Meters;

@@ -1,6 +1,6 @@
 //! The decision for each form of each command that carries values.
 
-use waxseal_policy::{Action, ReplyShape, RequestChange, decide};
+use waxseal_policy::{Action, Layout, ReplyShape, RequestChange, decide};
 
 use crate::{decided, names, policy, shown};
 
@@ -177,12 +177,12 @@ fn the_first_pattern_that_matches_a_name_decides() {
         let Action::Transform(transform) = decision.action else {
             panic!("{name} is protected");
         };
-        let ReplyShape::Value(place) = transform.reply else {
+        let ReplyShape::Record(location, Layout::Value) = transform.reply else {
             panic!("one value");
         };
-        assert_eq!(place.pattern.index(), index);
+        assert_eq!(location.pattern.index(), index);
         assert_eq!(transform.request, RequestChange::None);
-        assert!(names.pattern(place.pattern).matches(name.as_bytes()));
+        assert!(names.pattern(location.pattern).matches(name.as_bytes()));
     }
     let listed: Vec<_> = names
         .iter()

@@ -1,7 +1,9 @@
 //! Excepted names: requests that would be refused are forwarded, and values keep the pattern, marked as excepted.
 
 use waxseal_policy::decide_early;
-use waxseal_policy::{Action, ProtectedNames, RecordPattern, ReplyShape, RequestChange, decide};
+use waxseal_policy::{
+    Action, Layout, ProtectedNames, RecordPattern, ReplyShape, RequestChange, decide,
+};
 
 use crate::{shown, split};
 
@@ -66,7 +68,7 @@ fn values_of_excepted_names_keep_their_pattern_and_are_marked() {
     let RequestChange::Seal(slots) = transform.request else {
         panic!("{:?}", transform.request);
     };
-    let ids = slots.iter().map(|slot| slot.place.pattern);
+    let ids = slots.iter().map(|slot| slot.location.pattern);
     let ids: Vec<_> = ids.map(|id| (id.index(), id.is_excepted())).collect();
     assert_eq!(ids, [(1, true), (1, false), (0, false)]);
     // Values that are still sealed are opened.
@@ -74,7 +76,9 @@ fn values_of_excepted_names_keep_their_pattern_and_are_marked() {
     let Action::Transform(transform) = action else {
         panic!("{action:?}");
     };
-    assert!(matches!(transform.reply, ReplyShape::Value(place) if place.pattern.is_excepted()));
+    assert!(
+        matches!(transform.reply, ReplyShape::Record(location, Layout::Value) if location.pattern.is_excepted())
+    );
     // A large value is streamed to an excepted name, unless another name or a reply with a value may follow.
     for (line, total, is_certain) in [
         ("SET sess:1_LOCK", 3, true),

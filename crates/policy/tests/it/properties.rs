@@ -130,8 +130,8 @@ fn values_in_clear(
         Action::Script(_) | Action::ScriptDigest(_) => return Ok(Vec::new()),
     };
     for slot in &sealed {
-        prop_assert_eq!(slot.place.name, record_of(slot.argument));
-        prop_assert!(is_protected(&request[slot.place.name]));
+        prop_assert_eq!(slot.location.name, record_of(slot.argument));
+        prop_assert!(is_protected(&request[slot.location.name]));
     }
     let clear = (1..request.len()).filter(|at| request[*at].starts_with(VALUE));
     let clear = clear.filter(|at| sealed.iter().all(|slot| slot.argument != *at));
@@ -194,7 +194,7 @@ proptest! {
         options in vec(word_or_value(), 0..4),
         count in 0..4_u8,
         pairs in vec((word(), value()), 0..4),
-        behind in vec(word_or_value(), 0..3),
+        after in vec(word_or_value(), 0..3),
     ) {
         let mut request = vec!["HSETEX".to_owned(), "wa:1".to_owned()];
         request.extend(options);
@@ -202,7 +202,7 @@ proptest! {
         for (field, value) in &pairs {
             request.extend([field.clone(), value.clone()]);
         }
-        request.extend(behind);
+        request.extend(after);
         // Fields are words here: every value is a value, in any position.
         let fields: Vec<usize> = fields_of(&request);
         let clear = values_in_clear(&request, |_| 1)?;
@@ -260,7 +260,7 @@ proptest! {
             Action::Forward => {}
             Action::Refuse(refusal) => prop_assert!(!refusal.to_string().is_empty()),
             Action::Script(call) => {
-                prop_assert!(call.place.name < call.compared && call.compared < request.len());
+                prop_assert!(call.location.name < call.compared && call.compared < request.len());
             }
             Action::ScriptDigest(_) => {}
             Action::Transform(transform) => match transform.request {
@@ -268,8 +268,8 @@ proptest! {
                 RequestChange::Seal(slots) => {
                     for slot in slots {
                         prop_assert!(slot.argument < request.len());
-                        prop_assert!(slot.place.name < slot.argument);
-                        prop_assert!(slot.place.field.is_none_or(|field| field < slot.argument));
+                        prop_assert!(slot.location.name < slot.argument);
+                        prop_assert!(slot.location.field.is_none_or(|field| field < slot.argument));
                     }
                 }
                 RequestChange::Reword { arguments, .. } => {

@@ -311,7 +311,7 @@ fn a_known_script_over_an_excepted_name_compares_a_value_that_may_still_be_seale
             decide_script(&names, &words, known),
         ] {
             assert_eq!(shown(&action), "script 4 None @3");
-            assert!(matches!(action, Action::Script(call) if call.place.pattern.is_excepted()));
+            assert!(matches!(action, Action::Script(call) if call.location.pattern.is_excepted()));
         }
         // The server answers that an argument is missing.
         let words = &words[..4];

@@ -22,7 +22,7 @@ use super::buffer::OutputBuffer;
 use super::client::Shared;
 use super::worker::Worker;
 use crate::clients::Connection;
-use crate::connection::{HELLO_3, Handshake, Identity, Unexplained};
+use crate::connection::{HELLO_3, Handshake, Identity, UnexpectedReply};
 use crate::pending::Protocol;
 
 pub(crate) mod end;
@@ -81,7 +81,7 @@ impl Lane {
     pub(crate) fn attach(&self, client: &Rc<Shared>) {
         let mut state = self.state.borrow_mut();
         state.attached.insert(client.id, client.clone());
-        client.moved_to(Connection::Lane(self.local.clone()));
+        client.set_connection(Connection::Lane(self.local.clone()));
     }
 
     /// Removes a client that moves to another connection. It does not block the lane any more.
@@ -156,7 +156,7 @@ impl Lane {
 
     /// Resumes reading after a client got the keys that its reply waited for. `replied` is the number of its requests
     /// that have their reply now.
-    pub(crate) fn resume(&self, client: &Rc<Shared>, replied: Result<usize, Unexplained>) {
+    pub(crate) fn resume(&self, client: &Rc<Shared>, replied: Result<usize, UnexpectedReply>) {
         let state = &mut *self.state.borrow_mut();
         match (replied, state.turns.front_mut()) {
             (Ok(replies), Some((first, left))) if Rc::ptr_eq(first, client) => {

@@ -157,9 +157,10 @@ impl Entry {
             Some(pattern) => format!(" on {pattern}"),
             None => String::new(),
         };
-        let command = kind
-            .command
-            .map_or_else(|| "an unknown command".to_owned(), crate::answers::written);
+        let command = kind.command.map_or_else(
+            || "an unknown command".to_owned(),
+            crate::answers::display_name,
+        );
         RefusalLine {
             text: format!("{what}{often}{on}: {command} {}; {advice}", self.cause),
             command: kind.command.unwrap_or("other"),

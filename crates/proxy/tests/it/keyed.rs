@@ -13,7 +13,7 @@ use waxseal_keys::{
     MemoryDocumentStore, MemoryUserKeys, Ring, Settings, UserKeyStore, UserKeys,
 };
 use waxseal_policy::RecordPattern;
-use waxseal_proxy::{Connection, KeyRequest, Limits, Link, Next, Protection, Unexplained};
+use waxseal_proxy::{Connection, KeyRequest, Limits, Link, Next, Protection, UnexpectedReply};
 use waxseal_resp::write_bulk;
 
 use crate::pair::{KEY, arguments, text, to_client};
@@ -254,7 +254,7 @@ impl Conversation {
     }
 
     /// Does everything that can be done.
-    pub(crate) fn run(&mut self) -> Result<(), Unexplained> {
+    pub(crate) fn run(&mut self) -> Result<(), UnexpectedReply> {
         loop {
             let (bytes, client) = (&self.from_server, &mut self.client);
             let answered = self.connection.replies(bytes, usize::MAX, client)?;
@@ -269,7 +269,7 @@ impl Conversation {
             if !self.fetching {
                 return Ok(());
             }
-            let Some(request) = self.connection.wants() else {
+            let Some(request) = self.connection.take_key_request() else {
                 let waits = answered.stalled || taken.next == Next::Keys;
                 assert!(!waits, "waits for nothing");
                 return Ok(());
@@ -278,7 +278,7 @@ impl Conversation {
         }
     }
 
-    fn fetch(&mut self, request: KeyRequest) -> Result<usize, Unexplained> {
+    fn fetch(&mut self, request: KeyRequest) -> Result<usize, UnexpectedReply> {
         self.fetches += 1;
         let limit = Duration::from_secs(5);
         let fetched = RUNTIME.block_on(request.fetch(&self.protection, limit));

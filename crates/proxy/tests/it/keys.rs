@@ -213,17 +213,17 @@ fn while_keys_are_fetched_nothing_is_sent_and_no_more_keys_are_requested() {
     conversation.fetching = false;
     conversation.send(&["GET other", "GET wa:1"]);
     world.assert_sent(&conversation.sent(), &["GET other"]);
-    let request = conversation.connection.wants().unwrap();
+    let request = conversation.connection.take_key_request().unwrap();
     conversation.send(&["GET wa:2"]);
     conversation.answer(b"$1\r\nx\r\n");
     assert_eq!(
         (conversation.sent(), conversation.got()),
         (Vec::new(), to_client("'x"))
     );
-    assert!(conversation.connection.wants().is_none());
+    assert!(conversation.connection.take_key_request().is_none());
     conversation.provide(request);
     world.assert_sent(&conversation.sent(), &["GET wa:1"]);
-    assert!(conversation.connection.wants().is_some());
+    assert!(conversation.connection.take_key_request().is_some());
 }
 
 #[test]

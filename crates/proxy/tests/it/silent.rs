@@ -248,6 +248,6 @@ fn a_second_reply_to_a_request_ends_the_connection_before_it_is_paired() {
         &["CLIENT TRACKING ON BCAST PREFIX a PREFIX b PREFIX b"],
     );
     let result = pair.answer_bytes(b"-ERR Prefix 'b' overlaps\r\n+OK\r\n");
-    assert_eq!(result, Err(waxseal_proxy::Unexplained::Pairing));
+    assert_eq!(result, Err(waxseal_proxy::UnexpectedReply::Pairing));
     assert_eq!(pair.got(), "-ERR Prefix 'b' overlaps\r\n");
 }

@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 use super::Client;
 use super::route::Route;
 use crate::connection::Next;
-use crate::keys::Fetched;
+use crate::keys::FetchedKeys;
 
 /// The fetches under way: at most one for requests and one for a reply. They end with the client.
-pub(super) type KeyFetches = Vec<Pin<Box<dyn Future<Output = Fetched>>>>;
+pub(super) type KeyFetches = Vec<Pin<Box<dyn Future<Output = FetchedKeys>>>>;
 
 impl Client {
     /// Fetches keys that the conversation asks for. Returns true if any were provided.
@@ -20,7 +20,7 @@ impl Client {
         }
         let mut progress = false;
         loop {
-            let request = self.shared.state.borrow_mut().connection.wants();
+            let request = self.shared.state.borrow_mut().connection.take_key_request();
             let Some(request) = request else {
                 break;
             };
@@ -44,7 +44,7 @@ impl Client {
         progress
     }
 
-    fn provide(&mut self, fetched: Fetched) {
+    fn provide(&mut self, fetched: FetchedKeys) {
         let stalled = {
             let state = &mut *self.shared.state.borrow_mut();
             let was_stalled = state.connection.is_stalled();

@@ -112,7 +112,7 @@ impl Client {
         };
         connection.handshake(handshake, spoken, output.end());
         if let Some(Registration { client, .. }) = connection.registered() {
-            client.moved_to(Connection::Dedicated(socket.local));
+            client.set_connection(Connection::Dedicated(socket.local));
         }
         self.route = Route::Dedicated(Box::new(Dedicated {
             socket,

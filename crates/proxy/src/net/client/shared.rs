@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use crate::clients::{self, Registration};
-use crate::connection::{Answered, Connection, Report, Unexplained};
+use crate::connection::{Connection, ReplyProgress, Report, UnexpectedReply};
 use crate::limits::Limits;
 use crate::net::buffer::OutputBuffer;
 use crate::net::reply_buffers::{CountedSteps, ReplyBuffers};
@@ -86,9 +86,9 @@ impl Shared {
     }
 
     /// Records the upstream connection that the client's requests use from now on.
-    pub(crate) fn moved_to(&self, connection: clients::Connection) {
+    pub(crate) fn set_connection(&self, connection: clients::Connection) {
         if let Some(Registration { client, .. }) = self.state.borrow().connection.registered() {
-            client.moved_to(connection);
+            client.set_connection(connection);
         }
     }
 
@@ -124,7 +124,7 @@ impl Shared {
         bytes: &[u8],
         max_replies: usize,
         buffers: &ReplyBuffers,
-    ) -> Result<Answered, Unexplained> {
+    ) -> Result<ReplyProgress, UnexpectedReply> {
         let state = &mut *self.state.borrow_mut();
         let mut answered = state
             .connection

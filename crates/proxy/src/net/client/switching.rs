@@ -94,7 +94,7 @@ impl Client {
 
     /// Leaves the client without a connection: its next request opens one, and gets the error if that still fails.
     pub(super) fn wait_without_connection(&mut self) {
-        self.shared.moved_to(Connection::None);
+        self.shared.set_connection(Connection::None);
         self.route = Route::None;
         self.next = Next::More;
     }

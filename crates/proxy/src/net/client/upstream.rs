@@ -9,7 +9,7 @@ use waxseal_metrics::UpstreamError;
 use super::Client;
 use super::route::Route;
 use crate::answers;
-use crate::connection::{Next, Unexplained};
+use crate::connection::{Next, UnexpectedReply};
 use crate::login::{LoginError, is_turned_away};
 use crate::net::lane::end::LaneEnd;
 use crate::net::socket;
@@ -107,7 +107,7 @@ impl Client {
             return;
         };
         if std::mem::take(&mut dedicated.is_new) && is_turned_away(received) {
-            return self.on_unexplained(Unexplained::Handshake(LoginError::TooManyClients));
+            return self.on_unexplained(UnexpectedReply::Handshake(LoginError::TooManyClients));
         }
         let answered = {
             let state = &mut *self.shared.state.borrow_mut();
@@ -134,17 +134,17 @@ impl Client {
     }
 
     /// Ends the connection to a server that sent something no request explains, or refused the login.
-    pub(super) fn on_unexplained(&mut self, error: Unexplained) {
+    pub(super) fn on_unexplained(&mut self, error: UnexpectedReply) {
         tracing::warn!("closing a connection: {error}");
         self.worker.settings.upstream_failed(match error {
-            Unexplained::Handshake(_) => UpstreamError::Login,
-            Unexplained::NoReply(_) | Unexplained::Pairing => UpstreamError::Unexplained,
+            UnexpectedReply::Handshake(_) => UpstreamError::Login,
+            UnexpectedReply::NotResp(_) | UnexpectedReply::Pairing => UpstreamError::Unexplained,
         });
-        if matches!(error, Unexplained::Handshake(_)) && self.recover_from_failed_login() {
+        if matches!(error, UnexpectedReply::Handshake(_)) && self.recover_from_failed_login() {
             return;
         }
         let output = &mut self.shared.state.borrow_mut().output;
-        if let Unexplained::Handshake(error) = error
+        if let UnexpectedReply::Handshake(error) = error
             && output.is_empty()
         {
             output
