@@ -6,9 +6,7 @@ mod collector;
 #[cfg(feature = "opentelemetry")]
 mod exporter;
 
-use std::time::Duration;
-
-use waxseal_metrics::{ProcessMetrics, before_render, prometheus};
+use waxseal_metrics::{ProcessMetrics, before_snapshot};
 use waxseal_proxy::Readiness;
 
 use crate::environment::Environment;
@@ -18,9 +16,6 @@ use crate::{logging, panics};
 /// OpenTelemetry's own variables for the address of a collector.
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const METRICS_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
-
-/// Between two times that samples are brought into their buckets.
-const UPKEEP: Duration = Duration::from_secs(5);
 
 /// How this process counts.
 pub(crate) struct Metering {
@@ -110,19 +105,12 @@ fn unexported(name: &str) -> String {
 }
 
 fn count() -> Result<(), Failure> {
-    prometheus::install().map_err(|error| Failure::failed(&error))?;
+    waxseal_metrics::install().map_err(|error| Failure::failed(&error))?;
     let metrics = ProcessMetrics::new();
-    before_render(move || {
+    before_snapshot(move || {
         let lost = logging::lost_lines();
-        metrics.lost_lines(lost.queue_full, lost.write_failed);
-        metrics.panics(panics::count());
-    });
-    panics::spawn_restarting("the upkeep of metrics", || async {
-        let mut tick = tokio::time::interval(UPKEEP);
-        loop {
-            tick.tick().await;
-            prometheus::upkeep();
-        }
+        metrics.set_lost_lines(lost.queue_full, lost.write_failed);
+        metrics.set_panics(panics::count());
     });
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Which metrics moved while somebody looked on: each metric of the table, from its first reading to its
 //! last, of one process that lived all the while.
 
-use crate::metric::{Kind, Metric};
+use crate::metric::Metric;
 use crate::names::TABLE;
 use crate::snapshot::{Series, Snapshot};
 
@@ -33,7 +33,7 @@ impl Movement {
     #[must_use]
     pub fn begin(first: &Snapshot) -> Self {
         let begin = |metric: &&'static Metric| {
-            let series = series(metric, first);
+            let series = first.series(metric);
             let sum = sum(series);
             MetricMovement {
                 metric,
@@ -51,7 +51,7 @@ impl Movement {
     /// Takes the next reading.
     pub fn note(&mut self, now: &Snapshot) {
         for moved in &mut self.0 {
-            let series = series(moved.metric, now);
+            let series = now.series(moved.metric);
             let sum = sum(series);
             moved.after = sum;
             moved.lowest = moved.lowest.min(sum);
@@ -67,23 +67,15 @@ impl Movement {
     }
 }
 
-/// What tells whether a metric moved: of a histogram how many samples it has.
-fn series<'a>(metric: &Metric, snapshot: &'a Snapshot) -> &'a [Series] {
-    match metric.kind {
-        Kind::Histogram => snapshot.named(&format!("{}_count", metric.name)),
-        Kind::Counter | Kind::Gauge => snapshot.series(metric),
-    }
-}
-
 fn sum(series: &[Series]) -> f64 {
-    series.iter().fold(0.0, |sum, series| sum + series.value)
+    series.iter().fold(0.0, |sum, series| sum + series.value())
 }
 
-/// Whether one of these series is other than among those; one that is missing there counts as 0.
+/// True if one of `these` series has another value in `those`; a series that is missing there counts as 0.
 fn differ(these: &[Series], those: &[Series]) -> bool {
     these.iter().any(|this| {
-        let other = those.iter().find(|other| other.has_labels_of(this));
-        this.value != other.map_or(0.0, |other| other.value)
+        let other = those.iter().find(|other| other.labels() == this.labels());
+        this.value() != other.map_or(0.0, Series::value)
     })
 }
 
@@ -97,9 +89,9 @@ mod tests {
     }
 
     fn watch(texts: &[&str]) -> Movement {
-        let mut movement = Movement::begin(&Snapshot::read(texts[0]));
+        let mut movement = Movement::begin(&Snapshot::parse(texts[0]));
         for text in &texts[1..] {
-            movement.note(&Snapshot::read(text));
+            movement.note(&Snapshot::parse(text));
         }
         movement
     }

@@ -189,7 +189,7 @@ pub(super) async fn run(shared: Arc<Shared>, setup: Arc<Setup>, every: Option<Du
             Ok(counted) => {
                 let found = counted.patterns.iter();
                 let found = found.map(|(name, _, lying, _)| (&**name, *lying));
-                metrics.counted(counted.began_ms().unwrap_or_default(), found);
+                metrics.set(counted.began_ms().unwrap_or_default(), found);
                 let pause = match counted.is_of_nothing() {
                     true => every.map(|every| every.min(EMPTY_INTERVAL)),
                     false => every,

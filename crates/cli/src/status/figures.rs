@@ -90,8 +90,8 @@ fn values(now: &Snapshot) -> Vec<Figure> {
 fn reasons(now: &Snapshot) -> String {
     let mut reasons: BTreeMap<&str, f64> = BTreeMap::new();
     for series in now.series(&OPENS) {
-        if series.label("result") != "ok" && series.value > 0.0 {
-            *reasons.entry(series.label("result")).or_default() += series.value;
+        if series.label("result") != "ok" && series.value() > 0.0 {
+            *reasons.entry(series.label("result")).or_default() += series.value();
         }
     }
     let words = reasons.iter();
@@ -162,7 +162,7 @@ pub(super) fn sweeps(now: &Snapshot) -> Vec<SweepRow> {
             progress: now.sum(&SWEEP_PROGRESS, &of_task),
             ended_ms: (ended > 0.0).then_some((ended * 1000.0) as u64),
             verdicts: verdicts
-                .map(|series| (series.label("verdict").to_owned(), series.value as u64))
+                .map(|series| (series.label("verdict").to_owned(), series.value() as u64))
                 .collect(),
         }
     };

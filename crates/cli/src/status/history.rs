@@ -58,7 +58,7 @@ impl History {
             self.samples.pop_front();
         }
         // Without a keyring the gauge is not there at all.
-        let is_due = |series: &waxseal_metrics::Series| series.value <= 0.0;
+        let is_due = |series: &waxseal_metrics::Series| series.value() <= 0.0;
         match now.series(&KEYRING_NEXT_STEP).first().is_some_and(is_due) {
             true => self.due = self.due.or(Some(at)),
             false => self.due = None,

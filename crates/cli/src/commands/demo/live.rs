@@ -286,7 +286,7 @@ impl Load {
 }
 
 async fn look(admin: &str) -> Result<Snapshot, Failure> {
-    Ok(Snapshot::read(&wire::ask(admin, "/metrics").await?))
+    Ok(Snapshot::parse(&wire::ask(admin, "/metrics").await?))
 }
 
 /// Prints what each metric did; whether all moved that can.

@@ -64,7 +64,7 @@ fn keys(now: &Snapshot) -> Vec<Warning> {
 fn certificates(now: &Snapshot) -> Vec<Warning> {
     let now_s = now_ms() as f64 / 1000.0;
     let expiring = now.series(&CERTIFICATE_EXPIRY).iter().filter_map(|series| {
-        let left = (series.value - now_s) as i64;
+        let left = (series.value() - now_s) as i64;
         if left > EXPIRES_SOON {
             return None;
         }
