@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use waxseal_core::{Format, Mode, Sealer};
-use waxseal_keys::{Custodians, FilePlace, LiveOptions, LiveRing, variables};
+use waxseal_keys::{Custodians, FileDocumentStore, LiveOptions, LiveRing, variables};
 use waxseal_sessions::{OnRefused, Options, StateManager};
 use waxseal_stores::{RecordPattern, RecordStore, RedisOptions, RedisStore, StoreUrl};
 use waxseal_sweep::Stop;
-use waxseal_upkeep::{Realm, Upkeep};
+use waxseal_upkeep::{ScopeHandle, Upkeep};
 
 /// States that only this process writes, and states that all write.
 const OWN: usize = 40;
@@ -35,13 +35,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .ring(ring.clone())
         .on_refused(OnRefused::Error);
     let states = StateManager::start(store.clone(), sealer.clone(), options).await?;
-    let realm = Realm {
+    let scope = ScopeHandle {
         store,
         pattern: RecordPattern::parse("wa:*")?,
         sealer,
         users: None,
     };
-    let upkeep = Upkeep::new(ring, "library", vec![realm], None)?;
+    let upkeep = Upkeep::new(ring, "library", vec![scope], None)?;
     let stop = Stop::default();
     let told = stop.clone();
     let upkept = tokio::spawn(async move { upkeep.run(&told).await });
@@ -102,6 +102,6 @@ async fn open_ring(path: &str, urls: &[String]) -> Result<LiveRing, Box<dyn Erro
         opens_compromised: false,
         now_ms: Arc::new(now_ms),
     };
-    let place = Arc::new(FilePlace::new(path));
+    let place = Arc::new(FileDocumentStore::new(path));
     Ok(LiveRing::open(place, custodians, options).await?)
 }

@@ -64,18 +64,24 @@ async fn carry_out(cli: Cli) -> Result<Ended, Failure> {
         Command::Inspect(args) => inspect::run(&Setup::open(&common).await?, &args).await,
         Command::Migrate(args) => {
             let setup = Setup::open(&common).await?;
-            let (trail, act) = (setup.trail.clone(), recorded::migrate(&setup, &args));
-            trail.recorded(act, sweep::migrate(setup, &args)).await
+            let (trail, operation) = (setup.trail.clone(), recorded::migrate(&setup, &args));
+            trail
+                .record_operation(operation, sweep::migrate(setup, &args))
+                .await
         }
         Command::Rotate(args) => {
             let setup = Setup::read(&common)?;
-            let (trail, act) = (setup.trail.clone(), recorded::rotate(&setup, &args));
-            trail.recorded(act, sweep::rotate(setup, &args)).await
+            let (trail, operation) = (setup.trail.clone(), recorded::rotate(&setup, &args));
+            trail
+                .record_operation(operation, sweep::rotate(setup, &args))
+                .await
         }
         Command::Decrypt(args) => {
             let setup = Setup::open(&common).await?;
-            let (trail, act) = (setup.trail.clone(), recorded::decrypt(&setup, &args));
-            trail.recorded(act, sweep::decrypt(setup, &args)).await
+            let (trail, operation) = (setup.trail.clone(), recorded::decrypt(&setup, &args));
+            trail
+                .record_operation(operation, sweep::decrypt(setup, &args))
+                .await
         }
         Command::Decoy(command) => {
             let setup = Setup::open(&common).await?;
@@ -88,8 +94,11 @@ async fn carry_out(cli: Cli) -> Result<Ended, Failure> {
                 let mut setup = Setup::read(&common)?;
                 audit::check(&setup, &args)?;
                 setup.open_ring(false).await?;
-                let act = recorded::audit(&setup, &args);
-                setup.trail.recorded(act, audit::run(&setup, &args)).await
+                let operation = recorded::audit(&setup, &args);
+                setup
+                    .trail
+                    .record_operation(operation, audit::run(&setup, &args))
+                    .await
             }
         },
         Command::AuditLog(command) => audit_log::run(&common, &command),
@@ -99,8 +108,10 @@ async fn carry_out(cli: Cli) -> Result<Ended, Failure> {
             let setup = Setup::open(&common).await?;
             // Each user of several is an operation of its own.
             let is_one = args.from.is_none() && args.yes && !args.dry_run;
-            let act = is_one.then(|| recorded::forget(&setup));
-            let forgotten = setup.trail.recorded(act, forget::run(&setup, &args));
+            let operation = is_one.then(|| recorded::forget(&setup));
+            let forgotten = setup
+                .trail
+                .record_operation(operation, forget::run(&setup, &args));
             counted(&setup, forgotten).await
         }
         Command::Receipt(command) => receipt::run(&common, &command).await,

@@ -3,7 +3,6 @@
 
 mod admin;
 mod args;
-mod audit_log;
 mod checkpoint;
 mod commands;
 #[cfg(test)]
@@ -26,7 +25,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use waxseal_service::configuration::file as config;
-use waxseal_service::{descriptors, environment, hardening, memory, notice, panics};
+use waxseal_service::{audit_log, descriptors, environment, hardening, memory, notice, panics};
 
 use crate::args::{Cli, Command};
 

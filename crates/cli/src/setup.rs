@@ -120,7 +120,11 @@ impl Setup {
             ring_setup.is_some(),
         )?;
         let environment = Arc::new(environment);
-        let trail = Arc::new(Trail::read(&config, &environment)?);
+        let trail = Arc::new(Trail::read(
+            &config,
+            &environment,
+            environment_name(&config),
+        )?);
         let mut setup = Self {
             environment,
             config,

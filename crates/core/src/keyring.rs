@@ -28,7 +28,7 @@ pub enum KeyRole {
     /// Seals new values and opens.
     Sealing,
     /// Only opens.
-    Opening,
+    DecryptOnly,
     /// Will seal; opens already, for a process that is behind others.
     Pending,
     /// Opens what may have been overlooked; nothing should be under it any more.
@@ -43,7 +43,7 @@ impl KeyRole {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sealing => "sealing",
-            Self::Opening => "opening",
+            Self::DecryptOnly => "opening",
             Self::Pending => "pending",
             Self::Archived => "archived",
             Self::Compromised => "compromised",
@@ -221,7 +221,7 @@ impl Keyring {
 
     fn with_key(self, key: DataKey) -> Result<Self, KeyringError> {
         let mut others = self.others;
-        others.push((Arc::new(key), KeyRole::Opening));
+        others.push((Arc::new(key), KeyRole::DecryptOnly));
         Self::assemble(self.sealing, others, self.mask)
     }
 }
@@ -284,7 +284,7 @@ mod tests {
         let ring = Keyring::from_hex(A, &format!("{B}, {C},")).unwrap();
         assert_eq!(ring.sealing_id(), id(A));
         assert_eq!(ring.role(id(A)), Some(KeyRole::Sealing));
-        assert_eq!(ring.role(id(C)), Some(KeyRole::Opening));
+        assert_eq!(ring.role(id(C)), Some(KeyRole::DecryptOnly));
         assert_eq!(ring.role(KeyId::from_u32(1)), None);
         assert_eq!(ring.usage().count(), 3);
     }
@@ -340,6 +340,6 @@ mod tests {
         let other = shared.clone();
         shared.publish(Arc::new(Keyring::from_hex(B, A).unwrap()));
         assert_eq!(other.current().sealing_id(), id(B));
-        assert_eq!(other.glance().role(id(A)), Some(KeyRole::Opening));
+        assert_eq!(other.glance().role(id(A)), Some(KeyRole::DecryptOnly));
     }
 }

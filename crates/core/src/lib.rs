@@ -40,6 +40,7 @@ mod datakey;
 mod envelope;
 mod error;
 mod fingerprint;
+pub mod hex;
 mod key;
 mod keyed_hash;
 mod keyring;

@@ -48,5 +48,7 @@ mod tests {
         let shown = "ñ\t\\u001b]0;x\\u0007\\u000d\\u009b1m\\u202e\n";
         assert_eq!(escape_for_terminal(text), shown);
         assert_eq!(escape_for_terminal(b"\x9b1m\xff"), "\\x9b1m\\xff");
+        assert_eq!(sanitize_for_terminal("ñ\u{202e}x\u{2067}"), "ñ?x?");
+        assert_eq!(sanitize_for_terminal("wa:#00000000 …"), "wa:#00000000 …");
     }
 }

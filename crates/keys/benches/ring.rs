@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use waxseal_core::{Binding, Format, Keyring, Mode, Sealer, SecretKey};
 use waxseal_keys::{
-    CacheBounds, Cached, Custodian, Custodians, LiveOptions, LiveRing, LocalCustodian, MemoryPlace,
-    MemoryUserKeys, Ring, Settings, UserKeys,
+    CacheBounds, CacheLookup, Custodian, Custodians, LiveOptions, LiveRing, LocalCustodian,
+    MemoryDocumentStore, MemoryUserKeys, Ring, Settings, UserKeys,
 };
 
 const ENVIRONMENT: &str = "bench";
@@ -55,7 +55,7 @@ async fn live(custodian: &Arc<dyn Custodian>, ring: &Ring) -> LiveRing {
         now_ms: Arc::new(|| 1),
     };
     let custodians = Custodians::default().with(custodian.clone());
-    let place = Arc::new(MemoryPlace::default());
+    let place = Arc::new(MemoryDocumentStore::default());
     LiveRing::create(place, ring, custodians, options)
         .await
         .expect("a live ring")
@@ -92,7 +92,7 @@ async fn values() {
     let bare = Sealer::new(Arc::new(bare), Mode::Required, Format::Sealed);
     let ring = Sealer::new(live.keyring(), Mode::Required, Format::Sealed);
     let of_user = || {
-        let Cached::Key(key) = users.cached(USER) else {
+        let CacheLookup::Key(key) = users.cached(USER) else {
             panic!("the user's key is cached");
         };
         ring.clone().for_user(key)

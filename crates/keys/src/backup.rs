@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use waxseal_core::SecretKey;
 
-use crate::custodian::{Custodian, Custodians, harmless};
-use crate::document::Document;
+use crate::custodian::{Custodian, Custodians, sanitize_for_terminal};
 use crate::error::{DocumentError, RingError};
+use crate::keyring_document::KeyringDocument;
 use crate::ring::{Ring, Secrets};
 
 mod age_file;
@@ -83,7 +83,7 @@ impl Backup {
     }
 
     /// A backup whose document was made by who held these keys: all of them, and no others.
-    async fn checked(document: &Document, secrets: Secrets) -> Result<Self, BackupError> {
+    async fn checked(document: &KeyringDocument, secrets: Secrets) -> Result<Self, BackupError> {
         let present = document.keys.iter().filter(|key| !key.wraps.is_empty());
         let mut expected: BTreeSet<String> = present.map(|key| key.id.to_string()).collect();
         expected.insert(crate::ring::NAMES.to_owned());
@@ -122,7 +122,7 @@ impl Backup {
             return Ok(());
         }
         Err(BackupError::Environment {
-            found: harmless(found),
+            found: sanitize_for_terminal(found),
             expected: expected.to_owned(),
         })
     }

@@ -25,7 +25,7 @@ impl ClockOffset {
     /// The offset, where the server answered `server_ms` to a question that was asked at `asked_ms` and answered at
     /// `answered_ms` by this process's clock. What the round trip may explain does not count.
     #[must_use]
-    pub fn measured(asked_ms: u64, server_ms: u64, answered_ms: u64) -> Self {
+    pub fn from_round_trip(asked_ms: u64, server_ms: u64, answered_ms: u64) -> Self {
         let behind = server_ms.saturating_sub(answered_ms.max(asked_ms));
         let ahead = asked_ms.min(answered_ms).saturating_sub(server_ms);
         let signed = |ms| i64::try_from(ms).unwrap_or(i64::MAX);
@@ -82,11 +82,11 @@ mod tests {
 
     #[test]
     fn what_a_round_trip_may_explain_is_no_offset() {
-        assert_eq!(ClockOffset::measured(1_000, 1_500, 2_000).0, 0);
-        assert_eq!(ClockOffset::measured(1_000, 900, 2_000).0, 100);
-        assert_eq!(ClockOffset::measured(1_000, 2_300, 2_000).0, -300);
+        assert_eq!(ClockOffset::from_round_trip(1_000, 1_500, 2_000).0, 0);
+        assert_eq!(ClockOffset::from_round_trip(1_000, 900, 2_000).0, 100);
+        assert_eq!(ClockOffset::from_round_trip(1_000, 2_300, 2_000).0, -300);
         // The clock was set while the question was under way.
-        assert_eq!(ClockOffset::measured(9_000, 5_000, 1_000).0, 0);
+        assert_eq!(ClockOffset::from_round_trip(9_000, 5_000, 1_000).0, 0);
         assert_eq!(ClockOffset(300).server_ms(1_000), 700);
         assert_eq!(ClockOffset(-300).server_ms(1_000), 1_300);
     }

@@ -1,5 +1,5 @@
 //! The last good copy: the newest document that this machine has seen, in a file. It shows a rollback
-//! to a process that has just started, and brings back a ring whose place lost it. All processes of a
+//! to a process that has just started, and brings back a ring whose store lost it. All processes of a
 //! machine share it: none writes an older document over a newer one.
 
 use std::io::ErrorKind;
@@ -11,9 +11,9 @@ use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use waxseal_files::{Access, Location};
 
-use crate::document::Document;
-use crate::error::PlaceError;
-use crate::place::{FilePlace, Paper, Place};
+use crate::document_store::{Document, DocumentStore, FileDocumentStore};
+use crate::error::DocumentStoreError;
+use crate::keyring_document::KeyringDocument;
 
 /// How often a copy is written while others write it.
 const ATTEMPTS: usize = 20;
@@ -24,14 +24,14 @@ const RENEWED_EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct LastGood {
     path: PathBuf,
-    place: FilePlace,
+    store: FileDocumentStore,
     renewed: Mutex<Option<Instant>>,
 }
 
 impl LastGood {
     pub(crate) fn at(path: PathBuf) -> Self {
         Self {
-            place: FilePlace::new(&path),
+            store: FileDocumentStore::new(&path),
             path,
             renewed: Mutex::new(None),
         }
@@ -41,19 +41,21 @@ impl LastGood {
         &self.path
     }
 
-    pub(crate) async fn read(&self) -> Result<Option<Vec<u8>>, PlaceError> {
-        self.place.read(&Paper::Ring).await
+    pub(crate) async fn read(&self) -> Result<Option<Vec<u8>>, DocumentStoreError> {
+        self.store.read(&Document::Ring).await
     }
 
     /// Keeps a document, unless there is a newer one of the same ring.
-    pub(crate) async fn keep(&self, bytes: &[u8]) -> Result<(), PlaceError> {
+    pub(crate) async fn keep(&self, bytes: &[u8]) -> Result<(), DocumentStoreError> {
         for _ in 0..ATTEMPTS {
             let there = self.read().await?;
             if there.as_deref().is_some_and(|there| is_newer(there, bytes)) {
                 return Ok(());
             }
             let expected = there.as_deref();
-            if expected == Some(bytes) || self.place.replace(&Paper::Ring, expected, bytes).await? {
+            if expected == Some(bytes)
+                || self.store.replace(&Document::Ring, expected, bytes).await?
+            {
                 return Ok(());
             }
         }
@@ -90,7 +92,8 @@ impl LastGood {
 
 /// Whether the first of two documents is a later one of the same ring.
 fn is_newer(there: &[u8], bytes: &[u8]) -> bool {
-    let (Ok(there), Ok(new)) = (Document::parse(there), Document::parse(bytes)) else {
+    let (Ok(there), Ok(new)) = (KeyringDocument::parse(there), KeyringDocument::parse(bytes))
+    else {
         return false;
     };
     there.ring == new.ring && there.version > new.version

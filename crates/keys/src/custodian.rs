@@ -38,7 +38,7 @@ pub fn hung_custodians() -> Vec<(String, std::time::Duration)> {
     Vec::new()
 }
 
-pub(crate) use several::{Source, harmless};
+pub(crate) use several::{Source, sanitize_for_terminal};
 #[cfg(feature = "vault")]
 pub use vault::VaultCustodian;
 

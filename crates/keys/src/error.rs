@@ -137,12 +137,12 @@ impl CustodianError {
 
     /// Whether it may pass by itself.
     #[must_use]
-    pub fn is_passing(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable { .. } => true,
             // One that comes back is enough; but each attempt would cost a token another PIN.
             Self::Several(errors) => {
-                errors.iter().any(Self::is_passing) && !errors.iter().any(Self::is_about_pin)
+                errors.iter().any(Self::is_transient) && !errors.iter().any(Self::is_about_pin)
             }
             _ => false,
         }
@@ -152,7 +152,7 @@ impl CustodianError {
 /// Why a place did not give or take a paper.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum PlaceError {
+pub enum DocumentStoreError {
     /// It cannot be reached now; it may come back by itself.
     #[error("the place of the keyring, {location}, cannot be reached: {cause}")]
     Unavailable {
@@ -277,7 +277,7 @@ pub enum RingError {
     Custodian(#[from] CustodianError),
     /// The place where it lies.
     #[error(transparent)]
-    Place(#[from] PlaceError),
+    DocumentStore(#[from] DocumentStoreError),
     /// A change is not allowed.
     #[error(transparent)]
     Change(#[from] ChangeError),

@@ -38,9 +38,9 @@ pub struct Candidate {
     fence: u64,
 }
 
-/// What a look at the paper came to.
+/// What a poll at the paper came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum LeaseAction {
     /// Write this in the place of what was seen; once that is done, call [`Candidate::wrote`].
     Write(Vec<u8>),
     /// Another process leads.
@@ -71,15 +71,15 @@ impl Candidate {
     }
 
     /// Takes the fence of the ring into account: where the paper was lost, tokens would begin anew, and
-    /// the ring would refuse every change by their holders. To be called before each look.
-    pub fn heed(&mut self, fence: u64) {
+    /// the ring would refuse every change by their holders. To be called before each poll.
+    pub fn observe_fence(&mut self, fence: u64) {
         self.fence = self.fence.max(fence);
     }
 
     /// Says what to do about the paper as it is. `now` is the time on a clock that only runs forward.
     ///
     /// A leader that finds another paper than its own leads no more.
-    pub fn look(&mut self, paper: Option<&[u8]>, now: Duration) -> Look {
+    pub fn poll(&mut self, paper: Option<&[u8]>, now: Duration) -> LeaseAction {
         let lease = paper.and_then(|paper| serde_json::from_slice::<Lease>(paper).ok());
         // Whoever can write the paper shall not be able to use the tokens up.
         let plausible = |lease: &Lease| lease.token <= self.fence.saturating_add(MOST_AHEAD);
@@ -99,7 +99,7 @@ impl Candidate {
             self.held = lease.clone().filter(own);
         }
         if let Some(held) = &self.held {
-            return Look::Write(to_bytes(&Lease {
+            return LeaseAction::Write(to_bytes(&Lease {
                 beat: held.beat.saturating_add(1),
                 // A change of one's own makes the fence as high as the token, one by another higher.
                 token: match self.fence > held.token {
@@ -119,17 +119,17 @@ impl Candidate {
         };
         let Some(lease) = lease else {
             // None, or one that nobody can hold.
-            return Look::Write(to_bytes(&self.first(0)));
+            return LeaseAction::Write(to_bytes(&self.first(0)));
         };
         if lease.released || now.saturating_sub(since) >= self.patience {
-            return Look::Write(to_bytes(&self.first(lease.token)));
+            return LeaseAction::Write(to_bytes(&self.first(lease.token)));
         }
-        Look::Wait {
+        LeaseAction::Wait {
             leader: shown(&lease.process),
         }
     }
 
-    /// What [`look`](Self::look) said was written, and nobody else wrote in between.
+    /// What [`poll`](Self::poll) said was written, and nobody else wrote in between.
     pub fn wrote(&mut self, paper: &[u8]) {
         self.held = serde_json::from_slice(paper).ok();
     }
@@ -177,10 +177,10 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn written(look: Look) -> Vec<u8> {
-        match look {
-            Look::Write(paper) => paper,
-            Look::Wait { leader } => panic!("waits for {leader}"),
+    fn written(poll: LeaseAction) -> Vec<u8> {
+        match poll {
+            LeaseAction::Write(paper) => paper,
+            LeaseAction::Wait { leader } => panic!("waits for {leader}"),
         }
     }
 
@@ -190,28 +190,31 @@ mod tests {
             Candidate::new("a", 5 * SECOND),
             Candidate::new("b", 5 * SECOND),
         );
-        let paper = written(a.look(None, SECOND));
+        let paper = written(a.poll(None, SECOND));
         a.wrote(&paper);
         assert_eq!(a.token(), Some(1));
-        assert!(matches!(b.look(Some(&paper), SECOND), Look::Wait { .. }));
-        let second = written(a.look(Some(&paper), 3 * SECOND));
+        assert!(matches!(
+            b.poll(Some(&paper), SECOND),
+            LeaseAction::Wait { .. }
+        ));
+        let second = written(a.poll(Some(&paper), 3 * SECOND));
         a.wrote(&second);
         // It changed: the patience begins anew.
         assert!(matches!(
-            b.look(Some(&second), 6 * SECOND),
-            Look::Wait { .. }
+            b.poll(Some(&second), 6 * SECOND),
+            LeaseAction::Wait { .. }
         ));
         assert!(matches!(
-            b.look(Some(&second), 10 * SECOND),
-            Look::Wait { .. }
+            b.poll(Some(&second), 10 * SECOND),
+            LeaseAction::Wait { .. }
         ));
-        let taken = written(b.look(Some(&second), 11 * SECOND));
+        let taken = written(b.poll(Some(&second), 11 * SECOND));
         b.wrote(&taken);
         assert_eq!(b.token(), Some(2));
         // The first one comes back and sees that it leads no more.
         assert!(matches!(
-            a.look(Some(&taken), 12 * SECOND),
-            Look::Wait { .. }
+            a.poll(Some(&taken), 12 * SECOND),
+            LeaseAction::Wait { .. }
         ));
         assert_eq!(a.token(), None);
     }
@@ -222,11 +225,11 @@ mod tests {
             Candidate::new("a", 5 * SECOND),
             Candidate::new("b", 5 * SECOND),
         );
-        let paper = written(a.look(None, SECOND));
+        let paper = written(a.poll(None, SECOND));
         a.wrote(&paper);
         let (expected, released) = a.release().unwrap();
         assert_eq!(expected, paper);
-        let taken = written(b.look(Some(&released), SECOND));
+        let taken = written(b.poll(Some(&released), SECOND));
         b.wrote(&taken);
         assert_eq!((a.token(), b.token()), (None, Some(2)));
     }
@@ -237,26 +240,29 @@ mod tests {
             Candidate::new("a", 5 * SECOND),
             Candidate::new("b", 5 * SECOND),
         );
-        let paper = written(a.look(None, SECOND));
+        let paper = written(a.poll(None, SECOND));
         a.wrote(&paper);
-        let unheard = written(a.look(Some(&paper), 2 * SECOND));
-        let next = written(a.look(Some(&unheard), 3 * SECOND));
+        let unheard = written(a.poll(Some(&paper), 2 * SECOND));
+        let next = written(a.poll(Some(&unheard), 3 * SECOND));
         a.wrote(&next);
         assert_eq!(a.token(), Some(1));
-        assert!(matches!(b.look(Some(&next), 3 * SECOND), Look::Wait { .. }));
+        assert!(matches!(
+            b.poll(Some(&next), 3 * SECOND),
+            LeaseAction::Wait { .. }
+        ));
         assert_eq!(a.release().map(|(held, _)| held), Some(next));
     }
 
     #[test]
     fn where_the_paper_was_lost_the_next_token_is_above_the_fence_of_the_ring() {
         let mut a = Candidate::new("a", SECOND);
-        a.heed(7);
-        let paper = written(a.look(None, SECOND));
+        a.observe_fence(7);
+        let paper = written(a.poll(None, SECOND));
         a.wrote(&paper);
         assert_eq!(a.token(), Some(8));
         // A fence of one's own making leaves the token as it is.
-        a.heed(8);
-        let paper = written(a.look(Some(&paper), SECOND));
+        a.observe_fence(8);
+        let paper = written(a.poll(Some(&paper), SECOND));
         a.wrote(&paper);
         assert_eq!(a.token(), Some(8));
     }
@@ -264,6 +270,6 @@ mod tests {
     #[test]
     fn a_paper_that_says_nothing_is_written_over() {
         let mut a = Candidate::new("a", SECOND);
-        written(a.look(Some(b"{\"process\":"), SECOND));
+        written(a.poll(Some(b"{\"process\":"), SECOND));
     }
 }

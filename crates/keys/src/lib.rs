@@ -3,7 +3,7 @@
 //! stand beside them.
 //!
 //! Values are not seen here, and no database: a document and the keys of users lie in places that
-//! others implement ([`Place`], [`UserKeyPlace`]). What rotation decides is carried out above.
+//! others implement ([`DocumentStore`], [`UserKeyStore`]). What rotation decides is carried out above.
 
 #[cfg(feature = "backup")]
 mod backup;
@@ -12,13 +12,13 @@ mod clock;
 pub mod conformance;
 mod copy;
 mod custodian;
-mod document;
+mod document_store;
 mod error;
+pub mod instrumented;
+mod keyring_document;
 mod lease;
 mod live;
-pub mod measured;
 mod offline;
-mod place;
 mod receipt;
 mod reports;
 mod ring;
@@ -44,19 +44,19 @@ pub use custodian::{
 };
 #[cfg(feature = "pkcs11")]
 pub use custodian::{Pkcs11Custodian, Pkcs11Uri};
-pub use document::{Bytes, Entry, Erasure, Territory, Wrap};
-pub use error::{ChangeError, CustodianError, DocumentError, PlaceError, RingError};
-pub use lease::{Candidate, Look};
-pub use live::{Change, LiveOptions, LiveRing, Trouble};
+pub use document_store::{Document, DocumentStore, FileDocumentStore, MemoryDocumentStore};
+pub use error::{ChangeError, CustodianError, DocumentError, DocumentStoreError, RingError};
+pub use keyring_document::{Bytes, Entry, Erasure, ProtectedScope, Wrap};
+pub use lease::{Candidate, LeaseAction};
+pub use live::{Change, Degraded, LiveOptions, LiveRing};
 pub use offline::Offline;
-pub use place::{FilePlace, MemoryPlace, Paper, Place};
 pub use receipt::Receipt;
 pub use reports::{Report, Reports};
-pub use ring::{Rewrap, Ring, WrongTime, try_out};
+pub use ring::{Rewrap, Ring, WrongTime, test_custodian};
 pub use settings::Settings;
 pub use signed::{Signed, SignedError};
 pub use state::KeyState;
 pub use users::{
-    CacheBounds, Cached, KeyTrace, MemoryUserKeys, UserChange, UserKeyError, UserKeyPlace,
-    UserKeys, UserStoreMark,
+    CacheBounds, CacheLookup, MemoryUserKeys, StoredUserKey, UserChange, UserKeyError,
+    UserKeyStore, UserKeys, UserStoreMark,
 };

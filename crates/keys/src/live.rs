@@ -18,8 +18,8 @@ use waxseal_core::{KeyId, SharedKeyring};
 use crate::clock::ClockOffset;
 use crate::copy::LastGood;
 use crate::custodian::Custodians;
+use crate::document_store::{Document, DocumentStore};
 use crate::error::{ChangeError, CustodianError, RingError};
-use crate::place::{Paper, Place};
 use crate::ring::Ring;
 use crate::rotation;
 
@@ -36,7 +36,7 @@ const FORCED_EVERY: Duration = Duration::from_millis(500);
 const IN_VAIN: Duration = Duration::from_secs(10);
 /// Ids that were looked for in vain, at most: whoever can write values can make them up.
 const MOST_IN_VAIN: usize = 10_000;
-/// How often trouble that lasts is told again.
+/// How often degraded that lasts is told again.
 const TOLD_EVERY: Duration = Duration::from_secs(300);
 
 /// How a ring is opened.
@@ -57,7 +57,7 @@ pub struct LiveOptions {
 pub struct LiveRing(Arc<Inner>);
 
 struct Inner {
-    place: Arc<dyn Place>,
+    store: Arc<dyn DocumentStore>,
     custodians: Custodians,
     options: LiveOptions,
     copy: Option<LastGood>,
@@ -68,13 +68,13 @@ struct Inner {
     /// One look at a time.
     looking: tokio::sync::Mutex<Option<Looked>>,
     in_vain: Mutex<HashMap<KeyId, Instant>>,
-    trouble: Mutex<Option<Told>>,
+    degraded: Mutex<Option<Told>>,
     began: Instant,
     /// When the document was confirmed last: milliseconds since `began`, and by the clock. The first
     /// does not run while a machine sleeps, the second can be turned. 0: never.
     confirmed: AtomicU64,
     confirmed_at: AtomicU64,
-    /// The pending key, and since when (milliseconds since `began`) it lay in the place whenever this
+    /// The pending key, and since when (milliseconds since `began`) it lay in the store whenever this
     /// process looked.
     watched: Mutex<Option<(KeyId, u64)>>,
     /// This process's clock beside the server's.
@@ -104,7 +104,7 @@ struct Looked {
 
 /// What is wrong with the document at present.
 #[derive(Clone, Debug)]
-pub struct Trouble {
+pub struct Degraded {
     /// What.
     pub error: RingError,
     /// For how long.
@@ -118,13 +118,13 @@ struct Told {
 }
 
 impl LiveRing {
-    /// Opens the ring that lies in a place, and follows it in the background until the last clone is
+    /// Opens the ring that lies in a store, and follows it in the background until the last clone is
     /// dropped. Needs a runtime.
     ///
-    /// Where the place has lost the ring, or holds an older one than the last good copy, the copy is
+    /// Where the store has lost the ring, or holds an older one than the last good copy, the copy is
     /// put back.
     pub async fn open(
-        place: Arc<dyn Place>,
+        store: Arc<dyn DocumentStore>,
         custodians: Custodians,
         options: LiveOptions,
     ) -> Result<Self, RingError> {
@@ -135,17 +135,17 @@ impl LiveRing {
         };
         // From before the question: nobody knows how long the answer took to be heard.
         let (began, at) = (Instant::now(), (options.now_ms)());
-        let found = place.read(&Paper::Ring).await;
+        let found = store.read(&Document::Ring).await;
         let is_reached = found.is_ok();
         let kept = known.as_ref().and(copy.as_ref());
         let kept_at = kept.and_then(LastGood::confirmed_at);
         let (ring, bytes, confirmed) = match (found, known) {
             (Ok(None), None) => {
-                let location = place.location();
+                let location = store.location();
                 return Err(RingError::Missing { location });
             }
             (Ok(Some(bytes)), None) => {
-                let ring = open(&*place, &bytes, &custodians, &options, None).await?;
+                let ring = open(&*store, &bytes, &custodians, &options, None).await?;
                 (ring, bytes, true)
             }
             // Looked at again below, with the copy as what is known.
@@ -159,7 +159,7 @@ impl LiveRing {
             }
             (Err(error), None) => return Err(error.into()),
         };
-        let inner = Inner::new(place, custodians, options, copy, (ring, bytes), began)?;
+        let inner = Inner::new(store, custodians, options, copy, (ring, bytes), began)?;
         let this = Self(Arc::new(inner));
         if is_reached {
             // Before the document is looked at: what is put back holds times.
@@ -173,7 +173,7 @@ impl LiveRing {
             this.0.note_confirmed(Moment { since: 0, at });
             this.0.keep_copy().await;
         } else if let Err(error) = this.refresh().await
-            && !matches!(error, RingError::Place(_))
+            && !matches!(error, RingError::DocumentStore(_))
         {
             return Err(error);
         }
@@ -182,33 +182,36 @@ impl LiveRing {
         Ok(this)
     }
 
-    /// Writes a new ring into a place where there is none, and opens it.
+    /// Writes a new ring into a store where there is none, and opens it.
     pub async fn create(
-        place: Arc<dyn Place>,
+        store: Arc<dyn DocumentStore>,
         ring: &Ring,
         custodians: Custodians,
         options: LiveOptions,
     ) -> Result<Self, RingError> {
-        check_clock_of_new(&*place, &options).await?;
-        if !place.replace(&Paper::Ring, None, &ring.to_bytes()).await? {
-            let location = place.location();
-            let found = Self::open(place, custodians, options).await?;
+        check_clock_of_new(&*store, &options).await?;
+        if !store
+            .replace(&Document::Ring, None, &ring.to_bytes())
+            .await?
+        {
+            let location = store.location();
+            let found = Self::open(store, custodians, options).await?;
             let version = found.ring().version();
             return Err(RingError::Exists { location, version });
         }
-        Self::open(place, custodians, options).await
+        Self::open(store, custodians, options).await
     }
 
     /// Where the document lies.
     #[must_use]
     pub fn location(&self) -> String {
-        self.0.place.location()
+        self.0.store.location()
     }
 
-    /// The place where the document lies.
+    /// The store where the document lies.
     #[must_use]
-    pub fn place(&self) -> &Arc<dyn Place> {
-        &self.0.place
+    pub fn document_store(&self) -> &Arc<dyn DocumentStore> {
+        &self.0.store
     }
 
     /// The keyring, for sealers: they follow it by themselves.
@@ -238,8 +241,8 @@ impl LiveRing {
     /// What is wrong with the document at present: the last good ring is in use as long as something
     /// is.
     #[must_use]
-    pub fn trouble(&self) -> Option<Trouble> {
-        lock(&self.0.trouble).as_ref().map(|told| Trouble {
+    pub fn degraded(&self) -> Option<Degraded> {
+        lock(&self.0.degraded).as_ref().map(|told| Degraded {
             error: told.error.clone(),
             since: told.since.elapsed(),
         })
@@ -258,7 +261,7 @@ impl LiveRing {
 
     /// Asks each custodian of the ring whether it still unwraps it: those that are not configured here
     /// answer [`CustodianError::NotConfigured`].
-    pub async fn ask_custodians(&self) -> Vec<(String, Result<(), CustodianError>)> {
+    pub async fn check_custodians(&self) -> Vec<(String, Result<(), CustodianError>)> {
         self.ring().ask_each(&self.0.custodians).await
     }
 
@@ -318,7 +321,7 @@ impl LiveRing {
     /// that the key may have been destroyed by others: then [`RingError::Lapsed`].
     pub async fn confirm(&self) -> Result<(), RingError> {
         // Known to be out of reach, and looked for in the background: nobody waits for it each time.
-        let in_vain = !self.is_lapsed() && lock(&self.0.trouble).is_some();
+        let in_vain = !self.is_lapsed() && lock(&self.0.degraded).is_some();
         if self.is_confirmed() || in_vain || self.0.refresh_spaced(Instant::now()).await.is_ok() {
             return Ok(());
         }
@@ -351,7 +354,7 @@ impl LiveRing {
 
 impl Inner {
     fn new(
-        place: Arc<dyn Place>,
+        store: Arc<dyn DocumentStore>,
         custodians: Custodians,
         options: LiveOptions,
         copy: Option<LastGood>,
@@ -361,7 +364,7 @@ impl Inner {
         let keyring = Arc::new(keyring(&ring, &options)?);
         let ring = Arc::new(ring);
         Ok(Self {
-            place,
+            store,
             custodians,
             options,
             copy,
@@ -370,7 +373,7 @@ impl Inner {
             known: ArcSwap::from_pointee(Known { ring, bytes }),
             looking: tokio::sync::Mutex::new(None),
             in_vain: Mutex::default(),
-            trouble: Mutex::default(),
+            degraded: Mutex::default(),
             began,
             watched: Mutex::default(),
             clock: Mutex::default(),
@@ -460,15 +463,15 @@ impl Inner {
 
     /// Says what is wrong, when it begins, now and then while it lasts, and when it is over.
     fn tell(&self, error: Option<&RingError>) {
-        let mut trouble = lock(&self.trouble);
+        let mut degraded = lock(&self.degraded);
         let Some(error) = error else {
-            if trouble.take().is_some() {
+            if degraded.take().is_some() {
                 info!("the keyring is in order again");
             }
             return;
         };
         let now = Instant::now();
-        if let Some(told) = &mut *trouble
+        if let Some(told) = &mut *degraded
             && told.error == *error
         {
             if told.told.elapsed() < TOLD_EVERY {
@@ -476,7 +479,7 @@ impl Inner {
             }
             told.told = now;
         } else {
-            *trouble = Some(Told {
+            *degraded = Some(Told {
                 error: error.clone(),
                 since: now,
                 told: now,
@@ -498,16 +501,19 @@ fn keyring(ring: &Ring, options: &LiveOptions) -> Result<waxseal_core::Keyring, 
 }
 
 /// A new ring holds the time of its first key: by a clock that the server's does not contradict.
-async fn check_clock_of_new(place: &dyn Place, options: &LiveOptions) -> Result<(), RingError> {
+async fn check_clock_of_new(
+    store: &dyn DocumentStore,
+    options: &LiveOptions,
+) -> Result<(), RingError> {
     let asked = (options.now_ms)();
-    let Some(server) = place.time_ms().await? else {
+    let Some(server) = store.time_ms().await? else {
         return Ok(());
     };
-    let offset = ClockOffset::measured(asked, server, (options.now_ms)());
+    let offset = ClockOffset::from_round_trip(asked, server, (options.now_ms)());
     match offset.is_usable() {
         true => Ok(()),
         false => Err(ChangeError::Clock {
-            location: place.location(),
+            location: store.location(),
             offset,
         }
         .into()),
@@ -515,13 +521,13 @@ async fn check_clock_of_new(place: &dyn Place, options: &LiveOptions) -> Result<
 }
 
 async fn open(
-    place: &dyn Place,
+    store: &dyn DocumentStore,
     bytes: &[u8],
     custodians: &Custodians,
     options: &LiveOptions,
     known: Option<&Ring>,
 ) -> Result<Ring, RingError> {
-    let location = place.location();
+    let location = store.location();
     Ring::open(bytes, &location, &options.environment, custodians, known).await
 }
 
@@ -541,7 +547,7 @@ async fn last_good(
     };
     match Ring::open(&bytes, &location, environment, custodians, None).await {
         Ok(ring) => Some((ring, bytes)),
-        // The document in the place needs the same custodians, and tells.
+        // The document in the store needs the same custodians, and tells.
         Err(RingError::Custodian(error)) => {
             debug!("the last good copy does not open: {error}");
             None

@@ -15,9 +15,9 @@ use waxseal_core::{SecretKey, WrappingKey};
 use waxseal_files::description;
 
 use crate::custodian::{Context, Variables, secret};
+use crate::document_store::{read_file, write_file};
 use crate::error::CustodianError;
 use crate::live::lock;
-use crate::place::{read_file, write_file};
 use crate::ring::hex;
 
 /// The only format that this version knows.

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::document::Bytes;
+use crate::keyring_document::Bytes;
 use crate::signed::Signed;
 
 /// The only kind of receipt there is.
@@ -51,7 +51,7 @@ impl Receipt {
 
 impl Signed for Receipt {
     const LABEL: &'static str = "waxseal receipt v1\n";
-    const CALLED: &'static str = "receipt";
+    const DISPLAY_NAME: &'static str = "receipt";
 
     fn is_known(&self) -> bool {
         self.receipt == KIND
@@ -61,7 +61,7 @@ impl Signed for Receipt {
         &self.public_key
     }
 
-    fn seal(&mut self) -> (&mut Bytes, &mut Option<Bytes>) {
+    fn signature_fields(&mut self) -> (&mut Bytes, &mut Option<Bytes>) {
         (&mut self.public_key, &mut self.signature)
     }
 }

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use waxseal_core::KeyId;
 
+use crate::document_store::Document;
 use crate::error::RingError;
 use crate::live::LiveRing;
-use crate::place::Paper;
 use crate::rotation::Audit;
 
 /// How often a change of the paper is tried.
@@ -95,7 +95,7 @@ impl Reports {
 impl LiveRing {
     /// All reports.
     pub async fn reports(&self) -> Result<Reports, RingError> {
-        let bytes = self.place().read(&Paper::Reports).await?;
+        let bytes = self.document_store().read(&Document::Reports).await?;
         Ok(Reports::parse(bytes.as_deref()))
     }
 
@@ -106,7 +106,7 @@ impl LiveRing {
             what: what.to_owned(),
             at: self.now_ms(),
             version: ring.version(),
-            seals: self.sealed_so_far(),
+            seals: self.seal_counts(),
         };
         let silent = ring.settings().refresh_ms.saturating_mul(GONE);
         let silent = silent.max(LEAST_GONE_MS);
@@ -117,7 +117,7 @@ impl LiveRing {
 
     /// Values that this process has sealed so far, by key id.
     #[must_use]
-    pub fn sealed_so_far(&self) -> BTreeMap<String, u64> {
+    pub fn seal_counts(&self) -> BTreeMap<String, u64> {
         let keyring = self.keyring().current();
         let usage = keyring.usage().map(|usage| {
             let seals = usage.classic_seals.saturating_add(usage.sealed_seals);
@@ -145,12 +145,12 @@ impl LiveRing {
 
     async fn change_reports(&self, change: impl Fn(&mut Reports)) -> Result<(), RingError> {
         for attempt in 0..ATTEMPTS {
-            let bytes = self.place().read(&Paper::Reports).await?;
+            let bytes = self.document_store().read(&Document::Reports).await?;
             let mut reports = Reports::parse(bytes.as_deref());
             change(&mut reports);
-            let (place, new) = (self.place(), reports.to_bytes());
-            if place
-                .replace(&Paper::Reports, bytes.as_deref(), &new)
+            let (store, new) = (self.document_store(), reports.to_bytes());
+            if store
+                .replace(&Document::Reports, bytes.as_deref(), &new)
                 .await?
             {
                 return Ok(());

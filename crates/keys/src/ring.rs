@@ -10,9 +10,9 @@ use waxseal_core::{
 };
 use zeroize::Zeroizing;
 
-use crate::custodian::{Context, Custodian, Custodians, Source, harmless};
-use crate::document::{Bytes, Document, Entry, Erasure, FORMAT, Territory};
+use crate::custodian::{Context, Custodian, Custodians, Source, sanitize_for_terminal};
 use crate::error::{DocumentError, RingError};
+use crate::keyring_document::{Bytes, Entry, Erasure, FORMAT, KeyringDocument, ProtectedScope};
 use crate::settings::Settings;
 use crate::state::KeyState;
 
@@ -25,7 +25,7 @@ pub use times::WrongTime;
 #[cfg(feature = "backup")]
 pub(crate) use wraps::Secrets;
 use wraps::wrap;
-pub use wraps::{Rewrap, try_out};
+pub use wraps::{Rewrap, test_custodian};
 
 /// What the ring's own secret is wrapped as.
 pub(crate) const NAMES: &str = "names";
@@ -40,7 +40,7 @@ const AT_ONCE: usize = 8;
 /// A keyring document, opened.
 #[derive(Clone)]
 pub struct Ring {
-    document: Document,
+    document: KeyringDocument,
     names: Arc<Names>,
     keys: HashMap<KeyId, Arc<Prepared>>,
     /// Whether wraps of the document that it was opened from were damaged, and taken from one that is known.
@@ -90,14 +90,14 @@ impl Ring {
         for custodian in custodians {
             names.push(wrap(&**custodian, &secret, &context(NAMES)).await?);
         }
-        let document = Document {
+        let document = KeyringDocument {
             format: FORMAT,
             ring: ring.clone(),
             environment: environment.to_owned(),
             version: 1,
             fence: 0,
             rotation: settings,
-            before: None,
+            previous: None,
             names,
             keys: Vec::new(),
             protects: Vec::new(),
@@ -118,7 +118,7 @@ impl Ring {
             let state = if index == 0 {
                 KeyState::Sealing
             } else {
-                KeyState::Opening
+                KeyState::DecryptOnly
             };
             let id = if is_adopted { key.id() } else { this.free_id() };
             if this.entry(id).is_some() {
@@ -155,7 +155,7 @@ impl Ring {
             location: location.to_owned(),
             error,
         };
-        let document = Document::parse(bytes).map_err(refused)?;
+        let document = KeyringDocument::parse(bytes).map_err(refused)?;
         // With the code of what is known, and something else in it: changed, whichever part it is.
         let same_code = known.filter(|known| known.document.mac == document.mac);
         if same_code.is_some_and(|known| known.document != document) {
@@ -163,7 +163,7 @@ impl Ring {
         }
         if document.environment != environment {
             return Err(RingError::Environment {
-                found: harmless(&document.environment),
+                found: sanitize_for_terminal(&document.environment),
                 expected: environment.to_owned(),
             });
         }
@@ -246,11 +246,11 @@ impl Ring {
     #[must_use]
     pub fn effective_settings(&self, now_ms: u64) -> Settings {
         let settings = self.settings().clone();
-        match &self.document.before {
+        match &self.document.previous {
             Some(before) if now_ms < before.until => Settings {
                 propagation_ms: settings.propagation_ms.max(before.propagation_ms),
                 refresh_ms: settings.refresh_ms.max(before.refresh_ms),
-                rest_ms: settings.rest_ms.max(before.rest_ms),
+                retention_ms: settings.retention_ms.max(before.retention_ms),
                 ..settings
             },
             _ => settings,
@@ -260,7 +260,7 @@ impl Ring {
     /// Until when longer times hold than those of the settings, if times were lowered.
     #[must_use]
     pub fn longer_times_until(&self) -> Option<u64> {
-        self.document.before.as_ref().map(|before| before.until)
+        self.document.previous.as_ref().map(|before| before.until)
     }
 
     /// All keys, oldest first.
@@ -295,7 +295,7 @@ impl Ring {
 
     /// The records that processes protect under this ring.
     #[must_use]
-    pub fn territories(&self) -> &[Territory] {
+    pub fn protected_scopes(&self) -> &[ProtectedScope] {
         &self.document.protects
     }
 
@@ -315,8 +315,8 @@ impl Ring {
     #[must_use]
     pub fn erasure(&self, user: &str) -> Option<&Erasure> {
         let erased = &self.document.erased;
-        let place = erased.binary_search_by(|erasure| erasure.user.as_str().cmp(user));
-        place.ok().and_then(|place| erased.get(place))
+        let index = erased.binary_search_by(|erasure| erasure.user.as_str().cmp(user));
+        index.ok().and_then(|index| erased.get(index))
     }
 
     /// The keyed hash that stands for a user: 64 hexadecimal characters. Stays the same for the ring's
@@ -466,7 +466,7 @@ impl Names {
 impl Prepared {
     async fn unwrapped(
         entry: &Entry,
-        document: &Document,
+        document: &KeyringDocument,
         source: &dyn Source,
     ) -> Result<(KeyId, Arc<Self>), RingError> {
         let id = entry.id.to_string();

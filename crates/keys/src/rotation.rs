@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use waxseal_core::KeyId;
 
-use crate::document::{Entry, Territory};
+use crate::keyring_document::{Entry, ProtectedScope};
 use crate::ring::Ring;
 use crate::state::KeyState;
 
@@ -58,7 +58,7 @@ pub struct Audit {
     #[serde(default)]
     pub quarantined: BTreeMap<String, u64>,
     /// Protected records of other processes that it could not look at.
-    pub uncovered: Vec<Territory>,
+    pub uncovered: Vec<ProtectedScope>,
     /// Values that do not open, and do not name their key.
     pub unreadable: u64,
     /// Records that could not be read, or not to their end: whatever key they are under.
@@ -70,11 +70,11 @@ pub struct Audit {
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outlook {
+pub struct RotationPlan {
     /// The step that is due now.
     pub due: Option<Step>,
     /// The next steps and when they are due, the soonest first.
-    pub coming: Vec<(Step, u64)>,
+    pub upcoming: Vec<(Step, u64)>,
     /// What keeps keys from being retired.
     pub blocked: Vec<Block>,
 }
@@ -101,7 +101,7 @@ pub enum Block {
         /// The key.
         id: KeyId,
         /// Which records.
-        territory: Territory,
+        protected_scope: ProtectedScope,
     },
     /// There are values that might be under it and cannot be opened.
     Unreadable {
@@ -122,23 +122,23 @@ pub fn next_to_seal(ring: &Ring) -> Option<&Entry> {
 
 /// What is to be done about a ring.
 #[must_use]
-pub fn outlook(ring: &Ring, facts: &Facts<'_>) -> Outlook {
-    let mut outlook = Outlook {
+pub fn plan(ring: &Ring, facts: &Facts<'_>) -> RotationPlan {
+    let mut plan = RotationPlan {
         due: None,
-        coming: Vec::new(),
+        upcoming: Vec::new(),
         blocked: Vec::new(),
     };
-    outlook.exchange(ring, facts);
+    plan.exchange(ring, facts);
     for entry in ring.keys() {
         match entry.state {
-            KeyState::Opening => outlook.retire(ring, facts, entry, Retirement::Archive),
-            KeyState::Archived => outlook.retire(ring, facts, entry, Retirement::Destroy),
+            KeyState::DecryptOnly => plan.retire(ring, facts, entry, Retirement::Archive),
+            KeyState::Archived => plan.retire(ring, facts, entry, Retirement::Destroy),
             _ => {}
         }
     }
-    outlook.coming.sort_by_key(|(_, at)| *at);
-    outlook.coming.dedup();
-    outlook
+    plan.upcoming.sort_by_key(|(_, at)| *at);
+    plan.upcoming.dedup();
+    plan
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -147,11 +147,11 @@ enum Retirement {
     Destroy,
 }
 
-impl Outlook {
+impl RotationPlan {
     /// The first step that is due is the one that is done; the others come up again.
     fn at(&mut self, step: Step, at_ms: u64, now_ms: u64) {
         if at_ms > now_ms {
-            self.coming.push((step, at_ms));
+            self.upcoming.push((step, at_ms));
         } else {
             self.due = self.due.or(Some(step));
         }
@@ -183,15 +183,15 @@ impl Outlook {
         let (wait, step) = match way {
             // Processes that are behind may still seal under it.
             Retirement::Archive => (settings.settling_ms(), Step::Archive(id)),
-            Retirement::Destroy => (settings.rest_ms, Step::Destroy(id)),
+            Retirement::Destroy => (settings.retention_ms, Step::Destroy(id)),
         };
         let ready = entry.changed.saturating_add(wait);
         if ready > facts.now_ms {
-            let coming = match way {
+            let upcoming = match way {
                 Retirement::Archive => Step::Sweep,
                 Retirement::Destroy => step,
             };
-            self.at(coming, ready, facts.now_ms);
+            self.at(upcoming, ready, facts.now_ms);
             return;
         }
         let Some(audit) = facts.audit.filter(|audit| audit.began_ms >= ready) else {
@@ -242,10 +242,12 @@ impl Audit {
             blocks.push(Block::Unreadable { id, values });
         }
         let known = self.uncovered.iter();
-        for territory in known.filter(|territory| ring.territories().contains(territory)) {
+        for protected_scope in
+            known.filter(|protected_scope| ring.protected_scopes().contains(protected_scope))
+        {
             blocks.push(Block::Uncovered {
                 id,
-                territory: territory.clone(),
+                protected_scope: protected_scope.clone(),
             });
         }
         blocks

@@ -24,7 +24,8 @@ pub struct Settings {
     /// How often a process looks for a newer document.
     pub refresh_ms: u64,
     /// How long a key under which nothing is found any more is kept.
-    pub rest_ms: u64,
+    #[serde(rename = "rest_ms")]
+    pub retention_ms: u64,
 }
 
 impl Default for Settings {
@@ -36,7 +37,7 @@ impl Default for Settings {
             seals: 1 << 32,
             propagation_ms: 2 * HOUR,
             refresh_ms: MINUTE,
-            rest_ms: 7 * DAY,
+            retention_ms: 7 * DAY,
         }
     }
 }
@@ -51,7 +52,7 @@ impl Settings {
         if self.propagation_ms < self.refresh_ms.saturating_mul(2) {
             return refused("the propagation delay must be at least twice the refresh interval");
         }
-        if self.rest_ms < self.propagation_ms {
+        if self.retention_ms < self.propagation_ms {
             return refused("an unused key must be kept at least as long as the propagation delay");
         }
         if self
@@ -82,8 +83,8 @@ impl Settings {
 
     /// How long an unused key is kept.
     #[must_use]
-    pub fn rest(&self) -> Duration {
-        Duration::from_millis(self.rest_ms)
+    pub fn retention(&self) -> Duration {
+        Duration::from_millis(self.retention_ms)
     }
 
     /// How long after a change of the sealing key a process may still seal under the old one.
@@ -102,6 +103,6 @@ impl Settings {
     /// nothing may be sealed under it.
     #[must_use]
     pub fn is_lapsed(&self, silent_ms: Option<u64>) -> bool {
-        silent_ms.is_none_or(|silent| silent >= self.rest_ms)
+        silent_ms.is_none_or(|silent| silent >= self.retention_ms)
     }
 }

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use waxseal_core::verify_signature;
 
-use crate::document::Bytes;
+use crate::keyring_document::Bytes;
 use crate::ring::Ring;
 
 /// A signed paper. What is signed is `LABEL` and the paper without its signature, as JSON without white
@@ -17,7 +17,7 @@ pub trait Signed: Clone + Serialize + DeserializeOwned {
     /// What tells this kind of paper from everything else that the key may sign. Ends with a line feed.
     const LABEL: &'static str;
     /// What it is called.
-    const CALLED: &'static str;
+    const DISPLAY_NAME: &'static str;
 
     /// Whether the paper is of a kind that this version knows.
     fn is_known(&self) -> bool;
@@ -26,15 +26,15 @@ pub trait Signed: Clone + Serialize + DeserializeOwned {
     fn public_key(&self) -> &Bytes;
 
     /// Where that and the signature stand. The latter is left out of the JSON where there is none.
-    fn seal(&mut self) -> (&mut Bytes, &mut Option<Bytes>);
+    fn signature_fields(&mut self) -> (&mut Bytes, &mut Option<Bytes>);
 
     /// The paper, signed with the ring's key.
     #[must_use]
     fn signed(mut self, ring: &Ring) -> Self {
         let public = Bytes(ring.receipts().public().to_vec());
-        (*self.seal().0, *self.seal().1) = (public, None);
+        (*self.signature_fields().0, *self.signature_fields().1) = (public, None);
         let signature = ring.receipts().sign(&message(&self));
-        *self.seal().1 = Some(Bytes(signature));
+        *self.signature_fields().1 = Some(Bytes(signature));
         self
     }
 
@@ -42,7 +42,7 @@ pub trait Signed: Clone + Serialize + DeserializeOwned {
     /// `keyring status` tells it) made it.
     fn verify(bytes: &[u8], expected: Option<&str>) -> Result<Self, SignedError> {
         let form = |error: serde_json::Error| SignedError::Form {
-            called: Self::CALLED,
+            called: Self::DISPLAY_NAME,
             line: error.line(),
             column: error.column(),
         };
@@ -56,7 +56,11 @@ pub trait Signed: Clone + Serialize + DeserializeOwned {
             return Err(SignedError::Signature);
         }
         let mut bare = paper.clone();
-        let signature = bare.seal().1.take().ok_or(SignedError::Signature)?;
+        let signature = bare
+            .signature_fields()
+            .1
+            .take()
+            .ok_or(SignedError::Signature)?;
         if !verify_signature(&paper.public_key().0, &message(&bare), &signature.0) {
             return Err(SignedError::Signature);
         }

@@ -15,7 +15,8 @@ pub enum KeyState {
     /// Seals. Exactly one key of a ring does.
     Sealing,
     /// Opens what was sealed under it.
-    Opening,
+    #[serde(rename = "opening")]
+    DecryptOnly,
     /// Nothing was found under it; still opens what was overlooked.
     Archived,
     /// Gone: only its id and its dates are kept.
@@ -29,7 +30,7 @@ impl KeyState {
     pub const ALL: [Self; 6] = [
         Self::Pending,
         Self::Sealing,
-        Self::Opening,
+        Self::DecryptOnly,
         Self::Archived,
         Self::Destroyed,
         Self::Compromised,
@@ -40,8 +41,8 @@ impl KeyState {
     pub fn followers(self) -> &'static [Self] {
         match self {
             Self::Pending => &[Self::Sealing, Self::Compromised],
-            Self::Sealing => &[Self::Opening, Self::Compromised],
-            Self::Opening => &[Self::Archived, Self::Compromised],
+            Self::Sealing => &[Self::DecryptOnly, Self::Compromised],
+            Self::DecryptOnly => &[Self::Archived, Self::Compromised],
             Self::Archived => &[Self::Destroyed, Self::Compromised],
             Self::Compromised => &[Self::Destroyed],
             Self::Destroyed => &[],
@@ -60,7 +61,7 @@ impl KeyState {
         Some(match self {
             Self::Pending => KeyRole::Pending,
             Self::Sealing => KeyRole::Sealing,
-            Self::Opening => KeyRole::Opening,
+            Self::DecryptOnly => KeyRole::DecryptOnly,
             Self::Archived => KeyRole::Archived,
             Self::Compromised => KeyRole::Compromised,
             Self::Destroyed => return None,

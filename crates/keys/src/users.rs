@@ -1,7 +1,7 @@
 //! Keys of single users: each has a random data key, sealed under the ring, in a record of its own. The
 //! ledger of the ring says who was erased; it wins over whatever a store brings back.
 //!
-//! Where the records are kept is not known here ([`UserKeyPlace`]).
+//! Where the records are kept is not known here ([`UserKeyStore`]).
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use crate::ring::Ring;
 mod cache;
 mod mark;
 mod memory;
-mod place;
 mod record;
+mod store;
 
 pub use cache::CacheBounds;
 pub use mark::UserStoreMark;
 pub use memory::MemoryUserKeys;
-pub use place::{UserChange, UserKeyError, UserKeyPlace};
+pub use store::{UserChange, UserKeyError, UserKeyStore};
 
 use cache::{Cache, Kept};
 use record::UserRecord;
@@ -35,7 +35,7 @@ const ATTEMPTS: usize = 8;
 
 /// What is known about a user's key without asking.
 #[derive(Clone)]
-pub enum Cached {
+pub enum CacheLookup {
     /// The key, or the knowledge that it was destroyed.
     Key(Arc<UserKey>),
     /// There was none a short while ago.
@@ -44,9 +44,9 @@ pub enum Cached {
     Unknown,
 }
 
-/// The state of a user's key in its place.
+/// The state of a user's key in its store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyTrace {
+pub enum StoredUserKey {
     /// Nothing.
     Absent,
     /// A key that opens values.
@@ -60,7 +60,7 @@ pub enum KeyTrace {
 pub struct UserKeys(Arc<Inner>);
 
 struct Inner {
-    place: Arc<dyn UserKeyPlace>,
+    store: Arc<dyn UserKeyStore>,
     ring: LiveRing,
     sealer: Sealer,
     cache: Cache,
@@ -80,12 +80,12 @@ struct Read {
 }
 
 impl UserKeys {
-    /// The keys that lie in this place, sealed under this ring.
+    /// The keys that lie in this store, sealed under this ring.
     #[must_use]
-    pub fn new(place: Arc<dyn UserKeyPlace>, ring: LiveRing, bounds: CacheBounds) -> Self {
+    pub fn new(store: Arc<dyn UserKeyStore>, ring: LiveRing, bounds: CacheBounds) -> Self {
         let sealer = Sealer::new(ring.keyring(), Mode::Required, Format::Sealed);
         Self(Arc::new(Inner {
-            place,
+            store,
             sealer,
             cache: Cache::new(bounds),
             has_seen_mark: AtomicBool::new(false),
@@ -103,13 +103,13 @@ impl UserKeys {
     /// Where they are kept.
     #[must_use]
     pub fn location(&self) -> String {
-        self.0.place.location()
+        self.0.store.location()
     }
 
     /// What is known about a user's key without asking. A key that was asked for longer ago than the
     /// cache keeps is unknown: so long an erased user stays readable.
     #[must_use]
-    pub fn cached(&self, user: &[u8]) -> Cached {
+    pub fn cached(&self, user: &[u8]) -> CacheLookup {
         self.0.cache.get(user)
     }
 
@@ -120,9 +120,9 @@ impl UserKeys {
         let mut asked = Vec::new();
         for (index, user) in users.iter().enumerate() {
             found.push(match self.cached(user) {
-                Cached::Key(key) => Some(key),
-                Cached::Absent => None,
-                Cached::Unknown => {
+                CacheLookup::Key(key) => Some(key),
+                CacheLookup::Absent => None,
+                CacheLookup::Unknown => {
                     asked.push(index);
                     None
                 }
@@ -150,8 +150,8 @@ impl UserKeys {
         let mut found: Vec<_> = users
             .iter()
             .map(|user| match self.cached(user) {
-                Cached::Key(key) => Some(key).filter(is_live),
-                Cached::Absent | Cached::Unknown => None,
+                CacheLookup::Key(key) => Some(key).filter(is_live),
+                CacheLookup::Absent | CacheLookup::Unknown => None,
             })
             .collect();
         for _ in 0..ATTEMPTS {
@@ -172,24 +172,24 @@ impl UserKeys {
     }
 
     /// Reads the state of a user's key past the cache. Makes nothing.
-    pub async fn trace(&self, user: &[u8]) -> Result<KeyTrace, UserKeyError> {
+    pub async fn stored_key(&self, user: &[u8]) -> Result<StoredUserKey, UserKeyError> {
         let ring = self.0.ring.ring();
         let hash = ring.user(user);
         let name = name(&hash);
-        let stored = self.0.place.read(std::slice::from_ref(&name)).await?;
+        let stored = self.0.store.read(std::slice::from_ref(&name)).await?;
         let Some(stored) = stored.into_iter().next().flatten() else {
-            return Ok(KeyTrace::Absent);
+            return Ok(StoredUserKey::Absent);
         };
         let erased = ring.erasure(&hash).map_or(0, |erasure| erasure.epoch);
         Ok(match self.0.open(&name, &hash, &stored).await {
-            Ok(UserRecord::Live { epoch, .. }) if epoch >= erased => KeyTrace::Live,
-            Ok(_) => KeyTrace::Destroyed,
+            Ok(UserRecord::Live { epoch, .. }) if epoch >= erased => StoredUserKey::Live,
+            Ok(_) => StoredUserKey::Destroyed,
             // It may open elsewhere.
-            Err(_) => KeyTrace::Live,
+            Err(_) => StoredUserKey::Live,
         })
     }
 
-    /// Destroys the key of a user: in its place stays a mark that there was one, so that who does not
+    /// Destroys the key of a user: in its store stays a mark that there was one, so that who does not
     /// know the ledger's newest entry makes a key that is not void. Called after the ledger was
     /// written, and again where that was cut off. Whether the user had a key, be it destroyed by now or
     /// by an earlier call.
@@ -201,7 +201,7 @@ impl UserKeys {
             let ring = self.0.ring.ring();
             let hash = ring.user(user);
             let name = name(&hash);
-            let stored = self.0.place.read(std::slice::from_ref(&name)).await?;
+            let stored = self.0.store.read(std::slice::from_ref(&name)).await?;
             let expected = stored.into_iter().next().flatten();
             let (had_key, before) = match &expected {
                 Some(stored) => match self.0.open(&name, &hash, stored).await {
@@ -226,7 +226,7 @@ impl UserKeys {
                 new,
             };
             self.0.cache.forget(user);
-            if self.0.place.replace(&[change]).await?.first() == Some(&true) {
+            if self.0.store.replace(&[change]).await?.first() == Some(&true) {
                 return Ok(had_key);
             }
         }
@@ -234,10 +234,10 @@ impl UserKeys {
     }
 
     /// Opens about so many of the records, whoever they belong to, and tells for each why it did not:
-    /// whether the place is that of this ring.
+    /// whether the store is that of this ring.
     pub async fn sample(&self, count: usize) -> Result<Vec<Result<(), OpenError>>, UserKeyError> {
         let mut opened = Vec::new();
-        for (name, stored) in self.0.place.sample(count).await? {
+        for (name, stored) in self.0.store.sample(count).await? {
             let user = name.strip_prefix(PREFIX).unwrap_or_default();
             opened.push(match self.0.open(&name, user, &stored).await {
                 Ok(_) => Ok(()),
@@ -272,8 +272,8 @@ impl UserKeys {
             self.0
                 .cache
                 .keep(of(index), kept(key.as_ref(), read.stored), began);
-            if let Some(place) = found.get_mut(*index) {
-                *place = key;
+            if let Some(slot) = found.get_mut(*index) {
+                *slot = key;
             }
         }
         Ok(())
@@ -320,7 +320,7 @@ impl UserKeys {
             return Ok(live);
         }
         changes.extend(self.0.missing_mark(&ring, mark)?);
-        let done = self.0.place.replace(&changes).await?;
+        let done = self.0.store.replace(&changes).await?;
         for (((user, key), change), done) in made.into_iter().zip(changes).zip(done) {
             if done {
                 let record = kept(Some(&key), Some(change.new));
@@ -336,7 +336,7 @@ impl Inner {
     async fn read(&self, ring: &Ring, users: &[&[u8]]) -> Result<Vec<Read>, UserKeyError> {
         let hashes: Vec<String> = users.iter().map(|user| ring.user(user)).collect();
         let names: Vec<String> = hashes.iter().map(|user| name(user)).collect();
-        let stored = self.place.read(&names).await?;
+        let stored = self.store.read(&names).await?;
         self.opened(ring, users, (hashes, names, stored)).await
     }
 
@@ -349,7 +349,7 @@ impl Inner {
         let hashes: Vec<String> = users.iter().map(|user| ring.user(user)).collect();
         let mut names: Vec<String> = hashes.iter().map(|user| name(user)).collect();
         names.push(mark::name(ring));
-        let mut stored = self.place.read(&names).await?;
+        let mut stored = self.store.read(&names).await?;
         let mark = stored.pop().flatten();
         names.pop();
         let read = self.opened(ring, users, (hashes, names, stored)).await?;
@@ -380,7 +380,7 @@ impl Inner {
         Ok(read)
     }
 
-    /// Puts records back that this process has read and that their place has lost. What the ledger
+    /// Puts records back that this process has read and that their store has lost. What the ledger
     /// says of a user goes before.
     async fn put_back(
         &self,
@@ -410,11 +410,11 @@ impl Inner {
         if changes.is_empty() {
             return Ok(());
         }
-        let done = self.place.replace(&changes).await?;
+        let done = self.store.replace(&changes).await?;
         tracing::error!(
             "{} keys of users were lost at {} AND PUT BACK; find out who removed them",
             done.iter().filter(|done| **done).count(),
-            self.place.location()
+            self.store.location()
         );
         for ((index, stored, record), done) in lost.into_iter().zip(done) {
             if let Some(read) = read.get_mut(index).filter(|_| done) {

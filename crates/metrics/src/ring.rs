@@ -24,7 +24,7 @@ pub struct RingState {
     /// The number of keys in each state, by the value of the label `state`.
     pub keys: Vec<(&'static str, usize)>,
     /// True if the document cannot be used, so that the last good one is in use.
-    pub trouble: bool,
+    pub degraded: bool,
     /// The milliseconds by which this clock is ahead of the server's; `None` without a server to compare with.
     pub clock_offset_ms: Option<i64>,
 }
@@ -34,7 +34,7 @@ pub struct RingMetrics {
     version: Gauge,
     sealing_age: Gauge,
     next_step: Gauge,
-    trouble: Gauge,
+    degraded: Gauge,
 }
 
 impl RingMetrics {
@@ -46,7 +46,7 @@ impl RingMetrics {
             version: gauge(&KEYRING_VERSION, &[]),
             sealing_age: gauge(&KEYRING_SEALING_AGE, &[]),
             next_step: gauge(&KEYRING_NEXT_STEP, &[]),
-            trouble: gauge(&KEYRING_TROUBLE, &[]),
+            degraded: gauge(&KEYRING_TROUBLE, &[]),
         }
     }
 
@@ -57,7 +57,7 @@ impl RingMetrics {
         let next = state.next_step;
         self.next_step
             .set(next.map_or(f64::INFINITY, |next| next.as_secs_f64()));
-        self.trouble.set(f64::from(u8::from(state.trouble)));
+        self.degraded.set(f64::from(u8::from(state.degraded)));
         if let Some(offset) = state.clock_offset_ms {
             gauge(&KEYRING_CLOCK_OFFSET, &[]).set(offset as f64 / 1000.0);
         }

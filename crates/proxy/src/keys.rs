@@ -13,9 +13,9 @@ use waxseal_keys::{UserKeyError, UserKeys};
 use crate::pending::Name;
 use crate::protection::Protection;
 
-mod in_vain;
+mod rejected_keys;
 
-pub(crate) use in_vain::InVain;
+pub(crate) use rejected_keys::NegativeCache;
 
 /// Keys of the ring, or of one user, that one reply asks for: one look brings all that there are.
 const MOST_TO_LEARN: usize = 8;
@@ -24,9 +24,9 @@ const MOST_TO_LEARN: usize = 8;
 const MOST_AT_ONCE: usize = 1000;
 
 /// Keys that are asked for, all at once.
-pub struct Wanted {
+pub struct KeyRequest {
     side: Side,
-    users: HashMap<Box<[u8]>, Ask>,
+    users: HashMap<Box<[u8]>, Freshness>,
     /// Users whose values name other keys than the ones at hand, and which.
     others: HashMap<Box<[u8]>, SmallVec<[KeyId; 1]>>,
     learn: Vec<KeyId>,
@@ -38,7 +38,7 @@ pub struct Wanted {
 /// What came of asking.
 pub struct Fetched {
     pub(crate) side: Side,
-    pub(crate) users: HashMap<Box<[u8]>, Found>,
+    pub(crate) users: HashMap<Box<[u8]>, Lookup>,
     pub(crate) confirmation: Option<Confirmation>,
 }
 
@@ -54,7 +54,7 @@ pub(crate) enum Side {
 
 /// In which way a user's key is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Ask {
+pub(crate) enum Freshness {
     /// As it is, if there is one.
     Read,
     /// As it is now, whatever was known.
@@ -65,7 +65,7 @@ pub(crate) enum Ask {
 
 /// A user's key, asked for.
 #[derive(Clone)]
-pub(crate) enum Found {
+pub(crate) enum Lookup {
     Key(Arc<UserKey>),
     Absent,
     OutOfReach,
@@ -78,7 +78,7 @@ pub(crate) enum Confirmation {
     Lapsed,
 }
 
-impl Wanted {
+impl KeyRequest {
     pub(crate) fn new(side: Side) -> Self {
         Self {
             side,
@@ -96,7 +96,7 @@ impl Wanted {
     }
 
     /// Asks for a user's key; of several ways, in the one that serves all.
-    pub(crate) fn user(&mut self, user: &[u8], ask: Ask) {
+    pub(crate) fn user(&mut self, user: &[u8], ask: Freshness) {
         match self.users.get_mut(user) {
             Some(asked) => *asked = ask.max(*asked),
             None => {
@@ -137,13 +137,13 @@ impl Wanted {
     pub async fn fetch(self, protection: &Protection, limit: Duration) -> Fetched {
         let (confirmation, created, read, reread, ()) = tokio::join!(
             self.confirmation(protection, limit),
-            self.of(Ask::Create, protection, limit),
-            self.of(Ask::Read, protection, limit),
+            self.of(Freshness::Create, protection, limit),
+            self.of(Freshness::Read, protection, limit),
             self.reread(protection, limit),
             self.learned(protection, limit),
         );
         let kept = self.kept.into_iter();
-        let kept = kept.map(|(user, key)| (Box::from(&*user), Found::Key(key)));
+        let kept = kept.map(|(user, key)| (Box::from(&*user), Lookup::Key(key)));
         let fetched = created.into_iter().chain(read).chain(reread);
         Fetched {
             side: self.side,
@@ -180,31 +180,32 @@ impl Wanted {
     /// The keys that are asked for in one way.
     async fn of(
         &self,
-        ask: Ask,
+        ask: Freshness,
         protection: &Protection,
         limit: Duration,
-    ) -> Vec<(Box<[u8]>, Found)> {
+    ) -> Vec<(Box<[u8]>, Lookup)> {
         let asked = self.users.iter().filter(|(_, other)| **other == ask);
         let users: Vec<&[u8]> = asked.map(|(user, _)| &**user).collect();
         get_all(protection.users(), ask, &users, limit).await
     }
 
     /// The keys that values name and that were not at hand.
-    async fn reread(&self, protection: &Protection, limit: Duration) -> Vec<(Box<[u8]>, Found)> {
-        let in_vain = protection.in_vain();
-        let is_worth = |user: &[u8], ids: &[KeyId]| !ids.iter().all(|id| in_vain.holds(user, *id));
+    async fn reread(&self, protection: &Protection, limit: Duration) -> Vec<(Box<[u8]>, Lookup)> {
+        let rejected_keys = protection.rejected_keys();
+        let is_worth =
+            |user: &[u8], ids: &[KeyId]| !ids.iter().all(|id| rejected_keys.holds(user, *id));
         let asked = self.others.iter().filter(|(user, ids)| is_worth(user, ids));
         let users: Vec<&[u8]> = asked.map(|(user, _)| &**user).collect();
-        let found = get_all(protection.users(), Ask::Reread, &users, limit).await;
+        let found = get_all(protection.users(), Freshness::Reread, &users, limit).await;
         for (user, key) in &found {
             let id = match key {
-                Found::Key(key) => key.id(),
-                Found::Absent => None,
-                Found::OutOfReach => continue,
+                Lookup::Key(key) => key.id(),
+                Lookup::Absent => None,
+                Lookup::OutOfReach => continue,
             };
             let ids = self.others.get(user).into_iter().flatten();
             ids.filter(|named| Some(**named) != id)
-                .for_each(|named| in_vain.note(user, *named));
+                .for_each(|named| rejected_keys.note(user, *named));
         }
         found
     }
@@ -213,10 +214,10 @@ impl Wanted {
 /// Gets keys, within a limit of time. One that no answer came for is out of reach.
 async fn get_all(
     keys: Option<&UserKeys>,
-    ask: Ask,
+    ask: Freshness,
     users: &[&[u8]],
     limit: Duration,
-) -> Vec<(Box<[u8]>, Found)> {
+) -> Vec<(Box<[u8]>, Lookup)> {
     let mut found = Vec::with_capacity(users.len());
     if let Some(keys) = keys {
         let all = get_in_parts(keys, ask, users, &mut found);
@@ -226,7 +227,7 @@ async fn get_all(
     }
     let reached: HashSet<&[u8]> = found.iter().map(|(user, _)| *user).collect();
     let missed = users.iter().filter(|user| !reached.contains(*user));
-    let missed: Vec<_> = missed.map(|user| (*user, Found::OutOfReach)).collect();
+    let missed: Vec<_> = missed.map(|user| (*user, Lookup::OutOfReach)).collect();
     let all = found.into_iter().chain(missed);
     all.map(|(user, key)| (user.into(), key)).collect()
 }
@@ -234,9 +235,9 @@ async fn get_all(
 /// Gets keys, many at once. Where the record of one user is damaged the others have theirs all the same.
 async fn get_in_parts<'u>(
     keys: &UserKeys,
-    ask: Ask,
+    ask: Freshness,
     users: &[&'u [u8]],
-    found: &mut Vec<(&'u [u8], Found)>,
+    found: &mut Vec<(&'u [u8], Lookup)>,
 ) {
     let mut parts: Vec<_> = users.chunks(MOST_AT_ONCE).collect();
     while let Some(part) = parts.pop() {
@@ -259,17 +260,21 @@ fn is_of_one_user(error: &UserKeyError) -> bool {
     )
 }
 
-async fn get(keys: &UserKeys, ask: Ask, users: &[&[u8]]) -> Result<Vec<Found>, UserKeyError> {
-    let found = |key: Option<Arc<UserKey>>| key.map_or(Found::Absent, Found::Key);
+async fn get(
+    keys: &UserKeys,
+    ask: Freshness,
+    users: &[&[u8]],
+) -> Result<Vec<Lookup>, UserKeyError> {
+    let found = |key: Option<Arc<UserKey>>| key.map_or(Lookup::Absent, Lookup::Key);
     Ok(match ask {
-        Ask::Read => keys.read(users).await?.into_iter().map(found).collect(),
-        Ask::Reread => keys.reread(users).await?.into_iter().map(found).collect(),
-        Ask::Create => {
+        Freshness::Read => keys.read(users).await?.into_iter().map(found).collect(),
+        Freshness::Reread => keys.reread(users).await?.into_iter().map(found).collect(),
+        Freshness::Create => {
             let made = keys.read_or_create(users).await?.into_iter();
             // Whoever seals waits for a live one, and would wait for ever.
             made.map(|key| match key.id() {
-                Some(_) => Found::Key(key),
-                None => Found::OutOfReach,
+                Some(_) => Lookup::Key(key),
+                None => Lookup::OutOfReach,
             })
             .collect()
         }

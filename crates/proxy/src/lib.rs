@@ -40,7 +40,7 @@ pub use connection::{
     Answered, BrokenValue, Connection, Handshake, Identity, Link, Next, Report, Taken, Unexplained,
 };
 pub use decoys::{Alarm, OpenedDecoy};
-pub use keys::{Fetched, Wanted};
+pub use keys::{Fetched, KeyRequest};
 pub use limits::Limits;
 pub use login::LoginError;
 pub use meters::Meters;

@@ -2,7 +2,7 @@
 //! counts nothing and spends nothing on it.
 
 use waxseal_core::{OpenError, Opened};
-use waxseal_keys::measured;
+use waxseal_keys::instrumented;
 use waxseal_metrics::{
     Counter, DecoyOpener, OpenOutcome, TrafficMetrics, ValueMetrics, decoys_opened_counter,
 };
@@ -25,7 +25,7 @@ impl Meters {
     #[must_use]
     pub fn new<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
         let patterns: Vec<String> = names.into_iter().map(str::to_owned).collect();
-        let values = ValueMetrics::new(patterns.iter().map(String::as_str), measured::key_name);
+        let values = ValueMetrics::new(patterns.iter().map(String::as_str), instrumented::key_name);
         values.publish_last_use();
         Self {
             values,
@@ -61,7 +61,7 @@ impl Openings {
         opened: &Result<Option<Opened<'_>>, OpenError>,
         pattern: PatternId,
     ) {
-        let Some(opening) = measured::opening(stored, opened) else {
+        let Some(opening) = instrumented::open_outcome(stored, opened) else {
             return;
         };
         // A plain value is what is expected of an excepted name.

@@ -9,7 +9,7 @@ use waxseal_keys::{LiveRing, UserKeys};
 use waxseal_policy::{PatternId, ProtectedNames, RecordPattern};
 
 use crate::decoys::{Alarm, Decoys};
-use crate::keys::InVain;
+use crate::keys::NegativeCache;
 use crate::meters::Meters;
 use crate::misplaced::Misplaced;
 use crate::refusals::{Refusals, RefusedRequest};
@@ -27,7 +27,7 @@ pub struct Protection {
     users: Option<UserKeys>,
     /// For each pattern, whether its records are under keys of single users.
     per_user: Vec<bool>,
-    in_vain: InVain,
+    rejected_keys: NegativeCache,
     decoys: Option<Decoys>,
     misplaced: Misplaced,
     scripts: ScriptCache,
@@ -69,7 +69,7 @@ impl Protection {
             mask,
             ring: None,
             users: None,
-            in_vain: InVain::default(),
+            rejected_keys: NegativeCache::default(),
             decoys: None,
             misplaced,
             scripts: ScriptCache::default(),
@@ -285,8 +285,8 @@ impl Protection {
     }
 
     /// Keys of users that were looked for in vain.
-    pub(crate) fn in_vain(&self) -> &InVain {
-        &self.in_vain
+    pub(crate) fn rejected_keys(&self) -> &NegativeCache {
+        &self.rejected_keys
     }
 
     /// The user whose key a record's values are under, where its pattern wants that. A record whose name

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use waxseal_core::{Binding, Form, SealError, Sealer, UserKey};
-use waxseal_keys::measured;
+use waxseal_keys::instrumented;
 use waxseal_metrics::ValueMetrics;
 use waxseal_policy::{Place, RequestChange, ValueSlot};
 use waxseal_resp::{write_bulk, write_request_head};
@@ -243,7 +243,7 @@ impl Request<'_> {
         };
         if let Some(meters) = meters {
             meters.record_seal_duration(since);
-            meters.sealed(measured::sealing(&stored, sealer));
+            meters.sealed(instrumented::seal_outcome(&stored, sealer));
         }
         let stored = stored?;
         let most = protection.server_limits().max_value();

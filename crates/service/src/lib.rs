@@ -4,6 +4,7 @@
 //! [`environment`]). A failure leaves as [`Failure`]: what happened, on what, and what to do about it. A
 //! warning that does not end anything leaves through [`notice`]. Nothing here parses arguments or prints.
 
+pub mod audit_log;
 pub mod configuration;
 pub mod descriptors;
 pub mod environment;

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use waxseal_core::{Binding, KeyId, OpenError, SealError, Sealer, Shape, UserKey};
-use waxseal_keys::{Cached, LiveRing, UserKeyError, UserKeys, measured};
+use waxseal_keys::{CacheLookup, LiveRing, UserKeyError, UserKeys, instrumented};
 use waxseal_metrics::{OpenOutcome, SealOutcome, ValueMetrics};
 use waxseal_stores::{RecordName, RecordPattern};
 
@@ -37,7 +37,7 @@ impl RecordSealer {
         users: Option<UserKeys>,
         pattern: RecordPattern,
     ) -> Self {
-        let counted = ValueMetrics::new([pattern.as_str()], measured::key_name);
+        let counted = ValueMetrics::new([pattern.as_str()], instrumented::key_name);
         Self {
             plain: sealer.clone().writing_plain(),
             sealer,
@@ -79,7 +79,8 @@ impl RecordSealer {
         let sealer = of_user.as_ref().unwrap_or(&self.sealer);
         let sealed = sealer.seal(value, binding).map(Cow::Owned);
         self.counted.record_seal_duration(since);
-        self.counted.sealed(measured::sealing(&sealed, sealer));
+        self.counted
+            .sealed(instrumented::seal_outcome(&sealed, sealer));
         Ok(sealed?)
     }
 
@@ -137,7 +138,7 @@ impl RecordSealer {
         let opened = sealer.open(stored, Binding::record(name.as_bytes()));
         self.counted.record_open_duration(since);
         Attempt {
-            opening: measured::opening(stored, &opened),
+            opening: instrumented::open_outcome(stored, &opened),
             result: opened.map(|opened| opened.map(|it| it.value.into_owned())),
         }
     }
@@ -159,9 +160,9 @@ async fn find(
     id: KeyId,
 ) -> Result<Option<Arc<UserKey>>, UserKeyError> {
     let mut found = match users.cached(user) {
-        Cached::Key(key) if key.id() == Some(id) => return Ok(Some(key)),
-        Cached::Key(_) | Cached::Absent => users.reread(&[user]).await?,
-        Cached::Unknown => users.read(&[user]).await?,
+        CacheLookup::Key(key) if key.id() == Some(id) => return Ok(Some(key)),
+        CacheLookup::Key(_) | CacheLookup::Absent => users.reread(&[user]).await?,
+        CacheLookup::Unknown => users.read(&[user]).await?,
     };
     Ok(found.pop().flatten())
 }

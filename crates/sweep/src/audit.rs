@@ -65,7 +65,7 @@ impl Task for Audit {
     fn wants_lifetime(&self, class: Class) -> bool {
         matches!(
             self.role(class),
-            Some(KeyRole::Opening | KeyRole::Archived | KeyRole::Compromised)
+            Some(KeyRole::DecryptOnly | KeyRole::Archived | KeyRole::Compromised)
         )
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use waxseal_core::{KeyError, KeyId, OpenError, SecretKey, Shape, UserKey};
-use waxseal_keys::{Cached, LiveRing, UserKeyError, UserKeys};
+use waxseal_keys::{CacheLookup, LiveRing, UserKeyError, UserKeys};
 use waxseal_stores::{RecordName, RecordPattern};
 
 use crate::sweep::SweepError;
@@ -189,7 +189,7 @@ async fn of_users(
     if all.is_empty() {
         return Ok(page);
     }
-    let is_cached = |user: &[u8]| !matches!(users.cached(user), Cached::Unknown);
+    let is_cached = |user: &[u8]| !matches!(users.cached(user), CacheLookup::Unknown);
     let from_cache: BTreeSet<&[u8]> = all.iter().copied().filter(|u| is_cached(u)).collect();
     page.ask(users, &all, Ask::Known).await?;
     // Sealed by others under a key that was made after this process asked last.

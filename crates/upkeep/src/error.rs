@@ -1,7 +1,7 @@
 //! What can go wrong with upkeep: the ring, the records, the keys of users, or another leader.
 
 use waxseal_core::KeyError;
-use waxseal_keys::{PlaceError, RingError, UserKeyError};
+use waxseal_keys::{DocumentStoreError, RingError, UserKeyError};
 use waxseal_stores::{PatternError, StoreError};
 use waxseal_sweep::SweepError;
 
@@ -35,8 +35,8 @@ pub enum UpkeepError {
     Stopped,
 }
 
-impl From<PlaceError> for UpkeepError {
-    fn from(error: PlaceError) -> Self {
+impl From<DocumentStoreError> for UpkeepError {
+    fn from(error: DocumentStoreError) -> Self {
         Self::Ring(error.into())
     }
 }

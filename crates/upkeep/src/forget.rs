@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use waxseal_keys::{Bytes, Change, KeyTrace, LiveRing, Receipt, Signed, UserKeys};
+use waxseal_keys::{Bytes, Change, LiveRing, Receipt, Signed, StoredUserKey, UserKeys};
 use waxseal_stores::{Cursor, Lifetime, RecordName, RecordPattern, RecordStore};
 
 use crate::error::UpkeepError;
-use crate::realm::Realm;
+use crate::scope::ScopeHandle;
 
 /// Records that a scan looks at at a time.
 const PAGE: usize = 1000;
@@ -52,23 +52,23 @@ pub async fn traces(
     user: &[u8],
     ring: &LiveRing,
     users: Option<&UserKeys>,
-    realms: &[Realm],
+    scopes: &[ScopeHandle],
 ) -> Result<Traces, UpkeepError> {
     let ledger = ring.ring();
     let erasure = ledger.erasure(&ledger.user(user));
     let key = match users {
-        Some(users) => users.trace(user).await?,
-        None => KeyTrace::Absent,
+        Some(users) => users.stored_key(user).await?,
+        None => StoredUserKey::Absent,
     };
     let (erasures, erased_ms) = erasure.map_or((0, 0), |erasure| (erasure.epoch, erasure.at));
     let mut found = Traces {
-        has_key: key == KeyTrace::Live,
-        had_key: key == KeyTrace::Destroyed,
+        has_key: key == StoredUserKey::Live,
+        had_key: key == StoredUserKey::Destroyed,
         erasures,
         erased_ms,
         ..Traces::default()
     };
-    for holdings in holdings(user, realms).await? {
+    for holdings in holdings(user, scopes).await? {
         let lifetimes = holdings.store.lifetimes(&holdings.names).await?;
         let there = lifetimes.iter().filter(|it| **it != Lifetime::Absent);
         found.records += there.count() as u64;
@@ -86,7 +86,7 @@ pub async fn forget(
     user: &[u8],
     ring: &LiveRing,
     users: Option<&UserKeys>,
-    realms: &[Realm],
+    scopes: &[ScopeHandle],
 ) -> Result<Receipt, UpkeepError> {
     let hash = ring.ring().user(user);
     let written = ring.change(&Change::Erase(hash.clone())).await?;
@@ -96,7 +96,7 @@ pub async fn forget(
     };
     let mut records_deleted = 0;
     let mut stores: Vec<String> = Vec::new();
-    for holdings in holdings(user, realms).await? {
+    for holdings in holdings(user, scopes).await? {
         let aside = holdings.quarantined(user).await?;
         for name in aside.iter().chain(&holdings.names) {
             if holdings.store.delete(name).await? {
@@ -136,19 +136,19 @@ struct Holdings {
 }
 
 /// The records of a user, by store.
-async fn holdings(user: &[u8], realms: &[Realm]) -> Result<Vec<Holdings>, UpkeepError> {
+async fn holdings(user: &[u8], scopes: &[ScopeHandle]) -> Result<Vec<Holdings>, UpkeepError> {
     let mut all: Vec<Holdings> = Vec::new();
-    for realm in realms.iter().filter(|it| it.pattern.names_user()) {
-        let names = names_of(user, realm).await?;
+    for scope in scopes.iter().filter(|it| it.pattern.names_user()) {
+        let names = names_of(user, scope).await?;
         let mut known = all.iter_mut();
-        match known.find(|it| Arc::ptr_eq(&it.store, &realm.store)) {
+        match known.find(|it| Arc::ptr_eq(&it.store, &scope.store)) {
             Some(holdings) => {
-                holdings.patterns.push(realm.pattern.clone());
+                holdings.patterns.push(scope.pattern.clone());
                 holdings.names.extend(names);
             }
             None => all.push(Holdings {
-                store: realm.store.clone(),
-                patterns: vec![realm.pattern.clone()],
+                store: scope.store.clone(),
+                patterns: vec![scope.pattern.clone()],
                 names,
             }),
         }
@@ -162,14 +162,14 @@ async fn holdings(user: &[u8], realms: &[Realm]) -> Result<Vec<Holdings>, Upkeep
 
 /// The names of a user's records under one pattern. Where it has other wildcards beside `{user}`, no one can
 /// tell them but the store.
-async fn names_of(user: &[u8], realm: &Realm) -> Result<Vec<RecordName>, UpkeepError> {
-    let pattern = &realm.pattern;
+async fn names_of(user: &[u8], scope: &ScopeHandle) -> Result<Vec<RecordName>, UpkeepError> {
+    let pattern = &scope.pattern;
     if !pattern.has_many_of_user() {
         return Ok(Vec::from_iter(pattern.name_of(user).map(RecordName::from)));
     }
     let narrow = pattern.of_user(user);
     let is_theirs = |name: &RecordName| is_of(pattern, name.as_bytes(), user);
-    scan(&*realm.store, narrow.as_ref().unwrap_or(pattern), is_theirs).await
+    scan(&*scope.store, narrow.as_ref().unwrap_or(pattern), is_theirs).await
 }
 
 fn is_of(pattern: &RecordPattern, name: &[u8], user: &[u8]) -> bool {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use waxseal_keys::{Candidate, LiveRing, Look, Paper, PlaceError};
+use waxseal_keys::{Candidate, Document, DocumentStoreError, LeaseAction, LiveRing};
 
 /// Looks at the lease go by at most this time.
 const SLOWEST_LOOK: Duration = Duration::from_secs(5);
@@ -44,18 +44,18 @@ impl Leader {
 
     /// Takes the lease, renews it, or sees who has it. `Ok(Ok(token))`: this process leads;
     /// `Ok(Err(process))`: that one does.
-    pub async fn look(&mut self) -> Result<Result<u64, String>, PlaceError> {
-        let place = self.ring.place().clone();
+    pub async fn poll(&mut self) -> Result<Result<u64, String>, DocumentStoreError> {
+        let place = self.ring.document_store().clone();
         for _ in 0..3 {
-            let paper = place.read(&Paper::Leader).await?;
-            self.candidate.heed(self.ring.ring().fence());
+            let paper = place.read(&Document::Leader).await?;
+            self.candidate.observe_fence(self.ring.ring().fence());
             let now = self.began.elapsed();
-            let write = match self.candidate.look(paper.as_deref(), now) {
-                Look::Wait { leader } => return Ok(Err(leader)),
-                Look::Write(write) => write,
+            let write = match self.candidate.poll(paper.as_deref(), now) {
+                LeaseAction::Wait { leader } => return Ok(Err(leader)),
+                LeaseAction::Write(write) => write,
             };
             let expected = paper.as_deref();
-            if place.replace(&Paper::Leader, expected, &write).await? {
+            if place.replace(&Document::Leader, expected, &write).await? {
                 self.candidate.wrote(&write);
                 self.renewed = Instant::now();
                 return Ok(Ok(self.candidate.token().unwrap_or_default()));
@@ -69,7 +69,7 @@ impl Leader {
     pub async fn keep(&mut self) -> String {
         loop {
             sleep(self.interval).await;
-            match self.look().await {
+            match self.poll().await {
                 Ok(Ok(_)) => {}
                 Ok(Err(leader)) => return leader,
                 // Others may have taken over by then.
@@ -84,14 +84,16 @@ impl Leader {
 
     /// Lets go, so that another process can follow at once.
     pub async fn release(&mut self) {
-        // Its last sign of life may have been cut short after it was written: a look finds that out.
-        if self.candidate.token().is_none() || !matches!(self.look().await, Ok(Ok(_))) {
+        // Its last sign of life may have been cut short after it was written: a poll finds that out.
+        if self.candidate.token().is_none() || !matches!(self.poll().await, Ok(Ok(_))) {
             return;
         }
         if let Some((held, released)) = self.candidate.release() {
             // Whoever waits takes over anyway, a little later.
-            let place = self.ring.place();
-            let _ = place.replace(&Paper::Leader, Some(&held), &released).await;
+            let place = self.ring.document_store();
+            let _ = place
+                .replace(&Document::Leader, Some(&held), &released)
+                .await;
         }
     }
 }

@@ -7,14 +7,14 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 use waxseal_core::{Format, KeyId, Mode, Sealer};
-use waxseal_keys::rotation::{self, Audit, Facts, Outlook, Step};
-use waxseal_keys::{Change, ChangeError, LiveRing, RingError, Territory, UserKeys};
+use waxseal_keys::rotation::{self, Audit, Facts, RotationPlan, Step};
+use waxseal_keys::{Change, ChangeError, LiveRing, ProtectedScope, RingError, UserKeys};
 use waxseal_stores::{RecordPattern, RecordStore};
 use waxseal_sweep::{Class, Event, Keys, Position, Rotate, Stop, Sweep, SweepOptions, Tally, Task};
 
 use crate::error::UpkeepError;
 use crate::leader::Leader;
-use crate::realm::Realm;
+use crate::scope::ScopeHandle;
 
 /// The records that hold the keys of users.
 const USER_KEYS: &str = "waxseal:user:*";
@@ -44,7 +44,7 @@ pub struct Upkeep {
     process: String,
     /// What it is: `proxy`, `keeper`, `library`.
     what: &'static str,
-    realms: Vec<Realm>,
+    scopes: Vec<ScopeHandle>,
     /// Waxseal's own records that are sealed under the ring.
     own: Vec<(Arc<dyn RecordStore>, RecordPattern)>,
     /// Where the keys of users are.
@@ -77,21 +77,21 @@ struct Seen {
 
 impl Upkeep {
     /// The upkeep by this process. All records that are sealed under the ring should be among the
-    /// realms: keys are not retired before all of them were looked at.
+    /// scopes: keys are not retired before all of them were looked at.
     pub fn new(
         ring: LiveRing,
         what: &'static str,
-        realms: Vec<Realm>,
+        scopes: Vec<ScopeHandle>,
         user_keys: Option<(UserKeys, Arc<dyn RecordStore>)>,
     ) -> Result<Self, UpkeepError> {
-        let realms = Realm::resolve(realms);
+        let scopes = ScopeHandle::resolve(scopes);
         let mut own = Vec::new();
-        for realm in &realms {
-            let location = realm.store.location();
+        for scope in &scopes {
+            let location = scope.store.location();
             let is_new = |(store, _): &(Arc<dyn RecordStore>, _)| store.location() != location;
             if own.iter().all(is_new) {
                 own.push((
-                    realm.store.clone(),
+                    scope.store.clone(),
                     RecordPattern::of_own("waxseal:canary")?,
                 ));
             }
@@ -104,7 +104,7 @@ impl Upkeep {
             ring,
             process: process_id(),
             what,
-            realms,
+            scopes,
             own,
             user_keys,
             options: SweepOptions::default(),
@@ -132,16 +132,25 @@ impl Upkeep {
 
     /// Makes known which records this process protects, so that no leader retires a key without
     /// having looked at them.
-    pub async fn enrol(&self) -> Result<(), UpkeepError> {
-        let mut territories: Vec<_> = self.realms.iter().map(Realm::territory).collect();
-        if self.realms.iter().any(|realm| realm.users.is_some()) {
-            territories.extend(self.user_keys.as_ref().map(user_key_territory));
+    pub async fn register(&self) -> Result<(), UpkeepError> {
+        let mut protected_scopes: Vec<_> = self
+            .scopes
+            .iter()
+            .map(ScopeHandle::protected_scope)
+            .collect();
+        if self.scopes.iter().any(|scope| scope.users.is_some()) {
+            protected_scopes.extend(self.user_keys.as_ref().map(user_key_scope));
         }
         let ring = self.ring.ring();
-        if territories.iter().all(|it| ring.territories().contains(it)) {
+        if protected_scopes
+            .iter()
+            .all(|it| ring.protected_scopes().contains(it))
+        {
             return Ok(());
         }
-        self.ring.change(&Change::Enrol(territories)).await?;
+        self.ring
+            .change(&Change::Register(protected_scopes))
+            .await?;
         Ok(())
     }
 
@@ -162,13 +171,13 @@ impl Upkeep {
         begin: bool,
         stop: &Stop,
         told: &mut (dyn FnMut(&RotationEvent) + Send),
-    ) -> Result<Outlook, UpkeepError> {
+    ) -> Result<RotationPlan, UpkeepError> {
         self.ring.refresh().await?;
         self.ring.check_clock().await?;
         let mut leader = Leader::new(self.ring.clone(), &self.process);
         let deadline = Instant::now() + leader.interval() * 8;
         loop {
-            match leader.look().await? {
+            match leader.poll().await? {
                 Ok(token) => {
                     let working = self.once_as_leader(token, begin, stop, told);
                     let done = tokio::select! {
@@ -190,20 +199,20 @@ impl Upkeep {
         begin: bool,
         stop: &Stop,
         told: &mut (dyn FnMut(&RotationEvent) + Send),
-    ) -> Result<Outlook, UpkeepError> {
+    ) -> Result<RotationPlan, UpkeepError> {
         let mut seen = Seen::default();
         if begin {
             let step = Step::Add(self.ring.ring().sealing().id);
             self.step(step, token, &mut seen, stop, told).await?;
         }
         for _ in 0..MAX_STEPS {
-            let outlook = self.outlook(&mut seen, false).await?;
-            let Some(step) = outlook.due else {
-                return Ok(outlook);
+            let plan = self.plan(&mut seen, false).await?;
+            let Some(step) = plan.due else {
+                return Ok(plan);
             };
             self.step(step, token, &mut seen, stop, told).await?;
         }
-        self.outlook(&mut seen, false).await
+        self.plan(&mut seen, false).await
     }
 
     async fn keep_reporting(&self, stop: &Stop) {
@@ -213,7 +222,7 @@ impl Upkeep {
             let mut outcome = reported.map_err(UpkeepError::from);
             if outcome.is_ok() {
                 // Each time: a place that loses a write may lose this one.
-                outcome = self.enrol().await;
+                outcome = self.register().await;
             }
             if let Err(error) = outcome {
                 trouble.tell("the keyring cannot be reported to", &error);
@@ -246,7 +255,7 @@ impl Upkeep {
                 }
                 continue;
             }
-            match leader.look().await {
+            match leader.poll().await {
                 Ok(Ok(token)) => {
                     if !leads {
                         info!("leading the rotation of the keyring");
@@ -292,8 +301,8 @@ impl Upkeep {
         seen: &mut Seen,
         stop: &Stop,
     ) -> Result<bool, UpkeepError> {
-        let outlook = self.outlook(seen, true).await?;
-        let Some(step) = outlook.due else {
+        let plan = self.plan(seen, true).await?;
+        let Some(step) = plan.due else {
             return Ok(false);
         };
         self.step(step, token, seen, stop, &mut |_| {}).await?;
@@ -301,11 +310,11 @@ impl Upkeep {
     }
 
     /// What is to be done about the ring as it is now.
-    async fn outlook(&self, seen: &mut Seen, watched: bool) -> Result<Outlook, UpkeepError> {
+    async fn plan(&self, seen: &mut Seen, watched: bool) -> Result<RotationPlan, UpkeepError> {
         let ring = self.ring.refresh().await?;
         let reports = self.ring.reports().await?;
         let pending_watched = self.ring.pending_watched().unwrap_or_default();
-        Ok(rotation::outlook(
+        Ok(rotation::plan(
             &ring,
             &Facts {
                 now_ms: self.ring.now_ms(),
@@ -406,10 +415,17 @@ impl Upkeep {
         }
         // Last: what was moved there meanwhile is counted twice rather than not at all.
         self.count_quarantined(&mut audit, stop).await?;
-        let mut ours: Vec<_> = self.realms.iter().map(Realm::territory).collect();
-        ours.extend(self.user_keys.as_ref().map(user_key_territory));
+        let mut ours: Vec<_> = self
+            .scopes
+            .iter()
+            .map(ScopeHandle::protected_scope)
+            .collect();
+        ours.extend(self.user_keys.as_ref().map(user_key_scope));
         let ring = self.ring.ring();
-        let others = ring.territories().iter().filter(|it| !ours.contains(it));
+        let others = ring
+            .protected_scopes()
+            .iter()
+            .filter(|it| !ours.contains(it));
         audit.uncovered = others.cloned().collect();
         Ok(audit)
     }
@@ -417,15 +433,15 @@ impl Upkeep {
     /// Counts what is in quarantine, in each store of protected records.
     async fn count_quarantined(&self, audit: &mut Audit, stop: &Stop) -> Result<(), UpkeepError> {
         let mut counted = Vec::new();
-        for realm in &self.realms {
-            let location = realm.store.location();
+        for scope in &self.scopes {
+            let location = scope.store.location();
             if counted.contains(&location) {
                 continue;
             }
             counted.push(location);
             let sealer = Sealer::new(self.ring.keyring(), Mode::On, Format::Sealed);
-            let quarantine = Realm {
-                store: realm.store.clone(),
+            let quarantine = ScopeHandle {
+                store: scope.store.clone(),
                 pattern: RecordPattern::of_own(QUARANTINE)?,
                 sealer: sealer.clone(),
                 users: None,
@@ -448,31 +464,31 @@ impl Upkeep {
     }
 
     /// The protected records, then Waxseal's own: the canary follows the last of them.
-    fn passes(&self) -> Vec<Realm> {
-        let own = self.own.iter().map(|(store, pattern)| Realm {
+    fn passes(&self) -> Vec<ScopeHandle> {
+        let own = self.own.iter().map(|(store, pattern)| ScopeHandle {
             store: store.clone(),
             pattern: pattern.clone(),
             sealer: Sealer::new(self.ring.keyring(), Mode::On, Format::Sealed),
             users: None,
         });
-        self.realms.iter().cloned().chain(own).collect()
+        self.scopes.iter().cloned().chain(own).collect()
     }
 
     async fn pass(
         &self,
-        realm: &Realm,
+        scope: &ScopeHandle,
         task: Arc<dyn Task>,
         dry_run: bool,
         stop: &Stop,
     ) -> Result<Tally, UpkeepError> {
         let sweep = Sweep {
-            store: realm.store.clone(),
-            pattern: realm.pattern.clone(),
+            store: scope.store.clone(),
+            pattern: scope.pattern.clone(),
             task,
             mask: self.ring.ring().mask().clone(),
             keys: Keys {
                 ring: Some(self.ring.clone()),
-                users: realm.users.clone(),
+                users: scope.users.clone(),
             },
             options: SweepOptions {
                 dry_run,
@@ -503,8 +519,8 @@ impl Upkeep {
 
 /// How the ring remembers a store of users' keys: they are under it, wherever the records are.
 #[must_use]
-pub fn user_key_territory(store: &Arc<dyn RecordStore>) -> Territory {
-    Territory {
+pub fn user_key_scope(store: &Arc<dyn RecordStore>) -> ProtectedScope {
+    ProtectedScope {
         store: store.location(),
         records: USER_KEYS.to_owned(),
     }

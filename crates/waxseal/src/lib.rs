@@ -45,8 +45,8 @@
 //! use std::sync::Arc;
 //! use std::time::{SystemTime, UNIX_EPOCH};
 //!
-//! use waxseal::keys::{CacheBounds, Custodians, FilePlace, LiveOptions, LiveRing, UserKeys, variables};
-//! use waxseal::upkeep::{Realm, RecordUserKeys, Upkeep};
+//! use waxseal::keys::{CacheBounds, Custodians, FileDocumentStore, LiveOptions, LiveRing, UserKeys, variables};
+//! use waxseal::upkeep::{ScopeHandle, RecordUserKeys, Upkeep};
 //! use waxseal::sweep::Stop;
 //! use waxseal::{Format, Mode, Options, RecordPattern, RedisOptions, RedisStore, Sealer, StateManager, StoreUrl};
 //!
@@ -58,7 +58,7 @@
 //! // Made once by `waxseal keyring init`. The ring follows its document from here on.
 //! let custodian = Custodians::open("env:", &variables(|name| std::env::var(name).ok()))?;
 //! let ring = LiveRing::open(
-//!     Arc::new(FilePlace::new("/etc/waxseal/keyring.json")),
+//!     Arc::new(FileDocumentStore::new("/etc/waxseal/keyring.json")),
 //!     Custodians::default().with(custodian),
 //!     LiveOptions {
 //!         environment: "production".to_owned(),
@@ -82,13 +82,13 @@
 //! states.set("5215512345678", "confirming").await?;
 //!
 //! // Rotation by this process, unless another one leads. `waxseal keeper` does the same.
-//! let realm = Realm {
+//! let scope = ScopeHandle {
 //!     store: store.clone(),
 //!     pattern: RecordPattern::parse("wa:{user}")?,
 //!     sealer,
 //!     users: Some(users.clone()),
 //! };
-//! let upkeep = Upkeep::new(ring, "library", vec![realm], Some((users, store)))?;
+//! let upkeep = Upkeep::new(ring, "library", vec![scope], Some((users, store)))?;
 //! let stop = Stop::default();
 //! upkeep.run(&stop).await;
 //! # Ok(())

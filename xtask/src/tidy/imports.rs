@@ -54,6 +54,11 @@ const ROWS: &[Row] = &[
         never: &["aws-lc-rs", "aes-gcm", "base64-simd"],
     },
     Row {
+        short: "audit-log",
+        ours: &["waxseal-core", "waxseal-files"],
+        never: &["tokio", "redis", "redb", "aws-lc-rs", "aes-gcm", "tracing"],
+    },
+    Row {
         short: "sessions",
         ours: &[
             "waxseal-core",
@@ -130,6 +135,7 @@ const ROWS: &[Row] = &[
         short: "cli",
         ours: &[
             "waxseal",
+            "waxseal-audit-log",
             "waxseal-core",
             "waxseal-files",
             "waxseal-keys",

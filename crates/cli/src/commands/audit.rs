@@ -206,9 +206,9 @@ fn write(
         let signature = signature.map(|(signer, json)| Signature { signer, json });
         files.push(NewFile::write(path, &page(report, signature), args.force)?);
     }
-    setup.trail.note("clean", report.clean);
-    setup.trail.note("values", report.total.total);
-    setup.trail.note("signed_by", signer.clone());
+    setup.trail.add_detail("clean", report.clean);
+    setup.trail.add_detail("values", report.total.total);
+    setup.trail.add_detail("signed_by", signer.clone());
     for file in files {
         let shown = file.keep()?;
         output::say(&match &signer {

@@ -1,18 +1,23 @@
-//! `audit-log verify` and `show`: whether the audit log is whole, and what is in it. Needs its key, and
-//! neither store nor keyring.
+//! `audit-log verify` and `show`: verifies the audit log, and prints its entries. Needs its key, but neither
+//! store nor keyring.
 
 mod show;
 
 use std::path::PathBuf;
 
+use waxseal_audit_log::{BreakKind, ChainKey, ExpectedEntry, Target, Verdict, last_written};
+
 use crate::args::{AuditLogCommand, Common};
-use crate::audit_log::{self, Codes, Expected, Kind, Target, Verdict, state_of, state_seq};
+use crate::audit_log;
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::error::{Ended, Failure};
 use crate::output;
 
-use show::Wanted;
+use show::Filter;
+
+/// The hint where a file of the audit log cannot be read.
+const NAME_FILES: &str = "name the files of the audit log, the oldest first";
 
 pub(crate) fn run(common: &Common, command: &AuditLogCommand) -> Result<Ended, Failure> {
     let config = Config::read(common.config.as_deref())?;
@@ -23,10 +28,10 @@ pub(crate) fn run(common: &Common, command: &AuditLogCommand) -> Result<Ended, F
             expect_last,
             syslog,
         } => {
-            let codes = codes(key.as_deref(), &config, common)?;
-            let noted = expect_last.as_deref().map(noted).transpose()?;
-            let files = named(files, &config)?;
-            verify(&files, &codes, *syslog, noted, common.json)
+            let key = chain_key(key.as_deref(), &config, common)?;
+            let expected = expect_last.as_deref().map(parse_expected).transpose()?;
+            let files = files_or_configured(files, &config)?;
+            verify(&files, &key, *syslog, expected, common.json)
         }
         AuditLogCommand::Show {
             files,
@@ -34,48 +39,49 @@ pub(crate) fn run(common: &Common, command: &AuditLogCommand) -> Result<Ended, F
             since,
             action,
         } => {
-            let codes = codes(key.as_deref(), &config, common)?;
+            let key = chain_key(key.as_deref(), &config, common)?;
             let (since, action) = (since.as_deref(), action.as_deref());
-            let wanted = Wanted { since, action };
-            show::run(&named(files, &config)?, &codes, &wanted, common.json)
+            let filter = Filter { since, action };
+            show::run(
+                &files_or_configured(files, &config)?,
+                &key,
+                &filter,
+                common.json,
+            )
         }
     }
 }
 
-fn codes(key: Option<&str>, config: &Config, common: &Common) -> Result<Codes, Failure> {
-    let (key, named_by) = match (key, &config.audit_log_key) {
-        (Some(key), _) => (key, "--key"),
-        (None, Some(key)) => (key.as_str(), "audit_log_key"),
+fn chain_key(key: Option<&str>, config: &Config, common: &Common) -> Result<ChainKey, Failure> {
+    let (url, setting) = match (key, &config.audit_log_key) {
+        (Some(url), _) => (url, "--key"),
+        (None, Some(url)) => (url.as_str(), "audit_log_key"),
         (None, None) => {
             return Err(Failure::usage("the key of the audit log is not known")
                 .hint("name it with --key, or as audit_log_key in waxseal.toml"));
         }
     };
     let environment = Environment::read(common.env_file.as_deref())?;
-    audit_log::codes(key, &environment, named_by)
+    audit_log::chain_key(url, &environment, setting)
 }
 
 fn verify(
     files: &[PathBuf],
-    codes: &Codes,
-    of_syslog: bool,
-    noted: Option<Expected>,
+    key: &ChainKey,
+    is_syslog: bool,
+    expected: Option<ExpectedEntry>,
     as_json: bool,
 ) -> Result<Ended, Failure> {
-    let mut expected: Vec<_> = noted.into_iter().collect();
-    // What was written last is known here, where this machine wrote it. It is looked at first: entries
-    // that are written meanwhile are no fault.
-    if let Some((seq, mac)) = files.last().and_then(|it| state_seq(&state_of(it), codes)) {
-        expected.extend([Expected::Seq(seq), Expected::Mac(mac)]);
+    let mut expected: Vec<_> = expected.into_iter().collect();
+    // The state file is read before the log: entries that are written meanwhile are not faults.
+    if let Some((seq, mac)) = files.last().and_then(|log| last_written(log, key)) {
+        expected.extend([ExpectedEntry::Seq(seq), ExpectedEntry::Mac(mac)]);
     }
-    let verdict = audit_log::verify(files, codes, of_syslog, &expected);
-    let verdict = verdict.map_err(|(path, error)| {
-        Failure::failed(format!("{} cannot be read: {error}", path.display()))
-            .hint("name the files of the audit log, the oldest first")
-    })?;
-    if verdict.entries == 0 && verdict.strange > 0 {
+    let verdict = waxseal_audit_log::verify(files, key, is_syslog, &expected);
+    let verdict = verdict.map_err(|error| Failure::failed(error).hint(NAME_FILES))?;
+    if verdict.entries == 0 && verdict.unverified > 0 {
         return Err(
-            Failure::failed("no entry of the audit log was made under this key")
+            Failure::failed("no entry of the audit log was written under this key")
                 .hint("check --key or audit_log_key: it is the key that the log was written with"),
         );
     }
@@ -89,7 +95,7 @@ fn verify(
     })
 }
 
-fn named(files: &[PathBuf], config: &Config) -> Result<Vec<PathBuf>, Failure> {
+fn files_or_configured(files: &[PathBuf], config: &Config) -> Result<Vec<PathBuf>, Failure> {
     if !files.is_empty() {
         return Ok(files.to_vec());
     }
@@ -104,12 +110,12 @@ fn named(files: &[PathBuf], config: &Config) -> Result<Vec<PathBuf>, Failure> {
     }
 }
 
-fn noted(text: &str) -> Result<Expected, Failure> {
+fn parse_expected(text: &str) -> Result<ExpectedEntry, Failure> {
     let is_mac = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_mac {
-        return Ok(Expected::Mac(text.to_ascii_lowercase()));
+        return Ok(ExpectedEntry::Mac(text.to_ascii_lowercase()));
     }
-    text.parse().map(Expected::Seq).map_err(|_| {
+    text.parse().map(ExpectedEntry::Seq).map_err(|_| {
         Failure::usage("--expect-last takes the number of an entry or its mac")
             .hint("as waxseal audit-log verify printed them")
     })
@@ -120,12 +126,16 @@ fn print(verdict: &Verdict, files: usize) -> Result<(), Failure> {
         1 => "1 file".to_owned(),
         more => format!("{more} files"),
     };
+    let entries = match verdict.entries {
+        1 => "1 entry".to_owned(),
+        more => format!("{more} entries"),
+    };
     if let Some(broken) = &verdict.broken {
-        let place = format!("{}, line {}", broken.file, broken.line);
-        output::line(format!("broken: {}", word(broken.kind)))?;
-        output::line(format!("first at {place}: {}", broken.text))?;
+        let line = format!("{}, line {}", broken.file, broken.line);
+        output::line(format!("broken: {}", description(broken.kind)))?;
+        output::line(format!("first at {line}: {}", broken.text))?;
     } else {
-        output::line(format!("whole: {} entries in {files}", verdict.entries))?;
+        output::line(format!("whole: {entries} in {files}"))?;
     }
     if let (Some(first), Some(last), Some(mac)) =
         (verdict.first_seq, verdict.last_seq, &verdict.last_mac)
@@ -149,14 +159,14 @@ fn print(verdict: &Verdict, files: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-fn word(kind: Kind) -> &'static str {
+fn description(kind: BreakKind) -> &'static str {
     match kind {
-        Kind::Changed => "a line was changed",
-        Kind::Removed => "lines were removed",
-        Kind::Inserted => "a line was inserted",
-        Kind::Reordered => "lines stand in another order",
-        Kind::HalfLine => "the last line is half",
-        Kind::AnotherChain => "another chain",
-        Kind::CutOff => "the end was cut off",
+        BreakKind::Changed => "a line was changed",
+        BreakKind::Removed => "lines were removed",
+        BreakKind::Inserted => "a line was inserted",
+        BreakKind::Reordered => "lines are in another order",
+        BreakKind::HalfLine => "the last line is incomplete",
+        BreakKind::AnotherChain => "another chain",
+        BreakKind::CutOff => "the end was cut off",
     }
 }

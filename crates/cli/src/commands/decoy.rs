@@ -66,9 +66,9 @@ pub(crate) async fn run(setup: &Setup, command: &DecoyCommand) -> Result<Ended, 
         DecoyCommand::List => list(setup).await,
         DecoyCommand::Plant(args) => {
             let value = args.value.as_deref().map(read).transpose()?;
-            let act = recorded::decoy_plant(setup);
+            let operation = recorded::decoy_plant(setup);
             let work = plant(setup, args, value.as_deref());
-            setup.trail.recorded(Some(act), work).await
+            setup.trail.record_operation(Some(operation), work).await
         }
     }
 }
@@ -155,7 +155,7 @@ async fn plant(setup: &Setup, args: &PlantArgs, value: Option<&[u8]>) -> Result<
         let record = setup.shown(decoy);
         let planted = plant_one(setup, &*store, decoy, value, expiry).await?;
         if planted {
-            setup.trail.count("planted", 1);
+            setup.trail.add_count("planted", 1);
             info!(%record, "a decoy was planted by an operator");
         }
         rows.push(Planted { record, planted });

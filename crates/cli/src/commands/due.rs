@@ -18,7 +18,7 @@ pub(crate) async fn carry_out(setup: &Setup, stop: &Stop) -> Result<(), Failure>
     let upkeep = setup.upkeep("operator").await?;
     let mut told = |told: &RotationEvent| {
         if let Some(text) = words(told) {
-            setup.trail.count("steps", 1);
+            setup.trail.add_count("steps", 1);
             output::say(&format!("waxseal: {text}"));
         }
     };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use waxseal_keys::Receipt;
 use waxseal_stores::RecordStore;
-use waxseal_upkeep::{Realm, Traces, forget, traces};
+use waxseal_upkeep::{ScopeHandle, Traces, forget, traces};
 
 use crate::args::ForgetArgs;
 use crate::error::{Ended, Failure};
@@ -51,7 +51,7 @@ pub(crate) async fn run(setup: &Setup, args: &ForgetArgs) -> Result<Ended, Failu
     let eraser = Eraser::open(setup).await?;
     let found = eraser.traces(user).await?;
     if found.is_unknown() && !args.even_if_unknown {
-        setup.trail.note("unknown", true);
+        setup.trail.add_detail("unknown", true);
         output::complain("error", UNKNOWN);
         output::advise(&format!(
             "nothing was changed and nothing was signed; {WHO}. --even-if-unknown signs a receipt all the \
@@ -168,35 +168,35 @@ fn tell(setup: &Setup, traces: &Traces) -> Result<(), Failure> {
 struct Eraser<'a> {
     setup: &'a Setup,
     users: Users,
-    realms: Vec<Realm>,
+    scopes: Vec<ScopeHandle>,
 }
 
 impl<'a> Eraser<'a> {
     async fn open(setup: &'a Setup) -> Result<Self, Failure> {
         let store: Arc<dyn RecordStore> = setup.open_store().await?;
         setup.check_key(&store).await?;
-        let realms = setup.realms(&store).await?;
+        let scopes = setup.scopes(&store).await?;
         let users = setup.users(&store).await?;
         setup.warn_of_other_user_keys();
         Ok(Self {
             setup,
             users,
-            realms,
+            scopes,
         })
     }
 
     async fn traces(&self, user: &[u8]) -> Result<Traces, Failure> {
         let ring = &self.setup.opened_ring()?.ring;
-        Ok(traces(user, ring, Some(&self.users.keys), &self.realms).await?)
+        Ok(traces(user, ring, Some(&self.users.keys), &self.scopes).await?)
     }
 
     async fn erase(&self, user: &[u8]) -> Result<Receipt, Failure> {
         let ring = &self.setup.opened_ring()?.ring;
-        let receipt = forget(user, ring, Some(&self.users.keys), &self.realms).await?;
+        let receipt = forget(user, ring, Some(&self.users.keys), &self.scopes).await?;
         let trail = &self.setup.trail;
-        trail.note("user_hash", receipt.user.clone());
-        trail.note("erasure", receipt.erasure);
-        trail.note("records_deleted", receipt.records_deleted);
+        trail.add_detail("user_hash", receipt.user.clone());
+        trail.add_detail("erasure", receipt.erasure);
+        trail.add_detail("records_deleted", receipt.records_deleted);
         Ok(receipt)
     }
 }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
-use waxseal_keys::measured;
+use waxseal_keys::instrumented;
 use waxseal_proxy::Readiness;
 use waxseal_sweep::Stop;
 use waxseal_upkeep::Upkeep;
 
 use crate::admin::RunningAdmin;
 use crate::args::KeeperArgs;
-use crate::audit_log::Service;
+use crate::audit_log::ServiceStart;
 use crate::descriptors::Shares;
 use crate::error::{Ended, Failure};
 use crate::metering::Metering;
@@ -25,8 +25,8 @@ const RETRY: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(mut setup: Setup, args: &KeeperArgs) -> Result<Ended, Failure> {
     setup.ring_setup()?;
-    setup.trail.tell_mode(&Service {
-        what: "keeper",
+    setup.trail.record_mode(&ServiceStart {
+        service: "keeper",
         store: &setup.url.location(),
         mode: &setup.mode.to_string(),
     })?;
@@ -45,7 +45,7 @@ pub(crate) async fn run(mut setup: Setup, args: &KeeperArgs) -> Result<Ended, Fa
     let Some(upkeep) = begin(&mut setup, &stop, admin.as_ref()).await? else {
         return Ok(Ended::Done);
     };
-    measured::follow(upkeep.ring());
+    instrumented::follow(upkeep.ring());
     if let Some(admin) = &mut admin {
         admin.follow(&Arc::new(setup), &args.admin);
     }

@@ -36,8 +36,10 @@ struct Told<'a> {
 
 pub(crate) async fn run(common: &Common, command: &KeyringCommand) -> Result<Ended, Failure> {
     let setup = Setup::read(common)?;
-    let (trail, act) = (setup.trail.clone(), recorded::keyring(&setup, command));
-    trail.recorded(act, carry_out(setup, common, command)).await
+    let (trail, operation) = (setup.trail.clone(), recorded::keyring(&setup, command));
+    trail
+        .record_operation(operation, carry_out(setup, common, command))
+        .await
 }
 
 async fn carry_out(
@@ -89,9 +91,11 @@ async fn carry_out(
 
 /// Prints what happened and what comes next.
 fn tell(setup: &Setup, ring: &Ring, done: &str, next: &str) -> Result<Ended, Failure> {
-    setup.trail.note("ring", ring.id());
-    setup.trail.note("version", ring.version());
-    setup.trail.note("sealing", ring.sealing().id.to_string());
+    setup.trail.add_detail("ring", ring.id());
+    setup.trail.add_detail("version", ring.version());
+    setup
+        .trail
+        .add_detail("sealing", ring.sealing().id.to_string());
     if setup.json {
         output::json(&Told {
             ring: ring.id(),
@@ -118,7 +122,7 @@ impl SettingsArgs {
         }
         set(&mut settings.propagation_ms, self.propagation);
         set(&mut settings.refresh_ms, self.refresh);
-        set(&mut settings.rest_ms, self.rest);
+        set(&mut settings.retention_ms, self.rest);
         set(&mut settings.seals, self.max_seals);
         settings
     }

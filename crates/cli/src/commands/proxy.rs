@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use waxseal_core::{Mode, Sealer};
-use waxseal_keys::measured;
+use waxseal_keys::instrumented;
 use waxseal_proxy::{
     Address, Handshake, Limits, Listen, ListenError, ListenTls, Meters, Protection, Proxy,
     Readiness, Settings, Sharing, Stage, TlsError, Upstream, UpstreamTls,
@@ -19,7 +19,7 @@ use waxseal_sweep::Stop;
 
 use crate::admin::RunningAdmin;
 use crate::args::{Common, ProxyArgs, ScriptsArg, SharingArg, check_host_port};
-use crate::audit_log::Service;
+use crate::audit_log::ServiceStart;
 use crate::descriptors::Shares;
 use crate::error::{Ended, Failure, neither_key_nor_mode, no_key};
 use crate::metering::Metering;
@@ -134,7 +134,7 @@ impl Opened {
     ) -> Result<Ended, Failure> {
         let (proxy, mut admin, metering) = (self.proxy, self.admin, self.metering);
         if let (Ok(opened), true) = (setup.opened_ring(), metering.is_on()) {
-            measured::follow(&opened.ring);
+            instrumented::follow(&opened.ring);
         }
         let setup = Arc::new(setup);
         if let Some(admin) = &mut admin {
@@ -171,8 +171,8 @@ impl Opened {
 }
 
 fn tell_trail(setup: &Setup) -> Result<(), Failure> {
-    setup.trail.tell_mode(&Service {
-        what: "proxy",
+    setup.trail.record_mode(&ServiceStart {
+        service: "proxy",
         store: &setup.url.location(),
         mode: &setup.mode.to_string(),
     })

@@ -5,7 +5,7 @@ use waxseal_sessions::quarantine::{self, Entry, Restored};
 use waxseal_stores::{Clock, RecordStore};
 
 use crate::args::QuarantineCommand;
-use crate::audit_log::Act;
+use crate::audit_log::Operation;
 use crate::error::{Ended, Failure};
 use crate::output;
 use crate::setup::Setup;
@@ -27,8 +27,11 @@ pub(crate) async fn run(setup: &Setup, command: &QuarantineCommand) -> Result<En
         QuarantineCommand::List => list(setup, &*store).await,
         QuarantineCommand::Restore { id } => {
             let entry = find(&*store, id).await?;
-            let act = act(setup, "quarantine_restore", &entry);
-            setup.trail.recorded(act, restore(&*store, &entry)).await
+            let operation = operation(setup, "quarantine_restore", &entry);
+            setup
+                .trail
+                .record_operation(operation, restore(&*store, &entry))
+                .await
         }
         QuarantineCommand::Drop { id, yes } => {
             let entry = find(&*store, id).await?;
@@ -41,14 +44,14 @@ pub(crate) async fn run(setup: &Setup, command: &QuarantineCommand) -> Result<En
                 output::say(&format!("waxseal: {id} is deleted"));
                 Ok(Ended::Done)
             };
-            let act = act(setup, "quarantine_drop", &entry);
-            setup.trail.recorded(act, work).await
+            let operation = operation(setup, "quarantine_drop", &entry);
+            setup.trail.record_operation(operation, work).await
         }
     }
 }
 
-fn act(setup: &Setup, action: &'static str, entry: &Entry) -> Option<Act> {
-    Some(Act::new(action, &shown(setup, entry)).with("id", entry.id.clone()))
+fn operation(setup: &Setup, action: &'static str, entry: &Entry) -> Option<Operation> {
+    Some(Operation::new(action, &shown(setup, entry)).with("id", entry.id.clone()))
 }
 
 async fn restore(store: &dyn RecordStore, entry: &Entry) -> Result<Ended, Failure> {

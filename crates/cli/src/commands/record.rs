@@ -7,7 +7,7 @@ use waxseal_core::{Binding, Mode, OpenError, Shape};
 use waxseal_stores::{Expiry, RecordName, RecordStore, Slot, StoreError};
 
 use crate::args::{GetArgs, PutArgs};
-use crate::audit_log::Act;
+use crate::audit_log::Operation;
 use crate::commands::value::read_value;
 use crate::error::{Ended, Failure};
 use crate::output::{self, thousands};
@@ -54,13 +54,13 @@ pub(crate) async fn put(setup: &Setup, args: &PutArgs) -> Result<Ended, Failure>
     let value = read_value()?;
     let prefix = protected.pattern.prefix();
     let shown = setup.mask().show(prefix, name.as_bytes());
-    let act = Some(Act::new("put", &shown));
+    let operation = Some(Operation::new("put", &shown));
     let work = async {
         write(setup, args, (&name, protected), &value).await?;
         info!(record = %shown, "a record was written by an operator");
         Ok(Ended::Done)
     };
-    setup.trail.recorded(act, work).await
+    setup.trail.record_operation(operation, work).await
 }
 
 async fn write(
@@ -115,7 +115,7 @@ async fn check_replaced(
             "nothing was changed; --field writes one value of a hash, --replace replaces the whole record",
         ));
     }
-    setup.trail.note("replaced", kind.as_str());
+    setup.trail.add_detail("replaced", kind.as_str());
     output::complain("warning", &format!("a {kind}{values} is replaced"));
     Ok(())
 }
@@ -128,13 +128,13 @@ pub(super) fn tell_opened(
     shown: &str,
     is_decoy: bool,
 ) -> Result<(), Failure> {
-    let act = Act::new(action, shown);
+    let operation = Operation::new(action, shown);
     if !is_decoy {
-        return setup.trail.tell(&act);
+        return setup.trail.record(&operation);
     }
     // First of all: what cannot be recorded is refused, and was tried all the same.
     error!(record = %shown, command = %format!("waxseal {action}"), "a decoy was opened");
-    setup.trail.tell(&act.with("decoy", true))
+    setup.trail.record(&operation.with("decoy", true))
 }
 
 /// The binding of an envelope in this place.

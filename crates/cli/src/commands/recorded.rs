@@ -1,5 +1,5 @@
-//! What the audit log says about each command that changes keys or records: its word, and what it is
-//! about. Users, values and whole record names stay out.
+//! The entry of the audit log for each command that changes keys or records: an action and its target.
+//! Users, values and whole record names are left out.
 
 use waxseal_stores::RecordPattern;
 
@@ -7,21 +7,22 @@ use crate::args::{
     AuditArgs, DecryptArgs, ExportArgs, KeyringCommand, MigrateArgs, OpeningArgs, RewrapArgs,
     RotateArgs,
 };
-use crate::audit_log::Act;
+use crate::audit_log::Operation;
 use crate::setup::Setup;
 
-/// The changes of a keyring, and backups. What only looks is not recorded.
-pub(crate) fn keyring(setup: &Setup, command: &KeyringCommand) -> Option<Act> {
+/// Changes of a keyring, and backups. Commands that only read are not recorded.
+pub(crate) fn keyring(setup: &Setup, command: &KeyringCommand) -> Option<Operation> {
     let ring = setup.ring_setup().ok().map(|it| it.url.location());
     let ring = ring.as_deref();
-    let of_ring = |action: &'static str| Some(Act::new(action, ring?));
-    let of_key =
-        |action, id: &dyn ToString| Some(Act::new(action, &id.to_string()).with("ring", ring?));
+    let of_ring = |action: &'static str| Some(Operation::new(action, ring?));
+    let of_key = |action, id: &dyn ToString| {
+        Some(Operation::new(action, &id.to_string()).with("ring", ring?))
+    };
     match command {
         KeyringCommand::Status => None,
         KeyringCommand::Init(args) => {
-            let act = of_ring("keyring_init")?.with("fresh", args.fresh);
-            Some(act.with("custodians", wrapping(setup, &args.custodian)?))
+            let operation = of_ring("keyring_init")?.with("fresh", args.fresh);
+            Some(operation.with("custodians", wrapping(setup, &args.custodian)?))
         }
         KeyringCommand::Add => of_ring("keyring_add"),
         KeyringCommand::Promote { id, now } => {
@@ -37,11 +38,12 @@ pub(crate) fn keyring(setup: &Setup, command: &KeyringCommand) -> Option<Act> {
         }
         KeyringCommand::Export(args) => Some(export(ring?, args)),
         KeyringCommand::Import(args) => {
-            let act = of_ring("keyring_import")?.with("opened_with", opened_with(&args.opening));
-            Some(act.with("custodians", wrapping(setup, &args.custodian)?))
+            let operation =
+                of_ring("keyring_import")?.with("opened_with", opened_with(&args.opening));
+            Some(operation.with("custodians", wrapping(setup, &args.custodian)?))
         }
         KeyringCommand::Rehearse(args) => {
-            let backup = Act::new("keyring_rehearse", "a backup");
+            let backup = Operation::new("keyring_rehearse", "a backup");
             Some(backup.with("opened_with", opened_with(&args.opening)))
         }
         KeyringCommand::Rewrap(args) => Some(rewrap(ring?, args)),
@@ -53,70 +55,70 @@ pub(crate) fn keyring(setup: &Setup, command: &KeyringCommand) -> Option<Act> {
         }
         KeyringCommand::AdoptUsers { yes } => yes.then(|| of_ring("keyring_adopt_users")).flatten(),
         KeyringCommand::Release { records } => {
-            Some(Act::new("keyring_release", &pattern(records)).with("ring", ring?))
+            Some(Operation::new("keyring_release", &pattern(records)).with("ring", ring?))
         }
     }
 }
 
-pub(crate) fn migrate(setup: &Setup, args: &MigrateArgs) -> Option<Act> {
+pub(crate) fn migrate(setup: &Setup, args: &MigrateArgs) -> Option<Operation> {
     (!args.sweep.dry_run).then(|| sweep("migrate", setup))
 }
 
-pub(crate) fn rotate(setup: &Setup, args: &RotateArgs) -> Option<Act> {
-    let act = || sweep("rotate", setup).with("open_compromised", args.open_compromised);
-    (!args.sweep.dry_run).then(act)
+pub(crate) fn rotate(setup: &Setup, args: &RotateArgs) -> Option<Operation> {
+    let operation = || sweep("rotate", setup).with("open_compromised", args.open_compromised);
+    (!args.sweep.dry_run).then(operation)
 }
 
-pub(crate) fn decrypt(setup: &Setup, args: &DecryptArgs) -> Option<Act> {
-    // Without the confirmation nothing is begun.
-    let act = || match args.excepted {
+pub(crate) fn decrypt(setup: &Setup, args: &DecryptArgs) -> Option<Operation> {
+    // Without the confirmation nothing begins.
+    let operation = || match args.excepted {
         true => sweep("decrypt", setup).with("excepted", true),
         false => sweep("decrypt", setup),
     };
-    (!args.sweep.dry_run && args.yes).then(act)
+    (!args.sweep.dry_run && args.yes).then(operation)
 }
 
-/// An audit only looks; a report of it is given to others.
-pub(crate) fn audit(setup: &Setup, args: &AuditArgs) -> Option<Act> {
+/// An audit only reads; but its report is given to others.
+pub(crate) fn audit(setup: &Setup, args: &AuditArgs) -> Option<Operation> {
     let writes = args.report.is_some() || args.html.is_some();
     writes.then(|| sweep("audit_report", setup).with("deep", args.deep))
 }
 
-/// The decoys are not named, not even masked: their number is told.
-pub(crate) fn decoy_plant(setup: &Setup) -> Act {
+/// The decoys are not named, not even masked: only their number is recorded.
+pub(crate) fn decoy_plant(setup: &Setup) -> Operation {
     let target = match setup.decoys.len() {
         1 => "1 decoy".to_owned(),
         decoys => format!("{decoys} decoys"),
     };
-    Act::new("decoy_plant", &target).with("store", setup.url.location())
+    Operation::new("decoy_plant", &target).with("store", setup.url.location())
 }
 
 /// The user is not named: the receipt and the entry of the end hold the same keyed hash.
-pub(crate) fn forget(setup: &Setup) -> Act {
-    Act::new("forget", "a user").with("store", setup.url.location())
+pub(crate) fn forget(setup: &Setup) -> Operation {
+    Operation::new("forget", "a user").with("store", setup.url.location())
 }
 
-fn sweep(action: &'static str, setup: &Setup) -> Act {
+fn sweep(action: &'static str, setup: &Setup) -> Operation {
     let all = setup
         .protected
         .iter()
         .map(|it| pattern(it.pattern.as_str()));
     let all: Vec<_> = all.collect();
-    Act::new(action, &all.join(", ")).with("store", setup.url.location())
+    Operation::new(action, &all.join(", ")).with("store", setup.url.location())
 }
 
-fn export(ring: &str, args: &ExportArgs) -> Act {
+fn export(ring: &str, args: &ExportArgs) -> Operation {
     let to = match &args.shares {
         Some(split) => format!("{}-of-{} shares", split.needed(), split.of()),
         None => "recipients".to_owned(),
     };
-    Act::new("keyring_export", ring).with("to", to)
+    Operation::new("keyring_export", ring).with("to", to)
 }
 
-fn rewrap(ring: &str, args: &RewrapArgs) -> Act {
-    let act = Act::new("keyring_rewrap", ring).with("to", custodians(&args.to));
-    let act = act.with("add", custodians(&args.add));
-    act.with("remove", custodians(&args.remove))
+fn rewrap(ring: &str, args: &RewrapArgs) -> Operation {
+    let operation = Operation::new("keyring_rewrap", ring).with("to", custodians(&args.to));
+    let operation = operation.with("add", custodians(&args.add));
+    operation.with("remove", custodians(&args.remove))
 }
 
 fn opened_with(args: &OpeningArgs) -> String {
@@ -126,26 +128,26 @@ fn opened_with(args: &OpeningArgs) -> String {
     }
 }
 
-/// Who wraps the keys: those that were named, else those that are configured.
+/// The custodians that wrap the keys: those that were named, else those that are configured.
 fn wrapping(setup: &Setup, named: &[String]) -> Option<String> {
     let configured = setup.ring_setup().ok()?.with_custodians(named);
     Some(custodians(configured.urls()))
 }
 
-/// Custodians without what may stand behind their names, such as a PIN, or before a host.
+/// Custodians without what may follow their names, such as a PIN, or precede a host.
 fn custodians(urls: &[String]) -> String {
     let shown = |url: &String| {
         let url = url.split(['?', '#']).next().unwrap_or_default();
         let has_pin = url.to_ascii_lowercase().contains("pin");
-        // What is none of these, or none of a variable or a key, may be a secret in the wrong place.
-        let is_fine = match url.split_once(':') {
+        // Anything else may be a secret in the wrong place.
+        let is_public = match url.split_once(':') {
             Some(("env", name)) => name.is_empty() || waxseal_keys::is_variable(name),
             Some(("awskms", key)) => key.starts_with("arn:"),
             Some(("file" | "pkcs11" | "vault", _)) => !url.contains('@') && !has_pin,
             _ => return "…".to_owned(),
         };
         let scheme = url.split(':').next().unwrap_or_default();
-        match is_fine {
+        match is_public {
             true => url.to_owned(),
             false => format!("{scheme}:…"),
         }
@@ -166,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn neither_pins_nor_whole_names_are_told() {
+    fn neither_pins_nor_whole_names_are_recorded() {
         let urls = [
             "pkcs11:token=a?pin-value=1234",
             "pkcs11:pin-value=1234",
@@ -177,9 +179,9 @@ mod tests {
             "0a5be2d94738:x",
             "awskms:0a5be2d94738",
         ];
-        let told = custodians(&urls.map(str::to_owned));
+        let shown = custodians(&urls.map(str::to_owned));
         assert_eq!(
-            told,
+            shown,
             "pkcs11:token=a, pkcs11:…, vault:…, env:K, env:…, …, …, awskms:…"
         );
         assert_eq!(pattern("wa:*"), "wa:*");

@@ -343,8 +343,8 @@ impl<'a> Run<'a> {
     fn finish(self, mut passed: Vec<Passed>, survey: &Survey) -> Result<Ended, Failure> {
         let failed: u64 = passed.iter().map(|pass| pass.counts.failed).sum();
         let done: u64 = passed.iter().map(|pass| pass.counts.done).sum();
-        self.setup.trail.count("changed", done);
-        self.setup.trail.count("failed", failed);
+        self.setup.trail.add_count("changed", done);
+        self.setup.trail.add_count("failed", failed);
         let complete =
             passed.len() == self.setup.protected.len() && passed.iter().all(|pass| pass.complete);
         let success = complete && failed == 0;

@@ -69,7 +69,7 @@ fn facts() -> Vec<(&'static str, String)> {
         ("rotate-every", unit(settings.every_ms.unwrap_or(0))),
         ("propagation", unit(settings.propagation_ms)),
         ("refresh", unit(settings.refresh_ms)),
-        ("rest", unit(settings.rest_ms)),
+        ("rest", unit(settings.retention_ms)),
     ]
 }
 

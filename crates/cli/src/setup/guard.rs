@@ -76,7 +76,7 @@ impl Setup {
         let state = self.compare_key(store).await?;
         // Before the ring knows that keys of users are kept there: then their absence would speak against the store.
         self.check_users(store).await?;
-        self.enrol(store).await?;
+        self.register(store).await?;
         let state = match state {
             CanaryState::Absent | CanaryState::Differs(_) => {
                 let (sealer, guarded) = (self.any_sealer(), self.guarded()?);

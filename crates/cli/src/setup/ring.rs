@@ -8,11 +8,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use waxseal_core::fingerprint;
 use waxseal_keys::secret_file::Unusable;
 use waxseal_keys::{
-    CacheBounds, Custodian, CustodianError, Custodians, DEFAULT_VARIABLE, FilePlace, LiveOptions,
-    LiveRing, Place, UserKeys, Variables,
+    CacheBounds, Custodian, CustodianError, Custodians, DEFAULT_VARIABLE, DocumentStore,
+    FileDocumentStore, LiveOptions, LiveRing, UserKeys, Variables,
 };
 use waxseal_stores::{RecordStore, RedisOptions, RedisStore, StoreUrl, UrlError};
-use waxseal_upkeep::{RecordPlace, RecordUserKeys};
+use waxseal_upkeep::{RecordDocumentStore, RecordUserKeys};
 
 use super::offline::OfflineSetup;
 use super::{Setup, environment_name, open_store};
@@ -145,12 +145,12 @@ impl RingSetup {
     }
 
     /// Where the document lies. Asks nobody: that it cannot be reached shows when it is used.
-    pub(crate) fn place(&self) -> Result<Arc<dyn Place>, Failure> {
+    pub(crate) fn place(&self) -> Result<Arc<dyn DocumentStore>, Failure> {
         Ok(match &self.url {
-            StoreUrl::File(path) => Arc::new(FilePlace::new(path)),
+            StoreUrl::File(path) => Arc::new(FileDocumentStore::new(path)),
             StoreUrl::Redis(url) => {
                 let store = RedisStore::lazy(url, RedisOptions::default())?;
-                Arc::new(RecordPlace::new(Arc::new(store)))
+                Arc::new(RecordDocumentStore::new(Arc::new(store)))
             }
         })
     }
@@ -310,7 +310,7 @@ impl Setup {
         self.opened = None;
         if let Some(setup) = &self.ring_setup {
             if setup.offline.as_ref().is_some_and(OfflineSetup::starts) {
-                self.trail.tell_offline(&setup.url.location())?;
+                self.trail.record_offline_start(&setup.url.location())?;
             }
             let ring = setup.open(&self.environment, opens_compromised).await?;
             self.opened = Some(OpenRing { ring, users: None });

@@ -25,7 +25,7 @@ struct Account {
 impl Account {
     async fn settle(&self) -> Result<(), RingError> {
         let mut added = self.added.lock().await;
-        let mut new = self.ring.sealed_so_far();
+        let mut new = self.ring.seal_counts();
         let all = new.clone();
         for (id, count) in &mut new {
             *count -= added.get(id).copied().unwrap_or_default().min(*count);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Once};
 use waxseal_core::Mode;
 use waxseal_keys::Change;
 use waxseal_stores::RecordStore;
-use waxseal_upkeep::{Realm, Upkeep, user_key_territory};
+use waxseal_upkeep::{ScopeHandle, Upkeep, user_key_scope};
 
 use super::{Protected, Setup, resolve};
 use crate::error::Failure;
@@ -21,28 +21,31 @@ impl Setup {
     /// The upkeep of the keyring by this process.
     pub(crate) async fn upkeep(&self, what: &'static str) -> Result<Upkeep, Failure> {
         let store = self.open_store().await?;
-        let realms = self.realms(&store).await?;
+        let scopes = self.scopes(&store).await?;
         // Keys of users that other processes made are under the ring as well.
         let users = self.users(&store).await?;
         let ring = self.opened_ring()?.ring.clone();
         Ok(Upkeep::new(
             ring,
             what,
-            realms,
+            scopes,
             Some((users.keys, users.store)),
         )?)
     }
 
     /// All protected records, as the upkeep of a keyring goes through them.
-    pub(crate) async fn realms(&self, store: &Arc<dyn RecordStore>) -> Result<Vec<Realm>, Failure> {
+    pub(crate) async fn scopes(
+        &self,
+        store: &Arc<dyn RecordStore>,
+    ) -> Result<Vec<ScopeHandle>, Failure> {
         let users = self.users(store).await?;
-        let realm = |protected: Protected| Realm {
+        let scope = |protected: Protected| ScopeHandle {
             store: store.clone(),
             sealer: self.sealer(&protected, Mode::On),
             users: protected.per_user.then(|| users.keys.clone()),
             pattern: protected.pattern,
         };
-        Ok(self.all_protected().into_iter().map(realm).collect())
+        Ok(self.all_protected().into_iter().map(scope).collect())
     }
 
     /// What flags say and what the configuration says, together.
@@ -59,11 +62,12 @@ impl Setup {
         };
         let here = setup.users.as_ref().unwrap_or(&self.url).location();
         let ring = opened.ring.ring();
-        let mut territories = ring.territories().iter();
-        let Some(other) = territories.find(|it| it.records == USER_KEYS && it.store != here) else {
+        let mut protected_scopes = ring.protected_scopes().iter();
+        let Some(other) = protected_scopes.find(|it| it.records == USER_KEYS && it.store != here)
+        else {
             return;
         };
-        // Some commands enrol more than once.
+        // Some commands register more than once.
         SAID.call_once(|| {
             let other = &other.store;
             let text = format!("users of this keyring have keys at {other}, and not only at {here}");
@@ -78,22 +82,28 @@ impl Setup {
     /// Makes known to all who share the keyring that these records are under it, before anything is
     /// sealed: no key is given up before they were looked at. Nothing may be sealed where that fails,
     /// in passing too: what runs for long tries again.
-    pub(super) async fn enrol(&self, store: &Arc<dyn RecordStore>) -> Result<(), Failure> {
+    pub(super) async fn register(&self, store: &Arc<dyn RecordStore>) -> Result<(), Failure> {
         let Some(opened) = &self.opened else {
             return Ok(());
         };
         let location = store.location();
-        let territories = self.protected.iter().map(|it| waxseal_keys::Territory {
-            store: location.clone(),
-            records: it.pattern.as_str().to_owned(),
-        });
-        let mut territories: Vec<_> = territories.collect();
+        let protected_scopes = self
+            .protected
+            .iter()
+            .map(|it| waxseal_keys::ProtectedScope {
+                store: location.clone(),
+                records: it.pattern.as_str().to_owned(),
+            });
+        let mut protected_scopes: Vec<_> = protected_scopes.collect();
         if self.protected.iter().any(|it| it.per_user) {
             let users = opened.users.as_ref();
-            territories.extend(users.map(|users| user_key_territory(&users.store)));
+            protected_scopes.extend(users.map(|users| user_key_scope(&users.store)));
             self.warn_of_other_user_keys();
         }
-        opened.ring.change(&Change::Enrol(territories)).await?;
+        opened
+            .ring
+            .change(&Change::Register(protected_scopes))
+            .await?;
         Ok(())
     }
 
@@ -107,7 +117,7 @@ impl Setup {
             return Ok(());
         };
         self.warn_of_other_user_keys();
-        let change = Change::Enrol(vec![user_key_territory(&users.store)]);
+        let change = Change::Register(vec![user_key_scope(&users.store)]);
         opened.ring.change(&change).await?;
         Ok(())
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use waxseal_core::KeyId;
-use waxseal_keys::measured::key_name;
-use waxseal_keys::rotation::{self, Facts, Outlook, Step};
+use waxseal_keys::instrumented::key_name;
+use waxseal_keys::rotation::{self, Facts, RotationPlan, Step};
 use waxseal_keys::{Entry, KeyState, LiveRing, Reports, Ring};
 use waxseal_metrics::Snapshot;
 use waxseal_page::status::{Key, KeyEvent, KeyValues, Keys, NextStep, OtherKeys, When};
@@ -163,11 +163,11 @@ async fn of_ring(live: &LiveRing) -> KeysView {
         pending_watched: live.pending_watched(),
         audit: reports.audit.as_ref(),
     };
-    let outlook = rotation::outlook(&ring, &facts);
+    let plan = rotation::plan(&ring, &facts);
     let mut keys: Vec<_> = ring.keys().iter().collect();
     keys.sort_by_key(|entry| (entry.state != KeyState::Sealing, u64::MAX - entry.created));
     let keys = keys.into_iter().take(MAX_KEYS);
-    let trouble = live.trouble().map(|trouble| trouble.error.to_string());
+    let trouble = live.degraded().map(|trouble| trouble.error.to_string());
     let refresh = ring.settings().refresh();
     let own = live.keyring().current();
     let own_seals = |id| {
@@ -189,7 +189,7 @@ async fn of_ring(live: &LiveRing) -> KeysView {
             .map(|entry| {
                 // What this process sealed is in its report only after a while.
                 let seals = reports.seals(entry.id).max(own_seals(entry.id));
-                (entry.id, key(entry, &ring, seals, &outlook))
+                (entry.id, key(entry, &ring, seals, &plan))
             })
             .collect(),
         states: ring
@@ -198,14 +198,14 @@ async fn of_ring(live: &LiveRing) -> KeysView {
             .map(|entry| (entry.id, entry.state))
             .collect(),
         has_users: false,
-        events: events(&ring, &outlook, now_ms),
+        events: events(&ring, &plan, now_ms),
         trouble: trouble.or(unread),
-        blocked: outlook.blocked.iter().map(block_words).collect(),
+        blocked: plan.blocked.iter().map(block_words).collect(),
         overdue_after: refresh * 3,
     }
 }
 
-fn key(entry: &Entry, ring: &Ring, seals: u64, outlook: &Outlook) -> Key {
+fn key(entry: &Entry, ring: &Ring, seals: u64, plan: &RotationPlan) -> Key {
     Key {
         id: entry.id.to_string(),
         metric_name: key_name(entry.id.to_u32()),
@@ -213,21 +213,21 @@ fn key(entry: &Entry, ring: &Ring, seals: u64, outlook: &Outlook) -> Key {
         created_ms: Some(entry.created),
         seals: Some(seals),
         values: KeyValues::NotCounted,
-        next: next(entry, ring, outlook),
+        next: next(entry, ring, plan),
     }
 }
 
 /// What happens to a key next.
-fn next(entry: &Entry, ring: &Ring, outlook: &Outlook) -> NextStep {
+fn next(entry: &Entry, ring: &Ring, plan: &RotationPlan) -> NextStep {
     let is_about = |step: &Step| match *step {
         Step::Promote(id) | Step::Archive(id) | Step::Destroy(id) => id == entry.id,
         Step::Add(id) => id == entry.id && entry.state == KeyState::Sealing,
-        Step::Sweep => entry.state == KeyState::Opening,
+        Step::Sweep => entry.state == KeyState::DecryptOnly,
     };
-    if outlook.due.as_ref().is_some_and(is_about) {
+    if plan.due.as_ref().is_some_and(is_about) {
         return NextStep::Text("due now".to_owned());
     }
-    let mut coming = outlook.coming.iter();
+    let mut coming = plan.upcoming.iter();
     if let Some((step, at)) = coming.find(|(step, _)| is_about(step)) {
         return NextStep::At(verb(step), *at);
     }
@@ -250,7 +250,7 @@ fn verb(step: &Step) -> &'static str {
     }
 }
 
-fn events(ring: &Ring, outlook: &Outlook, now_ms: u64) -> Vec<KeyEvent> {
+fn events(ring: &Ring, plan: &RotationPlan, now_ms: u64) -> Vec<KeyEvent> {
     let past = |entry: &Entry| KeyEvent {
         at_ms: entry.changed,
         when: When::Past,
@@ -265,8 +265,8 @@ fn events(ring: &Ring, outlook: &Outlook, now_ms: u64) -> Vec<KeyEvent> {
         when,
         text: step_words(*step),
     };
-    events.extend(outlook.due.iter().map(|it| step(it, now_ms, When::Due)));
-    let coming = outlook.coming.iter();
+    events.extend(plan.due.iter().map(|it| step(it, now_ms, When::Due)));
+    let coming = plan.upcoming.iter();
     events.extend(coming.map(|(it, at)| step(it, *at, When::Future)));
     events
 }

@@ -225,7 +225,7 @@ fn each_counter_has_exactly_the_value_that_the_load_makes() {
         assert_eq!(sum(name, labels), expected, "{name} {labels:?}");
     }
     let id = SecretKey::from_hex(KEY).unwrap().id().to_u32();
-    let key = waxseal_keys::measured::key_name(id);
+    let key = waxseal_keys::instrumented::key_name(id);
     let under = [("result", "ok"), ("key", key.as_str())];
     assert_eq!(sum("seals_total", &under), 43.0);
     let from_client = sum("received_bytes_total", &[("side", "client")]);

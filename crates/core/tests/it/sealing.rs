@@ -68,7 +68,10 @@ fn seals_are_counted_for_each_key_and_format() {
         .usage()
         .map(|u| (u.role, u.classic_seals, u.sealed_seals))
         .collect();
-    assert_eq!(usage, [(KeyRole::Sealing, 1, 2), (KeyRole::Opening, 0, 0)]);
+    assert_eq!(
+        usage,
+        [(KeyRole::Sealing, 1, 2), (KeyRole::DecryptOnly, 0, 0)]
+    );
 }
 
 #[test]

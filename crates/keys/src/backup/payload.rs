@@ -11,7 +11,7 @@ use waxseal_core::SecretKey;
 use zeroize::Zeroizing;
 
 use super::BackupError;
-use crate::document::Document;
+use crate::keyring_document::KeyringDocument;
 use crate::ring::Secrets;
 
 const FORMAT: u32 = 1;
@@ -21,7 +21,7 @@ const KEY_BYTES: usize = 96;
 #[derive(Serialize)]
 struct Written<'a> {
     format: u32,
-    document: &'a Document,
+    document: &'a KeyringDocument,
     keys: Keys<'a>,
 }
 
@@ -47,7 +47,7 @@ impl Serialize for Exposed<'_> {
 struct Read {
     #[serde(rename = "format")]
     _format: u32,
-    document: Document,
+    document: KeyringDocument,
     keys: ReadKeys,
 }
 
@@ -102,7 +102,7 @@ impl<'de> Deserialize<'de> for ReadKey {
 
 /// The document as it stands with its keys.
 pub(super) fn write(
-    document: &Document,
+    document: &KeyringDocument,
     keys: &Secrets,
 ) -> Result<Zeroizing<Vec<u8>>, BackupError> {
     let body = document.authenticated().len();
@@ -118,7 +118,7 @@ pub(super) fn write(
     Ok(bytes)
 }
 
-pub(super) fn read(bytes: &[u8]) -> Result<(Document, Secrets), BackupError> {
+pub(super) fn read(bytes: &[u8]) -> Result<(KeyringDocument, Secrets), BackupError> {
     #[derive(Deserialize)]
     struct Head {
         format: u32,

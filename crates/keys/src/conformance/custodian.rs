@@ -43,9 +43,9 @@ pub async fn custodian(custodian: &dyn Custodian, secrets: &[&str]) {
         part.bytes.truncate(len);
         shown.push(refusal(custodian, &part, &context, "a part").await);
     }
-    for place in 0..wrapped.bytes.len() {
+    for store in 0..wrapped.bytes.len() {
         let mut flipped = wrapped.clone();
-        flipped.bytes[place] ^= 1;
+        flipped.bytes[store] ^= 1;
         shown.push(refusal(custodian, &flipped, &context, "a flipped bit").await);
     }
     let mut longer = wrapped.clone();

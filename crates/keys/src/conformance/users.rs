@@ -1,4 +1,4 @@
-//! The contract of [`UserKeyPlace`].
+//! The contract of [`UserKeyStore`].
 
 use std::sync::Arc;
 
@@ -6,32 +6,32 @@ use futures_util::future::join_all;
 use waxseal_core::KeyId;
 
 use super::MANY;
-use crate::users::{UserChange, UserKeyPlace};
+use crate::users::{UserChange, UserKeyStore};
 
 /// Runs the suite, under names of its own.
 ///
 /// # Panics
 ///
-/// With the sentence of the contract that the place breaks.
-pub async fn user_keys(place: Arc<dyn UserKeyPlace>) {
-    assert!(!place.location().is_empty(), "a place says where it is");
+/// With the sentence of the contract that the store breaks.
+pub async fn user_keys(store: Arc<dyn UserKeyStore>) {
+    assert!(!store.location().is_empty(), "a place says where it is");
     let run = KeyId::random();
     let names: Vec<String> = (0..4)
         .map(|number| format!("waxseal:user:{run}{number}"))
         .collect();
     assert!(
-        place.read(&[]).await.unwrap().is_empty(),
+        store.read(&[]).await.unwrap().is_empty(),
         "nothing asked, nothing answered"
     );
     assert!(
-        place.replace(&[]).await.unwrap().is_empty(),
+        store.replace(&[]).await.unwrap().is_empty(),
         "nothing to do, nothing done"
     );
-    let read = place.read(&names).await.unwrap();
+    let read = store.read(&names).await.unwrap();
     assert_eq!(read, vec![None; 4], "what was not written is absent");
-    in_their_order(&*place, &names).await;
-    each_by_itself(&*place, &names).await;
-    one_of_many_wins(&place, &names[0]).await;
+    in_their_order(&*store, &names).await;
+    each_by_itself(&*store, &names).await;
+    one_of_many_wins(&store, &names[0]).await;
 }
 
 fn change(name: &str, expected: Option<&[u8]>, new: &[u8]) -> UserChange {
@@ -42,25 +42,25 @@ fn change(name: &str, expected: Option<&[u8]>, new: &[u8]) -> UserChange {
     }
 }
 
-async fn in_their_order(place: &dyn UserKeyPlace, names: &[String]) {
+async fn in_their_order(store: &dyn UserKeyStore, names: &[String]) {
     let every: Vec<u8> = (0..=u8::MAX).collect();
     let changes = [
         change(&names[2], None, b"two"),
         change(&names[0], None, &every),
     ];
     assert_eq!(
-        place.replace(&changes).await.unwrap(),
+        store.replace(&changes).await.unwrap(),
         [true, true],
         "absent ones are written"
     );
-    let read = place.read(names).await.unwrap();
+    let read = store.read(names).await.unwrap();
     let expected = vec![Some(every), None, Some(b"two".to_vec()), None];
     assert!(
         read == expected,
         "records are read in the order of the names, byte by byte"
     );
     let twice = [names[2].clone(), names[1].clone(), names[2].clone()];
-    let read = place.read(&twice).await.unwrap();
+    let read = store.read(&twice).await.unwrap();
     let two = Some(b"two".to_vec());
     assert_eq!(
         read,
@@ -69,7 +69,7 @@ async fn in_their_order(place: &dyn UserKeyPlace, names: &[String]) {
     );
 }
 
-async fn each_by_itself(place: &dyn UserKeyPlace, names: &[String]) {
+async fn each_by_itself(store: &dyn UserKeyStore, names: &[String]) {
     let changes = [
         change(&names[2], Some(b"wrong"), b"new"),
         change(&names[1], None, b"one"),
@@ -77,32 +77,32 @@ async fn each_by_itself(place: &dyn UserKeyPlace, names: &[String]) {
         change(&names[3], Some(b""), b"new"),
         change(&names[2], Some(b"two"), b"2"),
     ];
-    let done = place.replace(&changes).await.unwrap();
+    let done = store.replace(&changes).await.unwrap();
     assert_eq!(
         done,
         [false, true, false, false, true],
         "each record is replaced if it is as expected, whatever becomes of the others"
     );
-    let read = place.read(&names[1..]).await.unwrap();
+    let read = store.read(&names[1..]).await.unwrap();
     let expected = [Some(b"one".to_vec()), Some(b"2".to_vec()), None];
     assert_eq!(read, expected, "what was refused is as it was");
 }
 
-async fn one_of_many_wins(place: &Arc<dyn UserKeyPlace>, name: &str) {
-    let old = place.read(&[name.to_owned()]).await.unwrap().remove(0);
+async fn one_of_many_wins(store: &Arc<dyn UserKeyStore>, name: &str) {
+    let old = store.read(&[name.to_owned()]).await.unwrap().remove(0);
     let contenders = (0..MANY).map(|number| {
-        let place = place.clone();
+        let store = store.clone();
         let new = format!("{number}").into_bytes();
         let changes = [change(name, old.as_deref(), &new)];
         tokio::spawn(async move {
-            let done = place.replace(&changes).await.unwrap();
+            let done = store.replace(&changes).await.unwrap();
             (done == [true]).then_some(new)
         })
     });
     let won = join_all(contenders).await;
     let won: Vec<_> = won.into_iter().filter_map(Result::unwrap).collect();
     assert_eq!(won.len(), 1, "of many who expect the same, one succeeds");
-    let read = place.read(&[name.to_owned()]).await.unwrap();
+    let read = store.read(&[name.to_owned()]).await.unwrap();
     assert_eq!(
         read.first(),
         Some(&won.first().cloned()),

@@ -14,8 +14,8 @@ use waxseal_core::SecretKey;
 
 use super::measured::Measured;
 use super::{Context, Custodian};
-use crate::document::Wrap;
 use crate::error::CustodianError;
+use crate::keyring_document::Wrap;
 use crate::live::lock;
 use crate::offline::Offline;
 
@@ -107,7 +107,7 @@ impl Unwrapping<'_> {
         }
         let Some(custodian) = self.custodians.get(url) else {
             return Err(CustodianError::NotConfigured {
-                custodian: harmless(url),
+                custodian: sanitize_for_terminal(url),
             });
         };
         let unwrapped = custodian.unwrap(&wrap.to_wrapped(), context).await;
@@ -163,7 +163,7 @@ impl Unwrapping<'_> {
             }
             if let Some(wrap) = wraps.get(index) {
                 let error = CustodianError::Unavailable {
-                    custodian: harmless(&wrap.custodian),
+                    custodian: sanitize_for_terminal(&wrap.custodian),
                     cause: format!("no answer within {} s", HEDGE_DELAY.as_secs()),
                 };
                 let mut down = lock(&self.down);
@@ -184,7 +184,7 @@ impl Unwrapping<'_> {
                 CustodianError::Refused { custodian } => error!(
                     "the custodian {custodian} does not unwrap key {} of the keyring, and another one does: its \
                      secret here is wrong, or what it wrapped is lost; waxseal doctor tells what to do",
-                    harmless(context.key)
+                    sanitize_for_terminal(context.key)
                 ),
                 error if !self.told.swap(true, Ordering::Relaxed) => {
                     warn!("{error}; another custodian opens the keyring");
@@ -219,7 +219,7 @@ impl Source for Unwrapping<'_> {
                 CustodianError::Unavailable { .. } | CustodianError::NotConfigured { .. }
             )
         };
-        let is_outage = errors.iter().any(CustodianError::is_passing);
+        let is_outage = errors.iter().any(CustodianError::is_transient);
         if is_outage
             && errors.iter().all(away)
             && let Some(key) = offline.and_then(|offline| offline.recall(context))
@@ -235,7 +235,7 @@ impl Source for Unwrapping<'_> {
 }
 
 /// A text of a document that nobody vouches for, as it may be shown.
-pub(crate) fn harmless(text: &str) -> String {
+pub(crate) fn sanitize_for_terminal(text: &str) -> String {
     let shown = |letter: &char| !letter.is_control();
     text.chars().filter(shown).take(200).collect()
 }

@@ -29,7 +29,7 @@ use client::{Client, Request};
 use failure::Cause;
 use login::{Login, Token};
 use session::Session;
-use settings::Place;
+use settings::DocumentStore;
 
 /// For an operation with all its attempts, and with a login where it needs one.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A key of the transit engine.
 pub struct VaultCustodian {
     url: String,
-    place: Place,
+    place: DocumentStore,
     session: Arc<Session>,
 }
 
@@ -73,7 +73,7 @@ impl VaultCustodian {
     ///   the service account's token); by default the first of them that is set. `VAULT_AUTH_MOUNT` says
     ///   where the latter two are mounted.
     pub fn open(rest: &str, variables: &Variables) -> Result<Self, CustodianError> {
-        let place = Place::parse(rest)?;
+        let place = DocumentStore::parse(rest)?;
         let url = place.url();
         let client = Client::open(variables)?;
         let session = Session::new(&url, client, Login::open(variables)?);
@@ -116,7 +116,7 @@ impl VaultCustodian {
         {
             answer = send(&token).await;
             if matches!(answer, Err(Cause::Forbidden)) {
-                self.session.was_in_vain(&token);
+                self.session.mark_rejected(&token);
             }
         }
         answer.map_err(|cause| cause.error(&self.url, operation.name))

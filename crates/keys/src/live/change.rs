@@ -7,9 +7,9 @@ use waxseal_core::KeyId;
 
 use super::{LiveRing, Moment};
 use crate::custodian::Custodian;
-use crate::document::Territory;
+use crate::document_store::Document;
 use crate::error::{ChangeError, CustodianError, RingError};
-use crate::place::Paper;
+use crate::keyring_document::ProtectedScope;
 use crate::reports::pause;
 use crate::ring::{Rewrap, Ring};
 use crate::settings::Settings;
@@ -42,9 +42,9 @@ pub enum Change {
     /// A user is erased: the user's keyed hash.
     Erase(String),
     /// Records that this process protects.
-    Enrol(Vec<Territory>),
+    Register(Vec<ProtectedScope>),
     /// Records that are protected no more.
-    Release(Territory),
+    Unregister(ProtectedScope),
     /// Other custodians wrap the keys. Those that are added must be among this process's.
     Rewrap(Rewrap),
     /// Times that no right clock can have written are set right.
@@ -71,8 +71,8 @@ impl Change {
             // A key that others know must not wait, nor a user's erasure, which counts by number.
             Self::Compromise(_)
             | Self::Erase(_)
-            | Self::Enrol(_)
-            | Self::Release(_)
+            | Self::Register(_)
+            | Self::Unregister(_)
             | Self::Rewrap(_) => false,
         }
     }
@@ -112,8 +112,8 @@ impl LiveRing {
             let before = self.0.moment();
             if self
                 .0
-                .place
-                .replace(&Paper::Ring, Some(&known.bytes), &new)
+                .store
+                .replace(&Document::Ring, Some(&known.bytes), &new)
                 .await?
             {
                 self.0.take_over_if_newer(before, next, new).await?;
@@ -154,8 +154,12 @@ impl LiveRing {
                 false => return Ok(None),
             },
             Change::Erase(user) => ring.with_erasure(user, now),
-            Change::Enrol(territories) => return Ok(ring.with_territories(territories)),
-            Change::Release(territory) => return Ok(ring.without_territory(territory)),
+            Change::Register(protected_scopes) => {
+                return Ok(ring.with_protected_scopes(protected_scopes));
+            }
+            Change::Unregister(protected_scope) => {
+                return Ok(ring.without_protected_scope(protected_scope));
+            }
             Change::Rewrap(rewrap) => {
                 return ring.with_rewrap(rewrap, &self.0.custodians).await;
             }

@@ -7,7 +7,7 @@ use tracing::{error, info, warn};
 
 use super::{Inner, LiveRing, lock};
 use crate::clock::ClockOffset;
-use crate::error::{ChangeError, PlaceError, RingError};
+use crate::error::{ChangeError, DocumentStoreError, RingError};
 
 /// How old a comparison may be until the clocks are compared again.
 const COMPARE_INTERVAL: Duration = Duration::from_secs(60);
@@ -56,10 +56,11 @@ impl Inner {
         }
     }
 
-    async fn compare_clocks(&self) -> Result<(), PlaceError> {
+    async fn compare_clocks(&self) -> Result<(), DocumentStoreError> {
         let asked = self.now_ms();
-        let server = self.place.time_ms().await?;
-        let offset = server.map(|server| ClockOffset::measured(asked, server, self.now_ms()));
+        let server = self.store.time_ms().await?;
+        let offset =
+            server.map(|server| ClockOffset::from_round_trip(asked, server, self.now_ms()));
         {
             let mut clock = lock(&self.clock);
             clock.offset = offset;
@@ -89,7 +90,7 @@ impl Inner {
         if !is_due(&mut clock.told) {
             return;
         }
-        let location = self.place.location();
+        let location = self.store.location();
         match offset.is_usable() {
             true => warn!(
                 "the clock of this machine is {offset} that of the server at {location}: set both by NTP"

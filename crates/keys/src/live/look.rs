@@ -1,4 +1,4 @@
-//! A look at the document: takes over a newer one, puts back what the place has lost, refuses any
+//! A look at the document: takes over a newer one, puts back what the store has lost, refuses any
 //! other; and keeps the last good copy.
 
 use std::sync::Arc;
@@ -6,9 +6,9 @@ use std::sync::Arc;
 use tracing::{error, info, warn};
 
 use super::{Inner, Known, Moment, keyring, lock, open};
-use crate::custodian::{Source, harmless};
+use crate::custodian::{Source, sanitize_for_terminal};
+use crate::document_store::Document;
 use crate::error::RingError;
-use crate::place::Paper;
 use crate::ring::Ring;
 
 /// How often a look is taken anew where somebody else put the ring back, or changed it, in between.
@@ -17,7 +17,7 @@ const LOOKS: usize = 5;
 /// What a look came to.
 enum Seen {
     InOrder,
-    /// The place had lost the ring, and somebody else wrote there before this process did.
+    /// The store had lost the ring, and somebody else wrote there before this process did.
     Outrun(RingError),
 }
 
@@ -37,10 +37,10 @@ impl Inner {
         }
     }
 
-    /// One look: takes over a newer document, puts back what the place has lost, refuses any other.
+    /// One look: takes over a newer document, puts back what the store has lost, refuses any other.
     async fn look_once(&self) -> Result<Seen, RingError> {
         let asked = self.moment();
-        let found = self.place.read(&Paper::Ring).await?;
+        let found = self.store.read(&Document::Ring).await?;
         if found.as_ref() == Some(&self.known().bytes) {
             self.note_confirmed(asked);
             return Ok(Seen::InOrder);
@@ -48,7 +48,7 @@ impl Inner {
         self.learn_from_copy().await?;
         let known = self.known();
         let Some(bytes) = found else {
-            let location = self.place.location();
+            let location = self.store.location();
             let missing = RingError::Missing { location };
             return self.put_back(asked, missing, None, None).await;
         };
@@ -56,8 +56,8 @@ impl Inner {
             self.note_confirmed(asked);
             return Ok(Seen::InOrder);
         }
-        let (place, options) = (&*self.place, &self.options);
-        let ring = match open(place, &bytes, &self.custodians, options, Some(&known.ring)).await {
+        let (store, options) = (&*self.store, &self.options);
+        let ring = match open(store, &bytes, &self.custodians, options, Some(&known.ring)).await {
             Ok(ring) => ring,
             Err(error) if error.is_loss() => {
                 return self.put_back(asked, error, Some(&bytes), None).await;
@@ -65,11 +65,11 @@ impl Inner {
             Err(error) => return Err(error),
         };
         let now = self.document_ms();
-        match ring.may_follow(&known.ring, &place.location()) {
+        match ring.may_follow(&known.ring, &store.location()) {
             Ok(()) => match ring.with_what_it_lacks(&known.ring, now) {
                 None if ring.is_repaired() => {
                     let damaged = RingError::Damaged {
-                        location: place.location(),
+                        location: store.location(),
                     };
                     self.put_back(asked, damaged, Some(&bytes), Some(ring))
                         .await
@@ -80,7 +80,7 @@ impl Inner {
                 }
                 Some(whole) => {
                     let lost = RingError::Lost {
-                        location: place.location(),
+                        location: store.location(),
                     };
                     self.put_back(asked, lost, Some(&bytes), Some(whole)).await
                 }
@@ -160,7 +160,7 @@ impl Inner {
         {
             return;
         }
-        let custodians: Vec<_> = ring.custodians().map(harmless).collect();
+        let custodians: Vec<_> = ring.custodians().map(sanitize_for_terminal).collect();
         warn!(
             "the keyring is wrapped by {} now, and none of these is configured here: this process goes \
              on, and would not start again",
@@ -187,7 +187,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Puts the ring that this process knows where the place has lost it; or one that has what each of
+    /// Puts the ring that this process knows where the store has lost it; or one that has what each of
     /// them lacks.
     async fn put_back(
         &self,
@@ -201,7 +201,7 @@ impl Inner {
         if !is_current && known.ring.settings().is_lapsed(self.silent_ms()) {
             // Others may know a newer one, and what is sealed under this one may be lost.
             return Err(RingError::Outdated {
-                location: self.place.location(),
+                location: self.store.location(),
                 version: known.ring.version(),
             });
         }
@@ -209,7 +209,7 @@ impl Inner {
             Some(whole) => whole.to_bytes(),
             None => known.bytes.clone(),
         };
-        if !self.place.replace(&Paper::Ring, found, &bytes).await? {
+        if !self.store.replace(&Document::Ring, found, &bytes).await? {
             return Ok(Seen::Outrun(why));
         }
         // Others may not have seen it meanwhile.

@@ -7,8 +7,8 @@ use waxseal_core::{KeyId, SecretKey};
 
 use super::Ring;
 use crate::custodian::Custodian;
-use crate::document::{Entry, Erasure, Longer, Territory};
 use crate::error::{ChangeError, RingError};
+use crate::keyring_document::{Entry, Erasure, PreviousTimes, ProtectedScope};
 use crate::settings::Settings;
 use crate::state::KeyState;
 
@@ -45,7 +45,7 @@ impl Ring {
         let mut next = self.next();
         // Checked first: the old key leaves its place for nobody else.
         next.transition(id, KeyState::Sealing, now_ms)?;
-        next.transition(before, KeyState::Opening, now_ms)?;
+        next.transition(before, KeyState::DecryptOnly, now_ms)?;
         next.authenticate();
         Ok(next)
     }
@@ -72,14 +72,14 @@ impl Ring {
         let mut next = self.next();
         let erased = &mut next.document.erased;
         match erased.binary_search_by(|erasure| erasure.user.as_str().cmp(user)) {
-            Ok(place) => {
-                if let Some(erasure) = erased.get_mut(place) {
+            Ok(index) => {
+                if let Some(erasure) = erased.get_mut(index) {
                     erasure.at = now_ms;
                     erasure.epoch = erasure.epoch.saturating_add(1);
                 }
             }
-            Err(place) => erased.insert(
-                place,
+            Err(index) => erased.insert(
+                index,
                 Erasure {
                     user: user.to_owned(),
                     at: now_ms,
@@ -93,9 +93,10 @@ impl Ring {
 
     /// The ring that knows of these protected records; `None` where it knows them all.
     #[must_use]
-    pub fn with_territories(&self, territories: &[Territory]) -> Option<Self> {
-        let known = |territory: &&Territory| !self.territories().contains(territory);
-        let missing: Vec<_> = territories.iter().filter(known).cloned().collect();
+    pub fn with_protected_scopes(&self, protected_scopes: &[ProtectedScope]) -> Option<Self> {
+        let known =
+            |protected_scope: &&ProtectedScope| !self.protected_scopes().contains(protected_scope);
+        let missing: Vec<_> = protected_scopes.iter().filter(known).cloned().collect();
         if missing.is_empty() {
             return None;
         }
@@ -109,12 +110,14 @@ impl Ring {
 
     /// The ring without these protected records: nothing of them is left that needs its keys.
     #[must_use]
-    pub fn without_territory(&self, territory: &Territory) -> Option<Self> {
-        if !self.territories().contains(territory) {
+    pub fn without_protected_scope(&self, protected_scope: &ProtectedScope) -> Option<Self> {
+        if !self.protected_scopes().contains(protected_scope) {
             return None;
         }
         let mut next = self.next();
-        next.document.protects.retain(|other| other != territory);
+        next.document
+            .protects
+            .retain(|other| other != protected_scope);
         next.authenticate();
         Some(next)
     }
@@ -131,14 +134,14 @@ impl Ring {
         let held = self.effective_settings(now_ms);
         let lowered = settings.propagation_ms < held.propagation_ms
             || settings.refresh_ms < held.refresh_ms
-            || settings.rest_ms < held.rest_ms;
+            || settings.retention_ms < held.retention_ms;
         let mut next = self.next();
         next.document.rotation = settings;
-        next.document.before = (lowered && !at_once).then(|| Longer {
+        next.document.previous = (lowered && !at_once).then(|| PreviousTimes {
             propagation_ms: held.propagation_ms,
             refresh_ms: held.refresh_ms,
-            rest_ms: held.rest_ms,
-            until: now_ms.saturating_add(held.rest_ms),
+            retention_ms: held.retention_ms,
+            until: now_ms.saturating_add(held.retention_ms),
         });
         next.authenticate();
         Ok(next)
@@ -174,7 +177,7 @@ impl Ring {
         merged.document.version = version.saturating_add(1);
         for entry in keys {
             let state = match entry.state {
-                KeyState::Pending | KeyState::Sealing => KeyState::Opening,
+                KeyState::Pending | KeyState::Sealing => KeyState::DecryptOnly,
                 other => other,
             };
             merged.document.keys.push(Entry {

@@ -4,7 +4,7 @@ use waxseal_core::KeyId;
 
 use super::Ring;
 use crate::clock::{MAX_OFFSET, millis};
-use crate::document::Document;
+use crate::keyring_document::KeyringDocument;
 use crate::state::KeyState;
 
 /// A time in a ring's document that no right clock can have written.
@@ -42,9 +42,9 @@ impl Ring {
 }
 
 /// Sets every wrong time right, and returns what was wrong.
-fn repair(document: &mut Document, now_ms: u64) -> Vec<WrongTime> {
+fn repair(document: &mut KeyringDocument, now_ms: u64) -> Vec<WrongTime> {
     let latest = now_ms.saturating_add(millis(MAX_OFFSET));
-    let longer = document.before.as_ref();
+    let longer = document.previous.as_ref();
     let held = longer.map_or(0, |it| it.propagation_ms);
     let propagation = document.rotation.propagation_ms.max(held);
     let mut wrong = Vec::new();
@@ -70,9 +70,9 @@ fn repair(document: &mut Document, now_ms: u64) -> Vec<WrongTime> {
         let what = if is_pending { "may seal" } else { "could seal" };
         set(id, what, &mut entry.activates, most, instead);
     }
-    if let Some(longer) = &mut document.before {
-        let most = latest.saturating_add(longer.rest_ms);
-        let instead = now_ms.saturating_add(longer.rest_ms);
+    if let Some(longer) = &mut document.previous {
+        let most = latest.saturating_add(longer.retention_ms);
+        let instead = now_ms.saturating_add(longer.retention_ms);
         let what = "longer times hold until";
         set(None, what, &mut longer.until, most, instead);
     }

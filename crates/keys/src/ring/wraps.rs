@@ -12,10 +12,10 @@ use waxseal_core::SecretKey;
 
 use super::{AT_ONCE, NAMES, Ring};
 use crate::custodian::{Context, Custodian, Custodians, Source, Wrapped};
-#[cfg(feature = "backup")]
-use crate::document::Document;
-use crate::document::Wrap;
 use crate::error::{ChangeError, CustodianError, RingError};
+#[cfg(feature = "backup")]
+use crate::keyring_document::KeyringDocument;
+use crate::keyring_document::Wrap;
 
 /// The secrets of a ring as they are: by what each is wrapped as, `names` or the key's id.
 #[cfg(feature = "backup")]
@@ -129,7 +129,7 @@ impl Ring {
 
     /// The document: for a backup.
     #[cfg(feature = "backup")]
-    pub(crate) fn document(&self) -> &Document {
+    pub(crate) fn document(&self) -> &KeyringDocument {
         &self.document
     }
 
@@ -359,7 +359,10 @@ pub(super) async fn wrap(
 }
 
 /// Whether a custodian wraps and unwraps: for one that no ring has used yet. What it made is forgotten.
-pub async fn try_out(custodian: &dyn Custodian, environment: &str) -> Result<(), CustodianError> {
+pub async fn test_custodian(
+    custodian: &dyn Custodian,
+    environment: &str,
+) -> Result<(), CustodianError> {
     let context = Context {
         environment,
         ring: "trial",

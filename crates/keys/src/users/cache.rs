@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use waxseal_core::UserKey;
 use waxseal_metrics::CacheMetrics;
 
-use super::Cached;
+use super::CacheLookup;
 
 /// How many times as long as a key its record is kept, sealed as it is.
 const RECORDS: u32 = 60;
@@ -30,7 +30,7 @@ pub(super) enum Kept {
     Key(Arc<UserKey>, Option<Arc<[u8]>>),
     /// There was none.
     Absent,
-    /// Of a key that was asked for too long ago: its record, should its place lose it.
+    /// Of a key that was asked for too long ago: its record, should its store lose it.
     Record(Arc<[u8]>),
 }
 
@@ -65,20 +65,20 @@ impl Cache {
         }
     }
 
-    pub(super) fn get(&self, user: &[u8]) -> Cached {
+    pub(super) fn get(&self, user: &[u8]) -> CacheLookup {
         let cached = self.find(user);
         self.counted
-            .record_lookup(!matches!(cached, Cached::Unknown));
+            .record_lookup(!matches!(cached, CacheLookup::Unknown));
         cached
     }
 
-    fn find(&self, user: &[u8]) -> Cached {
+    fn find(&self, user: &[u8]) -> CacheLookup {
         self.with(|generations| {
             if let Some((kept, since)) = generations.young.get_mut(user) {
                 return self.fresh(kept, *since);
             }
             let Some((name, (mut kept, since))) = generations.old.remove_entry(user) else {
-                return Cached::Unknown;
+                return CacheLookup::Unknown;
             };
             let cached = self.fresh(&mut kept, since);
             self.insert(generations, name, kept, since);
@@ -116,19 +116,19 @@ impl Cache {
     }
 
     /// What may still be used. A key that may not is dropped: none stays in memory for longer.
-    fn fresh(&self, kept: &mut Kept, since: Instant) -> Cached {
+    fn fresh(&self, kept: &mut Kept, since: Instant) -> CacheLookup {
         if since.elapsed() < self.bounds.age {
             return kept.clone().into();
         }
         if let Kept::Key(_, record) = kept {
             *kept = record.take().map_or(Kept::Absent, Kept::Record);
         }
-        Cached::Unknown
+        CacheLookup::Unknown
     }
 
     /// Whether it is of any use.
     fn is_useful(&self, kept: &mut Kept, since: Instant) -> bool {
-        let is_fresh = !matches!(self.fresh(kept, since), Cached::Unknown);
+        let is_fresh = !matches!(self.fresh(kept, since), CacheLookup::Unknown);
         let is_record = matches!(kept, Kept::Record(_));
         is_fresh || (is_record && since.elapsed() < self.bounds.age * RECORDS)
     }
@@ -156,7 +156,7 @@ impl Cache {
     }
 }
 
-impl From<Kept> for Cached {
+impl From<Kept> for CacheLookup {
     fn from(kept: Kept) -> Self {
         match kept {
             Kept::Key(key, _) => Self::Key(key),
@@ -180,7 +180,10 @@ mod tests {
         for user in 0..1_000u32 {
             cache.keep(&user.to_be_bytes(), Kept::Absent, Instant::now());
             // One that is asked for all the time stays.
-            assert!(!matches!(cache.get(&0u32.to_be_bytes()), Cached::Unknown));
+            assert!(!matches!(
+                cache.get(&0u32.to_be_bytes()),
+                CacheLookup::Unknown
+            ));
         }
         let generations = cache.generations.lock().unwrap();
         assert!(generations.young.len() + generations.old.len() <= 100);
@@ -192,9 +195,9 @@ mod tests {
         cache.keep(b"u", Kept::Absent, Instant::now());
         for _ in 0..59 {
             tokio::time::advance(Duration::from_secs(1)).await;
-            assert!(matches!(cache.get(b"u"), Cached::Absent));
+            assert!(matches!(cache.get(b"u"), CacheLookup::Absent));
         }
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(matches!(cache.get(b"u"), Cached::Unknown));
+        assert!(matches!(cache.get(b"u"), CacheLookup::Unknown));
     }
 }

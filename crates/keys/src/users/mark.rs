@@ -8,7 +8,7 @@
 use std::sync::atomic::Ordering;
 
 use super::{Inner, UserChange, UserKeyError, UserKeys};
-use crate::document::Territory;
+use crate::keyring_document::ProtectedScope;
 use crate::ring::Ring;
 
 /// What the records of marks begin with; no pattern of users' keys matches them.
@@ -33,7 +33,7 @@ impl UserKeys {
     /// Reads the mark of the store.
     pub async fn mark(&self) -> Result<UserStoreMark, UserKeyError> {
         let ring = self.0.ring.ring();
-        let read = self.0.place.read(&[name(&ring)]).await?;
+        let read = self.0.store.read(&[name(&ring)]).await?;
         Ok(self.0.judge_mark(&ring, read.into_iter().next().flatten()))
     }
 
@@ -51,11 +51,11 @@ impl UserKeys {
 
     /// Whether the ring knows that keys of users are kept in this store.
     #[must_use]
-    pub fn is_enrolled(&self) -> bool {
+    pub fn is_registered(&self) -> bool {
         let location = self.location();
         let is_here =
-            |of: &Territory| of.store == location && of.records.starts_with(super::PREFIX);
-        self.0.ring.ring().territories().iter().any(is_here)
+            |of: &ProtectedScope| of.store == location && of.records.starts_with(super::PREFIX);
+        self.0.ring.ring().protected_scopes().iter().any(is_here)
     }
 
     /// Marks the store as the one of this ring, whatever is in it: for callers that know that no value is under
@@ -91,7 +91,7 @@ impl Inner {
         }
         let has_seen_mark = self.has_seen_mark.load(Ordering::Relaxed);
         if has_seen_mark || !self.is_accepted.load(Ordering::Relaxed) {
-            let location = self.place.location();
+            let location = self.store.location();
             return Err(UserKeyError::Lost { location });
         }
         Ok(Some(UserChange {
@@ -104,7 +104,7 @@ impl Inner {
     async fn write_mark(&self, ring: &Ring) -> Result<bool, UserKeyError> {
         let (name, mark) = (name(ring), ring.user_store_mark());
         for _ in 0..ATTEMPTS {
-            let read = self.place.read(std::slice::from_ref(&name)).await?;
+            let read = self.store.read(std::slice::from_ref(&name)).await?;
             let expected = read.into_iter().next().flatten();
             if self.judge_mark(ring, expected.clone()) == UserStoreMark::Present {
                 return Ok(false);
@@ -114,7 +114,7 @@ impl Inner {
                 expected,
                 new: mark.clone(),
             };
-            if self.place.replace(&[change]).await?.first() == Some(&true) {
+            if self.store.replace(&[change]).await?.first() == Some(&true) {
                 self.has_seen_mark.store(true, Ordering::Relaxed);
                 return Ok(true);
             }

@@ -1,4 +1,4 @@
-//! The reference place for users' keys, in memory, which counts how often it was asked.
+//! The reference store for users' keys, in memory, which counts how often it was asked.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -6,9 +6,9 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{UserChange, UserKeyError, UserKeyPlace};
+use super::{UserChange, UserKeyError, UserKeyStore};
 
-/// A place for users' keys in memory. Can be told to be out of reach.
+/// A store for users' keys in memory. Can be told to be out of reach.
 #[derive(Default)]
 pub struct MemoryUserKeys {
     records: Mutex<HashMap<String, Vec<u8>>>,
@@ -23,7 +23,7 @@ impl MemoryUserKeys {
         self.calls.load(Ordering::SeqCst)
     }
 
-    /// From now on every call answers that the place cannot be reached, or no more.
+    /// From now on every call answers that the store cannot be reached, or no more.
     pub fn set_out_of_reach(&self, out_of_reach: bool) {
         self.out_of_reach.store(out_of_reach, Ordering::SeqCst);
     }
@@ -37,7 +37,7 @@ impl MemoryUserKeys {
             .clone()
     }
 
-    /// Puts a backup in the place of all records.
+    /// Puts a backup in the store of all records.
     pub fn restore(&self, backup: HashMap<String, Vec<u8>>) {
         *self.records.lock().unwrap_or_else(PoisonError::into_inner) = backup;
     }
@@ -61,7 +61,7 @@ impl MemoryUserKeys {
 }
 
 #[async_trait]
-impl UserKeyPlace for MemoryUserKeys {
+impl UserKeyStore for MemoryUserKeys {
     fn location(&self) -> String {
         "memory".to_owned()
     }

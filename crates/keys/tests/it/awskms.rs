@@ -171,7 +171,7 @@ async fn a_service_that_is_away_or_talks_nonsense_is_an_outage() {
         let error = world.error().await;
         let unavailable = matches!(error, CustodianError::Unavailable { .. });
         assert!(unavailable, "{behaviour:?}: {error}");
-        assert!(error.is_passing());
+        assert!(error.is_transient());
         assert!((1..=3).contains(&world.relay.requests()), "{behaviour:?}");
         world.recovers().await;
     }
@@ -229,7 +229,7 @@ async fn credentials_and_rights_that_do_not_suffice_are_told_and_not_tried_again
     ] {
         world.relay.behave(refusal(code));
         let error = world.error().await;
-        assert!(!error.is_passing());
+        assert!(!error.is_transient());
         assert!(
             error
                 .to_string()
@@ -313,7 +313,7 @@ async fn what_another_key_wrapped_and_what_no_key_wrapped_is_refused() {
     let other = custodian(&world.moto.create_key(), &world.relay.url());
     let error = other.unwrap(&world.wrapped, &HERE).await.err().unwrap();
     // AWS says IncorrectKeyException; this server has another word.
-    assert!(!error.is_passing(), "{error}");
+    assert!(!error.is_transient(), "{error}");
     // Without a request: the service would refuse them after one.
     world.relay.behave(Behaviour::Down);
     for bytes in [Vec::new(), vec![0; 6145]] {

@@ -1,4 +1,4 @@
-//! Every place and custodian of this crate passes the suite of its kind.
+//! Every store and custodian of this crate passes the suite of its kind.
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
@@ -6,7 +6,8 @@ use std::sync::Arc;
 use waxseal_core::SecretKey;
 use waxseal_keys::secret_file::{Exposed, Unusable};
 use waxseal_keys::{
-    CustodianError, Custodians, FilePlace, MemoryPlace, MemoryUserKeys, Variables, conformance,
+    CustodianError, Custodians, FileDocumentStore, MemoryDocumentStore, MemoryUserKeys, Variables,
+    conformance,
 };
 use zeroize::Zeroizing;
 
@@ -14,16 +15,16 @@ use crate::rings::SECRET;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_place_in_memory_keeps_the_contract() {
-    let place = Arc::new(MemoryPlace::default());
-    conformance::place(place.clone(), place).await;
+    let store = Arc::new(MemoryDocumentStore::default());
+    conformance::document_store(store.clone(), store).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_place_in_a_file_keeps_the_contract_and_lets_nobody_else_read() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("keyring.json");
-    let place = || Arc::new(FilePlace::new(&path));
-    conformance::place(place(), place()).await;
+    let store = || Arc::new(FileDocumentStore::new(&path));
+    conformance::document_store(store(), store()).await;
     let mut files = 0;
     for file in std::fs::read_dir(directory.path()).unwrap() {
         let file = file.unwrap();

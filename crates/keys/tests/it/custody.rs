@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use waxseal_core::SecretKey;
 use waxseal_keys::{
-    Change, Context, Custodian, CustodianError, Custodians, LiveRing, LocalCustodian, MemoryPlace,
-    Ring, Settings, Wrapped,
+    Change, Context, Custodian, CustodianError, Custodians, LiveRing, LocalCustodian,
+    MemoryDocumentStore, Ring, Settings, Wrapped,
 };
 
 use crate::rings::NOW;
@@ -114,14 +114,14 @@ fn all(custodians: &[&Arc<Fickle>]) -> Custodians {
 }
 
 /// A ring in a place of its own, wrapped by these, with more keys than one.
-async fn place_with_ring(custodians: &[&Arc<Fickle>]) -> Arc<MemoryPlace> {
+async fn place_with_ring(custodians: &[&Arc<Fickle>]) -> Arc<MemoryDocumentStore> {
     let wrapping: Vec<Arc<dyn Custodian>> = custodians
         .iter()
         .map(|it| (*it).clone() as Arc<dyn Custodian>)
         .collect();
     let ring = Ring::create("test", Settings::default(), &wrapping, &[], NOW).await;
     let ring = ring.unwrap();
-    let place = Arc::new(MemoryPlace::default());
+    let place = Arc::new(MemoryDocumentStore::default());
     let options = crate::rings::options(&crate::rings::Clock::at(NOW));
     let live = LiveRing::create(place.clone(), &ring, all(custodians), options);
     let live = live.await.unwrap();

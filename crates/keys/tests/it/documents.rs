@@ -33,7 +33,7 @@ async fn a_document_of_this_format_opens_for_ever_and_comes_out_as_it_went_in() 
     );
     let states: Vec<_> = ring.keys().iter().map(|key| key.state).collect();
     let expected = [
-        KeyState::Opening,
+        KeyState::DecryptOnly,
         KeyState::Destroyed,
         KeyState::Sealing,
         KeyState::Pending,
@@ -44,7 +44,7 @@ async fn a_document_of_this_format_opens_for_ever_and_comes_out_as_it_went_in() 
     assert_eq!(keyring.usage().count(), 3);
     assert_eq!(ring.erasures().len(), 1);
     assert_eq!(ring.erasures()[0].user, ring.user(b"4915112345678"));
-    assert_eq!(ring.territories().len(), 1);
+    assert_eq!(ring.protected_scopes().len(), 1);
     assert_eq!(ring.to_bytes(), bytes);
 }
 

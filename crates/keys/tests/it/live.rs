@@ -1,4 +1,4 @@
-//! A live ring over a place in memory.
+//! A live ring over a store in memory.
 
 mod changes;
 mod following;
@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use waxseal_core::SecretKey;
 use waxseal_keys::{
-    CacheBounds, Cached, Change, Custodian, Custodians, KeyState, LiveOptions, LiveRing,
-    LocalCustodian, MemoryPlace, MemoryUserKeys, Ring, Settings, UserKeyError, UserKeys,
+    CacheBounds, CacheLookup, Change, Custodian, Custodians, KeyState, LiveOptions, LiveRing,
+    LocalCustodian, MemoryDocumentStore, MemoryUserKeys, Ring, Settings, UserKeyError, UserKeys,
 };
 
 fn custodian() -> Arc<dyn Custodian> {
@@ -27,7 +27,7 @@ fn options() -> LiveOptions {
     }
 }
 
-/// A ring in a place of its own.
+/// A ring in a store of its own.
 async fn live_ring() -> LiveRing {
     let custodian = custodian();
     let custodians = Custodians::default().with(custodian.clone());
@@ -35,7 +35,7 @@ async fn live_ring() -> LiveRing {
         .await
         .unwrap();
     LiveRing::create(
-        Arc::new(MemoryPlace::default()),
+        Arc::new(MemoryDocumentStore::default()),
         &ring,
         custodians,
         options(),
@@ -51,11 +51,11 @@ async fn a_key_goes_through_its_life_and_others_follow() {
     let ring = Ring::create("test", Settings::default(), &[custodian], &[], 1_000_000)
         .await
         .unwrap();
-    let place = Arc::new(MemoryPlace::default());
-    let one = LiveRing::create(place.clone(), &ring, custodians.clone(), options())
+    let store = Arc::new(MemoryDocumentStore::default());
+    let one = LiveRing::create(store.clone(), &ring, custodians.clone(), options())
         .await
         .unwrap();
-    let two = LiveRing::open(place, custodians, options()).await.unwrap();
+    let two = LiveRing::open(store, custodians, options()).await.unwrap();
     let old = one.ring().sealing().id;
     one.change(&Change::Add { instead_of: old }).await.unwrap();
     let pending = one.ring().in_state(KeyState::Pending).next().unwrap().id;
@@ -77,52 +77,52 @@ async fn a_key_goes_through_its_life_and_others_follow() {
 #[tokio::test]
 async fn an_erased_user_gets_a_new_key_and_the_ledger_wins() {
     let live = live_ring().await;
-    let place = Arc::new(MemoryUserKeys::default());
-    let users = UserKeys::new(place.clone(), live.clone(), CacheBounds::default());
+    let store = Arc::new(MemoryUserKeys::default());
+    let users = UserKeys::new(store.clone(), live.clone(), CacheBounds::default());
     let refused = users.read_or_create(&[b"u"]).await.err();
     assert!(
         matches!(refused, Some(UserKeyError::Lost { .. })),
         "nobody judged the store: {refused:?}"
     );
-    assert!(place.backup().is_empty());
+    assert!(store.backup().is_empty());
     users.accept_store();
-    let calls = place.calls();
+    let calls = store.calls();
     let key = users.read_or_create(&[b"u"]).await.unwrap().remove(0);
-    assert_eq!(place.calls() - calls, 2);
-    let backup = place.backup();
+    assert_eq!(store.calls() - calls, 2);
+    let backup = store.backup();
     live.change(&Change::Erase(live.ring().user(b"u")))
         .await
         .unwrap();
     assert!(users.destroy(b"u").await.unwrap());
-    place.restore(backup);
+    store.restore(backup);
     let read = users.reread(&[b"u"]).await.unwrap().remove(0).unwrap();
     assert_eq!(read.id(), None);
     let new = users.read_or_create(&[b"u"]).await.unwrap().remove(0);
     assert_ne!(new.id(), key.id());
-    assert!(matches!(users.cached(b"u"), Cached::Key(_)));
+    assert!(matches!(users.cached(b"u"), CacheLookup::Key(_)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_record_of_a_users_key_that_its_place_lost_is_put_back_unless_the_user_was_erased() {
     let live = live_ring().await;
-    let place = Arc::new(MemoryUserKeys::default());
+    let store = Arc::new(MemoryUserKeys::default());
     let bounds = CacheBounds::default();
-    let users = UserKeys::new(place.clone(), live.clone(), bounds);
+    let users = UserKeys::new(store.clone(), live.clone(), bounds);
     users.accept_store();
     let key = users.read_or_create(&[b"u"]).await.unwrap().remove(0);
-    place.restore(Default::default());
+    store.restore(Default::default());
     tokio::time::advance(bounds.age).await;
-    assert!(matches!(users.cached(b"u"), Cached::Unknown));
+    assert!(matches!(users.cached(b"u"), CacheLookup::Unknown));
     let again = users.read_or_create(&[b"u"]).await.unwrap().remove(0);
     assert_eq!(again.id(), key.id());
-    assert_eq!(place.backup().len(), 1);
+    assert_eq!(store.backup().len(), 1);
 
     // Erased by another process, and lost after that: it stays erased.
     let change = Change::Erase(live.ring().user(b"u"));
     live.change(&change).await.unwrap();
-    place.restore(Default::default());
+    store.restore(Default::default());
     tokio::time::advance(bounds.age).await;
     let read = users.read(&[b"u"]).await.unwrap().remove(0).unwrap();
     assert_eq!(read.id(), None);
-    assert!(place.backup().is_empty());
+    assert!(store.backup().is_empty());
 }

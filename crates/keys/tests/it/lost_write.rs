@@ -1,11 +1,11 @@
-//! A place that lost a write, as a server does that fails over, and was written to since.
+//! A store that lost a write, as a server does that fails over, and was written to since.
 
 use std::sync::Arc;
 
 use waxseal_core::SecretKey;
 use waxseal_keys::{
-    Change, Custodian, Custodians, KeyState, LiveOptions, LiveRing, LocalCustodian, MemoryPlace,
-    Paper, Place, Ring, Settings,
+    Change, Custodian, Custodians, Document, DocumentStore, KeyState, LiveOptions, LiveRing,
+    LocalCustodian, MemoryDocumentStore, Ring, Settings,
 };
 
 #[tokio::test]
@@ -16,17 +16,17 @@ async fn keys_and_erasures_that_a_place_lost_come_back_though_it_was_written_to_
     let ring = Ring::create("test", Settings::default(), &[custodian], &[], 1_000)
         .await
         .unwrap();
-    let place = Arc::new(MemoryPlace::default());
+    let store = Arc::new(MemoryDocumentStore::default());
     let options = LiveOptions {
         environment: "test".to_owned(),
         copy: None,
         opens_compromised: false,
         now_ms: Arc::new(|| 1_000),
     };
-    let one = LiveRing::create(place.clone(), &ring, custodians.clone(), options.clone())
+    let one = LiveRing::create(store.clone(), &ring, custodians.clone(), options.clone())
         .await
         .unwrap();
-    let before = place.read(&Paper::Ring).await.unwrap();
+    let before = store.read(&Document::Ring).await.unwrap();
     let first = one.ring().sealing().id;
     one.change(&Change::Add { instead_of: first })
         .await
@@ -43,8 +43,8 @@ async fn keys_and_erasures_that_a_place_lost_come_back_though_it_was_written_to_
     one.change(&Change::Erase(user.clone())).await.unwrap();
 
     // The three writes are lost, and another process that never saw them writes four times.
-    place.set(Paper::Ring, before);
-    let two = LiveRing::open(place.clone(), custodians, options)
+    store.set(Document::Ring, before);
+    let two = LiveRing::open(store.clone(), custodians, options)
         .await
         .unwrap();
     let other = two.ring().user(b"somebody else");
@@ -55,7 +55,7 @@ async fn keys_and_erasures_that_a_place_lost_come_back_though_it_was_written_to_
 
     let ring = one.refresh().await.unwrap();
     assert_eq!(ring.sealing().id, first);
-    assert_eq!(ring.entry(second).unwrap().state, KeyState::Opening);
+    assert_eq!(ring.entry(second).unwrap().state, KeyState::DecryptOnly);
     assert_eq!(ring.erasure(&user).unwrap().epoch, 1);
     assert_eq!(ring.erasure(&other).unwrap().epoch, 4);
     assert!(two.learn(second).await);
@@ -86,14 +86,17 @@ async fn a_mark_of_a_compromised_key_comes_back_and_lowered_times_wait_for_the_l
     let short = Settings {
         refresh_ms: 1_000,
         propagation_ms: 2_000,
-        rest_ms: 3_000,
+        retention_ms: 3_000,
         ..long.clone()
     };
     let lowered = ring.with_settings(short.clone(), 5_000, false).unwrap();
     assert_eq!(*lowered.settings(), short);
     assert_eq!(lowered.effective_settings(5_000), long);
-    assert_eq!(lowered.longer_times_until(), Some(5_000 + long.rest_ms));
-    let over = 5_000 + long.rest_ms;
+    assert_eq!(
+        lowered.longer_times_until(),
+        Some(5_000 + long.retention_ms)
+    );
+    let over = 5_000 + long.retention_ms;
     assert_eq!(lowered.effective_settings(over), short);
     let at_once = ring.with_settings(short.clone(), 5_000, true).unwrap();
     assert_eq!(at_once.effective_settings(5_000), short);

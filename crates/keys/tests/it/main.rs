@@ -6,12 +6,12 @@ mod awskms;
 mod backup;
 mod conformance;
 mod custody;
+mod document_stores;
 mod documents;
 mod live;
 mod lost_write;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
-mod places;
 mod rings;
 mod simulation;
 mod states;

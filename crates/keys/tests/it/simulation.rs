@@ -45,7 +45,7 @@ fn run(seed: u64, rules: Rules, custodian: &Arc<dyn Custodian>) -> Result<u64, B
     let bound = 2 * settings.every_ms.unwrap()
         + 3 * settings.propagation_ms
         + settings.settling_ms()
-        + settings.rest_ms
+        + settings.retention_ms
         + 30 * settings.refresh_ms
         + 4 * HOUR;
     let until = world.now + bound;
@@ -156,7 +156,7 @@ fn a_watch_that_goes_on_over_a_loss_is_noticed() {
 #[test]
 fn leaders_that_begin_below_the_fence_after_a_loss_are_noticed() {
     let rules = Rules {
-        heed_fence: false,
+        observes_fence: false,
         ..Rules::ALL
     };
     breaks(rules, "after all faults were over");

@@ -13,10 +13,10 @@ const NOW: u64 = 1_000_000;
 const LEGAL: [(KeyState, KeyState); 9] = [
     (KeyState::Pending, KeyState::Sealing),
     (KeyState::Pending, KeyState::Compromised),
-    (KeyState::Sealing, KeyState::Opening),
+    (KeyState::Sealing, KeyState::DecryptOnly),
     (KeyState::Sealing, KeyState::Compromised),
-    (KeyState::Opening, KeyState::Archived),
-    (KeyState::Opening, KeyState::Compromised),
+    (KeyState::DecryptOnly, KeyState::Archived),
+    (KeyState::DecryptOnly, KeyState::Compromised),
     (KeyState::Archived, KeyState::Destroyed),
     (KeyState::Archived, KeyState::Compromised),
     (KeyState::Compromised, KeyState::Destroyed),
@@ -52,7 +52,7 @@ async fn ring_with(state: KeyState, custodian: &Arc<dyn Custodian>) -> (Ring, Ke
     }
     let ring = ring.with_sealing(id, NOW, true).unwrap();
     let ring = match state {
-        KeyState::Pending | KeyState::Sealing | KeyState::Opening => Ok(ring),
+        KeyState::Pending | KeyState::Sealing | KeyState::DecryptOnly => Ok(ring),
         KeyState::Archived => ring.with_archived(sealing, NOW),
         KeyState::Compromised => ring.with_compromised(sealing, NOW),
         KeyState::Destroyed => {
@@ -70,7 +70,7 @@ fn change(ring: &Ring, id: KeyId, to: KeyState) -> Option<Result<Ring, ChangeErr
         KeyState::Destroyed => ring.with_destroyed(id, NOW),
         KeyState::Compromised => ring.with_compromised(id, NOW),
         // No change brings a key there by itself.
-        KeyState::Pending | KeyState::Opening => return None,
+        KeyState::Pending | KeyState::DecryptOnly => return None,
     })
 }
 
@@ -149,7 +149,7 @@ async fn a_pending_key_does_not_seal_early_and_no_second_one_waits() {
 #[tokio::test]
 async fn an_older_leader_changes_nothing() {
     let custodian = custodian();
-    let (ring, id) = ring_with(KeyState::Opening, &custodian).await;
+    let (ring, id) = ring_with(KeyState::DecryptOnly, &custodian).await;
     let next = ring.with_archived(id, NOW).unwrap().by_leader(5).unwrap();
     let late = next.with_destroyed(id, NOW).unwrap();
     assert_eq!(late.by_leader(4).err(), Some(ChangeError::Fenced));

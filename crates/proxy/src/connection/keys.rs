@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use waxseal_core::UserKey;
-use waxseal_keys::Cached;
+use waxseal_keys::CacheLookup;
 use waxseal_policy::{
     Action, Decision, PatternId, Place, ReplyShape, RequestChange, Transform, ValueSlot, decide,
 };
@@ -15,7 +15,7 @@ use waxseal_resp::{Arguments, Scan};
 
 use super::{Connection, ConnectionState, Unexplained};
 use crate::answers;
-use crate::keys::{Ask, Confirmation, Fetched, Found, Side, Wanted};
+use crate::keys::{Confirmation, Fetched, Freshness, KeyRequest, Lookup, Side};
 use crate::pending::names_of;
 use crate::protection::Protection;
 use crate::seal::SealingKeys;
@@ -26,11 +26,11 @@ const MOST_AHEAD: usize = 1000;
 /// Keys that requests wait for, and those that they were given.
 #[derive(Default)]
 pub(super) struct Keys {
-    wanted: Option<Box<Wanted>>,
+    wanted: Option<Box<KeyRequest>>,
     /// Something was asked for and has not come.
     awaited: bool,
     /// What came. Whatever becomes of it elsewhere, the requests that waited for it go on with it.
-    given: HashMap<Box<[u8]>, Found>,
+    given: HashMap<Box<[u8]>, Lookup>,
     confirmation: Option<Confirmation>,
 }
 
@@ -69,7 +69,7 @@ impl Connection {
     /// Keys that must be fetched before more requests are taken ([`Next::Keys`](super::Next::Keys)) or
     /// before more replies are ([`Answered::stalled`](super::Answered::stalled)). Each is said once;
     /// there can be one of both.
-    pub fn wants(&mut self) -> Option<Wanted> {
+    pub fn wants(&mut self) -> Option<KeyRequest> {
         let of_requests = self.talk.keys.wanted.take();
         let wanted = of_requests.or_else(|| self.stalled.as_mut()?.wanted.take());
         wanted.map(|wanted| *wanted)
@@ -247,18 +247,18 @@ impl<'a> Search<'_, 'a> {
         let user = self.user(pattern, self.argument(name))?;
         let is_live = |key: &Arc<UserKey>| key.id().is_some();
         match self.keys.given.get(user) {
-            Some(Found::OutOfReach) => {
+            Some(Lookup::OutOfReach) => {
                 self.never = Some(Never::OutOfReach);
                 return None;
             }
-            Some(Found::Key(key)) if is_live(key) => return Some(key.clone()),
-            Some(Found::Key(_) | Found::Absent) | None => {}
+            Some(Lookup::Key(key)) if is_live(key) => return Some(key.clone()),
+            Some(Lookup::Key(_) | Lookup::Absent) | None => {}
         }
         match users.cached(user) {
-            Cached::Key(key) if is_live(&key) => Some(key),
+            CacheLookup::Key(key) if is_live(&key) => Some(key),
             _ => {
                 self.missing = true;
-                self.wanted().user(user, Ask::Create);
+                self.wanted().user(user, Freshness::Create);
                 None
             }
         }
@@ -316,11 +316,11 @@ impl<'a> Search<'_, 'a> {
             return;
         };
         match self.keys.given.get(user) {
-            Some(Found::OutOfReach) => self.never = Some(Never::OutOfReach),
-            Some(Found::Key(_) | Found::Absent) => {}
-            None if matches!(users.cached(user), Cached::Unknown) => {
+            Some(Lookup::OutOfReach) => self.never = Some(Never::OutOfReach),
+            Some(Lookup::Key(_) | Lookup::Absent) => {}
+            None if matches!(users.cached(user), CacheLookup::Unknown) => {
                 self.missing = true;
-                self.wanted().user(user, Ask::Read);
+                self.wanted().user(user, Freshness::Read);
             }
             None => {}
         }
@@ -334,8 +334,8 @@ impl<'a> Search<'_, 'a> {
         self.arguments.get(index).copied().unwrap_or_default()
     }
 
-    fn wanted(&mut self) -> &mut Wanted {
-        let new = || Box::new(Wanted::new(Side::Outward));
+    fn wanted(&mut self) -> &mut KeyRequest {
+        let new = || Box::new(KeyRequest::new(Side::Outward));
         self.keys.wanted.get_or_insert_with(new)
     }
 }

@@ -10,7 +10,7 @@ use super::reply_mode::{Answering, ReplyPermission};
 use super::transaction::Reply;
 use super::values::is_queued;
 use super::{Connection, ConnectionState};
-use crate::keys::Wanted;
+use crate::keys::KeyRequest;
 use crate::login::LoginError;
 use crate::pending::{LabelKind, Left, Pending, Protocol, Shape};
 use crate::subscriptions::Subscriptions;
@@ -50,7 +50,7 @@ pub(super) struct Stalled {
     pub(super) current: Current,
     pub(super) whole: Vec<u8>,
     /// Not said yet.
-    pub(super) wanted: Option<Box<Wanted>>,
+    pub(super) wanted: Option<Box<KeyRequest>>,
 }
 
 impl Connection {

@@ -31,7 +31,7 @@ use super::reply_mode::Answering;
 use super::requests::{Next, One};
 use super::{ConnectionState, Unexplained};
 use crate::answers;
-use crate::keys::{Found, Wanted};
+use crate::keys::{KeyRequest, Lookup};
 use crate::open::Values;
 use crate::pending::{Pending, Place, ScriptRead, ScriptReply, Shape};
 use crate::refusals::OwnReason;
@@ -425,8 +425,8 @@ impl ConnectionState {
         read: &ScriptRead,
         way: Way,
         whole: &[u8],
-        fetched: Option<&HashMap<Box<[u8]>, Found>>,
-    ) -> Result<Option<Box<Wanted>>, Unexplained> {
+        fetched: Option<&HashMap<Box<[u8]>, Lookup>>,
+    ) -> Result<Option<Box<KeyRequest>>, Unexplained> {
         let stage = match way {
             Way::TooLarge => ScriptStage::Answer(self.too_large_reply(read.command)),
             _ => match self.open_for_script(read, whole, fetched) {
@@ -445,8 +445,8 @@ impl ConnectionState {
         &self,
         read: &ScriptRead,
         whole: &[u8],
-        fetched: Option<&HashMap<Box<[u8]>, Found>>,
-    ) -> Result<Result<ScriptStage, Box<Wanted>>, ReplyError> {
+        fetched: Option<&HashMap<Box<[u8]>, Lookup>>,
+    ) -> Result<Result<ScriptStage, Box<KeyRequest>>, ReplyError> {
         let mut items = Items::of(whole);
         let mut item = items.next()?.ok_or(ReplyError::Type)?;
         while let Kind::Attribute(pairs) = item.kind {

@@ -7,7 +7,7 @@ use super::pairing::{Current, Way};
 use super::{BrokenValue, ConnectionState, Unexplained};
 use crate::answers;
 use crate::decoys::OpenedDecoy;
-use crate::keys::{Found, Wanted};
+use crate::keys::{KeyRequest, Lookup};
 use crate::open::{Noted, Opener, Values};
 use crate::pending::{Pending, Shape};
 
@@ -26,9 +26,9 @@ impl ConnectionState {
         &mut self,
         current: &Current,
         whole: &[u8],
-        fetched: Option<&HashMap<Box<[u8]>, Found>>,
+        fetched: Option<&HashMap<Box<[u8]>, Lookup>>,
         client: &mut Vec<u8>,
-    ) -> Result<Option<Box<Wanted>>, Unexplained> {
+    ) -> Result<Option<Box<KeyRequest>>, Unexplained> {
         if current.muted {
             return Ok(None);
         }

@@ -6,13 +6,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use waxseal_core::{Binding, Form, OpenError, Sealer, Shape, UserKey};
-use waxseal_keys::Cached;
+use waxseal_keys::CacheLookup;
 use waxseal_metrics::ValueMetrics;
 use waxseal_policy::PatternId;
 
 use crate::answers::{self, KeySource};
 use crate::decoys::DecoyReads;
-use crate::keys::{Found, Side, Wanted};
+use crate::keys::{KeyRequest, Lookup, Side};
 use crate::meters::Openings;
 use crate::pending::{Name, Place};
 use crate::protection::Protection;
@@ -57,9 +57,9 @@ pub(crate) struct Noted {
 pub(crate) struct Values<'a> {
     protection: &'a Protection,
     /// What was fetched for this reply. `None` where nothing was yet and something can be.
-    fetched: Option<&'a HashMap<Box<[u8]>, Found>>,
+    fetched: Option<&'a HashMap<Box<[u8]>, Lookup>>,
     /// Keys that are not at hand: where there are any, the reply must be opened again.
-    wanted: Option<Box<Wanted>>,
+    wanted: Option<Box<KeyRequest>>,
     noted: Noted,
     openings: Openings,
     /// Users' keys that were at hand. Another time they may not be.
@@ -72,7 +72,7 @@ impl<'a> Values<'a> {
     /// Values of one reply; with what was fetched for it, where that has been done.
     pub(crate) fn new(
         protection: &'a Protection,
-        fetched: Option<&'a HashMap<Box<[u8]>, Found>>,
+        fetched: Option<&'a HashMap<Box<[u8]>, Lookup>>,
     ) -> Self {
         Self {
             protection,
@@ -93,7 +93,7 @@ impl<'a> Values<'a> {
     }
 
     /// What is wanted, if anything is, or else the values that did not open and the decoys that did.
-    pub(crate) fn finish(self) -> Result<Noted, Box<Wanted>> {
+    pub(crate) fn finish(self) -> Result<Noted, Box<KeyRequest>> {
         match self.wanted {
             None => {
                 if let Some(meters) = self.protection.metered() {
@@ -184,18 +184,18 @@ impl<'a> Values<'a> {
     fn key(&mut self, spot: Spot<'_>) -> Option<Arc<UserKey>> {
         let user = self.protection.user(spot.pattern, spot.name)?;
         match self.fetched.and_then(|fetched| fetched.get(user)) {
-            Some(Found::Key(key)) => return Some(key.clone()),
-            Some(Found::Absent) => return None,
-            Some(Found::OutOfReach) | None => {}
+            Some(Lookup::Key(key)) => return Some(key.clone()),
+            Some(Lookup::Absent) => return None,
+            Some(Lookup::OutOfReach) | None => {}
         }
         match self.protection.users()?.cached(user) {
-            Cached::Key(key) => {
+            CacheLookup::Key(key) => {
                 if self.fetched.is_none() {
                     self.used.push((Name::from_slice(user), key.clone()));
                 }
                 Some(key)
             }
-            Cached::Absent | Cached::Unknown => None,
+            CacheLookup::Absent | CacheLookup::Unknown => None,
         }
     }
 
@@ -228,8 +228,8 @@ impl<'a> Values<'a> {
         user.is_some()
     }
 
-    fn wanted(&mut self) -> &mut Wanted {
-        let new = || Box::new(Wanted::new(Side::Back));
+    fn wanted(&mut self) -> &mut KeyRequest {
+        let new = || Box::new(KeyRequest::new(Side::Back));
         self.wanted.get_or_insert_with(new)
     }
 
@@ -239,7 +239,7 @@ impl<'a> Values<'a> {
         let user = self.protection.user(spot.pattern, spot.name);
         let found = user.and_then(|user| self.fetched?.get(user));
         match (of_user, found) {
-            (true, Some(Found::OutOfReach)) => KeySource::UserOutOfReach,
+            (true, Some(Lookup::OutOfReach)) => KeySource::UserOutOfReach,
             (true, _) => KeySource::User,
             (false, _) if self.protection.live_ring().is_some() => KeySource::Ring,
             (false, _) => KeySource::Environment,

@@ -10,10 +10,10 @@ use tokio::runtime::Runtime;
 use waxseal_core::{Binding, Format, KeyId, Mode, NameMask, Sealer, SecretKey, Shape};
 use waxseal_keys::{
     CacheBounds, Change, Custodian, Custodians, KeyState, LiveOptions, LiveRing, LocalCustodian,
-    MemoryPlace, MemoryUserKeys, Ring, Settings, UserKeyPlace, UserKeys,
+    MemoryDocumentStore, MemoryUserKeys, Ring, Settings, UserKeyStore, UserKeys,
 };
 use waxseal_policy::RecordPattern;
-use waxseal_proxy::{Connection, Limits, Link, Next, Protection, Unexplained, Wanted};
+use waxseal_proxy::{Connection, KeyRequest, Limits, Link, Next, Protection, Unexplained};
 use waxseal_resp::write_bulk;
 
 use crate::pair::{KEY, arguments, text, to_client};
@@ -26,7 +26,7 @@ pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 
 /// What processes share.
 pub(crate) struct World {
-    pub(crate) ring_place: Arc<MemoryPlace>,
+    pub(crate) ring_place: Arc<MemoryDocumentStore>,
     pub(crate) user_place: Arc<MemoryUserKeys>,
     /// Milliseconds since the Unix epoch.
     pub(crate) clock: Arc<AtomicU64>,
@@ -49,7 +49,7 @@ impl World {
             Arc::new(LocalCustodian::new("env:TEST", &secret).unwrap());
         let custodians = Custodians::default().with(custodian.clone());
         let clock = Arc::new(AtomicU64::new(1_000_000));
-        let ring_place = Arc::new(MemoryPlace::default());
+        let ring_place = Arc::new(MemoryDocumentStore::default());
         let user_place = Arc::new(MemoryUserKeys::default());
         let ring = RUNTIME.block_on(async {
             let settings = Settings::default();
@@ -79,7 +79,7 @@ impl World {
 
     pub(crate) fn process_with(
         &self,
-        place: Arc<dyn UserKeyPlace>,
+        place: Arc<dyn UserKeyStore>,
         bounds: CacheBounds,
     ) -> Process {
         let options = options(&self.clock);
@@ -276,7 +276,7 @@ impl ConnectionState {
         }
     }
 
-    fn fetch(&mut self, wanted: Wanted) -> Result<usize, Unexplained> {
+    fn fetch(&mut self, wanted: KeyRequest) -> Result<usize, Unexplained> {
         self.fetches += 1;
         let limit = Duration::from_secs(5);
         let fetched = RUNTIME.block_on(wanted.fetch(&self.protection, limit));
@@ -284,7 +284,7 @@ impl ConnectionState {
     }
 
     /// Gets what was wanted, and goes on.
-    pub(crate) fn provide(&mut self, wanted: Wanted) {
+    pub(crate) fn provide(&mut self, wanted: KeyRequest) {
         self.fetch(wanted).unwrap();
         self.go_on().unwrap();
     }

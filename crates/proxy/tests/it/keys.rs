@@ -376,7 +376,7 @@ fn nothing_is_sealed_when_the_ring_was_out_of_reach_for_too_long() {
     talk.exchange(&world, "SET wa:1 @wa:1=v", "+OK");
     let stored = world.reply("@rg:1=v");
     world.ring_place.set_out_of_reach(true);
-    let rest = world.ring.ring().settings().rest_ms;
+    let rest = world.ring.ring().settings().retention_ms;
     let propagation = world.ring.ring().settings().propagation_ms;
     // Not confirmed any more, and not lost either.
     world.clock.fetch_add(propagation + 1000, Ordering::SeqCst);

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use tokio::sync::Semaphore;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use waxseal_keys::{CacheBounds, MemoryUserKeys, UserChange, UserKeyError, UserKeyPlace};
+use waxseal_keys::{CacheBounds, MemoryUserKeys, UserChange, UserKeyError, UserKeyStore};
 use waxseal_proxy::{
     Address, Ended, Handshake, Limits, Listen, Proxy, Settings, Sharing, Upstream,
 };
@@ -41,7 +41,7 @@ impl Gate {
 }
 
 #[async_trait]
-impl UserKeyPlace for Gate {
+impl UserKeyStore for Gate {
     fn location(&self) -> String {
         "behind a gate".to_owned()
     }

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use waxseal_core::sanitize_for_terminal;
 use waxseal_keys::secret_file::Unusable;
 use waxseal_keys::{
-    ChangeError, CustodianError, DocumentError, PlaceError, RingError, UserKeyError,
+    ChangeError, CustodianError, DocumentError, DocumentStoreError, RingError, UserKeyError,
 };
 use waxseal_upkeep::UpkeepError;
 
@@ -16,7 +16,7 @@ impl From<RingError> for Failure {
     fn from(error: RingError) -> Self {
         let hint = match &error {
             RingError::Custodian(cause) => return of_custodian(&error, cause),
-            RingError::Place(cause) => return cause.clone().into(),
+            RingError::DocumentStore(cause) => return cause.clone().into(),
             RingError::Change(cause) => return cause.clone().into(),
             RingError::Missing { .. } => {
                 "waxseal keyring init makes one; where there was one, waxseal keyring restore puts \
@@ -70,7 +70,7 @@ fn of_custodian(error: &RingError, cause: &CustodianError) -> Failure {
         CustodianError::Several(_) if cause.is_about_pin() => Failure::usage(error).hint(PIN),
         CustodianError::Several(_) => {
             let failure = Failure::failed(error).hint(AWAY);
-            match cause.is_passing() {
+            match cause.is_transient() {
                 true => failure.transient(),
                 false => failure,
             }
@@ -160,10 +160,10 @@ fn is_of_service(variable: &str) -> bool {
         .any(|start| variable.starts_with(start))
 }
 
-impl From<PlaceError> for Failure {
-    fn from(error: PlaceError) -> Self {
+impl From<DocumentStoreError> for Failure {
+    fn from(error: DocumentStoreError) -> Self {
         match &error {
-            PlaceError::Unavailable { .. } => Self::failed(&error)
+            DocumentStoreError::Unavailable { .. } => Self::failed(&error)
                 .hint("check the keyring's URL, and that its store is there")
                 .transient(),
             _ => Self::failed(&error).hint(

@@ -100,7 +100,7 @@ impl Canary {
             return Err(GuardError::UsersLost { location, count });
         }
         // The ring knows better than a sample, where there is anything that could be of users.
-        if keys == 0 && users.is_enrolled() && (sample.values() > 0 || !has_looked) {
+        if keys == 0 && users.is_registered() && (sample.values() > 0 || !has_looked) {
             return Err(GuardError::UsersGone { location });
         }
         Ok(UserStore::Unmarked { keys })

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use waxseal_core::{Format, KeyId, Mode, Sealer, SecretKey};
 use waxseal_keys::{
     CacheBounds, Change, Custodian, Custodians, KeyState, LiveOptions, LiveRing, LocalCustodian,
-    MemoryPlace, MemoryUserKeys, Ring, Settings, UserKeys,
+    MemoryDocumentStore, MemoryUserKeys, Ring, Settings, UserKeys,
 };
 use waxseal_sessions::{GuardError, Options, StateManager};
 use waxseal_stores::{Clock, RecordStore};
@@ -17,7 +17,7 @@ use crate::{KEY, OTHER_KEY};
 /// What processes share.
 #[derive(Default)]
 pub(crate) struct Shared {
-    pub(crate) place: Arc<MemoryPlace>,
+    pub(crate) place: Arc<MemoryDocumentStore>,
     pub(crate) keys: Arc<MemoryUserKeys>,
     /// How far their clock is put forward.
     ahead_ms: Arc<AtomicU64>,

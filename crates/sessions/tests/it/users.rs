@@ -285,7 +285,7 @@ async fn nothing_is_sealed_under_a_ring_that_was_out_of_reach_for_too_long() {
     shared.put_clock_forward(settings.propagation_ms + 1);
     states.set(USER, &state("showing_menu")).await.unwrap();
     let before = stored(&*store, USER).await;
-    shared.put_clock_forward(settings.rest_ms);
+    shared.put_clock_forward(settings.retention_ms);
     let error = states.set(USER, &state("confirming")).await.unwrap_err();
     let is_lapsed = matches!(&error, StateError::Ring(RingError::Lapsed { .. }));
     assert!(is_lapsed, "{error:?}");

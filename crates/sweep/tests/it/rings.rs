@@ -5,7 +5,7 @@ use std::sync::Arc;
 use waxseal_core::{Binding, Format, KeyId, Mode, Sealer, SecretKey};
 use waxseal_keys::{
     CacheBounds, Change, Custodian, Custodians, KeyState, LiveOptions, LiveRing, LocalCustodian,
-    MemoryPlace, MemoryUserKeys, Ring, Settings, UserKeys,
+    MemoryDocumentStore, MemoryUserKeys, Ring, Settings, UserKeys,
 };
 use waxseal_stores::{Clock, RecordPattern, RecordStore};
 use waxseal_sweep::{Keys, Sweep, Task};
@@ -15,7 +15,7 @@ use super::{A, C, batches_of, sweep};
 /// What processes share.
 #[derive(Default)]
 pub(super) struct Shared {
-    place: Arc<MemoryPlace>,
+    place: Arc<MemoryDocumentStore>,
     pub(super) keys: Arc<MemoryUserKeys>,
 }
 

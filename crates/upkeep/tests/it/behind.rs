@@ -87,12 +87,14 @@ async fn a_process_cut_off_from_the_ring_seals_until_its_key_may_be_gone_and_aga
     let (clock, settings) = (Clock::default(), calm());
     let process = world.process_with(world.start().clock(&clock)).await;
     process.gate.set(GateState::OutOfReach);
-    until("it has noticed", async || process.ring.trouble().is_some()).await;
+    until("it has noticed", async || process.ring.degraded().is_some()).await;
     clock.turn(milliseconds(settings.propagation_ms) + 1);
     assert!(!process.ring.is_confirmed());
     process.ring.confirm().await.unwrap();
     process.write("somebody", "a state").await;
-    clock.turn(milliseconds(settings.rest_ms - settings.propagation_ms));
+    clock.turn(milliseconds(
+        settings.retention_ms - settings.propagation_ms,
+    ));
     let lapsed = process.ring.confirm().await;
     assert!(
         matches!(lapsed, Err(RingError::Lapsed { .. })),
@@ -102,7 +104,7 @@ async fn a_process_cut_off_from_the_ring_seals_until_its_key_may_be_gone_and_aga
     assert_eq!(process.read("somebody").await, "a state");
     process.gate.set(GateState::Open);
     process.ring.confirm().await.unwrap();
-    assert!(process.ring.is_confirmed() && process.ring.trouble().is_none());
+    assert!(process.ring.is_confirmed() && process.ring.degraded().is_none());
 }
 
 #[tokio::test]

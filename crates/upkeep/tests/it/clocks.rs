@@ -81,7 +81,7 @@ fn longer_than_clocks_differ() -> Settings {
         seals: 1 << 32,
         propagation_ms: 20 * MINUTE,
         refresh_ms: 200,
-        rest_ms: 60 * MINUTE,
+        retention_ms: 60 * MINUTE,
     };
     settings.checked().unwrap()
 }
@@ -143,7 +143,7 @@ async fn one_ahead_who_has_just_seen_a_new_key_does_not_let_it_seal_before_other
     let world = World::new();
     let settings = Settings {
         propagation_ms: 2_000,
-        rest_ms: 3_000,
+        retention_ms: 3_000,
         ..compressed_once()
     };
     world.init(settings.checked().unwrap()).await;
@@ -172,7 +172,7 @@ async fn one_ahead_who_has_just_seen_a_new_key_does_not_let_it_seal_before_other
 /// A key is archived for an hour, and everything before is quick.
 fn archived_for_long() -> Settings {
     let settings = Settings {
-        rest_ms: 60 * MINUTE,
+        retention_ms: 60 * MINUTE,
         ..compressed_once()
     };
     settings.checked().unwrap()

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use waxseal_core::{Format, Mode, OpenError, Sealer};
-use waxseal_keys::{Cached, Receipt, Signed, UserKeyError};
+use waxseal_keys::{CacheLookup, Receipt, Signed, UserKeyError};
 use waxseal_sessions::{OnRefused, Options, StateError, StateManager};
 use waxseal_stores::RecordPattern;
 use waxseal_testing::RedisServer;
-use waxseal_upkeep::{Realm, UpkeepError, forget, traces};
+use waxseal_upkeep::{ScopeHandle, UpkeepError, forget, traces};
 
 use crate::world::{Process, Start, World, calm, key_of, name, until};
 
 async fn erase(process: &Process, user: &str) -> Result<Receipt, UpkeepError> {
-    let (user, realms) = (user.as_bytes(), [process.realm()]);
-    forget(user, &process.ring, process.users.as_ref(), &realms).await
+    let (user, scopes) = (user.as_bytes(), [process.scope()]);
+    forget(user, &process.ring, process.users.as_ref(), &scopes).await
 }
 
 fn is_erased<T>(opened: &Result<T, OpenError>) -> bool {
@@ -98,7 +98,7 @@ async fn a_write_under_a_cached_key_after_the_erasure_lands_and_is_unreadable_on
     assert!(exists(&writer, "somebody").await);
     assert!(is_erased(&eraser.read_as_user("somebody").await));
     until("the cached key is too old", async || {
-        matches!(writer.keys().cached(b"somebody"), Cached::Unknown)
+        matches!(writer.keys().cached(b"somebody"), CacheLookup::Unknown)
     })
     .await;
     assert!(is_erased(&writer.read_as_user("somebody").await));
@@ -298,16 +298,16 @@ async fn all_records_of_a_user_are_erased_where_a_pattern_has_other_wildcards() 
         world.server.cli(&["SET", name, "a"]);
     }
     let pattern = RecordPattern::parse("wa:\\{tag\\}:{user}:*").unwrap();
-    let realm = Realm {
+    let scope = ScopeHandle {
         pattern: pattern.except(&["wa:*:lock"]).unwrap(),
-        ..process.realm()
+        ..process.scope()
     };
-    let realms = [realm];
-    let found = traces(b"1", &process.ring, process.users.as_ref(), &realms)
+    let scopes = [scope];
+    let found = traces(b"1", &process.ring, process.users.as_ref(), &scopes)
         .await
         .unwrap();
     assert_eq!((found.records, found.quarantined), (4, 1));
-    let receipt = forget(b"1", &process.ring, process.users.as_ref(), &realms)
+    let receipt = forget(b"1", &process.ring, process.users.as_ref(), &scopes)
         .await
         .unwrap();
     assert_eq!(receipt.records_deleted, 5);
@@ -315,7 +315,7 @@ async fn all_records_of_a_user_are_erased_where_a_pattern_has_other_wildcards() 
     assert!(!theirs.iter().any(left) && others.iter().all(left));
     assert!(!left(&aside) && left(&of_others));
     // A user whose name looks like a wildcard is no wildcard.
-    let receipt = forget(b"*", &process.ring, process.users.as_ref(), &realms)
+    let receipt = forget(b"*", &process.ring, process.users.as_ref(), &scopes)
         .await
         .unwrap();
     assert_eq!(receipt.records_deleted, 1);

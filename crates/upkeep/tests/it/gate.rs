@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use tokio::sync::watch;
-use waxseal_keys::{Paper, Place, PlaceError};
+use waxseal_keys::{Document, DocumentStore, DocumentStoreError};
 
 /// What becomes of calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(crate) struct Gate<P> {
     tells_time: bool,
 }
 
-impl<P: Place> Gate<P> {
+impl<P: DocumentStore> Gate<P> {
     pub(crate) fn before(place: P) -> Self {
         Self {
             place,
@@ -50,11 +50,11 @@ impl<P: Place> Gate<P> {
         held.wait_for(|held| *held > 0).await.unwrap();
     }
 
-    async fn enter(&self) -> Result<(), PlaceError> {
+    async fn enter(&self) -> Result<(), DocumentStoreError> {
         let mut way = self.way.subscribe();
         let way = *way.wait_for(|way| *way != GateState::Shut).await.unwrap();
         if way == GateState::OutOfReach {
-            return Err(PlaceError::Unavailable {
+            return Err(DocumentStoreError::Unavailable {
                 location: self.location(),
                 cause: "the gate is shut".to_owned(),
             });
@@ -75,19 +75,19 @@ impl<P: Place> Gate<P> {
 }
 
 #[async_trait]
-impl<P: Place> Place for Gate<P> {
+impl<P: DocumentStore> DocumentStore for Gate<P> {
     fn location(&self) -> String {
         self.place.location()
     }
 
-    async fn time_ms(&self) -> Result<Option<u64>, PlaceError> {
+    async fn time_ms(&self) -> Result<Option<u64>, DocumentStoreError> {
         match self.tells_time {
             true => self.place.time_ms().await,
             false => Ok(None),
         }
     }
 
-    async fn read(&self, paper: &Paper) -> Result<Option<Vec<u8>>, PlaceError> {
+    async fn read(&self, paper: &Document) -> Result<Option<Vec<u8>>, DocumentStoreError> {
         self.enter().await?;
         let read = self.place.read(paper).await;
         self.leave().await;
@@ -96,10 +96,10 @@ impl<P: Place> Place for Gate<P> {
 
     async fn replace(
         &self,
-        paper: &Paper,
+        paper: &Document,
         expected: Option<&[u8]>,
         new: &[u8],
-    ) -> Result<bool, PlaceError> {
+    ) -> Result<bool, DocumentStoreError> {
         self.enter().await?;
         let replaced = self.place.replace(paper, expected, new).await;
         self.leave().await;

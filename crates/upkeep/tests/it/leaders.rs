@@ -99,7 +99,7 @@ fn states(ring: &LiveRing) -> Vec<KeyState> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_whose_leaders_all_die_at_their_step_is_finished_by_the_next_and_loses_nothing()
 {
-    use KeyState::{Archived, Destroyed, Opening, Pending, Sealing};
+    use KeyState::{Archived, DecryptOnly, Destroyed, Pending, Sealing};
     let world = World::new();
     world.init(compressed_once()).await;
     let reader = world.process(false).await;
@@ -108,11 +108,11 @@ async fn a_rotation_whose_leaders_all_die_at_their_step_is_finished_by_the_next_
         (Moment::Begins(ADD), &[Sealing]),
         (Moment::Done(ADD), &[Sealing, Pending]),
         (Moment::Begins(PROMOTE), &[Sealing, Pending]),
-        (Moment::Done(PROMOTE), &[Opening, Sealing]),
-        (Moment::Begins(SWEEP), &[Opening, Sealing]),
-        (Moment::Swept, &[Opening, Sealing]),
-        (Moment::Done(SWEEP), &[Opening, Sealing]),
-        (Moment::Begins(ARCHIVE), &[Opening, Sealing]),
+        (Moment::Done(PROMOTE), &[DecryptOnly, Sealing]),
+        (Moment::Begins(SWEEP), &[DecryptOnly, Sealing]),
+        (Moment::Swept, &[DecryptOnly, Sealing]),
+        (Moment::Done(SWEEP), &[DecryptOnly, Sealing]),
+        (Moment::Begins(ARCHIVE), &[DecryptOnly, Sealing]),
         (Moment::Done(ARCHIVE), &[Archived, Sealing]),
         (Moment::Begins(DESTROY), &[Archived, Sealing]),
         (Moment::Done(DESTROY), &[Destroyed, Sealing]),
@@ -126,8 +126,8 @@ async fn a_rotation_whose_leaders_all_die_at_their_step_is_finished_by_the_next_
     }
     let last = world.process(false).await;
     let stop = Stop::default();
-    let outlook = last.upkeep.once(false, &stop, &mut |_| {}).await.unwrap();
-    assert_eq!((outlook.due, outlook.blocked), (None, vec![]));
+    let plan = last.upkeep.once(false, &stop, &mut |_| {}).await.unwrap();
+    assert_eq!((plan.due, plan.blocked), (None, vec![]));
     let fence = last.ring.ring().fence();
     assert!(
         fence >= 5,

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use waxseal_core::SecretKey;
-use waxseal_keys::{Change, LocalCustodian, Ring, Territory};
+use waxseal_keys::{Change, LocalCustodian, ProtectedScope, Ring};
 use waxseal_sweep::Stop;
 use waxseal_testing::{Lines, RedisServer};
 
@@ -112,8 +112,8 @@ fn damage(server: &RedisServer, bytes: Option<&[u8]>) {
     }
 }
 
-fn territory(records: &str) -> Territory {
-    Territory {
+fn protected_scope(records: &str) -> ProtectedScope {
+    ProtectedScope {
         store: "redis://somewhere".to_owned(),
         records: records.to_owned(),
     }
@@ -121,10 +121,10 @@ fn territory(records: &str) -> Territory {
 
 /// A ring that was changed twice: the bytes in between, and those now.
 async fn grown(process: &Process) -> (Vec<u8>, Vec<u8>) {
-    let enrol = |records| Change::Enrol(vec![territory(records)]);
-    process.ring.change(&enrol("a:*")).await.unwrap();
+    let register = |records| Change::Register(vec![protected_scope(records)]);
+    process.ring.change(&register("a:*")).await.unwrap();
     let old = process.ring.ring().to_bytes();
-    process.ring.change(&enrol("b:*")).await.unwrap();
+    process.ring.change(&register("b:*")).await.unwrap();
     (old, process.ring.ring().to_bytes())
 }
 
@@ -155,7 +155,7 @@ async fn a_ring_that_is_lost_under_running_processes_is_put_back_and_told_of_lou
         until(what, async || lies(&world.server).as_deref() == Some(&good)).await;
         use_values(&processes, what).await;
         until("it is in order again", async || {
-            processes.iter().all(|it| it.ring.trouble().is_none())
+            processes.iter().all(|it| it.ring.degraded().is_none())
         })
         .await;
         for process in &processes {
@@ -185,20 +185,20 @@ async fn a_document_of_others_in_the_place_of_a_ring_is_left_there_and_told_of_l
     for (what, bytes) in of_others(&world).await {
         lay(&world.server, &bytes);
         until(what, async || {
-            processes.iter().all(|it| it.ring.trouble().is_some())
+            processes.iter().all(|it| it.ring.degraded().is_some())
         })
         .await;
         use_values(&processes, what).await;
         for process in &processes {
             assert!(process.ring.refresh().await.is_err(), "{what}");
-            let enrol = Change::Enrol(vec![territory("c:*")]);
-            assert!(process.ring.change(&enrol).await.is_err(), "{what}");
+            let register = Change::Register(vec![protected_scope("c:*")]);
+            assert!(process.ring.change(&register).await.is_err(), "{what}");
             assert_eq!(process.ring.ring().to_bytes(), good, "{what}");
         }
         assert_eq!(lies(&world.server), Some(bytes), "{what}");
         lay(&world.server, &good);
         until("it is in order again", async || {
-            processes.iter().all(|it| it.ring.trouble().is_none())
+            processes.iter().all(|it| it.ring.degraded().is_none())
         })
         .await;
         let text = lines.take();
@@ -290,15 +290,15 @@ async fn changes_by_many_processes_at_once_succeed_though_the_ring_was_just_lost
         let (ring, barrier) = (process.ring.clone(), barrier.clone());
         changing.spawn(async move {
             barrier.wait().await;
-            let enrol = Change::Enrol(vec![territory(&format!("{index}:*"))]);
-            ring.change(&enrol).await.map(drop)
+            let register = Change::Register(vec![protected_scope(&format!("{index}:*"))]);
+            ring.change(&register).await.map(drop)
         });
     }
     for changed in changing.join_all().await {
         assert_eq!(changed, Ok(()));
     }
     let ring = processes[0].ring.refresh().await.unwrap();
-    assert_eq!(ring.territories().len(), MANY);
+    assert_eq!(ring.protected_scopes().len(), MANY);
 }
 
 #[tokio::test]
@@ -314,7 +314,7 @@ async fn a_server_that_comes_back_empty_gets_its_ring_back_from_a_running_proces
     })
     .await;
     until("it is in order again", async || {
-        process.ring.trouble().is_none()
+        process.ring.degraded().is_none()
     })
     .await;
     assert!(lines.take().contains(PUT_BACK));
@@ -351,8 +351,8 @@ async fn a_rotation_goes_on_after_the_server_lost_the_ring_and_the_lease_with_it
         let leader = world.process(false).await;
         leader.upkeep.once(true, &stop, &mut |_| {}).await.unwrap();
         until("the new key seals", async || {
-            let outlook = leader.upkeep.once(false, &stop, &mut |_| {}).await;
-            outlook.unwrap();
+            let plan = leader.upkeep.once(false, &stop, &mut |_| {}).await;
+            plan.unwrap();
             leader
                 .ring
                 .ring()
@@ -394,7 +394,7 @@ async fn a_ring_that_a_full_server_evicts_is_put_back_and_what_is_left_opens() {
     let (lines, _guard) = Lines::capture(tracing::Level::INFO);
     let mut client = world.server.client();
     let filler = vec![b'x'; 20_000];
-    // In one go, so that no look at the ring comes between.
+    // In one go, so that no poll at the ring comes between.
     for round in 0..1_000 {
         for record in 0..50 {
             let name = format!("filler:{round}:{record}").into_bytes();
@@ -410,7 +410,7 @@ async fn a_ring_that_a_full_server_evicts_is_put_back_and_what_is_left_opens() {
     })
     .await;
     until("it is in order again", async || {
-        process.ring.trouble().is_none()
+        process.ring.degraded().is_none()
     })
     .await;
     assert!(lines.take().contains(PUT_BACK));

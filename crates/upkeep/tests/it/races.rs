@@ -60,7 +60,7 @@ async fn aged(world: &World) -> Vec<Arc<Process>> {
     let settings = Settings {
         every_ms: Some(300_000),
         propagation_ms: 120_000,
-        rest_ms: 600_000,
+        retention_ms: 600_000,
         ..calm()
     };
     let ring = world.made(settings.checked().unwrap(), &[], now_ms() - 400_000);

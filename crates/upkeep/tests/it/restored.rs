@@ -35,12 +35,12 @@ impl Backup {
 }
 
 async fn erase(process: &Process) {
-    let realms = [process.realm()];
+    let scopes = [process.scope()];
     let receipt = forget(
         USER.as_bytes(),
         &process.ring,
         process.users.as_ref(),
-        &realms,
+        &scopes,
     );
     assert!(receipt.await.unwrap().key_destroyed);
 }

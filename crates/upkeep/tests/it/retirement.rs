@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use waxseal_core::{Binding, Format, KeyId, Keyring, Mode, Sealer, SecretKey};
-use waxseal_keys::rotation::{Block, Outlook, Step};
-use waxseal_keys::{Change, KeyState, Settings, Territory};
+use waxseal_keys::rotation::{Block, RotationPlan, Step};
+use waxseal_keys::{Change, KeyState, ProtectedScope, Settings};
 use waxseal_stores::{Expiry, RecordName, Slot};
 use waxseal_sweep::Stop;
 
@@ -24,7 +24,7 @@ async fn exchange(process: &Process) {
         .unwrap();
 }
 
-async fn once(process: &Process) -> Outlook {
+async fn once(process: &Process) -> RotationPlan {
     let stop = Stop::default();
     process
         .upkeep
@@ -64,22 +64,22 @@ async fn a_key_stays_while_records_of_another_process_were_not_looked_at() {
     let mut elsewhere = world.start();
     elsewhere.pattern = "wb:{user}";
     let other = world.process_with(elsewhere).await;
-    leader.upkeep.enrol().await.unwrap();
-    other.upkeep.enrol().await.unwrap();
+    leader.upkeep.register().await.unwrap();
+    other.upkeep.register().await.unwrap();
     exchange(&leader).await;
-    let territory = Territory {
+    let protected_scope = ProtectedScope {
         store: leader.store.location(),
         records: "wb:{user}".to_owned(),
     };
     let expected = Block::Uncovered {
         id: first,
-        territory: territory.clone(),
+        protected_scope: protected_scope.clone(),
     };
     assert_eq!(blocked(&leader).await, [expected]);
-    assert_eq!(state(&leader, first), KeyState::Opening);
+    assert_eq!(state(&leader, first), KeyState::DecryptOnly);
     leader
         .ring
-        .change(&Change::Release(territory))
+        .change(&Change::Unregister(protected_scope))
         .await
         .unwrap();
     until_destroyed(&leader, first).await;
@@ -100,7 +100,7 @@ async fn a_key_stays_while_a_value_names_it_that_does_not_open() {
         values: 1,
     };
     assert_eq!(blocked(&leader).await, [expected]);
-    assert_eq!(state(&leader, first), KeyState::Opening);
+    assert_eq!(state(&leader, first), KeyState::DecryptOnly);
     assert_eq!(leader.stored("somebody else").await, moved);
     // Put back to its name, it is brought under the new key.
     leader.store.delete(&name("somebody else")).await.unwrap();
@@ -132,7 +132,7 @@ async fn a_key_stays_while_a_value_in_quarantine_is_under_it() {
         values: 1,
     };
     assert_eq!(blocked(&leader).await, [expected]);
-    assert_eq!(state(&leader, first), KeyState::Opening);
+    assert_eq!(state(&leader, first), KeyState::DecryptOnly);
     let reports = leader.ring.reports().await.unwrap();
     assert_eq!(reports.audit.unwrap().quarantined[&first.to_string()], 1);
     leader.store.delete(&quarantined).await.unwrap();
@@ -161,7 +161,7 @@ async fn a_key_stays_while_a_value_in_quarantine_cannot_be_read() {
         values: 1,
     };
     assert_eq!(blocked(&leader).await, [expected]);
-    assert_eq!(state(&leader, first), KeyState::Opening);
+    assert_eq!(state(&leader, first), KeyState::DecryptOnly);
     leader.store.delete(&quarantined).await.unwrap();
     until_destroyed(&leader, first).await;
 }
@@ -187,7 +187,7 @@ async fn an_adopted_key_stays_while_a_value_without_a_header_does_not_open() {
         values: 1,
     };
     assert_eq!(blocked(&leader).await, [expected]);
-    assert_eq!(state(&leader, first), KeyState::Opening);
+    assert_eq!(state(&leader, first), KeyState::DecryptOnly);
     leader.store.delete(&name("lost")).await.unwrap();
     until_destroyed(&leader, first).await;
     assert_eq!(leader.read("somebody").await, "{}");
@@ -266,7 +266,7 @@ async fn a_new_key_is_made_when_all_processes_together_have_sealed_enough() {
             process.sealer.seal(b"a state", place).unwrap();
         }
         // Counted on though the document changes meanwhile, and once however often it is reported.
-        process.upkeep.enrol().await.unwrap();
+        process.upkeep.register().await.unwrap();
         for _ in 0..3 {
             let id = process.upkeep.process();
             process.ring.report(id, "library").await.unwrap();

@@ -15,7 +15,7 @@ use waxseal_stores::{
 };
 use waxseal_sweep::SweepOptions;
 use waxseal_testing::RedisServer;
-use waxseal_upkeep::{Realm, RecordPlace, RecordUserKeys, Upkeep};
+use waxseal_upkeep::{RecordDocumentStore, RecordUserKeys, ScopeHandle, Upkeep};
 
 use crate::gate::Gate;
 
@@ -28,7 +28,7 @@ pub(crate) fn compressed() -> Settings {
         seals: 1 << 32,
         propagation_ms: 600,
         refresh_ms: 200,
-        rest_ms: 1_500,
+        retention_ms: 1_500,
     }
     .checked()
     .unwrap()
@@ -74,7 +74,7 @@ pub(crate) struct Start {
 /// What one process has.
 pub(crate) struct Process {
     pub(crate) store: Arc<dyn RecordStore>,
-    pub(crate) gate: Arc<Gate<RecordPlace>>,
+    pub(crate) gate: Arc<Gate<RecordDocumentStore>>,
     pub(crate) ring: LiveRing,
     pub(crate) users: Option<UserKeys>,
     pub(crate) upkeep: Upkeep,
@@ -162,8 +162,8 @@ impl World {
         self.ring_server.as_ref().unwrap_or(&self.server)
     }
 
-    pub(crate) async fn place(&self) -> RecordPlace {
-        RecordPlace::new(connect(self.home()).await)
+    pub(crate) async fn place(&self) -> RecordDocumentStore {
+        RecordDocumentStore::new(connect(self.home()).await)
     }
 
     /// A ring that lies nowhere yet.
@@ -238,14 +238,14 @@ impl World {
             users.accept_store();
         }
         let sealer = Sealer::new(ring.keyring(), Mode::Required, start.format);
-        let realm = Realm {
+        let scope = ScopeHandle {
             store: store.clone(),
             pattern: RecordPattern::parse(start.pattern).unwrap(),
             sealer: sealer.clone(),
             users: users.clone(),
         };
         let own = users.clone().map(|users| (users, store.clone()));
-        let upkeep = Upkeep::new(ring.clone(), "library", vec![realm], own).unwrap();
+        let upkeep = Upkeep::new(ring.clone(), "library", vec![scope], own).unwrap();
         Ok(Process {
             store,
             gate,
@@ -340,8 +340,8 @@ impl Process {
         self.users.as_ref().expect("users with keys of their own")
     }
 
-    pub(crate) fn realm(&self) -> Realm {
-        Realm {
+    pub(crate) fn scope(&self) -> ScopeHandle {
+        ScopeHandle {
             store: self.store.clone(),
             pattern: RecordPattern::parse("wa:{user}").unwrap(),
             sealer: self.sealer.clone(),

@@ -42,7 +42,7 @@ impl Paper {
 
 impl Signed for Paper {
     const LABEL: &'static str = "waxseal audit report v1\n";
-    const CALLED: &'static str = "audit report";
+    const DISPLAY_NAME: &'static str = "audit report";
 
     fn is_known(&self) -> bool {
         self.audit.report == KIND
@@ -52,7 +52,7 @@ impl Signed for Paper {
         &self.public_key
     }
 
-    fn seal(&mut self) -> (&mut Bytes, &mut Option<Bytes>) {
+    fn signature_fields(&mut self) -> (&mut Bytes, &mut Option<Bytes>) {
         (&mut self.public_key, &mut self.signature)
     }
 }

@@ -1,60 +1,57 @@
-//! `audit-log show`: the entries in a form that people read. Whether the log is whole is for `verify`
-//! to say; a line that is not as it was written is not shown.
+//! `audit-log show`: the entries in a form that people read. Lines that do not verify are reported and left
+//! out; completeness and order are for `verify`.
 
 use std::path::PathBuf;
 
 use serde_json::Value;
+use waxseal_audit_log::{ChainKey, for_each_entry};
 
-use crate::audit_log::{self, Codes};
 use crate::error::{Ended, Failure};
 use crate::output;
 
-/// Which entries are shown.
-pub(super) struct Wanted<'a> {
-    /// From this time on, as entries write it, or its beginning.
+/// The entries that are shown.
+pub(super) struct Filter<'a> {
+    /// From this time on, in the format of entries, or a prefix of it.
     pub(super) since: Option<&'a str>,
     pub(super) action: Option<&'a str>,
 }
 
 pub(super) fn run(
     files: &[PathBuf],
-    codes: &Codes,
-    wanted: &Wanted<'_>,
+    key: &ChainKey,
+    filter: &Filter<'_>,
     as_json: bool,
 ) -> Result<Ended, Failure> {
-    wanted.check()?;
-    let (mut shown, mut strange) = (Vec::new(), 0u64);
+    filter.check()?;
+    let (mut shown, mut unverified) = (Vec::new(), 0u64);
     for path in files {
-        let place = path.display().to_string();
-        let gone_through = audit_log::each(path, codes, |number, entry| {
+        let file = path.display().to_string();
+        let visited = for_each_entry(path, key, |number, entry| {
             match entry {
-                Some(entry) if !wanted.takes(&entry) => {}
+                Some(entry) if !filter.matches(&entry) => {}
                 Some(entry) if as_json => shown.push(entry),
                 Some(entry) => output::line(line(&entry))?,
                 None => {
-                    strange += 1;
-                    let text = format!("{place}, line {number} is not as this key would have it");
+                    unverified += 1;
+                    let text = format!("{file}, line {number} does not verify under this key");
                     output::complain("warning", &text);
                 }
             }
             Ok::<_, Failure>(())
         });
-        gone_through.map_err(|failure| {
-            let hint = "name the files of the audit log, the oldest first";
-            failure.named(&place).hint(hint)
-        })?;
+        visited.map_err(|failure| failure.named(&file).hint(super::NAME_FILES))?;
     }
     if as_json {
         output::json(&shown)?;
     }
-    if strange == 0 {
+    if unverified == 0 {
         return Ok(Ended::Done);
     }
-    output::advise("waxseal audit-log verify tells what is the matter");
+    output::advise("waxseal audit-log verify shows what is wrong");
     Ok(Ended::Findings)
 }
 
-impl Wanted<'_> {
+impl Filter<'_> {
     fn check(&self) -> Result<(), Failure> {
         let is_time = |text: &str| {
             let allowed = |c: char| c.is_ascii_digit() || "-:.TZ".contains(c);
@@ -67,9 +64,9 @@ impl Wanted<'_> {
         }
     }
 
-    fn takes(&self, entry: &Value) -> bool {
+    fn matches(&self, entry: &Value) -> bool {
         let field = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default();
-        // The form of all times is the same: as texts they are in order.
+        // All times have the same format, in which the order of texts is the order of times.
         let since = self.since.map(|it| it.strip_suffix('Z').unwrap_or(it));
         since.is_none_or(|since| field("at") >= since)
             && self.action.is_none_or(|action| field("action") == action)

@@ -66,7 +66,7 @@ async fn check_ring(live: &LiveRing, findings: &mut Findings) {
         live.location(),
         ring.environment()
     );
-    match live.trouble() {
+    match live.degraded() {
         Some(trouble) => {
             let failure = Failure::from(trouble.error);
             findings.failure("keyring", &failure);
@@ -117,7 +117,7 @@ async fn check_retirement(live: &LiveRing, findings: &mut Findings) {
     let old = ring
         .keys()
         .iter()
-        .filter(|key| matches!(key.state, KeyState::Opening | KeyState::Archived));
+        .filter(|key| matches!(key.state, KeyState::DecryptOnly | KeyState::Archived));
     for key in old {
         for block in audit.blocks(&ring, key) {
             let advice = block_advice(&block, key.state);
@@ -183,7 +183,7 @@ async fn check_custodians(
             }
         }
     }
-    for (url, answer) in live.ask_custodians().await {
+    for (url, answer) in live.check_custodians().await {
         here.remove(&url);
         let url = sanitize_for_terminal(&url);
         match answer {
@@ -198,7 +198,7 @@ async fn check_custodians(
     }
     for custodian in here.values() {
         let url = sanitize_for_terminal(custodian.url());
-        match waxseal_keys::try_out(&**custodian, &configured.environment).await {
+        match waxseal_keys::test_custodian(&**custodian, &configured.environment).await {
             Ok(()) => {
                 let found = format!("{url} can be used, and wraps nothing of the keyring yet");
                 findings.ok("custodian", found);

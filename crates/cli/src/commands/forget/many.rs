@@ -148,8 +148,8 @@ impl Run<'_> {
             written = Some((write(&path, &receipt)?, receipt));
             Ok(Ended::Done)
         };
-        let act = recorded::forget(setup).with("line", entry.line as u64);
-        setup.trail.recorded(Some(act), erase).await?;
+        let operation = recorded::forget(setup).with("line", entry.line as u64);
+        setup.trail.record_operation(Some(operation), erase).await?;
         let (path, receipt) = written.unzip();
         let records = receipt.map(|receipt| receipt.records_deleted);
         Ok(told(Outcome::Erased, path, records))

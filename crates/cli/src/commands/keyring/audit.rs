@@ -38,7 +38,7 @@ fn wait_for_those_behind(ring: &Ring, entry: &Entry, to: KeyState) -> Result<(),
     let (who, wait, or) = match to {
         KeyState::Destroyed => (
             "processes that are cut off",
-            settings.rest_ms,
+            settings.retention_ms,
             ", or add --force: what is still sealed under it is then lost",
         ),
         _ => ("processes that are behind", settings.settling_ms(), ""),
@@ -99,10 +99,12 @@ pub(super) fn describe(block: &Block) -> String {
         Block::Quarantined { values, .. } => {
             format!("{} values in quarantine are under it", thousands(*values))
         }
-        Block::Uncovered { territory, .. } => format!(
+        Block::Uncovered {
+            protected_scope, ..
+        } => format!(
             "the records {} at {} were not looked at",
-            pattern(&territory.records),
-            territory.store
+            pattern(&protected_scope.records),
+            protected_scope.store
         ),
         Block::Unreadable { values, .. } => format!(
             "{} values could not be read, or do not open and do not name their key",

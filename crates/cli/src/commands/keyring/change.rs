@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use waxseal_core::KeyId;
 use waxseal_keys::rotation::next_to_seal;
-use waxseal_keys::{Change, ChangeError, KeyState, LiveRing, Ring, Territory};
+use waxseal_keys::{Change, ChangeError, KeyState, LiveRing, ProtectedScope, Ring};
 
 use super::{audit, tell};
 use crate::args::{Common, ConfigureArgs};
@@ -172,23 +172,25 @@ pub(super) async fn release(
             .hint("name it with --store, as waxseal keyring status tells it"));
     }
     let live = live(setup)?;
-    let territory = Territory {
+    let protected_scope = ProtectedScope {
         store: setup.url.location(),
         records: records.to_owned(),
     };
     let shown = recorded::pattern(records);
-    if !live.ring().territories().contains(&territory) {
+    if !live.ring().protected_scopes().contains(&protected_scope) {
         // It may have been a name, and not a pattern.
         return Err(Failure::failed(format!(
             "the keyring does not know of records {shown} at {}",
-            territory.store
+            protected_scope.store
         ))
         .hint("waxseal keyring status lists those that it knows"));
     }
-    let ring = live.change(&Change::Release(territory.clone())).await?;
+    let ring = live
+        .change(&Change::Unregister(protected_scope.clone()))
+        .await?;
     let done = format!(
         "the records {shown} at {} are forgotten: no key is kept for them",
-        territory.store
+        protected_scope.store
     );
     let next = "a process that still protects them makes them known again";
     tell(setup, &ring, &done, next)

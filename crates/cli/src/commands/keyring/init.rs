@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use waxseal_core::{Keyring, Mode, Sealer, SecretKey};
-use waxseal_keys::{Custodians, LiveRing, Paper, Ring, RingError, Settings};
+use waxseal_keys::{Custodians, Document, LiveRing, Ring, RingError, Settings};
 use waxseal_sessions::{Canary, CanaryState, GuardError};
 use waxseal_stores::RecordStore;
 use waxseal_sweep::{Audit, Class, Keys, Position, Stop, Sweep, SweepOptions};
@@ -23,7 +23,7 @@ pub(super) async fn run(setup: &Setup, args: &InitArgs) -> Result<Ended, Failure
     let copy = has_copy(configured);
     let place = configured.place()?;
     if place
-        .read(&Paper::Ring)
+        .read(&Document::Ring)
         .await
         .map_err(Failure::from)?
         .is_some()

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use waxseal_keys::{Paper, Ring};
+use waxseal_keys::{Document, Ring};
 
 use super::tell;
 use crate::error::{Ended, Failure};
@@ -25,7 +25,7 @@ pub(super) async fn run(setup: &Setup, from: Option<&Path>) -> Result<Ended, Fai
     let copy = open(setup, configured, &bytes, path).await?;
     check_own_copy(setup, configured, path, &copy).await?;
     let place = configured.place()?;
-    let found = place.read(&Paper::Ring).await?;
+    let found = place.read(&Document::Ring).await?;
     let location = place.location();
     match &found {
         Some(found) if *found == bytes => {
@@ -39,7 +39,7 @@ pub(super) async fn run(setup: &Setup, from: Option<&Path>) -> Result<Ended, Fai
         None => {}
     }
     if !place
-        .replace(&Paper::Ring, found.as_deref(), &bytes)
+        .replace(&Document::Ring, found.as_deref(), &bytes)
         .await?
     {
         return Err(

@@ -1,8 +1,8 @@
 //! `keyring status`: where the keyring lies, its keys, the processes that use it, and what comes next.
 
 use serde::Serialize;
-use waxseal_keys::rotation::{self, Block, Facts, Outlook, Step};
-use waxseal_keys::{Entry, LiveRing, Reports, Ring, Territory};
+use waxseal_keys::rotation::{self, Block, Facts, RotationPlan, Step};
+use waxseal_keys::{Entry, LiveRing, ProtectedScope, Reports, Ring};
 
 use super::audit::describe;
 use super::times::describe as describe_time;
@@ -27,7 +27,7 @@ struct Status<'a> {
     longer_times: Option<LongerTimes>,
     keys: Vec<Key>,
     processes: Vec<Process>,
-    protects: Vec<Territory>,
+    protects: Vec<ProtectedScope>,
     erased_users: usize,
     last_audit: Option<String>,
     due: Option<Coming>,
@@ -43,7 +43,8 @@ struct Settings {
     rotate_every_ms: Option<u64>,
     propagation_ms: u64,
     refresh_ms: u64,
-    rest_ms: u64,
+    #[serde(rename = "rest_ms")]
+    retention_ms: u64,
     max_seals: u64,
 }
 
@@ -51,7 +52,8 @@ struct Settings {
 struct LongerTimes {
     propagation_ms: u64,
     refresh_ms: u64,
-    rest_ms: u64,
+    #[serde(rename = "rest_ms")]
+    retention_ms: u64,
     until: String,
 }
 
@@ -102,7 +104,7 @@ pub(super) async fn run(setup: &Setup) -> Result<Ended, Failure> {
         Err(error) => (Reports::default(), Some(error)),
     };
     let (ring, now) = (live.ring(), live.now_ms());
-    let outlook = rotation::outlook(
+    let plan = rotation::plan(
         &ring,
         &Facts {
             now_ms: now,
@@ -111,8 +113,8 @@ pub(super) async fn run(setup: &Setup) -> Result<Ended, Failure> {
             audit: reports.audit.as_ref(),
         },
     );
-    let trouble = live.trouble().map(|trouble| trouble.error).or(unread);
-    let status = status(setup, live, &ring, &reports, &outlook);
+    let trouble = live.degraded().map(|trouble| trouble.error).or(unread);
+    let status = status(setup, live, &ring, &reports, &plan);
     let status = Status {
         trouble: trouble.as_ref().map(ToString::to_string),
         ..status
@@ -137,7 +139,7 @@ fn status<'a>(
     live: &LiveRing,
     ring: &'a Ring,
     reports: &Reports,
-    outlook: &Outlook,
+    plan: &RotationPlan,
 ) -> Status<'a> {
     let now = live.now_ms();
     let configured = setup.ring_setup().ok();
@@ -150,7 +152,7 @@ fn status<'a>(
         reported: output::point_in_time(report.at),
         silent_ms: now.saturating_sub(report.at),
     });
-    let next = outlook.coming.iter().map(|(step, at)| coming(*step, *at));
+    let next = plan.upcoming.iter().map(|(step, at)| coming(*step, *at));
     Status {
         location: live.location(),
         copy: copy.map(|path| path.display().to_string()),
@@ -164,21 +166,21 @@ fn status<'a>(
             rotate_every_ms: settings.every_ms,
             propagation_ms: settings.propagation_ms,
             refresh_ms: settings.refresh_ms,
-            rest_ms: settings.rest_ms,
+            retention_ms: settings.retention_ms,
             max_seals: settings.seals,
         },
         longer_times: longer_times(ring, now),
         keys: ring.keys().iter().map(|it| key(it, reports, now)).collect(),
         processes: processes.collect(),
-        protects: ring.territories().iter().map(shown).collect(),
+        protects: ring.protected_scopes().iter().map(shown).collect(),
         erased_users: ring.erasures().len(),
         last_audit: reports
             .audit
             .as_ref()
             .map(|audit| output::point_in_time(audit.began_ms)),
-        due: outlook.due.map(|step| coming(step, now)),
+        due: plan.due.map(|step| coming(step, now)),
         next: next.collect(),
-        blocked: outlook.blocked.iter().map(blocked).collect(),
+        blocked: plan.blocked.iter().map(blocked).collect(),
         wrong_times: ring.wrong_times(now).iter().map(describe_time).collect(),
         trouble: None,
     }
@@ -190,7 +192,7 @@ fn longer_times(ring: &Ring, now_ms: u64) -> Option<LongerTimes> {
     Some(LongerTimes {
         propagation_ms: settings.propagation_ms,
         refresh_ms: settings.refresh_ms,
-        rest_ms: settings.rest_ms,
+        retention_ms: settings.retention_ms,
         until: output::point_in_time(until),
     })
 }
@@ -293,7 +295,7 @@ fn print(status: &Status<'_>) -> Result<(), Failure> {
             longer.until,
             span(longer.propagation_ms),
             span(longer.refresh_ms),
-            span(longer.rest_ms)
+            span(longer.retention_ms)
         ))?;
     }
     print_keys(status)?;
@@ -341,8 +343,11 @@ fn print_users_of_it(status: &Status<'_>) -> Result<(), Failure> {
     if !status.protects.is_empty() {
         output::line("\nprotected records")?;
     }
-    for territory in &status.protects {
-        output::line(format!("{}  at {}", territory.records, territory.store))?;
+    for protected_scope in &status.protects {
+        output::line(format!(
+            "{}  at {}",
+            protected_scope.records, protected_scope.store
+        ))?;
     }
     Ok(())
 }
@@ -376,9 +381,9 @@ fn print_steps(status: &Status<'_>) -> Result<(), Failure> {
 }
 
 /// Records as a report may tell them.
-fn shown(territory: &Territory) -> Territory {
-    Territory {
-        store: territory.store.clone(),
-        records: pattern(&territory.records),
+fn shown(protected_scope: &ProtectedScope) -> ProtectedScope {
+    ProtectedScope {
+        store: protected_scope.store.clone(),
+        records: pattern(&protected_scope.records),
     }
 }

@@ -35,7 +35,7 @@ pub(super) async fn repair(setup: &Setup, yes: bool) -> Result<Ended, Failure> {
         );
     }
     let ring = live.change(&Change::RepairTimes).await?;
-    setup.trail.count("times", wrong.len() as u64);
+    setup.trail.add_count("times", wrong.len() as u64);
     let done = format!("{count} changed (keyring version {})", ring.version());
     let next = "find out which machine has a wrong clock: waxseal doctor on each compares it with the server's";
     tell(setup, &ring, &done, next)

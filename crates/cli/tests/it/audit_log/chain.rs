@@ -152,11 +152,11 @@ fn a_missing_end_is_found_by_what_was_noted_elsewhere() {
 fn another_key_is_told_from_a_broken_chain() {
     let program = with_entries();
     let other = program.clone().env("TRAIL_KEY", OTHER_KEY);
-    let text = "no entry of the audit log was made under this key\nhint: ";
+    let text = "no entry of the audit log was written under this key\nhint: ";
     other.run(&["audit-log", "verify"]).failed(2, text);
     // Nothing is written behind what another key made.
     let output = other.run(&["get", "wa:1"]);
-    let output = output.failed(2, "is not as this key would have it");
+    let output = output.failed(2, "does not verify under this key");
     assert_eq!(output.text(), "");
     // Nobody needs store, keyring or configuration for it.
     let auditor = Program::new().env("KEY_OF_LOG", TRAIL_KEY);
@@ -197,7 +197,7 @@ fn entries_are_shown_by_time_and_action() {
     show(&["nothing"]).failed(2, "nothing: ");
     let changed = log(&program).replacen("\"put\"", "\"get\"", 1);
     fs::write(program.path("audit.jsonl"), changed).unwrap();
-    let output = show(&[]).failed(1, "audit.jsonl, line 2 is not as this key would have it");
+    let output = show(&[]).failed(1, "audit.jsonl, line 2 does not verify under this key");
     assert_eq!(output.text().lines().count(), 4);
 }
 

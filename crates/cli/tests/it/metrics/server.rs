@@ -125,7 +125,7 @@ fn the_last_use_of_a_key_is_told_and_stays_when_it_is_not_used() {
     let mut client = proxy.client();
     let name = |key: &str| {
         let id = SecretKey::from_hex(key).unwrap().id().to_u32();
-        waxseal_keys::measured::key_name(id)
+        waxseal_keys::instrumented::key_name(id)
     };
     let (new, old) = (name(KEY), name(OLD_KEY));
     let last = |key: &str| {

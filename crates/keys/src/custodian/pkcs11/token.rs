@@ -71,20 +71,20 @@ impl Connected {
 }
 
 /// Why something that was asked of a token did not work.
-enum Trouble {
+enum Degraded {
     Module(Error),
     Custodian(CustodianError),
     /// At the login, which is not tried again.
     Login(CustodianError),
 }
 
-impl From<Error> for Trouble {
+impl From<Error> for Degraded {
     fn from(error: Error) -> Self {
         Self::Module(error)
     }
 }
 
-impl From<CustodianError> for Trouble {
+impl From<CustodianError> for Degraded {
     fn from(error: CustodianError) -> Self {
         Self::Custodian(error)
     }
@@ -152,10 +152,10 @@ impl Token {
     /// Makes the key that the URI names.
     pub(super) fn create_key(&mut self) -> Result<(), CustodianError> {
         let made = self.make_key();
-        made.map_err(|trouble| self.told(trouble, "create a key"))
+        made.map_err(|degraded| self.told(degraded, "create a key"))
     }
 
-    fn make_key(&mut self) -> Result<(), Trouble> {
+    fn make_key(&mut self) -> Result<(), Degraded> {
         // The session of this thread, if there is one, only reads; the login counts for both.
         let module = self.module.clone();
         // Held until the key is made: of two processes that make it at once, the second finds it.
@@ -195,19 +195,19 @@ impl Token {
     fn with_key<T>(
         &mut self,
         operation: &'static str,
-        work: impl Fn(&Connected) -> Result<T, Trouble>,
+        work: impl Fn(&Connected) -> Result<T, Degraded>,
     ) -> Result<T, CustodianError> {
         let mut pauses = PAUSES.into_iter();
         loop {
-            let trouble = match self.once(&work) {
+            let degraded = match self.once(&work) {
                 Ok(done) => return Ok(done),
-                Err(trouble) => trouble,
+                Err(degraded) => degraded,
             };
-            let found = match &trouble {
-                Trouble::Module(error) => meaning(error),
+            let found = match &degraded {
+                Degraded::Module(error) => meaning(error),
                 // Some modules see only tokens that were there when they began.
-                Trouble::Custodian(CustodianError::Unavailable { .. }) => Meaning::Uninitialized,
-                Trouble::Custodian(_) | Trouble::Login(_) => Meaning::Denied,
+                Degraded::Custodian(CustodianError::Unavailable { .. }) => Meaning::Uninitialized,
+                Degraded::Custodian(_) | Degraded::Login(_) => Meaning::Denied,
             };
             let is_gone = match found {
                 Meaning::Lost | Meaning::Uninitialized => true,
@@ -228,7 +228,7 @@ impl Token {
                     (Meaning::Bad, false, "unwrap") => CustodianError::Refused {
                         custodian: self.url.clone(),
                     },
-                    _ => self.told(trouble, operation),
+                    _ => self.told(degraded, operation),
                 });
             };
             thread::sleep(pause);
@@ -236,7 +236,7 @@ impl Token {
         }
     }
 
-    fn once<T>(&mut self, work: impl Fn(&Connected) -> Result<T, Trouble>) -> Result<T, Trouble> {
+    fn once<T>(&mut self, work: impl Fn(&Connected) -> Result<T, Degraded>) -> Result<T, Degraded> {
         let module = self.module.clone();
         let in_use = module.in_use_already();
         if let Some(connected) = &self.connected
@@ -287,7 +287,7 @@ impl Token {
                 .is_ok_and(|keys| keys == [connected.key])
     }
 
-    fn connect(&mut self, context: &Pkcs11, generation: u64) -> Result<Connected, Trouble> {
+    fn connect(&mut self, context: &Pkcs11, generation: u64) -> Result<Connected, Degraded> {
         let (slot, info) = self.find_slot(context)?;
         let session = context.open_ro_session(slot)?;
         self.login(&session, &info)?;
@@ -308,7 +308,7 @@ impl Token {
     }
 
     /// The slot with the token that is meant.
-    fn find_slot(&self, context: &Pkcs11) -> Result<(Slot, TokenInfo), Trouble> {
+    fn find_slot(&self, context: &Pkcs11) -> Result<(Slot, TokenInfo), Degraded> {
         let mut found = Vec::new();
         for slot in context.get_slots_with_token()? {
             if self.uri.slot().is_some_and(|asked| asked != slot.id()) {
@@ -339,7 +339,7 @@ impl Token {
             && self.uri.allows("serial", info.serial_number())
     }
 
-    fn way(&self, context: &Pkcs11, slot: Slot) -> Result<Way, Trouble> {
+    fn way(&self, context: &Pkcs11, slot: Slot) -> Result<Way, Degraded> {
         let way = Way::of_token(context, slot)?;
         way.ok_or_else(|| self.no_key("its token has neither CKM_AES_GCM nor CKM_AES_KEY_WRAP_PAD"))
     }
@@ -378,27 +378,27 @@ impl Token {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    fn no_key(&self, cause: &'static str) -> Trouble {
+    fn no_key(&self, cause: &'static str) -> Degraded {
         let custodian = self.url.clone();
-        Trouble::Custodian(CustodianError::NoKey { custodian, cause })
+        Degraded::Custodian(CustodianError::NoKey { custodian, cause })
     }
 
-    /// A trouble as it is told.
-    fn told(&self, trouble: Trouble, operation: &'static str) -> CustodianError {
-        match trouble {
-            Trouble::Custodian(error) | Trouble::Login(error) => error,
-            Trouble::Module(error) if is_no_module(&error) => CustodianError::NoKey {
+    /// A degraded as it is told.
+    fn told(&self, degraded: Degraded, operation: &'static str) -> CustodianError {
+        match degraded {
+            Degraded::Custodian(error) | Degraded::Login(error) => error,
+            Degraded::Module(error) if is_no_module(&error) => CustodianError::NoKey {
                 custodian: self.url.clone(),
                 cause: "the module cannot be loaded",
             },
-            Trouble::Module(error) if meaning(&error) == Meaning::Denied => {
+            Degraded::Module(error) if meaning(&error) == Meaning::Denied => {
                 CustodianError::Denied {
                     custodian: self.url.clone(),
                     operation,
                     cause: words(&error),
                 }
             }
-            Trouble::Module(error) => unavailable(&self.url, &words(&error)),
+            Degraded::Module(error) => unavailable(&self.url, &words(&error)),
         }
     }
 }

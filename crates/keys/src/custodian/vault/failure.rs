@@ -153,7 +153,7 @@ mod tests {
         ] {
             for operation in ["wrap", "unwrap", "rewrap", LOGIN] {
                 let error = told(status, "a text of theirs", operation);
-                assert!(error.is_passing(), "{status} {operation}: {error}");
+                assert!(error.is_transient(), "{status} {operation}: {error}");
                 assert!(!error.to_string().contains("theirs"), "{error}");
             }
         }

@@ -67,18 +67,18 @@ impl Session {
         denied: &Arc<Token>,
         deadline: Instant,
     ) -> Result<Option<Arc<Token>>, CustodianError> {
-        let was_in_vain = lock(&self.current).as_ref().is_some_and(|current| {
+        let was_rejected = lock(&self.current).as_ref().is_some_and(|current| {
             let recent = current.in_vain.is_some_and(|at| at.elapsed() < IN_VAIN);
             recent && Arc::ptr_eq(&current.token, denied)
         });
-        if was_in_vain {
+        if was_rejected {
             return Ok(None);
         }
         self.enter(Some(denied), deadline).await
     }
 
     /// This token, got because another one was denied something, is denied the same.
-    pub(super) fn was_in_vain(&self, token: &Arc<Token>) {
+    pub(super) fn mark_rejected(&self, token: &Arc<Token>) {
         // To look into the variable again costs nothing.
         if matches!(token.term, Term::Unknown) {
             return;

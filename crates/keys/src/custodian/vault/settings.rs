@@ -17,12 +17,12 @@ const LONGEST: usize = 512;
 
 /// A key of the transit engine.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct DocumentStore {
     mount: String,
     key: String,
 }
 
-impl Place {
+impl DocumentStore {
     /// The one of `MOUNT/KEY`; the mount may have several parts.
     pub(super) fn parse(rest: &str) -> Result<Self, CustodianError> {
         let malformed = |cause: &str| CustodianError::Url {
@@ -199,7 +199,7 @@ mod tests {
                 "team/a/transit/decrypt/wax-1_b.c",
             ),
         ] {
-            let place = Place::parse(rest).unwrap();
+            let place = DocumentStore::parse(rest).unwrap();
             assert_eq!(place.path("decrypt"), path);
             assert_eq!(place.url(), format!("vault:{rest}"));
         }
@@ -207,10 +207,10 @@ mod tests {
             "", "wax", "/wax", "transit/", "a//b", "./b", "a/..", "../a/b", "a b/c", "a/b?c",
             "a/b#c", "a/%2e", "ä/b", "a/b\n", "/a/b", "a/b/",
         ] {
-            let error = Place::parse(rest).unwrap_err();
+            let error = DocumentStore::parse(rest).unwrap_err();
             assert!(matches!(error, CustodianError::Url { .. }), "{rest}");
         }
-        assert!(Place::parse(&format!("a/{}", "b".repeat(LONGEST))).is_err());
+        assert!(DocumentStore::parse(&format!("a/{}", "b".repeat(LONGEST))).is_err());
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use waxseal_core::SecretKey;
 use waxseal_keys::{
-    Change, CustodianError, Custodians, KeyState, LiveOptions, LiveRing, MemoryPlace, Offline,
-    Paper, Place, RingError, variables,
+    Change, CustodianError, Custodians, Document, DocumentStore, KeyState, LiveOptions, LiveRing,
+    MemoryDocumentStore, Offline, RingError, variables,
 };
 
 use super::{Fickle, all, place_with_ring};
@@ -36,7 +36,7 @@ impl Machine {
 
     async fn start(
         &self,
-        place: &Arc<MemoryPlace>,
+        place: &Arc<MemoryDocumentStore>,
         custodian: &Arc<Fickle>,
         starts: bool,
     ) -> Result<LiveRing, RingError> {
@@ -73,7 +73,7 @@ async fn starts_without_its_custodian_only_where_that_was_asked_for() {
     assert_eq!(offline.ring().user(b"u"), seen.user(b"u"));
     assert_eq!(offline.ring().keys().len(), 4);
     // The place may be away as well.
-    let empty = Arc::new(MemoryPlace::default());
+    let empty = Arc::new(MemoryDocumentStore::default());
     let both = machine.start(&empty, &custodian, true).await.unwrap();
     assert_eq!(both.ring().version(), seen.version());
 }
@@ -114,7 +114,12 @@ async fn keys_that_the_process_made_are_kept_and_destroyed_ones_are_not() {
     let instead_of = live.ring().sealing().id;
     live.change(&Change::Add { instead_of }).await.unwrap();
     assert_eq!(kept(&machine).matches("\": \"").count(), 6);
-    let opening = live.ring().in_state(KeyState::Opening).next().unwrap().id;
+    let opening = live
+        .ring()
+        .in_state(KeyState::DecryptOnly)
+        .next()
+        .unwrap()
+        .id;
     live.change(&Change::Archive(opening)).await.unwrap();
     live.change(&Change::Destroy(opening)).await.unwrap();
     assert_eq!(kept(&machine).matches("\": \"").count(), 5);
@@ -156,12 +161,12 @@ async fn the_file_is_for_its_owner_alone_and_of_no_use_under_another_key() {
     custodian.go_down();
     other.start(&place, &custodian, true).await.unwrap();
     // It shows nothing of the ring of another environment.
-    let document = place.read(&Paper::Ring).await.unwrap().unwrap();
+    let document = place.read(&Document::Ring).await.unwrap().unwrap();
     let staging = String::from_utf8(document)
         .unwrap()
         .replace("\"test\"", "\"staging\"");
-    let elsewhere = Arc::new(MemoryPlace::default());
-    elsewhere.set(Paper::Ring, Some(staging.into_bytes()));
+    let elsewhere = Arc::new(MemoryDocumentStore::default());
+    elsewhere.set(Document::Ring, Some(staging.into_bytes()));
     let mut options = options(&Clock::at(NOW));
     options.environment = "staging".to_owned();
     let custodians = other.custodians(&custodian, true);

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use waxseal_keys::{
-    Change, ChangeError, Custodian, CustodianError, LiveRing, MemoryPlace, Paper, Place, Rewrap,
-    Ring, RingError, Settings,
+    Change, ChangeError, Custodian, CustodianError, Document, DocumentStore, LiveRing,
+    MemoryDocumentStore, Rewrap, Ring, RingError, Settings,
 };
 
 use super::{Fickle, all, place_with_ring};
 use crate::rings::{Clock, NOW, options};
 
-async fn open(place: &Arc<MemoryPlace>, custodians: &[&Arc<Fickle>]) -> LiveRing {
+async fn open(place: &Arc<MemoryDocumentStore>, custodians: &[&Arc<Fickle>]) -> LiveRing {
     let live = LiveRing::open(place.clone(), all(custodians), options(&Clock::at(NOW)));
     live.await.unwrap()
 }
@@ -46,8 +46,8 @@ fn custodians(live: &LiveRing) -> Vec<String> {
     live.ring().custodians().map(str::to_owned).collect()
 }
 
-async fn document(place: &MemoryPlace) -> Vec<u8> {
-    place.read(&Paper::Ring).await.unwrap().unwrap()
+async fn document(place: &MemoryDocumentStore) -> Vec<u8> {
+    place.read(&Document::Ring).await.unwrap().unwrap()
 }
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn a_ring_moves_to_another_custodian_and_the_old_one_opens_it_no_more() {
     ));
     // Who has the ring follows it all the same, and seals on.
     running.refresh().await.unwrap();
-    assert!(running.trouble().is_none());
+    assert!(running.degraded().is_none());
     assert_eq!(running.ring().version(), live.ring().version());
     assert!(running.is_confirmed());
     // Once more: nothing is left to do.
@@ -223,7 +223,7 @@ async fn a_process_without_the_new_custodian_keeps_its_ring_where_it_cannot_take
         Some(RingError::Custodian(CustodianError::NotConfigured { .. }))
     ));
     assert_eq!(running.ring().version(), known, "the last good ring stays");
-    assert!(running.trouble().is_some());
+    assert!(running.degraded().is_some());
     assert_eq!(document(&place).await, live.ring().to_bytes());
 }
 
@@ -239,7 +239,7 @@ async fn a_key_that_came_back_under_old_custodians_is_brought_over_as_well() {
     let now = document(&place).await;
     assert!(
         place
-            .replace(&Paper::Ring, Some(&now), &before)
+            .replace(&Document::Ring, Some(&now), &before)
             .await
             .unwrap()
     );

@@ -27,7 +27,7 @@ async fn one_of_two_is_enough_to_start_and_the_other_is_asked_once() {
     let Some(RingError::Custodian(error)) = error else {
         panic!("{error:?}");
     };
-    assert!(error.is_passing());
+    assert!(error.is_transient());
     let text = error.to_string();
     assert!(
         text.contains("env:ONE") && text.contains("env:TWO"),
@@ -35,7 +35,7 @@ async fn one_of_two_is_enough_to_start_and_the_other_is_asked_once() {
     );
     // The one that runs goes on, and looks at its document.
     live.refresh().await.unwrap();
-    assert!(live.trouble().is_none());
+    assert!(live.degraded().is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -164,7 +164,7 @@ async fn a_custodian_that_refuses_is_not_taken_for_one_that_is_away() {
         panic!("it opened");
     };
     assert!(matches!(error, CustodianError::Refused { .. }), "{error}");
-    assert!(!error.is_passing());
+    assert!(!error.is_transient());
 }
 
 #[tokio::test]
@@ -172,7 +172,7 @@ async fn each_custodian_can_be_asked_whether_it_still_opens_the_ring() {
     let (one, two) = (Fickle::new("env:ONE"), Fickle::new("env:TWO"));
     let place = place_with_ring(&[&one, &two]).await;
     let live = LiveRing::open(place, all(&[&one]), options(&Clock::at(NOW)));
-    let answers = live.await.unwrap().ask_custodians().await;
+    let answers = live.await.unwrap().check_custodians().await;
     assert_eq!(answers[0], ("env:ONE".to_owned(), Ok(())));
     assert!(matches!(
         answers[1].1,

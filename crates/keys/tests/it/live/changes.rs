@@ -5,25 +5,26 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use waxseal_core::SecretKey;
 use waxseal_keys::{
-    Change, ChangeError, FilePlace, KeyState, LiveRing, MemoryPlace, Place, Ring, RingError,
-    Settings, Territory,
+    Change, ChangeError, DocumentStore, FileDocumentStore, KeyState, LiveRing, MemoryDocumentStore,
+    ProtectedScope, Ring, RingError, Settings,
 };
 
-use crate::places::Watched;
+use crate::document_stores::Watched;
 use crate::rings::{Clock, NOW, custodian, new_ring, options, with};
 
 #[tokio::test]
 async fn of_several_that_create_a_ring_at_once_one_does_and_all_have_the_same() {
     for processes in [2, 5] {
         let directory = tempfile::tempdir().unwrap();
-        let file = FilePlace::new(directory.path().join("keyring.json"));
-        let places: [Arc<dyn Place>; 2] = [Arc::new(MemoryPlace::default()), Arc::new(file)];
-        for place in places {
+        let file = FileDocumentStore::new(directory.path().join("keyring.json"));
+        let places: [Arc<dyn DocumentStore>; 2] =
+            [Arc::new(MemoryDocumentStore::default()), Arc::new(file)];
+        for store in places {
             let custodian = custodian();
             let create = async || {
                 let ring = new_ring(&custodian).await;
-                let (place, options) = (place.clone(), options(&Clock::at(NOW)));
-                LiveRing::create(place, &ring, with(&custodian), options).await
+                let (store, options) = (store.clone(), options(&Clock::at(NOW)));
+                LiveRing::create(store, &ring, with(&custodian), options).await
             };
             let made = join_all((0..processes).map(|_| create())).await;
             let (mut created, mut ids) = (0, Vec::new());
@@ -35,7 +36,7 @@ async fn of_several_that_create_a_ring_at_once_one_does_and_all_have_the_same() 
                     }
                     Err(RingError::Exists { version: 1, .. }) => {
                         let options = options(&Clock::at(NOW));
-                        let live = LiveRing::open(place.clone(), with(&custodian), options).await;
+                        let live = LiveRing::open(store.clone(), with(&custodian), options).await;
                         ids.push(live.unwrap().ring().id().to_owned());
                     }
                     Err(error) => panic!("{error}"),
@@ -51,13 +52,13 @@ async fn of_several_that_create_a_ring_at_once_one_does_and_all_have_the_same() 
 /// Several processes with the same ring.
 async fn several(count: usize) -> Vec<LiveRing> {
     let custodian = custodian();
-    let place = Arc::new(Watched::default());
+    let store = Arc::new(Watched::default());
     let ring = new_ring(&custodian).await;
     let clock = Clock::at(NOW);
-    let first = LiveRing::create(place.clone(), &ring, with(&custodian), options(&clock)).await;
+    let first = LiveRing::create(store.clone(), &ring, with(&custodian), options(&clock)).await;
     let mut rings = vec![first.unwrap()];
     while rings.len() < count {
-        let next = LiveRing::open(place.clone(), with(&custodian), options(&clock)).await;
+        let next = LiveRing::open(store.clone(), with(&custodian), options(&clock)).await;
         rings.push(next.unwrap());
     }
     rings
@@ -80,17 +81,17 @@ async fn forty_who_begin_a_rotation_make_one_key() {
 async fn forty_changes_at_once_are_all_made() {
     let rings = several(40).await;
     let changes = rings.iter().zip(0..).map(|(ring, number)| async move {
-        let territory = Territory {
+        let protected_scope = ProtectedScope {
             store: format!("redis://{number}"),
             records: "wa:*".to_owned(),
         };
-        ring.change(&Change::Enrol(vec![territory])).await
+        ring.change(&Change::Register(vec![protected_scope])).await
     });
     for changed in join_all(changes).await {
         changed.unwrap();
     }
     let ring = rings[0].refresh().await.unwrap();
-    assert_eq!((ring.version(), ring.territories().len()), (41, 40));
+    assert_eq!((ring.version(), ring.protected_scopes().len()), (41, 40));
 }
 
 #[tokio::test(start_paused = true)]
@@ -146,11 +147,11 @@ async fn a_ring_of_a_thousand_old_keys_opens_with_each_of_them() {
     for key in &keys[901..] {
         ring = ring.with_archived(key.id(), NOW).unwrap();
     }
-    let place = Arc::new(MemoryPlace::default());
-    let live = LiveRing::create(place, &ring, with(&custodian), options(&Clock::at(NOW))).await;
+    let store = Arc::new(MemoryDocumentStore::default());
+    let live = LiveRing::create(store, &ring, with(&custodian), options(&Clock::at(NOW))).await;
     let live = live.unwrap();
     assert_eq!(live.ring().in_state(KeyState::Archived).count(), 100);
-    assert_eq!(live.ring().in_state(KeyState::Opening).count(), 900);
+    assert_eq!(live.ring().in_state(KeyState::DecryptOnly).count(), 900);
     let keyring = live.keyring().current();
     assert!(keys.iter().all(|key| keyring.role(key.id()).is_some()));
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use waxseal_keys::{
-    Change, DocumentError, FilePlace, KeyState, LiveRing, MemoryPlace, Paper, Place, Ring,
-    RingError, Settings, Territory,
+    Change, Document, DocumentError, DocumentStore, FileDocumentStore, KeyState, LiveRing,
+    MemoryDocumentStore, ProtectedScope, Ring, RingError, Settings,
 };
 use waxseal_testing::Lines;
 
@@ -13,9 +13,9 @@ use crate::rings::{Clock, NOW, custodian, new_ring, options, with};
 
 const PUT_BACK: &str = "PUT BACK";
 
-fn territory(store: &str) -> Change {
+fn protected_scope(store: &str) -> Change {
     let (store, records) = (store.to_owned(), "wa:*".to_owned());
-    Change::Enrol(vec![Territory { store, records }])
+    Change::Register(vec![ProtectedScope { store, records }])
 }
 
 /// A look that is later than the one before, by a clock that stands still.
@@ -25,21 +25,21 @@ async fn look(live: &LiveRing) -> Result<Arc<Ring>, RingError> {
 }
 
 /// A live ring of version 2, and the document of version 1.
-async fn live(place: Arc<dyn Place>) -> (LiveRing, Vec<u8>) {
+async fn live(store: Arc<dyn DocumentStore>) -> (LiveRing, Vec<u8>) {
     let custodian = custodian();
     let ring = new_ring(&custodian).await;
     let clock = Clock::at(NOW);
-    let live = LiveRing::create(place, &ring, with(&custodian), options(&clock))
+    let live = LiveRing::create(store, &ring, with(&custodian), options(&clock))
         .await
         .unwrap();
-    live.change(&territory("redis://a")).await.unwrap();
+    live.change(&protected_scope("redis://a")).await.unwrap();
     (live, ring.to_bytes())
 }
 
 fn losses(newest: &[u8], older: Vec<u8>) -> Vec<(&'static str, Option<Vec<u8>>)> {
     let mut damaged = newest.to_vec();
-    let place = damaged.len() / 2;
-    damaged.truncate(place);
+    let store = damaged.len() / 2;
+    damaged.truncate(store);
     let text = String::from_utf8(newest.to_vec()).unwrap();
     let changed = text
         .replace("\"version\": 2", "\"version\": 9")
@@ -56,31 +56,31 @@ fn losses(newest: &[u8], older: Vec<u8>) -> Vec<(&'static str, Option<Vec<u8>>)>
 
 #[tokio::test(start_paused = true)]
 async fn a_wrap_that_was_damaged_is_repaired_and_what_else_is_new_stays() {
-    let place = Arc::new(MemoryPlace::default());
+    let store = Arc::new(MemoryDocumentStore::default());
     let custodian = custodian();
     let (ring, options) = (new_ring(&custodian).await, options(&Clock::at(NOW)));
-    let behind = LiveRing::create(place.clone(), &ring, with(&custodian), options.clone());
+    let behind = LiveRing::create(store.clone(), &ring, with(&custodian), options.clone());
     let behind = behind.await.unwrap();
-    behind.change(&territory("redis://a")).await.unwrap();
+    behind.change(&protected_scope("redis://a")).await.unwrap();
     // Another process changes the ring, and then a wrap in it is damaged.
-    let other = LiveRing::open(place.clone(), with(&custodian), options);
+    let other = LiveRing::open(store.clone(), with(&custodian), options);
     let other = other.await.unwrap();
-    other.change(&territory("redis://b")).await.unwrap();
-    let newest = place.read(&Paper::Ring).await.unwrap().unwrap();
+    other.change(&protected_scope("redis://b")).await.unwrap();
+    let newest = store.read(&Document::Ring).await.unwrap().unwrap();
     let text = String::from_utf8(newest.clone()).unwrap();
     let at = text.rfind("\"wrapped\": \"").unwrap() + "\"wrapped\": \"".len();
     let mut damaged = newest.clone();
     damaged[at] = if damaged[at] == b'A' { b'B' } else { b'A' };
-    place.set(Paper::Ring, Some(damaged));
+    store.set(Document::Ring, Some(damaged));
     let (log, captured) = Lines::capture(tracing::Level::INFO);
     look(&behind).await.unwrap();
     drop(captured);
-    let written = place.read(&Paper::Ring).await.unwrap().unwrap();
+    let written = store.read(&Document::Ring).await.unwrap().unwrap();
     assert_eq!(
         written, newest,
         "with the change that the process had not seen"
     );
-    assert_eq!(behind.ring().territories().len(), 2);
+    assert_eq!(behind.ring().protected_scopes().len(), 2);
     let text = log.text();
     assert!(text.contains("wrapped keys that were damaged"), "{text}");
     assert!(text.contains(PUT_BACK), "{text}");
@@ -88,16 +88,16 @@ async fn a_wrap_that_was_damaged_is_repaired_and_what_else_is_new_stays() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_place_lost_is_put_back_and_said_loudly() {
-    let place = Arc::new(MemoryPlace::default());
-    let (live, older) = live(place.clone()).await;
-    let newest = place.read(&Paper::Ring).await.unwrap().unwrap();
+    let store = Arc::new(MemoryDocumentStore::default());
+    let (live, older) = live(store.clone()).await;
+    let newest = store.read(&Document::Ring).await.unwrap().unwrap();
     for (what, bytes) in losses(&newest, older) {
         let (log, captured) = Lines::capture(tracing::Level::INFO);
-        place.set(Paper::Ring, bytes);
+        store.set(Document::Ring, bytes);
         look(&live).await.unwrap();
         drop(captured);
         assert_eq!(
-            place.read(&Paper::Ring).await.unwrap().as_ref(),
+            store.read(&Document::Ring).await.unwrap().as_ref(),
             Some(&newest),
             "{what}"
         );
@@ -118,7 +118,7 @@ async fn what_a_place_lost_is_put_back_and_said_loudly() {
 async fn what_a_file_lost_is_put_back_too() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("keyring.json");
-    let (live, older) = live(Arc::new(FilePlace::new(&path))).await;
+    let (live, older) = live(Arc::new(FileDocumentStore::new(&path))).await;
     let newest = std::fs::read(&path).unwrap();
     for (what, bytes) in losses(&newest, older) {
         match bytes {
@@ -132,8 +132,8 @@ async fn what_a_file_lost_is_put_back_too() {
 
 #[tokio::test(start_paused = true)]
 async fn a_ring_of_somebody_else_or_of_a_newer_format_is_never_replaced() {
-    let place = Arc::new(MemoryPlace::default());
-    let (live, _) = live(place.clone()).await;
+    let store = Arc::new(MemoryDocumentStore::default());
+    let (live, _) = live(store.clone()).await;
     let bytes = live.ring().to_bytes();
     let custodian = custodian();
     let settings = Settings::default;
@@ -150,7 +150,7 @@ async fn a_ring_of_somebody_else_or_of_a_newer_format_is_never_replaced() {
         ("other ring", other.to_bytes()),
         ("newer format", newer),
     ] {
-        place.set(Paper::Ring, Some(found.clone()));
+        store.set(Document::Ring, Some(found.clone()));
         let error = look(&live).await.err().unwrap();
         let as_expected = match &error {
             RingError::Environment { found, .. } => found == "production",
@@ -160,42 +160,42 @@ async fn a_ring_of_somebody_else_or_of_a_newer_format_is_never_replaced() {
         };
         assert!(as_expected, "{what}: {error}");
         assert_eq!(
-            place.read(&Paper::Ring).await.unwrap(),
+            store.read(&Document::Ring).await.unwrap(),
             Some(found),
             "{what}"
         );
         assert_eq!(live.ring().to_bytes(), bytes, "{what}");
-        assert!(live.trouble().is_some());
+        assert!(live.degraded().is_some());
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn another_ring_under_the_same_custodian_is_not_taken_over() {
-    let place = Arc::new(MemoryPlace::default());
+    let store = Arc::new(MemoryDocumentStore::default());
     let custodian = custodian();
     let ring = new_ring(&custodian).await;
     let clock = Clock::at(NOW);
-    let live = LiveRing::create(place.clone(), &ring, with(&custodian), options(&clock)).await;
+    let live = LiveRing::create(store.clone(), &ring, with(&custodian), options(&clock)).await;
     let live = live.unwrap();
     let other = new_ring(&custodian).await.to_bytes();
-    place.set(Paper::Ring, Some(other.clone()));
+    store.set(Document::Ring, Some(other.clone()));
     let error = look(&live).await.err();
     assert!(
         matches!(error, Some(RingError::OtherRing { .. })),
         "{error:?}"
     );
-    assert_eq!(place.read(&Paper::Ring).await.unwrap(), Some(other));
+    assert_eq!(store.read(&Document::Ring).await.unwrap(), Some(other));
 }
 
 #[tokio::test(start_paused = true)]
 async fn keys_of_two_histories_are_brought_together() {
-    let place = Arc::new(MemoryPlace::default());
+    let store = Arc::new(MemoryDocumentStore::default());
     let custodian = custodian();
     let ring = new_ring(&custodian).await;
     let clock = Clock::at(NOW);
-    let one = LiveRing::create(place.clone(), &ring, with(&custodian), options(&clock)).await;
+    let one = LiveRing::create(store.clone(), &ring, with(&custodian), options(&clock)).await;
     let one = one.unwrap();
-    let two = LiveRing::open(place.clone(), with(&custodian), options(&clock))
+    let two = LiveRing::open(store.clone(), with(&custodian), options(&clock))
         .await
         .unwrap();
     let add = |live: &LiveRing| Change::Add {
@@ -204,8 +204,8 @@ async fn keys_of_two_histories_are_brought_together() {
     // What the one wrote is lost before the other has seen it, and the other goes on.
     one.change(&add(&one)).await.unwrap();
     look(&one).await.unwrap();
-    one.change(&territory("redis://a")).await.unwrap();
-    place.set(Paper::Ring, Some(ring.to_bytes()));
+    one.change(&protected_scope("redis://a")).await.unwrap();
+    store.set(Document::Ring, Some(ring.to_bytes()));
     look(&two).await.unwrap();
     two.change(&add(&two)).await.unwrap();
     let id = |live: &LiveRing| live.ring().in_state(KeyState::Pending).next().unwrap().id;

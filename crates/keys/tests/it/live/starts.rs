@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use waxseal_core::SecretKey;
 use waxseal_keys::{
-    Change, Custodian, LiveOptions, LiveRing, LocalCustodian, MemoryPlace, Paper, Place, RingError,
-    Settings, Territory,
+    Change, Custodian, Document, DocumentStore, LiveOptions, LiveRing, LocalCustodian,
+    MemoryDocumentStore, ProtectedScope, RingError, Settings,
 };
 
 use crate::rings::{Clock, NOW, custodian, new_ring, options, with};
@@ -19,34 +19,42 @@ fn copied(path: &Path) -> LiveOptions {
 }
 
 /// A ring of version 2 with a last good copy of it, and the document of version 1.
-async fn kept(path: &Path) -> (Arc<MemoryPlace>, Arc<dyn Custodian>, Vec<u8>, Vec<u8>) {
-    let (custodian, place) = (custodian(), Arc::new(MemoryPlace::default()));
+async fn kept(
+    path: &Path,
+) -> (
+    Arc<MemoryDocumentStore>,
+    Arc<dyn Custodian>,
+    Vec<u8>,
+    Vec<u8>,
+) {
+    let (custodian, store) = (custodian(), Arc::new(MemoryDocumentStore::default()));
     let ring = new_ring(&custodian).await;
-    let live = LiveRing::create(place.clone(), &ring, with(&custodian), copied(path))
+    let live = LiveRing::create(store.clone(), &ring, with(&custodian), copied(path))
         .await
         .unwrap();
-    let (store, records) = ("redis://a".to_owned(), "wa:*".to_owned());
-    live.change(&Change::Enrol(vec![Territory { store, records }]))
-        .await
-        .unwrap();
+    let scope = ProtectedScope {
+        store: "redis://a".to_owned(),
+        records: "wa:*".to_owned(),
+    };
+    live.change(&Change::Register(vec![scope])).await.unwrap();
     let newest = live.ring().to_bytes();
     assert_eq!(std::fs::read(path).unwrap(), newest);
-    (place, custodian, ring.to_bytes(), newest)
+    (store, custodian, ring.to_bytes(), newest)
 }
 
 #[tokio::test]
 async fn a_start_notices_a_rollback_or_a_loss_by_the_copy_and_puts_the_ring_back() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("copy.json");
-    let (place, custodian, older, newest) = kept(&path).await;
+    let (store, custodian, older, newest) = kept(&path).await;
     for found in [Some(older), None, Some(Vec::new())] {
-        place.set(Paper::Ring, found);
-        let live = LiveRing::open(place.clone(), with(&custodian), copied(&path))
+        store.set(Document::Ring, found);
+        let live = LiveRing::open(store.clone(), with(&custodian), copied(&path))
             .await
             .unwrap();
         assert_eq!(live.ring().version(), 2);
         assert_eq!(
-            place.read(&Paper::Ring).await.unwrap().as_ref(),
+            store.read(&Document::Ring).await.unwrap().as_ref(),
             Some(&newest)
         );
         assert!(live.is_confirmed());
@@ -55,17 +63,17 @@ async fn a_start_notices_a_rollback_or_a_loss_by_the_copy_and_puts_the_ring_back
 
 #[tokio::test]
 async fn a_start_without_a_copy_and_without_a_ring_is_refused() {
-    let (custodian, place) = (custodian(), Arc::new(MemoryPlace::default()));
+    let (custodian, store) = (custodian(), Arc::new(MemoryDocumentStore::default()));
     let options = || options(&Clock::at(NOW));
-    let error = LiveRing::open(place.clone(), with(&custodian), options())
+    let error = LiveRing::open(store.clone(), with(&custodian), options())
         .await
         .err();
     assert!(matches!(error, Some(RingError::Missing { .. })));
-    place.set_out_of_reach(true);
-    let error = LiveRing::open(place, with(&custodian), options())
+    store.set_out_of_reach(true);
+    let error = LiveRing::open(store, with(&custodian), options())
         .await
         .err();
-    assert!(matches!(error, Some(RingError::Place(_))));
+    assert!(matches!(error, Some(RingError::DocumentStore(_))));
 }
 
 /// The same so long after the copy was confirmed.
@@ -80,11 +88,11 @@ fn copied_after(path: &Path, ms: u64) -> LiveOptions {
 async fn a_start_from_the_copy_alone_opens_values_and_seals_only_while_the_copy_is_young() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("copy.json");
-    let (place, custodian, _, newest) = kept(&path).await;
-    let rest = Settings::default().rest_ms;
-    place.set_out_of_reach(true);
+    let (store, custodian, _, newest) = kept(&path).await;
+    let rest = Settings::default().retention_ms;
+    store.set_out_of_reach(true);
     for (age, seals) in [(rest - 1, true), (rest, false)] {
-        let live = LiveRing::open(place.clone(), with(&custodian), copied_after(&path, age))
+        let live = LiveRing::open(store.clone(), with(&custodian), copied_after(&path, age))
             .await
             .unwrap();
         assert_eq!(live.ring().to_bytes(), newest);
@@ -93,7 +101,7 @@ async fn a_start_from_the_copy_alone_opens_values_and_seals_only_while_the_copy_
         assert_eq!(confirmed.is_ok(), seals, "{confirmed:?}");
         if !seals {
             assert!(matches!(confirmed, Err(RingError::Lapsed { .. })));
-            place.set_out_of_reach(false);
+            store.set_out_of_reach(false);
             live.confirm().await.unwrap();
             assert!(live.is_confirmed());
         }
@@ -104,19 +112,19 @@ async fn a_start_from_the_copy_alone_opens_values_and_seals_only_while_the_copy_
 async fn a_copy_that_is_too_old_is_not_put_back_by_itself() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("copy.json");
-    let (place, custodian, older, newest) = kept(&path).await;
-    let rest = Settings::default().rest_ms;
+    let (store, custodian, older, newest) = kept(&path).await;
+    let rest = Settings::default().retention_ms;
     for found in [None, Some(older)] {
-        place.set(Paper::Ring, found.clone());
+        store.set(Document::Ring, found.clone());
         let options = copied_after(&path, rest);
-        let error = LiveRing::open(place.clone(), with(&custodian), options)
+        let error = LiveRing::open(store.clone(), with(&custodian), options)
             .await
             .err();
         assert!(
             matches!(error, Some(RingError::Outdated { version: 2, .. })),
             "{error:?}"
         );
-        assert_eq!(place.read(&Paper::Ring).await.unwrap(), found);
+        assert_eq!(store.read(&Document::Ring).await.unwrap(), found);
         assert_eq!(std::fs::read(&path).unwrap(), newest);
     }
 }
@@ -125,16 +133,16 @@ async fn a_copy_that_is_too_old_is_not_put_back_by_itself() {
 async fn a_process_that_is_behind_puts_back_what_another_one_of_its_machine_has_kept() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("copy.json");
-    let (place, custodian, ..) = kept(&path).await;
-    let open = || LiveRing::open(place.clone(), with(&custodian), copied(&path));
+    let (store, custodian, ..) = kept(&path).await;
+    let open = || LiveRing::open(store.clone(), with(&custodian), copied(&path));
     let (behind, ahead) = (open().await.unwrap(), open().await.unwrap());
     let user = ahead.ring().user(b"somebody");
     ahead.change(&Change::Erase(user.clone())).await.unwrap();
     drop(ahead);
-    place.set(Paper::Ring, None);
+    store.set(Document::Ring, None);
     let ring = behind.refresh().await.unwrap();
     assert_eq!(ring.erasure(&user).unwrap().epoch, 1);
-    let lies = place.read(&Paper::Ring).await.unwrap().unwrap();
+    let lies = store.read(&Document::Ring).await.unwrap().unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), lies);
     assert_eq!(ring.to_bytes(), lies);
 }
@@ -143,26 +151,26 @@ async fn a_process_that_is_behind_puts_back_what_another_one_of_its_machine_has_
 async fn a_wrong_secret_is_an_error_and_leaves_copy_and_place_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("copy.json");
-    let (place, custodian, _, newest) = kept(&path).await;
+    let (store, custodian, _, newest) = kept(&path).await;
     let secret = SecretKey::generate().unwrap();
     let wrong: Arc<dyn Custodian> =
         Arc::new(LocalCustodian::new(custodian.url(), &secret).unwrap());
-    let error = LiveRing::open(place.clone(), with(&wrong), copied(&path))
+    let error = LiveRing::open(store.clone(), with(&wrong), copied(&path))
         .await
         .err()
         .unwrap();
     assert!(matches!(error, RingError::Custodian(_)), "{error}");
     assert!(!format!("{error} {error:?}").contains(&secret.expose_hex()[..8]));
     assert_eq!(
-        place.read(&Paper::Ring).await.unwrap().as_ref(),
+        store.read(&Document::Ring).await.unwrap().as_ref(),
         Some(&newest)
     );
-    // Nor does it make the place forget what it cannot open.
-    place.set(Paper::Ring, None);
-    let error = LiveRing::open(place.clone(), with(&wrong), copied(&path))
+    // Nor does it make the store forget what it cannot open.
+    store.set(Document::Ring, None);
+    let error = LiveRing::open(store.clone(), with(&wrong), copied(&path))
         .await
         .err();
     assert!(matches!(error, Some(RingError::Missing { .. })));
-    assert_eq!(place.read(&Paper::Ring).await.unwrap(), None);
+    assert_eq!(store.read(&Document::Ring).await.unwrap(), None);
     assert_eq!(std::fs::read(&path).unwrap(), newest);
 }

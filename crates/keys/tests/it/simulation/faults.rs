@@ -56,7 +56,7 @@ impl World {
         let settings = self.newest.ring.settings();
         let (propagation, all) = (
             settings.propagation_ms.max(HOUR),
-            settings.settling_ms() + settings.rest_ms,
+            settings.settling_ms() + settings.retention_ms,
         );
         match self.random.index(4) {
             0 | 1 => self.random.between(1000, 30 * MINUTE),
@@ -66,13 +66,13 @@ impl World {
     }
 
     fn crash(&mut self, process: usize) {
-        let (patience, keeps) = (self.patience(), self.random.percent(60));
+        let (reconnect_timeout, keeps) = (self.reconnect_timeout(), self.random.percent(60));
         let it = &mut self.processes[process];
         if !keeps && self.place.as_ref() == Some(&self.newest.bytes) {
             it.copy = None;
         }
         let released = it.candidate.release();
-        it.restart(process, patience);
+        it.restart(process, reconnect_timeout);
         if let Some((held, released)) = released
             && self.random.percent(30)
             && self.lease.as_ref() == Some(&held)
@@ -124,7 +124,7 @@ impl World {
 
     /// A document that lay there a while ago.
     fn older(&mut self) -> Option<Rc<Vec<u8>>> {
-        let oldest = self.now - self.newest.ring.settings().rest_ms / 2;
+        let oldest = self.now - self.newest.ring.settings().retention_ms / 2;
         let recent: Vec<_> = self
             .history
             .iter()

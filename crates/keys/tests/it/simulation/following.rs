@@ -17,8 +17,8 @@ impl World {
             let opened = self.open(&copy).map_err(|error| error.to_string())?;
             self.processes[process].known = Some(opened);
         }
-        let looked = self.look_now(process)?;
-        if self.processes[process].known.is_none() || matches!(looked, Err(false)) {
+        let polled = self.look_now(process)?;
+        if self.processes[process].known.is_none() || matches!(polled, Err(false)) {
             self.processes[process].known = None;
             self.after(MINUTE, process, Act::Boot);
             return Ok(());
@@ -37,14 +37,14 @@ impl World {
         self.after(wait, process, Act::Refresh);
     }
 
-    /// The look at intervals: asked, and answered a while later.
+    /// The poll at intervals: asked, and answered a while later.
     pub(crate) fn refresh(&mut self, process: usize) -> Result<(), Broken> {
         self.schedule_refresh(process);
         if !self.is_cut_off(process) {
-            self.processes[process].look += 1;
-            let (look, asked) = (self.processes[process].look, self.now);
+            self.processes[process].poll += 1;
+            let (poll, asked) = (self.processes[process].poll, self.now);
             let act = Act::Answer {
-                look,
+                poll,
                 asked,
                 found: self.place.clone(),
                 intact: self.is_intact(),
@@ -63,28 +63,28 @@ impl World {
     pub(crate) fn answer(
         &mut self,
         process: usize,
-        look: u64,
+        poll: u64,
         asked: (u64, bool),
         found: Option<Bytes>,
     ) -> Result<(), Broken> {
-        if self.processes[process].look == look {
-            let _refused = self.look(process, asked, found)?;
+        if self.processes[process].poll == poll {
+            let _refused = self.poll(process, asked, found)?;
         }
         Ok(())
     }
 
-    /// A look that is answered at once. `Err`: there was none, or what was found was refused.
+    /// A poll that is answered at once. `Err`: there was none, or what was found was refused.
     pub(crate) fn look_now(&mut self, process: usize) -> Result<Result<(), bool>, Broken> {
         if self.is_cut_off(process) {
             return Ok(Err(true));
         }
-        self.processes[process].look += 1;
+        self.processes[process].poll += 1;
         let found = self.place.clone();
-        let looked = self.look(process, (self.now, self.is_intact()), found)?;
-        Ok(looked.map_err(|_| false))
+        let polled = self.poll(process, (self.now, self.is_intact()), found)?;
+        Ok(polled.map_err(|_| false))
     }
 
-    fn look(
+    fn poll(
         &mut self,
         process: usize,
         asked: (u64, bool),

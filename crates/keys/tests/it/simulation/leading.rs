@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use waxseal_keys::rotation::{self, Facts, Step};
-use waxseal_keys::{ClockOffset, KeyState, Look, Ring, RingError};
+use waxseal_keys::{ClockOffset, KeyState, LeaseAction, Ring, RingError};
 
 use super::process::Bytes;
 use super::world::{Act, BEGIN, Broken, World};
 
 impl World {
-    /// A look at the lease, and as the leader one step.
+    /// A poll at the lease, and as the leader one step.
     pub(crate) fn lead(&mut self, process: usize) -> Result<(), Broken> {
         let wait = self.newest.ring.settings().refresh_ms;
         self.after(wait, process, Act::Lead);
@@ -42,15 +42,15 @@ impl World {
 
     fn take_lease(&mut self, process: usize) -> bool {
         let now = Duration::from_millis(self.now - BEGIN);
-        let heed = self.rules.heed_fence;
+        let observes = self.rules.observes_fence;
         let it = &mut self.processes[process];
         let Some(known) = it.known.clone() else {
             return false;
         };
-        if heed {
-            it.candidate.heed(known.ring.fence());
+        if observes {
+            it.candidate.observe_fence(known.ring.fence());
         }
-        let Look::Write(paper) = it.candidate.look(self.lease.as_deref(), now) else {
+        let LeaseAction::Write(paper) = it.candidate.poll(self.lease.as_deref(), now) else {
             return false;
         };
         it.candidate.wrote(&paper);
@@ -60,7 +60,7 @@ impl World {
 
     fn offset(&self, process: usize) -> ClockOffset {
         let own = self.processes[process].clock(self.now);
-        ClockOffset::measured(own, self.now, own)
+        ClockOffset::from_round_trip(own, self.now, own)
     }
 
     /// The time that a process writes into a document that it puts back.
@@ -108,7 +108,7 @@ impl World {
             pending_watched: watched.map(Duration::from_millis),
             audit: it.audit.as_ref(),
         };
-        let Some(step) = rotation::outlook(&known.ring, &facts).due else {
+        let Some(step) = rotation::plan(&known.ring, &facts).due else {
             return;
         };
         if step == Step::Sweep {

@@ -46,8 +46,8 @@ pub(crate) struct Process {
     pub(crate) confirmed: Option<u64>,
     /// When the document was last read with success.
     pub(crate) refreshed: Option<u64>,
-    /// Grows with each look: a look that a later one overtook is void.
-    pub(crate) look: u64,
+    /// Grows with each poll: a poll that a later one overtook is void.
+    pub(crate) poll: u64,
     /// The newest version that it ever had; forgotten with its copy.
     pub(crate) newest: u64,
     pub(crate) candidate: Candidate,
@@ -60,7 +60,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn new(name: usize, skew: i64, patience: u64) -> Self {
+    pub(crate) fn new(name: usize, skew: i64, reconnect_timeout: u64) -> Self {
         Self {
             skew,
             life: 0,
@@ -71,9 +71,9 @@ impl Process {
             copy: None,
             confirmed: None,
             refreshed: None,
-            look: 0,
+            poll: 0,
             newest: 0,
-            candidate: candidate(name, 0, patience),
+            candidate: candidate(name, 0, reconnect_timeout),
             pending: None,
             audit: None,
             leads: false,
@@ -83,10 +83,10 @@ impl Process {
     }
 
     /// What a start leaves of it: its clock, and its copy.
-    pub(crate) fn restart(&mut self, name: usize, patience: u64) {
-        let mut new = Self::new(name, self.skew, patience);
+    pub(crate) fn restart(&mut self, name: usize, reconnect_timeout: u64) {
+        let mut new = Self::new(name, self.skew, reconnect_timeout);
         new.life = self.life + 1;
-        new.candidate = candidate(name, new.life, patience);
+        new.candidate = candidate(name, new.life, reconnect_timeout);
         new.partitioned_until = self.partitioned_until;
         new.copy = self.copy.take();
         new.newest = if new.copy.is_some() { self.newest } else { 0 };
@@ -111,6 +111,9 @@ impl Process {
     }
 }
 
-fn candidate(name: usize, life: u64, patience: u64) -> Candidate {
-    Candidate::new(format!("{name}.{life}"), Duration::from_millis(patience))
+fn candidate(name: usize, life: u64, reconnect_timeout: u64) -> Candidate {
+    Candidate::new(
+        format!("{name}.{life}"),
+        Duration::from_millis(reconnect_timeout),
+    )
 }

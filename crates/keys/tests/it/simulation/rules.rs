@@ -21,7 +21,7 @@ pub(crate) struct Rules {
     /// A pending key is watched anew when the place had lost it, or was out of sight.
     pub(crate) watch_anew: bool,
     /// A leader takes a token above the ring's fence.
-    pub(crate) heed_fence: bool,
+    pub(crate) observes_fence: bool,
     /// The place sometimes loses its papers.
     pub(crate) place_fails: bool,
     /// It does so even when nobody is there who knows the newest document.
@@ -41,7 +41,7 @@ impl Rules {
         confirm: true,
         confirmed_when_asked: true,
         watch_anew: true,
-        heed_fence: true,
+        observes_fence: true,
         place_fails: true,
         forks: false,
         compare_clocks: true,
@@ -58,7 +58,7 @@ impl Rules {
             seals: 1 << 32,
             propagation_ms,
             refresh_ms,
-            rest_ms: propagation_ms + random.between(0, 90) * MINUTE,
+            retention_ms: propagation_ms + random.between(0, 90) * MINUTE,
         };
         if self.propagation {
             return settings.checked().unwrap();

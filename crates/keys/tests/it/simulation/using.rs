@@ -47,7 +47,7 @@ impl World {
         self.put(slot, value)
     }
 
-    /// A value that names an unknown key forces one look; then it opens.
+    /// A value that names an unknown key forces one poll; then it opens.
     pub(crate) fn read(&mut self, process: usize) -> Result<(), Broken> {
         let wait = self.random.between(MINUTE, 2 * HOUR);
         self.after(wait, process, Act::Read);

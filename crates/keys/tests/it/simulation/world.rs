@@ -38,7 +38,7 @@ pub(crate) enum Act {
     Refresh,
     /// The document as it was read, when it was asked for.
     Answer {
-        look: u64,
+        poll: u64,
         asked: u64,
         found: Option<Bytes>,
         /// Whether it was the newest there was.
@@ -103,7 +103,7 @@ impl World {
         let custodians = Custodians::default().with(custodian[0].clone());
         let bytes = Rc::new(made.to_bytes());
         let newest = Rc::new(open(&bytes, &custodians).map_err(|error| error.to_string())?);
-        let cycle = settings.every_ms.unwrap() + settings.settling_ms() + settings.rest_ms;
+        let cycle = settings.every_ms.unwrap() + settings.settling_ms() + settings.retention_ms;
         let mut this = Self {
             rules,
             random,
@@ -129,7 +129,7 @@ impl World {
         for name in 0..this.random.between(3, 8) as usize {
             let skew = this.skew(name);
             this.processes
-                .push(Process::new(name, skew, this.patience()));
+                .push(Process::new(name, skew, this.reconnect_timeout()));
             let soon = this.random.between(0, 5 * MINUTE);
             this.after(soon, name, Act::Boot);
         }
@@ -147,7 +147,7 @@ impl World {
     }
 
     /// How long a lease must stay unchanged to be taken over.
-    pub(crate) fn patience(&self) -> u64 {
+    pub(crate) fn reconnect_timeout(&self) -> u64 {
         6 * self.newest.ring.settings().refresh_ms
     }
 
@@ -203,11 +203,11 @@ impl World {
             Act::Boot => self.boot(process),
             Act::Refresh => self.refresh(process),
             Act::Answer {
-                look,
+                poll,
                 asked,
                 found,
                 intact,
-            } => self.answer(process, look, (asked, intact), found),
+            } => self.answer(process, poll, (asked, intact), found),
             Act::Write => self.write(process),
             Act::Read => self.read(process),
             Act::Lead => self.lead(process),
@@ -289,7 +289,7 @@ impl World {
                 break;
             }
         }
-        // Who looks meanwhile puts it back, and who does not look begins to watch anew.
+        // Who polls meanwhile puts it back, and who does not poll begins to watch anew.
         if lost <= 2 * settings.refresh_ms {
             return Ok(());
         }
@@ -305,7 +305,7 @@ impl World {
         let rest = opened
             .ring
             .settings()
-            .rest_ms
+            .retention_ms
             .saturating_sub(2 * self.rules.skew);
         for entry in opened.ring.keys() {
             let archived = match entry.state {
@@ -366,7 +366,7 @@ impl World {
         values.filter(|value| value.expires > self.now)
     }
 
-    /// What a process knows after it has looked opens everything, and is never older than before.
+    /// What a process knows after it has polled opens everything, and is never older than before.
     pub(crate) fn check_process(&mut self, process: usize) -> Result<(), Broken> {
         let it = &self.processes[process];
         let Some(known) = it.ring().cloned() else {
@@ -401,7 +401,7 @@ impl World {
         refreshed.is_some_and(|at| self.now - at <= bound)
     }
 
-    /// Puts a value into the store: all who looked at the document lately open it at once.
+    /// Puts a value into the store: all who polled at the document lately open it at once.
     pub(crate) fn put(&mut self, slot: usize, value: Value) -> Result<(), Broken> {
         self.store[slot] = Some(value);
         self.check_values("after a write")?;

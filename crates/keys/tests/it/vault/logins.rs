@@ -218,10 +218,10 @@ async fn a_login_that_answers_something_else_is_an_outage() {
     let custodian = with_role(&bao, "1h").through(&relay).open();
     for body in ["{}", "null", "<html>", &login_answer("")] {
         relay.behave(Behaviour::matching("/approle/login", 200, body));
-        assert!(wrap_error(&*custodian).await.is_passing(), "{body}");
+        assert!(wrap_error(&*custodian).await.is_transient(), "{body}");
     }
     relay.behave(Behaviour::matching("/approle/login", 500, ""));
-    assert!(wrap_error(&*custodian).await.is_passing());
+    assert!(wrap_error(&*custodian).await.is_transient());
     relay.behave(Behaviour::Pass);
     works(&*custodian).await;
 }

@@ -35,7 +35,7 @@ pub(in super::super) async fn run(setup: &Setup, args: &ExportArgs) -> Result<En
     let mut targets = wanted.paths().into_iter();
     targets.try_for_each(|path| check_free(&path))?;
     let live = &setup.opened_ring()?.ring;
-    if let Some(trouble) = live.trouble() {
+    if let Some(trouble) = live.degraded() {
         output::complain("warning", &trouble.error.to_string());
         output::advise("what is exported is the newest keyring that this machine knows");
     }
@@ -47,8 +47,8 @@ pub(in super::super) async fn run(setup: &Setup, args: &ExportArgs) -> Result<En
         ring.id(),
         ring.version()
     );
-    setup.trail.note("ring", ring.id());
-    setup.trail.note("version", ring.version());
+    setup.trail.add_detail("ring", ring.id());
+    setup.trail.add_detail("version", ring.version());
     let mut files = NewFiles::default();
     let id = match &wanted {
         Wanted::ToRecipients(path, recipients) => {

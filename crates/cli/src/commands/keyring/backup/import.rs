@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use waxseal_keys::{Custodians, LiveRing, Paper};
+use waxseal_keys::{Custodians, Document, LiveRing};
 
 use super::super::rewrap::create_keys;
 use super::super::tell;
@@ -18,7 +18,7 @@ pub(in super::super) async fn run(setup: &Setup, args: &ImportArgs) -> Result<En
     let backup = open(&args.opening).await?.backup;
     backup.check_environment(&configured.environment)?;
     let place = configured.place()?;
-    if place.read(&Paper::Ring).await?.is_some() {
+    if place.read(&Document::Ring).await?.is_some() {
         return Err(exists(&place.location()));
     }
     if let Some(copy) = configured.copy.as_deref().filter(|copy| copy.exists()) {

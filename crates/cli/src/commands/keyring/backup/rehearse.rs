@@ -54,8 +54,8 @@ pub(in super::super) async fn run(
 ) -> Result<Ended, Failure> {
     let Opened { backup, id } = open(&args.opening).await?;
     let ring = backup.ring();
-    setup.trail.note("ring", ring.id());
-    setup.trail.note("backup", id.clone());
+    setup.trail.add_detail("ring", ring.id());
+    setup.trail.add_detail("backup", id.clone());
     let is_named =
         common.store.is_some() || setup.environment.url().is_some() || setup.config.store.is_some();
     let store = match is_named {

@@ -15,7 +15,7 @@ use super::super::failure::{AtLogin, at_login, words};
 use super::super::login_lock::LoginLock;
 use super::super::unavailable;
 use super::super::uri::PinSource;
-use super::{Token, Trouble};
+use super::{Degraded, Token};
 use crate::error::CustodianError;
 use crate::live::lock;
 
@@ -72,13 +72,13 @@ impl Token {
 
     /// Logs in. A PIN that could bring the token nearer to its lock is not tried. The flags must have been
     /// read under the same [`LoginLock`] as the login.
-    pub(super) fn login(&mut self, session: &Session, info: &TokenInfo) -> Result<(), Trouble> {
+    pub(super) fn login(&mut self, session: &Session, info: &TokenInfo) -> Result<(), Degraded> {
         if !info.login_required() {
             return Ok(());
         }
         let wrong = |cause| {
             let custodian = self.url.clone();
-            Trouble::Custodian(CustodianError::Pin { custodian, cause })
+            Degraded::Custodian(CustodianError::Pin { custodian, cause })
         };
         let pin = self.pin()?;
         if let Some(cause) = refusal(info, &pin) {
@@ -111,7 +111,7 @@ impl Token {
             }
             Err(error) => Err(match at_login(&error) {
                 AtLogin::Lost => error.into(),
-                AtLogin::Unwell => Trouble::Login(unavailable(&self.url, &words(&error))),
+                AtLogin::Unwell => Degraded::Login(unavailable(&self.url, &words(&error))),
                 // Whatever it means, it may have counted as a wrong PIN.
                 AtLogin::Refused => {
                     let cause = "it refuses the login";

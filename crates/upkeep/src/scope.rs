@@ -1,14 +1,14 @@
-//! A realm: the records of one pattern in one store, and what seals them.
+//! A scope: the records of one pattern in one store, and what seals them.
 
 use std::sync::Arc;
 
 use waxseal_core::Sealer;
-use waxseal_keys::{Territory, UserKeys};
+use waxseal_keys::{ProtectedScope, UserKeys};
 use waxseal_stores::{RecordPattern, RecordStore};
 
 /// Protected records that upkeep goes through.
 #[derive(Clone)]
-pub struct Realm {
+pub struct ScopeHandle {
     /// Where they are.
     pub store: Arc<dyn RecordStore>,
     /// Which records.
@@ -19,21 +19,21 @@ pub struct Realm {
     pub users: Option<UserKeys>,
 }
 
-impl Realm {
-    /// Decides which of these realms each record belongs to that the patterns of several match, in each
+impl ScopeHandle {
+    /// Decides which of these scopes each record belongs to that the patterns of several match, in each
     /// store ([`RecordPattern::resolve`]).
     #[must_use]
-    pub fn resolve(realms: Vec<Self>) -> Vec<Self> {
-        let mut resolved = realms.clone();
-        for realm in &realms {
-            let location = realm.store.location();
+    pub fn resolve(scopes: Vec<Self>) -> Vec<Self> {
+        let mut resolved = scopes.clone();
+        for scope in &scopes {
+            let location = scope.store.location();
             let mut here: Vec<_> = resolved
                 .iter_mut()
                 .filter(|it| it.store.location() == location)
                 .collect();
             let patterns = here.iter().map(|it| it.pattern.clone()).collect();
-            for (realm, pattern) in here.iter_mut().zip(RecordPattern::resolve(patterns)) {
-                realm.pattern = pattern;
+            for (scope, pattern) in here.iter_mut().zip(RecordPattern::resolve(patterns)) {
+                scope.pattern = pattern;
             }
         }
         resolved
@@ -41,8 +41,8 @@ impl Realm {
 
     /// How the ring remembers it.
     #[must_use]
-    pub fn territory(&self) -> Territory {
-        Territory {
+    pub fn protected_scope(&self) -> ProtectedScope {
+        ProtectedScope {
             store: self.store.location(),
             records: self.pattern.as_str().to_owned(),
         }

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use tokio::task::spawn_blocking;
 use waxseal_files::{Access, Location, description};
 
-use super::{Paper, Place};
-use crate::error::PlaceError;
+use super::{Document, DocumentStore};
+use crate::error::DocumentStoreError;
 
 /// How long another process may hold the lock.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -22,11 +22,11 @@ const PAUSE: Duration = Duration::from_millis(2);
 
 /// A keyring in a file.
 #[derive(Clone, Debug)]
-pub struct FilePlace {
+pub struct FileDocumentStore {
     path: PathBuf,
 }
 
-impl FilePlace {
+impl FileDocumentStore {
     /// The place of this file. Its directory must exist.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
@@ -41,32 +41,32 @@ impl FilePlace {
 
     /// The keyring may be a link that the operator made. The files beside it are never links: another
     /// user who may write to the directory could make one.
-    fn file(&self, paper: &Paper) -> io::Result<Location> {
+    fn file(&self, paper: &Document) -> io::Result<Location> {
         match paper {
-            Paper::Ring => Location::resolve(&self.path),
-            Paper::Leader => Location::of(&self.beside(".leader")),
-            Paper::Reports => Location::of(&self.beside(".reports")),
+            Document::Ring => Location::resolve(&self.path),
+            Document::Leader => Location::of(&self.beside(".leader")),
+            Document::Reports => Location::of(&self.beside(".reports")),
         }
     }
 
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Self) -> io::Result<T> + Send + 'static,
-    ) -> Result<T, PlaceError> {
+    ) -> Result<T, DocumentStoreError> {
         let this = self.clone();
         let done = spawn_blocking(move || work(&this)).await;
         let done = done.unwrap_or_else(|_| Err(ErrorKind::Other.into()));
         done.map_err(|error| self.failure(&error))
     }
 
-    fn failure(&self, error: &io::Error) -> PlaceError {
+    fn failure(&self, error: &io::Error) -> DocumentStoreError {
         let location = self.location();
         let cause = description(error);
         match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {
-                PlaceError::Unavailable { location, cause }
+                DocumentStoreError::Unavailable { location, cause }
             }
-            _ => PlaceError::Denied { location, cause },
+            _ => DocumentStoreError::Denied { location, cause },
         }
     }
 
@@ -86,12 +86,12 @@ impl FilePlace {
 }
 
 #[async_trait]
-impl Place for FilePlace {
+impl DocumentStore for FileDocumentStore {
     fn location(&self) -> String {
         format!("file:{}", self.path.display())
     }
 
-    async fn read(&self, paper: &Paper) -> Result<Option<Vec<u8>>, PlaceError> {
+    async fn read(&self, paper: &Document) -> Result<Option<Vec<u8>>, DocumentStoreError> {
         let paper = paper.clone();
         self.blocking(move |this| match this.file(&paper) {
             Ok(file) => read(&file),
@@ -104,13 +104,13 @@ impl Place for FilePlace {
 
     async fn replace(
         &self,
-        paper: &Paper,
+        paper: &Document,
         expected: Option<&[u8]>,
         new: &[u8],
-    ) -> Result<bool, PlaceError> {
+    ) -> Result<bool, DocumentStoreError> {
         let paper = paper.clone();
         // The other papers are made anew where a machine that dies loses them.
-        let durable = paper == Paper::Ring;
+        let durable = paper == Document::Ring;
         let (expected, new) = (expected.map(<[u8]>::to_vec), new.to_vec());
         self.blocking(move |this| {
             this.locked(|| {

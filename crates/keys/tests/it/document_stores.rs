@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use waxseal_keys::{MemoryPlace, Paper, Place, PlaceError};
+use waxseal_keys::{Document, DocumentStore, DocumentStoreError, MemoryDocumentStore};
 
-/// A place in memory that counts how often the document is read, and can be slow to answer.
+/// A store in memory that counts how often the document is read, and can be slow to answer.
 #[derive(Default)]
 pub(crate) struct Watched {
-    pub(crate) place: MemoryPlace,
+    pub(crate) store: MemoryDocumentStore,
     reads: AtomicUsize,
     late: Mutex<Duration>,
     panics: AtomicBool,
@@ -33,31 +33,31 @@ impl Watched {
 }
 
 #[async_trait]
-impl Place for Watched {
+impl DocumentStore for Watched {
     fn location(&self) -> String {
-        self.place.location()
+        self.store.location()
     }
 
-    async fn read(&self, paper: &Paper) -> Result<Option<Vec<u8>>, PlaceError> {
+    async fn read(&self, paper: &Document) -> Result<Option<Vec<u8>>, DocumentStoreError> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         assert!(
             !self.panics.load(Ordering::SeqCst),
             "a bug, planted by a test"
         );
-        let read = self.place.read(paper).await;
+        let read = self.store.read(paper).await;
         let late = *self.late.lock().unwrap();
-        // Even a fast place lets others run meanwhile.
+        // Even a fast store lets others run meanwhile.
         tokio::time::sleep(late.max(Duration::from_millis(1))).await;
         read
     }
 
     async fn replace(
         &self,
-        paper: &Paper,
+        paper: &Document,
         expected: Option<&[u8]>,
         new: &[u8],
-    ) -> Result<bool, PlaceError> {
+    ) -> Result<bool, DocumentStoreError> {
         tokio::task::yield_now().await;
-        self.place.replace(paper, expected, new).await
+        self.store.replace(paper, expected, new).await
     }
 }

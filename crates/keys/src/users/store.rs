@@ -11,7 +11,7 @@ use crate::error::RingError;
 /// The contract: each call is one round trip, whatever the number of names; a record is read as it was
 /// written last; a replacement is atomic, one by one; no error holds a name.
 #[async_trait]
-pub trait UserKeyPlace: Send + Sync {
+pub trait UserKeyStore: Send + Sync {
     /// Where it is, for messages: without credentials.
     fn location(&self) -> String;
 
@@ -22,7 +22,7 @@ pub trait UserKeyPlace: Send + Sync {
     async fn replace(&self, changes: &[UserChange]) -> Result<Vec<bool>, UserKeyError>;
 
     /// Some of the records, with their names, whoever they belong to: about `count`, in a bounded number
-    /// of round trips. A place that cannot list them has none to show.
+    /// of round trips. A store that cannot list them has none to show.
     async fn sample(&self, _count: usize) -> Result<Vec<(String, Vec<u8>)>, UserKeyError> {
         Ok(Vec::new())
     }

@@ -35,11 +35,11 @@ pub fn state(live: &LiveRing) -> RingState {
         pending_watched: live.pending_watched(),
         ..Facts::default()
     };
-    let outlook = rotation::outlook(&ring, &facts);
+    let plan = rotation::plan(&ring, &facts);
     // What retires keys hangs on audits, which this process may not have made.
     let is_exchange = |step: &Step| matches!(step, Step::Add(_) | Step::Promote(_));
-    let due = outlook.due.iter().any(is_exchange).then_some(now_ms);
-    let mut coming = outlook.coming.iter();
+    let due = plan.due.iter().any(is_exchange).then_some(now_ms);
+    let mut coming = plan.upcoming.iter();
     let at = due.or_else(|| Some(coming.find(|(step, _)| is_exchange(step))?.1));
     let states = KeyState::ALL.map(|state| (word(state), ring.in_state(state).count()));
     RingState {
@@ -47,7 +47,7 @@ pub fn state(live: &LiveRing) -> RingState {
         sealing_age: Duration::from_millis(now_ms.saturating_sub(ring.sealing().changed)),
         next_step: at.map(|at| Duration::from_millis(at.saturating_sub(now_ms))),
         keys: states.into(),
-        trouble: live.trouble().is_some(),
+        degraded: live.degraded().is_some(),
         clock_offset_ms: live.clock_offset().map(|offset| offset.0),
     }
 }
@@ -56,7 +56,7 @@ fn word(state: KeyState) -> &'static str {
     match state {
         KeyState::Pending => "pending",
         KeyState::Sealing => "sealing",
-        KeyState::Opening => "opening",
+        KeyState::DecryptOnly => "opening",
         KeyState::Archived => "archived",
         KeyState::Destroyed => "destroyed",
         KeyState::Compromised => "compromised",
@@ -65,7 +65,7 @@ fn word(state: KeyState) -> &'static str {
 
 /// What came of a value that this sealer was to seal.
 #[must_use]
-pub fn sealing(sealed: &Result<Cow<'_, [u8]>, SealError>, sealer: &Sealer) -> SealOutcome {
+pub fn seal_outcome(sealed: &Result<Cow<'_, [u8]>, SealError>, sealer: &Sealer) -> SealOutcome {
     match sealed {
         Ok(Cow::Borrowed(_)) => SealOutcome::NotSealed,
         Ok(Cow::Owned(stored)) => match Shape::of_header(stored) {
@@ -85,7 +85,7 @@ pub fn sealing(sealed: &Result<Cow<'_, [u8]>, SealError>, sealer: &Sealer) -> Se
 
 /// What came of stored bytes that were to be opened. `None` where there was no value.
 #[must_use]
-pub fn opening(
+pub fn open_outcome(
     stored: &[u8],
     opened: &Result<Option<Opened<'_>>, OpenError>,
 ) -> Option<OpenOutcome> {
@@ -141,10 +141,10 @@ mod tests {
             let sealer = Sealer::new(keyring([&key]), Mode::Required, format);
             let place = Binding::record(b"wa:1");
             let sealed = sealer.to_store(b"{}", place);
-            assert_eq!(sealing(&sealed, &sealer), SealOutcome::Done(word, id));
+            assert_eq!(seal_outcome(&sealed, &sealer), SealOutcome::Done(word, id));
             let stored = sealed.unwrap().into_owned();
             let opened = |sealer: &Sealer, stored: &[u8], name: &[u8]| {
-                opening(stored, &sealer.open(stored, Binding::record(name)))
+                open_outcome(stored, &sealer.open(stored, Binding::record(name)))
             };
             assert_eq!(
                 opened(&sealer, &stored, b"wa:1"),
@@ -165,9 +165,9 @@ mod tests {
         }
         let off = Sealer::new(keyring([&key]), Mode::Off, waxseal_core::Format::Classic);
         let left = off.to_store(b"{}", Binding::record(b"wa:1"));
-        assert_eq!(sealing(&left, &off), SealOutcome::NotSealed);
+        assert_eq!(seal_outcome(&left, &off), SealOutcome::NotSealed);
         assert_eq!(
-            opening(b"{}", &off.open(b"{}", Binding::record(b"wa:1"))),
+            open_outcome(b"{}", &off.open(b"{}", Binding::record(b"wa:1"))),
             Some(OpenOutcome::Plain)
         );
     }

@@ -13,14 +13,14 @@ use crate::settings::Settings;
 use crate::state::KeyState;
 
 /// The most custodians of one key.
-const MOST_WRAPS: usize = 16;
+const MAX_WRAPS: usize = 16;
 /// The only format that this version knows.
 pub(crate) const FORMAT: u32 = 1;
 
 /// A keyring document.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Document {
+pub(crate) struct KeyringDocument {
     pub(crate) format: u32,
     /// The ring: 16 random hexadecimal characters. Stays for the ring's whole life.
     pub(crate) ring: String,
@@ -31,13 +31,13 @@ pub(crate) struct Document {
     pub(crate) fence: u64,
     pub(crate) rotation: Settings,
     /// Longer times than those of `rotation`, which hold until every process has seen the shorter ones.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) before: Option<Longer>,
+    #[serde(rename = "before", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) previous: Option<PreviousTimes>,
     /// A secret of the ring that is no data key: for the names of users, the authentication code and
     /// signatures.
     pub(crate) names: Vec<Wrap>,
     pub(crate) keys: Vec<Entry>,
-    pub(crate) protects: Vec<Territory>,
+    pub(crate) protects: Vec<ProtectedScope>,
     pub(crate) erased: Vec<Erasure>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) mac: Option<Bytes>,
@@ -46,10 +46,11 @@ pub(crate) struct Document {
 /// Times that were lowered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Longer {
+pub(crate) struct PreviousTimes {
     pub(crate) propagation_ms: u64,
     pub(crate) refresh_ms: u64,
-    pub(crate) rest_ms: u64,
+    #[serde(rename = "rest_ms")]
+    pub(crate) retention_ms: u64,
     /// Until when they hold (milliseconds since the Unix epoch).
     pub(crate) until: u64,
 }
@@ -111,13 +112,13 @@ impl Wrap {
 /// Whether these are by different custodians, and not many.
 fn are_of_few(wraps: &[Wrap]) -> bool {
     let mut seen = HashSet::new();
-    wraps.len() <= MOST_WRAPS && wraps.iter().all(|wrap| seen.insert(&wrap.custodian))
+    wraps.len() <= MAX_WRAPS && wraps.iter().all(|wrap| seen.insert(&wrap.custodian))
 }
 
 /// Records that a process protects under the ring: no key is given up before these were looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Territory {
+pub struct ProtectedScope {
     /// Where the store is, without credentials.
     pub store: String,
     /// The pattern of the record names.
@@ -175,7 +176,7 @@ mod key_id {
     }
 }
 
-impl Document {
+impl KeyringDocument {
     /// Reads a document and checks what can be checked without keys.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
         #[derive(Deserialize)]

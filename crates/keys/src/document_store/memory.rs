@@ -6,18 +6,18 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Paper, Place};
-use crate::error::PlaceError;
+use super::{Document, DocumentStore};
+use crate::error::DocumentStoreError;
 
 /// A place in memory, which counts how often it was asked. Can be told to be out of reach.
 #[derive(Default)]
-pub struct MemoryPlace {
-    papers: Mutex<BTreeMap<Paper, Vec<u8>>>,
+pub struct MemoryDocumentStore {
+    papers: Mutex<BTreeMap<Document, Vec<u8>>>,
     out_of_reach: AtomicBool,
     calls: AtomicUsize,
 }
 
-impl MemoryPlace {
+impl MemoryDocumentStore {
     /// From now on every call answers that the place cannot be reached, or no more.
     pub fn set_out_of_reach(&self, out_of_reach: bool) {
         self.out_of_reach.store(out_of_reach, Ordering::SeqCst);
@@ -30,7 +30,7 @@ impl MemoryPlace {
     }
 
     /// Puts a paper there, whatever was there; `None` takes it away.
-    pub fn set(&self, paper: Paper, bytes: Option<Vec<u8>>) {
+    pub fn set(&self, paper: Document, bytes: Option<Vec<u8>>) {
         let mut papers = self.papers.lock().unwrap_or_else(PoisonError::into_inner);
         match bytes {
             Some(bytes) => papers.insert(paper, bytes),
@@ -40,11 +40,11 @@ impl MemoryPlace {
 
     fn with<T>(
         &self,
-        then: impl FnOnce(&mut BTreeMap<Paper, Vec<u8>>) -> T,
-    ) -> Result<T, PlaceError> {
+        then: impl FnOnce(&mut BTreeMap<Document, Vec<u8>>) -> T,
+    ) -> Result<T, DocumentStoreError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         if self.out_of_reach.load(Ordering::SeqCst) {
-            return Err(PlaceError::Unavailable {
+            return Err(DocumentStoreError::Unavailable {
                 location: self.location(),
                 cause: "it is out of reach".to_owned(),
             });
@@ -56,21 +56,21 @@ impl MemoryPlace {
 }
 
 #[async_trait]
-impl Place for MemoryPlace {
+impl DocumentStore for MemoryDocumentStore {
     fn location(&self) -> String {
         "memory".to_owned()
     }
 
-    async fn read(&self, paper: &Paper) -> Result<Option<Vec<u8>>, PlaceError> {
+    async fn read(&self, paper: &Document) -> Result<Option<Vec<u8>>, DocumentStoreError> {
         self.with(|papers| papers.get(paper).cloned())
     }
 
     async fn replace(
         &self,
-        paper: &Paper,
+        paper: &Document,
         expected: Option<&[u8]>,
         new: &[u8],
-    ) -> Result<bool, PlaceError> {
+    ) -> Result<bool, DocumentStoreError> {
         self.with(|papers| {
             let as_expected = papers.get(paper).map(Vec::as_slice) == expected;
             if as_expected {

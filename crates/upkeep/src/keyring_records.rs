@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use waxseal_keys::{Paper, Place, PlaceError, UserChange, UserKeyError, UserKeyPlace};
+use waxseal_keys::{
+    Document, DocumentStore, DocumentStoreError, UserChange, UserKeyError, UserKeyStore,
+};
 use waxseal_stores::{
     Change, Cursor, Expiry, Held, Outcome, RecordName, RecordPattern, RecordStore, Slot, StoreError,
 };
@@ -16,57 +18,57 @@ const SAMPLE_PAGES: usize = 10;
 const SAMPLE_PAGE: usize = 1000;
 
 /// A keyring that lies in records of a store.
-pub struct RecordPlace {
+pub struct RecordDocumentStore {
     store: Arc<dyn RecordStore>,
 }
 
-impl RecordPlace {
+impl RecordDocumentStore {
     /// The keyring in this store: the record `waxseal:keyring`, and two beside it.
     #[must_use]
     pub fn new(store: Arc<dyn RecordStore>) -> Self {
         Self { store }
     }
 
-    fn failure(&self, error: &StoreError) -> PlaceError {
+    fn failure(&self, error: &StoreError) -> DocumentStoreError {
         let (location, cause) = (self.location(), error.to_string());
         if error.is_transient() {
-            PlaceError::Unavailable { location, cause }
+            DocumentStoreError::Unavailable { location, cause }
         } else {
-            PlaceError::Denied { location, cause }
+            DocumentStoreError::Denied { location, cause }
         }
     }
 }
 
-fn name(paper: &Paper) -> RecordName {
+fn name(paper: &Document) -> RecordName {
     RecordName::from(match paper {
-        Paper::Ring => "waxseal:keyring",
-        Paper::Leader => "waxseal:keyring:leader",
-        Paper::Reports => "waxseal:keyring:reports",
+        Document::Ring => "waxseal:keyring",
+        Document::Leader => "waxseal:keyring:leader",
+        Document::Reports => "waxseal:keyring:reports",
     })
 }
 
 #[async_trait]
-impl Place for RecordPlace {
+impl DocumentStore for RecordDocumentStore {
     fn location(&self) -> String {
         self.store.location()
     }
 
-    async fn time_ms(&self) -> Result<Option<u64>, PlaceError> {
+    async fn time_ms(&self) -> Result<Option<u64>, DocumentStoreError> {
         let time = self.store.time_ms().await;
         time.map_err(|error| self.failure(&error))
     }
 
-    async fn read(&self, paper: &Paper) -> Result<Option<Vec<u8>>, PlaceError> {
+    async fn read(&self, paper: &Document) -> Result<Option<Vec<u8>>, DocumentStoreError> {
         let read = self.store.get(&name(paper), &Slot::Whole).await;
         read.map_err(|error| self.failure(&error))
     }
 
     async fn replace(
         &self,
-        paper: &Paper,
+        paper: &Document,
         expected: Option<&[u8]>,
         new: &[u8],
-    ) -> Result<bool, PlaceError> {
+    ) -> Result<bool, DocumentStoreError> {
         let change = Change {
             name: &name(paper),
             slot: &Slot::Whole,
@@ -102,7 +104,7 @@ impl RecordUserKeys {
 }
 
 #[async_trait]
-impl UserKeyPlace for RecordUserKeys {
+impl UserKeyStore for RecordUserKeys {
     fn location(&self) -> String {
         self.store.location()
     }

@@ -16,13 +16,13 @@ const MOST: usize = 10_000;
 
 /// Keys of users that were looked for in vain a short while ago.
 #[derive(Default)]
-pub(crate) struct InVain {
+pub(crate) struct NegativeCache {
     hasher: RandomState,
     /// By a hash of the user: names can be long.
     since: Mutex<HashMap<(u64, KeyId), Instant>>,
 }
 
-impl InVain {
+impl NegativeCache {
     /// Whether this key of this user was looked for a short while ago, and not found.
     pub(crate) fn holds(&self, user: &[u8], id: KeyId) -> bool {
         let since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
@@ -53,24 +53,24 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_looked_for_in_vain_is_looked_for_again_after_a_while() {
-        let (in_vain, id) = (InVain::default(), KeyId::from_u32(7));
-        in_vain.note(b"u", id);
-        assert!(in_vain.holds(b"u", id));
-        assert!(!in_vain.holds(b"v", id) && !in_vain.holds(b"u", KeyId::from_u32(8)));
+        let (rejected_keys, id) = (NegativeCache::default(), KeyId::from_u32(7));
+        rejected_keys.note(b"u", id);
+        assert!(rejected_keys.holds(b"u", id));
+        assert!(!rejected_keys.holds(b"v", id) && !rejected_keys.holds(b"u", KeyId::from_u32(8)));
         tokio::time::advance(REST).await;
-        assert!(!in_vain.holds(b"u", id));
+        assert!(!rejected_keys.holds(b"u", id));
     }
 
     #[tokio::test(start_paused = true)]
     async fn no_more_are_remembered_than_there_is_room_for() {
-        let (in_vain, id) = (InVain::default(), KeyId::from_u32(7));
+        let (rejected_keys, id) = (NegativeCache::default(), KeyId::from_u32(7));
         for user in 0..=MOST {
-            in_vain.note(&user.to_be_bytes(), id);
+            rejected_keys.note(&user.to_be_bytes(), id);
         }
-        assert!(!in_vain.holds(&MOST.to_be_bytes(), id));
+        assert!(!rejected_keys.holds(&MOST.to_be_bytes(), id));
         tokio::time::advance(REST).await;
-        in_vain.note(b"u", id);
-        assert!(in_vain.holds(b"u", id));
-        assert_eq!(in_vain.since.lock().unwrap().len(), 1);
+        rejected_keys.note(b"u", id);
+        assert!(rejected_keys.holds(b"u", id));
+        assert_eq!(rejected_keys.since.lock().unwrap().len(), 1);
     }
 }
