@@ -8,11 +8,19 @@ use crate::Failure;
 use crate::run::workspace_root;
 
 mod applications;
+/// Their document.
+#[allow(unreachable_pub)]
+#[path = "../../crates/service/src/environment/document.rs"]
+mod document;
+/// The table of environment variables. The crate that it belongs to would bring all others with it.
+#[allow(unreachable_pub)]
+#[path = "../../crates/service/src/environment/variables.rs"]
+mod variables;
 
 /// Where a document lies, and who writes it.
 type Document = (&'static str, fn() -> String);
 
-const DOCUMENTS: [Document; 2] = [
+const DOCUMENTS: [Document; 3] = [
     (
         "docs/reference/command-policy.md",
         waxseal_policy::document::markdown,
@@ -21,6 +29,7 @@ const DOCUMENTS: [Document; 2] = [
         "docs/reference/metrics.md",
         waxseal_metrics::document::markdown,
     ),
+    ("docs/reference/environment.md", document::markdown),
 ];
 
 /// The chore itself.

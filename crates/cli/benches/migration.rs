@@ -1,4 +1,4 @@
-//! How many records a second `waxseal migrate`, `rotate` and `audit` go through, beside Node.js
+//! Measures the records a second that `waxseal migrate`, `rotate` and `audit` go through, beside Node.js
 //! scripts and beside what the server can do at most, all in one run and in turns.
 //!
 //! `cargo bench -p waxseal-cli --bench migration [-- RECORDS ROUNDS]`
@@ -19,7 +19,7 @@ const KEY: &str = "6c1f0a5be2d94738a1c05f3e7b9d2846f0e1d2c3b4a5968778695a4b3c2d1
 const NEW_KEY: &str = "91d2c3b4a5968778695a4b3c2d1e0f6c1f0a5be2d94738a1c05f3e7b9d2846f0";
 const TTL: Duration = Duration::from_secs(7_200);
 
-/// What is measured: a name, and one pass over freshly loaded records that answers how many it went
+/// A measurement: a name, and one pass over freshly loaded records that returns how many it went
 /// through and how long that took.
 struct Side {
     name: &'static str,

@@ -8,11 +8,12 @@ use futures_util::FutureExt;
 use tokio::task::JoinHandle;
 use waxseal_page::status::Process;
 use waxseal_proxy::{Admin, ListenError, Readiness, Token, Upstream};
+use waxseal_service::Failure;
+use waxseal_service::now_ms;
+use waxseal_service::resources::Resources;
 
 use crate::args::{AdminArgs, check_host_port};
-use crate::error::Failure;
 use crate::output;
-use crate::setup::{Setup, now_ms};
 use crate::status::Watch;
 use crate::trial::RefusalRecord;
 
@@ -32,16 +33,16 @@ impl RunningAdmin {
     /// Of a proxy, with so many connections at one time.
     pub(crate) async fn of_proxy(
         at: &str,
-        setup: &Setup,
+        resources: &Resources,
         (upstream, recorded): (Arc<Upstream>, RefusalRecord),
         readiness: &Readiness,
         max_connections: usize,
     ) -> Result<Self, Failure> {
         check_host_port("--admin", "HOST:PORT", at, PORT)?;
-        let token = token(setup)?;
+        let token = token(resources)?;
         let admin = Admin::open(at, readiness).await.map_err(listen_failure)?;
         let admin = admin.max_connections(max_connections);
-        let mut process = process("proxy", setup);
+        let mut process = process("proxy", resources);
         if recorded.is_trial() {
             process.mode = "trial".to_owned();
         }
@@ -52,20 +53,20 @@ impl RunningAdmin {
     /// Of a process without clients, with so many connections at one time.
     pub(crate) async fn of_keeper(
         at: &str,
-        setup: &Setup,
+        resources: &Resources,
         readiness: &Readiness,
         max_connections: usize,
     ) -> Result<Self, Failure> {
         check_host_port("--admin", "HOST:PORT", at, PORT)?;
-        let token = token(setup)?;
+        let token = token(resources)?;
         let admin = Admin::open(at, readiness).await.map_err(listen_failure)?;
         let admin = admin.max_connections(max_connections);
-        let watch = Watch::begin(process("keeper", setup), None);
+        let watch = Watch::begin(process("keeper", resources), None);
         Ok(Self::run(admin, watch, token))
     }
 
     fn run(admin: Admin, watch: Watch, token: Option<Token>) -> Self {
-        output::say(&format!("waxseal: admin on {}", admin.address()));
+        output::stderr_line(&format!("waxseal: admin on {}", admin.address()));
         let admin = admin.page(watch.source(), token);
         let task = tokio::spawn(async move {
             // Probes that nobody answers any more have the process started again.
@@ -89,8 +90,8 @@ impl RunningAdmin {
     }
 
     /// Store and keys are open.
-    pub(crate) fn follow(&mut self, setup: &Arc<Setup>, args: &AdminArgs) {
-        self.watch.follow(setup, args.count_every());
+    pub(crate) fn follow(&mut self, resources: &Arc<Resources>, args: &AdminArgs) {
+        self.watch.follow(resources, args.count_every());
     }
 }
 
@@ -100,8 +101,8 @@ impl Drop for RunningAdmin {
     }
 }
 
-fn token(setup: &Setup) -> Result<Option<Token>, Failure> {
-    let Some(text) = setup.environment.secret(TOKEN)? else {
+fn token(resources: &Resources) -> Result<Option<Token>, Failure> {
+    let Some(text) = resources.configuration.environment.secret(TOKEN)? else {
         return Ok(None);
     };
     let token = Token::new(text.trim()).map_err(|error| {
@@ -110,13 +111,13 @@ fn token(setup: &Setup) -> Result<Option<Token>, Failure> {
     Ok(Some(token))
 }
 
-fn process(what: &str, setup: &Setup) -> Process {
+fn process(what: &str, resources: &Resources) -> Process {
     Process {
         what: what.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        store: setup.url.location(),
-        mode: setup.mode.to_string(),
-        environment: setup.config.environment.clone(),
+        store: resources.configuration.store.location(),
+        mode: resources.configuration.mode.to_string(),
+        environment: resources.configuration.file.environment.clone(),
         started_ms: now_ms(),
     }
 }

@@ -1,10 +1,14 @@
-//! What can be typed. What it means is decided in `setup` and in the commands.
+//! The arguments of the program. Their meaning is decided in `waxseal-service` and in the commands.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use waxseal_core::Format;
+use waxseal_service::configuration::Flags;
+
+use crate::logging;
 
 mod address;
 mod admin;
@@ -15,7 +19,6 @@ mod decoy;
 mod keyring;
 mod name;
 mod proxy;
-pub(crate) mod typed;
 
 pub(crate) use address::check_host_port;
 pub(crate) use admin::AdminArgs;
@@ -29,7 +32,7 @@ pub(crate) use keyring::{
 pub(crate) use name::{FieldArgs, Hex, NameArgs, bytes as typed_bytes, to_hex};
 pub(crate) use proxy::{ProxyArgs, ScriptsArg, SharingArg};
 
-/// Seals what lies in Redis and opens it on the way back.
+/// Encrypts personal data in Redis and decrypts it for applications.
 #[derive(Parser)]
 #[command(
     name = "waxseal",
@@ -40,8 +43,8 @@ pub(crate) use proxy::{ProxyArgs, ScriptsArg, SharingArg};
 #[command(
     after_help = "Environment: REDIS_ENCRYPTION_KEY, REDIS_ENCRYPTION_PREVIOUS_KEYS, \
     ENABLE_REDIS_ENCRYPTION, REDIS_URL (also read from .env in the working directory, or the file of \
-    --env-file). waxseal.toml and .env in the working directory count only if nobody but this user and root \
-    can write them. A secret NAME \
+    --env-file). waxseal.toml and .env in the working directory count only if no one but this user and root \
+    can write them. Flags override the environment, which overrides waxseal.toml. A secret NAME \
     may also be in the file that NAME_FILE names, or in a file of that name in CREDENTIALS_DIRECTORY.\n\
     Exit status: 0 done, 1 findings or no such record, 2 failed, 64 usage or configuration, 130 or 143 ended \
     at once by a second signal."
@@ -56,7 +59,7 @@ pub(crate) struct Cli {
 /// Given before or after the command.
 #[derive(Args, Clone)]
 pub(crate) struct Common {
-    /// Where the records are: redis://, rediss://, unix:PATH or file:PATH [default: REDIS_URL,
+    /// The store of the records: redis://, rediss://, unix:PATH or file:PATH [default: REDIS_URL,
     /// else redis://127.0.0.1:6379]
     #[arg(
         long,
@@ -65,7 +68,7 @@ pub(crate) struct Common {
         help_heading = "Common options"
     )]
     pub(crate) store: Option<String>,
-    /// Which records are protected; can be repeated [default: those of waxseal.toml, else wa:*; proxy has
+    /// A pattern of protected records; can be repeated [default: those of waxseal.toml, else wa:*; proxy has
     /// no default of its own]
     #[arg(
         long,
@@ -74,7 +77,7 @@ pub(crate) struct Common {
         help_heading = "Common options"
     )]
     pub(crate) protect: Vec<String>,
-    /// Which of the records of --protect stay plain, as a lock or a counter does; can be repeated
+    /// A pattern of records of --protect that stay plain, such as locks and counters; can be repeated
     #[arg(
         long,
         global = true,
@@ -82,7 +85,7 @@ pub(crate) struct Common {
         help_heading = "Common options"
     )]
     pub(crate) except: Vec<String>,
-    /// The configuration file [default: waxseal.toml in the working directory, if there is one]
+    /// The configuration file [default: waxseal.toml in the working directory, if it exists]
     #[arg(
         long,
         global = true,
@@ -91,7 +94,7 @@ pub(crate) struct Common {
     )]
     pub(crate) config: Option<PathBuf>,
     /// A file of environment variables, one NAME=value a line [default: .env in the working directory, if
-    /// there is one]
+    /// it exists]
     #[arg(
         long,
         global = true,
@@ -99,7 +102,7 @@ pub(crate) struct Common {
         help_heading = "Common options"
     )]
     pub(crate) env_file: Option<PathBuf>,
-    /// Where the keyring lies: file:PATH, redis://, rediss:// or unix:PATH [default: that of
+    /// The keyring: file:PATH, redis://, rediss:// or unix:PATH [default: that of
     /// waxseal.toml, else none: the keys of the environment are used]
     #[arg(
         long,
@@ -108,11 +111,11 @@ pub(crate) struct Common {
         help_heading = "Common options"
     )]
     pub(crate) keyring: Option<String>,
-    /// Start although no custodian of the keyring can be reached, with the keys that this machine keeps
+    /// Start even if no custodian of the keyring can be reached, with the keys that this machine keeps
     /// under offline_key of waxseal.toml
     #[arg(long, global = true, help_heading = "Common options")]
     pub(crate) allow_offline: bool,
-    /// What is logged
+    /// The log level
     #[arg(
         long,
         global = true,
@@ -122,7 +125,7 @@ pub(crate) struct Common {
     )]
     #[arg(help_heading = "Common options")]
     pub(crate) log: LogLevel,
-    /// How it is logged
+    /// The log format
     #[arg(
         long,
         global = true,
@@ -132,7 +135,7 @@ pub(crate) struct Common {
     )]
     #[arg(help_heading = "Common options")]
     pub(crate) log_format: LogFormat,
-    /// Append the log to this file instead of stderr; proxy and keeper open it again at SIGHUP
+    /// Append the log to this file instead of stderr; proxy and keeper reopen it at SIGHUP
     #[arg(
         long,
         global = true,
@@ -143,6 +146,39 @@ pub(crate) struct Common {
     /// Print results as JSON
     #[arg(long, global = true, help_heading = "Common options")]
     pub(crate) json: bool,
+}
+
+impl Common {
+    /// The flags that configure the service.
+    pub(crate) fn flags(&self) -> Flags {
+        Flags {
+            store: self.store.clone(),
+            protect: self.protect.clone(),
+            except: self.except.clone(),
+            config: self.config.clone(),
+            env_file: self.env_file.clone(),
+            keyring: self.keyring.clone(),
+            allow_offline: self.allow_offline,
+        }
+    }
+}
+
+impl Common {
+    /// The settings of the log.
+    pub(crate) fn log_settings(&self) -> logging::Settings<'_> {
+        logging::Settings {
+            level: match self.log {
+                LogLevel::Off => "off",
+                LogLevel::Error => "error",
+                LogLevel::Warn => "warn",
+                LogLevel::Info => "info",
+                LogLevel::Debug => "debug",
+                LogLevel::Trace => "trace",
+            },
+            is_json: self.log_format == LogFormat::Json,
+            file: self.log_file.as_deref(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -169,15 +205,24 @@ pub(crate) enum FormatArg {
     Sealed,
 }
 
+impl From<FormatArg> for Format {
+    fn from(format: FormatArg) -> Self {
+        match format {
+            FormatArg::Classic => Self::Classic,
+            FormatArg::Sealed => Self::Sealed,
+        }
+    }
+}
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Show the main job from nothing, with an embedded store in a temporary directory
+    /// Show encryption, rotation and decryption with an embedded store in a temporary directory
     #[command(
         after_help = "Examples:\n  waxseal demo\n  waxseal demo --store redis://127.0.0.1:6379\n  \
         waxseal demo --proxy --store redis://127.0.0.1:6379"
     )]
     Demo(DemoArgs),
-    /// Make keys
+    /// Generate keys
     #[command(subcommand)]
     Key(KeyCommand),
     /// Seal one value: stdin to stdout
@@ -188,7 +233,7 @@ pub(crate) enum Command {
     /// Open one value: stdin to stdout
     #[command(after_help = "Example:\n  redis-cli --raw GET wa:5215512345678 | waxseal open")]
     Open(OpenArgs),
-    /// Print one record, opened; written to the log as an access
+    /// Print one record, opened; the access is logged
     #[command(
         after_help = "Examples:\n  waxseal get wa:5215512345678\n  waxseal get sess:1 --field email\n  \
         waxseal get --name-hex 77613aff"
@@ -199,27 +244,27 @@ pub(crate) enum Command {
         after_help = "Example:\n  printf '{\"status\":\"new\"}' | waxseal put wa:5215512345678 --ttl 3600"
     )]
     Put(PutArgs),
-    /// Tell what lies in a record without printing it: format, key, binding, size, expiry
+    /// Describe the value of a record without printing it: format, key, binding, size, expiry
     #[command(after_help = "Example:\n  waxseal inspect wa:5215512345678")]
     Inspect(InspectArgs),
-    /// Stand between applications and Redis: seal what they write, open what they read
+    /// Run a proxy between applications and Redis that seals what they write and opens what they read
     #[command(
         after_help = "Examples:\n  waxseal proxy --protect 'wa:*' --listen 127.0.0.1:6380\n  \
         waxseal proxy --config /etc/waxseal/waxseal.toml --listen unix:/run/waxseal/redis.sock --admin 127.0.0.1:9180"
     )]
     Proxy(ProxyArgs),
-    /// Seal what is plain, online
+    /// Encrypt plaintext values in place, while applications run
     #[command(
         after_help = "Examples:\n  waxseal migrate --dry-run\n  waxseal migrate --max-rate 5000\n  \
         waxseal migrate --format sealed --checkpoint migrate.json\n  waxseal migrate --checkpoint migrate.json --resume"
     )]
     Migrate(MigrateArgs),
-    /// Bring everything that is under older keys under the sealing key
+    /// Re-encrypt values under older keys with the sealing key
     #[command(
         after_help = "Example:\n  REDIS_ENCRYPTION_KEY=<new> REDIS_ENCRYPTION_PREVIOUS_KEYS=<old> waxseal rotate"
     )]
     Rotate(RotateArgs),
-    /// Turn everything back to plain
+    /// Decrypt all values in place
     #[command(after_help = "Example:\n  waxseal decrypt --yes")]
     Decrypt(DecryptArgs),
     /// Count what is sealed and what is not; writes nothing
@@ -234,13 +279,13 @@ pub(crate) enum Command {
     /// Decoys: records that no application reads, so that opening one raises an alarm
     #[command(subcommand)]
     Decoy(DecoyCommand),
-    /// Values that were moved aside because they could not be opened
+    /// Values that were quarantined because they could not be opened
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
-    /// The keyring: keys that are exchanged while applications go on
+    /// The keyring: keys that are rotated while applications run
     #[command(subcommand)]
     Keyring(KeyringCommand),
-    /// Rotation and upkeep of the keyring, for applications that use the library
+    /// Run rotation and upkeep of the keyring, for applications that use the library
     #[command(after_help = "Example:\n  waxseal keeper --config /etc/waxseal/waxseal.toml")]
     Keeper(KeeperArgs),
     /// Erase a user, or those of a list: keys and records, each with a signed receipt
@@ -251,7 +296,7 @@ pub(crate) enum Command {
     /// Receipts of erasures
     #[command(subcommand)]
     Receipt(ReceiptCommand),
-    /// Check key, store and records, and say what to do; exit status 1 where there is a problem
+    /// Check keys, store and records, and say what to do; exit status 1 if there is a problem
     #[command(after_help = "Example:\n  waxseal doctor")]
     Doctor,
     /// Print completions for a shell
@@ -263,27 +308,27 @@ pub(crate) enum Command {
     /// Write the man pages of all commands into a directory
     #[command(after_help = "Example:\n  waxseal man /usr/local/share/man/man1")]
     Man {
-        /// The directory; it is made where it is missing
+        /// The directory; created if missing
         directory: PathBuf,
     },
 }
 
 #[derive(Args)]
 pub(crate) struct DemoArgs {
-    /// How many conversation states
+    /// The number of conversation states
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(10..=1_000_000))]
     pub(crate) states: u64,
     /// Show a proxy under load on the server of --store, with a rotation, and which metrics move
     #[arg(long)]
     pub(crate) proxy: bool,
-    /// How long the load runs, at least
+    /// The minimum duration of the load, in seconds
     #[arg(long, value_name = "N", default_value_t = 15, requires = "proxy", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) seconds: u64,
 }
 
 #[derive(Subcommand)]
 pub(crate) enum KeyCommand {
-    /// A new key, printed or written to a file of its own
+    /// Generate a key, and print it or write it to a file
     #[command(
         after_help = "Examples:\n  waxseal key generate\n  waxseal key generate --file /etc/waxseal/key"
     )]
@@ -355,7 +400,7 @@ pub(crate) struct PutArgs {
     /// Replace a record that is not a string, with all that it holds
     #[arg(long, conflicts_with_all = ["field", "field_hex"])]
     pub(crate) replace: bool,
-    /// How long the record lives [default: as long as the present one, else for ever]
+    /// The expiry of the record, in seconds [default: as long as the present one, else no expiry]
     #[arg(long, value_name = "SECONDS", conflicts_with_all = ["field", "field_hex"], value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) ttl: Option<u64>,
 }
@@ -366,13 +411,13 @@ pub(crate) struct InspectArgs {
     pub(crate) name: NameArgs,
 }
 
-/// How a sweep goes about its work.
+/// The pace and limits of a sweep.
 #[derive(Args)]
 pub(crate) struct SweepArgs {
-    /// Judge every record, write nothing
+    /// Check every record, write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// At most so many values a second, on average
+    /// The maximum number of values a second, on average
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_rate: Option<u32>,
     /// Slow down while the server lets another client wait longer than this (0: never)
@@ -381,10 +426,10 @@ pub(crate) struct SweepArgs {
     /// Wait this long for a store that cannot be reached
     #[arg(long, alias = "patience", value_name = "SECONDS", default_value_t = 60)]
     pub(crate) reconnect_timeout: u64,
-    /// Keep in this file up to where everything is done
+    /// Save the progress in this file
     #[arg(long, value_name = "PATH")]
     pub(crate) checkpoint: Option<PathBuf>,
-    /// Go on where the checkpoint says
+    /// Continue from the checkpoint
     #[arg(long, requires = "checkpoint")]
     pub(crate) resume: bool,
 }
@@ -403,8 +448,8 @@ pub(crate) struct MigrateArgs {
 pub(crate) struct RotateArgs {
     #[command(flatten)]
     pub(crate) sweep: SweepArgs,
-    /// With a keyring: open also what is under compromised keys. Whoever holds such a key could have
-    /// made those values
+    /// With a keyring: also open values under compromised keys. Anyone who holds such a key could have
+    /// written those values
     #[arg(long)]
     pub(crate) open_compromised: bool,
 }
@@ -423,16 +468,16 @@ pub(crate) struct DecryptArgs {
 
 #[derive(Subcommand)]
 pub(crate) enum QuarantineCommand {
-    /// List them
+    /// List quarantined values
     #[command(after_help = "Example:\n  waxseal quarantine list --json")]
     List,
-    /// Put one back into its record, unless there is a new one
+    /// Put a value back into its record, unless the record has a new one
     #[command(after_help = "Example:\n  waxseal quarantine restore 19a91e2b6c07f1e2d3c")]
     Restore {
         /// Its id, as listed
         id: String,
     },
-    /// Delete one for good
+    /// Delete a value permanently
     #[command(after_help = "Example:\n  waxseal quarantine drop 19a91e2b6c07f1e2d3c --yes")]
     Drop {
         /// Its id, as listed

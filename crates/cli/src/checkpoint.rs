@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use waxseal_files::{Access, Location, Refusal};
 use waxseal_sweep::Position;
 
-use crate::error::Failure;
+use waxseal_service::Failure;
 
 const VERSION: u32 = 1;
 /// Of the file: a position for each pattern.

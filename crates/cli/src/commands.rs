@@ -24,20 +24,19 @@ mod unmatched;
 mod value;
 
 pub(crate) use audit::audit_of;
-pub(crate) use doctor::look_around;
-pub(crate) use keyring::{block_advice, block_words, step_words, wrong_time_words};
 #[cfg(test)]
 pub(crate) use proxy::MAX_DEFAULT_WORKERS;
-pub(crate) use proxy::certificates;
+
+use waxseal_service::resources::seals::SealAccount;
+use waxseal_service::resources::{Resources, key_hint};
+use waxseal_service::{Ended, Failure};
 
 use crate::args::{Cli, Command};
-use crate::error::{Ended, Failure};
-use crate::setup::{Setup, advise};
 
 pub(crate) async fn run(cli: Cli) -> Result<Ended, Failure> {
     let common = cli.common.clone();
     match carry_out(cli).await {
-        Err(failure) => Err(advise(&common, failure).await),
+        Err(failure) => Err(key_hint::complete(&common.flags(), failure).await),
         ended => ended,
     }
 }
@@ -52,81 +51,89 @@ async fn carry_out(cli: Cli) -> Result<Ended, Failure> {
         Command::Demo(args) => demo::run(&common, &args).await,
         Command::Doctor => doctor::run(&common).await,
         Command::Seal(args) => {
-            let setup = Setup::open(&common).await?;
-            counted(&setup, value::seal(&setup, &args)).await
+            let resources = Resources::open(&common.flags()).await?;
+            counted(&resources, value::seal(&resources, &args)).await
         }
-        Command::Open(args) => value::open(&Setup::open(&common).await?, &args).await,
-        Command::Get(args) => record::get(&Setup::open(&common).await?, &args).await,
+        Command::Open(args) => value::open(&Resources::open(&common.flags()).await?, &args).await,
+        Command::Get(args) => record::get(&Resources::open(&common.flags()).await?, &args).await,
         Command::Put(args) => {
-            let setup = Setup::open(&common).await?;
-            counted(&setup, record::put(&setup, &args)).await
+            let resources = Resources::open(&common.flags()).await?;
+            counted(&resources, record::put(&resources, &args)).await
         }
-        Command::Inspect(args) => inspect::run(&Setup::open(&common).await?, &args).await,
+        Command::Inspect(args) => {
+            inspect::run(&Resources::open(&common.flags()).await?, &args).await
+        }
         Command::Migrate(args) => {
-            let setup = Setup::open(&common).await?;
-            let (trail, operation) = (setup.trail.clone(), recorded::migrate(&setup, &args));
+            let resources = Resources::open(&common.flags()).await?;
+            let (trail, operation) = (
+                resources.trail.clone(),
+                recorded::migrate(&resources, &args),
+            );
             trail
-                .record_operation(operation, sweep::migrate(setup, &args))
+                .record_operation(operation, sweep::migrate(resources, &args))
                 .await
         }
         Command::Rotate(args) => {
-            let setup = Setup::read(&common)?;
-            let (trail, operation) = (setup.trail.clone(), recorded::rotate(&setup, &args));
+            let resources = Resources::read(&common.flags())?;
+            let (trail, operation) = (resources.trail.clone(), recorded::rotate(&resources, &args));
             trail
-                .record_operation(operation, sweep::rotate(setup, &args))
+                .record_operation(operation, sweep::rotate(resources, &args))
                 .await
         }
         Command::Decrypt(args) => {
-            let setup = Setup::open(&common).await?;
-            let (trail, operation) = (setup.trail.clone(), recorded::decrypt(&setup, &args));
+            let resources = Resources::open(&common.flags()).await?;
+            let (trail, operation) = (
+                resources.trail.clone(),
+                recorded::decrypt(&resources, &args),
+            );
             trail
-                .record_operation(operation, sweep::decrypt(setup, &args))
+                .record_operation(operation, sweep::decrypt(resources, &args))
                 .await
         }
         Command::Decoy(command) => {
-            let setup = Setup::open(&common).await?;
-            counted(&setup, decoy::run(&setup, &command)).await
+            let resources = Resources::open(&common.flags()).await?;
+            counted(&resources, decoy::run(&resources, &command)).await
         }
-        Command::Proxy(args) => proxy::run(Setup::read(&common)?, &common, &args).await,
+        Command::Proxy(args) => proxy::run(Resources::read(&common.flags())?, &common, &args).await,
         Command::Audit(args) => match &args.command {
             Some(command) => audit::verify(&common, &args, command).await,
             None => {
-                let mut setup = Setup::read(&common)?;
-                audit::check(&setup, &args)?;
-                setup.open_ring(false).await?;
-                let operation = recorded::audit(&setup, &args);
-                setup
+                let mut resources = Resources::read(&common.flags())?;
+                audit::check(&resources, &args)?;
+                resources.open_ring(false).await?;
+                let operation = recorded::audit(&resources, &args);
+                resources
                     .trail
-                    .record_operation(operation, audit::run(&setup, &args))
+                    .record_operation(operation, audit::run(&resources, &args))
                     .await
             }
         },
         Command::AuditLog(command) => audit_log::run(&common, &command),
         Command::Keyring(command) => keyring::run(&common, &command).await,
-        Command::Keeper(args) => keeper::run(Setup::read(&common)?, &args).await,
+        Command::Keeper(args) => keeper::run(Resources::read(&common.flags())?, &args).await,
         Command::Forget(args) => {
-            let setup = Setup::open(&common).await?;
+            let resources = Resources::open(&common.flags()).await?;
             // Each user of several is an operation of its own.
             let is_one = args.from.is_none() && args.yes && !args.dry_run;
-            let operation = is_one.then(|| recorded::forget(&setup));
-            let forgotten = setup
+            let operation = is_one.then(|| recorded::forget(&resources));
+            let forgotten = resources
                 .trail
-                .record_operation(operation, forget::run(&setup, &args));
-            counted(&setup, forgotten).await
+                .record_operation(operation, forget::run(&resources, &args));
+            counted(&resources, forgotten).await
         }
         Command::Receipt(command) => receipt::run(&common, &command).await,
         Command::Quarantine(command) => {
-            quarantine::run(&Setup::open(&common).await?, &command).await
+            quarantine::run(&Resources::open(&common.flags()).await?, &command).await
         }
     }
 }
 
 /// Runs a command that seals, and counts what it sealed, whatever came of it.
 async fn counted(
-    setup: &Setup,
+    resources: &Resources,
     command: impl Future<Output = Result<Ended, Failure>>,
 ) -> Result<Ended, Failure> {
-    let account = setup.account_for_seals();
+    let account = SealAccount::begin(resources);
     let ended = command.await;
     account.end().await;
     ended

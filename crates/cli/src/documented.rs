@@ -44,7 +44,7 @@ fn texts(places: &[&str], extensions: &[&str]) -> Vec<Text> {
     found
 }
 
-/// The documents for users. The changelog tells of the past, decisions of their day.
+/// The documents for users. The changelog reports the past, decisions of their day.
 fn documents() -> Vec<Text> {
     let all = texts(&["README.md", "SECURITY.md", "docs"], &["md"]);
     let is_of_today = |it: &Text| !it.path.starts_with("docs/decisions");
@@ -68,15 +68,19 @@ fn sources() -> Vec<Text> {
     all
 }
 
-/// A source whose texts do not go on in the next line.
+/// A source whose texts do not continue in the next line.
 fn joined(source: &str) -> String {
     let mut text = String::with_capacity(source.len());
-    let mut goes_on = false;
+    let mut is_continued = false;
     for line in source.lines() {
-        let line = if goes_on { line.trim_start() } else { line };
-        goes_on = line.ends_with('\\');
+        let line = if is_continued {
+            line.trim_start()
+        } else {
+            line
+        };
+        is_continued = line.ends_with('\\');
         text.push_str(line.strip_suffix('\\').unwrap_or(line));
-        if !goes_on {
+        if !is_continued {
             text.push('\n');
         }
     }
@@ -113,7 +117,7 @@ fn spans(document: &str) -> Vec<String> {
         if line.trim_start().starts_with("```") {
             in_block = !in_block;
         } else if !in_block {
-            // A span may go on in the next line, and not in the next paragraph.
+            // A span may continue in the next line, and not in the next paragraph.
             prose.push_str(if line.trim().is_empty() {
                 "\u{0}"
             } else {

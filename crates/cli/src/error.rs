@@ -3,10 +3,9 @@
 use std::process::ExitCode;
 
 use waxseal_service::failure::Kind;
+use waxseal_service::{Ended, Failure};
 
 use crate::output;
-
-pub(crate) use waxseal_service::failure::{Ended, Failure, neither_key_nor_mode, no_key};
 
 /// The exit status of a command that did not fail.
 pub(crate) fn exit_code(ended: Ended) -> ExitCode {

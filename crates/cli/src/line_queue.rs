@@ -13,12 +13,12 @@ const MAX_LINES: usize = 8192;
 const MAX_BYTES: usize = 2 * 1024 * 1024;
 /// Between two attempts on a stream that takes nothing at the moment, and does not let us wait for it.
 const RETRY_INTERVAL: Duration = Duration::from_millis(10);
-/// Between two attempts to tell of lost lines where nothing else is to be written.
+/// Between two attempts to report lost lines where nothing else is to be written.
 const NOTICE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long the end of the process waits for a stream that takes nothing.
+/// The time that the end of the process waits for a stream that takes nothing.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long it waits for one that takes lines slowly.
+/// The time that it waits for one that takes lines slowly.
 const MAX_FLUSH: Duration = Duration::from_secs(5);
 
 /// Lines that were never written.
@@ -26,7 +26,7 @@ const MAX_FLUSH: Duration = Duration::from_secs(5);
 pub(crate) struct LostLines {
     /// The queue was full: the reader is too slow, or stalls.
     pub(crate) queue_full: u64,
-    /// Writing failed: nobody reads, or the disk is full.
+    /// Writing failed: the reader is gone, or the disk is full.
     pub(crate) write_failed: u64,
 }
 
@@ -62,7 +62,7 @@ struct State {
     /// Lines that the thread is done with, written or not; may begin at 0 again.
     finished: u64,
     lost: LostLines,
-    /// How many of them were told of.
+    /// The number of them that were reported.
     told: u64,
     /// No thread writes.
     is_closed: bool,
@@ -102,7 +102,7 @@ impl LineQueue {
         Ok(())
     }
 
-    /// How many lines were lost so far.
+    /// The lines lost so far.
     pub(crate) fn lost(&self) -> LostLines {
         self.lock().lost
     }
@@ -140,7 +140,7 @@ impl LineQueue {
         };
         loop {
             let line = self.next();
-            // Before the line: it tells of what is missing there.
+            // Before the line: it reports what is missing there.
             self.tell_of_lost(&mut output, &notice);
             let Some(line) = line else {
                 continue;

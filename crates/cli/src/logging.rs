@@ -1,15 +1,15 @@
-//! The log: what the libraries tell, on standard error or in a file. Nothing waits for it.
+//! The log, on standard error or in a file. Nothing waits for it.
 
-use std::cell::RefCell;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use waxseal_service::Failure;
 
-use crate::args::{Common, LogFormat, LogLevel};
-use crate::error::Failure;
 use crate::line_queue::{LineQueue, LostLines};
+use crate::lost_lines::{self, notice};
 use crate::stderr;
 
 mod file;
@@ -24,21 +24,24 @@ struct FileLog {
     reopener: Reopener,
 }
 
-/// Starts logging. Other crates than ours are heard only when something is wrong.
-pub(crate) fn start(common: &Common) -> Result<(), Failure> {
-    let level = match common.log {
-        LogLevel::Off => "off",
-        LogLevel::Error => "error",
-        LogLevel::Warn => "warn",
-        LogLevel::Info => "info",
-        LogLevel::Debug => "debug",
-        LogLevel::Trace => "trace",
-    };
+/// The settings of the log.
+pub(crate) struct Settings<'a> {
+    /// The level of our own crates.
+    pub(crate) level: &'static str,
+    pub(crate) is_json: bool,
+    /// The file in place of standard error.
+    pub(crate) file: Option<&'a Path>,
+}
+
+/// Starts logging. Other crates log errors only.
+pub(crate) fn start(settings: &Settings<'_>) -> Result<(), Failure> {
+    let level = settings.level;
     let others = if level == "off" { "off" } else { "error" };
     let ours = [
         "waxseal",
         "waxseal_keys",
         "waxseal_proxy",
+        "waxseal_service",
         "waxseal_sessions",
         "waxseal_stores",
         "waxseal_sweep",
@@ -51,17 +54,17 @@ pub(crate) fn start(common: &Common) -> Result<(), Failure> {
         // It would print to standard error on its own, and panic where that fails.
         .log_internal_errors(false)
         .with_target(false);
-    let to_terminal = common.log_file.is_none() && io::stderr().is_terminal();
-    match common.log_format {
-        LogFormat::Json => builder.json().init(),
-        LogFormat::Text => builder.with_ansi(to_terminal).init(),
+    let to_terminal = settings.file.is_none() && io::stderr().is_terminal();
+    match settings.is_json {
+        true => builder.json().init(),
+        false => builder.with_ansi(to_terminal).init(),
     }
-    let Some(path) = &common.log_file else {
+    let Some(path) = settings.file else {
         return Ok(());
     };
     let (file, reopener) = LogFile::open(path)?;
     let lines = LineQueue::start("log", file, |lost| notice(lost, "its file"));
-    // Nobody else sets it.
+    // It is set only here.
     let _ = FILE.set(FileLog { lines, reopener });
     Ok(())
 }
@@ -79,47 +82,20 @@ pub(crate) fn flush() {
     }
 }
 
-/// How many lines were lost so far, of the log and of what is told beside it.
+/// The lines lost so far, of the log and of standard error.
 pub(crate) fn lost_lines() -> LostLines {
     let of_file = FILE.get().map(|file| file.lines.lost());
     stderr::lost_lines().and(of_file.unwrap_or_default())
 }
 
-thread_local! {
-    /// On a thread that writes lines: the one that tells of lost ones, which must not be queued.
-    static NOTICE: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
-}
-
-/// The line that tells how many lines this stream did not take, formatted as the log is.
-pub(crate) fn notice(lost: u64, stream: &str) -> Vec<u8> {
-    let (lines, were) = match lost {
-        1 => ("line", "was"),
-        _ => ("lines", "were"),
-    };
-    NOTICE.set(Some(Vec::new()));
-    tracing::warn!("{lost} {lines} of the log {were} lost: {stream} did not take them");
-    match NOTICE.take() {
-        Some(line) if !line.is_empty() => line,
-        // The level of the log leaves it out.
-        _ => format!("waxseal: warning: {lost} {lines} {were} lost: {stream} did not take them\n")
-            .into_bytes(),
-    }
-}
-
-/// Where the log writes its lines to.
+/// The destination of the log's lines.
 #[derive(Clone, Copy)]
 struct LogWriter;
 
 impl Write for LogWriter {
     /// Takes one event, whole.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let is_notice = NOTICE.with_borrow_mut(|notice| match notice {
-            Some(notice) => {
-                notice.extend_from_slice(line);
-                true
-            }
-            None => false,
-        });
+        let is_notice = lost_lines::capture(line);
         match FILE.get() {
             _ if is_notice => {}
             Some(file) => {

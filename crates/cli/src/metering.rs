@@ -9,9 +9,9 @@ mod exporter;
 use waxseal_metrics::{ProcessMetrics, before_snapshot};
 use waxseal_proxy::Readiness;
 
-use crate::environment::Environment;
-use crate::error::Failure;
 use crate::{logging, panics};
+use waxseal_service::Failure;
+use waxseal_service::environment::Environment;
 
 /// OpenTelemetry's own variables for the address of a collector.
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
@@ -38,8 +38,8 @@ impl Metering {
         let is_on = has_admin;
         #[cfg(not(feature = "opentelemetry"))]
         if let Some(name) = named(|name| environment.variable(name))? {
-            crate::output::complain("warning", &unexported(name));
-            crate::output::advise(BUILD_IT);
+            crate::output::warn(&unexported(name));
+            crate::output::hint(BUILD_IT);
         }
         if is_on {
             count()?;

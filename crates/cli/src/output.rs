@@ -1,29 +1,42 @@
-//! Where words go: results to stdout, everything else to stderr. Whoever closes stdout early is
-//! not an error; a disk that takes no result is one, which the end of the command tells.
+//! Output: results to stdout, everything else to stderr. A reader that closes stdout early is not an error; a
+//! full disk is one, which the end of the command reports.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use waxseal_core::escape_for_terminal;
+use waxseal_service::Failure;
 
 pub(crate) use waxseal_core::sanitize_for_terminal;
 pub(crate) use waxseal_page::format::{point_in_time, span, thousands};
 
-use crate::error::Failure;
 use crate::stderr;
 
-/// Why results are not written any more.
+/// Whether results are printed as JSON.
+static JSON: AtomicBool = AtomicBool::new(false);
+/// The error that stopped the output of results.
 static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
+
+/// Prints results as JSON from now on, if `is_json`.
+pub(crate) fn set_json(is_json: bool) {
+    JSON.store(is_json, Ordering::Relaxed);
+}
+
+/// True if results are printed as JSON.
+pub(crate) fn is_json() -> bool {
+    JSON.load(Ordering::Relaxed)
+}
 
 /// Prints one line of a result.
 pub(crate) fn line(text: impl AsRef<str>) -> Result<(), Failure> {
     bytes(format!("{}\n", text.as_ref()).as_bytes())
 }
 
-/// Prints a result as it is; on a terminal without what would control it. Where nobody reads it any more, or
-/// the disk takes no more, the work goes on to its own end: a migration is not left half done, and an audit
-/// not left without a verdict, because of a closed pipe. [`unwritten`] tells of the disk.
+/// Prints a result as is; on a terminal, control characters are escaped. Where the reader is gone or the disk is full,
+/// the command still runs to its end: a closed pipe must not leave a migration half done, or an audit without a
+/// verdict. [`unwritten`] reports the disk.
 pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
     match is_for_a_person() {
         true => own_bytes(escape_for_terminal(bytes).as_bytes()),
@@ -32,19 +45,19 @@ pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The same of a text that is all ours.
+/// The same for text that is entirely ours.
 pub(crate) fn own_bytes(bytes: &[u8]) {
     if UNWRITTEN.get().is_some() {
         return;
     }
     if is_for_a_person() && io::stderr().is_terminal() {
-        // What was told before stands before it.
+        // Earlier lines must appear before it.
         stderr::flush();
     }
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            // The first one is the cause of all.
+            // The first error is the cause of all others.
             let _ = UNWRITTEN.set(error);
         }
         _ => {}
@@ -60,46 +73,46 @@ pub(crate) fn unwritten() -> Option<Failure> {
     ))
 }
 
-/// Prints a result for a program.
+/// Prints a result as JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     line(serde_json::to_string_pretty(value).map_err(Failure::failed)?)
 }
 
-/// Says something beside the result, for example `waxseal: warning: …`.
-pub(crate) fn complain(word: &str, text: &str) {
-    say(&format!("waxseal: {word}: {text}"));
+/// Prints an error on stderr.
+pub(crate) fn error(text: &str) {
+    labelled("error", text);
 }
 
-/// Prints a warning of the service, and what to do about it.
-pub(crate) fn warning(text: &str, remedy: Option<&str>) {
-    complain("warning", text);
+/// Prints a warning on stderr.
+pub(crate) fn warn(text: &str) {
+    labelled("warning", text);
+}
+
+/// Prints a warning of the service on stderr, and what to do about it.
+pub(crate) fn notice(text: &str, remedy: Option<&str>) {
+    warn(text);
     if let Some(remedy) = remedy {
         hint(remedy);
     }
 }
 
-/// Prints an error.
-pub(crate) fn error(text: &str) {
-    complain("error", text);
-}
-
-/// Prints what to do about an error or a warning.
+/// Prints what to do about an error or a warning on stderr.
 pub(crate) fn hint(text: &str) {
-    advise(text);
+    stderr_line(&format!("hint: {text}"));
 }
 
-/// Says what to do about it.
-pub(crate) fn advise(hint: &str) {
-    say(&format!("hint: {hint}"));
+/// Prints a text on stderr behind a label, for example `waxseal: warning: …`.
+pub(crate) fn labelled(label: &str, text: &str) {
+    stderr_line(&format!("waxseal: {label}: {text}"));
 }
 
-/// Says something beside the result.
-pub(crate) fn say(text: &str) {
-    // Texts may name files and words of others.
+/// Prints a line on stderr.
+pub(crate) fn stderr_line(text: &str) {
+    // Texts may hold names of files and words of other parties.
     stderr::write_line(escape_for_terminal(text.as_bytes()));
 }
 
-/// Whether results are read by a person.
+/// True if results are read by a person.
 pub(crate) fn is_for_a_person() -> bool {
     io::stdout().is_terminal()
 }

@@ -1,4 +1,4 @@
-//! What a sweep shows while it works: a bar on a terminal, else a plain line every few seconds; and
+//! The progress of a sweep: a bar on a terminal, else a plain line every few seconds; and
 //! its findings, the first of them.
 
 use std::io::IsTerminal;
@@ -19,7 +19,7 @@ const SHOWN: u64 = 20;
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     started: Instant,
-    /// Records looked at before this run.
+    /// Records checked before this run.
     from: u64,
     last: Instant,
     found: u64,
@@ -57,21 +57,21 @@ impl Progress {
             Event::Finding(finding) => {
                 self.found += 1;
                 if self.found <= SHOWN {
-                    self.say(&format!(
+                    self.print_line(&format!(
                         "waxseal: warning: {}: {}",
                         finding.record, finding.cause
                     ));
                 }
             }
             Event::Waiting(error) => {
-                self.say(&format!(
+                self.print_line(&format!(
                     "waxseal: warning: {error}; waiting for it to come back"
                 ));
             }
             Event::Restarted => {
                 let text = "waxseal: the store was restarted: its records are gone through again \
                             (what is sealed already stays as it is)";
-                self.say(text);
+                self.print_line(text);
                 self.from = 0;
                 self.started = Instant::now();
             }
@@ -85,17 +85,14 @@ impl Progress {
         }
         if self.found > SHOWN {
             let more = thousands(self.found - SHOWN);
-            output::complain(
-                "warning",
-                &format!("and {more} more of that kind, not shown"),
-            );
+            output::warn(&format!("and {more} more of that kind, not shown"));
         }
     }
 
     fn tell(&self, examined: u64, records: u64, slowed: bool) {
         let seconds = self.started.elapsed().as_secs_f64().max(0.001);
         let rate = examined.saturating_sub(self.from) as f64 / seconds;
-        // A scan looks at some records twice, and new ones come.
+        // A scan checks some records twice, and new ones come.
         let records = records.max(examined);
         let left = (records - examined) as f64 / rate.max(1.0);
         let slow = if slowed {
@@ -114,7 +111,7 @@ impl Progress {
                 bar.set_position(examined);
                 bar.set_message(pace);
             }
-            None => output::say(&format!(
+            None => output::stderr_line(&format!(
                 "waxseal: {} of about {} records looked at, {pace}",
                 thousands(examined.min(records)),
                 thousands(records)
@@ -122,14 +119,14 @@ impl Progress {
         }
     }
 
-    fn say(&self, text: &str) {
+    fn print_line(&self, text: &str) {
         match &self.bar {
             // The bar is drawn past the queue.
             Some(bar) => bar.suspend(|| {
-                output::say(text);
+                output::stderr_line(text);
                 stderr::flush();
             }),
-            None => output::say(text),
+            None => output::stderr_line(text),
         }
     }
 }

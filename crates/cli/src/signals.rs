@@ -13,11 +13,11 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use waxseal_sweep::Stop;
 
-use crate::error::Failure;
 use crate::logging;
 use crate::output;
+use waxseal_service::Failure;
 
-/// How long a sweep may take to end what it has begun.
+/// The time that a sweep has to finish what it has begun.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Stops a sweep at a signal, SIGHUP included, after what has been begun. Ends the process at a second one, or
@@ -41,7 +41,7 @@ fn stop_on(mut signals: Signals) -> Stop {
     tokio::spawn(async move {
         signals.recv().await;
         let seconds = STOP_TIMEOUT.as_secs();
-        output::say(&format!(
+        output::stderr_line(&format!(
             "waxseal: stopping after what has been begun, in {seconds} s at most; a second signal (Ctrl-C) \
              ends at once"
         ));
@@ -50,7 +50,7 @@ fn stop_on(mut signals: Signals) -> Stop {
         match timeout(STOP_TIMEOUT, signals.recv_termination()).await {
             Ok(number) => end_at_once(number),
             Err(_) => {
-                output::say(&format!(
+                output::stderr_line(&format!(
                     "waxseal: warning: ended: it did not stop within {seconds} s"
                 ));
                 logging::flush();
@@ -80,7 +80,7 @@ pub(crate) async fn told_to_stop_reporting(
     Ok(())
 }
 
-/// From here on a file that may not grow any more fails to be written, and does not end the process: it may be
+/// From here on a file that may not grow any longer fails to be written, and does not end the process: it may be
 /// that of the log.
 pub(crate) fn outlive_file_limits() {
     let limit = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
@@ -88,7 +88,7 @@ pub(crate) fn outlive_file_limits() {
     let _ = signal(limit);
 }
 
-/// From here on SIGHUP does not end the process, and its log file is opened again at each. What this gives tells of
+/// From here on SIGHUP does not end the process, and its log file is opened again at each. What this gives
 /// each after that, for whatever else is read again.
 pub(crate) fn outlive_hangups() -> Result<watch::Receiver<()>, Failure> {
     let mut hangups = signal(SignalKind::hangup())?;
@@ -98,7 +98,7 @@ pub(crate) fn outlive_hangups() -> Result<watch::Receiver<()>, Failure> {
             // A disk that hangs holds up nothing else.
             match spawn_blocking(logging::reopen_file).await {
                 Ok(Some(Ok(()))) => tracing::info!("SIGHUP: the log file was opened again"),
-                Ok(Some(Err(text))) => output::complain("warning", &text),
+                Ok(Some(Err(text))) => output::warn(&text),
                 Ok(None) if sender.is_closed() => {
                     tracing::info!("SIGHUP: there is nothing to read again");
                 }
@@ -110,7 +110,7 @@ pub(crate) fn outlive_hangups() -> Result<watch::Receiver<()>, Failure> {
     Ok(receiver)
 }
 
-/// Whether SIGHUP was ignored when the process was started, by `nohup` for example. It stays so then; the same
+/// True if SIGHUP was ignored when the process was started, by `nohup` for example. It stays so then; the same
 /// where the system does not tell.
 fn is_hangup_ignored() -> bool {
     let Ok(status) = fs::read_to_string("/proc/self/status") else {
@@ -123,7 +123,7 @@ fn is_hangup_ignored() -> bool {
 }
 
 fn end_at_once(number: i32) {
-    output::say("waxseal: ended at once, at a second signal");
+    output::stderr_line("waxseal: ended at once, at a second signal");
     logging::flush();
     exit(128 + number);
 }
@@ -131,7 +131,7 @@ fn end_at_once(number: i32) {
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    /// Where it stops work as well.
+    /// The handler of SIGHUP for commands that stop at it.
     hangup: Option<Signal>,
 }
 

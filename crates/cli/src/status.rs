@@ -17,13 +17,14 @@ use tokio::time::{MissedTickBehavior, interval};
 use waxseal_metrics::Snapshot;
 use waxseal_page::status::{Doctor, Phase, Process, Status};
 use waxseal_proxy::{CheckResponse, Source, Upstream};
+use waxseal_service::now_ms;
+use waxseal_service::resources::Resources;
 
-use crate::panics::spawn_restarting;
-use crate::setup::{Setup, now_ms};
 use crate::trial::RefusalRecord;
 use counting::Counted;
 use history::{EVERY, History};
 use keys::KeysView;
+use waxseal_service::panics::spawn_restarting;
 
 /// How long the server may take until it counts as away.
 const SERVER_TIMEOUT: Duration = Duration::from_secs(1);
@@ -110,13 +111,13 @@ impl Watch {
     }
 
     /// Goes on with the rest, once store and keys are open. Records are counted so often.
-    pub(crate) fn follow(&mut self, setup: &Arc<Setup>, count_every: Option<Duration>) {
+    pub(crate) fn follow(&mut self, resources: &Arc<Resources>, count_every: Option<Duration>) {
         {
             let mut known = self.shared.known();
             known.started = true;
             known.counts_regularly = count_every.is_some();
         }
-        let both = || (self.shared.clone(), setup.clone());
+        let both = || (self.shared.clone(), resources.clone());
         let [keys, doctor, store, counting] = [both(), both(), both(), both()];
         let tasks = [
             spawn_restarting("reading the keys for the status page", move || {
@@ -214,13 +215,13 @@ async fn sample(shared: Arc<Shared>) {
 
 /// Reads the keys again and again. Once a key is in another state, what was counted and checked before says
 /// nothing about it.
-async fn watch_keys(shared: Arc<Shared>, setup: Arc<Setup>) {
+async fn watch_keys(shared: Arc<Shared>, resources: Arc<Resources>) {
     let mut tick = interval(KEYS_INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut is_first = true;
     loop {
         tick.tick().await;
-        let view = KeysView::read(&setup).await;
+        let view = KeysView::read(&resources).await;
         let has_changed = {
             let mut known = shared.known();
             let has_changed = known.keys.states != view.states;

@@ -1,12 +1,11 @@
-//! Standard error, for everything that is told beside results, and for the log where no file is named. A
-//! thread of its own writes it: neither a reader that stalls nor a disk that is full holds up or ends what
-//! the lines are about.
+//! Standard error, for everything beside results, and for the log where no file is named. A dedicated thread
+//! writes it: neither a reader that stalls nor a full disk blocks or ends what the lines are about.
 
 use std::io::{self, Write};
 use std::sync::{Arc, OnceLock};
 
 use crate::line_queue::{LineQueue, LostLines};
-use crate::logging::notice;
+use crate::lost_lines::notice;
 
 /// The lines for standard error, which a thread writes from the first one on.
 fn lines() -> &'static Arc<LineQueue> {
@@ -37,7 +36,7 @@ pub(crate) fn flush() {
     lines().flush();
 }
 
-/// How many lines were lost so far.
+/// The lines lost so far.
 pub(crate) fn lost_lines() -> LostLines {
     lines().lost()
 }

@@ -11,11 +11,13 @@ use waxseal_page::status::{RefusedRequests, Trial as TrialView};
 use waxseal_proxy::{
     ClientLabel, Protection, RefusalReport, Refusals, RefusedRow, Trial as Settings,
 };
+use waxseal_service::Failure;
+use waxseal_service::configuration::protected::Protected;
+use waxseal_service::now_ms;
+use waxseal_service::resources::Resources;
 
 use crate::args::ProxyArgs;
-use crate::error::Failure;
 use crate::output::{self, span, thousands};
-use crate::setup::{Protected, Setup, now_ms};
 
 mod plan;
 
@@ -75,8 +77,8 @@ struct CommandCount<'a> {
 }
 
 impl RefusalRecord {
-    pub(crate) fn begin(setup: &Setup, args: &ProxyArgs) -> Self {
-        let trial = args.trial.then(|| Arc::new(Trial::begin(setup, args)));
+    pub(crate) fn begin(resources: &Resources, args: &ProxyArgs) -> Self {
+        let trial = args.trial.then(|| Arc::new(Trial::begin(resources, args)));
         Self {
             refusals: Arc::default(),
             trial,
@@ -166,9 +168,9 @@ fn sealed_replies(refusals: &Refusals) -> String {
 }
 
 impl Trial {
-    fn begin(setup: &Setup, args: &ProxyArgs) -> Self {
+    fn begin(resources: &Resources, args: &ProxyArgs) -> Self {
         let block = |protected: &Protected, is_tried| {
-            let mut configured = setup.config.protect.iter();
+            let mut configured = resources.configuration.file.protect.iter();
             let configured = configured.find(|it| it.records == protected.pattern.as_str());
             // Flags are about the records that are tried.
             let format = args.format.filter(|_| is_tried);
@@ -176,8 +178,16 @@ impl Trial {
             block.is_tried = is_tried;
             block
         };
-        let tried = setup.protected.iter().map(|it| block(it, true));
-        let others = setup.others.iter().map(|it| block(it, false));
+        let tried = resources
+            .configuration
+            .protected
+            .iter()
+            .map(|it| block(it, true));
+        let others = resources
+            .configuration
+            .others
+            .iter()
+            .map(|it| block(it, false));
         Self {
             began: Instant::now(),
             shows_names: args.show_names,

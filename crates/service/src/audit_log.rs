@@ -1,5 +1,5 @@
-//! The audit log of this process: its settings from the configuration, its key from the environment, and its
-//! errors as failures with hints. Entries are written and verified by `waxseal-audit-log`.
+//! The audit log of a process: its settings from the configuration, its key from the environment, and its
+//! failures as texts and hints. Entries are written and verified by `waxseal-audit-log`.
 
 use std::ops::Deref;
 use std::path::PathBuf;
@@ -12,10 +12,9 @@ use waxseal_audit_log::{
 };
 use waxseal_core::SecretKey;
 
-use crate::configuration::file::Config;
+use crate::configuration::file::ConfigurationFile;
 use crate::environment::{Environment, read_secret};
-use crate::failure::{Ended, Failure};
-use crate::notice;
+use crate::{Ended, Failure, notice};
 
 pub use waxseal_audit_log::{Operation, ServiceStart};
 
@@ -29,11 +28,11 @@ pub struct Trail(waxseal_audit_log::Trail<Failure>);
 impl Trail {
     /// The audit log that is configured, for an environment such as `production`.
     pub fn read(
-        config: &Config,
+        config: &ConfigurationFile,
         environment: &Arc<Environment>,
         environment_name: &str,
     ) -> Result<Self, Failure> {
-        let sudo_user = std::env::var("SUDO_USER").ok();
+        let sudo_user = Environment::sudo_user();
         let actor = Actor::of_this_process(environment_name, sudo_user.as_deref());
         let settings = settings(config, environment)?;
         Ok(Self(waxseal_audit_log::Trail::new(settings, actor)))
@@ -146,12 +145,14 @@ fn warn(warning: Warning<Failure>) {
                 None => notice::warning(&text),
             }
         }
-        Warning::EndNotRecorded(error) => notice::warning(Failure::from(error).text()),
+        Warning::EndNotRecorded(error) => {
+            notice::warning(Failure::from(error).text());
+        }
     }
 }
 
 fn settings(
-    config: &Config,
+    config: &ConfigurationFile,
     environment: &Arc<Environment>,
 ) -> Result<Option<Settings<Failure>>, Failure> {
     let Some(target) = target(config)? else {
@@ -205,7 +206,7 @@ pub fn chain_key(url: &str, environment: &Environment, setting: &str) -> Result<
 }
 
 /// The destination of entries in the configuration, if it has one.
-pub fn target(config: &Config) -> Result<Option<Target>, Failure> {
+pub fn target(config: &ConfigurationFile) -> Result<Option<Target>, Failure> {
     let Some(text) = &config.audit_log else {
         return Ok(None);
     };

@@ -3,8 +3,10 @@
 //! one that `NAME_FILE` names, or a credential of the service manager. This module decides where a variable
 //! is read from; what it means is decided by its reader.
 
+pub mod document;
 pub mod dotenv;
 mod secret_file;
+pub mod variables;
 
 use std::collections::HashMap;
 use std::env;
@@ -21,51 +23,16 @@ use crate::notice;
 
 use dotenv::DotEnv;
 pub(crate) use secret_file::hint as secret_file_hint;
+use variables::{
+    CREDENTIALS_DIRECTORY, ENABLE, HOME, KEY, PREVIOUS_KEYS, STATE_DIRECTORY, SUDO_USER, URL,
+    VARIABLES, Variable, XDG_STATE_HOME,
+};
 
-/// The sealing key: 64 hexadecimal characters.
-const KEY: &str = "REDIS_ENCRYPTION_KEY";
-/// Keys that only open: a comma-separated list.
-const PREVIOUS_KEYS: &str = "REDIS_ENCRYPTION_PREVIOUS_KEYS";
-/// The mode: `true` or `on`, `false` or `off`, `required`.
-const ENABLE: &str = "ENABLE_REDIS_ENCRYPTION";
-/// The store; its URL may hold a password.
-const URL: &str = "REDIS_URL";
 /// Secrets that every command knows, in the order in which they are shown.
 const SECRETS: [&str; 3] = [KEY, PREVIOUS_KEYS, URL];
-/// The directory in which the service manager puts the credentials of a service.
-const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
-/// The directory of the last good copy of a keyring is below the first of these that is set.
-const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
-const XDG_STATE_HOME: &str = "XDG_STATE_HOME";
-const HOME: &str = "HOME";
-
-/// Variables that decide which code runs, or where a secret is sent. A `.env` that merely is in the working
-/// directory cannot set them.
-const NAMED_ONLY: [&str; 6] = [
-    "PKCS11_MODULE_PATH",
-    "VAULT_ADDR",
-    "BAO_ADDR",
-    "VAULT_ALLOW_HTTP",
-    "VAULT_CACERT",
-    "VAULT_K8S_TOKEN_PATH",
-];
 /// The prefix of variables about collectors of metrics. Applications usually have such lines in their `.env`, so
 /// they are ignored there instead of stopping the command.
 const COLLECTOR: &str = "OTEL_";
-/// Variables beside those of [`NAMED_ONLY`] that hold no secret.
-const PUBLIC: [&str; 11] = [
-    ENABLE,
-    "BAO_NAMESPACE",
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
-    "VAULT_AUTH",
-    "VAULT_AUTH_MOUNT",
-    "VAULT_CLIENT_CERT",
-    "VAULT_CLIENT_KEY",
-    "VAULT_K8S_ROLE",
-    "VAULT_NAMESPACE",
-    "VAULT_ROLE_ID",
-];
 /// The suffix of a variable that names the file with the value.
 const IN_FILE: &str = "_FILE";
 
@@ -207,6 +174,12 @@ impl Environment {
             .or_else(|| Some(directory(HOME)?.join(".local/state/waxseal")))
     }
 
+    /// The user who called `sudo`, if one did.
+    #[must_use]
+    pub fn sudo_user() -> Option<String> {
+        env::var(SUDO_USER).ok()
+    }
+
     fn get(&self, name: &str) -> Option<&str> {
         Some(self.values.get(name)?.value.trim())
     }
@@ -254,7 +227,8 @@ fn is_blank(name: &str, file: &DotEnv) -> Result<bool, Failure> {
 /// Refuses a variable that decides which code runs, or where a secret is sent, in a file that was not named.
 fn check_named(name: &str, file: &dotenv::Source) -> Result<(), Failure> {
     let bare = name.strip_suffix(IN_FILE).unwrap_or(name);
-    if file.is_named || !NAMED_ONLY.contains(&bare) {
+    let is_named_only = known(bare).is_some_and(|it| it.is_named_only);
+    if file.is_named || !is_named_only {
         return Ok(());
     }
     let shown = file.shown();
@@ -281,11 +255,17 @@ fn is_ignored(name: &str, file: &dotenv::Source) -> bool {
     true
 }
 
+/// The variable of this name, if it is in the table.
+fn known(name: &str) -> Option<&'static Variable> {
+    VARIABLES.iter().find(|it| it.name == name)
+}
+
 /// True if a value must stay unknown to other users.
 fn is_secret(name: &str, value: &str) -> bool {
     match name {
         URL => StoreUrl::parse(value.trim()).map_or(true, |url| url.has_password()),
-        _ => !NAMED_ONLY.contains(&name) && !PUBLIC.contains(&name),
+        // A variable that a custodian's URL names is not in the table.
+        _ => known(name).is_none_or(|it| it.is_secret),
     }
 }
 

@@ -41,7 +41,7 @@ pub struct Failure {
     is_transient: bool,
     /// The hint is about exactly this failure, wherever it happened.
     is_precise: bool,
-    /// What to do about the key, where one is missing or cannot be used. The full hint depends on whether the
+    /// The hint about the key, where one is missing or cannot be used. The full hint depends on whether the
     /// store is already sealed.
     key_hint: Option<&'static str>,
 }
@@ -88,7 +88,7 @@ impl Failure {
         self
     }
 
-    /// What to do about the key, if the failure is about a key.
+    /// The hint about the key, if the failure is about a key.
     #[must_use]
     pub fn key_hint(&self) -> Option<&'static str> {
         self.key_hint

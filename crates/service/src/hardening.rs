@@ -1,37 +1,37 @@
-//! What keeps secrets in the memory of this process from getting to a disk: no core dumps, and for
-//! commands that run for long memory that is not swapped out. Nothing here stops a command: what
-//! the system does not grant is told, and the command goes on without it.
+//! Protection of secrets in the memory of this process from reaching a disk: no core dumps, and for
+//! processes that run for long, memory that is not swapped out. Nothing here stops a command: what
+//! the system does not grant is logged, and the command continues without it.
 
 use std::io;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What came of switching core dumps off.
+/// The result of switching core dumps off.
 pub struct CoreDumps(io::Result<()>);
 
-/// Whether this process may lock its memory.
+/// The memory that this process may lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lockable {
     /// All of it.
     All,
-    /// So many bytes. All of it is more, sooner or later, and an allocation beyond would fail.
+    /// This many bytes. The process will need more sooner or later, and an allocation beyond would fail.
     Bytes(u64),
 }
 
 /// Switches core dumps off. Comes before anything secret is read, and so before there is a log:
-/// [`begin`] tells what came of it.
+/// [`begin`] logs the result.
 pub fn forbid_core_dumps() -> CoreDumps {
     let nothing = Rlimit {
         current: Some(0),
         maximum: Some(0),
     };
-    // The limit does not hold where dumps are piped to a program; what cannot be dumped is safe
+    // The limit does not apply where dumps are piped to a program. A process that is not dumpable is safe
     // there too, and from debuggers of the same user.
     let limited = setrlimit(Resource::Core, nothing).map_err(io::Error::from);
     CoreDumps(limited.and(system::forbid_dumps()))
 }
 
-/// Tells what came of it, and locks the memory of a command that runs for long.
+/// Logs the result, and locks the memory of a process that runs for long.
 pub fn begin(core_dumps: &CoreDumps, runs_for_long: bool) {
     match &core_dumps.0 {
         Ok(()) => tracing::debug!("core dumps are off"),
@@ -42,12 +42,12 @@ pub fn begin(core_dumps: &CoreDumps, runs_for_long: bool) {
     }
 }
 
-/// Whether nothing of this process can be dumped.
+/// True if this process cannot be dumped.
 pub fn is_without_core_dumps() -> bool {
     getrlimit(Resource::Core).maximum == Some(0) && system::forbids_dumps()
 }
 
-/// Whether this process, or one that is started like it, may lock its memory.
+/// Returns the memory that this process, or one that is started like it, may lock.
 pub fn lockable() -> Lockable {
     match getrlimit(Resource::Memlock).current {
         None => Lockable::All,
@@ -71,7 +71,7 @@ fn lock_memory() {
 
 #[cfg(target_os = "linux")]
 mod system {
-    //! What Linux offers.
+    //! The system calls of Linux.
 
     use std::io;
 
@@ -86,8 +86,8 @@ mod system {
         dumpable_behavior() == Ok(DumpableBehavior::NotDumpable)
     }
 
-    /// Locks what there is and what there will be, each page when it is first used: what is only
-    /// reserved, such as the stacks of threads, takes no memory.
+    /// Locks present and future memory, each page when it is first used: memory that is only
+    /// reserved, such as the stacks of threads, is not allocated.
     pub(super) fn lock_all() -> io::Result<()> {
         let flags = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
         Ok(mlockall(flags)?)
@@ -96,7 +96,7 @@ mod system {
 
 #[cfg(not(target_os = "linux"))]
 mod system {
-    //! Elsewhere the limit of core dumps is all.
+    //! Elsewhere the limit of core dumps is all there is.
 
     use std::io;
 

@@ -1,17 +1,34 @@
-//! What a running Waxseal (a proxy, a keeper, a sweep) needs beside the command line.
+//! The parts of a running Waxseal (a proxy, a keeper, a sweep) beside the command line.
 //!
 //! Settings come in as plain data, from flags, the environment and a file ([`configuration`],
-//! [`environment`]). A failure leaves as [`Failure`]: what happened, on what, and what to do about it. A
-//! warning that does not end anything leaves through [`notice`]. Nothing here parses arguments or prints.
+//! [`environment`]); what they name is opened in [`resources`]. A failure leaves as [`Failure`]: what happened, on
+//! what, and what to do about it. A warning that does not end anything leaves through [`notice`]. Nothing here
+//! parses arguments or prints.
 
 pub mod audit_log;
+pub mod certificates;
 pub mod configuration;
+pub mod decoys;
 pub mod descriptors;
+pub mod doctor;
 pub mod environment;
 pub mod failure;
 pub mod hardening;
+pub mod keyring_text;
 pub mod memory;
 pub mod notice;
 pub mod panics;
+pub mod resources;
+pub mod unmatched;
+pub mod upstream;
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use failure::{Ended, Failure};
+
+/// Returns the time, in milliseconds since the Unix epoch.
+#[must_use]
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+}

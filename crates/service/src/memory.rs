@@ -1,16 +1,16 @@
-//! The memory that this process may use: that of the machine, or what its control group allows. Bounds whose
-//! default is a part of it ask here; nothing is reserved.
+//! The memory that this process may use: that of the machine, or what its control group allows. Defaults of
+//! bounds are fractions of it; nothing is reserved.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where neither the machine nor a control group tells.
+/// The memory that is assumed where neither the machine nor a control group tells.
 const UNKNOWN: u64 = 4 * 1024 * 1024 * 1024;
 
-/// The part that [`part`] gives is one of so many.
+/// The divisor of [`part`].
 pub const PARTS: u64 = 4;
 
-/// A part of the memory that this process may use, in bytes.
+/// Returns a fraction of the memory that this process may use, in bytes.
 pub fn part() -> usize {
     let memory = [of_machine(), of_groups()].into_iter().flatten().min();
     let part = memory.unwrap_or(UNKNOWN) / PARTS;
@@ -26,7 +26,7 @@ fn of_machine() -> Option<u64> {
     kib.checked_mul(1024)
 }
 
-/// The least that a control group allows which this process is in, of either version.
+/// The lowest limit of the control groups that this process is in, of either version.
 fn of_groups() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     let files = groups.lines().filter_map(limit_file);
@@ -35,7 +35,7 @@ fn of_groups() -> Option<u64> {
         .min()
 }
 
-/// Of a line of `/proc/self/cgroup`: where the tree is mounted, the group, and the file that holds its limit.
+/// Parses a line of `/proc/self/cgroup`: the mount point of the tree, the group, and the file of its limit.
 fn limit_file(line: &str) -> Option<(PathBuf, PathBuf, &'static str)> {
     let mut parts = line.splitn(3, ':');
     let (number, controllers, group) = (parts.next()?, parts.next()?, parts.next()?);
@@ -50,7 +50,7 @@ fn limit_file(line: &str) -> Option<(PathBuf, PathBuf, &'static str)> {
     })
 }
 
-/// A group is bounded by those that it is in. In a container only the root can be seen.
+/// The lowest limit of a group and its ancestors. In a container only the root is visible.
 fn least(root: &Path, group: &Path, file: &str) -> Option<u64> {
     let limit = |group: &Path| {
         let text = fs::read_to_string(root.join(group).join(file)).ok()?;

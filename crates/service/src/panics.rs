@@ -1,5 +1,5 @@
-//! Panics: bugs of ours. Each is counted and logged with its place, without its message, which could hold a
-//! value. A task of a process that runs on is started again.
+//! Panics, which are bugs of ours. Each is counted and logged with its location, without its message, which could hold a
+//! value. Tasks that must not end are restarted.
 
 use std::future::Future;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
@@ -14,12 +14,12 @@ use tokio::time::sleep;
 /// Panics of this process.
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
-/// Before a task is started again that panicked.
+/// The delay before a task that panicked is restarted.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
-/// The same where it panics again and again.
+/// The maximum delay, where it panics repeatedly.
 const MAX_RESTART_DELAY: Duration = Duration::from_secs(60);
 
-/// From here on, each panic is counted and logged.
+/// Counts and logs each panic from now on.
 pub fn install_hook() {
     panic::set_hook(Box::new(|info| {
         COUNT.fetch_add(1, Ordering::Relaxed);
@@ -27,7 +27,7 @@ pub fn install_hook() {
     }));
 }
 
-/// How many there were so far.
+/// The number of panics so far.
 pub fn count() -> u64 {
     COUNT.load(Ordering::Relaxed)
 }
@@ -45,7 +45,7 @@ fn log(info: &PanicHookInfo<'_>) {
     );
 }
 
-/// Runs what `make` makes in a task of its own. Where that panics, it is made again after a pause: what looks
+/// Runs the future of `make` in a task. Where it panics, a new one is run after a delay: a task that looks
 /// after the process must not end unnoticed.
 pub fn spawn_restarting<F>(
     name: &'static str,

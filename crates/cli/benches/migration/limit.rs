@@ -1,4 +1,4 @@
-//! What the server can do at most for the same work, without any encryption: the commands are sent
+//! The server's own limit for the same work, without any encryption: the commands are sent
 //! by a bare client from two threads, so that the server is never without work.
 
 use std::sync::Mutex;

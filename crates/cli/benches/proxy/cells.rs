@@ -10,8 +10,8 @@ const CONNECTIONS: [u32; 2] = [1, 50];
 
 /// Bytes of values that Redis holds, at most, and names, at most: beyond that a turn would mostly
 /// prepare.
-const MOST_BYTES: usize = 16 * 1024 * 1024;
-const MOST_NAMES: usize = 10_000;
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+const MAX_NAMES: usize = 10_000;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
@@ -48,7 +48,7 @@ impl Cell {
         cells
     }
 
-    /// Whether each part of `filter`, cut at its dashes, is a part of this cell's name.
+    /// True if each part of `filter`, cut at its dashes, is a part of this cell's name.
     pub(crate) fn matches(&self, filter: &str) -> bool {
         let name = self.to_string();
         filter
@@ -56,12 +56,12 @@ impl Cell {
             .all(|wanted| name.split('-').any(|part| part == wanted))
     }
 
-    /// How many record names the load goes through.
+    /// The number of record names in the load.
     pub(crate) fn names(&self) -> usize {
-        (MOST_BYTES / self.size).min(MOST_NAMES)
+        (MAX_BYTES / self.size).min(MAX_NAMES)
     }
 
-    /// Whether a client waits for each reply before it sends the next request, alone.
+    /// True if a client waits for each reply before it sends the next request, alone.
     pub(crate) fn one_at_a_time(&self) -> bool {
         self.pipeline == 1 && self.connections == 1
     }
@@ -99,7 +99,7 @@ impl fmt::Display for Cell {
 }
 
 impl Operation {
-    /// What `redis-benchmark -t` calls it.
+    /// The name that `redis-benchmark -t` uses.
     pub(crate) fn test(self) -> &'static str {
         match self {
             Self::Set => "set",

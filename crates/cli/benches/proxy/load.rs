@@ -15,7 +15,7 @@ const PROBED_NAMES: usize = 100;
 /// Of its requests so many are not counted.
 const PROBE_WARM_UP: usize = 100;
 
-/// What one run of `redis-benchmark` told.
+/// The result of one run of `redis-benchmark`.
 pub(crate) struct Run {
     /// Requests a second.
     pub(crate) rate: f64,

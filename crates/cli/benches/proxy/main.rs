@@ -1,4 +1,4 @@
-//! What `waxseal proxy` costs beside no proxy at all and beside proxies that encrypt nothing: HAProxy,
+//! Measures the cost of `waxseal proxy` beside no proxy at all and beside proxies that encrypt nothing: HAProxy,
 //! twemproxy and Envoy, all over one Redis, under the load of `redis-benchmark`, in turns in one run.
 //! Then what its connections need of memory. What the figures mean is written in
 //! `docs/reference/benchmarks.md`.

@@ -1,4 +1,4 @@
-//! What connections cost `waxseal proxy` in memory: idle ones, each of which had an answer once, and
+//! Measures the memory of connections of `waxseal proxy`: idle ones, each of which had an answer once, and
 //! busy ones. Every figure comes from a process of its own, fresh from its start.
 
 use std::thread::sleep;

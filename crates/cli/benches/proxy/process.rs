@@ -70,7 +70,7 @@ fn log_path(directory: &Path) -> std::path::PathBuf {
 /// Processor time of all threads of a process since it started, in seconds.
 pub(crate) fn cpu_seconds(pid: u32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs, on Linux");
-    // The program's name stands in brackets and may hold anything.
+    // The program's name is in brackets and may hold anything.
     let (_, fields) = stat.rsplit_once(") ").expect("a name in brackets");
     let fields: Vec<&str> = fields.split_whitespace().collect();
     let ticks = |field: usize| fields[field].parse::<f64>().expect("a number of ticks");
@@ -97,7 +97,7 @@ fn status(pid: u32, field: &str) -> f64 {
     figure.trim().parse().expect("a number")
 }
 
-/// How many files this process may open, and so the processes that it starts: raised as far as it
+/// The limit of open files of this process and of those that it starts, raised as far as it
 /// goes without more rights.
 pub(crate) fn raise_file_limit() -> usize {
     let (soft, hard) = file_limits();
@@ -126,7 +126,7 @@ fn file_limits() -> (usize, usize) {
     (limit(), limit())
 }
 
-/// A port that nobody listens on right now.
+/// A port that no one listens on right now.
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     listener.local_addr().expect("an address").port()

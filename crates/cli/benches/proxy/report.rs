@@ -18,7 +18,7 @@ pub(crate) enum Limit {
     AtMost(f64),
 }
 
-/// Where Waxseal must have so many times the requests a second of a peer.
+/// The minimum ratio of Waxseal's requests a second to a peer's.
 struct Rule {
     applies: fn(&Cell) -> bool,
     peer: Side,
@@ -58,8 +58,8 @@ const RULES: [Rule; 6] = [
     },
 ];
 
-/// What Waxseal adds to the median latency may be so many times what HAProxy adds.
-const MOST_ADDED: f64 = 1.1;
+/// The maximum ratio of the latency that Waxseal adds to what HAProxy adds.
+const MAX_ADDED: f64 = 1.1;
 
 impl Bar {
     pub(crate) fn new(what: String, figure: Option<f64>, limit: Limit) -> Self {
@@ -165,7 +165,7 @@ fn bars(outcome: &Outcome) -> Vec<Bar> {
     if cell.one_at_a_time() {
         let ratio = outcome.added_over(Side::Waxseal, Side::HaProxy);
         let what = format!("added p50 over {}'s", Side::HaProxy);
-        bars.push(bar(what, ratio, Limit::AtMost(MOST_ADDED)));
+        bars.push(bar(what, ratio, Limit::AtMost(MAX_ADDED)));
     }
     bars
 }

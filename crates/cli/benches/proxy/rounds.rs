@@ -15,7 +15,7 @@ use crate::sides::{Running, Side};
 const TRIAL: f64 = 0.1;
 const FIRST_TRIAL: u64 = 1_000;
 
-/// How long the client that times each request works at a time, and how often in a turn.
+/// The time that the client which times each request works, and how often in a turn.
 const PROBE: Duration = Duration::from_millis(25);
 const PROBES_A_SECOND: f64 = 16.0;
 
@@ -72,14 +72,14 @@ impl Outcome {
         self.rows.iter().find(|row| row.side == side)
     }
 
-    /// How many times the rate of the other a side has, round by round.
+    /// The ratio of the rates of two sides, round by round.
     pub(crate) fn rate_over(&self, side: Side, other: Side) -> Option<Spread> {
         let (side, other) = (self.row(side)?, self.row(other)?);
         let turns = side.turns.iter().zip(&other.turns);
         Spread::of(turns.map(|(side, other)| side.rate / other.rate))
     }
 
-    /// What a side adds to the median latency over what the other adds, round by round.
+    /// The ratio of the latency that two sides add, round by round.
     pub(crate) fn added_over(&self, side: Side, other: Side) -> Option<Spread> {
         let none = self.row(Side::NoProxy)?;
         let (side, other) = (self.row(side)?, self.row(other)?);

@@ -1,5 +1,5 @@
 //! The sides of the comparison, each up and answering: who they are, how each is started in front of
-//! one Redis, and what it used of the processor. What the peers' settings say stands in `peers`.
+//! one Redis, and what it used of the processor. What the peers' settings say is in `peers`.
 
 use std::fmt;
 use std::process::Command;
@@ -16,7 +16,7 @@ use crate::process::{Process, cpu_seconds, free_port};
 
 const KEY: &str = "6c1f0a5be2d94738a1c05f3e7b9d2846f0e1d2c3b4a5968778695a4b3c2d1e0f";
 
-/// How long a side may take until it answers.
+/// The time that a side has until it must answer.
 const START_LIMIT: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(20);
 /// Another program may take a free port before the side does.
@@ -74,7 +74,7 @@ impl Side {
         }
     }
 
-    /// Whether Redis must hold something else than the client sent.
+    /// True if Redis must hold something else than the client sent.
     fn seals(self) -> bool {
         matches!(
             self,
@@ -167,7 +167,7 @@ impl Running {
     }
 
     /// Makes sure that this side does what it is measured for: values come back as they were sent,
-    /// and lie in Redis sealed or as they were sent, as it befits the side.
+    /// and are in Redis sealed or as they were sent, as it befits the side.
     pub(crate) fn prove(&self, redis: &mut Client, size: usize) {
         let side = self.side;
         let (name, value) = (record_name(0), load::value(size));
@@ -287,7 +287,7 @@ fn wait_for<T>(
     }
 }
 
-/// Whether a command gets through to Redis and back.
+/// True if a command gets through to Redis and back.
 fn answers(port: u16) -> bool {
     let Ok(mut client) = Client::connect(port) else {
         return false;

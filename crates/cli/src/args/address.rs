@@ -1,11 +1,11 @@
 //! Addresses to listen on, as they are typed: a port alone is the usual mistake.
 
-use crate::error::Failure;
+use waxseal_service::Failure;
 
-/// In place of a host that was left out: nobody but this machine reaches it.
+/// The host where none was given: only this machine reaches it.
 const LOCAL: &str = "127.0.0.1";
 
-/// Refuses an address that is not `HOST:PORT`, and tells how it is written. `forms`: what the flag takes.
+/// Refuses an address that is not `HOST:PORT`, with an example. `forms`: what the flag takes.
 pub(crate) fn check_host_port(
     flag: &str,
     forms: &str,
@@ -27,7 +27,7 @@ pub(crate) fn check_host_port(
         .hint(format!("for example {flag} {example}")))
 }
 
-/// Whether it can be the name or address of a host.
+/// True if it can be the name or address of a host.
 fn is_host(text: &str) -> bool {
     let letters = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
     !text.is_empty() && text.len() <= 64 && text.chars().all(letters)

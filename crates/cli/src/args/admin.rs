@@ -1,4 +1,4 @@
-//! What can be typed about the admin address of a process that runs on.
+//! The arguments about the admin address.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ const COUNT_EVERY: u64 = 21_600;
 
 #[derive(Args)]
 pub(crate) struct AdminArgs {
-    /// Where /healthz, /readyz and /metrics are answered and / shows the status page: HOST:PORT. The
+    /// The address of /healthz, /readyz, /metrics and the status page: HOST:PORT. The
     /// page is shown to this machine alone, unless WAXSEAL_ADMIN_TOKEN is set
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) admin: Option<String>,
-    /// How often the records of the store are counted for the status page, slowly. They are also counted
-    /// after a step of a rotation, after a restart of the server, and on demand; with 0 only on demand
+    /// The interval at which records are counted for the status page, slowly. They are also counted
+    /// after a step of a rotation, after a restart of the server, and on demand; 0: only on demand
     #[arg(long, value_name = "SECONDS", default_value_t = COUNT_EVERY, requires = "admin")]
     count_every: u64,
 }
 
 impl AdminArgs {
-    /// How often records are counted, if ever.
+    /// The interval at which records are counted, if they are.
     pub(crate) fn count_every(&self) -> Option<Duration> {
         (self.count_every > 0).then(|| Duration::from_secs(self.count_every))
     }

@@ -1,4 +1,4 @@
-//! What can be typed about audits: `waxseal audit`, alone or with `verify`.
+//! The arguments of audits: `waxseal audit`, alone or with `verify`.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ pub(crate) struct AuditArgs {
     #[command(subcommand)]
     pub(crate) command: Option<AuditCommand>,
     /// Fail (exit status 1) if anything is plaintext or cannot be sealed, or if no record matches
-    /// although records are there
+    /// although records exist
     #[arg(long)]
     pub(crate) require_clean: bool,
     /// Open every value instead of trusting headers, and fail (exit status 1) if one does not open
@@ -21,7 +21,7 @@ pub(crate) struct AuditArgs {
     /// Write the same as a page to this file; it holds the signed report where a keyring is configured
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
-    /// Replace files that are there already
+    /// Replace existing files
     #[arg(long)]
     pub(crate) force: bool,
     /// Slow down while the server lets another client wait longer than this (0: never)
@@ -30,7 +30,7 @@ pub(crate) struct AuditArgs {
 }
 
 impl AuditArgs {
-    /// Whether anything was said about how to count. That cannot be left to the parser, which would
+    /// True if anything was said about how to count. That cannot be left to the parser, which would
     /// refuse the common options as well.
     pub(crate) fn says_how_to_count(&self) -> bool {
         let files = self.report.is_some() || self.html.is_some();
@@ -40,16 +40,16 @@ impl AuditArgs {
 
 #[derive(Subcommand)]
 pub(crate) enum AuditCommand {
-    /// Check that a report is as it was signed, by whom, and that a page shows it
+    /// Verify the signature of a report, and that a page shows what was signed
     #[command(
         after_help = "Examples:\n  waxseal audit verify audit.json --key 0kqX…\n  \
         waxseal audit verify audit.html --json"
     )]
     Verify {
-        /// What --report or --html wrote; - is stdin
+        /// A file that --report or --html wrote; - is stdin
         #[arg(value_name = "FILE")]
         file: PathBuf,
-        /// The key that must have signed it, as waxseal keyring status tells it [default: that of
+        /// The key that must have signed it, as waxseal keyring status shows it [default: that of
         /// the keyring, where one is configured]
         // Every 64th key begins with a hyphen.
         #[arg(long, value_name = "BASE64URL", allow_hyphen_values = true)]

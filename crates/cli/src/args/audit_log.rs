@@ -1,4 +1,4 @@
-//! What can be typed about the audit log: `waxseal audit-log`.
+//! The arguments about the audit log: `waxseal audit-log`.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use clap::Subcommand;
 
 #[derive(Subcommand)]
 pub(crate) enum AuditLogCommand {
-    /// Check that every entry is there, in its order, and as it was written
+    /// Verify that no entry was changed, removed, inserted or reordered
     #[command(after_help = "Examples:\n  waxseal audit-log verify\n  \
         waxseal audit-log verify audit.jsonl.1 audit.jsonl --key file:/etc/waxseal/audit.key\n  \
         waxseal audit-log verify --expect-last 1042")]
@@ -17,15 +17,15 @@ pub(crate) enum AuditLogCommand {
         /// The key of the audit log: env:NAME or file:PATH [default: audit_log_key of waxseal.toml]
         #[arg(long, value_name = "URL")]
         key: Option<String>,
-        /// The number or the mac of an entry that was noted elsewhere: it must be there still
+        /// The number or the mac of an entry that was noted elsewhere: it must still exist
         #[arg(long, value_name = "SEQ|MAC")]
         expect_last: Option<String>,
-        /// The lines are those of the system's log: what stands before an entry, and lines that are
-        /// none, are passed over
+        /// The lines are those of the system's log: text before an entry, and lines that are
+        /// not entries, are skipped
         #[arg(long)]
         syslog: bool,
     },
-    /// Print the entries for people, or with --json for programs
+    /// Print the entries as text, or as JSON with --json
     #[command(
         after_help = "Examples:\n  waxseal audit-log show --since 2026-11-28\n  \
         waxseal audit-log show --action get --json"

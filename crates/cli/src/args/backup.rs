@@ -1,4 +1,4 @@
-//! What can be typed about backups of a keyring: `waxseal keyring export`, `import` and `rehearse`.
+//! The arguments about backups of a keyring: `waxseal keyring export`, `import` and `rehearse`.
 
 use std::path::PathBuf;
 
@@ -11,21 +11,21 @@ pub(crate) struct ExportArgs {
     #[arg(value_name = "FILE", required_unless_present = "shares")]
     #[arg(conflicts_with_all = ["shares", "out"])]
     pub(crate) file: Option<PathBuf>,
-    /// Who can open it: a public age key (X25519); can be repeated, each of them opens it alone
+    /// A public age key (X25519) that can open it; can be repeated, each opens it alone
     #[arg(long, value_name = "age1…", conflicts_with = "shares")]
     pub(crate) recipient: Vec<String>,
-    /// A file of such keys, one in each line; # starts a comment. Can be repeated
+    /// A file of such keys, one a line; # starts a comment. Can be repeated
     #[arg(long, value_name = "PATH", conflicts_with = "shares")]
     pub(crate) recipients_file: Vec<PathBuf>,
-    /// Split what opens it: so many of so many shares do
+    /// Split the key that opens it into shares, of which so many are needed
     #[arg(long, value_name = "M-of-N", value_parser = split, requires = "out")]
     pub(crate) shares: Option<Split>,
-    /// The directory for backup.age and the shares; made where there is none
+    /// The directory for backup.age and the shares; created if missing
     #[arg(long, value_name = "DIRECTORY", requires = "shares")]
     pub(crate) out: Option<PathBuf>,
 }
 
-/// What opens a backup. Secrets are never given themselves: a command line can be read by others.
+/// The means to open a backup. Secrets are named by file, since others can read a command line.
 #[derive(Args)]
 pub(crate) struct OpeningArgs {
     /// The backup
@@ -45,11 +45,11 @@ pub(crate) struct OpeningArgs {
 pub(crate) struct ImportArgs {
     #[command(flatten)]
     pub(crate) opening: OpeningArgs,
-    /// Who wraps its keys from now on; can be repeated [default: custodian of waxseal.toml, else
+    /// A custodian that wraps its keys from now on; can be repeated [default: custodian of waxseal.toml, else
     /// env:REDIS_ENCRYPTION_KEY]
     #[arg(long, value_name = "URL")]
     pub(crate) custodian: Vec<String>,
-    /// Make the key of a pkcs11: custodian in its token first: AES-256, not extractable
+    /// First create the key of a pkcs11: custodian in its token: AES-256, not extractable
     #[arg(long)]
     pub(crate) create_key: bool,
 }

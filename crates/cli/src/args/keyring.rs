@@ -1,4 +1,4 @@
-//! What can be typed about keyrings: `waxseal keyring`, `forget` and `receipt`.
+//! The arguments about keyrings: `waxseal keyring`, `forget` and `receipt`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -10,14 +10,14 @@ use super::backup::{ExportArgs, ImportArgs, RehearseArgs};
 
 #[derive(Subcommand)]
 pub(crate) enum KeyringCommand {
-    /// Make a keyring where there is none. Keys of the environment that the store is sealed under
+    /// Create a keyring. Keys of the environment that the store is sealed under
     /// are adopted
     #[command(
         after_help = "Examples:\n  waxseal keyring init --keyring file:/etc/waxseal/keyring.json\n  \
         waxseal keyring init --keyring redis://127.0.0.1:6379/1 --rotate-every 30d --if-missing"
     )]
     Init(InitArgs),
-    /// Tell where the keyring and its rotation stand
+    /// Show the keyring and the state of its rotation
     #[command(after_help = "Examples:\n  waxseal keyring status\n  waxseal keyring status --json")]
     Status,
     /// Publish a new key, which seals once every process knows it
@@ -26,44 +26,44 @@ pub(crate) enum KeyringCommand {
     /// Let a pending key seal
     #[command(after_help = "Example:\n  waxseal keyring promote 1f2e3d4c")]
     Promote {
-        /// The key's id, as waxseal keyring status tells it
+        /// The key's id, as waxseal keyring status shows it
         #[arg(value_parser = key_id)]
         id: KeyId,
-        /// Even if not every process knows it yet: those that do not cannot open what is sealed
-        /// under it until they look again
+        /// Even if not every process knows it yet: the others cannot open what is sealed
+        /// under it until they poll again
         #[arg(long)]
         now: bool,
     },
-    /// Put a key aside under which an audit finds nothing; it still opens
+    /// Archive a key that no value is under, after an audit; it still opens
     #[command(after_help = "Example:\n  waxseal keyring archive 1f2e3d4c")]
     Archive {
-        /// The key's id, as waxseal keyring status tells it
+        /// The key's id, as waxseal keyring status shows it
         #[arg(value_parser = key_id)]
         id: KeyId,
     },
-    /// Give up a key for good, after an audit that finds nothing under it
+    /// Destroy a key permanently, after an audit that finds nothing under it
     #[command(after_help = "Example:\n  waxseal keyring destroy 1f2e3d4c")]
     Destroy {
-        /// The key's id, as waxseal keyring status tells it
+        /// The key's id, as waxseal keyring status shows it
         #[arg(value_parser = key_id)]
         id: KeyId,
-        /// Without the audit: what is under it is lost for ever
+        /// Skip the audit: values under the key are permanently lost
         #[arg(long)]
         force: bool,
     },
-    /// Note that a key is known to others: it opens nothing any more unless asked to
+    /// Mark a key as known to others: it no longer opens anything unless asked to
     #[command(after_help = "Example:\n  waxseal keyring compromise 1f2e3d4c")]
     Compromise {
-        /// The key's id, as waxseal keyring status tells it
+        /// The key's id, as waxseal keyring status shows it
         #[arg(value_parser = key_id)]
         id: KeyId,
     },
-    /// Put back the last good copy of this machine where the keyring is lost or damaged
+    /// Restore the last good copy of this machine where the keyring is lost or damaged
     #[command(
         after_help = "Examples:\n  waxseal keyring restore\n  waxseal keyring restore --from keyring-backup.json"
     )]
     Restore {
-        /// Another copy than that of this machine
+        /// A copy other than this machine's
         #[arg(long, value_name = "PATH")]
         from: Option<PathBuf>,
     },
@@ -74,28 +74,28 @@ pub(crate) enum KeyringCommand {
         waxseal keyring export --shares 3-of-5 --out backup"
     )]
     Export(ExportArgs),
-    /// Make the keyring of a backup where there is none, wrapped by the custodians of this machine
+    /// Create the keyring of a backup where none exists, wrapped by the custodians of this machine
     #[command(
         after_help = "Examples:\n  waxseal keyring import keyring.age --identity identity.txt\n  \
         waxseal keyring import backup.age --share share-1.txt --share share-2.txt --share share-5.txt"
     )]
     Import(ImportArgs),
-    /// Open a backup and tell what is in it. Writes nothing, needs no custodian and no keyring
+    /// Open a backup and show what it holds. Writes nothing, needs no custodian and no keyring
     #[command(
         after_help = "Examples:\n  waxseal keyring rehearse keyring.age --identity identity.txt\n  \
         waxseal keyring rehearse backup.age --share share-1.txt --share share-2.txt --share share-5.txt"
     )]
     Rehearse(RehearseArgs),
     /// Wrap the keys of the keyring by other custodians; values are untouched. Without --to, --add and
-    /// --remove: anew by the present ones, under their newest keys
+    /// --remove: again by the present ones, under their newest keys
     #[command(after_help = "Examples:\n  waxseal keyring rewrap\n  \
         waxseal keyring rewrap --to 'pkcs11:token=waxseal;object=ring' --create-key\n  \
         waxseal keyring rewrap --add vault:transit/waxseal --remove env:REDIS_ENCRYPTION_KEY")]
     Rewrap(RewrapArgs),
-    /// Change when keys are exchanged, for all processes
+    /// Change when keys are rotated, for all processes
     #[command(after_help = "Example:\n  waxseal keyring configure --rotate-every 30d")]
     Configure(ConfigureArgs),
-    /// Set times right that a wrong clock wrote into the keyring: a key that is pending for a year, an age that
+    /// Correct times that a wrong clock wrote into the keyring: a key that is pending for a year, an age that
     /// begins in the future
     #[command(
         after_help = "Examples:\n  waxseal keyring repair-times\n  waxseal keyring repair-times --yes"
@@ -105,22 +105,22 @@ pub(crate) enum KeyringCommand {
         #[arg(long)]
         yes: bool,
     },
-    /// Accept the store of users' keys as the one of this keyring, though it lost their keys or never held them:
-    /// values under keys that are not there stay unreadable
+    /// Accept the store of users' keys as the one of this keyring, although it lost their keys or never held them:
+    /// values under missing keys stay unreadable
     #[command(
         after_help = "Examples:\n  waxseal keyring adopt-users\n  waxseal keyring adopt-users --yes"
     )]
     AdoptUsers {
-        /// Confirm that new keys may be made there
+        /// Confirm that new keys may be created there
         #[arg(long)]
         yes: bool,
     },
-    /// Forget records that are protected no more: no key is kept for them
+    /// Release records that are no longer protected: no key is kept for them
     #[command(
         after_help = "Example:\n  waxseal keyring release --store redis://127.0.0.1:6379 --records 'sess:*'"
     )]
     Release {
-        /// Their pattern, as waxseal keyring status tells it
+        /// Their pattern, as waxseal keyring status shows it
         #[arg(long, value_name = "PATTERN")]
         records: String,
     },
@@ -130,33 +130,33 @@ pub(crate) enum KeyringCommand {
 pub(crate) struct InitArgs {
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,
-    /// Who wraps its keys; can be repeated [default: custodian of waxseal.toml, else
+    /// A custodian that wraps its keys; can be repeated [default: custodian of waxseal.toml, else
     /// env:REDIS_ENCRYPTION_KEY]
     #[arg(long, value_name = "URL")]
     pub(crate) custodian: Vec<String>,
-    /// Make the key of a pkcs11: custodian in its token first: AES-256, not extractable
+    /// First create the key of a pkcs11: custodian in its token: AES-256, not extractable
     #[arg(long)]
     pub(crate) create_key: bool,
-    /// Succeed where there is a keyring already
+    /// Succeed if the keyring already exists
     #[arg(long)]
     pub(crate) if_missing: bool,
-    /// Do not look at the store: begin with a new key, whatever it is sealed under
+    /// Do not read the store: start with a new key, whatever it is sealed under
     #[arg(long)]
     pub(crate) fresh: bool,
 }
 
 #[derive(Args)]
 pub(crate) struct RewrapArgs {
-    /// The custodian that shall wrap the keys, and no other; can be repeated
+    /// The only custodian that wraps the keys from now on; can be repeated
     #[arg(long, value_name = "URL", conflicts_with_all = ["add", "remove"])]
     pub(crate) to: Vec<String>,
-    /// A custodian that shall wrap them as well; can be repeated
+    /// A custodian that wraps them as well; can be repeated
     #[arg(long, value_name = "URL")]
     pub(crate) add: Vec<String>,
-    /// A custodian that shall wrap them no more; can be repeated. The last one stays
+    /// A custodian that no longer wraps them; can be repeated. The last one stays
     #[arg(long, value_name = "URL")]
     pub(crate) remove: Vec<String>,
-    /// Make the key of a new pkcs11: custodian in its token first: AES-256, not extractable
+    /// First create the key of a new pkcs11: custodian in its token: AES-256, not extractable
     #[arg(long)]
     pub(crate) create_key: bool,
 }
@@ -165,27 +165,27 @@ pub(crate) struct RewrapArgs {
 pub(crate) struct ConfigureArgs {
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,
-    /// Let lowered times hold at once, though processes that have not seen them go by the old ones
+    /// Apply lowered times at once, although processes that have not read them use the old ones
     #[arg(long)]
     pub(crate) at_once: bool,
 }
 
-/// When keys are exchanged.
+/// The times of a rotation.
 #[derive(Args, Default, PartialEq, Eq)]
 pub(crate) struct SettingsArgs {
-    /// The age at which the sealing key is exchanged, or never [default of a new keyring: 90d]
+    /// The age at which the sealing key is rotated, or never [default of a new keyring: 90d]
     #[arg(long, value_name = "DURATION", value_parser = age)]
     pub(crate) rotate_every: Option<Age>,
-    /// How long a new key is only known before it seals [default of a new keyring: 2h]
+    /// The time that a new key is only known before it seals [default of a new keyring: 2h]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) propagation: Option<u64>,
-    /// How often processes look for changes [default of a new keyring: 60s]
+    /// The interval at which processes poll for changes [default of a new keyring: 60s]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) refresh: Option<u64>,
-    /// How long a key under which nothing is found is kept [default of a new keyring: 7d]
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub(crate) rest: Option<u64>,
-    /// The number of values under one key at which it is exchanged [default of a new keyring:
+    /// The time that an unused key is kept [default of a new keyring: 7d]
+    #[arg(long, alias = "rest", value_name = "DURATION", value_parser = duration)]
+    pub(crate) retain: Option<u64>,
+    /// The number of values under one key at which it is rotated [default of a new keyring:
     /// 4294967296]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_seals: Option<u64>,
@@ -193,7 +193,7 @@ pub(crate) struct SettingsArgs {
 
 #[derive(Args)]
 pub(crate) struct ForgetArgs {
-    /// The user, as {user} of the patterns has it
+    /// The user, the {user} of the patterns
     // Record names are bytes, and so are the users in them.
     #[arg(required_unless_present = "from", conflicts_with = "from")]
     pub(crate) user: Option<OsString>,
@@ -201,10 +201,10 @@ pub(crate) struct ForgetArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Option<PathBuf>,
     /// Write the receipts of --from into this directory, one file for each user. A user whose receipt is
-    /// there and of whom nothing is left is skipped, so that the same command goes on where it stopped
+    /// there and of whom nothing is left is skipped, so that the same command continues where it stopped
     #[arg(long, value_name = "DIRECTORY", requires = "from")]
     pub(crate) receipts: Option<PathBuf>,
-    /// Tell what would be erased, change nothing
+    /// Show what would be erased, change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Write the ledger and sign a receipt also where nothing is found of the user
@@ -217,7 +217,7 @@ pub(crate) struct ForgetArgs {
 
 #[derive(Subcommand)]
 pub(crate) enum ReceiptCommand {
-    /// Check that a receipt is as it was signed, and by whom
+    /// Verify the signature of a receipt
     #[command(
         after_help = "Examples:\n  waxseal receipt verify receipt.json --key 0kqX…\n  \
         waxseal receipt verify receipt.json --user 5215512345678\n  \
@@ -227,12 +227,12 @@ pub(crate) enum ReceiptCommand {
         /// The receipt; - is stdin
         #[arg(default_value = "-", value_name = "FILE")]
         file: PathBuf,
-        /// The key that must have signed it, as waxseal keyring status tells it [default: that of
+        /// The key that must have signed it, as waxseal keyring status shows it [default: that of
         /// the keyring, where one is configured]
         // Every 64th key begins with a hyphen.
         #[arg(long, value_name = "BASE64URL", allow_hyphen_values = true)]
         key: Option<String>,
-        /// Check that it is the receipt of this user, which only the keyring can tell
+        /// Check that it is the receipt of this user, which needs the keyring
         #[arg(long, value_name = "USER")]
         user: Option<OsString>,
     },

@@ -1,4 +1,4 @@
-//! How records and fields are named: by their bytes as they are typed, or, where a terminal or a shell cannot
+//! The names of records and fields: their bytes as typed, or, where a terminal or a shell cannot
 //! type them, in hexadecimal digits.
 
 use std::ffi::OsString;
@@ -35,7 +35,7 @@ pub(crate) struct FieldArgs {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hex(Vec<u8>);
 
-/// What was typed is not bytes in hexadecimal digits. It is not repeated.
+/// An argument that is not hexadecimal digits. The error does not repeat it.
 const NOT_HEX: &str = "two hexadecimal digits for each byte are expected";
 
 impl NameArgs {

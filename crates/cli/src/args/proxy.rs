@@ -1,13 +1,13 @@
-//! What can be typed behind `waxseal proxy`.
+//! The arguments of `waxseal proxy`.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use waxseal_service::memory;
 
 use super::{AdminArgs, FormatArg};
-use crate::memory;
 
-/// The largest value that can be allowed: what a server takes by default.
+/// The largest value that can be allowed: the default limit of a server.
 const MAX_VALUE: usize = 512 * 1024 * 1024;
 /// The buffer of one client, unless larger values are allowed.
 const CLIENT_BUFFER: usize = 512 * 1024 * 1024;
@@ -16,26 +16,26 @@ const MIN_BUFFER: usize = 1024 * 1024;
 
 #[derive(Args)]
 pub(crate) struct ProxyArgs {
-    /// Where clients come in: HOST:PORT, tls://HOST:PORT or unix:PATH; can be repeated
+    /// The address to listen on: HOST:PORT, tls://HOST:PORT or unix:PATH; can be repeated
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:6380")]
     pub(crate) listen: Vec<String>,
-    /// Who may connect to unix: listeners, as the octal mode of their files [default: as the umask
+    /// The octal mode of the files of unix: listeners [default: as the umask
     /// leaves it]
     #[arg(long, value_name = "MODE", value_parser = octal)]
     pub(crate) unix_mode: Option<u32>,
     #[command(flatten)]
     pub(crate) admin: AdminArgs,
-    /// How values of protected records are written [default: that of waxseal.toml, else classic]
+    /// The format of new values [default: that of waxseal.toml, else classic]
     #[arg(long, value_enum)]
     pub(crate) format: Option<FormatArg>,
     /// Refuse or forward unknown scripts over protected records: forwarded ones see sealed values, and what they
     /// write is plain [default: that of waxseal.toml, else refuse]
     #[arg(long, value_enum)]
     pub(crate) scripts: Option<ScriptsArg>,
-    /// How clients share upstream connections
+    /// The sharing of upstream connections by clients
     #[arg(long, value_enum, default_value = "auto")]
     pub(crate) upstream: SharingArg,
-    /// Clients must log in to Redis themselves: the user of the store's URL is not theirs
+    /// Clients must log in to Redis themselves, and do not get the user of the store's URL
     #[arg(long)]
     pub(crate) clients_authenticate: bool,
     /// Clients may write and delete records of Waxseal's own, under `waxseal:`
@@ -44,7 +44,7 @@ pub(crate) struct ProxyArgs {
     /// Seal nothing: forward everything, and report what would be refused and how to allow it
     #[arg(long)]
     pub(crate) trial: bool,
-    /// With --trial: show names of records whole in the report
+    /// With --trial: show whole record names in the report
     #[arg(long, requires = "trial")]
     pub(crate) show_names: bool,
     /// Shared upstream connections of one worker
@@ -67,16 +67,16 @@ pub(crate) struct ProxyArgs {
     /// Client connections at one time [default: 10000, or as many as the limit of open files allows]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_connections: Option<u32>,
-    /// How long a request may stay half sent before its connection is closed
+    /// The time that a request may stay half sent before its connection is closed
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) half_request: u64,
-    /// How late a reply may be before its connection to the server is checked
+    /// The delay of a reply at which its connection to the server is checked
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) max_stall: u64,
-    /// How long a connection to the server may be silent before the proxy sends something on it
+    /// The time that a connection to the server may be idle before the proxy sends something on it
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) keepalive: u64,
-    /// How long requests under way may take after SIGTERM or Ctrl-C; a second signal ends at once
+    /// The time that pending requests have after SIGTERM or Ctrl-C; a second signal ends at once
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub(crate) grace: u64,
     /// The certificate of tls:// listeners, PEM
@@ -85,7 +85,7 @@ pub(crate) struct ProxyArgs {
     /// Its private key, PEM
     #[arg(long, value_name = "PATH", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
-    /// Clients must show a certificate of this authority, PEM
+    /// The authority whose certificate clients must present, PEM
     #[arg(long, value_name = "PATH", requires = "tls_cert")]
     pub(crate) tls_client_ca: Option<PathBuf>,
 }
@@ -111,11 +111,11 @@ impl ProxyArgs {
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum SharingArg {
-    /// Each client has an upstream connection of its own
+    /// Each client has a dedicated upstream connection
     Own,
-    /// Clients share connections, and have one of their own only while they need it
+    /// Clients share connections, and have a dedicated one only while they need it
     Shared,
-    /// Clients share connections until they first need one of their own, and keep that
+    /// Clients share connections until they first need a dedicated one, and keep it
     Auto,
 }
 

@@ -10,11 +10,13 @@ mod verify;
 
 use waxseal_keys::{Ring, Signed};
 use waxseal_page::report::{Report, Signature, page};
+use waxseal_service::now_ms;
+use waxseal_service::resources::Resources;
+use waxseal_service::{Ended, Failure};
 
 use crate::args::{AuditArgs, AuditCommand, Common};
-use crate::error::{Ended, Failure};
+use crate::commands::unmatched;
 use crate::output::{self, thousands};
-use crate::setup::{Setup, now_ms};
 
 use count::Counted;
 pub(crate) use count::audit_of;
@@ -36,8 +38,8 @@ pub(crate) async fn verify(
 }
 
 /// Refuses what could not be written in the end, before anything is opened or counted.
-pub(crate) fn check(setup: &Setup, args: &AuditArgs) -> Result<(), Failure> {
-    if args.report.is_some() && !setup.follows_ring() {
+pub(crate) fn check(resources: &Resources, args: &AuditArgs) -> Result<(), Failure> {
+    if args.report.is_some() && !resources.configuration.has_keyring() {
         return Err(Failure::usage(
             "a report is signed with the key of a keyring, and no keyring is configured",
         )
@@ -58,35 +60,35 @@ pub(crate) fn check(setup: &Setup, args: &AuditArgs) -> Result<(), Failure> {
         .try_for_each(|path| file::check(path, args.force))
 }
 
-pub(crate) async fn run(setup: &Setup, args: &AuditArgs) -> Result<Ended, Failure> {
+pub(crate) async fn run(resources: &Resources, args: &AuditArgs) -> Result<Ended, Failure> {
     let began_ms = now_ms();
-    let Counted { tallies, survey } = count::count(setup, args).await?;
+    let Counted { tallies, survey } = count::count(resources, args).await?;
     let pass = Pass {
         began_ms,
         ended_ms: now_ms(),
         deep: args.deep,
     };
     // The same for what is told about keys and for the signature, whatever becomes of it meanwhile.
-    let ring = match setup.follows_ring() {
-        true => Some(setup.opened_ring()?.ring.ring()),
+    let ring = match resources.configuration.has_keyring() {
+        true => Some(resources.opened_ring()?.ring.ring()),
         false => None,
     };
-    let mut report = report::report(setup, ring.as_deref(), &pass, &tallies);
+    let mut report = report::report(resources, ring.as_deref(), &pass, &tallies);
     report.unmatched.clone_from(&survey.unmatched);
     let is_inconclusive = report.is_inconclusive() || report.excepts_everything();
     report.clean = report.total.is_clean() && !is_inconclusive;
-    if setup.json {
+    if output::is_json() {
         output::json(&report)?;
     } else {
         show::print(&report)?;
     }
     let fails = args.require_clean && report.is_inconclusive();
-    survey.say(if fails { "error" } else { "warning" });
-    if !setup.json {
+    unmatched::print(&survey, if fails { "error" } else { "warning" });
+    if !output::is_json() {
         recommend_sealed(&report);
         warn_of_downgrade(&report);
     }
-    write(setup, args, ring.as_deref(), &report)?;
+    write(resources, args, ring.as_deref(), &report)?;
     Ok(verdict(args, &report))
 }
 
@@ -97,7 +99,7 @@ fn recommend_sealed(report: &Report) {
         1 => ("1 value".to_owned(), "is"),
         values => (format!("{} values", thousands(values)), "are"),
     };
-    output::advise(&format!(
+    output::hint(&format!(
         "{values} {are} in the classic format, that of the Node.js guide, which does not bind a value to \
          its record; where nothing but Waxseal reads them, move to sealed: docs/operate/operations.md, From \
          classic to sealed"
@@ -114,7 +116,7 @@ fn warn_of_downgrade(report: &Report) {
         0 => "mode required refuses it",
         _ => "mode required refuses it, after waxseal migrate",
     };
-    output::advise(&format!(
+    output::hint(&format!(
         "the mode is {mode}: anyone who can write to the store can put a plain value in the place of a sealed \
          one, and it is accepted; {when} (SECURITY.md)"
     ));
@@ -124,7 +126,7 @@ fn warn_of_downgrade(report: &Report) {
 fn verdict(args: &AuditArgs, report: &Report) -> Ended {
     let total = &report.total;
     if args.require_clean && total.excepted.left() > 0 {
-        output::advise(&format!(
+        output::hint(&format!(
             "{}: excepted records are plaintext by configuration and are not counted as plain",
             show::excepted(&total.excepted)
         ));
@@ -135,8 +137,8 @@ fn verdict(args: &AuditArgs, report: &Report) -> Ended {
         false => Ended::Done,
     };
     let mut fail = |text: &str, advice: &str| {
-        output::complain("error", text);
-        output::advise(advice);
+        output::error(text);
+        output::hint(advice);
         ended = Ended::Findings;
     };
     if args.require_clean && report.excepts_everything() {
@@ -186,7 +188,7 @@ fn verdict(args: &AuditArgs, report: &Report) -> Ended {
 
 /// Writes the files that were asked for: all of them, or none.
 fn write(
-    setup: &Setup,
+    resources: &Resources,
     args: &AuditArgs,
     ring: Option<&Ring>,
     report: &Report,
@@ -206,12 +208,12 @@ fn write(
         let signature = signature.map(|(signer, json)| Signature { signer, json });
         files.push(NewFile::write(path, &page(report, signature), args.force)?);
     }
-    setup.trail.add_detail("clean", report.clean);
-    setup.trail.add_detail("values", report.total.total);
-    setup.trail.add_detail("signed_by", signer.clone());
+    resources.trail.add_detail("clean", report.clean);
+    resources.trail.add_detail("values", report.total.total);
+    resources.trail.add_detail("signed_by", signer.clone());
     for file in files {
         let shown = file.keep()?;
-        output::say(&match &signer {
+        output::stderr_line(&match &signer {
             Some(signer) => format!("waxseal: wrote {shown}, signed by {signer}"),
             None => format!("waxseal: wrote {shown}, not signed: no keyring is configured"),
         });

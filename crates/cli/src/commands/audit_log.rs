@@ -6,12 +6,12 @@ mod show;
 use std::path::PathBuf;
 
 use waxseal_audit_log::{BreakKind, ChainKey, ExpectedEntry, Target, Verdict, last_written};
+use waxseal_service::audit_log;
+use waxseal_service::configuration::file::ConfigurationFile;
+use waxseal_service::environment::Environment;
+use waxseal_service::{Ended, Failure};
 
 use crate::args::{AuditLogCommand, Common};
-use crate::audit_log;
-use crate::config::Config;
-use crate::environment::Environment;
-use crate::error::{Ended, Failure};
 use crate::output;
 
 use show::Filter;
@@ -20,7 +20,7 @@ use show::Filter;
 const NAME_FILES: &str = "name the files of the audit log, the oldest first";
 
 pub(crate) fn run(common: &Common, command: &AuditLogCommand) -> Result<Ended, Failure> {
-    let config = Config::read(common.config.as_deref())?;
+    let config = ConfigurationFile::read(common.config.as_deref())?;
     match command {
         AuditLogCommand::Verify {
             files,
@@ -52,7 +52,11 @@ pub(crate) fn run(common: &Common, command: &AuditLogCommand) -> Result<Ended, F
     }
 }
 
-fn chain_key(key: Option<&str>, config: &Config, common: &Common) -> Result<ChainKey, Failure> {
+fn chain_key(
+    key: Option<&str>,
+    config: &ConfigurationFile,
+    common: &Common,
+) -> Result<ChainKey, Failure> {
     let (url, setting) = match (key, &config.audit_log_key) {
         (Some(url), _) => (url, "--key"),
         (None, Some(url)) => (url.as_str(), "audit_log_key"),
@@ -95,7 +99,10 @@ fn verify(
     })
 }
 
-fn files_or_configured(files: &[PathBuf], config: &Config) -> Result<Vec<PathBuf>, Failure> {
+fn files_or_configured(
+    files: &[PathBuf],
+    config: &ConfigurationFile,
+) -> Result<Vec<PathBuf>, Failure> {
     if !files.is_empty() {
         return Ok(files.to_vec());
     }
@@ -154,7 +161,7 @@ fn print(verdict: &Verdict, files: usize) -> Result<(), Failure> {
     if verdict.whole {
         output::line("next: note the last seq and mac elsewhere, and give it with --expect-last")?;
     } else {
-        output::advise("keep the files as they are, and find out who could write to them");
+        output::hint("keep the files as they are, and find out who could write to them");
     }
     Ok(())
 }

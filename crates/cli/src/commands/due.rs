@@ -2,38 +2,38 @@
 
 use waxseal_keys::rotation::Step;
 use waxseal_keys::{ChangeError, RingError};
+use waxseal_service::resources::{Resources, guard, scopes};
 use waxseal_sweep::Stop;
 use waxseal_upkeep::{RotationEvent, UpkeepError};
 
-use crate::error::Failure;
 use crate::output::{self, thousands};
-use crate::setup::Setup;
+use waxseal_service::Failure;
 
 /// Carries out what is due, unless another process does.
-pub(crate) async fn carry_out(setup: &Setup, stop: &Stop) -> Result<(), Failure> {
-    let store = setup.open_store().await?;
-    setup.check_key_and_mark(&store).await?;
+pub(crate) async fn carry_out(resources: &Resources, stop: &Stop) -> Result<(), Failure> {
+    let store = resources.open_store().await?;
+    guard::check_key_and_mark(resources, &store).await?;
     // An embedded store is open once.
     drop(store);
-    let upkeep = setup.upkeep("operator").await?;
+    let upkeep = scopes::upkeep(resources, "operator").await?;
     let mut told = |told: &RotationEvent| {
         if let Some(text) = words(told) {
-            setup.trail.add_count("steps", 1);
-            output::say(&format!("waxseal: {text}"));
+            resources.trail.add_count("steps", 1);
+            output::stderr_line(&format!("waxseal: {text}"));
         }
     };
     match upkeep.once(false, stop, &mut told).await {
         Ok(_) => Ok(()),
         // What is under older keys can be brought under the present one by any clock.
         Err(error @ UpkeepError::Ring(RingError::Change(ChangeError::Clock { .. }))) => {
-            output::complain("warning", &error.to_string());
+            output::warn(&error.to_string());
             if let Some(advice) = Failure::from(error).advice() {
-                output::advise(advice);
+                output::hint(advice);
             }
             Ok(())
         }
         Err(error @ UpkeepError::Led(_)) => {
-            output::say(&format!("waxseal: {error}: it carries out what is due"));
+            output::stderr_line(&format!("waxseal: {error}: it carries out what is due"));
             Ok(())
         }
         Err(error) => Err(error.into()),

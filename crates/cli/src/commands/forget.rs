@@ -7,22 +7,22 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use waxseal_keys::Receipt;
+use waxseal_service::resources::{Resources, Users, guard, scopes};
+use waxseal_service::{Ended, Failure};
 use waxseal_stores::RecordStore;
 use waxseal_upkeep::{ScopeHandle, Traces, forget, traces};
 
 use crate::args::ForgetArgs;
-use crate::error::{Ended, Failure};
 use crate::output::{self, thousands};
-use crate::setup::{Setup, Users};
 
 const WHO: &str =
     "the user is what {user} of the patterns stands for, without the rest of the record name";
 const UNKNOWN: &str =
     "the user is unknown: there is no key, no record, nothing in quarantine and no earlier erasure";
 
-pub(crate) async fn run(setup: &Setup, args: &ForgetArgs) -> Result<Ended, Failure> {
-    setup.ring_setup()?;
-    let protected = setup.all_protected();
+pub(crate) async fn run(resources: &Resources, args: &ForgetArgs) -> Result<Ended, Failure> {
+    resources.configuration.keyring()?;
+    let protected = resources.configuration.all_protected();
     if !protected.iter().any(|it| it.pattern.names_user()) {
         return Err(
             Failure::usage("no protected pattern says who the user of a record is")
@@ -45,22 +45,22 @@ pub(crate) async fn run(setup: &Setup, args: &ForgetArgs) -> Result<Ended, Failu
         _ => {}
     }
     let Some(user) = &args.user else {
-        return many::run(setup, args).await;
+        return many::run(resources, args).await;
     };
     let user = user.as_encoded_bytes();
-    let eraser = Eraser::open(setup).await?;
+    let eraser = Eraser::open(resources).await?;
     let found = eraser.traces(user).await?;
     if found.is_unknown() && !args.even_if_unknown {
-        setup.trail.add_detail("unknown", true);
-        output::complain("error", UNKNOWN);
-        output::advise(&format!(
+        resources.trail.add_detail("unknown", true);
+        output::error(UNKNOWN);
+        output::hint(&format!(
             "nothing was changed and nothing was signed; {WHO}. --even-if-unknown signs a receipt all the \
              same"
         ));
         return Ok(Ended::Findings);
     }
     if args.dry_run {
-        tell(setup, &found)?;
+        tell(&found)?;
         return Ok(Ended::Done);
     }
     one(&eraser, user).await
@@ -77,17 +77,14 @@ async fn one(eraser: &Eraser<'_>, user: &[u8]) -> Result<Ended, Failure> {
     if let Some(failure) = output::unwritten() {
         return Err(unwritten(&failure));
     }
-    output::say(&format!(
+    output::stderr_line(&format!(
         "waxseal: the user is erased: {}, records deleted: {}; keep the receipt",
         key_word(&receipt),
         receipt.records_deleted
     ));
     if !receipt.key_destroyed && receipt.records_deleted == 0 && receipt.erasure == 1 {
-        output::complain(
-            "warning",
-            "nothing was found of this user: neither a key nor records",
-        );
-        output::advise(WHO);
+        output::warn("nothing was found of this user: neither a key nor records");
+        output::hint(WHO);
     }
     Ok(Ended::Done)
 }
@@ -154,46 +151,46 @@ impl Found {
     }
 }
 
-fn tell(setup: &Setup, traces: &Traces) -> Result<(), Failure> {
+fn tell(traces: &Traces) -> Result<(), Failure> {
     let found = Found::from(traces);
-    if setup.json {
+    if output::is_json() {
         return output::json(&found);
     }
     output::line(format!("would be erased: {}", found.describe()))?;
-    output::say("waxseal: dry run: nothing was changed");
+    output::stderr_line("waxseal: dry run: nothing was changed");
     Ok(())
 }
 
 /// Everything that erasing users needs, open.
 struct Eraser<'a> {
-    setup: &'a Setup,
+    resources: &'a Resources,
     users: Users,
     scopes: Vec<ScopeHandle>,
 }
 
 impl<'a> Eraser<'a> {
-    async fn open(setup: &'a Setup) -> Result<Self, Failure> {
-        let store: Arc<dyn RecordStore> = setup.open_store().await?;
-        setup.check_key(&store).await?;
-        let scopes = setup.scopes(&store).await?;
-        let users = setup.users(&store).await?;
-        setup.warn_of_other_user_keys();
+    async fn open(resources: &'a Resources) -> Result<Self, Failure> {
+        let store: Arc<dyn RecordStore> = resources.open_store().await?;
+        guard::check_key(resources, &store).await?;
+        let scopes = scopes::scopes(resources, &store).await?;
+        let users = resources.users(&store).await?;
+        scopes::warn_of_other_user_keys(resources);
         Ok(Self {
-            setup,
+            resources,
             users,
             scopes,
         })
     }
 
     async fn traces(&self, user: &[u8]) -> Result<Traces, Failure> {
-        let ring = &self.setup.opened_ring()?.ring;
+        let ring = &self.resources.opened_ring()?.ring;
         Ok(traces(user, ring, Some(&self.users.keys), &self.scopes).await?)
     }
 
     async fn erase(&self, user: &[u8]) -> Result<Receipt, Failure> {
-        let ring = &self.setup.opened_ring()?.ring;
+        let ring = &self.resources.opened_ring()?.ring;
         let receipt = forget(user, ring, Some(&self.users.keys), &self.scopes).await?;
-        let trail = &self.setup.trail;
+        let trail = &self.resources.trail;
         trail.add_detail("user_hash", receipt.user.clone());
         trail.add_detail("erasure", receipt.erasure);
         trail.add_detail("records_deleted", receipt.records_deleted);

@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 use waxseal_core::{OpenError, Sealer, Shape};
+use waxseal_service::resources::keys::binding;
+use waxseal_service::resources::{Resources, keys, named};
+use waxseal_service::{Ended, Failure};
 use waxseal_stores::{Cursor, Held, Lifetime, RecordName, Slot};
 
 use crate::args::{InspectArgs, to_hex};
-use crate::commands::record::binding;
-use crate::error::{Ended, Failure};
 use crate::output;
-use crate::setup::Setup;
 
 /// Slots of a hash or list that are told one by one.
 const SHOWN: usize = 100;
@@ -39,10 +39,10 @@ struct ValueReport {
     answer: String,
 }
 
-pub(crate) async fn run(setup: &Setup, args: &InspectArgs) -> Result<Ended, Failure> {
+pub(crate) async fn run(resources: &Resources, args: &InspectArgs) -> Result<Ended, Failure> {
     let name = args.name.name();
-    let protected = setup.protected_of(name.as_bytes()).await?;
-    let store = setup.open_store().await?;
+    let protected = named::protected_records(resources, name.as_bytes()).await?;
+    let store = resources.open_store().await?;
     let held = store
         .read(std::slice::from_ref(&name))
         .await?
@@ -65,10 +65,15 @@ pub(crate) async fn run(setup: &Setup, args: &InspectArgs) -> Result<Ended, Fail
         Some(Lifetime::Until(time)) => Some(output::point_in_time(time)),
         _ => None,
     };
-    let sealer = setup
-        .record_sealer(protected, setup.mode, name.as_bytes(), false)
-        .await?;
-    let value = |(slot, stored): &(Slot, Vec<u8>)| judge(setup, &sealer, &name, slot, stored);
+    let sealer = keys::record_sealer(
+        resources,
+        protected,
+        resources.configuration.mode,
+        name.as_bytes(),
+        false,
+    )
+    .await?;
+    let value = |(slot, stored): &(Slot, Vec<u8>)| judge(resources, &sealer, &name, slot, stored);
     let values: Vec<_> = slots.iter().map(value).collect();
     let ended = if values.iter().all(|value| value.opens) {
         Ended::Done
@@ -83,7 +88,7 @@ pub(crate) async fn run(setup: &Setup, args: &InspectArgs) -> Result<Ended, Fail
         values,
         more_values,
     };
-    if setup.json {
+    if output::is_json() {
         output::json(&report)?;
     } else {
         print(&report)?;
@@ -92,7 +97,7 @@ pub(crate) async fn run(setup: &Setup, args: &InspectArgs) -> Result<Ended, Fail
 }
 
 fn judge(
-    setup: &Setup,
+    resources: &Resources,
     sealer: &Sealer,
     name: &RecordName,
     slot: &Slot,
@@ -135,7 +140,7 @@ fn judge(
             (Err(OpenError::Erased { .. }), _) => "erased",
             (Err(OpenError::UnknownKey { .. }), true) => "unknown user key",
             (_, true) => "user key",
-            (_, false) => setup.key_state(id),
+            (_, false) => keys::state(resources, id),
         }),
         bound_to_record: header.is_some_and(|header| header.flags.bound_to_record()),
         bound_to_field: header.is_some_and(|header| header.flags.bound_to_field()),

@@ -7,49 +7,52 @@ use std::time::Duration;
 use tokio::time::sleep;
 use waxseal_keys::instrumented;
 use waxseal_proxy::Readiness;
+use waxseal_service::audit_log::ServiceStart;
+use waxseal_service::descriptors::Shares;
+use waxseal_service::resources::{Resources, guard, scopes};
+use waxseal_service::{Ended, Failure};
 use waxseal_sweep::Stop;
 use waxseal_upkeep::Upkeep;
 
 use crate::admin::RunningAdmin;
 use crate::args::KeeperArgs;
-use crate::audit_log::ServiceStart;
-use crate::descriptors::Shares;
-use crate::error::{Ended, Failure};
 use crate::metering::Metering;
 use crate::output;
-use crate::setup::Setup;
 use crate::signals;
 
 /// Between two attempts to reach keyring and store at start.
 const RETRY: Duration = Duration::from_secs(1);
 
-pub(crate) async fn run(mut setup: Setup, args: &KeeperArgs) -> Result<Ended, Failure> {
-    setup.ring_setup()?;
-    setup.trail.record_mode(&ServiceStart {
+pub(crate) async fn run(mut resources: Resources, args: &KeeperArgs) -> Result<Ended, Failure> {
+    resources.configuration.keyring()?;
+    resources.trail.record_mode(&ServiceStart {
         service: "keeper",
-        store: &setup.url.location(),
-        mode: &setup.mode.to_string(),
+        store: &resources.configuration.store.location(),
+        mode: &resources.configuration.mode.to_string(),
     })?;
-    // Before anything makes a handle; where nobody can ask, nothing is counted.
-    let metering = Metering::begin(&setup.environment, args.admin.admin.is_some())?;
+    // Before any handle is created. Nothing is counted where nothing can read it.
+    let metering = Metering::begin(
+        &resources.configuration.environment,
+        args.admin.admin.is_some(),
+    )?;
     let shares = Shares::reserve(0, 0);
     let readiness = Readiness::new(None, None);
     let metering = metering.export(&readiness)?;
     let mut admin = match &args.admin.admin {
-        Some(at) => Some(RunningAdmin::of_keeper(at, &setup, &readiness, shares.admin).await?),
+        Some(at) => Some(RunningAdmin::of_keeper(at, &resources, &readiness, shares.admin).await?),
         None => None,
     };
     let stop = signals::stop_service_on_signal()?;
     // It has nothing but its log file to open again.
     drop(signals::outlive_hangups()?);
-    let Some(upkeep) = begin(&mut setup, &stop, admin.as_ref()).await? else {
+    let Some(upkeep) = begin(&mut resources, &stop, admin.as_ref()).await? else {
         return Ok(Ended::Done);
     };
     instrumented::follow(upkeep.ring());
     if let Some(admin) = &mut admin {
-        admin.follow(&Arc::new(setup), &args.admin);
+        admin.follow(&Arc::new(resources), &args.admin);
     }
-    output::say(&format!(
+    output::stderr_line(&format!(
         "waxseal: keeping the keyring at {}",
         upkeep.ring().location()
     ));
@@ -60,13 +63,13 @@ pub(crate) async fn run(mut setup: Setup, args: &KeeperArgs) -> Result<Ended, Fa
 
 /// Waits until keyring and store can be reached; `None` where it is told to stop before.
 async fn begin(
-    setup: &mut Setup,
+    resources: &mut Resources,
     stop: &Stop,
     admin: Option<&RunningAdmin>,
 ) -> Result<Option<Upkeep>, Failure> {
     let mut said = false;
     while !stop.is_stopped() {
-        let failure = match once(setup).await {
+        let failure = match once(resources).await {
             Ok(upkeep) => return Ok(Some(upkeep)),
             Err(failure) if failure.is_transient() => failure,
             Err(failure) => return Err(failure),
@@ -75,11 +78,11 @@ async fn begin(
             admin.waiting(failure.text());
         }
         if !said {
-            output::complain("warning", failure.text());
+            output::warn(failure.text());
             if let Some(advice) = failure.advice() {
-                output::advise(advice);
+                output::hint(advice);
             }
-            output::say("waxseal: waiting for it");
+            output::stderr_line("waxseal: waiting for it");
             said = true;
         }
         sleep(RETRY).await;
@@ -87,10 +90,10 @@ async fn begin(
     Ok(None)
 }
 
-async fn once(setup: &mut Setup) -> Result<Upkeep, Failure> {
-    setup.open_ring(false).await?;
-    let store = setup.open_store().await?;
-    setup.check_key_and_mark(&store).await?;
+async fn once(resources: &mut Resources) -> Result<Upkeep, Failure> {
+    resources.open_ring(false).await?;
+    let store = resources.open_store().await?;
+    guard::check_key_and_mark(resources, &store).await?;
     drop(store);
-    setup.upkeep("keeper").await
+    scopes::upkeep(resources, "keeper").await
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use waxseal_core::SecretKey;
 use waxseal_files::Location;
+use waxseal_service::{Ended, Failure};
 
 use crate::args::KeyCommand;
-use crate::error::{Ended, Failure};
 use crate::output;
 
 pub(crate) fn run(command: &KeyCommand, json: bool) -> Result<Ended, Failure> {
@@ -17,7 +17,7 @@ pub(crate) fn run(command: &KeyCommand, json: bool) -> Result<Ended, Failure> {
     let hex = key.expose_hex();
     if let Some(path) = file {
         write(path, &hex)?;
-        output::say(&format!(
+        output::stderr_line(&format!(
             "waxseal: wrote key {} to {}",
             key.id(),
             path.display()

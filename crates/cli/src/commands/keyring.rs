@@ -11,22 +11,18 @@ mod status;
 mod times;
 mod users;
 
-pub(crate) use audit::block_advice;
-pub(crate) use status::{block_words, step_words};
-pub(crate) use times::wrong_time_words;
-
 use serde::Serialize;
 use waxseal_keys::Ring;
+use waxseal_service::resources::Resources;
+use waxseal_service::{Ended, Failure};
 
 use crate::args::{Common, KeyringCommand, SettingsArgs};
 use crate::commands::recorded;
-use crate::error::{Ended, Failure};
 use crate::output;
-use crate::setup::Setup;
 
-/// What a change came to, for programs.
+/// The result of a change, as JSON.
 #[derive(Serialize)]
-struct Told<'a> {
+struct ChangeReport<'a> {
     ring: &'a str,
     version: u64,
     sealing: String,
@@ -35,39 +31,42 @@ struct Told<'a> {
 }
 
 pub(crate) async fn run(common: &Common, command: &KeyringCommand) -> Result<Ended, Failure> {
-    let setup = Setup::read(common)?;
-    let (trail, operation) = (setup.trail.clone(), recorded::keyring(&setup, command));
+    let resources = Resources::read(&common.flags())?;
+    let (trail, operation) = (
+        resources.trail.clone(),
+        recorded::keyring(&resources, command),
+    );
     trail
-        .record_operation(operation, carry_out(setup, common, command))
+        .record_operation(operation, carry_out(resources, common, command))
         .await
 }
 
 async fn carry_out(
-    mut setup: Setup,
+    mut resources: Resources,
     common: &Common,
     command: &KeyringCommand,
 ) -> Result<Ended, Failure> {
     if let KeyringCommand::Rehearse(args) = command {
-        return backup::rehearse(&setup, common, args).await;
+        return backup::rehearse(&resources, common, args).await;
     }
-    setup.ring_setup()?;
+    resources.configuration.keyring()?;
     match command {
-        KeyringCommand::Init(args) => return init::run(&setup, args).await,
-        KeyringCommand::Restore { from } => return restore::run(&setup, from.as_deref()).await,
-        KeyringCommand::Rewrap(args) => return rewrap::run(&mut setup, args).await,
-        KeyringCommand::Import(args) => return backup::import(&setup, args).await,
+        KeyringCommand::Init(args) => return init::run(&resources, args).await,
+        KeyringCommand::Restore { from } => return restore::run(&resources, from.as_deref()).await,
+        KeyringCommand::Rewrap(args) => return rewrap::run(&mut resources, args).await,
+        KeyringCommand::Import(args) => return backup::import(&resources, args).await,
         KeyringCommand::Configure(args)
             if args.settings == SettingsArgs::default() && !args.at_once =>
         {
             return Err(Failure::usage("nothing to change was given")
                 .hint("for example waxseal keyring configure --rotate-every 30d"));
         }
-        KeyringCommand::AdoptUsers { yes } => return users::adopt(&mut setup, *yes).await,
+        KeyringCommand::AdoptUsers { yes } => return users::adopt(&mut resources, *yes).await,
         // Values are read, and under a compromised key as well.
         KeyringCommand::Archive { .. } | KeyringCommand::Destroy { force: false, .. } => {
-            setup.open_ring(true).await?;
+            resources.open_ring(true).await?;
         }
-        _ => setup.open_ring_alone(false).await?,
+        _ => resources.open_ring_alone(false).await?,
     }
     match command {
         KeyringCommand::Init(_)
@@ -76,28 +75,28 @@ async fn carry_out(
         | KeyringCommand::Import(_)
         | KeyringCommand::AdoptUsers { .. }
         | KeyringCommand::Rehearse(_) => Ok(Ended::Done),
-        KeyringCommand::Export(args) => backup::export(&setup, args).await,
-        KeyringCommand::Status => status::run(&setup).await,
-        KeyringCommand::Add => change::add(&setup).await,
-        KeyringCommand::Promote { id, now } => change::promote(&setup, *id, *now).await,
-        KeyringCommand::Archive { id } => change::archive(&setup, *id).await,
-        KeyringCommand::Destroy { id, force } => change::destroy(&setup, *id, *force).await,
-        KeyringCommand::Compromise { id } => change::compromise(&setup, *id).await,
-        KeyringCommand::Configure(args) => change::configure(&setup, args).await,
-        KeyringCommand::RepairTimes { yes } => times::repair(&setup, *yes).await,
-        KeyringCommand::Release { records } => change::release(&setup, common, records).await,
+        KeyringCommand::Export(args) => backup::export(&resources, args).await,
+        KeyringCommand::Status => status::run(&resources).await,
+        KeyringCommand::Add => change::add(&resources).await,
+        KeyringCommand::Promote { id, now } => change::promote(&resources, *id, *now).await,
+        KeyringCommand::Archive { id } => change::archive(&resources, *id).await,
+        KeyringCommand::Destroy { id, force } => change::destroy(&resources, *id, *force).await,
+        KeyringCommand::Compromise { id } => change::compromise(&resources, *id).await,
+        KeyringCommand::Configure(args) => change::configure(&resources, args).await,
+        KeyringCommand::RepairTimes { yes } => times::repair(&resources, *yes).await,
+        KeyringCommand::Release { records } => change::release(&resources, common, records).await,
     }
 }
 
 /// Prints what happened and what comes next.
-fn tell(setup: &Setup, ring: &Ring, done: &str, next: &str) -> Result<Ended, Failure> {
-    setup.trail.add_detail("ring", ring.id());
-    setup.trail.add_detail("version", ring.version());
-    setup
+fn tell(resources: &Resources, ring: &Ring, done: &str, next: &str) -> Result<Ended, Failure> {
+    resources.trail.add_detail("ring", ring.id());
+    resources.trail.add_detail("version", ring.version());
+    resources
         .trail
         .add_detail("sealing", ring.sealing().id.to_string());
-    if setup.json {
-        output::json(&Told {
+    if output::is_json() {
+        output::json(&ChangeReport {
             ring: ring.id(),
             version: ring.version(),
             sealing: ring.sealing().id.to_string(),
@@ -122,7 +121,7 @@ impl SettingsArgs {
         }
         set(&mut settings.propagation_ms, self.propagation);
         set(&mut settings.refresh_ms, self.refresh);
-        set(&mut settings.retention_ms, self.rest);
+        set(&mut settings.retention_ms, self.retain);
         set(&mut settings.seals, self.max_seals);
         settings
     }

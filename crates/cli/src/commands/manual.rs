@@ -6,9 +6,9 @@ use std::path::Path;
 use clap::CommandFactory;
 use clap_complete::Shell;
 use waxseal_files::{Access, Location};
+use waxseal_service::{Ended, Failure};
 
 use crate::args::Cli;
-use crate::error::{Ended, Failure};
 use crate::output;
 
 pub(crate) fn completions(shell: Shell) -> Result<Ended, Failure> {
@@ -30,7 +30,7 @@ pub(crate) fn pages(directory: &Path) -> Result<Ended, Failure> {
             &std::fs::read(page.path())?,
         )?;
     }
-    output::say(&format!(
+    output::stderr_line(&format!(
         "waxseal: wrote the man pages to {}",
         directory.display()
     ));

@@ -11,25 +11,26 @@ use tokio::time::sleep;
 use waxseal_core::{Mode, Sealer};
 use waxseal_keys::instrumented;
 use waxseal_proxy::{
-    Address, Handshake, Limits, Listen, ListenError, ListenTls, Meters, Protection, Proxy,
-    Readiness, Settings, Sharing, Stage, TlsError, Upstream, UpstreamTls,
+    Limits, Listen, ListenError, ListenTls, Meters, Protection, Proxy, Readiness, Settings,
+    Sharing, Stage, Upstream,
 };
+use waxseal_service::audit_log::ServiceStart;
+use waxseal_service::certificates;
+use waxseal_service::descriptors::Shares;
+use waxseal_service::failure::{Ended, Failure, neither_key_nor_mode, no_key};
+use waxseal_service::panics::spawn_restarting;
+use waxseal_service::resources::{Resources, guard, keys, scopes, trial};
+use waxseal_service::upstream::{tls_failure, upstream};
 use waxseal_stores::{RedisUrl, StoreUrl};
 use waxseal_sweep::Stop;
 
 use crate::admin::RunningAdmin;
 use crate::args::{Common, ProxyArgs, ScriptsArg, SharingArg, check_host_port};
-use crate::audit_log::ServiceStart;
-use crate::descriptors::Shares;
-use crate::error::{Ended, Failure, neither_key_nor_mode, no_key};
 use crate::metering::Metering;
 use crate::output;
-use crate::panics::spawn_restarting;
-use crate::setup::Setup;
 use crate::signals;
 use crate::trial::RefusalRecord;
 
-pub(crate) mod certificates;
 mod excepts;
 mod mode;
 mod reports;
@@ -41,58 +42,65 @@ const RETRY: Duration = Duration::from_secs(1);
 /// More threads than this do not make it faster: a Redis server has one. Half of the processors are
 /// left to it and to the applications: what fewer threads do together costs less.
 pub(crate) const MAX_DEFAULT_WORKERS: usize = 4;
-/// What --listen takes, and the port of examples.
+/// The form of --listen, and the port of examples.
 const LISTEN: &str = "HOST:PORT, tls://HOST:PORT or unix:/PATH";
 const PORT: u16 = 6380;
 
 pub(crate) async fn run(
-    mut setup: Setup,
+    mut resources: Resources,
     common: &Common,
     args: &ProxyArgs,
 ) -> Result<Ended, Failure> {
     if args.trial {
-        setup.begin_trial();
+        resources.configuration.begin_trial();
     }
-    prepare(&mut setup, common, args)?;
-    let StoreUrl::Redis(url) = &setup.url else {
+    prepare(&mut resources, common, args)?;
+    let StoreUrl::Redis(url) = &resources.configuration.store else {
         return Err(Failure::usage(
             "a proxy needs a Redis server: this store is a file",
         ));
     };
     let upstream = Arc::new(kept_alive(url, args)?);
     let listen = listeners(args)?;
-    tell_trail(&setup)?;
-    let recorded = RefusalRecord::begin(&setup, args);
+    tell_trail(&resources)?;
+    let recorded = RefusalRecord::begin(&resources, args);
     let (last, json) = (recorded.clone(), common.json);
     let mut stop = std::pin::pin!(signals::told_to_stop_reporting(move || {
-        // Standard output may be closed: the process ends all the same.
+        // Standard output may be closed: the process ends anyway.
         let _ = last.report(json);
     }));
     // Before the store is waited for, which can take long.
     let hangups = signals::outlive_hangups()?;
 
-    // Before anything makes a handle; where nobody can ask, nothing is counted.
-    let metering = Metering::begin(&setup.environment, args.admin.admin.is_some())?;
-    let names = setup.protected.iter().map(|it| it.name.as_str());
+    // Before any handle is created. Nothing is counted where nothing can read it.
+    let metering = Metering::begin(
+        &resources.configuration.environment,
+        args.admin.admin.is_some(),
+    )?;
+    let names = resources
+        .configuration
+        .protected
+        .iter()
+        .map(|it| it.name.as_str());
     let meters = metering.is_on().then(|| Arc::new(Meters::new(names)));
-    mode::tell(setup.mode, args.trial, metering.is_on());
+    mode::tell(resources.configuration.mode, args.trial, metering.is_on());
     let readiness = Readiness::new(Some(upstream.clone()), meters.clone());
     let metering = metering.export(&readiness)?;
     let shares = Shares::reserve(workers(args), usize::from(args.lanes));
     let watched = (upstream.clone(), recorded.clone());
     let admin = match &args.admin.admin {
         Some(at) => {
-            Some(RunningAdmin::of_proxy(at, &setup, watched, &readiness, shares.admin).await?)
+            Some(RunningAdmin::of_proxy(at, &resources, watched, &readiness, shares.admin).await?)
         }
         None => None,
     };
     let clients = shares.allow_clients(args.max_connections.map(|it| it as usize));
     tokio::select! {
         told = &mut stop => return told.map(|()| Ended::Done),
-        checked = wait_for_store(&mut setup, args.trial, admin.as_ref()) => checked?,
+        checked = wait_for_store(&mut resources, args.trial, admin.as_ref()) => checked?,
     }
     let protection = recorded.by(
-        protection(&setup, args, meters)?,
+        protection(&resources, args, meters)?,
         !common.protect.is_empty(),
     );
     let mut settings = settings(args, upstream, listen, protection);
@@ -109,7 +117,7 @@ pub(crate) async fn run(
         recorded,
         hangups,
     };
-    opened.serve(setup, common, args, stop).await
+    opened.serve(resources, common, args, stop).await
 }
 
 /// Everything that serves clients, and those who ask about it.
@@ -127,27 +135,27 @@ impl Opened {
     /// Serves clients until it is told to stop.
     async fn serve(
         self,
-        setup: Setup,
+        resources: Resources,
         common: &Common,
         args: &ProxyArgs,
         stop: impl Future<Output = Result<(), Failure>>,
     ) -> Result<Ended, Failure> {
         let (proxy, mut admin, metering) = (self.proxy, self.admin, self.metering);
-        if let (Ok(opened), true) = (setup.opened_ring(), metering.is_on()) {
+        if let (Ok(opened), true) = (resources.opened_ring(), metering.is_on()) {
             instrumented::follow(&opened.ring);
         }
-        let setup = Arc::new(setup);
+        let resources = Arc::new(resources);
         if let Some(admin) = &mut admin {
-            admin.follow(&setup, &args.admin);
+            admin.follow(&resources, &args.admin);
         }
-        let upkeep = UpkeepTask::begin(&setup).await?;
+        let upkeep = UpkeepTask::begin(&resources).await?;
         if !self.recorded.is_trial() {
-            reports::tell_of_scripts(&setup);
-            excepts::look_for_sealed(&setup);
+            reports::tell_of_scripts(&resources);
+            excepts::look_for_sealed(&resources);
         }
         certificates::watch(proxy.certificates(), self.hangups, metering.is_on());
         for address in proxy.addresses() {
-            output::say(&format!("waxseal: listening on {address}"));
+            output::stderr_line(&format!("waxseal: listening on {address}"));
         }
         let stage = |stage| self.readiness.stage().set(stage);
         stage(Stage::Serving);
@@ -159,7 +167,7 @@ impl Opened {
                     if let Some(admin) = &admin {
                         admin.stopping();
                     }
-                    output::say(&stopping(args.grace));
+                    output::stderr_line(&stopping(args.grace));
                 }
             })
             .await;
@@ -170,11 +178,11 @@ impl Opened {
     }
 }
 
-fn tell_trail(setup: &Setup) -> Result<(), Failure> {
-    setup.trail.record_mode(&ServiceStart {
+fn tell_trail(resources: &Resources) -> Result<(), Failure> {
+    resources.trail.record_mode(&ServiceStart {
         service: "proxy",
-        store: &setup.url.location(),
-        mode: &setup.mode.to_string(),
+        store: &resources.configuration.store.location(),
+        mode: &resources.configuration.mode.to_string(),
     })
 }
 
@@ -196,42 +204,42 @@ fn told(cut: usize, args: &ProxyArgs) -> Ended {
         "{connections} cut: something was still under way after {} s",
         args.grace
     );
-    output::complain("warning", &text);
+    output::warn(&text);
     Ended::Findings
 }
 
-/// Refuses what cannot be served, and makes the setup that of a proxy.
-fn prepare(setup: &mut Setup, common: &Common, args: &ProxyArgs) -> Result<(), Failure> {
-    check(setup, common)?;
+/// Refuses what cannot be served, and makes the resources that of a proxy.
+fn prepare(resources: &mut Resources, common: &Common, args: &ProxyArgs) -> Result<(), Failure> {
+    check(resources, common)?;
     check_buffers(args)?;
     if let Some(scripts) = args.scripts {
-        for protected in &mut setup.protected {
+        for protected in &mut resources.configuration.protected {
             protected.forwards_scripts = scripts == ScriptsArg::Forward;
         }
     }
-    setup.protect_overlapping();
+    resources.configuration.protect_overlapping();
     match args.format {
-        Some(format) => setup.serve_as(format),
+        Some(format) => resources.configuration.serve_as(format.into()),
         None => Ok(()),
     }
 }
 
-/// What must be so before anything is opened.
-fn check(setup: &Setup, common: &Common) -> Result<(), Failure> {
-    if common.protect.is_empty() && setup.config.protect.is_empty() {
+/// The checks before anything is opened.
+fn check(resources: &Resources, common: &Common) -> Result<(), Failure> {
+    if common.protect.is_empty() && resources.configuration.file.protect.is_empty() {
         return Err(Failure::usage("no record is protected")
             .hint("say which with --protect, for example --protect 'wa:*', or in waxseal.toml"));
     }
-    if !setup.has_keys() {
-        if setup.mode != Mode::Off {
+    if !resources.configuration.has_keys() {
+        if resources.configuration.mode != Mode::Off {
             return Err(no_key());
         }
-        if !setup.is_mode_chosen {
-            let is_blank = setup.environment.is_key_blank();
+        if !resources.configuration.is_mode_set() {
+            let is_blank = resources.configuration.environment.is_key_blank();
             return Err(neither_key_nor_mode(is_blank));
         }
     }
-    setup.check_decoys()
+    resources.configuration.check_decoys()
 }
 
 /// A reply is given as a whole where it has values to open: it must fit, with what is remembered of requests.
@@ -254,34 +262,44 @@ fn check_buffers(args: &ProxyArgs) -> Result<(), Failure> {
 }
 
 fn protection(
-    setup: &Setup,
+    resources: &Resources,
     args: &ProxyArgs,
     meters: Option<Arc<Meters>>,
 ) -> Result<Protection, Failure> {
-    let sealers = setup.protected.iter().map(|protected| {
-        let sealer: Sealer = setup.sealer(protected, setup.mode);
+    let sealers = resources.configuration.protected.iter().map(|protected| {
+        let sealer: Sealer = keys::sealer(resources, protected, resources.configuration.mode);
         (protected.pattern.clone(), sealer)
     });
-    let decoys = setup.decoys.iter().map(|it| it.name.as_bytes().to_vec());
+    let decoys = resources
+        .configuration
+        .decoys
+        .iter()
+        .map(|it| it.name.as_bytes().to_vec());
     let forwards = |index: usize| {
-        let protected = setup.protected.get(index);
+        let protected = resources.configuration.protected.get(index);
         protected.is_some_and(|it| it.forwards_scripts)
     };
-    let mut protection = Protection::new(sealers.collect(), setup.mask())
+    let mut protection = Protection::new(sealers.collect(), keys::name_mask(resources))
         .allow_own_writes(args.allow_own_writes)
         .forward_scripts(forwards)
         .decoys(decoys, alarm());
     if let Some(meters) = meters {
         protection = protection.meters(meters);
     }
-    let Ok(opened) = setup.opened_ring() else {
+    let Ok(opened) = resources.opened_ring() else {
         return Ok(protection);
     };
     let protection = protection.ring(opened.ring.clone());
     let Some(users) = &opened.users else {
         return Ok(protection);
     };
-    let per_user = |index: usize| setup.protected.get(index).is_some_and(|it| it.per_user);
+    let per_user = |index: usize| {
+        resources
+            .configuration
+            .protected
+            .get(index)
+            .is_some_and(|it| it.per_user)
+    };
     let protection = protection.user_keys(users.keys.clone(), per_user);
     protection.map_err(Failure::usage)
 }
@@ -335,11 +353,11 @@ fn workers(args: &ProxyArgs) -> usize {
 struct UpkeepTask(Option<(Stop, JoinHandle<()>)>);
 
 impl UpkeepTask {
-    async fn begin(setup: &Setup) -> Result<Self, Failure> {
-        if !setup.follows_ring() {
+    async fn begin(resources: &Resources) -> Result<Self, Failure> {
+        if !resources.configuration.has_keyring() {
             return Ok(Self::default());
         }
-        let upkeep = Arc::new(setup.upkeep("proxy").await?);
+        let upkeep = Arc::new(scopes::upkeep(resources, "proxy").await?);
         let stop = Stop::default();
         let told = stop.clone();
         let task = spawn_restarting("the upkeep of the keyring", move || {
@@ -353,7 +371,7 @@ impl UpkeepTask {
     async fn end(mut self) {
         if let Some((stop, task)) = self.0.take() {
             stop.stop();
-            // Nobody else ends it.
+            // Nothing else ends it.
             let _ = task.await;
         }
     }
@@ -367,15 +385,15 @@ impl Drop for UpkeepTask {
     }
 }
 
-/// Waits until the store and the keyring can be reached, and makes sure that the key is the store's.
+/// Waits until the store and the keyring can be reached, and checks that the key is the store's.
 async fn wait_for_store(
-    setup: &mut Setup,
+    resources: &mut Resources,
     is_trial: bool,
     admin: Option<&RunningAdmin>,
 ) -> Result<(), Failure> {
     let mut said = false;
     loop {
-        let error = match reach(setup, is_trial).await {
+        let error = match reach(resources, is_trial).await {
             Ok(()) => return Ok(()),
             Err(failure) => failure,
         };
@@ -386,24 +404,24 @@ async fn wait_for_store(
             admin.waiting(error.text());
         }
         if !said {
-            output::complain("warning", error.text());
+            output::warn(error.text());
             if let Some(advice) = error.advice() {
-                output::advise(advice);
+                output::hint(advice);
             }
-            output::say("waxseal: waiting for the store before taking clients");
+            output::stderr_line("waxseal: waiting for the store before taking clients");
             said = true;
         }
         sleep(RETRY).await;
     }
 }
 
-async fn reach(setup: &mut Setup, is_trial: bool) -> Result<(), Failure> {
-    setup.open_ring(false).await?;
-    let store = setup.open_store().await?;
+async fn reach(resources: &mut Resources, is_trial: bool) -> Result<(), Failure> {
+    resources.open_ring(false).await?;
+    let store = resources.open_store().await?;
     if is_trial {
-        return setup.check_nothing_is_sealed(&store).await;
+        return trial::check_nothing_is_sealed(resources, &store).await;
     }
-    setup.check_key_and_mark(&store).await?;
+    guard::check_key_and_mark(resources, &store).await?;
     Ok(())
 }
 
@@ -440,32 +458,6 @@ fn kept_alive(url: &RedisUrl, args: &ProxyArgs) -> Result<Upstream, Failure> {
     Ok(upstream.keepalive(Duration::from_secs(args.keepalive)))
 }
 
-/// The way to the server of this URL.
-pub(crate) fn upstream(url: &RedisUrl, clients_authenticate: bool) -> Result<Upstream, Failure> {
-    let parts = url.parts()?;
-    let address = match (parts.host, parts.socket) {
-        (Some((host, port)), _) => Address::Tcp { host, port },
-        (None, Some(path)) => Address::Unix(path),
-        (None, None) => return Err(Failure::usage("the store URL names no server")),
-    };
-    let tls = parts.tls.then_some(UpstreamTls {
-        ca: parts.ca,
-        identity: parts.identity,
-    });
-    let handshake = Handshake::new(
-        parts.user.as_deref(),
-        parts.password.as_deref(),
-        parts.database,
-    );
-    let upstream =
-        Upstream::new(address, tls.as_ref(), handshake, parts.database).map_err(tls_failure)?;
-    Ok(if clients_authenticate {
-        upstream.without_credentials_for_clients()
-    } else {
-        upstream
-    })
-}
-
 fn listen_failure(error: ListenError) -> Failure {
     match error {
         ListenError::Tls(error) => tls_failure(error),
@@ -473,10 +465,6 @@ fn listen_failure(error: ListenError) -> Failure {
             Failure::usage(error).hint("name them with --tls-cert and --tls-key")
         }
         ListenError::Address { .. } => Failure::failed(&error)
-            .hint("stop whoever listens there, or take another address with --listen"),
+            .hint("stop the process that listens there, or use another address with --listen"),
     }
-}
-
-fn tls_failure(error: TlsError) -> Failure {
-    Failure::usage(error)
 }

@@ -1,14 +1,14 @@
 //! `quarantine`: values that were moved aside because they could not be opened.
 
 use serde::Serialize;
+use waxseal_service::audit_log::Operation;
+use waxseal_service::resources::{Resources, keys};
+use waxseal_service::{Ended, Failure};
 use waxseal_sessions::quarantine::{self, Entry, Restored};
 use waxseal_stores::{Clock, RecordStore};
 
 use crate::args::QuarantineCommand;
-use crate::audit_log::Operation;
-use crate::error::{Ended, Failure};
 use crate::output;
-use crate::setup::Setup;
 
 #[derive(Serialize)]
 struct Row {
@@ -21,14 +21,17 @@ struct Row {
     size: usize,
 }
 
-pub(crate) async fn run(setup: &Setup, command: &QuarantineCommand) -> Result<Ended, Failure> {
-    let store = setup.open_store().await?;
+pub(crate) async fn run(
+    resources: &Resources,
+    command: &QuarantineCommand,
+) -> Result<Ended, Failure> {
+    let store = resources.open_store().await?;
     match command {
-        QuarantineCommand::List => list(setup, &*store).await,
+        QuarantineCommand::List => list(resources, &*store).await,
         QuarantineCommand::Restore { id } => {
             let entry = find(&*store, id).await?;
-            let operation = operation(setup, "quarantine_restore", &entry);
-            setup
+            let operation = operation(resources, "quarantine_restore", &entry);
+            resources
                 .trail
                 .record_operation(operation, restore(&*store, &entry))
                 .await
@@ -41,24 +44,24 @@ pub(crate) async fn run(setup: &Setup, command: &QuarantineCommand) -> Result<En
             }
             let work = async {
                 quarantine::discard(&*store, &entry).await?;
-                output::say(&format!("waxseal: {id} is deleted"));
+                output::stderr_line(&format!("waxseal: {id} is deleted"));
                 Ok(Ended::Done)
             };
-            let operation = operation(setup, "quarantine_drop", &entry);
-            setup.trail.record_operation(operation, work).await
+            let operation = operation(resources, "quarantine_drop", &entry);
+            resources.trail.record_operation(operation, work).await
         }
     }
 }
 
-fn operation(setup: &Setup, action: &'static str, entry: &Entry) -> Option<Operation> {
-    Some(Operation::new(action, &shown(setup, entry)).with("id", entry.id.clone()))
+fn operation(resources: &Resources, action: &'static str, entry: &Entry) -> Option<Operation> {
+    Some(Operation::new(action, &shown(resources, entry)).with("id", entry.id.clone()))
 }
 
 async fn restore(store: &dyn RecordStore, entry: &Entry) -> Result<Ended, Failure> {
     let id = &entry.id;
     let failure = match quarantine::restore(store, entry, Clock::system().now_ms()).await? {
         Restored::Done => {
-            output::say(&format!("waxseal: {id} is back in its record"));
+            output::stderr_line(&format!("waxseal: {id} is back in its record"));
             return Ok(Ended::Done);
         }
         Restored::Occupied => "there is a new record of that name: not overwritten",
@@ -69,18 +72,26 @@ async fn restore(store: &dyn RecordStore, entry: &Entry) -> Result<Ended, Failur
 }
 
 /// The record of a value, without its name.
-fn shown(setup: &Setup, entry: &Entry) -> String {
+fn shown(resources: &Resources, entry: &Entry) -> String {
     let name = entry.record.as_bytes();
-    let protected = setup.protected.iter().find(|p| p.pattern.matches(name));
+    let protected = resources
+        .configuration
+        .protected
+        .iter()
+        .find(|p| p.pattern.matches(name));
     let prefix = protected.map_or("", |p| p.pattern.prefix());
-    setup.mask().show(prefix, name)
+    keys::name_mask(resources).show(prefix, name)
 }
 
-async fn list(setup: &Setup, store: &dyn RecordStore) -> Result<Ended, Failure> {
-    let mask = setup.mask();
+async fn list(resources: &Resources, store: &dyn RecordStore) -> Result<Ended, Failure> {
+    let mask = keys::name_mask(resources);
     let row = |entry: Entry| {
         let name = entry.record.as_bytes();
-        let protected = setup.protected.iter().find(|p| p.pattern.matches(name));
+        let protected = resources
+            .configuration
+            .protected
+            .iter()
+            .find(|p| p.pattern.matches(name));
         Row {
             id: entry.id,
             record: mask.show(protected.map_or("", |p| p.pattern.prefix()), name),
@@ -96,7 +107,7 @@ async fn list(setup: &Setup, store: &dyn RecordStore) -> Result<Ended, Failure> 
         .into_iter()
         .map(row)
         .collect();
-    if setup.json {
+    if output::is_json() {
         output::json(&rows)?;
         return Ok(Ended::Done);
     }
@@ -108,7 +119,7 @@ async fn list(setup: &Setup, store: &dyn RecordStore) -> Result<Ended, Failure> 
         ))?;
     }
     if rows.is_empty() {
-        output::say("waxseal: quarantine is empty");
+        output::stderr_line("waxseal: quarantine is empty");
     }
     Ok(Ended::Done)
 }

@@ -4,12 +4,12 @@ use std::ffi::OsStr;
 
 use serde::Serialize;
 use waxseal_keys::{Receipt, Signed, SignedError};
+use waxseal_service::resources::Resources;
+use waxseal_service::{Ended, Failure};
 
 use super::signed::{self, Expected};
 use crate::args::{Common, ReceiptCommand};
-use crate::error::{Ended, Failure};
 use crate::output;
-use crate::setup::Setup;
 
 /// No receipt is longer.
 const LIMIT: u64 = 1024 * 1024;
@@ -34,15 +34,15 @@ struct Subject {
 impl Subject {
     /// Only the ring tells what stands for a user.
     async fn of(common: &Common, user: &OsStr) -> Result<Self, Failure> {
-        let mut setup = Setup::read(common)?;
-        if !setup.follows_ring() {
+        let mut resources = Resources::read(&common.flags())?;
+        if !resources.configuration.has_keyring() {
             return Err(Failure::usage(
                 "only the keyring can tell whose a receipt is, and none is configured",
             )
             .hint("name it with --keyring, for example --keyring file:/etc/waxseal/keyring.json"));
         }
-        setup.open_ring_alone(false).await?;
-        let ring = setup.opened_ring()?.ring.ring();
+        resources.open_ring_alone(false).await?;
+        let ring = resources.opened_ring()?.ring.ring();
         Ok(Self {
             hash: ring.user(user.as_encoded_bytes()),
             ring: ring.id().to_owned(),
@@ -100,8 +100,8 @@ fn refuse(common: &Common, shown: &str, error: &SignedError) -> Result<Ended, Fa
             user_matches: None,
         })?;
     }
-    output::complain("error", &format!("{shown} does not verify: {error}"));
-    output::advise(match error {
+    output::error(&format!("{shown} does not verify: {error}"));
+    output::hint(match error {
         SignedError::Form { .. } => "it must be the JSON that waxseal forget printed, whole",
         other => signed::advice(other),
     });
@@ -124,8 +124,8 @@ fn of_another(
             user_matches: Some(false),
         })?;
     }
-    output::complain("error", &format!("{shown} does not verify: {why}"));
-    output::advise(
+    output::error(&format!("{shown} does not verify: {why}"));
+    output::hint(
         "the user is what {user} of the patterns stands for, without the rest of the record name; look for \
          the right receipt, or run waxseal forget USER --dry-run",
     );

@@ -3,42 +3,47 @@
 use std::time::Duration;
 
 use tracing::{error, info};
-use waxseal_core::{Binding, Mode, OpenError, Shape};
+use waxseal_core::{Mode, OpenError, Shape};
+use waxseal_service::audit_log::Operation;
+use waxseal_service::configuration::protected::Protected;
+use waxseal_service::resources::keys::binding;
+use waxseal_service::resources::{Resources, guard, keys, named};
+use waxseal_service::{Ended, Failure};
 use waxseal_stores::{Expiry, RecordName, RecordStore, Slot, StoreError};
 
 use crate::args::{GetArgs, PutArgs};
-use crate::audit_log::Operation;
 use crate::commands::value::read_value;
-use crate::error::{Ended, Failure};
 use crate::output::{self, thousands};
-use crate::setup::{Protected, Setup};
 
-pub(crate) async fn get(setup: &Setup, args: &GetArgs) -> Result<Ended, Failure> {
+pub(crate) async fn get(resources: &Resources, args: &GetArgs) -> Result<Ended, Failure> {
     let name = args.name.name();
-    let protected = setup.protected_of(name.as_bytes()).await?;
-    let store = setup.open_store().await?;
-    setup.check_key(&store).await?;
+    let protected = named::protected_records(resources, name.as_bytes()).await?;
+    let store = resources.open_store().await?;
+    guard::check_key(resources, &store).await?;
     let slot = match (args.field.field(), args.element) {
         (Some(field), _) => Slot::Field(field),
         (None, Some(index)) => Slot::Element(index),
         (None, None) => Slot::Whole,
     };
     let stored = store.get(&name, &slot).await.map_err(of_another_type)?;
-    let shown = setup
-        .mask()
-        .show(protected.pattern.prefix(), name.as_bytes());
+    let shown = keys::name_mask(resources).show(protected.pattern.prefix(), name.as_bytes());
     let Some(stored) = stored else {
         return Err(Failure::absent(format!(
             "{shown}: there is no such record or field"
         )));
     };
-    let sealer = setup
-        .record_sealer(protected, setup.mode, name.as_bytes(), false)
-        .await?;
+    let sealer = keys::record_sealer(
+        resources,
+        protected,
+        resources.configuration.mode,
+        name.as_bytes(),
+        false,
+    )
+    .await?;
     let opened = sealer.open(&stored, binding(&name, &slot));
-    let opened = opened.map_err(|error| of_value(setup, error, &stored))?;
-    let is_decoy = opened.is_some() && setup.is_decoy(name.as_bytes());
-    tell_opened(setup, "get", &shown, is_decoy)?;
+    let opened = opened.map_err(|error| of_value(resources, error, &stored))?;
+    let is_decoy = opened.is_some() && resources.configuration.is_decoy(name.as_bytes());
+    tell_opened(resources, "get", &shown, is_decoy)?;
     info!(record = %shown, "a record was opened for an operator");
     output::bytes(opened.as_ref().map_or(&[], |opened| &opened.value))?;
     if output::is_for_a_person() {
@@ -47,37 +52,35 @@ pub(crate) async fn get(setup: &Setup, args: &GetArgs) -> Result<Ended, Failure>
     Ok(Ended::Done)
 }
 
-pub(crate) async fn put(setup: &Setup, args: &PutArgs) -> Result<Ended, Failure> {
+pub(crate) async fn put(resources: &Resources, args: &PutArgs) -> Result<Ended, Failure> {
     let name = args.name.name();
-    let protected = setup.protected_of(name.as_bytes()).await?;
-    setup.keyring()?;
+    let protected = named::protected_records(resources, name.as_bytes()).await?;
+    keys::current(resources)?;
     let value = read_value()?;
     let prefix = protected.pattern.prefix();
-    let shown = setup.mask().show(prefix, name.as_bytes());
+    let shown = keys::name_mask(resources).show(prefix, name.as_bytes());
     let operation = Some(Operation::new("put", &shown));
     let work = async {
-        write(setup, args, (&name, protected), &value).await?;
+        write(resources, args, (&name, protected), &value).await?;
         info!(record = %shown, "a record was written by an operator");
         Ok(Ended::Done)
     };
-    setup.trail.record_operation(operation, work).await
+    resources.trail.record_operation(operation, work).await
 }
 
 async fn write(
-    setup: &Setup,
+    resources: &Resources,
     args: &PutArgs,
     (name, protected): (&RecordName, &Protected),
     value: &[u8],
 ) -> Result<(), Failure> {
-    let store = setup.open_store().await?;
-    setup.check_key_and_mark(&store).await?;
+    let store = resources.open_store().await?;
+    guard::check_key_and_mark(resources, &store).await?;
     let slot = args.field.field().map_or(Slot::Whole, Slot::Field);
     if slot == Slot::Whole {
-        check_replaced(setup, &*store, name, args.replace).await?;
+        check_replaced(resources, &*store, name, args.replace).await?;
     }
-    let sealer = setup
-        .record_sealer(protected, Mode::On, name.as_bytes(), true)
-        .await?;
+    let sealer = keys::record_sealer(resources, protected, Mode::On, name.as_bytes(), true).await?;
     // Under an excepted name the sealer leaves it plain.
     let stored = sealer.to_store(value, binding(name, &slot))?;
     let expiry = args
@@ -91,7 +94,7 @@ async fn write(
 
 /// Makes sure that no record of another type is replaced by a value, unless that is asked for.
 async fn check_replaced(
-    setup: &Setup,
+    resources: &Resources,
     store: &dyn RecordStore,
     name: &RecordName,
     is_asked_for: bool,
@@ -115,38 +118,30 @@ async fn check_replaced(
             "nothing was changed; --field writes one value of a hash, --replace replaces the whole record",
         ));
     }
-    setup.trail.add_detail("replaced", kind.as_str());
-    output::complain("warning", &format!("a {kind}{values} is replaced"));
+    resources.trail.add_detail("replaced", kind.as_str());
+    output::warn(&format!("a {kind}{values} is replaced"));
     Ok(())
 }
 
 /// Tells that a value was opened for an operator, before it is printed; and raises the alarm where it is
 /// that of a decoy.
 pub(super) fn tell_opened(
-    setup: &Setup,
+    resources: &Resources,
     action: &'static str,
     shown: &str,
     is_decoy: bool,
 ) -> Result<(), Failure> {
     let operation = Operation::new(action, shown);
     if !is_decoy {
-        return setup.trail.record(&operation);
+        return resources.trail.record(&operation);
     }
     // First of all: what cannot be recorded is refused, and was tried all the same.
     error!(record = %shown, command = %format!("waxseal {action}"), "a decoy was opened");
-    setup.trail.record(&operation.with("decoy", true))
-}
-
-/// The binding of an envelope in this place.
-pub(crate) fn binding<'a>(name: &'a RecordName, slot: &'a Slot) -> Binding<'a> {
-    match slot {
-        Slot::Field(field) => Binding::field(name.as_bytes(), field),
-        Slot::Whole | Slot::Element(_) => Binding::record(name.as_bytes()),
-    }
+    resources.trail.record(&operation.with("decoy", true))
 }
 
 /// A key that is missing is looked for in the place that it would be in.
-fn of_value(setup: &Setup, error: OpenError, stored: &[u8]) -> Failure {
+fn of_value(resources: &Resources, error: OpenError, stored: &[u8]) -> Failure {
     let OpenError::UnknownKey { id } = error else {
         return error.into();
     };
@@ -163,7 +158,7 @@ fn of_value(setup: &Setup, error: OpenError, stored: &[u8]) -> Failure {
              lost comes back with a backup of that store only",
         );
     }
-    if setup.follows_ring() {
+    if resources.configuration.has_keyring() {
         return Failure::failed(error)
             .hint("waxseal keyring status lists its keys; check --keyring, --store and --config");
     }

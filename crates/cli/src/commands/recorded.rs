@@ -1,18 +1,22 @@
 //! The entry of the audit log for each command that changes keys or records: an action and its target.
 //! Users, values and whole record names are left out.
 
-use waxseal_stores::RecordPattern;
+use waxseal_service::audit_log::Operation;
+use waxseal_service::configuration::protected::shown_pattern;
+use waxseal_service::resources::Resources;
 
 use crate::args::{
     AuditArgs, DecryptArgs, ExportArgs, KeyringCommand, MigrateArgs, OpeningArgs, RewrapArgs,
     RotateArgs,
 };
-use crate::audit_log::Operation;
-use crate::setup::Setup;
 
 /// Changes of a keyring, and backups. Commands that only read are not recorded.
-pub(crate) fn keyring(setup: &Setup, command: &KeyringCommand) -> Option<Operation> {
-    let ring = setup.ring_setup().ok().map(|it| it.url.location());
+pub(crate) fn keyring(resources: &Resources, command: &KeyringCommand) -> Option<Operation> {
+    let ring = resources
+        .configuration
+        .keyring()
+        .ok()
+        .map(|it| it.url.location());
     let ring = ring.as_deref();
     let of_ring = |action: &'static str| Some(Operation::new(action, ring?));
     let of_key = |action, id: &dyn ToString| {
@@ -22,7 +26,7 @@ pub(crate) fn keyring(setup: &Setup, command: &KeyringCommand) -> Option<Operati
         KeyringCommand::Status => None,
         KeyringCommand::Init(args) => {
             let operation = of_ring("keyring_init")?.with("fresh", args.fresh);
-            Some(operation.with("custodians", wrapping(setup, &args.custodian)?))
+            Some(operation.with("custodians", wrapping(resources, &args.custodian)?))
         }
         KeyringCommand::Add => of_ring("keyring_add"),
         KeyringCommand::Promote { id, now } => {
@@ -40,7 +44,7 @@ pub(crate) fn keyring(setup: &Setup, command: &KeyringCommand) -> Option<Operati
         KeyringCommand::Import(args) => {
             let operation =
                 of_ring("keyring_import")?.with("opened_with", opened_with(&args.opening));
-            Some(operation.with("custodians", wrapping(setup, &args.custodian)?))
+            Some(operation.with("custodians", wrapping(resources, &args.custodian)?))
         }
         KeyringCommand::Rehearse(args) => {
             let backup = Operation::new("keyring_rehearse", "a backup");
@@ -55,56 +59,57 @@ pub(crate) fn keyring(setup: &Setup, command: &KeyringCommand) -> Option<Operati
         }
         KeyringCommand::AdoptUsers { yes } => yes.then(|| of_ring("keyring_adopt_users")).flatten(),
         KeyringCommand::Release { records } => {
-            Some(Operation::new("keyring_release", &pattern(records)).with("ring", ring?))
+            Some(Operation::new("keyring_release", &shown_pattern(records)).with("ring", ring?))
         }
     }
 }
 
-pub(crate) fn migrate(setup: &Setup, args: &MigrateArgs) -> Option<Operation> {
-    (!args.sweep.dry_run).then(|| sweep("migrate", setup))
+pub(crate) fn migrate(resources: &Resources, args: &MigrateArgs) -> Option<Operation> {
+    (!args.sweep.dry_run).then(|| sweep("migrate", resources))
 }
 
-pub(crate) fn rotate(setup: &Setup, args: &RotateArgs) -> Option<Operation> {
-    let operation = || sweep("rotate", setup).with("open_compromised", args.open_compromised);
+pub(crate) fn rotate(resources: &Resources, args: &RotateArgs) -> Option<Operation> {
+    let operation = || sweep("rotate", resources).with("open_compromised", args.open_compromised);
     (!args.sweep.dry_run).then(operation)
 }
 
-pub(crate) fn decrypt(setup: &Setup, args: &DecryptArgs) -> Option<Operation> {
+pub(crate) fn decrypt(resources: &Resources, args: &DecryptArgs) -> Option<Operation> {
     // Without the confirmation nothing begins.
     let operation = || match args.excepted {
-        true => sweep("decrypt", setup).with("excepted", true),
-        false => sweep("decrypt", setup),
+        true => sweep("decrypt", resources).with("excepted", true),
+        false => sweep("decrypt", resources),
     };
     (!args.sweep.dry_run && args.yes).then(operation)
 }
 
 /// An audit only reads; but its report is given to others.
-pub(crate) fn audit(setup: &Setup, args: &AuditArgs) -> Option<Operation> {
+pub(crate) fn audit(resources: &Resources, args: &AuditArgs) -> Option<Operation> {
     let writes = args.report.is_some() || args.html.is_some();
-    writes.then(|| sweep("audit_report", setup).with("deep", args.deep))
+    writes.then(|| sweep("audit_report", resources).with("deep", args.deep))
 }
 
 /// The decoys are not named, not even masked: only their number is recorded.
-pub(crate) fn decoy_plant(setup: &Setup) -> Operation {
-    let target = match setup.decoys.len() {
+pub(crate) fn decoy_plant(resources: &Resources) -> Operation {
+    let target = match resources.configuration.decoys.len() {
         1 => "1 decoy".to_owned(),
         decoys => format!("{decoys} decoys"),
     };
-    Operation::new("decoy_plant", &target).with("store", setup.url.location())
+    Operation::new("decoy_plant", &target).with("store", resources.configuration.store.location())
 }
 
 /// The user is not named: the receipt and the entry of the end hold the same keyed hash.
-pub(crate) fn forget(setup: &Setup) -> Operation {
-    Operation::new("forget", "a user").with("store", setup.url.location())
+pub(crate) fn forget(resources: &Resources) -> Operation {
+    Operation::new("forget", "a user").with("store", resources.configuration.store.location())
 }
 
-fn sweep(action: &'static str, setup: &Setup) -> Operation {
-    let all = setup
+fn sweep(action: &'static str, resources: &Resources) -> Operation {
+    let all = resources
+        .configuration
         .protected
         .iter()
-        .map(|it| pattern(it.pattern.as_str()));
+        .map(|it| shown_pattern(it.pattern.as_str()));
     let all: Vec<_> = all.collect();
-    Operation::new(action, &all.join(", ")).with("store", setup.url.location())
+    Operation::new(action, &all.join(", ")).with("store", resources.configuration.store.location())
 }
 
 fn export(ring: &str, args: &ExportArgs) -> Operation {
@@ -129,8 +134,12 @@ fn opened_with(args: &OpeningArgs) -> String {
 }
 
 /// The custodians that wrap the keys: those that were named, else those that are configured.
-fn wrapping(setup: &Setup, named: &[String]) -> Option<String> {
-    let configured = setup.ring_setup().ok()?.with_custodians(named);
+fn wrapping(resources: &Resources, named: &[String]) -> Option<String> {
+    let configured = resources
+        .configuration
+        .keyring()
+        .ok()?
+        .with_custodians(named);
     Some(custodians(configured.urls()))
 }
 
@@ -155,14 +164,6 @@ fn custodians(urls: &[String]) -> String {
     urls.iter().map(shown).collect::<Vec<_>>().join(", ")
 }
 
-/// A pattern, unless it is the whole name of a record.
-pub(crate) fn pattern(text: &str) -> String {
-    match RecordPattern::is_one_name(text) {
-        true => "one record".to_owned(),
-        false => text.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,8 +185,8 @@ mod tests {
             shown,
             "pkcs11:token=a, pkcs11:…, vault:…, env:K, env:…, …, …, awskms:…"
         );
-        assert_eq!(pattern("wa:*"), "wa:*");
-        assert_eq!(pattern("wa:5215512345678"), "one record");
-        assert_eq!(pattern("\\{wa\\}:5215512345678"), "one record");
+        assert_eq!(shown_pattern("wa:*"), "wa:*");
+        assert_eq!(shown_pattern("wa:5215512345678"), "one record");
+        assert_eq!(shown_pattern("\\{wa\\}:5215512345678"), "one record");
     }
 }

@@ -4,11 +4,11 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use waxseal_keys::SignedError;
+use waxseal_service::Failure;
+use waxseal_service::resources::Resources;
 
 use crate::args::Common;
-use crate::error::Failure;
 use crate::output;
-use crate::setup::Setup;
 
 /// Who should have signed, where that is known.
 pub(super) struct Expected(Option<String>);
@@ -19,12 +19,12 @@ impl Expected {
         if let Some(key) = given {
             return Ok(Self(Some(key.to_owned())));
         }
-        let mut setup = Setup::read(common)?;
-        if !setup.follows_ring() {
+        let mut resources = Resources::read(&common.flags())?;
+        if !resources.configuration.has_keyring() {
             return Ok(Self(None));
         }
-        setup.open_ring_alone(false).await?;
-        let key = setup.opened_ring()?.ring.ring().receipt_key();
+        resources.open_ring_alone(false).await?;
+        let key = resources.opened_ring()?.ring.ring().receipt_key();
         Ok(Self(Some(key)))
     }
 
@@ -43,8 +43,8 @@ impl Expected {
     /// Says where nothing was expected.
     pub(super) fn warn(&self) {
         if self.0.is_none() {
-            output::complain("warning", "nothing says that this signer is the right one");
-            output::advise(
+            output::warn("nothing says that this signer is the right one");
+            output::hint(
                 "give the receipt key that waxseal keyring status told with --key, or the keyring \
                  with --keyring",
             );

@@ -7,6 +7,11 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use waxseal_core::Mode;
 use waxseal_page::report::Unmatched;
+use waxseal_service::configuration::protected::Protected;
+use waxseal_service::resources::seals::SealAccount;
+use waxseal_service::resources::{Resources, guard, keys};
+use waxseal_service::unmatched::Survey;
+use waxseal_service::{Ended, Failure};
 use waxseal_stores::{RecordStore, StoreUrl};
 use waxseal_sweep::{Decrypt, Event, Migrate, Rotate, Stop, Sweep, SweepOptions, Tally, Task};
 
@@ -14,11 +19,9 @@ use crate::args::{DecryptArgs, MigrateArgs, RotateArgs, SweepArgs};
 use crate::checkpoint::{Checkpoint, CheckpointFile};
 use crate::commands::canary;
 use crate::commands::due;
-use crate::commands::unmatched::Survey;
-use crate::error::{Ended, Failure};
+use crate::commands::unmatched;
 use crate::output::{self, thousands};
 use crate::progress::Progress;
-use crate::setup::{Protected, Setup};
 use crate::signals::stop_on_signal;
 
 const SAVE_EVERY: Duration = Duration::from_secs(2);
@@ -75,47 +78,56 @@ const DECRYPT_EXCEPTED: Words = Words {
     ..DECRYPT
 };
 
-pub(crate) async fn migrate(mut setup: Setup, args: &MigrateArgs) -> Result<Ended, Failure> {
+pub(crate) async fn migrate(
+    mut resources: Resources,
+    args: &MigrateArgs,
+) -> Result<Ended, Failure> {
     if let Some(format) = args.format {
-        setup.write_as(format)?;
+        resources.configuration.write_as(format.into())?;
     }
-    if setup.mode == Mode::Off && setup.has_keys() {
+    if resources.configuration.mode == Mode::Off && resources.configuration.has_keys() {
         let text = "the mode is off: applications go on writing plain values after the migration";
-        output::complain("warning", text);
+        output::warn(text);
     }
-    let mut run = Run::begin(&setup, &args.sweep, &MIGRATE).await?;
+    let mut run = Run::begin(&resources, &args.sweep, &MIGRATE).await?;
     run.stop = stop_on_signal()?;
-    run.go(|protected| Arc::new(Migrate::new(setup.sealer(protected, Mode::On))))
+    run.go(|protected| Arc::new(Migrate::new(keys::sealer(&resources, protected, Mode::On))))
         .await
 }
 
-pub(crate) async fn rotate(mut setup: Setup, args: &RotateArgs) -> Result<Ended, Failure> {
+pub(crate) async fn rotate(mut resources: Resources, args: &RotateArgs) -> Result<Ended, Failure> {
     if args.open_compromised {
-        setup.ring_setup()?;
+        resources.configuration.keyring()?;
     }
-    setup.open_ring(args.open_compromised).await?;
-    let stop = if setup.follows_ring() && !args.sweep.dry_run {
+    resources.open_ring(args.open_compromised).await?;
+    let stop = if resources.configuration.has_keyring() && !args.sweep.dry_run {
         let stop = stop_on_signal()?;
-        due::carry_out(&setup, &stop).await?;
+        due::carry_out(&resources, &stop).await?;
         Some(stop)
     } else {
         None
     };
-    let mut run = Run::begin(&setup, &args.sweep, &ROTATE).await?;
+    let mut run = Run::begin(&resources, &args.sweep, &ROTATE).await?;
     run.stop = stop.map_or_else(stop_on_signal, Ok)?;
     let store = run.store.clone();
     let task = |protected: &Protected| -> Arc<dyn Task> {
-        Arc::new(Rotate::new(setup.sealer(protected, Mode::On)))
+        Arc::new(Rotate::new(keys::sealer(&resources, protected, Mode::On)))
     };
     let ended = run.go(task).await?;
     if ended == Ended::Done && !args.sweep.dry_run {
-        canary::after_rotation(&setup, &store).await?;
+        canary::after_rotation(&resources, &store).await?;
     }
     Ok(ended)
 }
 
-pub(crate) async fn decrypt(setup: Setup, args: &DecryptArgs) -> Result<Ended, Failure> {
-    if args.excepted && !setup.protected.iter().any(|it| it.pattern.has_excepts()) {
+pub(crate) async fn decrypt(resources: Resources, args: &DecryptArgs) -> Result<Ended, Failure> {
+    if args.excepted
+        && !resources
+            .configuration
+            .protected
+            .iter()
+            .any(|it| it.pattern.has_excepts())
+    {
         return Err(Failure::usage("no except is configured")
             .hint("except under [[protect]] in waxseal.toml, or --except, says which are"));
     }
@@ -132,11 +144,11 @@ pub(crate) async fn decrypt(setup: Setup, args: &DecryptArgs) -> Result<Ended, F
     } else {
         &DECRYPT
     };
-    let mut run = Run::begin(&setup, &args.sweep, words).await?;
+    let mut run = Run::begin(&resources, &args.sweep, words).await?;
     run.stop = stop_on_signal()?;
     let store = run.store.clone();
     let task = |protected: &Protected| -> Arc<dyn Task> {
-        let task = Decrypt::new(setup.sealer(protected, Mode::On));
+        let task = Decrypt::new(keys::sealer(&resources, protected, Mode::On));
         Arc::new(if args.excepted {
             task.only_excepted()
         } else {
@@ -146,14 +158,14 @@ pub(crate) async fn decrypt(setup: Setup, args: &DecryptArgs) -> Result<Ended, F
     let ended = run.go(task).await?;
     // While others are sealed, the canary says under which key.
     if ended == Ended::Done && !args.sweep.dry_run && !args.excepted {
-        canary::after_decryption(&setup, &store).await?;
+        canary::after_decryption(&resources, &store).await?;
     }
     Ok(ended)
 }
 
 /// One run of a sweep over all protected patterns.
 struct Run<'a> {
-    setup: &'a Setup,
+    resources: &'a Resources,
     args: &'a SweepArgs,
     words: &'static Words,
     store: Arc<dyn RecordStore>,
@@ -190,21 +202,26 @@ struct Passed {
 
 impl<'a> Run<'a> {
     async fn begin(
-        setup: &'a Setup,
+        resources: &'a Resources,
         args: &'a SweepArgs,
         words: &'static Words,
     ) -> Result<Self, Failure> {
-        setup.keyring()?;
-        setup.warn_of_left_out();
+        keys::current(resources)?;
+        resources.configuration.warn_of_skipped_records();
         let checkpoint = match &args.checkpoint {
             Some(path) => {
-                let mask = setup.mask();
+                let mask = keys::name_mask(resources);
                 let pattern =
                     |p: &Protected| format!("{} as {}", p.masked_pattern(&mask), p.format);
                 let fresh = Checkpoint::new(
-                    identity(setup, args, words)?,
-                    setup.url.location(),
-                    setup.protected.iter().map(pattern).collect(),
+                    identity(resources, args, words)?,
+                    resources.configuration.store.location(),
+                    resources
+                        .configuration
+                        .protected
+                        .iter()
+                        .map(pattern)
+                        .collect(),
                 );
                 Some(CheckpointFile::open(path, args.resume, fresh)?)
             }
@@ -215,12 +232,12 @@ impl<'a> Run<'a> {
         } else {
             ""
         };
-        if !setup.json {
+        if !output::is_json() {
             output::line(format!("{}{dry}", words.start))?;
         }
-        let store = setup.open_store().await?;
-        if !setup.json {
-            let kind = match setup.url {
+        let store = resources.open_store().await?;
+        if !output::is_json() {
+            let kind = match resources.configuration.store {
                 StoreUrl::Redis(_) => "Redis",
                 StoreUrl::File(_) => "Store",
             };
@@ -228,12 +245,12 @@ impl<'a> Run<'a> {
         }
         // Decrypting leaves; it does not need a canary for next time.
         if args.dry_run || words.task == DECRYPT.task {
-            setup.check_key(&store).await?;
+            guard::check_key(resources, &store).await?;
         } else {
-            setup.check_key_and_mark(&store).await?;
+            guard::check_key_and_mark(resources, &store).await?;
         }
         Ok(Self {
-            setup,
+            resources,
             args,
             words,
             store,
@@ -243,7 +260,7 @@ impl<'a> Run<'a> {
     }
 
     async fn go(self, task: impl Fn(&Protected) -> Arc<dyn Task>) -> Result<Ended, Failure> {
-        let account = self.setup.account_for_seals();
+        let account = SealAccount::begin(&self.resources);
         let ended = self.go_through(task).await;
         account.end().await;
         ended
@@ -254,12 +271,12 @@ impl<'a> Run<'a> {
         task: impl Fn(&Protected) -> Arc<dyn Task>,
     ) -> Result<Ended, Failure> {
         let mut passed = Vec::new();
-        for (index, protected) in self.setup.protected.iter().enumerate() {
-            if !self.setup.json {
+        for (index, protected) in self.resources.configuration.protected.iter().enumerate() {
+            if !output::is_json() {
                 output::line(format!("{} {} data...", self.words.doing, protected.name))?;
             }
             let pass = self.pattern(index, protected, task(protected)).await?;
-            if !self.setup.json {
+            if !output::is_json() {
                 let (name, noun) = (&protected.name, self.words.noun);
                 let end = if pass.complete {
                     "completed"
@@ -283,7 +300,7 @@ impl<'a> Run<'a> {
         if self.words.only_excepted {
             return Survey::default();
         }
-        let each = self.setup.protected.iter().zip(passed);
+        let each = self.resources.configuration.protected.iter().zip(passed);
         let unmatched = each.filter(|(_, pass)| pass.complete && !pass.counts.has_seen_any());
         let unmatched: Vec<_> = unmatched.map(|(protected, _)| protected).collect();
         Survey::of(&self.store, &unmatched).await
@@ -303,11 +320,11 @@ impl<'a> Run<'a> {
             store: self.store.clone(),
             pattern: protected.pattern.clone(),
             task,
-            keys: self.setup.keys(protected),
-            mask: self.setup.mask(),
+            keys: keys::sweep_keys(&self.resources, protected),
+            mask: keys::name_mask(&self.resources),
             options: options(self.args),
         };
-        let mut progress = Progress::start(self.setup.json, from.examined);
+        let mut progress = Progress::start(output::is_json(), from.examined);
         let mut saved = Instant::now();
         let checkpoint = &mut self.checkpoint;
         let mut unsaved = None;
@@ -343,12 +360,12 @@ impl<'a> Run<'a> {
     fn finish(self, mut passed: Vec<Passed>, survey: &Survey) -> Result<Ended, Failure> {
         let failed: u64 = passed.iter().map(|pass| pass.counts.failed).sum();
         let done: u64 = passed.iter().map(|pass| pass.counts.done).sum();
-        self.setup.trail.add_count("changed", done);
-        self.setup.trail.add_count("failed", failed);
-        let complete =
-            passed.len() == self.setup.protected.len() && passed.iter().all(|pass| pass.complete);
+        self.resources.trail.add_count("changed", done);
+        self.resources.trail.add_count("failed", failed);
+        let complete = passed.len() == self.resources.configuration.protected.len()
+            && passed.iter().all(|pass| pass.complete);
         let success = complete && failed == 0;
-        if self.setup.json {
+        if output::is_json() {
             self.print_json(&passed, success, &survey.unmatched)?;
         } else {
             let (noun, done_word) = (capital(self.words.noun), capital(self.words.done));
@@ -357,7 +374,7 @@ impl<'a> Run<'a> {
                 if complete { "completed" } else { "stopped" }
             ))?;
         }
-        survey.say("warning");
+        unmatched::print(&survey, "warning");
         self.warn_of_other_types(&passed);
         self.hint_at_excepted(&passed);
         if let Some(file) = &self.checkpoint {
@@ -394,19 +411,16 @@ impl<'a> Run<'a> {
         let types = all.skipped.iter();
         let types = types.map(|(kind, records)| format!("{kind} {}", thousands(*records)));
         let types = types.collect::<Vec<_>>().join(", ");
-        output::complain(
-            "warning",
-            &match all.skipped() {
-                1 => format!(
-                    "1 record ({types}) is of a type whose values cannot be sealed: it was skipped"
-                ),
-                records => format!(
-                    "{} records ({types}) are of types whose values cannot be sealed: they were skipped",
-                    thousands(records)
-                ),
-            },
-        );
-        output::advise(
+        output::warn(&match all.skipped() {
+            1 => format!(
+                "1 record ({types}) is of a type whose values cannot be sealed: it was skipped"
+            ),
+            records => format!(
+                "{} records ({types}) are of types whose values cannot be sealed: they were skipped",
+                thousands(records)
+            ),
+        });
+        output::hint(
             "keep such data in strings, hashes or lists, or under names that no pattern protects",
         );
     }
@@ -417,7 +431,7 @@ impl<'a> Run<'a> {
         if self.words.task != ROTATE.task || sealed == 0 {
             return;
         }
-        output::advise(&match sealed {
+        output::hint(&match sealed {
             1 => "1 value under an excepted name is sealed: waxseal decrypt --excepted opens it"
                 .to_owned(),
             values => format!(
@@ -435,7 +449,7 @@ impl<'a> Run<'a> {
     ) -> Result<(), Failure> {
         let patterns = passed
             .iter()
-            .zip(&self.setup.protected)
+            .zip(&self.resources.configuration.protected)
             .map(|(pass, protected)| PatternSummary {
                 name: &protected.name,
                 records: protected.pattern.shown(),
@@ -477,14 +491,14 @@ impl<'a> Run<'a> {
 
 /// What a sweep does, for its checkpoint: one that writes nothing, or writes under another key, is
 /// another sweep.
-fn identity(setup: &Setup, args: &SweepArgs, words: &Words) -> Result<String, Failure> {
+fn identity(resources: &Resources, args: &SweepArgs, words: &Words) -> Result<String, Failure> {
     let dry = if args.dry_run { " --dry-run" } else { "" };
     let excepted = if words.only_excepted {
         " --excepted"
     } else {
         ""
     };
-    let key = setup.keyring()?.sealing_id();
+    let key = keys::current(resources)?.sealing_id();
     Ok(format!("{}{excepted}{dry} under key {key}", words.task))
 }
 

@@ -3,38 +3,39 @@
 use std::io::{self, Read};
 
 use waxseal_core::{Binding, Mode, PlainValues, Sealer};
+use waxseal_service::resources::{Resources, guard, keys, scopes};
+use waxseal_service::{Ended, Failure};
 
 use crate::args::{OpenArgs, PlaceArgs, SealArgs, typed_bytes};
 use crate::commands::record::tell_opened;
-use crate::error::{Ended, Failure};
 use crate::output;
-use crate::setup::Setup;
 
 /// What Redis can hold at most.
 pub(super) const LIMIT: u64 = 512 * 1024 * 1024;
 
-pub(crate) async fn seal(setup: &Setup, args: &SealArgs) -> Result<Ended, Failure> {
-    setup.confirm().await?;
+pub(crate) async fn seal(resources: &Resources, args: &SealArgs) -> Result<Ended, Failure> {
+    keys::confirm(resources).await?;
     let place = Place::of(&args.place);
     let format = args.format.into();
-    let sealer = Sealer::new(setup.keyring()?, Mode::On, format);
-    let sealer = for_user(setup, sealer, &place, true).await?;
+    let sealer = Sealer::new(keys::current(resources)?, Mode::On, format);
+    let sealer = for_user(resources, sealer, &place, true).await?;
     let sealer = sealer.armored(args.armor);
     let envelope = sealer.seal(&read_value()?, place.binding())?;
     output::bytes(&envelope)?;
     Ok(Ended::Done)
 }
 
-pub(crate) async fn open(setup: &Setup, args: &OpenArgs) -> Result<Ended, Failure> {
+pub(crate) async fn open(resources: &Resources, args: &OpenArgs) -> Result<Ended, Failure> {
     let place = Place::of(&args.place);
-    let mode = if setup.mode == Mode::Required {
+    let mode = if resources.configuration.mode == Mode::Required {
         Mode::Required
     } else {
         Mode::On
     };
     let format = waxseal_core::Format::Classic;
-    let sealer = Sealer::new(setup.keyring()?, mode, format).plain_values(PlainValues::Json);
-    let sealer = for_user(setup, sealer, &place, false).await?;
+    let sealer =
+        Sealer::new(keys::current(resources)?, mode, format).plain_values(PlainValues::Json);
+    let sealer = for_user(resources, sealer, &place, false).await?;
     let stored = read_value()?;
     // Tools such as redis-cli end what they print with a new line; no envelope in text form has one.
     let text = stored.strip_suffix(b"\n").unwrap_or(&stored);
@@ -43,8 +44,8 @@ pub(crate) async fn open(setup: &Setup, args: &OpenArgs) -> Result<Ended, Failur
         Ok(opened) if opened.as_ref().is_none_or(|o| o.form.key().is_some()) => Ok(opened),
         other => sealer.open(text, place.binding()).or(other),
     }?;
-    let is_decoy = opened.is_some() && place.is_decoy(setup);
-    tell_opened(setup, "open", &place.shown(setup), is_decoy)?;
+    let is_decoy = opened.is_some() && place.is_decoy(resources);
+    tell_opened(resources, "open", &place.shown(resources), is_decoy)?;
     output::bytes(opened.as_ref().map_or(&[], |opened| &opened.value))?;
     Ok(Ended::Done)
 }
@@ -63,19 +64,19 @@ impl Place {
         }
     }
 
-    fn is_decoy(&self, setup: &Setup) -> bool {
+    fn is_decoy(&self, resources: &Resources) -> bool {
         let record = self.record.as_deref();
-        record.is_some_and(|name| setup.is_decoy(name))
+        record.is_some_and(|name| resources.configuration.is_decoy(name))
     }
 
     /// The record, without its name.
-    fn shown(&self, setup: &Setup) -> String {
+    fn shown(&self, resources: &Resources) -> String {
         let Some(name) = &self.record else {
             return "a value of no named record".to_owned();
         };
-        let protected = setup.protected(name);
+        let protected = resources.configuration.protected_records(name);
         let prefix = protected.map_or("", |it| it.pattern.prefix());
-        setup.mask().show(prefix, name)
+        keys::name_mask(resources).show(prefix, name)
     }
 
     fn binding(&self) -> Binding<'_> {
@@ -107,21 +108,21 @@ pub(super) fn within_limit(value: &[u8]) -> Result<(), Failure> {
 
 /// The sealer with the key of the user whom the record belongs to, where it is configured so.
 async fn for_user(
-    setup: &Setup,
+    resources: &Resources,
     sealer: Sealer,
     place: &Place,
     seals: bool,
 ) -> Result<Sealer, Failure> {
     let name = place.record.as_deref().unwrap_or_default();
-    let Ok(protected) = setup.protected(name) else {
+    let Ok(protected) = resources.configuration.protected_records(name) else {
         return Ok(sealer);
     };
     if seals && protected.per_user {
         // The values tell whether keys of users should be there.
-        setup.check_users(&setup.open_store().await?).await?;
-        setup.enrol_user_keys().await?;
+        guard::check_users(resources, &resources.open_store().await?).await?;
+        scopes::register_user_keys(resources).await?;
     }
-    let key = setup.user_key(protected, name, seals).await?;
+    let key = keys::user_key(resources, protected, name, seals).await?;
     Ok(match key {
         Some(key) => sealer.for_user(key),
         None => sealer,

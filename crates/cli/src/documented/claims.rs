@@ -26,7 +26,7 @@ fn what_is_said_to_be_missing_is_known_to_be_missing() {
     for document in documents() {
         let lines: Vec<_> = document.text.lines().collect();
         for (index, line) in lines.iter().enumerate() {
-            // A sentence may go on in the next line.
+            // A sentence may continue in the next line.
             let next = lines.get(index + 1).copied().unwrap_or_default();
             let both = format!("{line} {next}").to_lowercase();
             let begins_here = |claim: &&&str| {

@@ -53,7 +53,7 @@ fn words(line: &str) -> Vec<String> {
 
 /// True if a command may begin behind these words of a line.
 fn is_command_place(before: &str) -> bool {
-    // The program's own path may stand before its name.
+    // The program's own path may be before its name.
     let end = before.rfind([' ', '(', '\'', '=']).map_or(0, |at| at + 1);
     let (before, path) = before.split_at(end);
     let is_path = path.is_empty() || path.starts_with('/') && path.ends_with('/');

@@ -1,7 +1,8 @@
 //! `waxseal.toml` as the documents show it.
 
+use waxseal_service::configuration::file::{ConfigurationFile, words};
+
 use super::{blocks, documents};
-use crate::config::{Config, words};
 
 #[test]
 fn every_configuration_that_a_document_shows_loads() {
@@ -15,7 +16,7 @@ fn every_configuration_that_a_document_shows_loads() {
             }
             seen += 1;
             refused.extend(
-                Config::parse(&block)
+                ConfigurationFile::parse(&block)
                     .err()
                     .map(|why| format!("{}: {why}\n{block}", document.path)),
             );

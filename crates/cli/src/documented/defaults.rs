@@ -3,11 +3,12 @@
 use clap::{Command, CommandFactory};
 use waxseal_core::Format;
 use waxseal_keys::{DEFAULT_VARIABLE, Settings};
+use waxseal_service::configuration::DEFAULT_STORE;
+use waxseal_service::configuration::file as config;
+use waxseal_service::configuration::protected::{DEFAULT_FORMAT, DEFAULT_RECORDS};
 
 use crate::args::Cli;
 use crate::commands::MAX_DEFAULT_WORKERS;
-use crate::config;
-use crate::setup::{DEFAULT_FORMAT, DEFAULT_RECORDS, DEFAULT_STORE};
 
 /// Defaults that are what another thing says.
 const OF_OTHERS: [&str; 5] = [
@@ -15,7 +16,7 @@ const OF_OTHERS: [&str; 5] = [
     "as the umask",
     "that of the keyring",
     "an invented",
-    "for ever",
+    "no expiry",
 ];
 
 /// The defaults that help describes in words, by flag.
@@ -47,12 +48,12 @@ fn facts() -> Vec<(&'static str, String)> {
             "env-file",
             format!(
                 "{} in the working directory",
-                crate::environment::dotenv::FILE
+                waxseal_service::environment::dotenv::FILE
             ),
         ),
         (
             "max-connections",
-            crate::descriptors::MAX_CLIENTS.to_string(),
+            waxseal_service::descriptors::MAX_CLIENTS.to_string(),
         ),
         (
             "max-client-buffer",
@@ -60,7 +61,7 @@ fn facts() -> Vec<(&'static str, String)> {
         ),
         (
             "max-total-buffer",
-            match crate::memory::PARTS {
+            match waxseal_service::memory::PARTS {
                 4 => "a quarter of the memory, or four times --max-value".to_owned(),
                 parts => format!("one of {parts} parts of the memory"),
             },
@@ -69,7 +70,7 @@ fn facts() -> Vec<(&'static str, String)> {
         ("rotate-every", unit(settings.every_ms.unwrap_or(0))),
         ("propagation", unit(settings.propagation_ms)),
         ("refresh", unit(settings.refresh_ms)),
-        ("rest", unit(settings.retention_ms)),
+        ("retain", unit(settings.retention_ms)),
     ]
 }
 
@@ -127,7 +128,7 @@ fn every_default_that_help_names_is_the_one_that_is_used() {
     }
 }
 
-/// The rows of tables whose second column holds defaults: the flag and what stands there.
+/// The rows of tables whose second column holds defaults: the flag and what is there.
 fn documented() -> Vec<(String, String)> {
     let mut rows = Vec::new();
     for document in super::documents() {

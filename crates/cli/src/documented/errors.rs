@@ -63,7 +63,7 @@ fn no_error_is_explained_twice() {
 
 /// True if a piece is made of two strings with something filled in between or beside them.
 fn is_of_two(piece: &str, all: &str) -> bool {
-    // What is filled in stands between braces in the source.
+    // What is filled in is between braces in the source.
     let ends = |left: &str| {
         ["{", " {", "\", "]
             .iter()

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use waxseal_files::{Access, Location, description};
 
-use crate::error::Failure;
+use waxseal_service::Failure;
 
 /// A file of the log that was opened, and is written to from the next line on.
 type Next = Arc<Mutex<Option<File>>>;

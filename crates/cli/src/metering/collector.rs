@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use waxseal_service::Failure;
+use waxseal_service::environment::Environment;
 
 use super::{ENDPOINT, METRICS_ENDPOINT};
-use crate::environment::Environment;
-use crate::error::Failure;
 
 const HEADERS: [&str; 2] = [
     "OTEL_EXPORTER_OTLP_METRICS_HEADERS",

@@ -17,9 +17,9 @@ use tokio::time::{MissedTickBehavior, interval_at, timeout};
 use tracing::{debug, info, warn};
 use waxseal_metrics::opentelemetry::{Origin, export};
 use waxseal_proxy::Readiness;
+use waxseal_service::Failure;
 
 use super::collector::Collector;
-use crate::error::Failure;
 
 /// How long one export may take.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);

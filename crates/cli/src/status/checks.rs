@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use waxseal_page::status::{Doctor, Finding};
 use waxseal_proxy::CheckResponse;
+use waxseal_service::doctor;
+use waxseal_service::now_ms;
+use waxseal_service::resources::Resources;
 use waxseal_stores::RecordStore;
 
 use super::Shared;
-use crate::commands::look_around;
-use crate::setup::{Setup, now_ms};
 
 /// Between two runs of the doctor, which cost the store a few hundred reads.
 const DOCTOR_INTERVAL: Duration = Duration::from_secs(600);
@@ -72,10 +73,10 @@ impl Shared {
     }
 }
 
-pub(super) async fn run_doctor_periodically(shared: Arc<Shared>, setup: Arc<Setup>) {
+pub(super) async fn run_doctor_periodically(shared: Arc<Shared>, resources: Arc<Resources>) {
     sleep(DOCTOR_DELAY).await;
     loop {
-        let pause = match diagnose(&shared, &setup).await {
+        let pause = match diagnose(&shared, &resources).await {
             true => DOCTOR_INTERVAL,
             false => PROBLEM_INTERVAL,
         };
@@ -87,10 +88,10 @@ pub(super) async fn run_doctor_periodically(shared: Arc<Shared>, setup: Arc<Setu
 }
 
 /// Runs the doctor once; whether it came to its end and found no problem.
-async fn diagnose(shared: &Shared, setup: &Setup) -> bool {
+async fn diagnose(shared: &Shared, resources: &Resources) -> bool {
     let checked_ms = now_ms();
     shared.known().is_checking = true;
-    let outcome = timeout(DOCTOR_TIMEOUT, look_around(setup)).await;
+    let outcome = timeout(DOCTOR_TIMEOUT, doctor::diagnose(resources)).await;
     let mut known = shared.known();
     known.is_checking = false;
     known.doctor_hangs = outcome.is_err();
@@ -108,14 +109,14 @@ async fn diagnose(shared: &Shared, setup: &Setup) -> bool {
 }
 
 /// Has everything checked again when the store comes back, or is another run of its server.
-pub(super) async fn watch_store(shared: Arc<Shared>, setup: Arc<Setup>) {
+pub(super) async fn watch_store(shared: Arc<Shared>, resources: Arc<Resources>) {
     let mut tick = interval(STORE_INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut store = None;
     let (mut seen, mut was_away) = (None, false);
     loop {
         tick.tick().await;
-        let asked = timeout(STORE_TIMEOUT, generation(&setup, &mut store)).await;
+        let asked = timeout(STORE_TIMEOUT, generation(&resources, &mut store)).await;
         let Some(now) = asked.ok().flatten() else {
             if !was_away {
                 shared.doctor.notify_one();
@@ -133,10 +134,13 @@ pub(super) async fn watch_store(shared: Arc<Shared>, setup: Arc<Setup>) {
 }
 
 /// The run of the store's server; `None` where it cannot be asked.
-async fn generation(setup: &Setup, store: &mut Option<Arc<dyn RecordStore>>) -> Option<String> {
+async fn generation(
+    resources: &Resources,
+    store: &mut Option<Arc<dyn RecordStore>>,
+) -> Option<String> {
     let opened = match store {
         Some(opened) => opened.clone(),
-        None => setup.open_store().await.ok()?,
+        None => resources.open_store().await.ok()?,
     };
     let status = opened.status().await;
     // A connection that failed is not kept.

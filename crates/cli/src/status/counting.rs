@@ -12,12 +12,14 @@ use waxseal_keys::KeyState;
 use waxseal_metrics::{CoverageCounts, CoverageMetrics};
 use waxseal_page::format::thousands;
 use waxseal_page::status::{Activity, Count, Coverage, KeyValues, PatternCoverage};
+use waxseal_service::Failure;
+use waxseal_service::configuration::protected::Protected;
+use waxseal_service::now_ms;
+use waxseal_service::resources::Resources;
 use waxseal_sweep::{Class, Event, Position, Stop, SweepOptions, Tally};
 
 use super::Shared;
 use crate::commands::audit_of;
-use crate::error::Failure;
-use crate::setup::{Protected, Setup, now_ms};
 
 /// Records a second at most: a hundredth of what a server gives away.
 const RATE: u32 = 5_000;
@@ -178,14 +180,14 @@ fn lying(tally: &Tally) -> CoverageCounts {
 }
 
 /// Counts at once and then every so often, or only when it is woken.
-pub(super) async fn run(shared: Arc<Shared>, setup: Arc<Setup>, every: Option<Duration>) {
+pub(super) async fn run(shared: Arc<Shared>, resources: Arc<Resources>, every: Option<Duration>) {
     let metrics = CoverageMetrics::new();
     match every {
         Some(_) => sleep(START_DELAY).await,
         None => wait(&shared, None, Activity::OnDemand).await,
     }
     loop {
-        match count(&shared, &setup).await {
+        match count(&shared, &resources).await {
             Ok(counted) => {
                 let found = counted.patterns.iter();
                 let found = found.map(|(name, _, lying, _)| (&**name, *lying));
@@ -229,21 +231,21 @@ fn tell(shared: &Shared, progress: String) {
     shared.known().counted.activity = Activity::Counting(progress);
 }
 
-async fn count(shared: &Shared, setup: &Setup) -> Result<Counted, Failure> {
+async fn count(shared: &Shared, resources: &Resources) -> Result<Counted, Failure> {
     tell(shared, "it begins".to_owned());
     let (began_ms, began) = (now_ms(), Instant::now());
     let mut counted = Counted {
-        states: states(setup),
+        states: states(resources),
         ..Counted::default()
     };
-    let store = setup.open_store().await?;
-    for protected in setup.all_protected() {
+    let store = resources.open_store().await?;
+    for protected in resources.configuration.all_protected() {
         let options = SweepOptions {
             max_rate: Some(RATE),
             max_latency: Some(LATENCY),
             ..SweepOptions::default()
         };
-        let sweep = audit_of(setup, &store, &protected, true, options);
+        let sweep = audit_of(resources, &store, &protected, true, options);
         let mut watch = |event: Event<'_>| {
             if let Event::Progress { position, .. } = event {
                 let examined = thousands(position.examined);
@@ -267,8 +269,8 @@ async fn count(shared: &Shared, setup: &Setup) -> Result<Counted, Failure> {
 }
 
 /// The keys of the ring with their states; none without a ring.
-fn states(setup: &Setup) -> BTreeMap<KeyId, KeyState> {
-    let Ok(opened) = setup.opened_ring() else {
+fn states(resources: &Resources) -> BTreeMap<KeyId, KeyState> {
+    let Ok(opened) = resources.opened_ring() else {
         return BTreeMap::new();
     };
     let ring = opened.ring.ring();

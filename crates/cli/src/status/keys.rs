@@ -10,12 +10,12 @@ use waxseal_keys::rotation::{self, Facts, RotationPlan, Step};
 use waxseal_keys::{Entry, KeyState, LiveRing, Reports, Ring};
 use waxseal_metrics::Snapshot;
 use waxseal_page::status::{Key, KeyEvent, KeyValues, Keys, NextStep, OtherKeys, When};
+use waxseal_service::keyring_text::{block_text, step_text};
+use waxseal_service::resources::{Resources, keys};
 
 use super::counting::Counted;
 use super::figures;
-use crate::commands::{block_words, step_words};
 use crate::output::sanitize_for_terminal;
-use crate::setup::Setup;
 
 /// Past events on the line of time.
 const PAST: usize = 6;
@@ -43,13 +43,17 @@ pub(super) struct KeysView {
 }
 
 impl KeysView {
-    pub(super) async fn read(setup: &Setup) -> Self {
-        let view = match setup.opened_ring() {
+    pub(super) async fn read(resources: &Resources) -> Self {
+        let view = match resources.opened_ring() {
             Ok(opened) => of_ring(&opened.ring).await,
-            Err(_) => of_environment(setup),
+            Err(_) => of_environment(resources),
         };
         Self {
-            has_users: setup.protected.iter().any(|it| it.per_user),
+            has_users: resources
+                .configuration
+                .protected
+                .iter()
+                .any(|it| it.per_user),
             ..view
         }
     }
@@ -118,15 +122,15 @@ impl KeysView {
     }
 }
 
-fn of_environment(setup: &Setup) -> KeysView {
-    let Ok(keyring) = setup.keyring() else {
+fn of_environment(resources: &Resources) -> KeysView {
+    let Ok(keyring) = keys::current(resources) else {
         return KeysView {
             source: "No key is configured: nothing is sealed".to_owned(),
             ..KeysView::default()
         };
     };
     let key = |usage: waxseal_core::KeyUsage| {
-        let state = setup.key_state(usage.id);
+        let state = keys::state(resources, usage.id);
         let key = Key {
             id: usage.id.to_string(),
             metric_name: key_name(usage.id.to_u32()),
@@ -200,7 +204,7 @@ async fn of_ring(live: &LiveRing) -> KeysView {
         has_users: false,
         events: events(&ring, &plan, now_ms),
         trouble: trouble.or(unread),
-        blocked: plan.blocked.iter().map(block_words).collect(),
+        blocked: plan.blocked.iter().map(block_text).collect(),
         overdue_after: refresh * 3,
     }
 }
@@ -263,7 +267,7 @@ fn events(ring: &Ring, plan: &RotationPlan, now_ms: u64) -> Vec<KeyEvent> {
     let step = |step: &Step, at_ms, when| KeyEvent {
         at_ms,
         when,
-        text: step_words(*step),
+        text: step_text(*step),
     };
     events.extend(plan.due.iter().map(|it| step(it, now_ms, When::Due)));
     let coming = plan.upcoming.iter();

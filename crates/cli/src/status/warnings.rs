@@ -8,10 +8,10 @@ use waxseal_metrics::names::{
 };
 use waxseal_page::format::{clock_time, span, thousands};
 use waxseal_page::status::{Activity, Severity, Warning};
+use waxseal_service::now_ms;
 
 use super::Known;
 use super::checks::DOCTOR_TIMEOUT;
-use crate::setup::now_ms;
 
 mod process;
 

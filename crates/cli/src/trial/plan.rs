@@ -4,12 +4,12 @@
 use std::fmt::Write as _;
 
 use waxseal_proxy::{RefusalReport, RefusedRow};
+use waxseal_service::configuration::file::Protect;
+use waxseal_service::configuration::protected::Protected;
 use waxseal_stores::RecordPattern;
 
 use super::written;
 use crate::args::FormatArg;
-use crate::config::Protect;
-use crate::setup::Protected;
 
 /// A `[[protect]]` as it is configured.
 pub(super) struct Block {

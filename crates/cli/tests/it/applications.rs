@@ -192,7 +192,7 @@ impl Refused {
     }
 }
 
-/// What the proxy has refused so far of what concerns protected records. What it refuses of any record and on any
+/// The proxy's refusals so far that concern protected records. What it refuses of any record and on any
 /// server (`CLIENT MAINT_NOTIFICATIONS` of redis-py, which asks a server whether it knows it) has no pattern.
 #[track_caller]
 fn refused(proxy: &Proxy) -> Vec<Refused> {

@@ -1,5 +1,5 @@
 //! The audit log: what each command writes into it, and that nothing else is in it. Its chain, and what
-//! is refused, are looked at further down.
+//! is refused, are checked further down.
 
 mod chain;
 mod refusals;
@@ -22,7 +22,7 @@ const RING: &str = "keyring = \"file:ring.json\"\n";
 const USERS: &str = "[[protect]]\nrecords = \"wa:{user}\"\nper_user_keys = true\n\
                      plain_values = \"json\"\n";
 const IDENTITY: &str = include_str!("../../../keys/tests/vectors/backup/identity.txt");
-/// What must not be in any entry.
+/// Secrets that must not be in any entry.
 const SECRETS: [&str; 8] = [
     KEY,
     OTHER_KEY,
@@ -146,7 +146,7 @@ fn what_only_looks_is_not_recorded() {
     assert!(!program.path("audit.jsonl").exists());
 }
 
-/// What is done about a keyring below, and what comes of it.
+/// The changes of a keyring below, and their entries.
 const CHANGES: [(&str, &str); 13] = [
     ("init", "done"),
     ("add", "done"),
@@ -187,7 +187,7 @@ fn changes_of_the_keyring_are_recorded_before_and_after() {
     ring(&["promote", &second, "--now"], 0);
     ring(&["compromise", &first], 0);
     ring(&["destroy", &first, "--force"], 0);
-    ring(&["configure", "--rest", "9d"], 0);
+    ring(&["configure", "--retain", "9d"], 0);
     ring(&["rewrap"], 0);
     let records = ["--records", "sess:*"];
     ring(
@@ -224,7 +224,7 @@ fn changes_of_the_keyring_are_recorded_before_and_after() {
     assert_whole(&program, 27);
 }
 
-/// What the entries of the changes tell beside their names.
+/// The details of the entries of the changes.
 #[track_caller]
 fn assert_told(entries: &[Value], second: &str) {
     let of = |seq: usize| &entries[seq - 1];

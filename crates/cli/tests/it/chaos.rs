@@ -3,7 +3,7 @@
 //! every acknowledged write is there, no client was given another's reply, nothing was stored in plain,
 //! and both proxies still run.
 //!
-//! The tests inject each fault once. `cargo xtask torture --chaos` goes on for as long as it is told to,
+//! The tests inject each fault once. `cargo xtask torture --chaos` continues for a given time,
 //! from any seed.
 
 mod address;
@@ -27,7 +27,7 @@ const SEED: u64 = 1;
 /// Until the clients are at work, and between faults.
 const CALM: Duration = Duration::from_millis(500);
 
-/// How long faults are injected for: each once, or as long as it is told to.
+/// The duration of the injection of faults: each once, or a given time.
 struct Extent {
     seed: u64,
     duration: Option<Duration>,
@@ -108,7 +108,7 @@ fn show(text: &str) {
     eprintln!("{text}");
 }
 
-/// How long it took after each fault until new clients were served again.
+/// The time after each fault until new clients were served again.
 #[derive(Default)]
 struct Report(Vec<(Fault, &'static str, Duration)>);
 

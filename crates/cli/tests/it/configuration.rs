@@ -1,9 +1,9 @@
-//! Where settings come from, which of them wins, and what is said of those that cannot be read.
+//! The sources of settings, their precedence, and the errors of those that cannot be read.
 
 use crate::program::{KEY, OTHER_KEY, Program};
 use crate::records::{NAME, STATE};
 
-/// What `doctor` found about one thing.
+/// The finding of `doctor` about one thing.
 fn found(program: &Program, check: &str) -> String {
     let findings = program.run(&["doctor", "--json"]).json();
     let findings = findings.as_array().unwrap();
@@ -160,7 +160,7 @@ fn patterns_of_the_file_replace_the_default_and_flags_replace_them() {
     program.run_with(&["put", "pw:1"], b"a").done();
     program
         .run_with(&["put", NAME], b"{}")
-        .failed(64, "under no protected pattern");
+        .failed(64, "matches no protected pattern");
     let inspect = |words: &[&str]| program.run(&[&["inspect"], words].concat()).done().text();
     assert!(inspect(&["sess:1"]).contains("format   sealed\n"));
     assert!(inspect(&["pw:1"]).contains("format   classic\n"));

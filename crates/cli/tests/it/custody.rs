@@ -1,5 +1,5 @@
 //! Keyrings whose key-encryption key is outside the machine: in a PKCS#11 token, in AWS KMS, in a Vault.
-//! Sealing does not hang on them, moving to them disturbs nobody, and an outage stops nothing that runs.
+//! Sealing does not depend on them, moving to them disturbs no application, and an outage stops no running process.
 
 mod clouds;
 mod moving;
@@ -43,7 +43,7 @@ impl World {
         world
     }
 
-    /// Runs a command, and makes sure that the PIN shows nowhere.
+    /// Runs a command, and checks that the PIN shows nowhere.
     #[track_caller]
     fn run(&self, words: &[&str]) -> Output {
         let output = self.program.run(words);

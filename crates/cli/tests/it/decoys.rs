@@ -1,5 +1,5 @@
-//! Decoys: what plants and lists them, and that nobody reads one without being told of: through the
-//! proxy, whatever the command, and by `waxseal get`. Sweeps are nobody.
+//! Decoys: what plants and lists them, and that no read of one goes unreported: through the
+//! proxy, whatever the command, and by `waxseal get`. Sweeps raise no alarm.
 
 use std::fs;
 
@@ -22,7 +22,7 @@ fn program(redis: &RedisServer) -> Program {
     Program::at(redis).file("waxseal.toml", CONFIG)
 }
 
-/// How often the alarm stands in a log; that each time only a masked name does.
+/// The number of alarms in a log; checks that each has only a masked name.
 #[track_caller]
 fn alarms(log: &str) -> usize {
     assert!(!log.contains("491555"), "a name shows: {log}");

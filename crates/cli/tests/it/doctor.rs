@@ -18,7 +18,7 @@ fn findings(program: &Program, status: i32) -> Vec<Value> {
     report.as_array().unwrap().clone()
 }
 
-/// How one check came out: its grade, and everything that was said.
+/// The result of one check: its grade, and its whole text.
 fn graded(findings: &[Value], check: &str) -> (String, String) {
     let finding = findings.iter().find(|finding| finding["check"] == check);
     let finding = finding.unwrap_or_else(|| panic!("no {check} in {findings:?}"));
@@ -262,7 +262,7 @@ fn a_command_that_the_server_lacks_is_named_beforehand_and_done_without_where_it
         .done()
         .text();
     assert!(
-        whole.contains("ok       commands       all that are needed are there"),
+        whole.contains("ok       commands       all that are needed are available"),
         "{whole}"
     );
 }

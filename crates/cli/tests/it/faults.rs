@@ -1,4 +1,4 @@
-//! What happens to a sweep, and to the records under it, when something happens to the server, to
+//! Tests of a sweep, and of the records under it, when something happens to the server, to
 //! the process, or to the records themselves.
 
 mod access;

@@ -21,7 +21,7 @@ const COMPRESSED: [&str; 8] = [
     "2s",
     "--refresh",
     "500ms",
-    "--rest",
+    "--retain",
     "4s",
 ];
 
@@ -140,7 +140,7 @@ fn keepers_that_are_killed_and_suspended_again_and_again_finish_the_rotation() {
     let mut turn = 0usize;
     wait_until(|| {
         // One dies in the middle of whatever it does, one sleeps for longer than the propagation
-        // delay; the third goes on, or is the next.
+        // delay; the third continues, or is the next.
         let third = keepers.len();
         keepers[turn % third].signal("KILL");
         keepers[turn % third] = keeper();

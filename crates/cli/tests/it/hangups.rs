@@ -1,4 +1,4 @@
-//! SIGHUP: a process that serves goes on, a sweep ends as at any other signal, and under `nohup` it goes on.
+//! SIGHUP: a process that serves continues, a sweep ends as at any other signal, and under `nohup` it continues.
 
 use std::fs;
 
@@ -80,7 +80,7 @@ fn a_log_file_is_opened_again_while_the_store_is_waited_for_and_nothing_is_told_
     proxy.signal("HUP");
     wait_until(|| text(&log).contains("SIGHUP: the log file was opened again"));
 
-    // Something is in its place that is no file.
+    // Something is in its place that is not a file.
     let before = text(&log).len();
     fs::rename(&log, &renamed).unwrap();
     fs::create_dir(&log).unwrap();

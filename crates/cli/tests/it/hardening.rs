@@ -1,4 +1,4 @@
-//! What keeps secrets in the memory of a process: it leaves no core file, and what runs for long
+//! Tests of what keeps secrets in the memory of a process: it leaves no core file, and what runs for long
 //! locks its memory where it may and works where it may not. Linux tells about both under `/proc`.
 
 use std::fs;
@@ -50,7 +50,7 @@ fn assert_works(port: u16) {
     }
 }
 
-/// What `/proc/PID/limits` tells about one limit: as it is, and the most it could be.
+/// One limit in `/proc/PID/limits`: the current one, and the maximum.
 #[track_caller]
 fn limit(pid: u32, name: &str) -> (String, String) {
     let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
@@ -125,7 +125,7 @@ fn a_proxy_leaves_no_core_file_whatever_the_limit_was() {
     running.end().done();
 }
 
-/// Where the machine lets nobody raise the limit, that is told instead; both ends are looked at.
+/// Tests both cases: where the limit cannot be raised, that is reported instead.
 #[test]
 fn memory_is_locked_where_there_is_no_limit() {
     let server = RedisServer::start();

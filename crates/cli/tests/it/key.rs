@@ -99,7 +99,7 @@ fn refused_keys() -> Vec<(String, &'static str)> {
     ]
 }
 
-/// No part of the key stands in what was said: not eight characters, or of a placeholder, which is
+/// No part of the key is in what was said: not eight characters, or of a placeholder, which is
 /// made of words, twelve.
 #[track_caller]
 fn assert_not_repeated(output: &Output, key: &str) {

@@ -25,7 +25,7 @@ use waxseal_testing::RedisServer;
 use crate::program::{Output, Program};
 
 /// Settings under which an operator can take a key through its life in a test, and nothing happens
-/// by itself.
+/// on its own.
 pub(crate) const QUICK: [&str; 8] = [
     "--rotate-every",
     "never",
@@ -33,11 +33,11 @@ pub(crate) const QUICK: [&str; 8] = [
     "400ms",
     "--refresh",
     "200ms",
-    "--rest",
+    "--retain",
     "1h",
 ];
 
-/// Where a ring lies.
+/// The URL of a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lies {
     InAFile,
@@ -86,7 +86,7 @@ impl World {
     /// From now on unused keys are destroyed quickly.
     #[track_caller]
     fn hurry(&self) {
-        self.ring(&["configure", "--rest", "400ms", "--at-once"])
+        self.ring(&["configure", "--retain", "400ms", "--at-once"])
             .done();
     }
 
@@ -95,7 +95,7 @@ impl World {
         self.run(&[&["keyring"], words].concat())
     }
 
-    /// Runs a command, and makes sure that it tells nothing of the document.
+    /// Runs a command, and checks that it tells nothing of the document.
     #[track_caller]
     fn run(&self, words: &[&str]) -> Output {
         let output = self.program.run(words);
@@ -130,7 +130,7 @@ impl World {
         self.keys("sealing").pop().unwrap()
     }
 
-    /// The document as it lies there.
+    /// The document as it is there.
     fn document(&self) -> Option<Vec<u8>> {
         match self.lies {
             Lies::InAFile => fs::read(self.program.path("ring.json")).ok(),

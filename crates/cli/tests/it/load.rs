@@ -112,7 +112,7 @@ impl Application {
         self.rounds.load(Ordering::Relaxed)
     }
 
-    /// How many rounds it has made.
+    /// The number of rounds so far.
     pub(crate) fn rounds(&self) -> u64 {
         self.rounds.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! Standard error that nobody reads, or that has no room: what the command does goes on, and a process that
+//! Standard error that is not read, or that is full: the command continues, and a process that
 //! serves tells how much of its log was lost. Results that cannot be written are a failure.
 
 use std::fs::File;

@@ -31,7 +31,7 @@ const SHOWN: [(&str, &[&str], &str); 2] = [
     ),
 ];
 
-/// Files that hold secrets because somebody put them there, or asked for them.
+/// Files that hold secrets because they were put there, or asked for.
 const GIVEN: [&str; 6] = [
     "waxseal.toml",
     "identity.txt",
@@ -41,7 +41,7 @@ const GIVEN: [&str; 6] = [
     "shares",
 ];
 
-/// How a command is run: for people and for programs, each as loud as it can be.
+/// The forms in which a command is run: for people and for programs, each as verbose as possible.
 const DRESSES: [&[&str]; 2] = [
     &["--log", "trace"],
     &["--log", "trace", "--log-format", "json", "--json"],

@@ -1,5 +1,5 @@
 //! Running the binary: in a directory of its own, with no environment but what a test gives it, and
-//! never for ever. Everything that it writes is searched for what it must never tell.
+//! never without a limit. Everything that it writes is searched for what it must never show.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,17 +24,17 @@ pub(crate) const OLD_KEY: &str = "91d2c3b4a5968778695a4b3c2d1e0f6c1f0a5be2d94738
 pub(crate) const OTHER_KEY: &str =
     "0a5be2d94738a1c05f3e7b9d2846f0e1d2c3b4a5968778695a4b3c2d1e0f6c1f";
 
-/// What stands in every state of the tests, and in nothing that may be shown.
+/// Text in every state of the tests that nothing shown may hold.
 const CONTENTS: [&str; 4] = ["domicilio", "@example.com", "XEXX0101", "showing_menu"];
 /// Words of the commands that print values or names when they succeed, in results or examples.
 const SHOWS: [&str; 6] = ["get", "open", "demo", "completions", "man", "--help"];
-/// What users' phone numbers start with.
+/// The prefix of users' phone numbers.
 const PHONE: &str = "52155";
 
 /// No command of a test takes this long: one that does hangs.
 const LIMIT: Duration = Duration::from_secs(300);
-/// Between two looks at what is waited for: the longer it takes, the longer, so that what takes a minute is not
-/// looked at ten thousand times. A look may cost a page of metrics or a process.
+/// Between two checks of what is waited for: the longer it takes, the longer, so that what takes a minute is not
+/// checked ten thousand times. A look may cost a page of metrics or a process.
 const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(100)];
 /// This part of the time that something took is spent on the last pause at most.
 const PART: u32 = 16;
@@ -43,7 +43,7 @@ const PART: u32 = 16;
 #[derive(Clone)]
 pub(crate) struct Program {
     directory: Arc<TempDir>,
-    /// Where it runs, if not in its directory.
+    /// The working directory, if not its own.
     runs_in: Option<PathBuf>,
     /// The user that it runs as, with a group of the same number, if not that of the tests.
     user: Option<u32>,
@@ -95,7 +95,7 @@ impl Program {
         self
     }
 
-    /// What it finds in its environment.
+    /// The variables of its environment.
     pub(crate) fn variables(&self) -> &BTreeMap<String, String> {
         &self.variables
     }
@@ -121,7 +121,7 @@ impl Program {
         self
     }
 
-    /// The configuration in the directory, where it must be named because of what it says: that is no test's
+    /// The configuration in the directory, where it must be named because of what it says: that is not a test's
     /// subject but of those that name it themselves.
     fn named_configuration(&self, arguments: &[&str]) -> Option<[&'static str; 2]> {
         const NAMED_ONLY: [&str; 2] = ["audit_log", "module-path="];
@@ -150,13 +150,13 @@ impl Program {
         self.spawn(command, arguments, Some(input)).end()
     }
 
-    /// Starts a command, and lets the test go on.
+    /// Starts a command, and lets the test continue.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
         let command = self.command(arguments);
         self.spawn(command, arguments, None)
     }
 
-    /// The same, with a stdout that nobody reads: its pipe is closed at once.
+    /// The same, with a stdout that is not read: its pipe is closed at once.
     pub(crate) fn start_unread(&self, arguments: &[&str]) -> Running {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
@@ -263,7 +263,7 @@ pub(crate) struct Running {
     child: Child,
     stdout: Captured,
     stderr: Captured,
-    /// Whether values and names are what was asked for.
+    /// True if values and names are what was asked for.
     may_show: bool,
     /// Lives as long as the command does.
     _directory: Arc<TempDir>,
@@ -288,7 +288,7 @@ impl Running {
         self.child.try_wait().unwrap().is_some()
     }
 
-    /// What it has said on stderr so far.
+    /// Its output on stderr so far.
     pub(crate) fn said(&self) -> String {
         self.stderr.so_far()
     }
@@ -313,7 +313,7 @@ impl Running {
         });
     }
 
-    /// What it came to.
+    /// The result of the process.
     pub(crate) fn end(mut self) -> Output {
         wait_until(|| self.has_ended());
         let status = self.child.wait().unwrap();
@@ -335,7 +335,7 @@ impl Drop for Running {
     }
 }
 
-/// What is written to a pipe, read by a thread.
+/// The output of a pipe, read by a thread.
 #[derive(Default)]
 struct Captured {
     bytes: Arc<Mutex<Vec<u8>>>,
@@ -375,7 +375,7 @@ impl Captured {
     }
 }
 
-/// How a command ended, and what it wrote.
+/// The exit status and the output of a command.
 #[derive(Debug)]
 pub(crate) struct Output {
     pub(crate) status: i32,
@@ -449,7 +449,7 @@ impl Output {
     }
 }
 
-/// Whether a user's phone number is in a text: a port or a part of a longer number may start with the
+/// True if a user's phone number is in a text: a port or a part of a longer number may start with the
 /// same digits.
 pub(crate) fn shows_phone(text: &str) -> bool {
     text.match_indices(PHONE).any(|(at, _)| {

@@ -15,7 +15,7 @@ pub(crate) const PROTECTED_MARKER: &str = "amatista";
 /// for the other one could have found something.
 pub(crate) const OPEN_MARKER: &str = "obsidiana";
 
-/// How the line of each listener starts.
+/// The beginning of the line of each listener.
 const LISTENING: &str = "waxseal: listening on ";
 /// How the line of the admin listener starts.
 const ADMIN: &str = "waxseal: admin on ";
@@ -86,7 +86,7 @@ impl Proxy {
         self.admin_port
     }
 
-    /// What it listens on, as it said it, in the order of its lines.
+    /// The addresses that it listens on, in the order of its lines.
     pub(crate) fn listeners(&self) -> &[String] {
         &self.listeners
     }
@@ -97,17 +97,17 @@ impl Proxy {
         Client::connect(self.port()).expect("the proxy accepts connections")
     }
 
-    /// What it has written to its log so far.
+    /// Its log so far.
     pub(crate) fn said(&self) -> String {
         self.running.said()
     }
 
-    /// The process, to look at it from outside.
+    /// The process, to check it from outside.
     pub(crate) fn pid(&self) -> u32 {
         self.running.pid()
     }
 
-    /// Sends a signal, for example `TERM`, and lets the test go on.
+    /// Sends a signal, for example `TERM`, and lets the test continue.
     pub(crate) fn signal(&self, name: &str) {
         self.running.signal(name);
     }
@@ -130,7 +130,7 @@ impl Proxy {
     }
 }
 
-/// What follows this beginning, for each complete line that has it.
+/// The remainder of each complete line with this beginning.
 fn lines(text: &str, beginning: &str) -> Vec<String> {
     text.split_inclusive('\n')
         .filter_map(|line| line.strip_suffix('\n')?.strip_prefix(beginning))

@@ -59,7 +59,7 @@ fn an_audit_that_counts_nothing_while_records_are_there_is_not_clean() {
     assert_eq!(unmatched["in_database"], 3);
     assert_eq!(unmatched["other_databases"], serde_json::json!([3, 8]));
     assert_eq!(unmatched["looked_everywhere"], true);
-    // An audit that nobody asked to be clean only says so.
+    // An audit without --require-clean only says so.
     let output = program.run(&["audit"]).done();
     assert!(output.stderr.contains(told), "{}", output.stderr);
     let right = program.env("REDIS_URL", &format!("{}3", server.url()));
@@ -81,7 +81,7 @@ fn an_empty_database_is_told_from_one_where_nothing_matches() {
     server.cli(&["SET", "hits", "1"]);
     let told = "no record matches wa:* though this database holds 1 record";
     program.run(&["audit", "--require-clean"]).failed(1, told);
-    // One of several patterns that matches something is counted; the other is told.
+    // One of several patterns that matches something is counted; the other is reported.
     put(&server, NAME, STATE.as_bytes());
     program.run(&["migrate"]).done();
     let both = ["--protect", "wa:*", "--protect", "sess:*"];

@@ -119,11 +119,11 @@ fn a_name_under_no_protected_pattern_is_wrong_usage() {
         let output = program.run_with(&[command, "sess:1"], b"{}");
         output.failed(
             64,
-            "error: this record is under no protected pattern\nhint: ",
+            "error: this record matches no protected pattern\nhint: ",
         );
-        // Waxseal's own records are nobody's.
+        // Waxseal's own records are no one's.
         let own = program.run_with(&[command, "waxseal:canary", "--protect", "*"], b"{}");
-        own.failed(64, "under no protected pattern");
+        own.failed(64, "matches no protected pattern");
     }
     let output = program
         .run(&["get", "sess:1", "--protect", "sess:*"])
@@ -216,7 +216,7 @@ fn inspect_tells_everything_about_an_envelope_but_its_value() {
     assert!(!text.contains("domicilio") && !text.contains(NAME));
 }
 
-/// What `inspect` tells of a stored value.
+/// The report of `inspect` about a stored value.
 fn inspected(program: &Program, server: &RedisServer, stored: &[u8], status: i32) -> String {
     put(server, NAME, stored);
     let output = program.run(&["inspect", NAME]).with_status(status);

@@ -1,4 +1,4 @@
-//! Records in a server, written and looked at past the program under test; and envelopes made and
+//! Records in a server, written and checked past the program under test; and envelopes made and
 //! opened in this process.
 
 use std::collections::BTreeMap;
@@ -61,7 +61,7 @@ pub(crate) fn get(server: &RedisServer, name: &str) -> Option<Vec<u8>> {
     server.client().cmd(&["GET", name]).bytes()
 }
 
-/// What lies in the records of the first states.
+/// The stored values of the first states.
 pub(crate) fn stored_states(server: &RedisServer, count: u64) -> Vec<Option<Vec<u8>>> {
     let commands: Vec<_> = (0..count)
         .map(|i| ["GET".to_owned(), state_name(i)])
@@ -70,7 +70,7 @@ pub(crate) fn stored_states(server: &RedisServer, count: u64) -> Vec<Option<Vec<
     replies.into_iter().map(Reply::bytes).collect()
 }
 
-/// How many of the states are sealed by now, told by looking at some of them.
+/// The number of states that are sealed by now, estimated from some of them.
 pub(crate) fn share_sealed(server: &RedisServer, count: u64) -> f64 {
     let step = usize::try_from(count / 100).unwrap().max(1);
     let names: Vec<_> = (0..count).step_by(step).map(state_name).collect();
@@ -121,7 +121,7 @@ pub(crate) fn key_bytes(hex: &str) -> [u8; 32] {
     std::array::from_fn(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap())
 }
 
-/// How a key is named in texts.
+/// The name of a key in texts.
 pub(crate) fn key_id(hex: &str) -> String {
     SecretKey::from_hex(hex).ok().unwrap().id().to_string()
 }

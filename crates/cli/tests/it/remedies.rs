@@ -316,7 +316,7 @@ fn a_name_without_its_prefix_is_told_where_the_record_is_there() {
         let output = program.run_with(&[command, bare], b"{}");
         output.failed(
             64,
-            "under no protected pattern\nhint: did you mean wa:521…?\n",
+            "matches no protected pattern\nhint: did you mean wa:521…?\n",
         );
         let output = program.run_with(&[command, "5219999999999"], b"{}");
         let output = output.with_status(64);

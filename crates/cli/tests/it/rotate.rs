@@ -147,7 +147,7 @@ fn the_canary_stays_under_the_old_key_as_long_as_other_records_do() {
     let program = Program::at(&server).keys(KEY, OLD_KEY);
     let output = program.run(&["rotate", "--protect", "sess:*"]).done();
     assert!(output.stderr.contains("still under an older key"));
-    // Whoever still has only the old key goes on reading its records.
+    // A process that has only the old key can still read its records.
     let old = Program::at(&server).keys(OLD_KEY, "");
     old.run(&["audit", "--require-clean", "--deep"]).done();
     let output = program.run(&["rotate"]).done();

@@ -1,5 +1,5 @@
 //! Secrets in files: from which places they come, which files are refused, and that nothing of what
-//! is in them is ever told. The files lie in the program's directory and belong to the user of the
+//! is in them is ever told. The files are in the program's directory and belong to the user of the
 //! tests.
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! What a terminal gets of a value: nothing that would control it. A pipe gets the bytes.
+//! Tests of what a terminal gets of a value: nothing that would control it. A pipe gets the bytes.
 
 use std::process::{Command, Stdio};
 
@@ -11,7 +11,7 @@ use crate::records::put;
 const VALUE: &[u8] =
     b"{\"a\":\"\x1b]0;owned\x07\x1b[2A\xc2\x9b31m\xe2\x80\xae\r\x7f \xc3\xb1\"}\n\t[\x9b1m\xff";
 
-/// What a command prints on a terminal of its own.
+/// The output of a command on a terminal of its own.
 #[track_caller]
 fn on_a_terminal(program: &Program, words: &str) -> String {
     let command = format!("{} {words}", env!("CARGO_BIN_EXE_waxseal"));

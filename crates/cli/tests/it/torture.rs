@@ -1,4 +1,4 @@
-//! The proxy against a server without one, with requests that nobody would write: random and mutated
+//! The proxy against a server without one, with requests that no one would write: random and mutated
 //! ones of every command, and a list of tricky ones. Two clients talk to both and must get the same
 //! replies; others must not notice them; and in the end both servers hold the same, the protected
 //! records sealed.
@@ -51,7 +51,7 @@ const MAX_ABANDONED: usize = 10;
 /// Connections that a proxy may keep when all clients have left: lanes, spare ones, its own.
 const MAX_CONNECTIONS: usize = 2 + 16 + 1;
 
-/// How the proxy is started.
+/// The options of the proxy.
 #[derive(Clone, Copy, Debug)]
 struct Setting {
     /// Each has random rounds of its own.
@@ -60,7 +60,7 @@ struct Setting {
     format: &'static str,
 }
 
-/// What is run: everything, for some rounds or some time, or one round again.
+/// The scope of a run: everything, for some rounds or some time, or one round again.
 struct Extent {
     seed: u64,
     duration: Option<Duration>,
@@ -170,7 +170,7 @@ fn show(text: &str) {
     eprintln!("{text}");
 }
 
-/// What was found, each kind once.
+/// The findings, each kind once.
 struct Report {
     setting: Setting,
     seed: u64,

@@ -224,7 +224,7 @@ fn after_a_flush_the_right_key_starts_all_the_same_and_seals_the_canary_again() 
     );
     let sealed_format = ["migrate", "--format", "sealed"];
     right.run(&sealed_format).done();
-    // Whoever starts on the empty store is the first to seal a canary.
+    // The first to start on the empty store seals a canary.
     server.cli(&["FLUSHDB"]);
     wrong.run(&["migrate"]).done();
     for i in 0..5 {

@@ -1,5 +1,5 @@
-//! `waxseal.toml`: what it may say. An unknown key is an error that names the nearest known one,
-//! so that a misspelt protection never passes for none.
+//! `waxseal.toml`: its keys and their types. An unknown key is an error that names the nearest known one,
+//! so that a misspelt protection is never ignored.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -10,9 +10,9 @@ use waxseal_files::{Untrusted, read_implicit};
 
 use crate::Failure;
 
-/// The file that is read from the working directory when there is one.
+/// The file that is read from the working directory if it exists.
 pub const DEFAULT: &str = "waxseal.toml";
-/// No word of the configuration is much longer.
+/// The length of the longest keys.
 const LONG: usize = 12;
 const KEYS: [&str; 13] = [
     "environment",
@@ -40,31 +40,31 @@ const PROTECT_KEYS: [&str; 8] = [
     "scripts",
 ];
 
-/// The file, read.
+/// The content of the file.
 #[derive(Debug, Default, Deserialize)]
-pub struct Config {
+pub struct ConfigurationFile {
     /// Names the environment that this is for: a keyring of another one is refused.
     pub environment: Option<String>,
     /// Whether new values are sealed.
     pub mode: Option<String>,
     /// The store of the records.
     pub store: Option<String>,
-    /// Where the keyring lies.
+    /// The URL of the keyring.
     pub keyring: Option<String>,
-    /// Who unwraps its keys.
+    /// The custodians that unwrap its keys.
     #[serde(default, deserialize_with = "one_or_more")]
     pub custodian: Vec<String>,
-    /// Where this machine keeps its last good copy.
+    /// The path of this machine's last good copy.
     pub keyring_copy: Option<PathBuf>,
     /// The key of this machine under which it keeps the keyring's keys for a start without custodians.
     pub offline_key: Option<String>,
     /// The store of users' keys.
     pub user_keys: Option<String>,
-    /// Where it is recorded who did what: `file:PATH` or `syslog:`.
+    /// The audit log: `file:PATH` or `syslog:`.
     pub audit_log: Option<String>,
     /// The key that chains its entries: `env:NAME` or `file:PATH`.
     pub audit_log_key: Option<String>,
-    /// Whether what cannot be recorded is refused.
+    /// Whether an operation that cannot be recorded is refused.
     pub audit_log_required: Option<bool>,
     /// Whole names of records that no application reads.
     #[serde(default)]
@@ -89,20 +89,20 @@ pub struct Protect {
     pub except: Vec<String>,
     /// The format of new values.
     pub format: Option<String>,
-    /// Whether the values of each user are under a key of their own.
+    /// True if the values of each user are under a key of their own.
     #[serde(default)]
     pub per_user_keys: bool,
-    /// What the library returns for a value that does not open.
+    /// The library's answer for a value that does not open.
     pub refused: Option<String>,
-    /// What plain values look like.
+    /// The form of plain values.
     pub plain_values: Option<String>,
-    /// Whether the proxy forwards unknown scripts.
+    /// True if the proxy forwards unknown scripts.
     pub scripts: Option<String>,
 }
 
-impl Config {
+impl ConfigurationFile {
     /// Reads the file that was named, or the one in the working directory if there is one. That one counts
-    /// only if nobody but this user and root can have written it.
+    /// only if no one but this user and root can have written it.
     pub fn read(named: Option<&Path>) -> Result<Self, Failure> {
         let path = named.unwrap_or(Path::new(DEFAULT));
         let shown = path.display();
@@ -164,14 +164,14 @@ impl Config {
     }
 }
 
-/// Every word that the file may have, as documents write it.
+/// Returns every key that the file may have, as documents write it.
 pub fn words() -> impl Iterator<Item = String> {
     let protect = PROTECT_KEYS.iter().map(|word| format!("protect.{word}"));
     let bare = KEYS.iter().filter(|word| **word != "protect");
     bare.map(|word| (*word).to_owned()).chain(protect)
 }
 
-/// The text of a file that nobody named, if it is there.
+/// The text of a file that was not named, if it exists.
 fn implicit(path: &Path) -> Result<Option<String>, Failure> {
     let shown = path.display();
     let found = read_implicit(path).map_err(|untrusted| {
@@ -186,7 +186,7 @@ fn implicit(path: &Path) -> Result<Option<String>, Failure> {
         .map_err(|_| Failure::usage(format!("{shown} cannot be read: it is not valid UTF-8")))
 }
 
-/// What helps where a file that nobody named does not count.
+/// Returns the hint about a file that was not named and does not count.
 pub fn remedy(untrusted: &Untrusted, flag: &str, file: &str) -> String {
     let user = rustix::process::geteuid().as_raw();
     let named = format!("if you trust what is in it, name it: {flag} {file}");
@@ -205,7 +205,7 @@ pub fn remedy(untrusted: &Untrusted, flag: &str, file: &str) -> String {
     }
 }
 
-/// Reads one word or a list of words.
+/// Reads a string or a list of strings.
 fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     match Value::deserialize(deserializer)? {
         Value::String(one) => Ok(vec![one]),
@@ -220,7 +220,7 @@ fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
     }
 }
 
-/// Says where an error is; the text of the line itself may hold a password.
+/// Returns an error with its line, but not the text of the line, which may hold a password.
 fn place(text: &str, error: &toml::de::Error) -> String {
     let line = error.span().map_or(1, |span| {
         text.get(..span.start)
@@ -239,7 +239,7 @@ fn place(text: &str, error: &toml::de::Error) -> String {
              in records = '\\{{wa\\}}:*'"
         );
     }
-    // What stands there in place of something else is repeated by these, and by no others.
+    // These messages repeat the offending value, and no others do.
     let what = match message.strip_prefix("invalid ") {
         Some(_) => match message.rsplit_once(", expected ") {
             Some((_, expected)) => format!("wrong type of value, expected {expected}"),
@@ -250,7 +250,7 @@ fn place(text: &str, error: &toml::de::Error) -> String {
     format!("line {line}: {what}")
 }
 
-/// The word that was written, where it is one that is misspelt: anything else may be a secret, or a
+/// Returns a word that is a misspelling of `nearest`, else "…": anything else may be a secret, or a
 /// user, in the wrong place.
 pub fn misspelt<'w>(word: &'w str, nearest: &str) -> &'w str {
     let letters = word.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_');
@@ -258,12 +258,12 @@ pub fn misspelt<'w>(word: &'w str, nearest: &str) -> &'w str {
     if letters && is_near { word } else { "…" }
 }
 
-/// The keys that may stand in one place of the file.
+/// The keys of one level of the file.
 struct Level {
     keys: &'static [&'static str],
-    /// What is written before a key in a text.
+    /// The text before a key in an error.
     prefix: &'static str,
-    /// Where it is.
+    /// The description of the level.
     place: &'static str,
 }
 
@@ -279,7 +279,7 @@ const PROTECT: Level = Level {
 };
 
 impl Level {
-    /// The key that is most like this one, and in how many letters it differs.
+    /// The most similar key, and its distance.
     fn nearest(&self, key: &str) -> (usize, &'static str) {
         let distance = |word: &&'static str| (strsim::damerau_levenshtein(word, key), *word);
         let all = self.keys.iter().map(distance);
@@ -288,7 +288,7 @@ impl Level {
     }
 }
 
-/// Refuses a key that is not known here, and names the nearest of the place where that belongs.
+/// Refuses an unknown key, and names the nearest one with the level that it belongs to.
 fn check(table: &Table, here: &Level, elsewhere: &Level) -> Result<(), String> {
     for key in table.keys() {
         if here.keys.contains(&key.as_str()) {
@@ -316,7 +316,7 @@ mod tests {
 
     #[test]
     fn reads_what_the_documentation_shows() {
-        let config = Config::parse(
+        let config = ConfigurationFile::parse(
             "environment = \"production\"\nmode = \"on\"\nstore = \"redis://127.0.0.1:6379\"\n\
              [[protect]]\nname = \"WhatsApp state\"\nrecords = \"wa:{user}\"\nformat = \"sealed\"\n\
              refused = \"quarantine\"\nplain_values = \"json\"\n",
@@ -328,9 +328,9 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_an_error_that_names_the_nearest() {
-        let error = Config::parse("mdoe = \"on\"").unwrap_err();
+        let error = ConfigurationFile::parse("mdoe = \"on\"").unwrap_err();
         assert_eq!(error, "unknown key mdoe; did you mean mode?");
-        let error = Config::parse("[[protect]]\nrecrods = \"wa:*\"").unwrap_err();
+        let error = ConfigurationFile::parse("[[protect]]\nrecrods = \"wa:*\"").unwrap_err();
         assert_eq!(
             error,
             "unknown key protect.recrods; did you mean protect.records?"
@@ -359,23 +359,24 @@ mod tests {
                 "protect is written [[protect]]",
             ),
         ] {
-            assert_eq!(Config::parse(text).unwrap_err(), error);
+            assert_eq!(ConfigurationFile::parse(text).unwrap_err(), error);
         }
     }
 
     #[test]
     fn a_custodian_is_one_or_several() {
-        let one = Config::parse("custodian = \"env:KEK\"").unwrap();
+        let one = ConfigurationFile::parse("custodian = \"env:KEK\"").unwrap();
         assert_eq!(one.custodian, ["env:KEK"]);
-        let two = Config::parse("custodian = [\"env:KEK\", \"file:/k\"]").unwrap();
+        let two = ConfigurationFile::parse("custodian = [\"env:KEK\", \"file:/k\"]").unwrap();
         assert_eq!(two.custodian, ["env:KEK", "file:/k"]);
-        let error = Config::parse("\ncustodian = [1]").unwrap_err();
+        let error = ConfigurationFile::parse("\ncustodian = [1]").unwrap_err();
         assert!(error.contains("a list of words"), "{error}");
     }
 
     #[test]
     fn an_error_tells_the_line_and_not_its_text() {
-        let error = Config::parse("mode = \"on\"\nstore = \"redis://u:secret@h\" x\n").unwrap_err();
+        let error = ConfigurationFile::parse("mode = \"on\"\nstore = \"redis://u:secret@h\" x\n")
+            .unwrap_err();
         assert!(error.starts_with("line 2:"), "{error}");
         assert!(!error.contains("secret"), "{error}");
         for text in [
@@ -391,19 +392,20 @@ mod tests {
             "custodian = { s3cret = \"s3cret\" }",
             "store = 0s3cret",
         ] {
-            let error = Config::parse(text).unwrap_err();
+            let error = ConfigurationFile::parse(text).unwrap_err();
             assert!(!error.contains("s3cret"), "{error}");
         }
         for escape in ["app:\\{s3cret\\}", "s3cret\\*"] {
             let text = format!("[[protect]]\nrecords = \"{escape}\"\n");
-            let error = Config::parse(&text).unwrap_err();
+            let error = ConfigurationFile::parse(&text).unwrap_err();
             assert!(
                 error.starts_with("line 2: a backslash in double quotes"),
                 "{error}"
             );
             assert!(!error.contains("s3cret"), "{error}");
         }
-        let error = Config::parse("mode = \"on\"\naudit_log_required = \"yes\"").unwrap_err();
+        let error =
+            ConfigurationFile::parse("mode = \"on\"\naudit_log_required = \"yes\"").unwrap_err();
         assert_eq!(error, "line 2: wrong type of value, expected a boolean");
     }
 }

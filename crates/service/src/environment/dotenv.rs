@@ -1,6 +1,6 @@
 //! `.env`: the lines that set variables of ours, as an application in Node.js reads them. Other lines are
 //! the application's own and are never judged. A line that seems to set a variable of ours, and that such an
-//! application would skip or read otherwise, is refused: one of two readers of a file would go on without
+//! application would skip or read otherwise, is refused: one of two readers of a file would continue without
 //! the key.
 
 mod grammar;
@@ -20,16 +20,16 @@ use crate::Failure;
 pub const FILE: &str = ".env";
 /// The first bytes of text in UTF-16, and what it is called.
 const UTF_16: [(&[u8], &str); 2] = [(b"\xff\xfe", "UTF-16LE"), (b"\xfe\xff", "UTF-16BE")];
-/// What stands in the place of a byte that is none of UTF-8.
+/// The replacement of a byte that is not UTF-8.
 const REPLACED: char = '\u{fffd}';
-/// No such file is longer.
+/// The maximum size of such a file.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// Which file is read.
+/// The file that is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Source {
     pub(super) path: PathBuf,
-    /// Whether the operator named it.
+    /// True if the operator named it.
     pub(super) is_named: bool,
 }
 
@@ -46,19 +46,19 @@ impl Source {
     }
 }
 
-/// The file's text. Holds keys: it has no `Debug`.
+/// The file's text. Holds keys, so it has no `Debug`.
 pub(super) struct DotEnv {
     text: Zeroizing<String>,
     source: Source,
     metadata: Option<Metadata>,
-    /// Why no line of it counts.
+    /// The reason why no line of it counts.
     untrusted: Option<Untrusted>,
 }
 
 impl DotEnv {
-    /// Reads the file. Where there is none and none was named, it sets nothing. One that was not named counts
-    /// only if nobody but this user and root can have written it; where none of its lines is about a variable
-    /// that is asked for, that is all the same.
+    /// Reads the file. A missing file that was not named sets nothing. A file that was not named counts
+    /// only if no one but this user and root can have written it; if no line of it is about a variable
+    /// that is asked for, its owner does not matter.
     pub(super) fn read(source: &Source) -> Result<Self, Failure> {
         let shown = source.shown();
         let mut untrusted = None;
@@ -92,7 +92,7 @@ impl DotEnv {
                     .hint("save it as UTF-8"),
             );
         }
-        // A comment in another encoding does no harm.
+        // A comment in another encoding is sanitize_for_terminal.
         let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
         Ok(Self {
             text: grammar::normalize(&text),
@@ -102,7 +102,7 @@ impl DotEnv {
         })
     }
 
-    /// Whether it cannot be read again.
+    /// True if it cannot be read again.
     pub(super) fn is_piped(&self) -> bool {
         self.metadata.as_ref().is_some_and(|it| !it.is_file())
     }
@@ -120,7 +120,7 @@ impl DotEnv {
             .map_err(|unusable| secret_file::failure(unusable, name, &self.source.path))
     }
 
-    /// What the last line about this variable sets it to. Every line about it must be one that sets it.
+    /// Returns the value of the last line about this variable. Every line about it must be one that sets it.
     pub(super) fn get(&self, name: &str) -> Result<Option<Zeroizing<String>>, Failure> {
         let mut last = None;
         let mut spans = Vec::new();
@@ -228,13 +228,13 @@ fn read_named(path: &Path) -> Result<(Vec<u8>, Metadata), ErrorKind> {
     read().map_err(|error: std::io::Error| error.kind())
 }
 
-/// The name of the encoding of a text that is no UTF-8.
+/// The name of the encoding of a text that is not UTF-8.
 fn other_encoding(bytes: &[u8]) -> Option<&'static str> {
     let marked = UTF_16.into_iter().find(|(mark, _)| bytes.starts_with(mark));
     if let Some((_, name)) = marked {
         return Some(name);
     }
-    // Without a mark: every other byte of plain English is zero.
+    // Without a byte order mark: every other byte of plain English is zero.
     let is_zero = |at: usize| bytes.get(at) == Some(&0);
     match (is_zero(0), is_zero(1)) {
         (true, false) => Some("UTF-16BE"),
@@ -245,11 +245,11 @@ fn other_encoding(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Where a line that is no comment speaks of this variable as if it set it, and whether it begins so.
+/// Returns the position at which a line that is not a comment seems to set this variable, and whether it begins so.
 fn mention(line: &str, name: &str) -> Option<(usize, bool)> {
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let trimmed = line.trim_start_matches(grammar::is_space);
-    // The last two are comments for people, and nothing to an application.
+    // People use the last two for comments; an application skips such lines.
     if trimmed.starts_with(['#', ';']) || trimmed.starts_with("//") {
         return None;
     }

@@ -1,5 +1,5 @@
-//! Files that hold a secret, as they are told to whoever named one: what is the matter with it, and
-//! what helps. Which files are taken is decided in `waxseal-keys`.
+//! Failures of files that hold a secret, for the operator who named one. Which files are accepted is decided in
+//! `waxseal-keys`.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -8,7 +8,7 @@ pub(super) use waxseal_keys::secret_file::{Unusable, check_exposure, read};
 
 use crate::Failure;
 
-/// What an operator is told, who named the file by this variable.
+/// Returns the failure of a file that this variable names.
 pub(super) fn failure(unusable: Unusable, variable: &str, path: &Path) -> Failure {
     let named = shown(path);
     let shown = named.as_deref().unwrap_or("the file");
@@ -22,7 +22,7 @@ pub(super) fn failure(unusable: Unusable, variable: &str, path: &Path) -> Failur
     Failure::usage(format!("{variable}: {text}")).hint(hint(unusable, shown))
 }
 
-/// What helps.
+/// Returns the hint.
 pub(crate) fn hint(unusable: Unusable, path: &str) -> String {
     match unusable {
         Unusable::Unreadable(ErrorKind::NotFound) => {
@@ -47,13 +47,13 @@ pub(crate) fn hint(unusable: Unusable, path: &str) -> String {
         }
         Unusable::Empty => "write the secret into it".to_owned(),
         Unusable::TooLarge | Unusable::NotText => {
-            "it shall hold the secret and nothing else".to_owned()
+            "it must hold the secret and nothing else".to_owned()
         }
     }
 }
 
-/// The path, unless it may be no path: who puts the secret itself where its file should be named
-/// shall not read it in a log.
+/// The path, if it looks like one: an operator who puts the secret itself where its file should be named
+/// must not find it in a log.
 fn shown(path: &Path) -> Option<String> {
     let is_path = path.is_absolute() || path.exists();
     is_path.then(|| waxseal_core::sanitize_for_terminal(&path.display().to_string()))

@@ -1,10 +1,10 @@
-//! How backups of a keyring fail, with what to do about it when they are all that is left.
+//! Failures of backups of a keyring, with hints for the case that they are all that is left.
 
 use waxseal_keys::BackupError;
 
 use super::Failure;
 
-/// What is said where the file may be at fault.
+/// The hint where the file may be damaged.
 const OTHER_COPY: &str = "take another copy of the file, and compare them (sha256sum)";
 const TYPE_AGAIN: &str = "compare it with the sheet, letter by letter; 0 and O are the same, and so are \
     1, I and L";
@@ -26,7 +26,7 @@ impl From<BackupError> for Failure {
     }
 }
 
-/// What was given cannot be meant.
+/// The hint where an argument is wrong.
 fn of_usage(error: &BackupError) -> Option<&'static str> {
     Some(match error {
         BackupError::NoIdentity => {
@@ -56,7 +56,7 @@ fn of_failure(error: &BackupError) -> Option<&'static str> {
              name that"
         }
         BackupError::Damaged(_) | BackupError::Payload { .. } => OTHER_COPY,
-        BackupError::TooLarge(_) => "it is no backup of a keyring: name another file",
+        BackupError::TooLarge(_) => "it is not a backup of a keyring: name another file",
         BackupError::WrongIdentity => {
             "name the identity of one of the recipients that it was made for; a backup in shares is \
              opened with --share"
@@ -81,7 +81,7 @@ fn of_failure(error: &BackupError) -> Option<&'static str> {
             "one of them is not what it says it is: try others, no more than are needed at a time"
         }
         BackupError::Lacks(_) | BackupError::Foreign | BackupError::Document(_) => {
-            "somebody changed it before it was sealed: take another backup"
+            "it was changed before it was sealed: take another backup"
         }
         BackupError::Environment { .. } => {
             "nothing was changed; set environment in waxseal.toml, or take the backup of this \

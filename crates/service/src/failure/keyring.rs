@@ -1,4 +1,4 @@
-//! How keyrings fail, with what to do about it at three in the morning.
+//! Failures of keyrings, with hints that can be followed at three in the morning.
 
 use std::io::ErrorKind;
 
@@ -19,11 +19,10 @@ impl From<RingError> for Failure {
             RingError::DocumentStore(cause) => return cause.clone().into(),
             RingError::Change(cause) => return cause.clone().into(),
             RingError::Missing { .. } => {
-                "waxseal keyring init makes one; where there was one, waxseal keyring restore puts \
-                 back the last good copy"
+                "waxseal keyring init makes one; where one existed, waxseal keyring restore puts back the last good copy"
             }
             RingError::Exists { .. } => {
-                "waxseal keyring status tells what it holds; with --if-missing this is no failure"
+                "waxseal keyring status tells what it holds; with --if-missing this is not a failure"
             }
             RingError::Document {
                 error: DocumentError::Format(_),
@@ -38,8 +37,7 @@ impl From<RingError> for Failure {
                  keyring of this environment"
             }
             RingError::OtherRing { .. } => {
-                "nothing was changed; either the URL is wrong, or somebody began anew: then values \
-                 of before need the copy that this machine keeps (waxseal doctor tells where)"
+                "nothing was changed; either the URL is wrong, or a new keyring was created: then older values need the copy that this machine keeps (waxseal doctor tells where)"
             }
             RingError::Rollback { .. } => {
                 "waxseal keyring restore puts back the last good copy; find out who put an old one \
@@ -51,7 +49,7 @@ impl From<RingError> for Failure {
             }
             RingError::Contended(_) => "nothing was changed; run the same command again",
             RingError::Lapsed { .. } => {
-                "bring the place of the keyring back, and sealing goes on by itself"
+                "make the keyring's store available again, and sealing resumes"
             }
             _ => return Self::failed(&error),
         };
@@ -79,13 +77,13 @@ fn of_custodian(error: &RingError, cause: &CustodianError) -> Failure {
     }
 }
 
-/// What helps where a custodian of the ring is not one of this machine.
+/// The hint where a custodian of the ring is not configured on this machine.
 const ELSEWHERE: &str = "nothing was changed; configure it on this machine (custodian in waxseal.toml, and \
     what it needs of the environment), or run this where it is";
-/// What helps where a token does not take its PIN.
+/// The hint where a token does not accept its PIN.
 const PIN: &str = "the PIN was not tried again, so that the token is not locked: log in once by hand \
     (pkcs11-tool --login --list-objects) with the right one, and set that";
-/// What helps where no custodian answers.
+/// The hint where no custodian answers.
 const AWAY: &str = "nothing was changed, and processes that run go on; bring one of them back, or start \
     with --allow-offline where offline_key is configured";
 
@@ -126,12 +124,9 @@ impl From<CustodianError> for Failure {
                 return Self::usage(&error).hint(hint);
             }
             CustodianError::NoKey { .. } => {
-                "nothing was changed; make the key (in a token: --create-key), or name the module and the \
-                 key that are there: docs/keys/custodians tells how"
+                "nothing was changed; create the key (in a token: --create-key), or name the module and the key that exist: docs/keys/custodians tells how"
             }
-            CustodianError::KeyExists { .. } => {
-                "it was not touched; to use it, leave --create-key out"
-            }
+            CustodianError::KeyExists { .. } => "it was not changed; to use it, omit --create-key",
             CustodianError::Pin { .. } => PIN,
             CustodianError::Denied { .. } => {
                 return Self::failed(&error).hint(
@@ -153,7 +148,7 @@ impl From<CustodianError> for Failure {
     }
 }
 
-/// Whether a variable is about a token or a service, and holds no key.
+/// True if a variable is about a token or a service, and holds no key.
 fn is_of_service(variable: &str) -> bool {
     ["PKCS11_", "VAULT_", "BAO_"]
         .iter()
@@ -168,7 +163,7 @@ impl From<DocumentStoreError> for Failure {
                 .transient(),
             _ => Self::failed(&error).hint(
                 "check the URL, and that this user may read and write there (for a file, in its \
-                 directory as well, and the files beside it: whoever is given the keyring needs its .lock, \
+                 directory as well, and the files beside it: anyone who gets access to the keyring needs its .lock, \
                  .leader and .reports too)",
             ),
         }
@@ -199,9 +194,7 @@ impl From<ChangeError> for Failure {
                 "nothing was changed; set both clocks by NTP. Machines with the right time go on meanwhile; \
                  waxseal keyring repair-times sets right what was written by a wrong clock"
             }
-            ChangeError::Fenced => {
-                "let it do its work; waxseal keyring status shows where it stands"
-            }
+            ChangeError::Fenced => "let it finish; waxseal keyring status shows its progress",
             ChangeError::Settings(_) => {
                 return Self::usage(&error).hint("nothing was changed; give other times");
             }
@@ -211,7 +204,7 @@ impl From<ChangeError> for Failure {
     }
 }
 
-/// What helps where users' keys are gone, or elsewhere.
+/// The hint where users' keys are lost, or in another store.
 pub(super) const USERS_LOST: &str = "nothing was changed; check user_keys in waxseal.toml, or restore the store of \
     users' keys from a backup; waxseal keyring adopt-users accepts it as it is: values under keys that are gone \
     then stay unreadable, and their users get new keys";
@@ -249,7 +242,7 @@ impl From<UpkeepError> for Failure {
             UpkeepError::Store(error) => error.into(),
             UpkeepError::Pattern(error) => error.into(),
             UpkeepError::Led(_) => Self::failed(&error)
-                .hint("let it do its work; waxseal keyring status shows where it stands"),
+                .hint("let it finish; waxseal keyring status shows its progress"),
             UpkeepError::Stopped => Self::failed("stopped by a signal before the end")
                 .hint("what was done stays; run the same command again"),
             other => Self::failed(&other),

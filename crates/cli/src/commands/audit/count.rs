@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use waxseal_core::Mode;
+use waxseal_service::Failure;
+use waxseal_service::configuration::protected::Protected;
+use waxseal_service::resources::{Resources, guard, keys};
+use waxseal_service::unmatched::Survey;
 use waxseal_stores::RecordStore;
 use waxseal_sweep::{Audit, Position, Sweep, SweepOptions, Tally};
 
 use crate::args::AuditArgs;
 use crate::commands::sweep::latency;
-use crate::commands::unmatched::Survey;
-use crate::error::Failure;
+use crate::output;
 use crate::progress::Progress;
-use crate::setup::{Protected, Setup};
 use crate::signals::stop_on_signal;
 
 /// Reading alone goes faster in larger batches than a sweep that writes.
@@ -25,20 +27,20 @@ pub(super) struct Counted {
     pub(super) survey: Survey,
 }
 
-pub(super) async fn count(setup: &Setup, args: &AuditArgs) -> Result<Counted, Failure> {
-    let store = setup.open_store().await?;
-    setup.check_key(&store).await?;
-    setup.warn_of_left_out();
+pub(super) async fn count(resources: &Resources, args: &AuditArgs) -> Result<Counted, Failure> {
+    let store = resources.open_store().await?;
+    guard::check_key(resources, &store).await?;
+    resources.configuration.warn_of_skipped_records();
     let stop = stop_on_signal()?;
     let mut tallies = Vec::new();
-    for protected in &setup.protected {
+    for protected in &resources.configuration.protected {
         let options = SweepOptions {
             batch: BATCH,
             max_latency: latency(args.max_latency),
             ..SweepOptions::default()
         };
-        let sweep = audit_of(setup, &store, protected, args.deep, options);
-        let mut progress = Progress::start(setup.json, 0);
+        let sweep = audit_of(resources, &store, protected, args.deep, options);
+        let mut progress = Progress::start(output::is_json(), 0);
         let outcome = sweep
             .run(Position::default(), &stop, &mut |event| {
                 progress.show(&event);
@@ -51,20 +53,20 @@ pub(super) async fn count(setup: &Setup, args: &AuditArgs) -> Result<Counted, Fa
         }
         tallies.push(report.position.counts());
     }
-    let survey = Survey::of(&store, &unmatched(setup, &tallies)).await;
+    let survey = Survey::of(&store, &unmatched(resources, &tallies)).await;
     Ok(Counted { tallies, survey })
 }
 
 /// The patterns under which nothing was seen, not even a record of another type.
-fn unmatched<'a>(setup: &'a Setup, tallies: &[Tally]) -> Vec<&'a Protected> {
-    let each = setup.protected.iter().zip(tallies);
+fn unmatched<'a>(resources: &'a Resources, tallies: &[Tally]) -> Vec<&'a Protected> {
+    let each = resources.configuration.protected.iter().zip(tallies);
     let nothing = each.filter(|(_, tally)| !tally.has_seen_any());
     nothing.map(|(protected, _)| protected).collect()
 }
 
 /// The pass over the records of one pattern. It writes nothing, whatever the options say.
 pub(crate) fn audit_of(
-    setup: &Setup,
+    resources: &Resources,
     store: &Arc<dyn RecordStore>,
     protected: &Protected,
     deep: bool,
@@ -73,9 +75,12 @@ pub(crate) fn audit_of(
     Sweep {
         store: store.clone(),
         pattern: protected.pattern.clone(),
-        task: Arc::new(Audit::new(setup.sealer(protected, Mode::On), deep)),
-        keys: setup.keys(protected),
-        mask: setup.mask(),
+        task: Arc::new(Audit::new(
+            keys::sealer(resources, protected, Mode::On),
+            deep,
+        )),
+        keys: keys::sweep_keys(resources, protected),
+        mask: keys::name_mask(resources),
         options: SweepOptions {
             dry_run: true,
             ..options

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use waxseal_files::Location;
 
-use crate::error::Failure;
+use waxseal_service::Failure;
 
 /// A file that is complete, and has no name yet. Gone if it is dropped.
 pub(crate) struct NewFile {

@@ -8,11 +8,11 @@ use waxseal_page::report::{
     Counts, ExceptCounts, Expiries, ExpiryBucket, Group, KIND, Key, Lifetime, Pattern, Report,
     RingVersion, percent,
 };
+use waxseal_service::configuration::protected::{Protected, shown_pattern};
+use waxseal_service::resources::{Resources, keys};
 use waxseal_sweep::{Class, Group as Counted, Tally, ValueLocation};
 
-use crate::commands::recorded;
 use crate::output::point_in_time;
-use crate::setup::{Protected, Setup};
 
 /// How it was counted.
 pub(super) struct Pass {
@@ -21,10 +21,15 @@ pub(super) struct Pass {
     pub(super) deep: bool,
 }
 
-pub(super) fn report(setup: &Setup, ring: Option<&Ring>, pass: &Pass, tallies: &[Tally]) -> Report {
-    let patterns = setup.protected.iter().zip(tallies);
+pub(super) fn report(
+    resources: &Resources,
+    ring: Option<&Ring>,
+    pass: &Pass,
+    tallies: &[Tally],
+) -> Report {
+    let patterns = resources.configuration.protected.iter().zip(tallies);
     let patterns: Vec<_> = patterns
-        .map(|(protected, tally)| pattern(setup, protected, tally))
+        .map(|(protected, tally)| pattern(resources, protected, tally))
         .collect();
     let mut total = Counts::default();
     patterns.iter().for_each(|it| total.add(&it.counts));
@@ -33,24 +38,24 @@ pub(super) fn report(setup: &Setup, ring: Option<&Ring>, pass: &Pass, tallies: &
         waxseal: env!("CARGO_PKG_VERSION").to_owned(),
         began: point_in_time(pass.began_ms),
         ended: point_in_time(pass.ended_ms),
-        environment: setup.environment_name().to_owned(),
-        store: setup.url.location(),
+        environment: resources.configuration.environment_name().to_owned(),
+        store: resources.configuration.store.location(),
         deep: pass.deep,
-        mode: Some(setup.mode.to_string()),
-        accepts_plain: Some(setup.mode != Mode::Required),
+        mode: Some(resources.configuration.mode.to_string()),
+        accepts_plain: Some(resources.configuration.mode != Mode::Required),
         clean: total.is_clean(),
         keyring: ring.map(|ring| RingVersion {
             ring: ring.id().to_owned(),
             version: ring.version(),
         }),
-        keys: keys(setup, tallies, total.total, pass.ended_ms),
+        keys: keys(resources, tallies, total.total, pass.ended_ms),
         total,
         patterns,
         unmatched: Vec::new(),
     }
 }
 
-fn pattern(setup: &Setup, protected: &Protected, tally: &Tally) -> Pattern {
+fn pattern(resources: &Resources, protected: &Protected, tally: &Tally) -> Pattern {
     let counts = Counts {
         total: tally.total,
         sealed: tally
@@ -72,7 +77,7 @@ fn pattern(setup: &Setup, protected: &Protected, tally: &Tally) -> Pattern {
     let groups = tally.groups.iter();
     let told = |text: &str| match text == protected.pattern.as_str() {
         // The whole name of a record stays out of what others read.
-        true => recorded::pattern(text),
+        true => shown_pattern(text),
         false => text.to_owned(),
     };
     Pattern {
@@ -80,14 +85,14 @@ fn pattern(setup: &Setup, protected: &Protected, tally: &Tally) -> Pattern {
         records: told(protected.pattern.as_str()),
         percent: counts.shares(),
         groups: groups
-            .map(|(&(class, sight), counted)| group(setup, class, sight, counted, tally.total))
+            .map(|(&(class, sight), counted)| group(resources, class, sight, counted, tally.total))
             .collect(),
         counts,
     }
 }
 
 fn group(
-    setup: &Setup,
+    resources: &Resources,
     class: Class,
     sight: ValueLocation,
     counted: &Counted,
@@ -97,7 +102,7 @@ fn group(
     let state = match class {
         Class::OfUser => Some("user key"),
         Class::Erased => Some("erased"),
-        _ => key.map(|id| setup.key_state(id)),
+        _ => key.map(|id| keys::state(resources, id)),
     };
     Group {
         format: format.to_owned(),
@@ -112,8 +117,8 @@ fn group(
 }
 
 /// Every key that is configured, and every other one that values were found under.
-fn keys(setup: &Setup, tallies: &[Tally], whole: u64, now_ms: u64) -> Vec<Key> {
-    let mut ids = setup.key_ids();
+fn keys(resources: &Resources, tallies: &[Tally], whole: u64, now_ms: u64) -> Vec<Key> {
+    let mut ids = keys::ids(resources);
     let mut sums: BTreeMap<KeyId, Counted> = BTreeMap::new();
     let mut expiries: BTreeMap<KeyId, waxseal_sweep::Expiries> = BTreeMap::new();
     for tally in tallies {
@@ -136,7 +141,7 @@ fn keys(setup: &Setup, tallies: &[Tally], whole: u64, now_ms: u64) -> Vec<Key> {
         let counted = sums.get(&id).copied().unwrap_or_default();
         Key {
             id: id.to_string(),
-            state: setup.key_state(id).to_owned(),
+            state: keys::state(resources, id).to_owned(),
             values: counted.values,
             percent: percent(counted.values, whole),
             bytes: counted.bytes,

@@ -3,8 +3,8 @@
 use waxseal_page::format::percent;
 use waxseal_page::report::{Counts, ExceptCounts, Group, Key, Report};
 
-use crate::error::Failure;
 use crate::output::{self, thousands};
+use waxseal_service::Failure;
 
 const BAR: usize = 24;
 

@@ -4,12 +4,12 @@
 use serde::Serialize;
 use waxseal_keys::{Signed, SignedError};
 use waxseal_page::report::{Report, Signature, embedded_json, page};
+use waxseal_service::{Ended, Failure};
 
 use super::paper::Paper;
 use super::show;
 use crate::args::{AuditCommand, Common};
 use crate::commands::signed::{self, Expected};
-use crate::error::{Ended, Failure};
 use crate::output::{self, sanitize_for_terminal, thousands};
 
 /// No report is longer.
@@ -86,8 +86,8 @@ pub(super) async fn run(common: &Common, command: &AuditCommand) -> Result<Ended
         print(&paper, &expected, shown)?;
     }
     if shown == Shown::OfAnotherVersion {
-        output::complain("warning", "the page was made by another version of waxseal");
-        output::advise(&format!(
+        output::warn("the page was made by another version of waxseal");
+        output::hint(&format!(
             "what was signed is what this command prints; waxseal {} also says whether the page shows it",
             sanitize_for_terminal(&paper.audit.waxseal)
         ));
@@ -140,8 +140,8 @@ fn refused(
             audit: None,
         })?;
     }
-    output::complain("error", &format!("{name} does not verify: {text}"));
-    output::advise(hint);
+    output::error(&format!("{name} does not verify: {text}"));
+    output::hint(hint);
     Ok(Ended::Findings)
 }
 

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde_json::Value;
 use waxseal_audit_log::{ChainKey, for_each_entry};
 
-use crate::error::{Ended, Failure};
 use crate::output;
+use waxseal_service::{Ended, Failure};
 
 /// The entries that are shown.
 pub(super) struct Filter<'a> {
@@ -34,7 +34,7 @@ pub(super) fn run(
                 None => {
                     unverified += 1;
                     let text = format!("{file}, line {number} does not verify under this key");
-                    output::complain("warning", &text);
+                    output::warn(&text);
                 }
             }
             Ok::<_, Failure>(())
@@ -47,7 +47,7 @@ pub(super) fn run(
     if unverified == 0 {
         return Ok(Ended::Done);
     }
-    output::advise("waxseal audit-log verify shows what is wrong");
+    output::hint("waxseal audit-log verify shows what is wrong");
     Ok(Ended::Findings)
 }
 

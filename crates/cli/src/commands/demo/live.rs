@@ -17,11 +17,12 @@ use waxseal_stores::{Cursor, Expiry, RecordName, RecordPattern, RecordStore, Slo
 
 use self::child::Child;
 use self::wire::Wire;
+use waxseal_service::resources::open_store;
+use waxseal_service::{Ended, Failure};
+
 use super::{TTL, people, title, unique};
 use crate::args::{Common, DemoArgs};
-use crate::error::{Ended, Failure};
 use crate::output::{self, thousands};
-use crate::setup::open_store;
 use crate::signals::told_to_stop;
 
 /// What Waxseal itself keeps in a store, under a name that is the same for all.

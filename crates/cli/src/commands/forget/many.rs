@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use waxseal_keys::{Receipt, Signed};
+use waxseal_service::resources::Resources;
+use waxseal_service::{Ended, Failure};
 use waxseal_upkeep::{Traces, rfc3339};
 
 use super::{Eraser, Found, WHO, unwritten};
 use crate::args::ForgetArgs;
 use crate::commands::audit::file::{self, NewFile};
 use crate::commands::recorded;
-use crate::error::{Ended, Failure};
 use crate::output;
-use crate::setup::Setup;
 
 /// No list of users is longer.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -65,7 +65,7 @@ struct Report<'a> {
     lines: &'a [Told],
 }
 
-pub(super) async fn run(setup: &Setup, args: &ForgetArgs) -> Result<Ended, Failure> {
+pub(super) async fn run(resources: &Resources, args: &ForgetArgs) -> Result<Ended, Failure> {
     let Some(list) = &args.from else {
         return Err(Failure::usage("no user is named"));
     };
@@ -83,7 +83,7 @@ pub(super) async fn run(setup: &Setup, args: &ForgetArgs) -> Result<Ended, Failu
     if let Some(directory) = directory.filter(|_| !args.dry_run) {
         prepare(directory)?;
     }
-    let eraser = Eraser::open(setup).await?;
+    let eraser = Eraser::open(resources).await?;
     let run = Run {
         eraser,
         args,
@@ -94,7 +94,7 @@ pub(super) async fn run(setup: &Setup, args: &ForgetArgs) -> Result<Ended, Failu
     for entry in &entries {
         match run.entry(entry).await {
             Ok(told) => {
-                if !setup.json {
+                if !output::is_json() {
                     print(&told)?;
                 }
                 lines.push(told);
@@ -112,7 +112,7 @@ pub(super) async fn run(setup: &Setup, args: &ForgetArgs) -> Result<Ended, Failu
             }
         }
     }
-    finish(setup, args, &entries, &lines, failure)
+    finish(args, &entries, &lines, failure)
 }
 
 struct Run<'a> {
@@ -140,7 +140,7 @@ impl Run<'_> {
         let (Some(directory), false) = (self.directory, self.args.dry_run) else {
             return Ok(told(Outcome::WouldBeErased, None, None));
         };
-        let setup = self.eraser.setup;
+        let resources = self.eraser.resources;
         let mut written = None;
         let erase = async {
             let receipt = self.eraser.erase(&entry.user).await?;
@@ -148,8 +148,11 @@ impl Run<'_> {
             written = Some((write(&path, &receipt)?, receipt));
             Ok(Ended::Done)
         };
-        let operation = recorded::forget(setup).with("line", entry.line as u64);
-        setup.trail.record_operation(Some(operation), erase).await?;
+        let operation = recorded::forget(resources).with("line", entry.line as u64);
+        resources
+            .trail
+            .record_operation(Some(operation), erase)
+            .await?;
         let (path, receipt) = written.unzip();
         let records = receipt.map(|receipt| receipt.records_deleted);
         Ok(told(Outcome::Erased, path, records))
@@ -163,7 +166,7 @@ impl Run<'_> {
         else {
             return Ok(None);
         };
-        let hash = self.eraser.setup.opened_ring()?.ring.ring().user(user);
+        let hash = self.eraser.resources.opened_ring()?.ring.ring().user(user);
         let erased = rfc3339(found.erased_ms);
         let is_of_it = |receipt: &Receipt| {
             receipt.erasure == found.erasures && receipt.erased == erased && receipt.user == hash
@@ -201,7 +204,13 @@ impl Run<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(unreadable(path, &error)),
         }
-        let key = self.eraser.setup.opened_ring()?.ring.ring().receipt_key();
+        let key = self
+            .eraser
+            .resources
+            .opened_ring()?
+            .ring
+            .ring()
+            .receipt_key();
         let receipt = Receipt::verify(&bytes, Some(&key)).ok();
         let receipt = receipt
             .filter(|receipt| receipt.user == hash)
@@ -318,7 +327,6 @@ fn print(told: &Told) -> Result<(), Failure> {
 }
 
 fn finish(
-    setup: &Setup,
     args: &ForgetArgs,
     entries: &[Entry],
     lines: &[Told],
@@ -327,7 +335,7 @@ fn finish(
     let count = |outcome| lines.iter().filter(|it| it.result == outcome).count();
     let (erased, unknown) = (count(Outcome::Erased), count(Outcome::Unknown));
     let already = count(Outcome::AlreadyErased);
-    if setup.json {
+    if output::is_json() {
         output::json(&Report {
             dry_run: args.dry_run,
             success: failure.is_none() && unknown == 0,
@@ -342,7 +350,7 @@ fn finish(
         true => ("would be erased", count(Outcome::WouldBeErased)),
         false => ("erased", erased),
     };
-    output::say(&format!(
+    output::stderr_line(&format!(
         "waxseal: {} users: {number} {what}, {already} erased before, {unknown} unknown, {} not done",
         entries.len(),
         entries.len() - lines.len()
@@ -359,14 +367,11 @@ fn finish(
         true => format!(" and {} more", unknown - numbers.len()),
         false => String::new(),
     };
-    output::complain(
-        "error",
-        &format!(
-            "nothing is there of the users in these lines, and nothing was signed: {}{more}",
-            numbers.join(", ")
-        ),
-    );
-    output::advise(&format!(
+    output::error(&format!(
+        "nothing is there of the users in these lines, and nothing was signed: {}{more}",
+        numbers.join(", ")
+    ));
+    output::hint(&format!(
         "{WHO}; correct the lines and run the same command again. --even-if-unknown signs receipts all \
          the same"
     ));

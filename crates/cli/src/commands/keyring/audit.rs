@@ -1,19 +1,20 @@
-//! What must be so before a key is retired: nothing is under it, everywhere that this process knows
+//! The check before a key is retired: nothing is sealed under it, everywhere that this process knows
 //! of.
 
 use waxseal_core::KeyId;
-use waxseal_keys::rotation::{Audit, Block};
+use waxseal_keys::rotation::Audit;
 use waxseal_keys::{ChangeError, Entry, KeyState, Ring};
+use waxseal_service::keyring_text::{block_hint, block_reason};
+use waxseal_service::now_ms;
+use waxseal_service::resources::{Resources, scopes};
 
-use crate::commands::recorded::pattern;
-use crate::error::Failure;
-use crate::output::{self, thousands};
-use crate::setup::{Setup, now_ms};
+use crate::output;
 use crate::signals::stop_on_signal;
+use waxseal_service::Failure;
 
 /// Fails unless this key may come into this state and nothing is left under it.
-pub(super) async fn check(setup: &Setup, id: KeyId, to: KeyState) -> Result<(), Failure> {
-    let ring = setup.opened_ring()?.ring.ring();
+pub(super) async fn check(resources: &Resources, id: KeyId, to: KeyState) -> Result<(), Failure> {
+    let ring = resources.opened_ring()?.ring.ring();
     let entry = ring.entry(id).ok_or(ChangeError::NoKey(id))?;
     let from = entry.state;
     if from == KeyState::Sealing {
@@ -23,10 +24,10 @@ pub(super) async fn check(setup: &Setup, id: KeyId, to: KeyState) -> Result<(), 
         return Err(ChangeError::Transition { id, from, to }.into());
     }
     wait_for_those_behind(&ring, entry, to)?;
-    let upkeep = setup.upkeep("operator").await?;
+    let upkeep = scopes::upkeep(resources, "operator").await?;
     let audit = upkeep.audit(&stop_on_signal()?).await?;
     // Others may use it, and status tells it.
-    setup.opened_ring()?.ring.report_audit(&audit).await?;
+    resources.opened_ring()?.ring.report_audit(&audit).await?;
     refuse(&ring, id, &audit)
 }
 
@@ -62,53 +63,10 @@ fn refuse(ring: &Ring, id: KeyId, audit: &Audit) -> Result<(), Failure> {
     let Some(first) = blocks.first() else {
         return Ok(());
     };
-    let hint = block_advice(first, entry.state);
-    let all: Vec<String> = blocks.iter().map(describe).collect();
+    let hint = block_hint(first, entry.state);
+    let all: Vec<String> = blocks.iter().map(block_reason).collect();
     Err(
         Failure::failed(format!("key {id} is still needed: {}", all.join("; ")))
             .hint(format!("nothing was changed; {hint}")),
     )
-}
-
-/// What to do about what keeps a key in this state.
-pub(crate) fn block_advice(block: &Block, state: KeyState) -> &'static str {
-    match block {
-        Block::InUse { .. } if state == KeyState::Compromised => {
-            "waxseal rotate --open-compromised brings them under the sealing key"
-        }
-        Block::InUse { .. } => {
-            "waxseal rotate brings them under the sealing key; it leaves those of erased users, which \
-             waxseal forget deletes"
-        }
-        Block::Quarantined { .. } => {
-            "waxseal quarantine list shows them; the key is kept until they are restored, dropped or expired"
-        }
-        Block::Unreadable { .. } => "waxseal audit and waxseal inspect tell which they are",
-        Block::Uncovered { .. } => {
-            "name the store and the pattern with --store and --protect where they are; if they are \
-             protected no more, waxseal keyring release forgets them"
-        }
-    }
-}
-
-/// What keeps a key, in words.
-pub(super) fn describe(block: &Block) -> String {
-    match block {
-        Block::InUse { values, .. } => format!("{} values are under it", thousands(*values)),
-        Block::Quarantined { values: 1, .. } => "1 value in quarantine is under it".to_owned(),
-        Block::Quarantined { values, .. } => {
-            format!("{} values in quarantine are under it", thousands(*values))
-        }
-        Block::Uncovered {
-            protected_scope, ..
-        } => format!(
-            "the records {} at {} were not looked at",
-            pattern(&protected_scope.records),
-            protected_scope.store
-        ),
-        Block::Unreadable { values, .. } => format!(
-            "{} values could not be read, or do not open and do not name their key",
-            thousands(*values)
-        ),
-    }
 }

@@ -7,10 +7,10 @@ mod import;
 mod rehearse;
 
 use waxseal_keys::{Backup, Identities, Share};
+use waxseal_service::Failure;
+use waxseal_service::environment::read_secret;
 
 use crate::args::OpeningArgs;
-use crate::environment::read_secret;
-use crate::error::Failure;
 
 pub(super) use export::run as export;
 pub(super) use import::run as import;

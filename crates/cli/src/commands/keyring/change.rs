@@ -6,16 +6,16 @@ use std::sync::Arc;
 use waxseal_core::KeyId;
 use waxseal_keys::rotation::next_to_seal;
 use waxseal_keys::{Change, ChangeError, KeyState, LiveRing, ProtectedScope, Ring};
+use waxseal_service::configuration::protected::shown_pattern;
+use waxseal_service::resources::Resources;
+use waxseal_service::{Ended, Failure};
 
 use super::{audit, tell};
 use crate::args::{Common, ConfigureArgs};
-use crate::commands::recorded;
-use crate::error::{Ended, Failure};
 use crate::output;
-use crate::setup::Setup;
 
-pub(super) async fn add(setup: &Setup) -> Result<Ended, Failure> {
-    let live = live(setup)?;
+pub(super) async fn add(resources: &Resources) -> Result<Ended, Failure> {
+    let live = live(resources)?;
     let before = live.ring();
     let change = Change::Add {
         instead_of: before.sealing().id,
@@ -26,7 +26,7 @@ pub(super) async fn add(setup: &Setup) -> Result<Ended, Failure> {
             "key {} seals since a moment ago: none was added",
             ring.sealing().id
         );
-        return tell(setup, &ring, &done, "");
+        return tell(resources, &ring, &done, "");
     };
     let (id, is_new) = (pending.id, before.entry(pending.id).is_none());
     if is_new && before.sealing().adopted {
@@ -34,8 +34,8 @@ pub(super) async fn add(setup: &Setup) -> Result<Ended, Failure> {
             "once key {id} seals, applications that have the keys of the environment alone do not \
              open what is sealed under it"
         );
-        output::complain("warning", &text);
-        output::advise("before, let all of them use the keyring, or connect through waxseal proxy");
+        output::warn(&text);
+        output::hint("before, let all of them use the keyring, or connect through waxseal proxy");
     }
     let done = if is_new {
         format!("key {id} is pending (keyring version {})", ring.version())
@@ -46,13 +46,18 @@ pub(super) async fn add(setup: &Setup) -> Result<Ended, Failure> {
         "it may seal from {}: a running waxseal proxy or keeper lets it, or waxseal keyring promote {id}",
         output::point_in_time(pending.activates)
     );
-    tell(setup, &ring, &done, &next)
+    tell(resources, &ring, &done, &next)
 }
 
-pub(super) async fn promote(setup: &Setup, id: KeyId, now: bool) -> Result<Ended, Failure> {
-    let live = live(setup)?;
+pub(super) async fn promote(resources: &Resources, id: KeyId, now: bool) -> Result<Ended, Failure> {
+    let live = live(resources)?;
     if live.ring().sealing().id == id {
-        return tell(setup, &live.ring(), &format!("key {id} seals already"), "");
+        return tell(
+            resources,
+            &live.ring(),
+            &format!("key {id} seals already"),
+            "",
+        );
     }
     if now {
         warn_of_those_behind(live).await?;
@@ -65,7 +70,7 @@ pub(super) async fn promote(setup: &Setup, id: KeyId, now: bool) -> Result<Ended
     );
     let next = "waxseal rotate brings older values under it; a running waxseal proxy or keeper does \
                 so by itself";
-    tell(setup, &ring, &done, next)
+    tell(resources, &ring, &done, next)
 }
 
 /// Processes that do not know the present ring cannot open what a key of it seals.
@@ -80,63 +85,70 @@ async fn warn_of_those_behind(live: &LiveRing) -> Result<(), Failure> {
                 "{count} of {} processes that report had not seen this keyring yet",
                 reports.processes.len()
             );
-            output::complain("warning", &text);
-            output::advise("they look at it as soon as they meet a value under the new key");
+            output::warn(&text);
+            output::hint("they look at it as soon as they meet a value under the new key");
         }
     }
     Ok(())
 }
 
-pub(super) async fn archive(setup: &Setup, id: KeyId) -> Result<Ended, Failure> {
-    let live = live(setup)?;
+pub(super) async fn archive(resources: &Resources, id: KeyId) -> Result<Ended, Failure> {
+    let live = live(resources)?;
     if is_in(&live.ring(), id, KeyState::Archived)? {
         return tell(
-            setup,
+            resources,
             &live.ring(),
             &format!("key {id} is archived already"),
             "",
         );
     }
-    audit::check(setup, id, KeyState::Archived).await?;
+    audit::check(resources, id, KeyState::Archived).await?;
     let ring = live.change(&Change::Archive(id)).await?;
     let done = format!("key {id} is archived: nothing was found under it, and it still opens");
     let next = format!("waxseal keyring destroy {id} gives it up for good");
-    tell(setup, &ring, &done, &next)
+    tell(resources, &ring, &done, &next)
 }
 
-pub(super) async fn destroy(setup: &Setup, id: KeyId, force: bool) -> Result<Ended, Failure> {
-    let live = live(setup)?;
+pub(super) async fn destroy(
+    resources: &Resources,
+    id: KeyId,
+    force: bool,
+) -> Result<Ended, Failure> {
+    let live = live(resources)?;
     if is_in(&live.ring(), id, KeyState::Destroyed)? {
         return tell(
-            setup,
+            resources,
             &live.ring(),
             &format!("key {id} is destroyed already"),
             "",
         );
     }
     if !force {
-        audit::check(setup, id, KeyState::Destroyed).await?;
+        audit::check(resources, id, KeyState::Destroyed).await?;
     }
     let ring = live.change(&Change::Destroy(id)).await?;
     let done = format!("key {id} is destroyed: only its id and its dates are kept");
     let next = "older copies of the keyring (backups of its place, copies of other machines until \
                 they look again) may still hold it";
-    tell(setup, &ring, &done, next)
+    tell(resources, &ring, &done, next)
 }
 
-pub(super) async fn compromise(setup: &Setup, id: KeyId) -> Result<Ended, Failure> {
-    let live = live(setup)?;
+pub(super) async fn compromise(resources: &Resources, id: KeyId) -> Result<Ended, Failure> {
+    let live = live(resources)?;
     let ring = live.change(&Change::Compromise(id)).await?;
     let done = format!("key {id} is compromised: what is under it does not open any more");
     let next = format!(
         "waxseal rotate --open-compromised brings it under key {}; then waxseal keyring destroy {id}",
         ring.sealing().id
     );
-    tell(setup, &ring, &done, &next)
+    tell(resources, &ring, &done, &next)
 }
 
-pub(super) async fn configure(setup: &Setup, args: &ConfigureArgs) -> Result<Ended, Failure> {
-    let live = live(setup)?;
+pub(super) async fn configure(
+    resources: &Resources,
+    args: &ConfigureArgs,
+) -> Result<Ended, Failure> {
+    let live = live(resources)?;
     let before = live.ring();
     let settings = args.settings.over(before.settings().clone());
     let at_once = args.at_once;
@@ -159,11 +171,11 @@ pub(super) async fn configure(setup: &Setup, args: &ConfigureArgs) -> Result<End
             output::span(before.effective_settings(now).refresh_ms)
         ),
     };
-    tell(setup, &ring, &done, &next)
+    tell(resources, &ring, &done, &next)
 }
 
 pub(super) async fn release(
-    setup: &Setup,
+    resources: &Resources,
     common: &Common,
     records: &str,
 ) -> Result<Ended, Failure> {
@@ -171,12 +183,12 @@ pub(super) async fn release(
         return Err(Failure::usage("which store they are in must be said")
             .hint("name it with --store, as waxseal keyring status tells it"));
     }
-    let live = live(setup)?;
+    let live = live(resources)?;
     let protected_scope = ProtectedScope {
-        store: setup.url.location(),
+        store: resources.configuration.store.location(),
         records: records.to_owned(),
     };
-    let shown = recorded::pattern(records);
+    let shown = shown_pattern(records);
     if !live.ring().protected_scopes().contains(&protected_scope) {
         // It may have been a name, and not a pattern.
         return Err(Failure::failed(format!(
@@ -193,11 +205,11 @@ pub(super) async fn release(
         protected_scope.store
     );
     let next = "a process that still protects them makes them known again";
-    tell(setup, &ring, &done, next)
+    tell(resources, &ring, &done, next)
 }
 
-fn live(setup: &Setup) -> Result<&LiveRing, Failure> {
-    Ok(&setup.opened_ring()?.ring)
+fn live(resources: &Resources) -> Result<&LiveRing, Failure> {
+    Ok(&resources.opened_ring()?.ring)
 }
 
 fn is_in(ring: &Arc<Ring>, id: KeyId, state: KeyState) -> Result<bool, Failure> {

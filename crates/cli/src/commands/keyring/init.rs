@@ -1,10 +1,14 @@
 //! `keyring init`: a keyring where there is none. Where the store is sealed under keys of the
-//! environment, these are adopted: applications that know nothing else go on reading and writing.
+//! environment, these are adopted: applications that know nothing else continue reading and writing.
 
 use std::sync::Arc;
 
 use waxseal_core::{Keyring, Mode, Sealer, SecretKey};
 use waxseal_keys::{Custodians, Document, LiveRing, Ring, RingError, Settings};
+use waxseal_service::configuration::keyring::KeyringConfiguration;
+use waxseal_service::now_ms;
+use waxseal_service::resources::{Resources, keys};
+use waxseal_service::{Ended, Failure};
 use waxseal_sessions::{Canary, CanaryState, GuardError};
 use waxseal_stores::RecordStore;
 use waxseal_sweep::{Audit, Class, Keys, Position, Stop, Sweep, SweepOptions};
@@ -12,14 +16,15 @@ use waxseal_sweep::{Audit, Class, Keys, Position, Stop, Sweep, SweepOptions};
 use super::rewrap::create_keys;
 use super::tell;
 use crate::args::InitArgs;
-use crate::error::{Ended, Failure};
-use crate::setup::{RingSetup, Setup, now_ms};
 
-pub(super) async fn run(setup: &Setup, args: &InitArgs) -> Result<Ended, Failure> {
-    let configured = &setup.ring_setup()?.with_custodians(&args.custodian);
+pub(super) async fn run(resources: &Resources, args: &InitArgs) -> Result<Ended, Failure> {
+    let configured = &resources
+        .configuration
+        .keyring()?
+        .with_custodians(&args.custodian);
     let settings = args.settings.over(Settings::default()).checked();
     let settings = settings.map_err(RingError::from)?;
-    // In this order: whoever makes a ring at this moment writes it before its copy.
+    // In this order: a process that creates a ring at this moment writes it before its copy.
     let copy = has_copy(configured);
     let place = configured.place()?;
     if place
@@ -28,8 +33,10 @@ pub(super) async fn run(setup: &Setup, args: &InitArgs) -> Result<Ended, Failure
         .map_err(Failure::from)?
         .is_some()
     {
-        let ring = configured.open(&setup.environment, false).await?;
-        return exists(setup, &ring, args);
+        let ring = configured
+            .open(&resources.configuration.environment, false)
+            .await?;
+        return exists(resources, &ring, args);
     }
     if let Some(copy) = copy {
         return Err(Failure::failed(format!(
@@ -38,17 +45,17 @@ pub(super) async fn run(setup: &Setup, args: &InitArgs) -> Result<Ended, Failure
         ))
         .hint(
             "waxseal keyring restore puts it back; where everything sealed under it may be lost, \
-             remove the copy and begin anew",
+             remove the copy and create a new one",
         ));
     }
-    let custodians = configured.all_custodians(&setup.environment)?;
+    let custodians = configured.all_custodians(&resources.configuration.environment)?;
     if args.create_key {
-        create_keys(setup, configured.urls()).await?;
+        create_keys(resources, configured.urls()).await?;
     }
     let adopted = if args.fresh {
         Vec::new()
     } else {
-        adopted(setup).await?
+        adopted(resources).await?
     };
     let environment = &configured.environment;
     let ring = Ring::create(environment, settings, &custodians, &adopted, now_ms()).await?;
@@ -56,23 +63,25 @@ pub(super) async fn run(setup: &Setup, args: &InitArgs) -> Result<Ended, Failure
         .into_iter()
         .fold(Custodians::default(), Custodians::with);
     match LiveRing::create(place, &ring, known, configured.options(false)).await {
-        Ok(live) => made(setup, &live, adopted.len()),
-        // Somebody else was faster.
+        Ok(live) => made(resources, &live, adopted.len()),
+        // Another process was faster.
         Err(RingError::Exists { .. }) if args.if_missing => {
-            let ring = configured.open(&setup.environment, false).await?;
-            exists(setup, &ring, args)
+            let ring = configured
+                .open(&resources.configuration.environment, false)
+                .await?;
+            exists(resources, &ring, args)
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// Where the last good copy is, if there is one.
-fn has_copy(configured: &RingSetup) -> Option<String> {
+/// The location of the last good copy, if there is one.
+fn has_copy(configured: &KeyringConfiguration) -> Option<String> {
     let copy = configured.copy.as_ref()?;
     copy.exists().then(|| copy.display().to_string())
 }
 
-fn exists(setup: &Setup, live: &LiveRing, args: &InitArgs) -> Result<Ended, Failure> {
+fn exists(resources: &Resources, live: &LiveRing, args: &InitArgs) -> Result<Ended, Failure> {
     let (location, ring) = (live.location(), live.ring());
     let version = ring.version();
     if !args.if_missing {
@@ -82,10 +91,10 @@ fn exists(setup: &Setup, live: &LiveRing, args: &InitArgs) -> Result<Ended, Fail
         "there is a keyring at {location} (version {version}); key {} seals",
         ring.sealing().id
     );
-    tell(setup, &ring, &done, "")
+    tell(resources, &ring, &done, "")
 }
 
-fn made(setup: &Setup, live: &LiveRing, adopted: usize) -> Result<Ended, Failure> {
+fn made(resources: &Resources, live: &LiveRing, adopted: usize) -> Result<Ended, Failure> {
     let ring = live.ring();
     let (sealing, location) = (ring.sealing().id, live.location());
     let environment = ring.environment();
@@ -105,25 +114,27 @@ fn made(setup: &Setup, live: &LiveRing, adopted: usize) -> Result<Ended, Failure
         "name the keyring to every process, and only then let waxseal proxy or waxseal keeper run: \
          the first new key shuts out applications that have the keys of the environment alone"
     };
-    tell(setup, &ring, &done, next)
+    tell(resources, &ring, &done, next)
 }
 
 /// The keys of the environment, where the store holds anything that is sealed under them.
-async fn adopted(setup: &Setup) -> Result<Vec<SecretKey>, Failure> {
-    let store = setup.open_store().await.map_err(|failure| {
+async fn adopted(resources: &Resources) -> Result<Vec<SecretKey>, Failure> {
+    let store = resources.open_store().await.map_err(|failure| {
         let hint = failure.advice().unwrap_or_default();
         let hint = format!("{hint}; --fresh makes a keyring without looking at the store");
         failure.hint(hint.trim_start_matches("; ").to_owned())
     })?;
-    let Some(hex) = setup.environment.key() else {
+    let Some(hex) = resources.configuration.environment.key() else {
         let canary = Canary::of(store.clone());
-        let under = canary.sealed_under(&setup.guarded()?).await?;
+        let under = canary
+            .sealed_under(&resources.configuration.guarded()?)
+            .await?;
         return under.map_or(Ok(Vec::new()), |under| Err(not_at_hand(&under.to_string())));
     };
-    let previous = setup.environment.previous_keys();
+    let previous = resources.configuration.environment.previous_keys();
     let keyring = Arc::new(Keyring::from_hex(hex, previous)?);
     let sealer = Sealer::new(keyring, Mode::On, waxseal_core::Format::Classic);
-    if !sealed_under(setup, &store, &sealer).await? {
+    if !sealed_under(resources, &store, &sealer).await? {
         return Ok(Vec::new());
     }
     let listed = previous
@@ -134,14 +145,14 @@ async fn adopted(setup: &Setup) -> Result<Vec<SecretKey>, Failure> {
     Ok(all.map(SecretKey::from_hex).collect::<Result<_, _>>()?)
 }
 
-/// Whether the store holds anything that is sealed under these keys. What is sealed under others is
+/// True if the store holds anything that is sealed under these keys. What is sealed under others is
 /// an error: no keyring that is made here would open it.
 async fn sealed_under(
-    setup: &Setup,
+    resources: &Resources,
     store: &Arc<dyn RecordStore>,
     sealer: &Sealer,
 ) -> Result<bool, Failure> {
-    let guarded = setup.guarded()?;
+    let guarded = resources.configuration.guarded()?;
     let state = Canary::of(store.clone()).check(sealer, &guarded).await;
     match state {
         Ok(CanaryState::Opens(_) | CanaryState::Repaired(_) | CanaryState::Differs(_)) => {
@@ -154,13 +165,13 @@ async fn sealed_under(
         Err(error) => return Err(error.into()),
     }
     // Without a canary every value must be asked: one that was missed could never be opened again.
-    for protected in setup.all_protected() {
+    for protected in resources.configuration.all_protected() {
         let sweep = Sweep {
             store: store.clone(),
             pattern: protected.pattern,
             task: Arc::new(Audit::new(sealer.clone(), false)),
             keys: Keys::default(),
-            mask: setup.mask(),
+            mask: keys::name_mask(resources),
             options: SweepOptions {
                 dry_run: true,
                 ..SweepOptions::default()

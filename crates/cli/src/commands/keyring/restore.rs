@@ -1,17 +1,18 @@
 //! `keyring restore`: puts a copy of the keyring back where the place has lost it. A newer keyring,
-//! or that of somebody else, is never overwritten.
+//! or that of another party, is never overwritten.
 
 use std::path::Path;
 
 use waxseal_keys::{Document, Ring};
+use waxseal_service::configuration::keyring::KeyringConfiguration;
+use waxseal_service::resources::Resources;
+use waxseal_service::{Ended, Failure};
 
 use super::tell;
-use crate::error::{Ended, Failure};
 use crate::output;
-use crate::setup::{RingSetup, Setup};
 
-pub(super) async fn run(setup: &Setup, from: Option<&Path>) -> Result<Ended, Failure> {
-    let configured = setup.ring_setup()?;
+pub(super) async fn run(resources: &Resources, from: Option<&Path>) -> Result<Ended, Failure> {
+    let configured = resources.configuration.keyring()?;
     let path = from.or(configured.copy.as_deref()).ok_or_else(|| {
         Failure::usage("this machine keeps no copy of the keyring").hint("name one with --from")
     })?;
@@ -22,8 +23,8 @@ pub(super) async fn run(setup: &Setup, from: Option<&Path>) -> Result<Ended, Fai
         ))
         .hint("name another one with --from: other machines that use the keyring keep one each")
     })?;
-    let copy = open(setup, configured, &bytes, path).await?;
-    check_own_copy(setup, configured, path, &copy).await?;
+    let copy = open(resources, configured, &bytes, path).await?;
+    check_own_copy(resources, configured, path, &copy).await?;
     let place = configured.place()?;
     let found = place.read(&Document::Ring).await?;
     let location = place.location();
@@ -33,9 +34,9 @@ pub(super) async fn run(setup: &Setup, from: Option<&Path>) -> Result<Ended, Fai
                 "{location} holds this keyring already (version {})",
                 copy.version()
             );
-            return tell(setup, &copy, &done, "");
+            return tell(resources, &copy, &done, "");
         }
-        Some(found) => check_found(setup, configured, found, &location, &copy).await?,
+        Some(found) => check_found(resources, configured, found, &location, &copy).await?,
         None => {}
     }
     if !place
@@ -43,12 +44,14 @@ pub(super) async fn run(setup: &Setup, from: Option<&Path>) -> Result<Ended, Fai
         .await?
     {
         return Err(
-            Failure::failed(format!("somebody else wrote to {location} meanwhile"))
+            Failure::failed(format!("another process wrote to {location} meanwhile"))
                 .hint("waxseal keyring status tells what it holds now"),
         );
     }
     // As every process will: it must open, and this machine keeps it.
-    let live = configured.open(&setup.environment, false).await?;
+    let live = configured
+        .open(&resources.configuration.environment, false)
+        .await?;
     let ring = live.ring();
     let done = format!(
         "the keyring is back at {location}: version {}, key {} seals",
@@ -56,16 +59,16 @@ pub(super) async fn run(setup: &Setup, from: Option<&Path>) -> Result<Ended, Fai
         ring.sealing().id
     );
     let next = "running processes take it by themselves; find out who removed or changed it";
-    tell(setup, &ring, &done, next)
+    tell(resources, &ring, &done, next)
 }
 
 async fn open(
-    setup: &Setup,
-    configured: &RingSetup,
+    resources: &Resources,
+    configured: &KeyringConfiguration,
     bytes: &[u8],
     path: &Path,
 ) -> Result<Ring, Failure> {
-    let custodians = configured.custodians(&setup.environment)?;
+    let custodians = configured.custodians(&resources.configuration.environment)?;
     let location = format!("file:{}", path.display());
     let environment = &configured.environment;
     Ok(Ring::open(bytes, &location, environment, &custodians, None).await?)
@@ -73,8 +76,8 @@ async fn open(
 
 /// A copy from elsewhere that is older than this machine's own would be replaced by that at once.
 async fn check_own_copy(
-    setup: &Setup,
-    configured: &RingSetup,
+    resources: &Resources,
+    configured: &KeyringConfiguration,
     path: &Path,
     copy: &Ring,
 ) -> Result<(), Failure> {
@@ -84,7 +87,7 @@ async fn check_own_copy(
     let Ok(bytes) = std::fs::read(own) else {
         return Ok(());
     };
-    let Ok(newer) = open(setup, configured, &bytes, own).await else {
+    let Ok(newer) = open(resources, configured, &bytes, own).await else {
         return Ok(());
     };
     if newer.id() == copy.id() && newer.version() <= copy.version() {
@@ -102,22 +105,22 @@ async fn check_own_copy(
     ))
 }
 
-/// What lies in the place may be replaced if it is damaged or older.
+/// Checks that the stored document may be replaced: it is damaged or older.
 async fn check_found(
-    setup: &Setup,
-    configured: &RingSetup,
+    resources: &Resources,
+    configured: &KeyringConfiguration,
     found: &[u8],
     location: &str,
     copy: &Ring,
 ) -> Result<(), Failure> {
-    let custodians = configured.custodians(&setup.environment)?;
+    let custodians = configured.custodians(&resources.configuration.environment)?;
     let environment = &configured.environment;
     let refused = match Ring::open(found, location, environment, &custodians, None).await {
         Err(error) if error.is_loss() => {
-            output::complain("warning", &error.to_string());
+            output::warn(&error.to_string());
             return Ok(());
         }
-        // Somebody else's, of another environment, or of a newer version.
+        // Another ring, of another environment, or of a newer version.
         Err(error) => return Err(error.into()),
         Ok(ring) if ring.id() != copy.id() => format!("{location} holds another keyring"),
         Ok(ring) if ring.version() < copy.version() => return Ok(()),

@@ -1,32 +1,33 @@
-//! `keyring rewrap`: the keys of the keyring under other custodians, or anew under the present ones.
+//! `keyring rewrap`: the keys of the keyring under other custodians, or again under the present ones.
 //! Values are untouched.
 
 use waxseal_keys::{Change, Custodian, Custodians, Pkcs11Custodian, Rewrap};
+use waxseal_service::configuration::keyring::variables;
+use waxseal_service::resources::Resources;
+use waxseal_service::{Ended, Failure};
 
 use super::tell;
 use crate::args::RewrapArgs;
-use crate::error::{Ended, Failure};
 use crate::output;
-use crate::setup::{Setup, variables};
 
-pub(super) async fn run(setup: &mut Setup, args: &RewrapArgs) -> Result<Ended, Failure> {
+pub(super) async fn run(resources: &mut Resources, args: &RewrapArgs) -> Result<Ended, Failure> {
     let added = if args.to.is_empty() {
         &args.add
     } else {
         &args.to
     };
     if args.create_key {
-        create_keys(setup, added).await?;
+        create_keys(resources, added).await?;
     }
-    let configured = setup.ring_setup()?.and_custodians(added);
-    let variables = variables(&setup.environment);
-    // As they stand in the document: without what is this machine's alone.
+    let configured = resources.configuration.keyring()?.and_custodians(added);
+    let variables = variables(&resources.configuration.environment);
+    // As they are in the document: without what is this machine's alone.
     let opened = added.iter().map(|url| Custodians::open(url, &variables));
     let opened = opened.collect::<Result<Vec<_>, _>>()?;
-    let custodians = opened
-        .iter()
-        .cloned()
-        .fold(configured.custodians(&setup.environment)?, Custodians::with);
+    let custodians = opened.iter().cloned().fold(
+        configured.custodians(&resources.configuration.environment)?,
+        Custodians::with,
+    );
     let rewrap = Rewrap {
         add: opened.iter().map(|it| it.url().to_owned()).collect(),
         remove: args.remove.iter().map(|url| written_out(url)).collect(),
@@ -42,7 +43,7 @@ pub(super) async fn run(setup: &mut Setup, args: &RewrapArgs) -> Result<Ended, F
         .collect();
     if ring.version() == before.version() {
         let done = format!("the keyring is wrapped by {} already", now.join(", "));
-        return tell(setup, &ring, &done, "");
+        return tell(resources, &ring, &done, "");
     }
     let done = format!(
         "the keyring is wrapped by {} now (version {})",
@@ -67,7 +68,7 @@ pub(super) async fn run(setup: &mut Setup, args: &RewrapArgs) -> Result<Ended, F
             gone.join(", ")
         )
     };
-    tell(setup, &ring, &done, &next)
+    tell(resources, &ring, &done, &next)
 }
 
 /// A custodian's URL as the document has it.
@@ -83,7 +84,7 @@ fn written_out(url: &str) -> String {
 }
 
 /// Makes the keys of those custodians that let them be made from here.
-pub(super) async fn create_keys(setup: &Setup, urls: &[String]) -> Result<(), Failure> {
+pub(super) async fn create_keys(resources: &Resources, urls: &[String]) -> Result<(), Failure> {
     let tokens: Vec<_> = urls.iter().filter(|it| it.starts_with("pkcs11:")).collect();
     if tokens.is_empty() {
         return Err(Failure::usage(
@@ -92,9 +93,10 @@ pub(super) async fn create_keys(setup: &Setup, urls: &[String]) -> Result<(), Fa
         .hint("docs/keys/custodians tells how keys of the other kinds are made"));
     }
     for url in tokens {
-        let custodian = Pkcs11Custodian::open(url, &variables(&setup.environment))?;
+        let custodian =
+            Pkcs11Custodian::open(url, &variables(&resources.configuration.environment))?;
         custodian.create_key().await?;
-        output::say(&format!("waxseal: made the key of {}", custodian.url()));
+        output::stderr_line(&format!("waxseal: made the key of {}", custodian.url()));
     }
     Ok(())
 }

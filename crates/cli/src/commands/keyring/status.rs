@@ -4,12 +4,12 @@ use serde::Serialize;
 use waxseal_keys::rotation::{self, Block, Facts, RotationPlan, Step};
 use waxseal_keys::{Entry, LiveRing, ProtectedScope, Reports, Ring};
 
-use super::audit::describe;
-use super::times::describe as describe_time;
-use crate::commands::recorded::pattern;
-use crate::error::{Ended, Failure};
+use waxseal_service::configuration::protected::shown_pattern;
+use waxseal_service::keyring_text::{block_reason, blocked_key, step_text, wrong_time_correction};
+use waxseal_service::resources::Resources;
+
 use crate::output::{self, span, thousands};
-use crate::setup::Setup;
+use waxseal_service::{Ended, Failure};
 
 #[derive(Serialize)]
 struct Status<'a> {
@@ -18,12 +18,12 @@ struct Status<'a> {
     environment: &'a str,
     ring: &'a str,
     version: u64,
-    /// What stands on a backup of this version as well.
+    /// The check value that is printed on a backup of this version as well.
     check_value: String,
     receipt_key: String,
     custodians: Vec<&'a str>,
     settings: Settings,
-    /// Where times were lowered: the longer ones that hold until every process has seen that.
+    /// The longer times that hold until every process has seen that they were lowered.
     longer_times: Option<LongerTimes>,
     keys: Vec<Key>,
     processes: Vec<Process>,
@@ -67,9 +67,9 @@ struct Key {
     age_ms: u64,
     adopted: bool,
     seals: u64,
-    /// What the last audit counted under it.
+    /// The values under it in the last audit.
     values: Option<u64>,
-    /// What it counted in quarantine.
+    /// Those of them in quarantine.
     quarantined: Option<u64>,
 }
 
@@ -97,8 +97,8 @@ struct Blocked {
     why: String,
 }
 
-pub(super) async fn run(setup: &Setup) -> Result<Ended, Failure> {
-    let live = &setup.opened_ring()?.ring;
+pub(super) async fn run(resources: &Resources) -> Result<Ended, Failure> {
+    let live = &resources.opened_ring()?.ring;
     let (reports, unread) = match live.reports().await {
         Ok(reports) => (reports, None),
         Err(error) => (Reports::default(), Some(error)),
@@ -114,12 +114,12 @@ pub(super) async fn run(setup: &Setup) -> Result<Ended, Failure> {
         },
     );
     let trouble = live.degraded().map(|trouble| trouble.error).or(unread);
-    let status = status(setup, live, &ring, &reports, &plan);
+    let status = status(resources, live, &ring, &reports, &plan);
     let status = Status {
         trouble: trouble.as_ref().map(ToString::to_string),
         ..status
     };
-    if setup.json {
+    if output::is_json() {
         output::json(&status)?;
     } else {
         print(&status)?;
@@ -127,22 +127,22 @@ pub(super) async fn run(setup: &Setup) -> Result<Ended, Failure> {
     let Some(error) = trouble else {
         return Ok(Ended::Done);
     };
-    output::complain("error", &error.to_string());
+    output::error(&error.to_string());
     if let Some(hint) = Failure::from(error).advice() {
-        output::advise(hint);
+        output::hint(hint);
     }
     Ok(Ended::Findings)
 }
 
 fn status<'a>(
-    setup: &Setup,
+    resources: &Resources,
     live: &LiveRing,
     ring: &'a Ring,
     reports: &Reports,
     plan: &RotationPlan,
 ) -> Status<'a> {
     let now = live.now_ms();
-    let configured = setup.ring_setup().ok();
+    let configured = resources.configuration.keyring().ok();
     let copy = configured.and_then(|it| it.copy.as_ref());
     let settings = ring.settings();
     let processes = reports.processes.iter().map(|(id, report)| Process {
@@ -181,7 +181,11 @@ fn status<'a>(
         due: plan.due.map(|step| coming(step, now)),
         next: next.collect(),
         blocked: plan.blocked.iter().map(blocked).collect(),
-        wrong_times: ring.wrong_times(now).iter().map(describe_time).collect(),
+        wrong_times: ring
+            .wrong_times(now)
+            .iter()
+            .map(wrong_time_correction)
+            .collect(),
         trouble: None,
     }
 }
@@ -215,7 +219,7 @@ fn key(entry: &Entry, reports: &Reports, now: u64) -> Key {
 }
 
 fn coming(step: Step, at_ms: u64) -> Coming {
-    let words = step_words(step);
+    let words = step_text(step);
     let (step, key) = match step {
         Step::Add(_) => ("add", None),
         Step::Promote(id) => ("promote", Some(id)),
@@ -232,31 +236,10 @@ fn coming(step: Step, at_ms: u64) -> Coming {
 }
 
 fn blocked(block: &Block) -> Blocked {
-    let (Block::InUse { id, .. }
-    | Block::Quarantined { id, .. }
-    | Block::Uncovered { id, .. }
-    | Block::Unreadable { id, .. }) = block;
     Blocked {
-        key: id.to_string(),
-        why: describe(block),
+        key: blocked_key(block).to_string(),
+        why: block_reason(block),
     }
-}
-
-/// A step in words.
-pub(crate) fn step_words(step: Step) -> String {
-    match step {
-        Step::Add(_) => "a new key is published".to_owned(),
-        Step::Promote(key) => format!("key {key} seals"),
-        Step::Sweep => "values are brought under the sealing key and counted".to_owned(),
-        Step::Archive(key) => format!("key {key} is archived"),
-        Step::Destroy(key) => format!("key {key} is destroyed"),
-    }
-}
-
-/// What keeps a key from its next step, in words.
-pub(crate) fn block_words(block: &Block) -> String {
-    let Blocked { key, why } = blocked(block);
-    format!("key {key} is kept: {why}")
 }
 
 fn print(status: &Status<'_>) -> Result<(), Failure> {
@@ -384,6 +367,6 @@ fn print_steps(status: &Status<'_>) -> Result<(), Failure> {
 fn shown(protected_scope: &ProtectedScope) -> ProtectedScope {
     ProtectedScope {
         store: protected_scope.store.clone(),
-        records: pattern(&protected_scope.records),
+        records: shown_pattern(&protected_scope.records),
     }
 }

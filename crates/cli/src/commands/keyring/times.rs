@@ -1,28 +1,29 @@
 //! `keyring repair-times`: times that a wrong clock wrote into the keyring, listed and set right.
 
-use waxseal_keys::{Change, WrongTime};
+use waxseal_keys::Change;
+use waxseal_service::keyring_text::wrong_time_correction;
+use waxseal_service::resources::Resources;
+use waxseal_service::{Ended, Failure};
 
 use super::tell;
-use crate::error::{Ended, Failure};
-use crate::output::{self, point_in_time};
-use crate::setup::Setup;
+use crate::output;
 
-pub(super) async fn repair(setup: &Setup, yes: bool) -> Result<Ended, Failure> {
-    let live = &setup.opened_ring()?.ring;
+pub(super) async fn repair(resources: &Resources, yes: bool) -> Result<Ended, Failure> {
+    let live = &resources.opened_ring()?.ring;
     // Where this clock is wrong, nothing that it says about others is true.
     live.check_clock().await?;
     let before = live.ring();
     let wrong = before.wrong_times(live.now_ms());
     if wrong.is_empty() {
         return tell(
-            setup,
+            resources,
             &before,
             "no time of the keyring is too far in the future",
             "",
         );
     }
     for time in &wrong {
-        output::say(&format!("waxseal: {}", describe(time)));
+        output::stderr_line(&format!("waxseal: {}", wrong_time_correction(time)));
     }
     let count = match wrong.len() {
         1 => "1 time".to_owned(),
@@ -35,26 +36,8 @@ pub(super) async fn repair(setup: &Setup, yes: bool) -> Result<Ended, Failure> {
         );
     }
     let ring = live.change(&Change::RepairTimes).await?;
-    setup.trail.add_count("times", wrong.len() as u64);
+    resources.trail.add_count("times", wrong.len() as u64);
     let done = format!("{count} changed (keyring version {})", ring.version());
     let next = "find out which machine has a wrong clock: waxseal doctor on each compares it with the server's";
-    tell(setup, &ring, &done, next)
-}
-
-/// A wrong time in words, with what takes its place.
-pub(super) fn describe(time: &WrongTime) -> String {
-    format!(
-        "{}, which is too far in the future: {} instead",
-        wrong_time_words(time),
-        point_in_time(time.instead_ms)
-    )
-}
-
-/// A wrong time in words: of what, and when.
-pub(crate) fn wrong_time_words(time: &WrongTime) -> String {
-    let at = point_in_time(time.at_ms);
-    match time.key {
-        Some(id) => format!("key {id} {} {at}", time.what),
-        None => format!("{} {at}", time.what),
-    }
+    tell(resources, &ring, &done, next)
 }

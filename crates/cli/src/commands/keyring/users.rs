@@ -1,20 +1,20 @@
 //! `keyring adopt-users`: the store of users' keys is accepted as the one of this keyring, though its keys are gone.
 
 use waxseal_keys::UserStoreMark;
+use waxseal_service::resources::Resources;
+use waxseal_service::{Ended, Failure};
 
 use super::tell;
-use crate::error::{Ended, Failure};
-use crate::setup::Setup;
 
-pub(super) async fn adopt(setup: &mut Setup, yes: bool) -> Result<Ended, Failure> {
-    setup.open_ring_alone(false).await?;
-    let records = setup.open_store().await?;
-    let users = setup.users(&records).await?.keys;
-    let ring = setup.opened_ring()?.ring.ring();
+pub(super) async fn adopt(resources: &mut Resources, yes: bool) -> Result<Ended, Failure> {
+    resources.open_ring_alone(false).await?;
+    let records = resources.open_store().await?;
+    let users = resources.users(&records).await?.keys;
+    let ring = resources.opened_ring()?.ring.ring();
     let location = users.location();
     if users.mark().await? == UserStoreMark::Present {
         let done = format!("the store of users' keys at {location} is this keyring's already");
-        return tell(setup, &ring, &done, "");
+        return tell(resources, &ring, &done, "");
     }
     if !yes {
         let text = format!(
@@ -27,5 +27,5 @@ pub(super) async fn adopt(setup: &mut Setup, yes: bool) -> Result<Ended, Failure
     let done = format!("the store of users' keys at {location} is accepted as this keyring's");
     let next = "processes start with it, and make new keys for users who have none there; waxseal audit counts the \
                 values that no key opens";
-    tell(setup, &ring, &done, next)
+    tell(resources, &ring, &done, next)
 }

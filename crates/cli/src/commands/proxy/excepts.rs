@@ -1,32 +1,37 @@
 //! At the start of a proxy: are values under excepted names still sealed? Commands that the proxy forwards there would
-//! move or change them, and they would not open any more.
+//! move or change them, and they would not open any longer.
 
 use std::sync::Arc;
 
-use crate::commands::doctor::excepts::sample;
-use crate::error::Failure;
+use waxseal_service::doctor::excepts::sample;
+use waxseal_service::resources::Resources;
+
 use crate::output::thousands;
-use crate::setup::Setup;
+use waxseal_service::Failure;
 
 /// Samples what is excepted, beside the running proxy, and logs where values are sealed.
-pub(super) fn look_for_sealed(setup: &Arc<Setup>) {
-    let has_excepts = setup.protected.iter().any(|it| it.pattern.has_excepts());
+pub(super) fn look_for_sealed(resources: &Arc<Resources>) {
+    let has_excepts = resources
+        .configuration
+        .protected
+        .iter()
+        .any(|it| it.pattern.has_excepts());
     if has_excepts {
-        let setup = setup.clone();
+        let resources = resources.clone();
         tokio::spawn(async move {
-            if let Err(failure) = warn_of_sealed(&setup).await {
+            if let Err(failure) = warn_of_sealed(&resources).await {
                 tracing::warn!("excepted records could not be sampled: {}", failure.text());
             }
         });
     }
 }
 
-async fn warn_of_sealed(setup: &Setup) -> Result<(), Failure> {
-    let store = setup.open_store().await?;
-    for protected in &setup.protected {
+async fn warn_of_sealed(resources: &Resources) -> Result<(), Failure> {
+    let store = resources.open_store().await?;
+    for protected in &resources.configuration.protected {
         let mut sealed = 0;
         for except in protected.pattern.excepts() {
-            sealed += sample(setup, &*store, protected, except).await?.sealed;
+            sealed += sample(resources, &*store, protected, except).await?.sealed;
         }
         let values = match sealed {
             0 => continue,

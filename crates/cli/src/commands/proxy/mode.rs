@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use waxseal_core::Mode;
+use waxseal_service::panics::spawn_restarting;
 
 use crate::output;
-use crate::panics::spawn_restarting;
 
 /// Between two lines of the log.
 const INTERVAL: Duration = Duration::from_secs(3600);
@@ -30,7 +30,7 @@ pub(super) fn tell(mode: Mode, is_trial: bool, is_counted: bool) {
         (false, Mode::Off) => OFF,
         (false, _) => return,
     };
-    output::complain("warning", text);
+    output::warn(text);
     spawn_restarting("the reminder of mode off", move || {
         remind(INTERVAL, move || tracing::warn!("{text}"))
     });

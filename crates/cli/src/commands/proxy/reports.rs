@@ -1,4 +1,4 @@
-//! What a running proxy writes to its log about values: those that do not open, and decoys that did; and at its start
+//! The log lines of a running proxy about values: those that do not open, and decoys that did; and at its start
 //! about scripts. Lines about values are bounded, so that a flood of one kind neither fills the disk nor hides the other.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use waxseal_proxy::{Alarm, BrokenValue, ClientLabel, LineLimit, OpenedDecoy, Report};
 
-use crate::setup::Setup;
+use waxseal_service::resources::Resources;
 
 /// Lines of one kind: at most so many in a period.
 const LINES: u64 = 20;
@@ -20,7 +20,7 @@ impl RateLimitedLog {
         Self(Mutex::new(LineLimit::new(LINES, PERIOD)))
     }
 
-    /// Whether one more line is written. `missing` tells how many were not in the period before.
+    /// True if one more line is written. `missing` tells how many were not in the period before.
     fn may_say(&self, missing: impl FnOnce(u64)) -> bool {
         let mut limit = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let admitted = limit.admit(Instant::now());
@@ -51,8 +51,12 @@ pub(super) fn reporter() -> Report {
 }
 
 /// Logs for which records unknown scripts are forwarded.
-pub(super) fn tell_of_scripts(setup: &Setup) {
-    let forwarding = setup.protected.iter().filter(|it| it.forwards_scripts);
+pub(super) fn tell_of_scripts(resources: &Resources) {
+    let forwarding = resources
+        .configuration
+        .protected
+        .iter()
+        .filter(|it| it.forwards_scripts);
     let shown: Vec<_> = forwarding.map(|it| it.pattern.shown()).collect();
     if !shown.is_empty() {
         tracing::warn!(

@@ -7,10 +7,10 @@ use waxseal_metrics::names::{
 };
 use waxseal_page::format::{span, thousands};
 use waxseal_page::status::Warning;
+use waxseal_service::certificates::{EXPIRES_SOON, expiry_text};
+use waxseal_service::now_ms;
 
 use super::{Lately, critical, warning};
-use crate::commands::certificates::{EXPIRES_SOON, in_words};
-use crate::setup::now_ms;
 
 pub(super) fn of(now: &Snapshot, lately: &Lately<'_>) -> Vec<Warning> {
     let mut found = certificates(now);
@@ -74,7 +74,7 @@ fn certificates(now: &Snapshot) -> Vec<Warning> {
             "server_authority" => "of the server's authority",
             _ => "that the proxy shows to the server",
         };
-        let text = format!("The certificate {whose} {}.", in_words(left));
+        let text = format!("The certificate {whose} {}.", expiry_text(left));
         let advice = "New files are used within a minute, or at once after SIGHUP; connections that are open stay \
                       open.";
         Some(match left {

@@ -3,7 +3,7 @@
 //! at the server itself, in a record that lasts as long as the lock must (`applications/locks/enter.lua`).
 //! Never may another have it by then.
 //!
-//! A lock that is released by deleting it shows that the record tells of two holders.
+//! A lock that is released by deleting it shows that the record reports two holders.
 
 use std::fs::File;
 use std::process::Child;
@@ -20,11 +20,11 @@ use crate::proxy::Proxy;
 
 /// No run takes so long, on however busy a machine.
 const LIMIT: Duration = Duration::from_secs(240);
-/// Between two looks at the holders.
+/// Between two checks of the holders.
 const PAUSE: Duration = Duration::from_millis(10);
 /// Attempts to find a holder before any process is killed.
 const MAX_LOOKS: usize = 50;
-/// How long the short form goes on, and with how many processes.
+/// The duration of the short form, and its number of processes.
 const SECONDS: u64 = 4;
 const PROCESSES: usize = 6;
 
@@ -145,7 +145,7 @@ impl Contest {
         lines.iter().map(waxseal_testing::Reply::to_text).collect()
     }
 
-    /// Fails if a process has ended without being killed; looks at how the lock is stored.
+    /// Fails if a process has ended without being killed; checks how the lock is stored.
     #[track_caller]
     fn check(&mut self) {
         for child in &mut self.holders {

@@ -16,7 +16,7 @@ use crate::program::wait_until;
 pub(super) const MAGIC: &[u8] = b"\xf5\x57\x02";
 /// The beginning of an envelope in its text form.
 const ARMORED: &[u8] = b"ws2:";
-/// The last thing that a server is sent, before what it was sent is looked at.
+/// The last thing that a server is sent, before what it was sent is checked.
 const END: &str = "the watch ends";
 
 /// Watches a server until it is asked for what it has seen.
@@ -108,7 +108,7 @@ pub(super) fn is_sealed(value: &[u8]) -> bool {
     value.starts_with(MAGIC) || value.starts_with(ARMORED)
 }
 
-/// Words as they are, and as they can stand in a Base64 text.
+/// Words as they are, and as they can be in a Base64 text.
 fn forms(words: &str) -> Vec<String> {
     let encoded = (0..3).map(|before| base64(before, words.as_bytes()));
     std::iter::once(words.to_owned()).chain(encoded).collect()

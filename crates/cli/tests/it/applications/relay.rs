@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 
-/// How an error reply begins that is a refusal.
+/// The beginning of an error reply that is a refusal.
 const REFUSAL: &[u8] = b"-SEALREFUSED ";
 
 /// Passes bytes on both ways. Its threads end with the connections that they serve.
@@ -76,7 +76,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, mut look: impl FnMut(&[u8])) {
     }
 }
 
-/// How many refusals end in these bytes, which come after others that ended with `tail`.
+/// The number of refusals that end in these bytes, after others that ended with `tail`.
 fn count(tail: &mut Vec<u8>, bytes: &[u8]) -> u64 {
     tail.extend_from_slice(bytes);
     let found = tail

@@ -20,7 +20,7 @@ use crate::status_page::Page;
 const REFUSED_STEP_TIMEOUT: Duration = Duration::from_secs(5);
 /// When so long no other kind of request was refused, the program is ended: what is behind is for later rounds.
 const QUIET: Duration = Duration::from_secs(4);
-/// Between two looks at the metrics.
+/// Between two checks of the metrics.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 const MAX_ROUNDS: usize = 10;
 

@@ -1,4 +1,4 @@
-//! What a server stores when a program has ended, against what a recipe says. Tells sealed from plain by
+//! Compares what a server stores after a program has ended with what a recipe says. Tells sealed from plain by
 //! the first bytes alone.
 
 use waxseal_testing::{Client, RedisServer, Reply};

@@ -119,7 +119,7 @@ fn a_missing_end_is_found_by_what_was_noted_elsewhere() {
     let lines: Vec<_> = log(&program).lines().map(str::to_owned).collect();
     fs::write(program.path("copy.jsonl"), lines[..3].join("\n") + "\n").unwrap();
     let verify = |more: &[&str]| program.run(&[&["audit-log", "verify"], more].concat());
-    // Nothing tells of it, until somebody knows better.
+    // It goes unnoticed without an entry that was noted elsewhere.
     verify(&["copy.jsonl"]).done();
     let third = all[2]["mac"].as_str().unwrap();
     for noted in ["3", third] {
@@ -138,7 +138,7 @@ fn a_missing_end_is_found_by_what_was_noted_elsewhere() {
     fs::copy(program.path("copy.jsonl"), program.path("audit.jsonl")).unwrap();
     let broken = verify(&["--json"]).with_status(1).json()["broken"].clone();
     assert_eq!(broken["kind"], "cut_off");
-    // And whoever writes next tells of it.
+    // And the next writer reports it.
     put(&program, "wa:3");
     assert_eq!(
         told(&program)[3..],
@@ -158,7 +158,7 @@ fn another_key_is_told_from_a_broken_chain() {
     let output = other.run(&["get", "wa:1"]);
     let output = output.failed(2, "does not verify under this key");
     assert_eq!(output.text(), "");
-    // Nobody needs store, keyring or configuration for it.
+    // It needs no store, keyring or configuration.
     let auditor = Program::new().env("KEY_OF_LOG", TRAIL_KEY);
     fs::copy(program.path("audit.jsonl"), auditor.path("copied")).unwrap();
     let words = ["audit-log", "verify", "copied", "--key", "env:KEY_OF_LOG"];
@@ -216,7 +216,7 @@ fn a_renamed_file_is_carried_on_in_a_new_one() {
     assert!(text.contains("entries 1 to 5 are in older files"), "{text}");
     let output = verify(&["audit.jsonl", "audit.jsonl.1", "--json"]).with_status(1);
     assert_broken(&output.json()["broken"], "another_chain", 1);
-    // A chain that somebody began anew is another one.
+    // A chain that was restarted is another one.
     fs::remove_file(program.path("audit.jsonl")).unwrap();
     fs::remove_file(program.path("audit.jsonl.state")).unwrap();
     put(&program, "wa:4");
@@ -254,7 +254,7 @@ fn a_half_line_is_kept_and_told_of() {
     put(&program, "wa:3");
     assert!(log(&program).starts_with(&before));
     program.run(&["audit-log", "verify"]).done();
-    // A half line that nobody tells of is another matter.
+    // A half line without a report is another matter.
     let changed = log(&program).replacen("\"bytes\":1}", "\"bytes\":2}", 1);
     let changed = changed.replacen("\n{\n", "\n}\n", 1);
     fs::write(program.path("audit.jsonl"), changed).unwrap();

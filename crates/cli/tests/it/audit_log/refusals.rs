@@ -1,4 +1,4 @@
-//! What is refused: an operation that cannot be recorded, and a configuration that says half.
+//! Refusals: an operation that cannot be recorded, and a configuration that says half.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use crate::program::Program;
 use crate::records::{NAME, STATE, get};
 use waxseal_testing::RedisServer;
 
-/// With an audit log that lies in a directory that is not there.
+/// With an audit log that is in a directory that is not there.
 const NOWHERE: &str =
     "audit_log = \"file:nowhere/audit.jsonl\"\naudit_log_key = \"env:TRAIL_KEY\"\n";
 
@@ -32,7 +32,7 @@ fn what_cannot_be_recorded_is_not_done() {
     program.run(&words).failed(2, text);
     assert!(!program.path("ring.json").exists());
     assert_eq!(get(&server, NAME), before);
-    // What only looks goes on.
+    // What only looks continues.
     program.run(&["inspect", NAME]).done();
     // Who allows it is warned, and it is done.
     let lax = format!("{NOWHERE}audit_log_required = false\n");

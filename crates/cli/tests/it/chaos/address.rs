@@ -54,7 +54,7 @@ impl Address {
         self.shared.server.store(server, Ordering::SeqCst);
     }
 
-    /// What passes on the connections that exist is lost from now on, both ways.
+    /// Drops the data of existing connections from now on, in both directions.
     pub(super) fn silence(&self) {
         let accepted = self.shared.accepted.load(Ordering::SeqCst);
         self.shared.silent_below.store(accepted, Ordering::SeqCst);

@@ -19,7 +19,7 @@ pub(super) struct Load {
     rust: Vec<(String, RustClient)>,
 }
 
-/// What a program has done, as it says itself.
+/// The work of a program, as it reports it.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Account {
     pub(super) done: u64,
@@ -30,7 +30,7 @@ pub(super) struct Account {
     pub(super) violations: Vec<String>,
 }
 
-/// What all of them have done.
+/// The work of all of them.
 pub(super) struct Results(Vec<(String, Account)>);
 
 impl Load {

@@ -1,4 +1,4 @@
-//! What fails, one at a time: injected, held for a while, and healed where it does not heal alone.
+//! The faults, one at a time: injected, held for a while, and healed where it does not heal alone.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -14,13 +14,13 @@ const MAX_OUTAGE: Duration = Duration::from_secs(5);
 /// A fault of a real system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// The server's process stands still, and goes on.
+    /// The server's process stands still, and continues.
     Paused,
     /// The server is killed and started again.
     Killed,
     /// The server hands over to its replica, and the address leads there, for new connections.
     Demoted,
-    /// What passes on the connections that exist is lost; new ones are as they should be.
+    /// Data of existing connections is lost; new ones work.
     PathLost,
     /// All connections to the server are cut.
     PathCut,
@@ -34,7 +34,7 @@ pub(super) enum Fault {
     NoReplicas,
     /// One request keeps the server busy.
     Busy,
-    /// Nobody reads one proxy's log, then its reader is gone; the other's is on a full disk.
+    /// One proxy's log is not read, then its reader exits; the other's is on a full disk.
     LogsLost,
     /// The clock of one proxy is far ahead, then far behind.
     ClockSkewed,

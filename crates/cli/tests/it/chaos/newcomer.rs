@@ -1,5 +1,5 @@
 //! Clients that come one after the other, each over a connection of its own, write, read, and leave: how
-//! long nobody is served after a fault.
+//! long no client is served after a fault.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -84,7 +84,7 @@ impl Newcomer {
         }
     }
 
-    /// How many were served in all.
+    /// The number that were served in all.
     pub(super) fn stop(self) -> u64 {
         self.stopped.store(true, Ordering::SeqCst);
         self.thread.join().expect("it met nothing unexpected");

@@ -27,7 +27,7 @@ const QUICK: [&str; 8] = [
     "2s",
     "--refresh",
     "500ms",
-    "--rest",
+    "--retain",
     "5s",
 ];
 /// A value that does not open, which a proxy says in its log.
@@ -37,7 +37,7 @@ const READS: usize = 40;
 /// Times that a proxy is started, on ports that another process may take meanwhile.
 const ATTEMPTS: usize = 5;
 const PAUSE: Duration = Duration::from_millis(20);
-/// Until a log is full that nobody reads.
+/// The time until a log that is not read is full.
 const FILLED: Duration = Duration::from_millis(300);
 
 /// Everything that can fail.
@@ -178,7 +178,7 @@ impl Stage {
         }
     }
 
-    /// What is stored, as it is in the files of both servers.
+    /// The stored data, from the files of both servers.
     pub(super) fn files(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for server in &self.servers {
@@ -201,7 +201,7 @@ impl Stage {
     }
 }
 
-/// What the proxies and the commands share.
+/// The arguments that the proxies and the commands share.
 fn program(address: &Address) -> Program {
     let config = "environment = \"tests\"\nkeyring = \"file:ring.json\"\n\
                   [[protect]]\nrecords = \"wa:*\"\nformat = \"sealed\"\n";
@@ -224,7 +224,7 @@ fn skewed(program: &Program, clock: &Skew) -> Program {
         })
 }
 
-/// What one proxy has written to its log, by a reader that can stop and go.
+/// The log of one proxy, read by a reader that can be paused.
 struct Log {
     text: Arc<Mutex<String>>,
     stalls: Arc<AtomicBool>,
@@ -255,7 +255,7 @@ impl Log {
         log
     }
 
-    /// Nobody reads it, and nothing more fits in.
+    /// It is not read, and full.
     fn fill_up(&self) {
         self.stalls.store(true, Ordering::SeqCst);
         let mut writer = self.writer.try_clone().unwrap();

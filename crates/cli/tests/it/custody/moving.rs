@@ -1,4 +1,4 @@
-//! From one custodian to another while applications run: nobody notices, and the old secret is of no more
+//! From one custodian to another while applications run: no client notices, and the old secret is of no more
 //! use.
 
 use std::fs;
@@ -93,7 +93,7 @@ fn from_the_environment_to_a_token_under_load_no_read_fails_and_the_old_secret_o
     owner.run(&["get", "wa:three0"]).done();
 }
 
-/// A fresh machine with this keyring: no copy of another one shall stand in its way.
+/// A fresh machine with this keyring: no copy of another one must be in its way.
 fn machine_with(program: &Program, world: &World) -> Program {
     let fresh = machine(&world.server, &[ENV]);
     fs::copy(program.path("ring.json"), fresh.path("ring.json")).unwrap();

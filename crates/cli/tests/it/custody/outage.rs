@@ -1,4 +1,4 @@
-//! Custodians that are away, lose their login or get a wrong PIN: what runs goes on, what starts says what
+//! Custodians that are away, lose their login or get a wrong PIN: what runs continues, what starts says what
 //! is missing.
 
 use std::fs;
@@ -67,14 +67,14 @@ fn a_proxy_that_has_its_keyring_goes_on_whatever_the_token_does() {
             troubles() > before
         });
         fickle.feel(Mood::Well);
-        // When the token is back, the proxy gets to know the key by itself.
+        // When the token is back, the proxy gets to know the key on its own.
         wait_until(|| {
             works(round);
             let stored = world.server.client().cmd(&["GET", &format!("wa:{round}")]);
             names_key(&stored.bytes().unwrap(), &id)
         });
     }
-    // A restart shows nowhere: it is connected anew.
+    // A restart is not noticed: a new connection is made.
     let before = troubles();
     fickle.feel(Mood::Restart);
     let id = add(&world);
@@ -106,7 +106,7 @@ fn add(world: &World) -> String {
     new.expect("there is a new key")
 }
 
-/// Whether a sealed value names this key in its header.
+/// True if a sealed value names this key in its header.
 fn names_key(value: &[u8], id: &str) -> bool {
     let id = u32::from_str_radix(id, 16).unwrap().to_be_bytes();
     value
@@ -218,7 +218,7 @@ fn a_start_without_any_custodian_is_a_decision() {
         "{}",
         output.stderr
     );
-    // A proxy as well; it goes on when the token is back.
+    // A proxy as well; it continues when the token is back.
     let proxy = Proxy::start_as(&program, &world.server, &["--allow-offline"]);
     assert_eq!(proxy.client().cmd(&["GET", "wa:1"]).to_text(), "{\"n\":1}");
     fickle.feel(Mood::Well);
@@ -232,7 +232,7 @@ fn a_start_without_any_custodian_is_a_decision() {
     });
     proxy.stop();
 
-    // The keys lie there under the key of this machine: another one opens nothing.
+    // The keys are there under the key of this machine: another one opens nothing.
     program
         .run(&["key", "generate", "--file", "another.key"])
         .done();

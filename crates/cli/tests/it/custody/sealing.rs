@@ -1,4 +1,4 @@
-//! What a token is asked while values are sealed: to open the keyring, and nothing more.
+//! The requests to a token while values are sealed: to open the keyring, and nothing more.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::program::wait_until;
 use crate::proxy::{PROTECTED_MARKER, Proxy};
 
 const VALUES: usize = 100_000;
-/// How the sealed format begins.
+/// The first bytes of the sealed format.
 const SEALED: [u8; 2] = [0xF5, b'W'];
 /// Sent before the first reply is read.
 const AT_ONCE: usize = 1_000;
@@ -42,7 +42,7 @@ fn sealing_a_hundred_thousand_values_asks_the_token_no_more_than_starting_does()
         let replies = client.pipeline(&commands);
         assert!(replies.iter().all(|reply| reply.to_text() == "OK"));
     }
-    // Several looks at the keyring's document happen meanwhile, every 200 ms.
+    // Several checks of the keyring's document happen meanwhile, every 200 ms.
     sleep(Duration::from_secs(1));
     for index in [0, 1, VALUES / 2, VALUES - 1] {
         let stored = world.server.client().cmd(&["GET", &format!("wa:{index}")]);
@@ -67,7 +67,7 @@ fn sealing_a_hundred_thousand_values_asks_the_token_no_more_than_starting_does()
     proxy.stop();
 }
 
-/// What the proxy keeps in the store for itself.
+/// The proxy's own records in the store.
 fn canaries(world: &World) -> i64 {
     let names = world.server.client().cmd(&["KEYS", "waxseal:*"]).array();
     i64::try_from(names.len()).unwrap()
@@ -79,7 +79,7 @@ fn contains(bytes: &[u8], word: &str) -> bool {
         .any(|part| part == word.as_bytes())
 }
 
-/// How often each was called.
+/// The number of calls of each.
 #[derive(Debug, PartialEq, Eq)]
 struct Calls {
     login: usize,

@@ -1,4 +1,4 @@
-//! Clients in Node: the programs lie in `crates/testing/clients/node`.
+//! Clients in Node: the programs are in `crates/testing/clients/node`.
 
 use waxseal_testing::clients;
 

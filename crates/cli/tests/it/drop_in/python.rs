@@ -1,4 +1,4 @@
-//! Clients in Python, with both protocol versions and both parsers: the programs lie in
+//! Clients in Python, with both protocol versions and both parsers: the programs are in
 //! `crates/testing/clients/python`.
 
 use waxseal_testing::clients;

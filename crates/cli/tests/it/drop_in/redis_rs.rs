@@ -168,7 +168,7 @@ fn many_at_once(redis: &mut Connection, seen: &mut Seen) -> RedisResult<()> {
         attempts += 1;
         let before: Option<String> = redis.get("wa:r:t")?;
         if attempts == 1 {
-            // Another connection is not needed: what is watched changes all the same.
+            // Another connection is not needed: what is watched changes anyway.
             let _: () = redis.set("wa:r:t", secret("otro"))?;
         }
         let value = before.unwrap_or_else(|| secret("nadie"));

@@ -1,4 +1,4 @@
-//! What lies in a server's databases, as a connection sees it: straight, or through a proxy. Tells
+//! The content of a server's databases, as a connection sees it: straight, or through a proxy. Tells
 //! sealed from plain by the bytes alone and does not use Waxseal's own code for it; values of the
 //! classic format are opened by Node.
 
@@ -16,7 +16,7 @@ const DATABASES: [&str; 2] = ["0", "1"];
 const OWN: &[u8] = b"waxseal:";
 /// Magic and version of an envelope.
 const MAGIC: &[u8] = b"\xf5\x57\x02";
-/// How much longer an envelope is than its value.
+/// The overhead of an envelope.
 const OVERHEAD: usize = 48;
 
 /// All records of a server.
@@ -74,8 +74,8 @@ impl Stored {
         assert!(others, "the client stored nothing but protected records");
     }
 
-    /// Fails unless every protected value is an envelope around what lies in `plain`, and
-    /// everything else is as it lies there.
+    /// Fails unless every protected value is an envelope around what is in `plain`, and
+    /// everything else is as it is there.
     #[track_caller]
     pub(super) fn assert_sealed(
         &self,
@@ -145,7 +145,7 @@ impl Stored {
     }
 }
 
-/// Whether a fresh dump of the server holds these bytes.
+/// True if a fresh dump of the server holds these bytes.
 pub(super) fn dump_contains(server: &RedisServer, marker: &str) -> bool {
     assert_eq!(server.cli(&["SAVE"]), "OK");
     let directory = server.cli(&["CONFIG", "GET", "dir"]);
@@ -197,7 +197,7 @@ impl Record {
         Some(Self { content, expires })
     }
 
-    /// What is sealed in a protected record.
+    /// The sealed values of a protected record.
     fn values(&self) -> Vec<Vec<u8>> {
         let replies: Vec<&Reply> = match &self.content {
             Content::Text(value) => vec![value],

@@ -139,7 +139,7 @@ fn no_log_level_tells_a_key_a_value_or_a_name() {
         for format in ["text", "json"] {
             let log = ["--log", "trace", "--log-format", format];
             let output = program.run_with(&[command, &log].concat(), STATE.as_bytes());
-            // What may not be said is looked for in every run.
+            // What may not be said is searched for in every run.
             assert_eq!(output.status, status, "{command:?}: {}", output.stderr);
         }
     }

@@ -1,4 +1,4 @@
-//! Whoever reads the output may go away: that is no error, and the work is done all the same.
+//! The reader of the output may exit: that is not an error, and the work is done.
 
 use waxseal_core::Format;
 

@@ -63,7 +63,7 @@ fn ends_cleanly_at_a_signal_and_is_resumed_with_the_right_totals() {
 fn tells_how_far_it_is_and_stops_soon_also_where_the_rate_is_low() {
     let server = server_with_states(STATES);
     let program = Program::at(&server);
-    // At this rate it would go on for hours; the test does not wait for so long.
+    // At this rate it would continue for hours; the test does not wait for so long.
     let mut run = program.start(&["migrate", "--max-rate", "2"]);
     run.wait_until_it_says(" of about 10,001 records looked at, ");
     run.signal("INT");

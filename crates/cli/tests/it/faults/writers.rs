@@ -34,7 +34,7 @@ fn no_update_of_an_application_is_lost() {
         let mut met = 0;
         for _ in 0..20 {
             let output = program.run(&["migrate", "--json"]);
-            // A record that changed under its hands again and again may be left plain, and is told.
+            // A record that changed under its hands again and again may be left plain, and is reported.
             let counts = counts(&output.with_status_of(&[0, 1]));
             assert_eq!(
                 counts.total,

@@ -103,7 +103,7 @@ fn a_key_under_which_processes_that_are_cut_off_may_still_seal_is_not_destroyed(
         // That the rest was lowered is not known to a process that is cut off.
         for lowered in [false, true] {
             if lowered {
-                world.ring(&["configure", "--rest", "400ms"]).done();
+                world.ring(&["configure", "--retain", "400ms"]).done();
             }
             sleep(A_WHILE);
             let before = world.document();

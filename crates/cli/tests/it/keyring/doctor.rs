@@ -1,4 +1,4 @@
-//! What `doctor` says about keyrings.
+//! Tests of doctor's findings about keyrings.
 
 use serde_json::Value;
 use waxseal_testing::RedisServer;

@@ -186,7 +186,7 @@ fn many_users_are_erased_from_a_file_each_with_a_receipt_of_its_own() {
     let first = &receipts(&world)[0];
     let matching = users.iter().filter(|user| verify(first, user) == 0);
     assert_eq!(matching.count(), 1);
-    // The same command again erases nobody twice.
+    // The same command again erases no user twice.
     let output = forget_all(&world).with_status(1);
     let told = "26 users: 0 erased, 25 erased before, 1 unknown, 0 not done";
     assert!(output.stderr.contains(told), "{}", output.stderr);
@@ -282,7 +282,7 @@ fn users_can_come_from_stdin_and_a_list_without_any_is_refused() {
             "--yes",
         ])
         .failed(2, "missing.txt cannot be read");
-    // Where receipts cannot be written, nobody is erased.
+    // Where receipts cannot be written, no user is erased.
     write_as(&world, USER);
     world
         .program

@@ -1,4 +1,4 @@
-//! `keyring init`: one ring, where there was none, and nobody shut out by it.
+//! `keyring init`: one ring, where there was none, and no process locked out by it.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -54,7 +54,7 @@ fn what_is_written_under_the_ring_is_read_under_it() {
         let report = world.run(&["inspect", NAME, "--json"]).done().json();
         assert_eq!(report["values"][0]["key"], world.sealing().as_str());
         assert_eq!(report["values"][0]["key_state"], "sealing");
-        // The custodian's secret is no data key.
+        // The custodian's secret is not a data key.
         assert_eq!(opened(KEY, NAME, &get(&world.server, NAME).unwrap()), None);
     }
 }
@@ -83,7 +83,7 @@ fn adopts_the_keys_that_the_store_is_sealed_under() {
         assert_eq!(world.sealing(), id_of(KEY));
         assert_eq!(world.keys("opening"), [id_of(OLD_KEY)]);
         assert_eq!(world.status()["keys"][0]["adopted"], true);
-        // Both go on reading what the other writes.
+        // Both continue reading what the other writes.
         assert_eq!(world.run(&["get", NAME]).done().text(), STATE);
         assert_eq!(world.run(&["get", old]).done().text(), "{}");
         let new = "wa:5215500000002";
@@ -125,7 +125,7 @@ fn refuses_a_store_that_is_sealed_under_other_keys() {
         assert!(output.stderr.contains("--fresh"), "{}", output.stderr);
         assert_eq!(world.document(), None);
         assert_eq!(world.server.snapshot(), before);
-        // Asked for by name, it begins anew; the values are told not to fit.
+        // On request it starts a new ring; the values are reported not to match.
         world.ring(&["init", "--fresh"]).done();
         let output = world.run(&["get", NAME]);
         output.failed(2, "the keyring does not match this store");
@@ -340,7 +340,7 @@ fn impossible_settings_are_refused() {
         ),
         (&["--refresh", "0s"], "the refresh interval cannot be 0"),
         (
-            &["--rest", "1h"],
+            &["--retain", "1h"],
             "at least as long as the propagation delay",
         ),
         (

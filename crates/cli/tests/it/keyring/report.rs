@@ -16,7 +16,7 @@ use crate::records::{STATE, put, sealed};
 /// Two patterns, one of them named.
 const PATTERNS: &str = "[[protect]]\nname = \"Conversations <&>\"\nrecords = \"wa:*\"\n\
                         [[protect]]\nrecords = \"tokens:*\"\nplain_values = \"any\"\n";
-/// What stands in records' names and values, and in nothing that an auditor gets.
+/// Text in records' names and values that nothing an auditor gets may hold.
 const PRIVATE: [&str; 8] = [
     "domicilio",
     "showing_menu",
@@ -300,7 +300,7 @@ fn one_changed_byte_does_not_verify() {
         let output = output.failed(1, "its signature does not verify: it was changed");
         assert_eq!(output.json()["verified"], false);
     }
-    // A receipt of an erasure is signed by the same key, and is no report.
+    // A receipt of an erasure is signed by the same key, and is not a report.
     for broken in [
         "",
         "{}",

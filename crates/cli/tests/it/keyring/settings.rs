@@ -22,7 +22,7 @@ fn settings_are_changed_for_all() {
             .ring(&["configure"])
             .failed(64, "nothing to change was given");
         world
-            .ring(&["configure", "--rest", "1ms"])
+            .ring(&["configure", "--retain", "1ms"])
             .failed(64, "at least as long as the propagation delay");
         let said = world
             .ring(&["configure", "--refresh", "200ms"])
@@ -39,7 +39,7 @@ fn lowered_times_hold_once_every_process_has_seen_them() {
         let world = World::new(lies);
         world.ring(&["init"]).done();
         assert!(world.status()["longer_times"].is_null());
-        let said = world.ring(&["configure", "--rest", "2h"]).done().text();
+        let said = world.ring(&["configure", "--retain", "2h"]).done().text();
         assert!(said.contains("by the longer times until 20"), "{said}");
         let status = world.status();
         assert_eq!(status["settings"]["rest_ms"], 7_200_000);
@@ -49,7 +49,7 @@ fn lowered_times_hold_once_every_process_has_seen_them() {
         let said = world.ring(&["status"]).done().text();
         let line = format!("longer times  hold until {until}: 2 h until it seals");
         assert!(said.contains(&line), "{said}");
-        // Nothing else is given, and it is something all the same.
+        // Nothing else is given, and it is something anyway.
         let said = world.ring(&["configure", "--at-once"]).done().text();
         assert!(
             said.contains("every process goes by it within 60 s"),

@@ -143,7 +143,7 @@ fn keys_of_users_can_lie_in_a_store_of_their_own() {
     world.ring(&["add"]).done();
     let id = world.keys("pending").pop().unwrap();
     world.ring(&["promote", &id, "--now"]).done();
-    world.ring(&["configure", "--rest", "2h"]).done();
+    world.ring(&["configure", "--retain", "2h"]).done();
     assert_eq!(world.sealing(), id);
 }
 
@@ -434,7 +434,7 @@ fn an_old_key_that_an_erased_user_keeps_is_freed_by_forgetting_again() {
     let forget = ["forget", USER, "--yes"];
     put(&world.server, NAME, STATE.as_bytes());
     world.run(&forget).done();
-    // Somebody without per_user_keys writes for the user.
+    // A process without per_user_keys writes for the user.
     let without = "environment = \"tests\"\nkeyring = \"file:ring.json\"\n\
                    [[protect]]\nrecords = \"wa:{user}\"\nformat = \"sealed\"\n";
     let program = world.program.file("without.toml", without);

@@ -231,7 +231,7 @@ fn quarantine(watch: &Watch, program: &Program, redis: &RedisServer) {
     }
 }
 
-/// What needs no store, and what looks at all of it.
+/// Commands that need no store, and those that read all of it.
 fn machine(watch: &Watch, program: &Program) {
     watch.run(program, &["demo", "--states", "10"]).done();
     watch.run(program, &["key", "generate"]).done();
@@ -256,7 +256,7 @@ fn machine(watch: &Watch, program: &Program) {
     }
 }
 
-/// Every command that looks at records, with what is wrong.
+/// Every command that checks records, with what is wrong.
 fn refusals(watch: &Watch, program: &Program, redis: &RedisServer) {
     let variables = |name: &str, value: &str| program.clone().env(name, value);
     let wrong = [

@@ -73,7 +73,7 @@ pub(super) fn everything(watch: &Watch) {
     watch.run(&program, &init).with_status(2);
     watch.run(&program, &["keyring", "status"]).done();
     watch
-        .run(&program, &["keyring", "configure", "--rest", "1h"])
+        .run(&program, &["keyring", "configure", "--retain", "1h"])
         .done();
     records(watch, &program);
     keys(watch, &program);
@@ -104,7 +104,7 @@ fn reports(watch: &Watch, program: &Program) {
     }
     let other = ["audit", "verify", "report.json", "--key", TYPED];
     watch.run(program, &other).with_status_of(&[1, 64]);
-    // What somebody else wrote is not repeated.
+    // Text of another party is not repeated.
     let forged = program.path("forged.json");
     fs::write(&forged, format!("{{\"{}\": 1}}", value())).unwrap();
     let words = ["audit", "verify", "forged.json"];
@@ -368,12 +368,12 @@ fn lost(watch: &Watch, program: &Program) {
     }
     watch.once(program, &["keyring", "restore"], b"").done();
     fs::remove_file(&path).unwrap();
-    // A machine that knew it goes on with its copy.
+    // A machine that knew it continues with its copy.
     watch
         .run(program, &["keyring", "status"])
         .with_status_of(&[0, 2]);
     watch.once(program, &["keyring", "restore"], b"").done();
-    // It ends by itself where there is no keyring.
+    // It ends on its own where there is no keyring.
     let without = program
         .clone()
         .file("waxseal.toml", "environment = \"tests\"\n");

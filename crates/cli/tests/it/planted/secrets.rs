@@ -1,4 +1,4 @@
-//! What is planted, and every way in which it could come out.
+//! The planted secrets, and every form in which they could leak.
 
 use std::fmt::Write as _;
 
@@ -62,7 +62,7 @@ pub(super) const SECRETS: [Secret; 21] = [
     secret("an age identity", IDENTITY),
 ];
 
-/// Everything that is looked for.
+/// Everything that is searched for.
 pub(super) struct Search(Vec<(&'static str, String)>);
 
 impl Search {
@@ -88,7 +88,7 @@ impl Search {
         self.0.extend(forms.into_iter().map(|form| (what, form)));
     }
 
-    /// What a text holds of it.
+    /// The planted secrets in a text.
     pub(super) fn found_in(&self, text: &str) -> Option<&'static str> {
         self.found_in_but(text, &[])
     }
@@ -138,7 +138,7 @@ pub(crate) fn base64(before: usize, bytes: &[u8]) -> String {
         .iter()
         .flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1))
         .collect();
-    // Those that share a letter with what stands before.
+    // Those that share a letter with what is before.
     let shared = (6 - before * 8 % 6) % 6;
     let whole = bits[shared..].chunks_exact(6);
     whole

@@ -21,7 +21,7 @@ use crate::proxy::Proxy;
 /// What the admin address answers, and what it does not.
 const PATHS: [&str; 6] = ["/", "/healthz", "/readyz", "/metrics", "/no", "/%00"];
 /// The links of a page are followed so far.
-const MOST_PAGES: usize = 100;
+const MAX_PAGES: usize = 100;
 
 /// Everything that an admin address gives: its paths, and what its pages link to.
 fn pages(port: u16) -> Vec<(String, String)> {
@@ -42,7 +42,7 @@ fn pages(port: u16) -> Vec<(String, String)> {
             paths.extend(found);
         }
         pages.push((path, format!("{head}\n{body}")));
-        assert!(pages.len() < MOST_PAGES, "{paths:?}");
+        assert!(pages.len() < MAX_PAGES, "{paths:?}");
     }
     pages
 }
@@ -68,7 +68,7 @@ fn search_admin(search: &Search, port: u16) {
     }
 }
 
-/// What `ps` shows of a process, and the names of its threads.
+/// The line of `ps` about a process, and the names of its threads.
 #[track_caller]
 fn search_process(search: &Search, pid: u32) {
     let process = format!("/proc/{pid}");

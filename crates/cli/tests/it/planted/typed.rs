@@ -1,4 +1,4 @@
-//! What stands in the wrong place: on the command line of every command, in `waxseal.toml`, in `.env` and
+//! Secrets in the wrong place: on the command line of every command, in `waxseal.toml`, in `.env` and
 //! in variables.
 
 use super::Watch;
@@ -51,7 +51,7 @@ fn no_flag_repeats_a_value_that_it_cannot_read() {
         &["demo", "--states", NUMBER],
         &["keyring", "init", "--rotate-every", TYPED],
         &["keyring", "init", "--max-seals", TYPED],
-        &["keyring", "configure", "--rest", &wa(NUMBER)],
+        &["keyring", "configure", "--retain", &wa(NUMBER)],
         &["keyring", "export", "--shares", TYPED, "--out", "x"],
         &["proxy", "--workers", NUMBER],
         &["proxy", "--max-value", TYPED],
@@ -106,7 +106,7 @@ fn no_flag_repeats_a_value_that_it_cannot_read() {
     watch.search_files(&program);
 }
 
-/// What `waxseal.toml` may hold by mistake.
+/// Secrets that `waxseal.toml` may hold by mistake.
 fn configurations() -> Vec<String> {
     let words = [
         "environment",
@@ -169,7 +169,7 @@ fn configurations() -> Vec<String> {
             NUMBER,
             &format!("[\"{TYPED}\"]"),
         ] {
-            // What records are called, and which ones, is told: it is made to be told.
+            // What records are called, and which ones, is reported: it is made to be told.
             if word == "name" || word == "records" && value.starts_with('"') {
                 continue;
             }

@@ -1,5 +1,5 @@
-//! Commands that wait at the server: however they are spelled, nobody else waits with them, and none
-//! goes on waiting for a client that has left. A client that is refused one is held back as if it had
+//! Commands that wait at the server: however they are spelled, no other client waits with them, and none
+//! continues waiting for a client that has left. A client that is refused one is held back as if it had
 //! waited: it may try again without end.
 
 use std::time::{Duration, Instant};
@@ -94,7 +94,7 @@ fn pair_of(upstream: &str) -> Pair {
 fn blocked(pair: &Pair, words: &[&str]) -> Wire {
     let mut wire = pair.wire();
     wire.send(&request(words));
-    wire.patience(Duration::from_millis(20));
+    wire.set_timeout(Duration::from_millis(20));
     let arrived = happens(|| blocked_clients(&pair.redis) == 1 || wire.try_reply().is_ok());
     assert!(arrived, "{words:?}");
     wire
@@ -116,7 +116,7 @@ fn reading_a_stream_that_has_no_new_entries_holds_up_nobody_else() {
         for upstream in UPSTREAMS {
             let pair = pair_of(upstream);
             let mut other = pair.wire();
-            other.patience(TIMEOUT);
+            other.set_timeout(TIMEOUT);
             is_answered(&mut other, upstream);
             let blocked = blocked(&pair, words);
             is_answered(&mut other, &format!("{upstream}, {words:?}"));
@@ -199,7 +199,7 @@ fn a_refusal_that_is_not_given_at_once_delays_nobody_else() {
         }
         let least = Duration::from_millis(900);
         assert!(begin.elapsed() >= least, "{upstream}");
-        // One that leaves meanwhile is nobody else's concern either.
+        // A client that leaves meanwhile does not affect the others either.
         refused.send(&request(ENDLESS[0]));
         drop(refused);
         is_answered(&mut other, upstream);

@@ -1,4 +1,4 @@
-//! Certificates that are renewed while the proxy runs, on either side; and those that nobody renews.
+//! Certificates that are renewed while the proxy runs, on either side; and those that are not renewed.
 
 use std::fs;
 use std::path::Path;

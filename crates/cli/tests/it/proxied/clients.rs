@@ -27,7 +27,7 @@ fn lines(reply: &Raw) -> Vec<HashMap<String, String>> {
     text.lines().map(fields).collect()
 }
 
-/// Whether this is a connection that the proxy has for its status page, where no client speaks RESP3.
+/// True if this is a connection that the proxy has for its status page, where no client speaks RESP3.
 fn is_of_page(line: &HashMap<String, String>) -> bool {
     line["resp"] == "3" && line["name"].is_empty()
 }
@@ -55,7 +55,7 @@ fn named(pair: &Pair, name: &str) -> Wire {
     wire
 }
 
-/// Whether the connection is still served.
+/// True if the connection is still served.
 fn lives(wire: &mut Wire) -> bool {
     wire.try_send(&request(&["PING"])).is_ok()
         && wire.try_reply().is_ok_and(|it| it == *"+PONG\r\n")
@@ -100,7 +100,7 @@ fn each_client_is_listed_under_its_own_name_and_address_and_no_connection_under_
             let own = lines(&operator.ask(&["CLIENT", "INFO"]));
             assert_eq!(own[0]["addr"], operator.local_address(), "{upstream}");
         }
-        // What the server itself shows: nobody's name is on a connection that is not its own.
+        // What the server itself shows: no client's name is on a connection that is not its own.
         let direct = pair.redis.client().cmd(&["CLIENT", "LIST"]).to_text();
         let of_anna = direct.matches("name=anna").count();
         assert!(of_anna <= 1, "{upstream}: {direct}");
@@ -172,8 +172,8 @@ fn filters_that_do_not_fit_kill_nobody() {
         ] {
             let all = [&["CLIENT", "KILL", "ADDR", &address][..], filters].concat();
             let reply = operator.ask(&all);
-            let nobody = reply == *":0\r\n" || reply.starts_with("-ERR No such user");
-            assert!(nobody, "{upstream}: {filters:?}: {reply:?}");
+            let is_unknown = reply == *":0\r\n" || reply.starts_with("-ERR No such user");
+            assert!(is_unknown, "{upstream}: {filters:?}: {reply:?}");
         }
         // As the server says it.
         let wrong = ["CLIENT", "KILL", "ADDR", &address, "TYPE", "odd"];

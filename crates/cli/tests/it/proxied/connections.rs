@@ -17,7 +17,7 @@ const REFUSAL: &str = "refuses the user, password or database";
 #[track_caller]
 fn cpu_time(pid: u32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    // The name of the program stands in parentheses, and may hold blanks.
+    // The name of the program is in parentheses, and may hold blanks.
     let (_, fields) = stat.rsplit_once(") ").unwrap();
     let fields: Vec<&str> = fields.split(' ').collect();
     [11, 12]
@@ -138,10 +138,10 @@ fn a_client_that_is_closed_before_it_logged_in_takes_no_other_with_it() {
         for words in [&many[..], &["SET", "open:1", &long]] {
             let context = format!("{upstream}, {}", words[0]);
             let mut other = Wire::tcp(proxy.port());
-            let nobody = "-NOAUTH Authentication required.\r\n";
-            assert_eq!(other.ask(&["GET", "open:1"]), nobody, "{context}");
+            let unauthenticated = "-NOAUTH Authentication required.\r\n";
+            assert_eq!(other.ask(&["GET", "open:1"]), unauthenticated, "{context}");
             let mut closed = Wire::tcp(proxy.port());
-            assert_eq!(closed.ask(&["GET", "open:1"]), nobody, "{context}");
+            assert_eq!(closed.ask(&["GET", "open:1"]), unauthenticated, "{context}");
             closed.send(&request(words));
             let told = Raw(closed.until_the_end());
             // What the server says last may be lost where it had not read everything.

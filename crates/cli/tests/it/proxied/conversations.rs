@@ -1,4 +1,4 @@
-//! What a connection is in the middle of: databases, transactions, subscriptions, pushed messages,
+//! Tests of the state of a connection: databases, transactions, subscriptions, pushed messages,
 //! replies switched off. All of it must be as with the server itself, with values sealed and opened.
 
 use super::wire::{Raw, Wire, bulk, contains, request};
@@ -17,7 +17,7 @@ fn values_are_sealed_in_every_database() {
         assert_eq!(there.ask(&["GET", "wa:1"]), "$-1\r\n");
         assert_eq!(there.ask(&["SET", "wa:1", "amatista"]), "+OK\r\n");
         assert_eq!(there.ask(&["GET", "wa:1"]), SECRET);
-        // Nobody else is there because of that, not even on the connection when it is free again.
+        // No other client is affected, not even on the connection when it is free again.
         assert_eq!(here.ask(&["GET", "wa:1"]), *bulk("amatista here").as_str());
         let mut direct = pair.redis.client();
         direct.cmd(&["SELECT", "3"]);

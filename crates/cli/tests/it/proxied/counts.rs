@@ -1,4 +1,4 @@
-//! What the server and the proxy report about themselves: connections, blocked clients, metrics.
+//! Tests of what the server and the proxy report about themselves: connections, blocked clients, metrics.
 
 use std::time::Duration;
 

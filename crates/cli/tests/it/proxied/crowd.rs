@@ -14,7 +14,7 @@ const CLIENTS: u64 = 1000;
 /// For all ways of going upstream together.
 const TIME: Duration = Duration::from_secs(24);
 
-/// What one client has written, as the server must know it.
+/// The writes of one client, as the server must have them.
 struct Known {
     client: u64,
     round: u64,
@@ -91,7 +91,7 @@ impl Known {
     }
 }
 
-/// How many requests one client had answered.
+/// The number of requests of one client that were answered.
 async fn converse(port: u16, client: u64, until: Instant) -> u64 {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let mut chance = Chance::seeded(client);

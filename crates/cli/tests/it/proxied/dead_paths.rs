@@ -1,5 +1,5 @@
 //! Paths to the server that die without a word: packets vanish, or something in between forgets a connection.
-//! Clients that come are served, and those that wait are told in time.
+//! Clients that come are served, and those that wait are reported in time.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -27,7 +27,7 @@ fn stalled(proxy: &Proxy) -> f64 {
     Exposition::read(&text).sum("waxseal_upstream_errors_total", &[("kind", "stalled")])
 }
 
-/// Whether a client that comes now is served. It may have come in before the path was known to be dead.
+/// True if a client that comes now is served. It may have come in before the path was known to be dead.
 fn serves(proxy: &Proxy) -> bool {
     let mut wire = Wire::tcp(proxy.port());
     wire.send(&request(&["GET", "wa:1"]));
@@ -184,7 +184,7 @@ fn packets_that_vanish_are_noticed_on_lanes_and_on_connections_of_one_client() {
         network.cut();
         wire.send(&request(&["GET", "wa:1"]));
         blocked.send(&request(&["EXEC"]));
-        // On a lane nobody answers the probe: that may be the server. The system knows better.
+        // No answer to the probe on a lane may be the fault of the server. The system knows better.
         for wire in [&mut wire, &mut blocked] {
             let told = wire.until_the_end();
             let is_told =
@@ -196,7 +196,7 @@ fn packets_that_vanish_are_noticed_on_lanes_and_on_connections_of_one_client() {
             std::thread::sleep(Duration::from_secs(6));
         }
         network.mend();
-        // Who waited for nothing on a lane goes on; a connection of one client is as dead as it would be without.
+        // Who waited for nothing on a lane continues; a connection of one client is as dead as it would be without.
         if upstream != "own" {
             assert_eq!(idle.ask(&["PING"]), "+PONG\r\n", "{upstream}");
         }

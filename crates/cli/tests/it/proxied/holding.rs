@@ -11,7 +11,7 @@ use crate::program::wait_until;
 /// Replies that are asked for at once.
 const REPLIES: usize = 1000;
 const VALUE: usize = 256 * 1024;
-/// What a slow client reads at a time, and how often.
+/// The amount that a slow client reads at a time, and how often.
 const PIECE: usize = 256 * 1024;
 const PAUSE: Duration = Duration::from_millis(100);
 /// In which everybody else is answered; all replies would take minutes.
@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(15);
 
 /// Reads steadily until told to stop, or until the connection ends.
 fn read_slowly(mut wire: Wire, has_begun: &AtomicBool, is_over: &AtomicBool) {
-    wire.patience(LIMIT);
+    wire.set_timeout(LIMIT);
     let mut piece = vec![0; PIECE];
     while !is_over.load(Ordering::Relaxed) {
         // It may be cut off.
@@ -85,7 +85,7 @@ fn a_client_that_reads_slowly_holds_up_nobody_for_long() {
             let mut answered = 0;
             while answered < 50 {
                 let left = LIMIT.saturating_sub(begin.elapsed());
-                other.patience(left.max(Duration::from_millis(1)));
+                other.set_timeout(left.max(Duration::from_millis(1)));
                 other.send(&request(&["PING"]));
                 match other.try_reply() {
                     Ok(reply) => assert_eq!(reply, "+PONG\r\n", "{upstream}"),

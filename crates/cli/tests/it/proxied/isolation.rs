@@ -1,4 +1,4 @@
-//! What a client leaves behind on a connection that others get afterwards, or have at the same time:
+//! Tests of what a client leaves behind on a connection that others get afterwards, or have at the same time:
 //! nothing. A command that failed at the server changed nothing there, and the proxy must not believe
 //! that it did.
 

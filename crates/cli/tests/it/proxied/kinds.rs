@@ -192,7 +192,7 @@ fn read(client: &mut Client, values: &BTreeMap<String, Vec<u8>>, when: &str) {
     }
 }
 
-/// How many values an audit counts as sealed, plain and not to be opened.
+/// The values that an audit counts as sealed, plain and damaged.
 fn audited(program: &Program) -> [u64; 3] {
     let report = program
         .run(&["audit", "--deep", "--json"])

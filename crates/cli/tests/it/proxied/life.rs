@@ -1,5 +1,5 @@
 //! From the start to the end of the process: what it waits for, what it refuses to start with, what
-//! it says to whoever looks after it, and that it loses nothing when it is told to stop.
+//! it reports to its operator, and that it loses nothing when it is stopped.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

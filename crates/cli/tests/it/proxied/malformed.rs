@@ -1,4 +1,4 @@
-//! What clients send that is no request, or that never ends: each is bounded, told, and nobody else's
+//! Malformed and endless requests of clients: each is bounded, reported, and no other client's
 //! concern.
 
 use std::io::ErrorKind;
@@ -80,7 +80,7 @@ fn a_line_without_end_is_cut_early() {
             wire.send(&piece.repeat(3));
             let told = wire.reply();
             assert!(told.starts_with("-ERR Protocol error"), "{told:?}");
-            // It goes on all the same, to somebody who does not listen any more.
+            // The rest is still sent, to a client that no longer reads.
             while wire.try_send(&piece).is_ok() {}
             neighbour.is_well();
         }
@@ -132,12 +132,12 @@ fn a_request_that_stays_half_sent_ends_its_connection() {
         let mut idle = pair.wire();
         for (wire, half) in wires.iter_mut().zip(halves.iter().cycle()) {
             let half = half.escape_ascii();
-            wire.patience(Duration::from_secs(10));
+            wire.set_timeout(Duration::from_secs(10));
             let ended = wire.try_reply().map_err(|error| error.kind());
             let ended = matches!(ended, Err(ErrorKind::UnexpectedEof));
             assert!(ended, "{upstream}: {half}");
         }
-        // Whoever has sent no request, or whole ones, is not concerned.
+        // A client that has sent no request, or whole ones, is not affected.
         neighbour.is_well();
         assert_eq!(idle.ask(&["GET", "open:1"]), "$-1\r\n");
         assert_eq!(pair.redis.cli(&["EXISTS", "wa:1", "open:1"]), "0");

@@ -140,7 +140,7 @@ fn a_pattern_that_protects_nothing_is_refused_at_start() {
     let twice = program(&redis, &[STATES, STATES]);
     let doctor = twice.run(&["doctor"]).with_status_of(&[0, 1]).text();
     assert!(
-        doctor.contains("wa:* stands twice: the first [[protect]] decides"),
+        doctor.contains("wa:* is configured twice: the first [[protect]] decides"),
         "{doctor}"
     );
 }

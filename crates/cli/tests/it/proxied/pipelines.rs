@@ -50,7 +50,7 @@ fn many_small_requests() -> Pipeline {
     pipeline
 }
 
-/// Replies that must come before the next request is looked at, behind many that are not read.
+/// Replies that must come before the next request is checked, behind many that are not read.
 fn requests_that_wait_for_replies() -> Pipeline {
     let mut pipeline = Pipeline::default();
     let value = vec![b'x'; LARGE];

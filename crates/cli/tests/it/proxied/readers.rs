@@ -14,7 +14,7 @@ use crate::program::{Program, wait_until};
 /// Replies of a mebibyte that are asked for at once.
 const REPLIES: usize = 300;
 const LIMIT_KIB: u64 = 64 * 1024;
-/// Flags of a proxy whose memory is looked at.
+/// Flags of a proxy whose memory is checked.
 const BOUNDED: [&str; 4] = ["--workers", "1", "--max-value", "1MiB"];
 
 #[test]
@@ -169,7 +169,7 @@ fn a_buffer_that_a_reply_would_not_fit_into_is_refused_at_the_start() {
     assert_eq!(pair.wire().ask(&["SET", "wa:1", "amatista"]), "+OK\r\n");
 }
 
-/// How many clients were disconnected for this cause.
+/// The number of clients that were disconnected for this cause.
 #[track_caller]
 fn cut(pair: &Pair, cause: &str) -> f64 {
     let (_, text) = admin(pair.proxy.admin_port(), "/metrics");

@@ -1,4 +1,4 @@
-//! What would lead clients past the proxy: requests with which they ask to be told of other
+//! Requests that would lead clients past the proxy: requests with which they ask to be told of other
 //! addresses, and pushed messages that tell them. Neither reaches the other side, and no client leaves
 //! its lane for having asked.
 
@@ -11,7 +11,7 @@ use super::{Pair, UPSTREAMS, proxy_before};
 use crate::proxy::Proxy;
 
 const SECRET: &str = "$8\r\namatista\r\n";
-/// What published clients ask when they connect, unless told not to.
+/// The requests of published clients when they connect, unless configured otherwise.
 const NOTIFICATIONS: [&str; 5] = [
     "CLIENT",
     "MAINT_NOTIFICATIONS",

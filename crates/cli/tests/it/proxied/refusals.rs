@@ -21,8 +21,8 @@ const TRIED: &str = "waxseal_trial_refusals_total";
 
 const PATTERNS: [&str; 3] = ["PHPREDIS_SESSION:*", "rq:job:*", "app:*"];
 
-/// What frameworks do on records of the patterns: a session and its lock, a job and what depends on it, a cache with
-/// counters, tags and a stream. The script is one that nobody publishes.
+/// The commands of frameworks on records of the patterns: a session and its lock, a job and what depends on it, a cache with
+/// counters, tags and a stream. The script is not a published one.
 const REQUESTS: [&[&str]; 17] = [
     &[
         "SET",
@@ -92,7 +92,7 @@ fn every_refusal_is_told_with_a_remedy_that_makes_the_program_work() {
     let proxy = Proxy::start(&redis, &protect());
     let mut client = proxy.client();
     client.cmd(&["CLIENT", "SETNAME", "worker-7"]);
-    // Client libraries do so on every connection, and go on: no line of the log.
+    // Client libraries do so on every connection, and continue: no line of the log.
     client.cmd(&["CLIENT", "MAINT_NOTIFICATIONS", "ON"]);
     let refused = run(&mut client);
     assert_eq!(refused.len(), 12, "{refused:#?}");
@@ -189,7 +189,7 @@ fn refusals_without_a_pattern_are_told_as_well() {
         assert!(happens(has_lines), "{upstream}: {}", pair.proxy.said());
         let none = metrics(pair.proxy.admin_port()).sum(REFUSED, &[("pattern", "none")]);
         assert_eq!(none, 3.0, "{upstream}");
-        // A value that does not open is told with its reader as well.
+        // A value that does not open is reported with its reader as well.
         let mut damaged = sealed(KEY, Format::Sealed, "wa:1", b"{}");
         *damaged.last_mut().unwrap() ^= 1;
         put(&pair.redis, "wa:1", &damaged);

@@ -1,4 +1,4 @@
-//! What stands between the proxy and the server: passes bytes on, remembers those that went to the
+//! A relay between the proxy and the server: passes bytes on, remembers those that went to the
 //! server, and misbehaves when a test says so.
 
 use std::io::{Read, Write};
@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How the relay behaves.
+/// The behaviour of the relay.
 #[derive(Clone)]
 pub(crate) enum Manner {
     /// Everything passes.
     Passes,
-    /// Requests get these bytes for an answer, and reach nobody.
+    /// Requests get these bytes for an answer, and do not reach the server.
     Answers(Vec<u8>),
     /// A request with this in it breaks off its connection, each time.
     BreaksAt(&'static [u8]),
@@ -30,9 +30,9 @@ struct Shared {
     clients: Mutex<Vec<TcpStream>>,
     server: AtomicU16,
     accepted: AtomicUsize,
-    /// Connections before this one have no path any more: what is sent on them is acknowledged and dropped.
+    /// Connections before this one have no path any longer: what is sent on them is acknowledged and dropped.
     cut_before: AtomicUsize,
-    /// How long a connection may be silent before it is closed.
+    /// The time that a connection may be silent before it is closed.
     idle_limit: Mutex<Option<Duration>>,
 }
 
@@ -75,7 +75,7 @@ impl Relay {
         *self.shared.manner.lock().unwrap() = manner;
     }
 
-    /// The path of all connections so far dies: nothing passes on them, and nobody is told. New ones pass.
+    /// The path of all connections so far dies: nothing passes on them, and neither side is notified. New ones pass.
     pub(super) fn cut_paths(&self) {
         let accepted = self.shared.accepted.load(Relaxed);
         self.shared.cut_before.store(accepted, Relaxed);

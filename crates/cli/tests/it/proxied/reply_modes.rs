@@ -22,12 +22,12 @@ fn server() -> RedisServer {
 }
 
 /// Sends requests in one go, of which the first switches replies. Either an error says that it is not
-/// allowed, and the expected replies come in this order; or the proxy does it by itself, and the first
+/// allowed, and the expected replies come in this order; or the proxy does it on its own, and the first
 /// of them is left out. The connection may end before the last of them.
 #[track_caller]
 fn are_answered_in_order(wire: &mut Wire, requests: &[&[&str]], expected: &[&str], context: &str) {
     let bytes: Vec<u8> = requests.iter().flat_map(|words| request(words)).collect();
-    wire.patience(TIMEOUT);
+    wire.set_timeout(TIMEOUT);
     // It may be closed before all is sent.
     let _ = wire.try_send(&bytes);
     let mut came = Vec::new();
@@ -106,7 +106,7 @@ fn replies_belong_to_their_requests_where_a_subscriber_may_not_switch_them() {
 
 #[test]
 fn replies_belong_to_their_requests_where_nobody_has_logged_in() {
-    let nobody = "-NOAUTH Authentication required.\r\n";
+    let unauthenticated = "-NOAUTH Authentication required.\r\n";
     for mode in ["SKIP", "OFF"] {
         for upstream in UPSTREAMS {
             let context = format!("{upstream}, {mode}");
@@ -125,7 +125,7 @@ fn replies_belong_to_their_requests_where_nobody_has_logged_in() {
                 &["GET", "wa:1"],
                 &["ECHO", "one"],
             ];
-            let expected = [nobody, "+OK\r\n", SECRET, "$3\r\none\r\n"];
+            let expected = [unauthenticated, "+OK\r\n", SECRET, "$3\r\none\r\n"];
             are_answered_in_order(&mut wire, &requests, &expected, &context);
             assert_eq!(usual.ask(&["GET", "wa:1"]), SECRET, "{context}");
         }

@@ -1,4 +1,4 @@
-//! Who a client is: its user and rights are its own, whatever connections are shared; and how many
+//! Tests of clients' users and rights: they are each client's own, whatever connections are shared; and how many
 //! clients there may be.
 
 use waxseal_testing::RedisServer;
@@ -58,7 +58,7 @@ fn the_rights_of_one_client_never_reach_another() {
                 assert_eq!(wire.ask(&["GET", "wa:little"]), "$8\r\namatista\r\n");
             }
         }
-        // Whoever comes after those who left is nobody of them.
+        // A client that connects after the others left has none of their identities.
         for mut wire in little.drain(..) {
             if upstream != "own" {
                 assert_eq!(wire.ask(&["RESET"]), "+RESET\r\n");
@@ -103,7 +103,7 @@ fn a_wrong_password_leaves_a_client_who_it_was() {
 
 #[test]
 fn clients_that_must_log_in_themselves_are_nobody_before() {
-    let nobody = "-NOAUTH Authentication required.\r\n";
+    let unauthenticated = "-NOAUTH Authentication required.\r\n";
     for upstream in UPSTREAMS {
         let redis = server();
         let flags = ["--clients-authenticate", "--workers", "1"];
@@ -125,12 +125,12 @@ fn clients_that_must_log_in_themselves_are_nobody_before() {
             ] {
                 assert_eq!(wire.ask(words), direct.ask(words), "{upstream}: {words:?}");
             }
-            assert_eq!(wire.ask(&["GET", "wa:1"]), nobody);
+            assert_eq!(wire.ask(&["GET", "wa:1"]), unauthenticated);
             assert_eq!(wire.ask(&["AUTH", "little", "few"]), "+OK\r\n");
             assert!(wire.ask(&["GET", "wa:1"]).starts_with("-NOPERM "));
             assert_eq!(in_already.ask(&["GET", "wa:1"]), "$8\r\namatista\r\n");
             assert_eq!(wire.ask(&["RESET"]), "+RESET\r\n");
-            assert_eq!(wire.ask(&["GET", "wa:1"]), nobody);
+            assert_eq!(wire.ask(&["GET", "wa:1"]), unauthenticated);
         }
         proxy.stop();
     }

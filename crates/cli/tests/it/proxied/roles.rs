@@ -1,5 +1,5 @@
 //! A server whose role changes: its address leads to another one after a failover, and the old one takes no more
-//! writes. Clients go on over new connections, and a replica on purpose is not stormed.
+//! writes. Clients continue over new connections, and a replica on purpose is not stormed.
 
 use waxseal_testing::RedisServer;
 

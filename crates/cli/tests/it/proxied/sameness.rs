@@ -1,4 +1,4 @@
-//! What the proxy must not change by one byte: everything that has nothing to do with protected
+//! Tests of what the proxy must not change by one byte: everything that has nothing to do with protected
 //! records. Two equal servers get the same requests, one of them through the proxy.
 
 use std::collections::BTreeMap;
@@ -36,7 +36,7 @@ fn same(through: &Raw, directly: &Raw, words: &Words, context: &str) {
     }
 }
 
-/// What a server holds in the end, but for what tells the time: expiries, and the consumers of streams.
+/// The content of a server in the end, without what depends on the time: expiries, and the consumers of streams.
 fn stored(server: &RedisServer) -> BTreeMap<Vec<u8>, Vec<u8>> {
     const STREAMS: [u8; 3] = [15, 19, 21];
     let mut stored = BTreeMap::new();
@@ -172,7 +172,7 @@ fn an_unprotected_value_of_300_megabytes_streams_through_in_little_memory() {
         wire.send(b"\r\n");
         assert_eq!(wire.reply(), "+OK\r\n");
         wire.send(&request(&["GET", "big"]));
-        // Whoever reads slowly does not make the proxy keep the rest.
+        // A slow reader does not make the proxy buffer the remainder.
         std::thread::sleep(Duration::from_millis(500));
         let mut came = vec![0; PIECE];
         let head = format!("${}\r\n", PIECE * PIECES);

@@ -9,7 +9,7 @@ const SCRIPTS: &str = "waxseal_scripts_forwarded_total";
 const LIBRARY: &str = "#!lua name=library\nredis.register_function{function_name='one',\
                        callback=function() return 1 end,flags={'no-writes'}}";
 const ONE: &str = "return 1";
-/// What SHA-1 makes of it.
+/// Its SHA-1.
 const ONE_SHA: &str = "e0e1f9fabfc9d4800c877a703b823ac0578ff8db";
 
 #[test]

@@ -1,5 +1,5 @@
-//! An application behind the proxy that still encrypts by itself, under the same key: the values that it writes are
-//! envelopes already. That is told and counted, and nothing is lost.
+//! An application behind the proxy that still encrypts on its own, under the same key: the values that it writes are
+//! envelopes already. That is reported and counted, and nothing is lost.
 
 use waxseal_testing::RedisServer;
 
@@ -9,7 +9,7 @@ use super::{Pair, UPSTREAMS, bulk_of, proxy_before};
 
 const SEALED_TWICE: &str = "waxseal_sealed_twice_total";
 
-/// What lies in the server under this name.
+/// The stored value of this name.
 fn stored(redis: &RedisServer, name: &str) -> Vec<u8> {
     redis
         .client()

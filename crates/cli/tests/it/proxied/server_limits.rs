@@ -19,12 +19,12 @@ fn limited(name: &str, value: &str) -> RedisServer {
     RedisServer::builder().arg(name, value).start()
 }
 
-/// How many of many clients that read large values at the same moment get all of them.
+/// The number of clients that get all of the large values which they read at the same moment.
 fn served(port: u16) -> usize {
     let begin = Barrier::new(CLIENTS);
     let reads_all = || {
         let mut wire = Wire::tcp(port);
-        wire.patience(Duration::from_secs(60));
+        wire.set_timeout(Duration::from_secs(60));
         begin.wait();
         (0..ROUNDS).all(|_| {
             let asked = wire.try_send(&super::wire::request(&["GET", "open:large"]));

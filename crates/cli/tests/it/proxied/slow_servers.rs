@@ -66,7 +66,7 @@ fn a_slow_script_is_answered_and_a_client_that_comes_meanwhile_is_served_as_by_t
     slow.send(&request(&["EVAL", ENDLESS_SCRIPT, "0"]));
     let suspect = || metric(&pair.proxy, "waxseal_upstream_connections_suspect");
     assert!(happens(|| suspect() == 1.0));
-    // Its lane is no place for new clients: they are told what a direct one is.
+    // Its lane is not a place for new clients: they are told what a direct one is.
     let busy = pair.wire().ask(&["GET", "wa:1"]);
     assert!(busy.starts_with("-BUSY "), "{busy:?}");
     let told = "a new connection to it gets none either (it runs a script)";

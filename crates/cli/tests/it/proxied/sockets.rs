@@ -12,7 +12,7 @@ use super::{UPSTREAMS, proxy_before};
 use crate::program::{KEY, Program};
 use crate::proxy::Proxy;
 
-/// What `redis-cli` says to this, over TLS.
+/// The answer of `redis-cli` to this, over TLS.
 pub(super) fn over_tls(port: &str, certificates: &[(&str, &Path)], words: &[&str]) -> String {
     let mut command = Command::new(on_path("redis-cli"));
     command.args(["-h", "127.0.0.1", "-p", port, "--tls"]);
@@ -176,7 +176,7 @@ fn unix_sockets_on_both_sides_carry_everything() {
         assert_eq!(wire.ask(&["GET", "wa:1"]), "$8\r\namatista\r\n");
         proxy.stop();
         assert!(!path.exists());
-        // What a killed one left behind is in nobody's way.
+        // The socket of a killed process is replaced.
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists());
         let proxy = proxy_before(&url, upstream, &["--listen", &listen]);

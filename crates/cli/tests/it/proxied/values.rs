@@ -1,5 +1,5 @@
 //! Values that do not open, that may not be sealed, or that are too large: the client is told with a
-//! code word, nobody gets the bytes, and the connection goes on.
+//! code word, no client gets the bytes, and the connection stays open.
 
 use waxseal_testing::RedisServer;
 
@@ -25,7 +25,7 @@ fn raw(redis: &RedisServer, words: &[&str]) -> Vec<u8> {
     redis.client().cmd(words).bytes().unwrap()
 }
 
-/// An error with this word, with nothing of the value; and the connection goes on.
+/// An error with this word, with nothing of the value; and the connection continues.
 #[track_caller]
 fn is_told(wire: &mut Wire, words: &[&str], error: &str) {
     let reply = wire.ask(words);

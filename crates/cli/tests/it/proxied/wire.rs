@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// No reply of a test takes this long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A connection.
 pub(super) struct Wire {
@@ -23,7 +23,7 @@ enum Stream {
     Unix(UnixStream),
 }
 
-/// A reply as it came; shown as escaped text.
+/// A reply unchanged; shown as escaped text.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Raw(pub(super) Vec<u8>);
 
@@ -47,7 +47,7 @@ impl PartialEq<&str> for Raw {
 }
 
 impl Raw {
-    /// Whether it begins with this.
+    /// True if it begins with this.
     pub(super) fn starts_with(&self, text: &str) -> bool {
         self.0.starts_with(text.as_bytes())
     }
@@ -57,7 +57,7 @@ impl Raw {
     }
 }
 
-/// Whether these bytes are somewhere in those.
+/// True if these bytes are somewhere in those.
 pub(super) fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
     bytes.windows(wanted.len()).any(|window| window == wanted)
 }
@@ -66,18 +66,18 @@ impl Wire {
     /// To a port of this machine.
     #[track_caller]
     pub(super) fn tcp(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).expect("somebody listens there");
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("a listener at this address");
         stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        stream.set_write_timeout(Some(TIMEOUT)).unwrap();
         Self::over(Stream::Tcp(stream))
     }
 
     /// To a unix socket.
     #[track_caller]
     pub(super) fn unix(path: &Path) -> Self {
-        let stream = UnixStream::connect(path).expect("somebody listens there");
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let stream = UnixStream::connect(path).expect("a listener at this address");
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         Self::over(Stream::Unix(stream))
     }
 
@@ -119,7 +119,7 @@ impl Wire {
         }
     }
 
-    /// One request, and its reply as it came.
+    /// One request, and its reply unchanged.
     #[track_caller]
     pub(super) fn ask<A: AsRef<[u8]>>(&mut self, arguments: &[A]) -> Raw {
         self.send(&request(arguments));
@@ -195,8 +195,8 @@ impl Wire {
         }
     }
 
-    /// How long a reply may take from here on.
-    pub(super) fn patience(&mut self, time: Duration) {
+    /// The timeout of replies from here on.
+    pub(super) fn set_timeout(&mut self, time: Duration) {
         match &self.stream {
             Stream::Tcp(stream) => stream.set_read_timeout(Some(time)),
             Stream::Unix(stream) => stream.set_read_timeout(Some(time)),
@@ -238,7 +238,7 @@ enum Frame {
     Broken,
 }
 
-/// How long the reply is that these bytes begin with. An attribute belongs to what follows it.
+/// The length of the reply that these bytes begin with. An attribute belongs to what follows it.
 fn frame(bytes: &[u8]) -> Frame {
     let mut at = 0;
     let mut left = 1_usize;

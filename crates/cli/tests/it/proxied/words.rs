@@ -9,7 +9,7 @@ use super::wire::{Raw, Wire, request};
 use super::{Pair, UPSTREAMS};
 
 const SECRET: &str = "$8\r\namatista\r\n";
-/// What a sealed value starts with.
+/// The first bytes of a sealed value.
 const ENVELOPE: &str = "\u{57}\u{2}";
 
 /// A pair with a protected string, hash and list, and with places outside the pattern.

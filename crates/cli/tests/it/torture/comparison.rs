@@ -1,11 +1,11 @@
-//! Whether two replies to one request mean the same, and what waits for `EXEC`, whose reply is made of
+//! Compares two replies to one request, and what waits for `EXEC`, whose reply is made of
 //! the replies to other requests.
 
 use super::exceptions::{Comparison, comparison, may_say_otherwise, shows_stored_bytes};
 use super::reply::Reply;
 use super::request::Request;
 
-/// What was queued in a transaction.
+/// The commands that were queued in a transaction.
 #[derive(Default)]
 pub(super) struct Queued {
     comparisons: Vec<Comparison>,
@@ -31,7 +31,7 @@ impl Queued {
     }
 }
 
-/// Whether two replies to a request are the same as far as they can be.
+/// True if two replies to a request are the same as far as they can be.
 pub(super) fn is_same(request: &Request, queued: &Queued, one: &Reply, other: &Reply) -> bool {
     let words_differ = request.has_alias() && one.is_error() && other.is_error();
     if words_differ || may_say_otherwise(request, one, other) {
@@ -77,7 +77,7 @@ fn sorted(mut reply: Reply) -> Reply {
     reply
 }
 
-/// With pairs in an order of their own, also those of a scan, which stand behind a cursor.
+/// With pairs in an order of their own, also those of a scan, which are behind a cursor.
 fn paired(mut reply: Reply) -> Reply {
     let holds_pairs =
         reply.items.len().is_multiple_of(2) && reply.items.iter().all(|it| it.items.is_empty());

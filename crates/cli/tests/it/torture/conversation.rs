@@ -16,14 +16,14 @@ use super::reply::Reply;
 use super::request::{Request, Word};
 use super::stage::Stage;
 
-/// What is sent to the direct server in the place of a request that the proxy refused: an error, which
+/// The request that the direct server gets in place of one that the proxy refused: an error, which
 /// aborts a transaction as a refusal does.
 const STAND_IN: &[&str] = &["INCR"];
 
-/// How a step ended.
+/// The end of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The client goes on.
+    /// The client continues.
     Open,
     /// Both connections are closed.
     Closed,
@@ -33,13 +33,13 @@ pub(super) enum Outcome {
     Abandoned,
 }
 
-/// What came for one request.
+/// The replies to one request.
 #[derive(Debug)]
 struct Answer {
     replies: Vec<Reply>,
     /// Messages and invalidations, which are not replies.
     pushes: Vec<Reply>,
-    /// Whether the ping behind it was queued.
+    /// True if the ping behind it was queued.
     ping_is_queued: bool,
     end: Option<Silence>,
 }
@@ -48,20 +48,20 @@ struct Answer {
 pub(super) struct Conversation {
     through: Link,
     direct: Link,
-    /// What waits for `EXEC`.
+    /// The commands that wait for `EXEC`.
     queued: Queued,
-    /// Whether it asked for invalidations, whose order and number depend on the moment.
+    /// True if it asked for invalidations, whose order and number depend on the moment.
     tracking: bool,
     tokens: u64,
     protected: ProtectedNames,
 }
 
-/// What a step needs beside its requests.
+/// The state that a step needs beside its requests.
 pub(super) struct Surroundings<'a> {
     pub(super) stage: &'a mut Stage,
     pub(super) neighbors: &'a mut Neighbors,
     pub(super) findings: &'a mut Vec<Finding>,
-    /// Why nothing more could be compared, through no fault of the proxy.
+    /// The reason why nothing more could be compared, which is not a fault of the proxy.
     pub(super) abandoned: &'a mut Vec<String>,
 }
 
@@ -216,7 +216,7 @@ impl Conversation {
                 .all(|(one, other)| is_same(request, &self.queued, one, other))
     }
 
-    /// Whether the policy refuses what a server reads in a request.
+    /// True if the policy refuses what a server reads in a request.
     fn must_be_refused(&self, request: &Request) -> bool {
         let words: Vec<Word> = (0..request.words.len())
             .map(|at| {
@@ -284,7 +284,7 @@ impl Conversation {
         let bytes = request.bytes(&mut around.stage.sealed);
         self.through.send(&bytes);
         if self.must_be_refused(request) {
-            // What comes unasked is no answer.
+            // What comes unasked is not an answer.
             let is_unasked = |reply: &Reply| {
                 let messages = ["message", "pmessage", "smessage"];
                 reply.is_push() || messages.iter().any(|it| reply.begins_with(it))

@@ -2,7 +2,7 @@
 //! one. They pass the same checks as random ones.
 //!
 //! Requests of an entry are separated by semicolons. `~` before an entry: a reply may be missing. `!`
-//! before the last request: nobody waits for its reply. `\0{alias}` behind a command word: a zero byte
+//! before the last request: no client waits for its reply. `\0{alias}` behind a command word: a zero byte
 //! and letters with which the server still finds the command.
 
 pub(super) const DIRECTED: &[&str] = &[

@@ -1,4 +1,4 @@
-//! What is not sent, and what is not compared, each with its reason. Everything else must be answered
+//! The requests that are not sent and the replies that are not compared, each with its reason. Everything else must be answered
 //! through the proxy as a server answers it directly.
 
 use super::reply::Reply;
@@ -113,7 +113,7 @@ const NOT_COMPARED: &[(&str, &str)] = &[
     ("command|list", "its maps have no order"),
 ];
 
-/// How a reply is compared.
+/// The comparison of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Comparison {
     /// Byte for byte.
@@ -169,7 +169,7 @@ const LIFETIMES: &[&str] = &[
 /// Commands that show stored bytes, as docs/proxy/proxy.md says.
 const SHOWS_STORED: &[&str] = &["dump", "slowlog|get", "commandlog|get"];
 
-/// Why a request is not sent to either server.
+/// The reason why a request is sent to neither server.
 pub(super) fn skipped(request: &Request) -> Option<&'static str> {
     let command = request.command();
     if let Some((_, reason)) = SKIPPED.iter().find(|(name, _)| *name == command) {
@@ -205,7 +205,7 @@ pub(super) fn skipped(request: &Request) -> Option<&'static str> {
     }
 }
 
-/// Whether a request within the request is named by a word with a zero byte that was not chosen for the
+/// True if a request within the request is named by a word with a zero byte that was not chosen for the
 /// server.
 fn names_by_luck(request: &Request) -> bool {
     let words = request.words.iter().skip(2).take(3);
@@ -214,7 +214,7 @@ fn names_by_luck(request: &Request) -> bool {
         .any(|it| it.contains(&0) && !it.ends_with(ALIAS))
 }
 
-/// Whether a request waits without end, or longer than a round should take.
+/// True if a request waits without end, or longer than a round should take.
 fn may_block_forever(request: &Request) -> bool {
     let number = |at: Option<usize>| {
         let text = String::from_utf8(request.effective(at?)).ok()?;
@@ -239,7 +239,7 @@ fn may_block_forever(request: &Request) -> bool {
     }
 }
 
-/// Whether a record would expire while it is compared.
+/// True if a record would expire while it is compared.
 fn expires_soon(request: &Request) -> bool {
     let soon = |at: usize| {
         let text = String::from_utf8(request.effective(at)).unwrap_or_default();
@@ -254,7 +254,7 @@ fn expires_soon(request: &Request) -> bool {
     }
 }
 
-/// How the reply to a command is compared.
+/// The comparison of the reply to a command.
 pub(super) fn comparison(request: &Request) -> Comparison {
     let command = request.command();
     if NOT_COMPARED.iter().any(|(name, _)| *name == command) {
@@ -280,7 +280,7 @@ pub(super) fn comparison(request: &Request) -> Comparison {
     }
 }
 
-/// Whether its reply may hold envelopes.
+/// True if its reply may hold envelopes.
 pub(super) fn shows_stored_bytes(request: &Request) -> bool {
     SHOWS_STORED.contains(&request.command())
 }
@@ -288,7 +288,7 @@ pub(super) fn shows_stored_bytes(request: &Request) -> bool {
 /// Commands in whose place the proxy sends another one, which errors name.
 const REPLACED: &[&str] = &["strlen", "hstrlen", "getrange", "substr", "hvals"];
 
-/// Whether two errors may differ behind their first word, by what docs/proxy/proxy.md says: they quote values
+/// True if two errors may differ behind their first word, by what docs/proxy/proxy.md says: they quote values
 /// that are sealed, name a command that was sent instead, or tell why a transaction was refused.
 pub(super) fn may_say_otherwise(request: &Request, one: &Reply, other: &Reply) -> bool {
     let both = |start: &str| one.is_error_of(start) && other.is_error_of(start);
@@ -297,14 +297,14 @@ pub(super) fn may_say_otherwise(request: &Request, one: &Reply, other: &Reply) -
         || (both("") && REPLACED.contains(&request.command()))
 }
 
-/// Whether a server answers this one request with an error and then with another reply, as Redis 7.0 does
+/// True if a server answers this one request with an error and then with another reply, as Redis 7.0 does
 /// where prefixes overlap: the proxy closes the connection, since nothing explains the second.
 pub(super) fn is_answered_twice(request: &Request, replies: &[Reply]) -> bool {
     request.command() == "client|tracking"
         && matches!(replies, [first, _] if first.is_error_of("ERR Prefix"))
 }
 
-/// Whether the proxy may refuse this request, by what docs/proxy/proxy.md says.
+/// True if the proxy may refuse this request, by what docs/proxy/proxy.md says.
 pub(super) fn may_be_refused(request: &Request) -> bool {
     let command = request.command();
     request.mentions_protected()

@@ -1,11 +1,11 @@
-//! What the harness found: which check failed, at which command, and everything needed to repeat it.
+//! The findings of the harness: which check failed, at which command, and everything needed to repeat it.
 
 use std::fmt;
 
-/// What must hold; the most severe first.
+/// The properties that must hold; the most severe first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Check {
-    /// What is stored under a protected name is sealed.
+    /// Values under a protected name are sealed.
     Sealed,
     /// No envelope reaches a client.
     NoEnvelope,
@@ -23,7 +23,7 @@ pub(super) enum Check {
     RefusedWithReason,
     /// Both servers hold the same in the end.
     SameData,
-    /// The proxy is alive and keeps no connection that nobody uses.
+    /// The proxy is alive and keeps no unused connection.
     Alive,
 }
 
@@ -31,7 +31,7 @@ pub(super) enum Check {
 #[derive(Clone, Debug)]
 pub(super) struct Finding {
     pub(super) check: Check,
-    /// The command, as the policy has it, or what was looked at.
+    /// The command, as the policy has it, or what was checked.
     pub(super) subject: String,
     pub(super) detail: String,
 }
@@ -45,7 +45,7 @@ impl Finding {
         }
     }
 
-    /// Whether both are about the same.
+    /// True if both are about the same.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         self.check == other.check && self.subject == other.subject
     }

@@ -9,7 +9,7 @@ use super::reply::Reply;
 /// No reply takes this long unless its connection is blocked.
 pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why no reply was read.
+/// The reason why no reply was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Silence {
     Closed,

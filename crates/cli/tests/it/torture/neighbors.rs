@@ -25,7 +25,7 @@ struct Bystander {
     link: Link,
     number: usize,
     round: u64,
-    /// What must come, in order.
+    /// The messages that must arrive, in order.
     expected: Vec<Reply>,
     broken: bool,
 }
@@ -58,7 +58,7 @@ impl Neighbors {
         self.requests
     }
 
-    /// Whether one of them did not get its replies.
+    /// True if one of them did not get its replies.
     pub(super) fn are_broken(&self) -> bool {
         self.bystanders.iter().any(|it| it.broken)
     }
@@ -158,7 +158,7 @@ pub(super) fn successors(stage: &Stage) -> Vec<Finding> {
 
 type Step = Result<(), (&'static str, String)>;
 
-/// Changes every record: what watches or tracks one of them is told.
+/// Changes every record: what watches or tracks one of them is reported.
 fn disturb(client: &mut Client) {
     let mut requests = Vec::new();
     for name in names() {

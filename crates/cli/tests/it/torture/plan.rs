@@ -1,4 +1,4 @@
-//! What the clients of one round do, decided before it begins, so that a round can be repeated and made
+//! The work of the clients of one round, decided before it begins, so that a round can be repeated and made
 //! smaller.
 
 use std::fmt;
@@ -16,7 +16,7 @@ pub(super) const CLIENTS: usize = 2;
 /// Steps of a random round.
 const STEPS: usize = 60;
 
-/// What every round begins with: records of each kind.
+/// The initial records of every round, of each kind.
 const PREPARATION: &[&str] = &[
     "SET wa:s0 amatista0",
     "SET open:s0 obsidiana0",
@@ -36,14 +36,14 @@ const PREPARATION: &[&str] = &[
     "SETBIT open:b0 3 1",
 ];
 
-/// What one client does.
+/// The work of one client.
 #[derive(Clone)]
 pub(super) enum Action {
     /// Sends requests together and reads their replies.
     Exchange(Vec<Request>),
     /// Sends requests of which one may switch replies off, then switches them on.
     Silent(Vec<Request>),
-    /// Sends a request that nobody waits for, and leaves. Only through the proxy.
+    /// Sends a request without waiting for the reply, and leaves. Only through the proxy.
     Unanswered(Request),
     /// Closes the connection and opens another.
     Reconnect,
@@ -60,7 +60,7 @@ pub(super) struct Plan {
     pub(super) steps: Vec<Step>,
 }
 
-/// What every round begins with.
+/// The initial records of every round.
 pub(super) fn preparation() -> Step {
     let requests = PREPARATION.iter().map(|line| Request::parse(line));
     Step {
@@ -170,7 +170,7 @@ impl Plan {
         }
     }
 
-    /// Requests that say that no reply comes stand in a step of their own.
+    /// Requests that say that no reply comes are in a step of their own.
     fn add_sent(&mut self, client: usize, requests: Vec<Request>, together: bool) {
         let mut batch = Vec::new();
         for request in requests {

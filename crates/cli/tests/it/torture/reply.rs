@@ -53,7 +53,7 @@ impl Reply {
         matches!(self.kind, b'-' | b'!')
     }
 
-    /// Whether it is an error whose text begins so.
+    /// True if it is an error whose text begins so.
     pub(super) fn is_error_of(&self, start: &str) -> bool {
         self.is_error() && self.text.starts_with(start.as_bytes())
     }
@@ -69,25 +69,25 @@ impl Reply {
         self.is_error() && words.iter().any(|word| self.text.starts_with(word))
     }
 
-    /// Whether it is `+QUEUED`.
+    /// True if it is `+QUEUED`.
     pub(super) fn is_queued(&self) -> bool {
         self.kind == b'+' && self.text == b"QUEUED"
     }
 
-    /// Whether it is an aggregate whose first element is this text.
+    /// True if it is an aggregate whose first element is this text.
     pub(super) fn begins_with(&self, word: &str) -> bool {
         let first = self.items.first();
         first.is_some_and(|first| first.text.eq_ignore_ascii_case(word.as_bytes()))
     }
 
-    /// Whether an envelope, or part of one that holds its first bytes, is in it.
+    /// True if an envelope, or part of one that holds its first bytes, is in it.
     pub(super) fn holds_envelope(&self) -> bool {
         let here = contains(&self.text, MAGIC) || self.text.starts_with(ARMOR);
         here || self.items.iter().any(Self::holds_envelope)
     }
 }
 
-/// Whether `wanted` occurs in `bytes`.
+/// True if `wanted` occurs in `bytes`.
 pub(super) fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
     let Some(first) = wanted.first() else {
         return true;
@@ -103,7 +103,7 @@ pub(super) fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
     false
 }
 
-/// Whether a stored value is an envelope of the sealed format.
+/// True if a stored value is an envelope of the sealed format.
 pub(super) fn is_sealed(value: &[u8]) -> bool {
     value.starts_with(MAGIC) || value.starts_with(ARMOR)
 }

@@ -56,7 +56,7 @@ impl Request {
         word[..end.unwrap_or(word.len())].to_ascii_uppercase()
     }
 
-    /// Whether a word is this option.
+    /// True if a word is this option.
     pub(super) fn has(&self, option: &str) -> bool {
         (1..self.words.len()).any(|at| self.effective(at) == option.as_bytes())
     }
@@ -86,12 +86,12 @@ impl Request {
         self.words.iter().any(|word| word.contains(&0))
     }
 
-    /// Whether a command word has [`ALIAS`] behind it: then even errors differ.
+    /// True if a command word has [`ALIAS`] behind it: then even errors differ.
     pub(super) fn has_alias(&self) -> bool {
         self.words.iter().any(|word| word.ends_with(ALIAS))
     }
 
-    /// Whether some word could be the name of a protected record.
+    /// True if some word could be the name of a protected record.
     pub(super) fn mentions_protected(&self) -> bool {
         self.words.iter().any(|word| word.starts_with(b"wa:"))
     }

@@ -13,7 +13,7 @@ const REDUCTIONS: usize = 150;
 /// The same where each run waits for a reply that does not come.
 const SLOW_REDUCTIONS: usize = 12;
 
-/// What was done so far.
+/// The steps so far.
 #[derive(Default)]
 pub(super) struct Figures {
     pub(super) rounds: u64,

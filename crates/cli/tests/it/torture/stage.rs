@@ -1,4 +1,4 @@
-//! What the conversations run against: a server behind a proxy, an equal one without, and what must be
+//! The servers of the conversations: a server behind a proxy, an equal one without, and what must be
 //! known of each of the two servers.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! What both servers hold: the same, where the protected records of one are opened through the proxy;
+//! Compares the content of both servers: it is the same, where the protected records of one are opened through the proxy;
 //! and whether what is stored under a protected name is sealed.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,7 @@ use crate::proxy::PROTECTED_MARKER;
 /// Names that clients which are not compared write.
 const NOT_COMPARED: &[&[u8]] = &[b"waxseal:canary", b"open:successor"];
 
-/// What a record holds, as text that can be compared and shown.
+/// The content of a record, as text that can be compared and shown.
 type Content = (String, Vec<String>, bool);
 
 /// Both servers hold the same.

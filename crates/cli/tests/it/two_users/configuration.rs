@@ -1,5 +1,5 @@
 //! Settings that are found in the working directory: another user's must not count, and those that run
-//! code or send secrets only where somebody named the file.
+//! code or send secrets only where the file was named.
 
 use std::fs;
 use std::net::TcpListener;
@@ -10,7 +10,7 @@ use std::process::Command;
 use super::{OTHER, Place, USER, link, program, write};
 use crate::program::{KEY, OTHER_KEY, Output};
 
-/// Settings with a mistake that is told by whoever reads them.
+/// Settings with a mistake that every reader reports.
 const MARKS: [(&str, &str, &str); 2] = [
     ("waxseal.toml", "stroe = \"file:x\"\n", "unknown key stroe"),
     (
@@ -120,7 +120,7 @@ fn links_count_only_where_nobody_else_can_make_one() {
         fs::remove_file(shared.join(name)).unwrap();
         fs::hard_link(own.join("real"), shared.join(name)).unwrap();
         run(&shared).failed(64, "is a link in a directory that others can write");
-        // A link of one's own into a directory of somebody else.
+        // A link of one's own into a directory of another user.
         write(
             &place.directory("theirs", OTHER, 0o755).join("real"),
             text,

@@ -31,7 +31,7 @@ fn a_file_of_variables_that_others_can_read_is_refused_as_a_key_file_is() {
     }
     write(&own.join(".env"), &secrets[0], USER, 0o600);
     user.run_with(&["seal"], b"{}").done();
-    // What is no secret may be read, and so may an application's own lines.
+    // What is not a secret may be read, and so may an application's own lines.
     let open = "PORT=3000\nREDIS_URL=file:states.waxseal\nENABLE_REDIS_ENCRYPTION=off\n";
     write(&own.join(".env"), open, USER, 0o644);
     user.run(&["audit"]).done();

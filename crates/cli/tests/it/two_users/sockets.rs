@@ -21,7 +21,7 @@ fn start(user: u32, place: &Place, server: &RedisServer, flags: &[&str]) -> Runn
         .start(&words)
 }
 
-/// A socket that nobody listens on any more.
+/// A socket without a listener.
 #[track_caller]
 fn stale(path: &Path, owner: u32) {
     let _ = fs::remove_file(path);

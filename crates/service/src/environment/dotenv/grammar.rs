@@ -1,8 +1,8 @@
-//! The grammar of `.env` as Node.js applications read it: that of the package `dotenv`, which most of them
+//! The grammar of `.env` in Node.js applications: that of the package `dotenv`, which most of them
 //! use. One file is shared with such an application, so a line must mean the same to both.
 //!
 //! ```text
-//! file        what is no assignment is skipped, line by line
+//! file        everything but assignments is skipped, line by line
 //! assignment  [export] NAME = value   or   NAME: value   (white space is free, line breaks too)
 //! value       '…', "…" or `…`, over several lines if need be, where nothing but white space and a comment
 //!             follow on the line; else everything up to a # or the end of the line, trimmed
@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Assignment<'t> {
     pub(super) name: &'t str,
-    /// Where the name stands.
+    /// The position of the name.
     pub(super) at: usize,
     /// All of it, from the name to the end of its comment.
     pub(super) span: Range<usize>,
@@ -27,7 +27,7 @@ pub(super) struct Assignment<'t> {
     written: &'t str,
 }
 
-/// The text as the grammar sees it: every line break is one line feed.
+/// Returns the text with every line break as one line feed.
 pub(super) fn normalize(text: &str) -> Zeroizing<String> {
     let mut normal = String::with_capacity(text.len());
     let mut letters = text.chars().peekable();
@@ -50,7 +50,7 @@ pub(super) fn assignments(text: &str) -> impl Iterator<Item = Assignment<'_>> {
         while let Some(start) = from {
             let reader = Reader { text };
             if let Some(found) = reader.assignment(start) {
-                // The next one begins on a line of its own.
+                // The next one begins on another line.
                 from = match reader.is_line_start(found.span.end) {
                     true => Some(found.span.end),
                     false => reader.next_line(found.span.end),
@@ -64,14 +64,14 @@ pub(super) fn assignments(text: &str) -> impl Iterator<Item = Assignment<'_>> {
 }
 
 impl Assignment<'_> {
-    /// Whether the value begins with a quote that nothing closes, which is then a part of it.
+    /// True if the value begins with a quote that nothing closes, which is then a part of it.
     pub(super) fn is_unclosed(&self) -> bool {
         let mut letters = self.written.chars();
         let first = letters.next().filter(|it| is_quote(*it));
         first.is_some() && letters.next_back() != first
     }
 
-    /// What the variable is set to.
+    /// The value of the variable.
     pub(super) fn value(&self) -> Zeroizing<String> {
         let first = self.written.chars().next().filter(|it| is_quote(*it));
         let inner = first.and_then(|quote| {
@@ -100,7 +100,7 @@ pub(super) fn is_space(letter: char) -> bool {
     }
 }
 
-/// What ends a line, as JavaScript has it.
+/// True for the line terminators of JavaScript.
 fn is_line_end(letter: char) -> bool {
     matches!(letter, '\n' | '\r' | '\u{2028}' | '\u{2029}')
 }
@@ -113,7 +113,7 @@ fn is_of_name(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.' | '-')
 }
 
-/// Reads at places of the text, which are at letters or at its end.
+/// Reads at positions of the text, which are at letters or at its end.
 #[derive(Clone, Copy)]
 struct Reader<'t> {
     text: &'t str,
@@ -124,7 +124,7 @@ impl<'t> Reader<'t> {
         self.text.get(at..).unwrap_or_default()
     }
 
-    /// The first place from here on whose letter is none of these.
+    /// The first position from here on whose letter is none of these.
     fn skip(self, at: usize, is_skipped: fn(char) -> bool) -> usize {
         let rest = self.rest(at);
         at + rest
@@ -145,7 +145,7 @@ impl<'t> Reader<'t> {
         Some(at + end + letter.len_utf8())
     }
 
-    /// The assignment that begins on this line, or behind empty ones from here on.
+    /// The assignment that begins on this line, or after empty ones from here on.
     fn assignment(self, line: usize) -> Option<Assignment<'t>> {
         let start = self.skip(line, is_space);
         let exported = self.rest(start).strip_prefix("export").map(|_| {
@@ -166,7 +166,7 @@ impl<'t> Reader<'t> {
         })
     }
 
-    /// A name at this place, and the place behind what sets it.
+    /// A name at this position, and the position after its sign.
     fn name(self, at: usize) -> Option<(&'t str, usize, usize)> {
         let end = self.skip(at, is_of_name);
         let name = self.text.get(at..end).filter(|name| !name.is_empty())?;
@@ -174,12 +174,12 @@ impl<'t> Reader<'t> {
         if self.rest(sign).starts_with('=') {
             return Some((name, at, sign + 1));
         }
-        // A colon stands behind the name itself, and white space behind the colon.
+        // A colon follows the name directly, and white space follows the colon.
         let space = self.rest(end).strip_prefix(':')?.chars().next()?;
         is_space(space).then(|| (name, at, end + 1 + space.len_utf8()))
     }
 
-    /// The value that is written at this place, and where its line ends.
+    /// The value that is written at this position, and the end of its line.
     fn value(self, at: usize) -> (&'t str, usize) {
         if let Some(quoted) = self.quoted(self.skip(at, is_space)) {
             return quoted;
@@ -191,7 +191,7 @@ impl<'t> Reader<'t> {
         (written.trim_matches(is_space), line_end)
     }
 
-    /// A value in quotes, where nothing else follows. A quote behind a backslash ends it only where no
+    /// A value in quotes that nothing follows. A quote after a backslash ends it only where no
     /// other does.
     fn quoted(self, at: usize) -> Option<(&'t str, usize)> {
         let quote = self.rest(at).chars().next().filter(|it| is_quote(*it))?;
@@ -212,8 +212,8 @@ impl<'t> Reader<'t> {
         })
     }
 
-    /// The end of a line of which nothing but white space and a comment is left at this place. White space
-    /// may go on over further lines, up to a comment there.
+    /// The end of a line of which only white space and a comment are left at this position. White space
+    /// may continue over further lines, up to a comment there.
     fn rest_of_line(self, at: usize) -> Option<usize> {
         let next = self.skip(at, is_space);
         let rest = self.rest(next);

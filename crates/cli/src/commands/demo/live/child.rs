@@ -10,7 +10,7 @@ use tokio::process::{self, Command};
 use tokio::time::{sleep, timeout};
 use waxseal_core::SecretKey;
 
-use crate::error::Failure;
+use waxseal_service::Failure;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const SECRET: &str = "custodian-secret";
@@ -40,7 +40,14 @@ pub(super) async fn make_keyring(url: &str, directory: &Path, prefix: &str) -> R
          per_user_keys = true\nplain_values = \"json\"\n"
     );
     fs::write(directory.join("waxseal.toml"), config)?;
-    let times = ["--propagation", "1s", "--refresh", "200ms", "--rest", "1s"];
+    let times = [
+        "--propagation",
+        "1s",
+        "--refresh",
+        "200ms",
+        "--retain",
+        "1s",
+    ];
     run(url, directory, &[&["keyring", "init"], &times[..]].concat()).await
 }
 

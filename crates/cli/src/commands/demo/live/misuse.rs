@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use tokio::time::sleep;
+use waxseal_service::Failure;
 use waxseal_stores::{Expiry, RecordName, Slot};
 
 use super::child::MOST_CLIENTS;
 use super::wire::Wire;
 use super::{Live, TTL};
-use crate::error::Failure;
 use crate::output;
 
 /// Larger than the proxy of the demo lets through.

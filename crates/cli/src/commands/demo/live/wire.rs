@@ -3,7 +3,7 @@
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::TcpStream;
 
-use crate::error::Failure;
+use waxseal_service::Failure;
 
 /// A client's connection.
 pub(super) struct Wire(BufStream<TcpStream>);

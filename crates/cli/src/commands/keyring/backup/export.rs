@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use waxseal_keys::{About, Backup, BackupError, Recipients, Split};
+use waxseal_service::now_ms;
+use waxseal_service::resources::Resources;
+use waxseal_service::{Ended, Failure};
 
 use super::files::{NewFiles, check_free};
 use crate::args::ExportArgs;
-use crate::error::{Ended, Failure};
 use crate::output;
-use crate::setup::{Setup, now_ms};
 
 /// For programs.
 #[derive(Serialize)]
@@ -24,22 +25,28 @@ struct Exported<'a> {
     next: &'a str,
 }
 
-/// What shall be written.
+/// The output that was asked for.
 enum Wanted<'a> {
     ToRecipients(&'a Path, Recipients),
     InShares(&'a Path, Split),
 }
 
-pub(in super::super) async fn run(setup: &Setup, args: &ExportArgs) -> Result<Ended, Failure> {
+pub(in super::super) async fn run(
+    resources: &Resources,
+    args: &ExportArgs,
+) -> Result<Ended, Failure> {
     let wanted = wanted(args)?;
     let mut targets = wanted.paths().into_iter();
     targets.try_for_each(|path| check_free(&path))?;
-    let live = &setup.opened_ring()?.ring;
+    let live = &resources.opened_ring()?.ring;
     if let Some(trouble) = live.degraded() {
-        output::complain("warning", &trouble.error.to_string());
-        output::advise("what is exported is the newest keyring that this machine knows");
+        output::warn(&trouble.error.to_string());
+        output::hint("what is exported is the newest keyring that this machine knows");
     }
-    let custodians = setup.ring_setup()?.custodians(&setup.environment)?;
+    let custodians = resources
+        .configuration
+        .keyring()?
+        .custodians(&resources.configuration.environment)?;
     let backup = Backup::of(&live.ring(), &custodians).await?;
     let ring = backup.ring();
     tracing::warn!(
@@ -47,8 +54,8 @@ pub(in super::super) async fn run(setup: &Setup, args: &ExportArgs) -> Result<En
         ring.id(),
         ring.version()
     );
-    setup.trail.add_detail("ring", ring.id());
-    setup.trail.add_detail("version", ring.version());
+    resources.trail.add_detail("ring", ring.id());
+    resources.trail.add_detail("version", ring.version());
     let mut files = NewFiles::default();
     let id = match &wanted {
         Wanted::ToRecipients(path, recipients) => {
@@ -59,7 +66,7 @@ pub(in super::super) async fn run(setup: &Setup, args: &ExportArgs) -> Result<En
         Wanted::InShares(directory, split) => write_shares(&mut files, directory, &backup, *split)?,
     };
     let (files, next) = (files.keep(), wanted.next());
-    if setup.json {
+    if output::is_json() {
         output::json(&Exported {
             ring: ring.id(),
             environment: ring.environment(),

@@ -7,9 +7,9 @@ use std::path::Path;
 use waxseal_files::{Location, NewFile};
 use waxseal_keys::MOST_BYTES;
 
-use crate::error::Failure;
+use waxseal_service::Failure;
 
-/// A backup as it lies there.
+/// A backup as it is there.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let read = || {
         let mut bytes = Vec::new();
@@ -88,7 +88,7 @@ impl Drop for NewFiles {
         if self.is_kept {
             return;
         }
-        // What cannot be removed is told by nobody, and of no use without the rest.
+        // A file that cannot be removed is not reported; it is useless without the others.
         for file in &self.written {
             let _ = file.remove();
         }

@@ -4,17 +4,23 @@
 use std::path::Path;
 
 use waxseal_keys::{Custodians, Document, LiveRing};
+use waxseal_service::resources::Resources;
+use waxseal_service::{Ended, Failure};
 
 use super::super::rewrap::create_keys;
 use super::super::tell;
 use super::open;
 use crate::args::ImportArgs;
-use crate::error::{Ended, Failure};
 use crate::output;
-use crate::setup::Setup;
 
-pub(in super::super) async fn run(setup: &Setup, args: &ImportArgs) -> Result<Ended, Failure> {
-    let configured = &setup.ring_setup()?.with_custodians(&args.custodian);
+pub(in super::super) async fn run(
+    resources: &Resources,
+    args: &ImportArgs,
+) -> Result<Ended, Failure> {
+    let configured = &resources
+        .configuration
+        .keyring()?
+        .with_custodians(&args.custodian);
     let backup = open(&args.opening).await?.backup;
     backup.check_environment(&configured.environment)?;
     let place = configured.place()?;
@@ -30,9 +36,9 @@ pub(in super::super) async fn run(setup: &Setup, args: &ImportArgs) -> Result<En
             ));
         }
     }
-    let custodians = configured.all_custodians(&setup.environment)?;
+    let custodians = configured.all_custodians(&resources.configuration.environment)?;
     if args.create_key {
-        create_keys(setup, configured.urls()).await?;
+        create_keys(resources, configured.urls()).await?;
     }
     let ring = backup.wrapped_by(&custodians).await?;
     let known = custodians
@@ -53,7 +59,7 @@ pub(in super::super) async fn run(setup: &Setup, args: &ImportArgs) -> Result<En
     );
     let next = "waxseal doctor tells whether it fits the store; start the processes, and make a new \
         backup with waxseal keyring export";
-    tell(setup, &ring, &done, next)
+    tell(resources, &ring, &done, next)
 }
 
 fn exists(location: &str) -> Failure {

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use serde::Serialize;
 use waxseal_core::{Format, Mode, Sealer};
 use waxseal_keys::{Backup, Ring};
+use waxseal_service::resources::Resources;
+use waxseal_service::{Ended, Failure};
 use waxseal_sessions::{Canary, CanaryState, GuardError};
 use waxseal_stores::StoreUrl;
 
 use super::{Opened, open};
 use crate::args::{Common, RehearseArgs};
-use crate::error::{Ended, Failure};
 use crate::output;
-use crate::setup::Setup;
 
 /// For programs.
 #[derive(Serialize)]
@@ -28,7 +28,7 @@ struct Rehearsed<'a> {
     store: Option<Store>,
 }
 
-/// What the store says about the keys.
+/// The store's evidence about the keys.
 #[derive(Serialize)]
 struct Store {
     canary: Fits,
@@ -48,18 +48,19 @@ enum Fits {
 }
 
 pub(in super::super) async fn run(
-    setup: &Setup,
+    resources: &Resources,
     common: &Common,
     args: &RehearseArgs,
 ) -> Result<Ended, Failure> {
     let Opened { backup, id } = open(&args.opening).await?;
     let ring = backup.ring();
-    setup.trail.add_detail("ring", ring.id());
-    setup.trail.add_detail("backup", id.clone());
-    let is_named =
-        common.store.is_some() || setup.environment.url().is_some() || setup.config.store.is_some();
+    resources.trail.add_detail("ring", ring.id());
+    resources.trail.add_detail("backup", id.clone());
+    let is_named = common.store.is_some()
+        || resources.configuration.environment.url().is_some()
+        || resources.configuration.file.store.is_some();
     let store = match is_named {
-        true => Some(ask(setup, &backup).await?),
+        true => Some(ask(resources, &backup).await?),
         false => None,
     };
     let fits = store.as_ref().map(|store| store.canary);
@@ -73,7 +74,7 @@ pub(in super::super) async fn run(
         check_value: ring.check_value(),
         store,
     };
-    match setup.json {
+    match output::is_json() {
         true => output::json(&rehearsed)?,
         false => print(&rehearsed)?,
     }
@@ -93,20 +94,23 @@ fn present(ring: &Ring) -> usize {
     keys.filter(|key| !key.wraps.is_empty()).count()
 }
 
-/// Whether the store's canary opens with the keys of the backup.
-async fn ask(setup: &Setup, backup: &Backup) -> Result<Store, Failure> {
+/// True if the store's canary opens with the keys of the backup.
+async fn ask(resources: &Resources, backup: &Backup) -> Result<Store, Failure> {
     let told = |canary, text: String| Ok(Store { canary, text });
-    if let StoreUrl::File(_) = &setup.url {
+    if let StoreUrl::File(_) = &resources.configuration.store {
         let text = "not asked: an embedded store is not opened without writing to it";
         return told(Fits::Unknown, text.to_owned());
     }
-    let store = match setup.open_store().await {
+    let store = match resources.open_store().await {
         Ok(store) => store,
         Err(failure) => return told(Fits::Unknown, format!("not asked: {}", failure.text())),
     };
     let (location, keyring) = (store.location(), Arc::new(backup.ring().keyring()?));
     let sealer = Sealer::new(keyring, Mode::On, Format::Sealed);
-    match Canary::of(store).check(&sealer, &setup.guarded()?).await {
+    match Canary::of(store)
+        .check(&sealer, &resources.configuration.guarded()?)
+        .await
+    {
         Ok(CanaryState::Opens(key)) => {
             let text = format!("the canary of {location} opens under key {key}");
             told(Fits::Opens, text)

@@ -1,4 +1,4 @@
-//! What is refused: shares and files that do not open, secrets that others can read, exports to nobody or
+//! Refusals: shares and files that do not open, secrets that others can read, exports without a recipient or
 //! over something.
 
 use std::fs;

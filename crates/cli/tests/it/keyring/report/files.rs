@@ -7,14 +7,14 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use super::*;
 
 /// A server that is not there: what is refused before it is asked is refused in other words.
-const NOBODY: &str = "redis://127.0.0.1:1";
+const UNREACHABLE: &str = "redis://127.0.0.1:1";
 
 #[test]
 fn without_a_keyring_there_is_a_page_and_no_signed_report() {
     let server = RedisServer::start();
     put(&server, "wa:5215500000009", STATE.as_bytes());
     let program = Program::at(&server);
-    let output = program.run(&["audit", "--report", "audit.json", "--store", NOBODY]);
+    let output = program.run(&["audit", "--report", "audit.json", "--store", UNREACHABLE]);
     let output = output.failed(64, "no keyring is configured");
     assert!(
         output
@@ -46,12 +46,12 @@ fn a_report_is_for_its_owner_alone_and_replaces_nothing_unasked() {
         let mode = path.metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let before = fs::read(&path).unwrap();
-        let output = world.run(&["audit", flag, name, "--store", NOBODY]);
+        let output = world.run(&["audit", flag, name, "--store", UNREACHABLE]);
         let output = output.failed(2, "exists: a report overwrites nothing");
         assert!(output.stderr.contains("--force"), "{}", output.stderr);
         assert_eq!(fs::read(&path).unwrap(), before);
         // No report is lost to one that could not be made.
-        let words = ["audit", flag, name, "--force", "--store", NOBODY];
+        let words = ["audit", flag, name, "--force", "--store", UNREACHABLE];
         world.run(&words).with_status(2);
         assert_eq!(fs::read(&path).unwrap(), before);
         fs::write(&path, "old").unwrap();
@@ -64,7 +64,7 @@ fn a_report_is_for_its_owner_alone_and_replaces_nothing_unasked() {
 #[test]
 fn where_a_report_cannot_lie_is_found_out_before_anything_is_counted() {
     let world = mixed(Lies::InAFile);
-    let away = ["--store", NOBODY];
+    let away = ["--store", UNREACHABLE];
     for flag in ["--report", "--html"] {
         let run = |words: &[&str]| world.run(&[&["audit", flag], words, &away].concat());
         run(&["nowhere/report"]).failed(2, "nowhere/report cannot be written: ");

@@ -8,7 +8,7 @@ use waxseal_testing::clients;
 
 use super::*;
 
-/// What texts are made of: whatever has a meaning in the grammar, or in another one.
+/// The parts of generated texts: everything with a meaning in the grammar, or in another one.
 const PARTS: [&str; 58] = [
     "REDIS_URL",
     "A",
