@@ -7,6 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub(crate) use waxseal_service::metering::LostLines;
+
 /// Lines that wait to be written.
 const MAX_LINES: usize = 8192;
 /// Their bytes.
@@ -20,29 +22,6 @@ const NOTICE_INTERVAL: Duration = Duration::from_secs(1);
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// The time that it waits for one that takes lines slowly.
 const MAX_FLUSH: Duration = Duration::from_secs(5);
-
-/// Lines that were never written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct LostLines {
-    /// The queue was full: the reader is too slow, or stalls.
-    pub(crate) queue_full: u64,
-    /// Writing failed: the reader is gone, or the disk is full.
-    pub(crate) write_failed: u64,
-}
-
-impl LostLines {
-    /// Both together with those of another queue.
-    pub(crate) fn and(self, other: Self) -> Self {
-        Self {
-            queue_full: self.queue_full.saturating_add(other.queue_full),
-            write_failed: self.write_failed.saturating_add(other.write_failed),
-        }
-    }
-
-    fn total(self) -> u64 {
-        self.queue_full.saturating_add(self.write_failed)
-    }
-}
 
 /// Lines on their way to a stream. Nothing panics under the lock: a panic is logged, which takes it.
 #[derive(Default)]

@@ -15,6 +15,7 @@ use waxseal_service::Failure;
 use waxseal_service::configuration::protected::Protected;
 use waxseal_service::now_ms;
 use waxseal_service::resources::Resources;
+use waxseal_service::status::RefusalSource;
 
 use crate::args::ProxyArgs;
 use crate::output::{self, span, thousands};
@@ -85,10 +86,6 @@ impl RefusalRecord {
         }
     }
 
-    pub(crate) fn is_trial(&self) -> bool {
-        self.trial.is_some()
-    }
-
     /// The protection that records its refusals here. `is_typed`: the patterns are flags.
     pub(crate) fn by(&self, protection: Protection, is_typed: bool) -> Protection {
         let trial = self.trial.as_ref().map(|trial| Settings {
@@ -98,8 +95,25 @@ impl RefusalRecord {
         protection.record_refusals(refusals, is_typed).trial(trial)
     }
 
-    /// Refused requests, for the status page.
-    pub(crate) fn refused(&self) -> Vec<RefusedRequests> {
+    /// Prints the report of a trial, at its end; once, however it ends.
+    pub(crate) fn report(&self, json: bool) -> Result<(), Failure> {
+        let Some(trial) = &self.trial else {
+            return Ok(());
+        };
+        if trial.is_reported.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        let report = self.refusals.report(Instant::now());
+        match json {
+            true => output::json(&trial.json(&report, self.refusals.sealed_replies())),
+            false => output::line(trial.text(&report) + &sealed_replies(&self.refusals)),
+        }
+    }
+}
+
+/// What the status page shows.
+impl RefusalSource for RefusalRecord {
+    fn refused(&self) -> Vec<RefusedRequests> {
         let now_ms = now_ms();
         let report = self.refusals.report(Instant::now());
         let rows = report.rows.iter().map(|row| RefusedRequests {
@@ -116,8 +130,7 @@ impl RefusalRecord {
         rows.collect()
     }
 
-    /// The findings of a trial, for the status page.
-    pub(crate) fn trial(&self) -> Option<TrialView> {
+    fn trial(&self) -> Option<TrialView> {
         let trial = self.trial.as_ref()?;
         let report = self.refusals.report(Instant::now());
         let counts = |counts: &[(usize, &'static str, u64)]| {
@@ -139,19 +152,8 @@ impl RefusalRecord {
         })
     }
 
-    /// Prints the report of a trial, at its end; once, however it ends.
-    pub(crate) fn report(&self, json: bool) -> Result<(), Failure> {
-        let Some(trial) = &self.trial else {
-            return Ok(());
-        };
-        if trial.is_reported.swap(true, Ordering::SeqCst) {
-            return Ok(());
-        }
-        let report = self.refusals.report(Instant::now());
-        match json {
-            true => output::json(&trial.json(&report, self.refusals.sealed_replies())),
-            false => output::line(trial.text(&report) + &sealed_replies(&self.refusals)),
-        }
+    fn is_trial(&self) -> bool {
+        self.trial.is_some()
     }
 }
 

@@ -178,7 +178,6 @@ impl Snapshot {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::exposition::parse::read;
     use crate::names::{OPENS, SEAL_DURATION, SEALS};
 

@@ -35,6 +35,11 @@ impl Meters {
         }
     }
 
+    /// Sets the metric of readiness.
+    pub fn set_ready(&self, is_ready: bool) {
+        self.traffic.set_ready(is_ready);
+    }
+
     /// A request was refused, or would have been, because of a record of this pattern.
     pub(crate) fn refused(
         &self,

@@ -5,6 +5,7 @@
 //! what, and what to do about it. A warning that does not end anything leaves through [`notice`]. Nothing here
 //! parses arguments or prints.
 
+pub mod admin;
 pub mod audit_log;
 pub mod certificates;
 pub mod configuration;
@@ -16,9 +17,12 @@ pub mod failure;
 pub mod hardening;
 pub mod keyring_text;
 pub mod memory;
+pub mod metering;
 pub mod notice;
 pub mod panics;
+pub mod readiness;
 pub mod resources;
+pub mod status;
 pub mod unmatched;
 pub mod upstream;
 

@@ -19,7 +19,6 @@ use crate::commands::unmatched;
 use crate::output::{self, thousands};
 
 use count::Counted;
-pub(crate) use count::audit_of;
 use file::NewFile;
 use paper::Paper;
 use report::Pass;
@@ -125,7 +124,7 @@ fn warn_of_downgrade(report: &Report) {
 /// Says what fails the audit, if anything does.
 fn verdict(args: &AuditArgs, report: &Report) -> Ended {
     let total = &report.total;
-    if args.require_clean && total.excepted.left() > 0 {
+    if args.require_clean && total.excepted.unsealed() > 0 {
         output::hint(&format!(
             "{}: excepted records are plaintext by configuration and are not counted as plain",
             show::excepted(&total.excepted)

@@ -226,6 +226,12 @@ impl Upstream {
         }
     }
 
+    /// The number of shared connections on which a reply is late.
+    #[must_use]
+    pub fn late_connections(&self) -> usize {
+        self.health.suspects()
+    }
+
     async fn ping(&self) -> Result<(), &'static str> {
         let mut requests = self.proxy_handshake.requests.clone();
         requests.extend_from_slice(OWN_PING);

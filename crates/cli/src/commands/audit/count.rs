@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use waxseal_core::Mode;
 use waxseal_service::Failure;
 use waxseal_service::configuration::protected::Protected;
-use waxseal_service::resources::{Resources, guard, keys};
+use waxseal_service::resources::sweeps::audit_sweep;
+use waxseal_service::resources::{Resources, guard};
 use waxseal_service::unmatched::Survey;
 use waxseal_stores::RecordStore;
-use waxseal_sweep::{Audit, Position, Sweep, SweepOptions, Tally};
+use waxseal_sweep::{Position, SweepOptions, Tally};
 
 use crate::args::AuditArgs;
 use crate::commands::sweep::latency;
@@ -39,7 +39,7 @@ pub(super) async fn count(resources: &Resources, args: &AuditArgs) -> Result<Cou
             max_latency: latency(args.max_latency),
             ..SweepOptions::default()
         };
-        let sweep = audit_of(resources, &store, protected, args.deep, options);
+        let sweep = audit_sweep(resources, &store, protected, args.deep, options);
         let mut progress = Progress::start(output::is_json(), 0);
         let outcome = sweep
             .run(Position::default(), &stop, &mut |event| {
@@ -62,28 +62,4 @@ fn unmatched<'a>(resources: &'a Resources, tallies: &[Tally]) -> Vec<&'a Protect
     let each = resources.configuration.protected.iter().zip(tallies);
     let nothing = each.filter(|(_, tally)| !tally.has_seen_any());
     nothing.map(|(protected, _)| protected).collect()
-}
-
-/// The pass over the records of one pattern. It writes nothing, whatever the options say.
-pub(crate) fn audit_of(
-    resources: &Resources,
-    store: &Arc<dyn RecordStore>,
-    protected: &Protected,
-    deep: bool,
-    options: SweepOptions,
-) -> Sweep {
-    Sweep {
-        store: store.clone(),
-        pattern: protected.pattern.clone(),
-        task: Arc::new(Audit::new(
-            keys::sealer(resources, protected, Mode::On),
-            deep,
-        )),
-        keys: keys::sweep_keys(resources, protected),
-        mask: keys::name_mask(resources),
-        options: SweepOptions {
-            dry_run: true,
-            ..options
-        },
-    }
 }
