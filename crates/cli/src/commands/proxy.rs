@@ -22,7 +22,7 @@ use waxseal_service::metering::Metering;
 use waxseal_service::panics::spawn_restarting;
 use waxseal_service::readiness::{Readiness, Stage};
 use waxseal_service::resources::{Resources, guard, keys, scopes, trial};
-use waxseal_service::status::Clients;
+use waxseal_service::status::{Clients, RefusalSource};
 use waxseal_service::upstream::{tls_failure, upstream};
 use waxseal_stores::{RedisUrl, StoreUrl};
 use waxseal_sweep::Stop;

@@ -17,16 +17,16 @@ const LOCAL_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// The token that grants access. It is kept as a hash: the time that a comparison of hashes takes reveals nothing about the
 /// token.
-pub struct Token(String);
+pub(super) struct Token(String);
 
 /// The token is too short to be safe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the admin token is shorter than {MIN_LENGTH} characters")]
-pub struct TokenTooShort;
+pub(super) struct TokenTooShort;
 
 impl Token {
     /// Creates it from its text.
-    pub fn new(text: &str) -> Result<Self, TokenTooShort> {
+    pub(super) fn new(text: &str) -> Result<Self, TokenTooShort> {
         match text.len() {
             0..MIN_LENGTH => Err(TokenTooShort),
             _ => Ok(Self(fingerprint(LABEL, text.as_bytes()))),

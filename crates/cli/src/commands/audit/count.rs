@@ -1,13 +1,10 @@
 //! The passes of an audit: one for each protected pattern, and nothing is written.
 
-use std::sync::Arc;
-
 use waxseal_service::Failure;
 use waxseal_service::configuration::protected::Protected;
 use waxseal_service::resources::sweeps::audit_sweep;
 use waxseal_service::resources::{Resources, guard};
 use waxseal_service::unmatched::Survey;
-use waxseal_stores::RecordStore;
 use waxseal_sweep::{Position, SweepOptions, Tally};
 
 use crate::args::AuditArgs;
